@@ -1,0 +1,1 @@
+"""The contestants: one file a family, each behind `benchmark.classifier.Classifier`."""

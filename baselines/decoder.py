@@ -1,0 +1,203 @@
+"""Llama and relatives: LoRA adapters, the study's prompt, and an answer read off the label names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, set_seed
+
+from baselines.finetune import Sample, finetune, fit_report
+from baselines.hardware import DTYPES, Attention, Device, Precision, autocast, resolve
+from baselines.loading import load, on_meta
+from baselines.prompt import Prompter, branches
+from baselines.weights import Weights, identity
+from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
+
+IGNORED = -100  # a target that cross-entropy leaves out
+
+
+class Readout(StrEnum):
+    labels = "labels"  # constrained decoding: only the labels' tokens compete
+    generate = "generate"  # greedy and free; an answer that is no label is wrong
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Hu et al., 2021: W + (alpha / rank) B A, with only A and B trained."""
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    targets: list[str] = field(default_factory=lambda: ["all-linear"])
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
+            raise BenchmarkError("model.lora: rank and alpha must be at least 1 and dropout in [0, 1).")
+        if not self.targets:
+            raise BenchmarkError("model.lora.targets is empty; name projections such as q_proj, or [all-linear].")
+
+    def attach(self, network: PreTrainedModel) -> PeftModel:
+        targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
+        return get_peft_model(
+            network,
+            LoraConfig(
+                r=self.rank,
+                lora_alpha=self.alpha,
+                lora_dropout=self.dropout,
+                target_modules=targets,
+                task_type="CAUSAL_LM",
+            ),
+        )
+
+
+@dataclass
+class DecoderClassifier:
+    """`chat_template` is Jinja; null takes the tokenizer's own. `max_new_tokens` bounds free answers."""
+
+    weights: Weights
+    architecture: dict[str, Any]
+    instruction: str
+    lora: Lora = field(default_factory=Lora)
+    chat_template: str | None = None
+    readout: Readout = Readout.labels
+    max_new_tokens: int = 8
+    device: Device = Device.auto
+    precision: Precision = Precision.fp32
+    attention: Attention = Attention.sdpa
+    prediction_batch_size: int = 32
+
+    def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
+        self.torch_device = resolve(self.device, self.precision, self.attention)
+        set_seed(context.seed)
+        loaded = load(
+            AutoModelForCausalLM,
+            self.weights,
+            self.architecture,
+            [self.instruction, *context.labels, *train.texts],
+            DTYPES[self.precision],
+            self.attention,
+        )
+        self.tokenizer = loaded.tokenizer
+        self.prompter = Prompter(
+            self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
+        )
+        self.network = self.lora.attach(loaded.network).to(self.torch_device)
+        prompts, truncated = self.prompter.prompts(train.texts)
+        samples = [
+            _sample(prompt, self.prompter.answers[label])
+            for prompt, label in zip(prompts, train.labels.tolist(), strict=True)
+        ]
+        training = finetune(
+            self.network,
+            samples,
+            self._collate,
+            context,
+            self.torch_device,
+            self.precision,
+            validation,
+            self._decode_labels,
+        )
+        return fit_report(training, loaded, self.network, self.torch_device, self.precision, context, truncated)
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        return self._decode_labels(texts) if self.readout is Readout.labels else self._generate(texts)
+
+    def describe(self) -> ModelCard:
+        network = on_meta(AutoModelForCausalLM, self.architecture)
+        config = network.config
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        with torch.device("meta"):
+            adapted = self.lora.attach(network)
+        keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size")  # fmt: skip
+        return ModelCard(
+            architecture=config.model_type,
+            weights=identity(self.weights),
+            parameters=parameters,
+            trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+            context_length=config.max_position_embeddings,
+            grouped_query_attention=config.num_key_value_heads < config.num_attention_heads,
+            dimensions={
+                **{key: getattr(config, key) for key in keys},
+                "lora_rank": self.lora.rank,
+                "lora_alpha": self.lora.alpha,
+                "lora_targets": list(self.lora.targets),
+            },
+        )
+
+    def _decode_labels(self, texts: Sequence[str]) -> Predictions:
+        """Probabilities of constrained decoding: wherever label names part, only their next tokens compete.
+
+        A label's log-probability is the sum over those partings of its next token's, normalised
+        among the tokens allowed there; where only one token is allowed it is certain.
+        """
+        prompts, _ = self.prompter.prompts(texts)
+        log_probabilities = np.zeros((len(texts), len(self.prompter.answers)))
+        for path, children in branches(self.prompter.answers).items():
+            logits = self._next_token_logits([[*prompt, *path] for prompt in prompts], list(children))
+            allowed = torch.from_numpy(logits).log_softmax(dim=-1).numpy()
+            for column, label_ids in enumerate(children.values()):
+                log_probabilities[:, label_ids] += allowed[:, [column]]
+        return Predictions.from_probabilities(np.exp(log_probabilities))
+
+    def _next_token_logits(
+        self, sequences: list[list[int]], tokens: list[int]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(sequences, tokens): the logits of `tokens` after each sequence, batched by length."""
+        by_length = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
+        logits = np.zeros((len(sequences), len(tokens)))
+        self.network.eval()
+        for start in range(0, len(sequences), self.prediction_batch_size):
+            rows = by_length[start : start + self.prediction_batch_size]
+            batch = self._pad_left([sequences[row] for row in rows])
+            with torch.inference_mode(), autocast(self.torch_device, self.precision):
+                last = self.network(**batch, logits_to_keep=1, use_cache=False).logits[:, -1]
+            logits[rows] = last[:, tokens].double().cpu().numpy()
+        return logits
+
+    def _generate(self, texts: Sequence[str]) -> Predictions:
+        prompts, _ = self.prompter.prompts(texts)
+        answers: list[str] = []
+        self.network.eval()
+        for start in range(0, len(prompts), self.prediction_batch_size):
+            batch = self._pad_left(prompts[start : start + self.prediction_batch_size], positions=False)
+            with torch.inference_mode(), autocast(self.torch_device, self.precision):
+                written = self.network.generate(
+                    **batch,
+                    max_new_tokens=self.max_new_tokens,
+                    do_sample=False,
+                    eos_token_id=self.prompter.end,
+                    pad_token_id=self.prompter.end,
+                )
+            answers += self.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        return Predictions.from_answers(answers, self.prompter.labels)
+
+    def _collate(self, samples: list[Sample]) -> dict[str, torch.Tensor]:
+        """Right-padded input_ids, attention_mask and labels, each (samples, longest)."""
+        longest = max(len(sample["input_ids"]) for sample in samples)
+
+        def padded(key: str, filler: int) -> torch.Tensor:
+            return torch.tensor([sample[key] + [filler] * (longest - len(sample[key])) for sample in samples])
+
+        ids, labels = padded("input_ids", self.prompter.end), padded("labels", IGNORED)
+        lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])
+        mask = (torch.arange(longest) < lengths[:, None]).long()
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    def _pad_left(self, sequences: list[list[int]], positions: bool = True) -> BatchEncoding:
+        """A batch whose last column holds every sequence's last token."""
+        longest = max(map(len, sequences))
+        ids = torch.tensor([[self.prompter.end] * (longest - len(s)) + s for s in sequences])
+        mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences])
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if positions:
+            batch["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        return BatchEncoding(batch).to(self.torch_device)
+
+
+def _sample(prompt: list[int], answer: list[int]) -> Sample:
+    """The loss is on the answer only, its end token included."""
+    return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}

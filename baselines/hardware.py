@@ -1,0 +1,69 @@
+"""Where and how the arithmetic runs; what is asked for and missing stops the run, nothing falls back."""
+
+import importlib.util
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
+
+import torch
+
+from benchmark.classifier import BenchmarkError
+
+
+class Device(StrEnum):
+    auto = "auto"  # CUDA where there is one, else the CPU; the record says which
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Attention(StrEnum):
+    flash_attention_2 = "flash_attention_2"
+    sdpa = "sdpa"
+    eager = "eager"
+
+
+DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+
+
+def resolve(device: Device, precision: Precision, attention: Attention) -> torch.device:
+    """The device to use; raises `BenchmarkError` if device, precision and attention do not go together here."""
+    cuda = torch.cuda.is_available()
+    needs_cuda = [
+        reason
+        for reason, needed in (
+            ("model.device=cuda", device is Device.cuda),
+            ("model.attention=flash_attention_2", attention is Attention.flash_attention_2),
+            ("model.precision=fp16", precision is Precision.fp16),
+        )
+        if needed
+    ]
+    if needs_cuda and (not cuda or device is Device.cpu):
+        raise BenchmarkError(
+            f"{' and '.join(needs_cuda)} need a CUDA GPU, and none is used here; run on one, or set "
+            "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
+        )
+    if attention is Attention.flash_attention_2:
+        if importlib.util.find_spec("flash_attn") is None:
+            raise BenchmarkError(
+                "model.attention=flash_attention_2 needs the flash-attn package; "
+                "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."
+            )
+        if precision is Precision.fp32:
+            raise BenchmarkError("model.attention=flash_attention_2 needs model.precision=bf16 or fp16.")
+    return torch.device("cuda" if cuda and device is not Device.cpu else "cpu")
+
+
+def name_of(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """The precision's arithmetic around a forward pass; nothing at all for fp32."""
+    if precision is Precision.fp32:
+        return nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])

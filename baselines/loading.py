@@ -1,0 +1,122 @@
+"""A tokenizer and a network ready to train: from a pinned checkpoint, or with random weights."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
+
+from baselines.hardware import Attention
+from baselines.weights import Source, Weights, fetch, identity
+from benchmark.classifier import BenchmarkError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    tokenizer: PreTrainedTokenizerBase
+    network: PreTrainedModel
+    provenance: dict[str, Any]
+
+
+def load(
+    auto_class: Any,
+    weights: Weights,
+    architecture: dict[str, Any],
+    texts: Iterable[str],
+    dtype: torch.dtype,
+    attention: Attention,
+    **config_options: Any,
+) -> Loaded:
+    """Tokenizer and network of class `auto_class`, in `dtype`, on the CPU.
+
+    `texts` teach the tokenizer of a model with random weights. `config_options` (the number of
+    labels, say) are not part of the checkpoint. Raises `BenchmarkError` if it cannot be loaded.
+    """
+    transformers_logging.set_verbosity_error()  # the classification head is new by design
+    transformers_logging.disable_progress_bar()
+    if weights.source is Source.random:
+        tokenizer = train_tokenizer(architecture, texts)
+        config = AutoConfig.for_model(**architecture, **config_options, pad_token_id=tokenizer.pad_token_id)
+        network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
+        return Loaded(tokenizer, network, {"source": "random"})
+    checkpoint = fetch(weights)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **checkpoint.options)
+        network = auto_class.from_pretrained(
+            checkpoint.folder,
+            dtype=dtype,
+            attn_implementation=attention.value,
+            use_safetensors=True,
+            **checkpoint.options,
+            **config_options,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BenchmarkError(
+            f"The weights {identity(weights)} in {checkpoint.folder} cannot be loaded ({reason}); "
+            "delete that folder to fetch them again, or mend the checkpoint."
+        ) from error
+    check_architecture(network.config, architecture, identity(weights))
+    return Loaded(tokenizer, network, checkpoint.provenance)
+
+
+def on_meta(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
+    """The network's shapes without its numbers: nothing is allocated, nothing read."""
+    with torch.device("meta"):
+        return auto_class.from_config(AutoConfig.for_model(**architecture))
+
+
+def check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
+    """Raise unless the checkpoint is what the configuration says, so that Table 1 is true of it."""
+    for key, value in declared.items():
+        actual = getattr(loaded, key, None)
+        if actual != value and not (isinstance(value, float) and abs(actual - value) < 1e-9):
+            raise BenchmarkError(
+                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}; "
+                "correct the declaration or the weights."
+            )
+
+
+SPECIAL_TOKENS = {
+    "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"},
+    "roberta": {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"},
+    "llama": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"},
+}
+HEADER_TOKENS = ["<|start_header_id|>", "<|end_header_id|>"]
+
+
+def train_tokenizer(architecture: dict[str, Any], texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learnt from `texts`, for models with random weights.
+
+    Special tokens have the ids their family expects (RoBERTa's padding is 1, say); the vocabulary
+    never exceeds the architecture's.
+    """
+    family = architecture["model_type"]
+    special = SPECIAL_TOKENS[family]
+    extra = HEADER_TOKENS if family == "llama" else []
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=min(architecture["vocab_size"], 30_000),
+        special_tokens=[*special.values(), *extra],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    if "cls_token" in special:
+        first, last = special["cls_token"], special["sep_token"]
+        pairs = [(token, tokenizer.token_to_id(token)) for token in (first, last)]
+        tokenizer.post_processor = processors.TemplateProcessing(single=f"{first} $A {last}", special_tokens=pairs)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=extra, **special)

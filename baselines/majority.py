@@ -1,0 +1,22 @@
+"""Always the commonest label of the training split: what accuracy is worth without reading a word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.classifier import Examples, FitContext, FitReport, ModelCard, Predictions
+
+
+@dataclass
+class MajorityClassifier:
+    def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
+        counts = np.bincount(train.labels, minlength=len(context.labels))
+        self.shares = counts / counts.sum()
+        return FitReport(parameters=len(counts), trained_parameters=len(counts))
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        return Predictions.from_probabilities(np.tile(self.shares, (len(texts), 1)))
+
+    def describe(self) -> ModelCard:
+        return ModelCard(architecture="constant", weights="none")

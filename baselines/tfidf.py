@@ -1,0 +1,51 @@
+"""Logistic regression on TF-IDF weighted words and word pairs: the strongest cheap baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
+
+
+@dataclass
+class TfidfClassifier:
+    """`C` is the inverse strength of the L2 penalty; n-grams seen in fewer than `min_df` texts are dropped."""
+
+    ngrams: int = 2
+    min_df: int = 2
+    C: float = 10.0  # noqa: N815 - scikit-learn's name
+    balanced: bool = True
+
+    def __post_init__(self) -> None:
+        if self.ngrams < 1 or self.min_df < 1 or self.C <= 0:
+            raise BenchmarkError("model.ngrams and model.min_df must be at least 1 and model.C above 0.")
+
+    def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
+        self.labels = len(context.labels)
+        self.pipeline: Pipeline = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, self.ngrams), min_df=self.min_df, sublinear_tf=True),
+            LogisticRegression(
+                C=self.C,
+                class_weight="balanced" if self.balanced else None,
+                max_iter=1000,
+                random_state=context.seed,
+            ),
+        )
+        try:
+            self.pipeline.fit(train.texts, train.labels)
+        except ValueError as error:  # one label only, or no n-gram frequent enough
+            raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}); use more of them.") from error
+        parameters = int(self.pipeline[-1].coef_.size + self.pipeline[-1].intercept_.size)
+        return FitReport(parameters=parameters, trained_parameters=parameters)
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        probabilities = np.zeros((len(texts), self.labels))  # a label absent from training keeps probability 0
+        probabilities[:, self.pipeline.classes_] = self.pipeline.predict_proba(texts)
+        return Predictions.from_probabilities(probabilities)
+
+    def describe(self) -> ModelCard:
+        return ModelCard(architecture="TF-IDF + logistic regression", weights="none")

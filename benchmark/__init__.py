@@ -1,0 +1,1 @@
+"""The referee: composes a run, judges its predictions, keeps its record and draws every table."""

@@ -1,0 +1,251 @@
+"""A data set becomes three splits, or is refused: the data gate checks all that can be checked."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.classifier import BenchmarkError, Examples
+from benchmark.config import DatasetConfig
+from benchmark.readers import READERS, Row, read_file
+from benchmark.synthetic import compose
+
+SPLIT_FILES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+CARVING_SEED = 0  # fixed: every run on a data set sees the same validation rows
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    rows: int
+    sha256: str  # of its `text;label` lines
+    counts: dict[str, int]  # label -> rows
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Texts of `of` that also occur in `within`; ids are those of `of`."""
+
+    of: str
+    within: str
+    ids: list[str]
+    conflicting_ids: list[str]  # those whose label differs from one in `within`
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What the data gate saw; `notes` says in words what it did to the data."""
+
+    route: str
+    splits: dict[str, SplitReport]
+    repeated_train_ids: list[str]  # texts seen before in train
+    conflicting_train_ids: list[str]  # those of them with another label than before
+    overlaps: list[Overlap]
+    notes: list[str]
+
+    def hashes(self) -> dict[str, str]:
+        return {name: split.sha256 for name, split in self.splits.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Splits:
+    train: Examples
+    validation: Examples
+    test: Examples
+    gate: GateReport
+
+
+def load(config: DatasetConfig) -> Splits:
+    """Read, check and describe a data set; raises `BenchmarkError` on the first thing wrong."""
+    route, raw = _read_route(config)
+    splits = {name: _examples(name, rows, config.labels) for name, rows in raw.items()}
+    for name, examples in splits.items():
+        _check_hash(name, examples, config, route)
+    notes: list[str] = []
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = _carve(splits["train"], config.validation_share)
+        notes.append(
+            f"No validation split: {len(splits['validation'])} rows carved from train, stratified, "
+            f"share {config.validation_share}, seed {CARVING_SEED}."
+        )
+    for name, rows in (("train", config.train_rows), ("test", config.test_rows)):
+        if rows is not None and rows < len(splits[name]):
+            notes.append(f"Only the first {rows} of {len(splits[name])} {name} rows are used.")
+            splits[name] = _first(splits[name], rows)
+    return Splits(splits["train"], splits["validation"], splits["test"], _report(route, splits, config.labels, notes))
+
+
+def content_sha256(examples: Examples, labels: Sequence[str]) -> str:
+    """The hash of a split's `text;label` lines, the same whatever file it was read from."""
+    digest = sha256()
+    for text, label in zip(examples.texts, examples.labels, strict=True):
+        digest.update(f"{text};{labels[label]}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_route(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
+    if config.synthetic is not None:
+        return "composed by benchmark/synthetic.py", {
+            name: [Row(text, label, f"synthetic {name}, row {number}") for number, (text, label) in enumerate(rows, 1)]
+            for name, rows in compose(config.synthetic, config.labels).items()
+        }
+    if config.path is not None:
+        return _read_folder(Path(config.path), config)
+    if config.hub is not None:
+        return _read_hub(config)
+    raise BenchmarkError(f"Data set {config.name} has no source; set dataset.path to a folder with its splits.")
+
+
+def _read_folder(folder: Path, config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
+    if not folder.is_dir():
+        raise BenchmarkError(
+            f"dataset.path={folder} is not a folder; it must hold train, test and, if there is one, validation."
+        )
+    files = {name: file for name, stems in SPLIT_FILES.items() if (file := _split_file(folder, stems))}
+    for name in ("train", "test"):
+        if name not in files:
+            raise BenchmarkError(f"{folder} has no {name} split; add {name}{{{','.join(READERS)}}}.")
+    formats = ", ".join(sorted({file.suffix for file in files.values()}))
+    return f"local files ({formats})", {
+        name: read_file(file, config.text_column, config.label_column) for name, file in files.items()
+    }
+
+
+def _split_file(folder: Path, stems: Sequence[str]) -> Path | None:
+    """The one file of a split, named `stem.suffix` or as the hub names parquet shards."""
+    found = sorted(
+        path for path in folder.iterdir()
+        if path.suffix in READERS and any(path.stem == stem or path.stem == f"{stem}-00000-of-00001" for stem in stems)
+    )  # fmt: skip
+    if len(found) > 1:
+        raise BenchmarkError(f"{folder} has several files for one split: {', '.join(p.name for p in found)}; keep one.")
+    return found[0] if found else None
+
+
+def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
+    assert config.hub is not None
+    hub = config.hub
+    import datasets  # heavy, and needed on this route only
+
+    try:
+        loaded = datasets.load_dataset(hub.id, hub.configuration, revision=hub.revision)
+    except Exception as error:  # the library raises what its many transports raise
+        variable = f"{config.name.upper()}_DATA"
+        raise BenchmarkError(
+            f"Data set {hub.id} cannot be had from the hub ({type(error).__name__}); go online once, "
+            f"or set dataset.path (or {variable}) to a folder with its files."
+        ) from error
+    return f"hub {hub.id}@{hub.revision[:8]}", {
+        name: [
+            Row(row[config.text_column], row[config.label_column], f"{hub.id} {name}, row {number}")
+            for number, row in enumerate(loaded[name], start=1)
+        ]
+        for name in SPLIT_FILES
+        if name in loaded
+    }
+
+
+def _examples(split: str, rows: list[Row], labels: list[str]) -> Examples:
+    """Rows with label names, or with ids throughout, as examples; anything else is refused."""
+    ids = {name: index for index, name in enumerate(labels)}
+    by_id = all(isinstance(row.label, int) and not isinstance(row.label, bool) for row in rows)
+    numbers = []
+    for row in rows:
+        if not isinstance(row.text, str) or not row.text.strip():
+            raise BenchmarkError(f"{row.place} has no text; fill it or remove the row.")
+        if by_id and not 0 <= row.label < len(labels):
+            raise BenchmarkError(f"{row.place} has label id {row.label}; ids run from 0 to {len(labels) - 1}.")
+        if not by_id and row.label not in ids:
+            raise BenchmarkError(f"{row.place} has the label {row.label!r}; known are {', '.join(labels)}.")
+        numbers.append(row.label if by_id else ids[row.label])
+    return Examples(
+        ids=tuple(f"{split}-{index}" for index in range(len(rows))),
+        texts=tuple(row.text for row in rows),
+        labels=np.array(numbers, dtype=np.int64),
+    )
+
+
+def _check_hash(name: str, examples: Examples, config: DatasetConfig, route: str) -> None:
+    expected = config.sha256.get(name)
+    actual = content_sha256(examples, config.labels)
+    if expected is not None and actual != expected:
+        raise BenchmarkError(
+            f"The {name} split of {config.name} from {route} is not the published one: {len(examples)} rows with "
+            f"hash {actual[:12]}..., expected {expected[:12]}...; restore the file, or give changed data a name of "
+            "its own (dataset.name=... 'dataset.sha256={}')."
+        )
+
+
+def _carve(train: Examples, share: float) -> tuple[Examples, Examples]:
+    """Train without, and the carved validation rows: `share` of each label, at least one."""
+    generator = np.random.default_rng(CARVING_SEED)
+    chosen: list[int] = []
+    for label in np.unique(train.labels):
+        rows = np.flatnonzero(train.labels == label)
+        chosen += generator.permutation(rows)[: max(1, round(share * len(rows)))].tolist()
+    mask = np.zeros(len(train), dtype=bool)
+    mask[chosen] = True
+    if mask.all():
+        raise BenchmarkError("The training split is too small to carve a validation split from it; add one.")
+    return _select(train, np.flatnonzero(~mask)), _select(train, np.flatnonzero(mask))
+
+
+def _first(examples: Examples, rows: int) -> Examples:
+    return _select(examples, np.arange(rows))
+
+
+def _select(examples: Examples, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Examples:
+    return Examples(
+        tuple(examples.ids[row] for row in rows), tuple(examples.texts[row] for row in rows), examples.labels[rows]
+    )
+
+
+def _report(route: str, splits: dict[str, Examples], labels: list[str], notes: list[str]) -> GateReport:
+    reports = {
+        name: SplitReport(
+            rows=len(examples),
+            sha256=content_sha256(examples, labels),
+            counts={label: int((examples.labels == index).sum()) for index, label in enumerate(labels)},
+        )
+        for name, examples in splits.items()
+    }
+    repeated, conflicting = _repeats(splits["train"])
+    pairs = (("test", "train"), ("validation", "train"), ("validation", "test"))
+    overlaps = [_overlap(of, splits[of], within, splits[within]) for of, within in pairs]
+    return GateReport(route, reports, repeated, conflicting, overlaps, notes)
+
+
+def _repeats(train: Examples) -> tuple[list[str], list[str]]:
+    seen: Counter[str] = Counter()
+    labels_of: dict[str, set[int]] = defaultdict(set)
+    repeated, conflicting = [], []
+    for identifier, text, label in zip(train.ids, train.texts, train.labels.tolist(), strict=True):
+        if seen[text]:
+            repeated.append(identifier)
+            if labels_of[text] - {label}:
+                conflicting.append(identifier)
+        seen[text] += 1
+        labels_of[text].add(label)
+    return repeated, conflicting
+
+
+def _overlap(of: str, examples: Examples, within: str, others: Examples) -> Overlap:
+    labels_of: dict[str, set[int]] = defaultdict(set)
+    for text, label in zip(others.texts, others.labels.tolist(), strict=True):
+        labels_of[text].add(label)
+    shared = [
+        (identifier, bool(labels_of[text] - {label}))
+        for identifier, text, label in zip(examples.ids, examples.texts, examples.labels.tolist(), strict=True)
+        if text in labels_of
+    ]
+    return Overlap(of, within, [i for i, _ in shared], [i for i, conflict in shared if conflict])

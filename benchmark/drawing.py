@@ -1,0 +1,114 @@
+"""How every figure looks and is saved: one palette, one sheet, the same bytes for the same figure.
+
+Figures are built without pyplot: no window, no backend, no list of figures shared between runs.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.records import replacing
+
+# Blue and orange of Okabe and Ito's palette (2008): told apart by every kind of colour vision, and
+# in greyscale by their lightness.
+BLUE = "#0072b2"
+ORANGE = "#e69f00"
+INK = "#222222"
+MUTED = "#666666"
+
+THOUSANDS = "{x:,.0f}"  # a format of tick labels
+WIDTH = 7.0  # inches: a README's column
+DOTS_PER_INCH = 150
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "svg.fonttype": "path",  # outlines: a viewer without the font shows the same
+    "svg.hashsalt": "benchmark",  # ids from the content, not from chance
+}
+_one_thread = RLock()  # matplotlib's settings are one dictionary a process
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's matplotlibrc says; also a decorator."""
+    with _one_thread, style.context(["default", _STYLE]):
+        yield
+
+
+def sheet(height: float, title: str, subtitle: str) -> Figure:
+    """An empty figure of the house's width, `height` inches tall or more, under two lines of heading."""
+    title, subtitle = textwrap.fill(title, 72), textwrap.fill(subtitle, 105)
+    below_title = 0.34 + 0.18 * title.count("\n")
+    header = below_title + 0.29 + 0.16 * subtitle.count("\n")
+    height += header - 0.63
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - header / height))
+    figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
+    figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
+    return figure
+
+
+def bars_across(
+    axes: Axes,
+    names: Sequence[str],
+    counts: npt.NDArray[np.int64],
+    legend: str,
+    colour: str,
+    offset: float = 0.0,
+    height: float = 0.7,
+    texts: Sequence[str] | None = None,
+) -> None:
+    """A horizontal bar with its count (or text) for the first names, from the top down."""
+    bars = axes.barh(np.arange(len(counts)) + offset, counts, height, color=colour, label=legend)
+    axes.bar_label(bars, texts or [f"{count:,}" for count in counts], padding=3, size=8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set(xlabel="texts")
+    axes.margins(x=0.1)
+
+
+def legend_above(axes: Axes) -> None:
+    """The legend in one line over the axes, where no data can be."""
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0, borderaxespad=0.8, columnspacing=1.5)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write `figure` at 150 dots an inch, atomically."""
+    _save(figure, path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write `figure` as scalable outlines, atomically."""
+    _save(figure, path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _save(figure: Figure, path: Path, **options: Any) -> None:
+    with house_style(), replacing(path) as temporary:
+        figure.savefig(temporary, **options)

@@ -1,0 +1,87 @@
+"""What a run ran on: versions, code, processor, accelerator, peak memory; no host or user names."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
+
+
+def describe() -> dict[str, Any]:
+    """JSON-ready facts; `git` is None outside a checkout, `gpu` where there is none."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": _memory(),
+        "gpu": _gpu(),
+        "git": _git(),
+    }
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes: the process's peak resident set, and the accelerator's peak allocation if one was used."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    torch = sys.modules.get("torch")  # a contestant without it must not pay for importing it
+    if torch is not None and torch.cuda.is_available():
+        peaks["device"] = torch.cuda.max_memory_allocated()
+    return peaks
+
+
+def hardware_name(environment: dict[str, Any], device: str) -> str:
+    """A phrase for tables: the GPU's name, or processor and cores."""
+    if device.startswith("cuda"):
+        return str(environment.get("gpu") or "CUDA GPU")
+    return f"{environment.get('processor', 'CPU')}, {environment.get('cores', '?')} cores"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return None
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
+
+
+def _git() -> dict[str, Any] | None:
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "modified": bool(git("status", "--porcelain", "--", "*.py", "conf")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,83 @@
+"""The suite's metrics for people who work with Hugging Face `evaluate`; the formulas stay in `benchmark.metrics`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.classifier import BenchmarkError
+from benchmark.metrics import LABEL_METRICS, METRICS, per_class
+
+_INPUTS = """
+Args:
+    predictions: label ids, (rows,); -1 for an answer that names no label.
+    references: gold label ids, (rows,).
+    probabilities: optional, (rows, labels); adds the metrics that need them.
+Returns:
+    accuracy, macro_f1 and f1_<label> for each label; with probabilities also expected_calibration_error.
+"""
+
+
+class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """An `evaluate.Metric` that needs no hub: accuracy, macro F1, F1 per label, calibration error.
+
+    >>> metrics = EmotionMetrics(labels=("joy", "anger"))
+    >>> metrics.compute(predictions=[0, 1, 1, 1], references=[0, 1, 1, 0])["accuracy"]
+    0.75
+
+    Batches may be added first, with the probabilities of all rows at the end:
+
+    >>> metrics.add_batch(predictions=[0], references=[0])
+    >>> metrics.add_batch(predictions=[1], references=[0])
+    >>> scores = metrics.compute(probabilities=[[0.9, 0.1], [0.4, 0.6]])
+    >>> sorted(scores)
+    ['accuracy', 'expected_calibration_error', 'f1_anger', 'f1_joy', 'macro_f1']
+
+    As the `compute_metrics` of a transformers Trainer, whose evaluation carries logits:
+
+    >>> from scipy.special import softmax
+    >>> def compute_metrics(evaluation):
+    ...     probabilities = softmax(evaluation.predictions, axis=1)
+    ...     predictions = probabilities.argmax(axis=1)
+    ...     return metrics.compute(
+    ...         predictions=predictions, references=evaluation.label_ids, probabilities=probabilities
+    ...     )
+
+    It joins others in `evaluate.combine([metrics, ...])`, which hands `probabilities` to every
+    member; leave them out if another member does not know them. `compute` raises `BenchmarkError`
+    on empty input, on ids that are no label and on probabilities of another shape.
+    """
+
+    def __init__(self, labels: Sequence[str], **options: Any) -> None:
+        """`options` are those of `evaluate.Metric`, such as `cache_dir` and `num_process`."""
+        self.labels = tuple(labels)
+        # In memory a call that was refused leaves no locked file behind; only several processes need the file.
+        options.setdefault("keep_in_memory", options.get("num_process", 1) == 1)
+        super().__init__(**options)
+
+    def _info(self) -> Any:
+        return evaluate.MetricInfo(
+            description=f"Classification metrics over the labels {', '.join(self.labels)}.",
+            citation="",
+            inputs_description=_INPUTS,
+            features=datasets.Features({name: datasets.Value("int64") for name in ("predictions", "references")}),
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[int],
+        references: Sequence[int],
+        probabilities: npt.ArrayLike | None = None,
+    ) -> dict[str, float]:
+        gold, predicted = np.asarray(references, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
+        shape = (len(gold), len(self.labels))
+        chosen = LABEL_METRICS if probabilities is None else METRICS
+        rows = np.zeros(shape, np.float32) if probabilities is None else np.asarray(probabilities, dtype=np.float32)
+        if rows.shape != shape:
+            raise BenchmarkError(f"The probabilities have shape {rows.shape}; {shape} is (references, labels).")
+        scores = {name: metric(gold, predicted, rows) for name, metric in chosen.items()}
+        f1 = per_class(gold, predicted, labels=len(self.labels)).f1
+        return scores | {f"f1_{label}": float(value) for label, value in zip(self.labels, f1, strict=True)}

@@ -1,0 +1,219 @@
+"""The figures of the benchmark: pure functions of the records, None where there is nothing to show.
+
+`RUN_FIGURES` show one run and lie beside its record; `FIGURES` draw on all the evidence and lie in
+results/figures.
+"""
+
+import json
+import re
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchmark import diagrams, run_figures, study
+from benchmark.diagrams import Dimensions
+from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
+from benchmark.records import Contestant, Evidence, Run, RunRecord
+from benchmark.statistics import Interval, accuracy_interval
+
+__all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg"]
+
+STUDY_MODEL = "llama3_lora"
+STUDY_RECIPE = "paper"  # under which a model repeats the study
+REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it
+
+_MEAN: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 6, "linestyle": "none"}
+_SEED: dict[str, Any] = {"color": ORANGE, "marker": "|", "markersize": 7, "markeredgewidth": 1.6, "linestyle": "none"}
+_STUDY: dict[str, Any] = {
+    "color": INK,
+    "marker": "D",
+    "markersize": 5.5,
+    "markerfacecolor": "white",
+    "linestyle": "none",
+}
+_BELOW: dict[str, Any] = {"color": BLUE, "marker": "<", "markersize": 6, "linestyle": "none"}
+
+
+def draw_run(run: Run) -> None:
+    """Save each figure that the run has something to show in, as PNG in its folder."""
+    for name, draw in RUN_FIGURES.items():
+        if (figure := draw(run)) is not None:
+            save_png(figure, run.folder / f"{name}.png")
+
+
+def figure1_decoder_block(evidence: Evidence) -> Figure | None:
+    """The study's Figure 1 with the dimensions of the model that repeats it."""
+    model = evidence.contestants.get(STUDY_MODEL)
+    return None if model is None else diagrams.decoder_block(_title(model), Dimensions.of(model.card.dimensions))
+
+
+def figure2_lora(evidence: Evidence) -> Figure | None:
+    """The study's Figure 2 with the rank and scale of the model that repeats it."""
+    model = evidence.contestants.get(STUDY_MODEL)
+    return None if model is None else diagrams.lora(_title(model), Dimensions.of(model.card.dimensions))
+
+
+@house_style()
+def figure3_label_distribution(evidence: Evidence) -> Figure | None:
+    """The study's Figure 3: how many training texts have each label, the most frequent first."""
+    # Validation rows may have been carved from the training split: the largest is the whole.
+    splits = [run.record.data["splits"]["train"] for run in _results(evidence) if run.record.data is not None]
+    if not splits:
+        return None
+    split = max(splits, key=lambda split: int(split["rows"]))
+    ordered = sorted(split["counts"].items(), key=lambda item: -item[1])
+    names, counts = [name for name, _ in ordered], np.array([count for _, count in ordered])
+    shares = counts / counts.sum()
+    figure = sheet(
+        1.2 + 0.33 * len(names),
+        f"Labels of the {counts.sum():,} training texts, {study.DATASET}",
+        f"Figure 3 of the study, redrawn: {names[0]} is {counts[0] / counts[-1]:.1f} times as frequent as {names[-1]}",
+    )
+    texts = [f"{count:,}  ({share:.1%})" for count, share in zip(counts, shares, strict=True)]
+    bars_across(figure.subplots(), names, counts, "", BLUE, texts=texts)
+    return figure
+
+
+@house_style()
+def accuracy(evidence: Evidence) -> Figure | None:
+    """Test accuracy with its 95% interval, a line for each model and recipe, the best first."""
+    rows = _rows(evidence)
+    measured = [row for row in rows if row.seeds]
+    if not measured:
+        return None
+    figure = sheet(
+        1.6 + 0.36 * len(rows),
+        f"Accuracy on the test split, {study.DATASET}",
+        "Mean over the seeds run here and its 95% interval; hollow diamonds are the study's, not measured here",
+    )
+    axes = figure.subplots()
+    floor = max(row.accuracy for row in measured) - REACH
+    for line, row in enumerate(rows):
+        _draw_row(axes, line, row, floor)
+    _finish_rows(axes, rows)
+    figure.legend(handles=_legend(rows, floor), loc="outside lower left", ncols=4, handletextpad=0.3, columnspacing=1.4)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
+    "accuracy": accuracy,
+    "figure1_decoder_block": figure1_decoder_block,
+    "figure2_lora": figure2_lora,
+    "figure3_label_distribution": figure3_label_distribution,
+}
+
+RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
+    "label_distribution": run_figures.label_distribution,
+    "confusion": run_figures.confusion,
+    "training_curve": run_figures.training_curve,
+    "reliability": run_figures.reliability,
+}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the accuracy figure; without seeds where only the study has run the model."""
+
+    name: str
+    seeds: tuple[float, ...] = ()
+    interval: Interval | None = None
+    published: float | None = None
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.seeds)) if self.seeds else self.published or 0.0
+
+
+def _title(contestant: Contestant) -> str:
+    return str(contestant.config["model"]["title"])
+
+
+def _results(evidence: Evidence) -> list[Run]:
+    return [run for run in evidence.runs if run.record.dataset == study.DATASET and run.record.is_result]
+
+
+def _rows(evidence: Evidence) -> list[_Row]:
+    """A row for each configuration, whatever its seed, and for each model of the study; the best first."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in _results(evidence):
+        groups[_all_but_seed(run.record)].append(run)
+    plain = {(runs[0].record.model, runs[0].record.recipe) for runs in groups.values() if not _variant(runs[0].record)}
+    rows = [_measured(runs) for runs in groups.values()]
+    for model, published in study.TABLE3.items():
+        if (model, STUDY_RECIPE) not in plain:
+            contestant = evidence.contestants.get(model)
+            title = study.TABLE3_TITLES[model] if contestant is None else _title(contestant)
+            rows.append(_Row(f"{title}, {STUDY_RECIPE}", published=published))
+    return sorted(rows, key=lambda row: -row.accuracy)
+
+
+def _all_but_seed(record: RunRecord) -> str:
+    """What runs must share to be repetitions of one another: all of the configuration, and the test texts."""
+    model = {key: value for key, value in record.config["model"].items() if key not in ("title", "facts")}
+    test = record.data["splits"]["test"]["sha256"] if record.data else None
+    return json.dumps([{**record.config, "model": model, "seed": None}, test], sort_keys=True)
+
+
+def _variant(record: RunRecord) -> list[str]:
+    """The options set by hand, which make of a run something else than its model and recipe say."""
+    return [text for text in record.overrides if re.match(r"\+*(model|recipe|dataset)\.", text)]
+
+
+def _measured(runs: list[Run]) -> _Row:
+    record = runs[0].record
+    correct = np.stack([run.gold == run.predictions.predicted for run in runs])
+    variant = _variant(record)
+    by_the_study = record.recipe == STUDY_RECIPE and not variant
+    return _Row(
+        name=", ".join([record.title, record.recipe, *variant]),
+        seeds=tuple(correct.mean(axis=1).tolist()),
+        interval=accuracy_interval(correct),
+        published=study.TABLE3.get(record.model) if by_the_study else None,
+    )
+
+
+def _draw_row(axes: Axes, line: int, row: _Row, floor: float) -> None:
+    """The interval on the line, its seeds a little below and the study's value a little above it."""
+    if row.published is not None:
+        axes.plot(row.published, line - 0.22 * bool(row.seeds), **_STUDY)
+    if not row.seeds:
+        axes.text(1.015, line, "not run here", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
+        return
+    seeds = "1 seed" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
+    axes.text(1.015, line, f"{row.accuracy:.4f}, {seeds}", transform=axes.get_yaxis_transform(), va="center")
+    if row.accuracy < floor:
+        axes.plot(0.02, line, transform=axes.get_yaxis_transform(), **_BELOW)
+        return
+    assert row.interval is not None
+    axes.plot([row.interval.low, row.interval.high], [line, line], color=BLUE, linewidth=2, solid_capstyle="butt")
+    axes.plot(row.accuracy, line, **_MEAN)
+    if len(row.seeds) > 1:
+        axes.plot(row.seeds, [line + 0.27] * len(row.seeds), **_SEED)
+
+
+def _finish_rows(axes: Axes, rows: list[_Row]) -> None:
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 34) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set(xlabel="accuracy")
+    for x, align, text in ((-0.015, "right", "model, recipe"), (1.015, "left", "mean accuracy")):
+        axes.text(x, -0.75, text, transform=axes.get_yaxis_transform(), ha=align, va="center", color=MUTED)
+
+
+def _legend(rows: list[_Row], floor: float) -> list[Line2D]:
+    """Only what is in the figure."""
+    present = {
+        "mean, 95% interval": {**_MEAN, "linestyle": "-", "linewidth": 2},
+        "one seed": _SEED if any(len(row.seeds) > 1 for row in rows) else None,
+        "the study, published": _STUDY if any(row.published for row in rows) else None,
+        "left of the axis": _BELOW if any(row.seeds and row.accuracy < floor for row in rows) else None,
+    }
+    return [Line2D([], [], label=label, **mark) for label, mark in present.items() if mark is not None]

@@ -1,0 +1,276 @@
+"""The record of a run: one immutable folder, written whole or not at all.
+
+    results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
+                                                              predictions.parquet  (id, gold, predicted, p_<label>...)
+                                                              *.png                (per-run plots)
+
+This is the only module that knows the layout. A record holds counts and hashes, never a metric:
+metrics are recomputed from the predictions beside it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.classifier import BenchmarkError, CurvePoint, Examples, FitReport, LabelIds, ModelCard, Predictions
+
+SCHEMA_VERSION = 1
+CATALOGUE = Path(__file__).with_name("contestants.json")
+
+
+class Status(StrEnum):
+    completed = "completed"
+    failed = "failed"
+    interrupted = "interrupted"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run has no predictions; `traceback` is None where the message says it all."""
+
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that is known of one run. Times are UTC, durations wall-clock seconds, memory bytes."""
+
+    status: Status
+    config: dict[str, Any]  # RunConfig.identity() plus the model's title and facts
+    overrides: list[str]  # as given on the command line, without paths
+    digest: str
+    started: str
+    finished: str
+    data: dict[str, Any] | None = None  # the data gate's report
+    card: ModelCard | None = None
+    fit: FitReport | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # data, fit, predict
+    peak_memory: dict[str, int] = field(default_factory=dict)  # host, and device where there is one
+    predictions_sha256: str | None = None  # of predictions.parquet
+    predicted_rows: int | None = None
+    failure: Failure | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def model(self) -> str:
+        return str(self.config["model"]["name"])
+
+    @property
+    def title(self) -> str:
+        return str(self.config["model"]["title"])
+
+    @property
+    def dataset(self) -> str:
+        return str(self.config["dataset"]["name"])
+
+    @property
+    def recipe(self) -> str:
+        return str(self.config["recipe"]["name"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.config["dataset"]["labels"])
+
+    @property
+    def pretrained(self) -> bool:
+        """False for random weights, which give speed and memory but never an accuracy."""
+        return self.fit is None or self.fit.weights.get("source") != "random"
+
+    @property
+    def is_result(self) -> bool:
+        """Whether its accuracy may stand in a table: completed, pretrained, on all rows and steps."""
+        data, recipe = self.config["dataset"], self.config["recipe"]
+        limits = (data["train_rows"], data["test_rows"], recipe["max_steps"])
+        return self.status is Status.completed and self.pretrained and not any(limits)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> "RunRecord":
+        """Parse a record.json; raises `BenchmarkError` naming `origin` if it is none of ours."""
+        try:
+            values = json.loads(text)
+            if values["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"its schema_version is {values['schema_version']}, not {SCHEMA_VERSION}")
+            values["status"] = Status(values["status"])
+            if (fit := values["fit"]) is not None:
+                values["fit"] = FitReport(**{**fit, "curve": tuple(CurvePoint(**point) for point in fit["curve"])})
+            if values["card"] is not None:
+                values["card"] = ModelCard(**values["card"])
+            if values["failure"] is not None:
+                values["failure"] = Failure(**values["failure"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BenchmarkError(
+                f"{origin} is no record of this suite ({error}); delete its folder and rerun."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record read back, with its predictions loaded when first asked for."""
+
+    record: RunRecord
+    folder: Path
+
+    @cached_property
+    def table(self) -> pa.Table:
+        try:
+            return pq.read_table(self.folder / "predictions.parquet")
+        except (OSError, pa.ArrowInvalid) as error:
+            raise BenchmarkError(
+                f"{self.folder}/predictions.parquet cannot be read ({error}); rerun with force=true."
+            ) from error
+
+    @cached_property
+    def gold(self) -> LabelIds:
+        return self.table["gold"].to_numpy().astype(np.int64)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        columns = [self.table[f"p_{label}"].to_numpy() for label in self.record.labels]
+        generated = self.table["generated"].to_pylist() if "generated" in self.table.column_names else None
+        return Predictions(
+            probabilities=np.stack(columns, axis=1).astype(np.float32),
+            predicted=self.table["predicted"].to_numpy().astype(np.int64),
+            generated=None if generated is None else tuple(generated),
+        )
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model that can be asked for: its resolved configuration under recipe=paper, and its card."""
+
+    config: dict[str, Any]
+    card: ModelCard
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that tables and figures may draw on: the runs made, and the contestants there are."""
+
+    runs: list[Run]
+    contestants: dict[str, Contestant]
+
+
+def read_evidence(results_dir: Path) -> Evidence:
+    return Evidence(read_all(results_dir), read_contestants())
+
+
+def read_contestants() -> dict[str, Contestant]:
+    """The catalogue that `python -m benchmark.catalogue` keeps, by model name."""
+    entries = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return {name: Contestant(entry["config"], ModelCard(**entry["card"])) for name, entry in entries.items()}
+
+
+def folder_of(results_dir: Path, config: dict[str, Any], digest: str) -> Path:
+    """Where the run of this configuration lives; the digest keeps variants apart."""
+    run = f"{config['recipe']['name']}-seed{config['seed']}-{digest[:8]}"
+    return results_dir / "runs" / config["model"]["name"] / config["dataset"]["name"] / run
+
+
+def read(folder: Path) -> Run:
+    path = folder / "record.json"
+    return Run(RunRecord.from_json(path.read_text(encoding="utf-8"), str(path)), folder)
+
+
+def read_all(results_dir: Path) -> list[Run]:
+    """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
+    folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/*/record.json"))
+    runs = [read(folder) for folder in folders if not folder.name.startswith(".")]
+    return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
+
+
+def write(
+    results_dir: Path,
+    record: RunRecord,
+    predictions: bytes | None = None,
+    draw: Callable[[Run], None] | None = None,
+) -> Run:
+    """Publish a run: everything goes to a temporary folder beside its place, then one rename.
+
+    `draw` adds the plots to the still-hidden folder. A run that was there before is replaced.
+    """
+    final = folder_of(results_dir, record.config, record.digest)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    hidden = Path(tempfile.mkdtemp(prefix=".partial-", dir=final.parent))
+    try:
+        hidden.chmod(0o755)
+        if predictions is not None:
+            _write_durably(hidden / "predictions.parquet", predictions)
+        text = json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False)
+        _write_durably(hidden / "record.json", text.encode() + b"\n")
+        if draw is not None:
+            draw(Run(record, hidden))
+        _replace_folder(hidden, final)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return Run(record, final)
+
+
+def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:
+    """The predictions file, the same bytes for the same predictions."""
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(test.ids, pa.string()),
+        "gold": pa.array(test.labels, pa.int16()),
+        "predicted": pa.array(predictions.predicted, pa.int16()),
+    }
+    for index, label in enumerate(labels):
+        columns[f"p_{label}"] = pa.array(predictions.probabilities[:, index], pa.float32())
+    if predictions.generated is not None:
+        columns["generated"] = pa.array(predictions.generated, pa.string())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place atomically if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Rename over an earlier run, which is moved aside first: a folder cannot be swapped in one step."""
+    if final.exists():
+        retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
+        final.replace(retired)
+        shutil.rmtree(retired, ignore_errors=True)
+    new.rename(final)

@@ -1,0 +1,182 @@
+"""`python -m benchmark.report [--check]`: tables, figures and the README's section, from the records alone."""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark import study
+from benchmark.classifier import BenchmarkError
+from benchmark.figures import FIGURES, save_png, save_svg
+from benchmark.records import Evidence, read_evidence, replacing
+from benchmark.tables import DEVIATES, TABLES, leaderboard
+
+log = logging.getLogger(__name__)
+
+BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
+COMPARED = {".md", ".csv", ".svg"}  # PNG bytes may differ with the compression library
+
+HEADINGS = {
+    "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Trained",
+    "context_length": "Context", "grouped_query_attention": "GQA", "training_data": "Training data",
+    "token_count": "Tokens", "knowledge_cutoff": "Cutoff", "recipe": "Recipe", "optimizer": "Optimizer",
+    "learning_rate": "Learning rate", "schedule": "Schedule", "batch_size": "Batch", "max_length": "Max length",
+    "gradient_accumulation_steps": "Accumulation", "epochs": "Epochs", "lora_rank": "LoRA rank",
+    "precision": "Precision", "attention": "Attention", "study": "Study", "accuracy": "Accuracy", "spread": "± seeds",
+    "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
+    "hardware": "Hardware", "status": "Status", "command": "Command",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
+    parser.add_argument(
+        "--results-dir", type=Path, default=Path("results"), help="where the runs are (default: results)"
+    )
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file with the marked section")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
+    arguments = parser.parse_args()
+    try:
+        if arguments.check:
+            stale = out_of_date(arguments.results_dir, arguments.readme)
+            sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
+            sys.exit(1 if stale else 0)
+        evidence = read_evidence(arguments.results_dir)
+        build(evidence, arguments.results_dir)
+        write_section(arguments.readme, section(evidence))
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    sys.stdout.write(
+        f"{len(evidence.runs)} runs -> {arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}\n"
+    )
+
+
+def refresh(results_dir: str) -> None:
+    """Rebuild tables and figures after a run; a broken record elsewhere must not hide the run's own end."""
+    try:
+        build(read_evidence(Path(results_dir)), Path(results_dir))
+    except BenchmarkError as error:
+        log.error("tables not refreshed: %s", error)
+
+
+def build(evidence: Evidence, results_dir: Path) -> None:
+    """Write every table (.md, .csv) and figure (.svg, .png), each replaced atomically."""
+    tables = {name: table(evidence) for name, table in TABLES.items()}
+    for dataset in sorted({run.record.dataset for run in evidence.runs}):
+        tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
+    for name, table in tables.items():
+        with replacing(results_dir / "tables" / f"{name}.csv") as path:
+            table.to_csv(path, index=False, lineterminator="\n")
+        with replacing(results_dir / "tables" / f"{name}.md") as path:
+            path.write_text(markdown(table) + "\n", encoding="utf-8")
+    for name, draw in FIGURES.items():
+        if (figure := draw(evidence)) is not None:
+            with replacing(results_dir / "figures" / f"{name}.svg") as path:
+                save_svg(figure, path)
+            with replacing(results_dir / "figures" / f"{name}.png") as path:
+                save_png(figure, path)
+
+
+def out_of_date(results_dir: Path, readme: Path) -> list[str]:
+    """What a rebuild would change, by name."""
+    evidence = read_evidence(results_dir)
+    with tempfile.TemporaryDirectory() as scratch:
+        build(evidence, Path(scratch))
+        fresh = {path.relative_to(scratch): path for path in _generated(Path(scratch))}
+        kept = {path.relative_to(results_dir): path for path in _generated(results_dir)}
+        stale = [
+            str(results_dir / name)
+            for name in sorted(fresh.keys() | kept.keys())
+            if name not in fresh
+            or name not in kept
+            or (name.suffix in COMPARED and fresh[name].read_bytes() != kept[name].read_bytes())
+        ]
+    if _with_section(readme, section(evidence)) != readme.read_text(encoding="utf-8"):
+        stale.append(str(readme))
+    return stale
+
+
+def section(evidence: Evidence) -> str:
+    """The README's results: Table 3, and the other two folded away."""
+    parts = ["### Accuracy on the emotion test split (Table 3)", markdown(TABLES["table3_accuracy"](evidence)), NOTES]
+    for heading, name in (("Model details (Table 1)", "table1_models"), ("Settings (Table 2)", "table2_settings")):
+        table = markdown(TABLES[name](evidence))
+        parts.append(f"<details><summary>{heading}</summary>\n\n{table}\n\n{FOOTNOTES.get(name, '')}\n</details>")
+    return "\n\n".join(parts)
+
+
+NOTES = (
+    f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed from "
+    "the stored predictions. The interval is Wilson's for one seed and a bootstrap over seeds and test rows for several."
+)
+FOOTNOTES = {"table2_settings": f"`{DEVIATES}` differs from the study. AdamW without weight decay is Adam."}
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table for people, as the README shows it."""
+    return readable(table.drop(columns=["name"], errors="ignore")).to_markdown(index=False, disable_numparse=True)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table in text: rounded, with headings, an interval in one column, empty cells as dashes."""
+    shown = table.copy()
+    if "low" in shown:
+        pairs = zip(shown.pop("low"), shown.pop("high"), strict=True)
+        intervals = [None if pd.isna(low) else f"{low:.4f} to {high:.4f}" for low, high in pairs]
+        shown.insert(shown.columns.get_loc("spread") + 1, "interval", intervals)  # type: ignore[operator,arg-type]
+    cells = [[_cell(str(column), value) for column, value in row.items()] for row in shown.to_dict("records")]
+    return pd.DataFrame(cells, columns=[HEADINGS[str(column)] for column in shown.columns])
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if column in ("study", "accuracy", "spread", "macro_f1"):
+        return f"{value:.4f}"
+    if column == "training_seconds":
+        return _duration(float(value))
+    if column == "command":
+        return f"`{value}`"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def write_section(readme: Path, text: str) -> None:
+    with replacing(readme) as path:
+        path.write_text(_with_section(readme, text), encoding="utf-8")
+
+
+def _with_section(readme: Path, text: str) -> str:
+    """The README with `text` between its markers; raises `BenchmarkError` where they are missing."""
+    try:
+        content = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BenchmarkError(f"{readme} cannot be read; run this in the project's folder, or name --readme.") from error
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchmarkError(f"{readme} has no section between '{BEGIN}' and '{END}'; put those two lines in.")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def _generated(results_dir: Path) -> Iterable[Path]:
+    for folder in ("tables", "figures"):
+        yield from (path for path in (results_dir / folder).glob("*.*") if not path.name.startswith("."))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""One run: data gate, seed, fit, predict, record; whatever happens, a record says what."""
+
+import logging
+import random
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import environment, records
+from benchmark.classifier import BenchmarkError, Classifier, FitContext
+from benchmark.config import RunConfig, build_classifier
+from benchmark.data import GateReport, Splits, load
+from benchmark.records import Failure, Run, RunRecord, Status
+
+log = logging.getLogger(__name__)
+
+PATH_OPTIONS = ("results_dir", "checkpoints_dir", "dataset.path", "model.path", "model.weights.path", "hydra.")
+
+
+def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
+    """Do what `config` asks and publish the record; a finished run is returned as it stands.
+
+    Raises what stopped the run, after a failed or interrupted record of it has been written.
+    """
+    classifier = build_classifier(config.model)
+    record = RunRecord(
+        status=Status.interrupted,
+        config=recorded(config),
+        overrides=[o for o in overrides if not o.lstrip("+~").startswith(PATH_OPTIONS)],
+        digest=config.digest({}),
+        started=_now(),
+        finished="",
+    )
+    results_dir = Path(config.results_dir)
+    try:
+        started = time.perf_counter()
+        splits = load(config.dataset)
+        record = replace(
+            record,
+            digest=config.digest(splits.gate.hashes()),
+            data=splits.gate.as_json(),
+            seconds={"data": time.perf_counter() - started},
+        )
+        _announce(config, splits.gate)
+        if (finished := _finished(results_dir, record)) is not None and not config.force:
+            log.info("already finished in %s; force=true runs it again", finished.folder)
+            return finished
+        return _contest(config, classifier, splits, record)
+    except BaseException as error:
+        records.write(results_dir, _failed(record, error))
+        raise
+
+
+def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: RunRecord) -> Run:
+    """Fit on train and validation, answer the test texts, publish."""
+    labels = tuple(config.dataset.labels)
+    random.seed(config.seed)
+    np.random.seed(config.seed)  # noqa: NPY002 - libraries below draw from the global state
+    work_dir = Path(config.checkpoints_dir) / record.digest[:16]
+    context = FitContext(labels, config.recipe, config.seed, work_dir, tuple(config.report_to))
+    seconds = dict(record.seconds)
+    with _timed(seconds, "fit"):
+        fit = classifier.fit(splits.train, splits.validation, context)
+    with _timed(seconds, "predict"):
+        predictions = classifier.predict(splits.test.texts)
+    predictions.check(len(splits.test), len(labels))
+    content = records.encode_predictions(splits.test, predictions, labels)
+    record = replace(
+        record,
+        status=Status.completed,
+        finished=_now(),
+        card=classifier.describe(),
+        fit=fit,
+        environment=environment.describe(),
+        seconds=seconds,
+        peak_memory=environment.peak_memory(),
+        predictions_sha256=records.sha256(content),
+        predicted_rows=len(splits.test),
+    )
+    from benchmark.figures import draw_run  # matplotlib is not needed before this
+
+    published = records.write(Path(config.results_dir), record, content, draw_run)
+    shutil.rmtree(work_dir, ignore_errors=True)
+    return published
+
+
+def recorded(config: RunConfig) -> dict[str, Any]:
+    """The configuration as a record keeps it: the identity, and what tables show beside it."""
+    recorded = config.identity()
+    recorded["model"] |= {"title": config.model.title, "facts": asdict(config.model.facts)}
+    return recorded
+
+
+def _finished(results_dir: Path, record: RunRecord) -> Run | None:
+    folder = records.folder_of(results_dir, record.config, record.digest)
+    if not (folder / "record.json").is_file():
+        return None
+    found = records.read(folder)
+    return found if found.record.status is Status.completed else None
+
+
+def _failed(record: RunRecord, error: BaseException) -> RunRecord:
+    """The record of a run that `error` ended; errors that explain themselves need no traceback."""
+    explained = isinstance(error, BenchmarkError)
+    trace = None if explained else "".join(traceback.format_exception(error))
+    return replace(
+        record,
+        status=Status.failed if isinstance(error, Exception) else Status.interrupted,
+        finished=_now(),
+        environment=environment.describe(),
+        failure=Failure(str(error) or type(error).__name__, trace),
+    )
+
+
+def _announce(config: RunConfig, gate: GateReport) -> None:
+    sizes = ", ".join(f"{split.rows} {name}" for name, split in gate.splits.items())
+    log.info("%s on %s (%s; %s), recipe %s, seed %d", config.model.title, config.dataset.name, sizes, gate.route,
+             config.recipe.name, config.seed)  # fmt: skip
+    for note in gate.notes:
+        log.info("%s", note)
+    for overlap in gate.overlaps:
+        if overlap.ids:
+            log.info("%d %s texts also occur in %s, %d of them with another label", len(overlap.ids), overlap.of,
+                     overlap.within, len(overlap.conflicting_ids))  # fmt: skip
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[phase] = time.perf_counter() - started
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

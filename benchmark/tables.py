@@ -1,0 +1,273 @@
+"""Tables 1 to 3 and a leaderboard for any data set: pure functions of the evidence.
+
+Numbers stay numbers here (a share is 0..1, time is seconds), so that a CSV can be computed with;
+`benchmark.report` writes them for people.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark import study
+from benchmark.environment import hardware_name
+from benchmark.metrics import METRICS
+from benchmark.records import Contestant, Evidence, Run, RunRecord, Status
+from benchmark.statistics import accuracy_interval
+
+SETTINGS = {
+    "optimizer": "Adam",
+    "learning_rate": study.TABLE2["learning_rate"],
+    "batch_size": study.TABLE2["batch_size"],
+    "gradient_accumulation_steps": study.TABLE2["gradient_accumulation_steps"],
+    "epochs": study.TABLE2["epochs"],
+    "lora_rank": study.TABLE2["lora_rank"],
+    "max_length": study.TABLE2["max_length"],
+    **study.PROSE,
+}
+"""What Table 2 compares, with the study's values in its order."""
+
+DEVIATES = "*"
+"""Follows a setting that differs from the study's."""
+
+
+def table1_models(evidence: Evidence) -> pd.DataFrame:
+    """Model details, with the study's columns; ours are computed from each declared architecture."""
+    theirs = {"model": "Llama3-8b", "weights": "stated by the study", **study.TABLE1}
+    ours = [
+        {
+            "model": contestant.config["model"]["title"],
+            "weights": contestant.card.weights,
+            "parameters": contestant.card.parameters,
+            "trained_parameters": contestant.card.trained_parameters,
+            "context_length": contestant.card.context_length,
+            "grouped_query_attention": contestant.card.grouped_query_attention,
+            **contestant.config["model"]["facts"],
+        }
+        for _, contestant in sorted(evidence.contestants.items(), key=_by_size)
+        if contestant.card.parameters is not None
+    ]
+    columns = [
+        "model", "weights", "parameters", "trained_parameters", "context_length", "grouped_query_attention",
+        "training_data", "token_count", "knowledge_cutoff",
+    ]  # fmt: skip
+    return pd.DataFrame([theirs, *ours], columns=columns, dtype=object)
+
+
+def table2_settings(evidence: Evidence) -> pd.DataFrame:
+    """Experiment settings as resolved, under the study's; a deviation carries `DEVIATES`."""
+    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
+    run_models = set()
+    for variant in variants(evidence.runs, study.DATASET):
+        if variant.results and variant.first.config["model"]["family"] in ("encoder", "decoder"):
+            run_models.add(variant.first.model)
+            rows.append(_settings(variant.first.config, variant.recipe, "run"))
+    rows += [
+        _settings(contestant.config, contestant.config["recipe"]["name"], "not run")
+        for name, contestant in sorted(evidence.contestants.items(), key=_by_size)
+        if name not in run_models and contestant.config["model"]["family"] in ("encoder", "decoder")
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def table3_accuracy(evidence: Evidence) -> pd.DataFrame:
+    """Accuracy on the emotion test split: the study's rows first, in its order, then ours, rising.
+
+    Limited runs and random weights have no place here; a model without a result says `not run`.
+    """
+    found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
+    failures = {v.first.model: v for v in variants(evidence.runs, study.DATASET) if v.failed}
+    rows = []
+    for name in (*study.TABLE3, *sorted(set(evidence.contestants) - set(study.TABLE3) - {"external"})):
+        of_model = [variant for variant in found if variant.first.model == name]
+        rows += [
+            {**_result(variant), "study": study.TABLE3.get(name) if variant.as_study else None} for variant in of_model
+        ]
+        if not any(variant.as_study for variant in of_model) and (name in study.TABLE3 or not of_model):
+            rows.append(_not_run(name, evidence.contestants[name], failures.get(name)))
+    rows += [
+        _result(variant)
+        for variant in found
+        if variant.first.model not in evidence.contestants or variant.first.model == "external"
+    ]
+    studied = [row for row in rows if row["name"] in study.TABLE3]
+    others = sorted((row for row in rows if row["name"] not in study.TABLE3), key=lambda row: row["accuracy"] or 2)
+    return pd.DataFrame([*studied, *others], columns=["study", *RESULT_COLUMNS], dtype=object)
+
+
+def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
+    """Every variant tried on a data set, the most accurate first; what limits a figure stands in `status`."""
+    rows = [_result(variant) for variant in variants(evidence.runs, dataset)]
+    rows.sort(key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS, dtype=object)
+
+
+TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
+    "table1_models": table1_models,
+    "table2_settings": table2_settings,
+    "table3_accuracy": table3_accuracy,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Runs that differ in nothing but their seed."""
+
+    runs: list[Run]
+
+    @property
+    def first(self) -> RunRecord:
+        return self.runs[0].record
+
+    @cached_property
+    def completed(self) -> list[Run]:
+        return [run for run in self.runs if run.record.status is Status.completed]
+
+    @cached_property
+    def results(self) -> list[Run]:
+        return [run for run in self.runs if run.record.is_result]
+
+    @cached_property
+    def failed(self) -> list[Run]:
+        return [run for run in self.runs if run.record.status is not Status.completed]
+
+    @property
+    def recipe(self) -> str:
+        """The recipe and whatever else was overridden."""
+        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
+        extra = [override for override in self.first.overrides if not override.lstrip("+").startswith(own)]
+        return ", ".join([self.first.recipe, *sorted(extra)])
+
+    @property
+    def as_study(self) -> bool:
+        """Whether it stands for the study's own run: its recipe, unchanged."""
+        return self.recipe == "paper"
+
+
+def variants(runs: list[Run], dataset: str) -> list[Variant]:
+    """The runs on a data set, grouped by everything but the seed."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.record.dataset == dataset:
+            config = {key: value for key, value in run.record.config.items() if key != "seed"}
+            groups[json.dumps(config, sort_keys=True)].append(run)
+    return [Variant(group) for group in groups.values()]
+
+
+RESULT_COLUMNS = [
+    "name", "model", "recipe", "accuracy", "spread", "low", "high", "seeds", "macro_f1",
+    "training_seconds", "hardware", "status", "command",
+]  # fmt: skip
+
+
+def _result(variant: Variant) -> dict[str, Any]:
+    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval."""
+    record = variant.first
+    row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
+    row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
+    row["command"] = command_of(record)
+    if not variant.completed:
+        return row
+    shown = [run.record for run in variant.completed]
+    row["seeds"] = len(shown)
+    row["training_seconds"] = float(np.mean([_training_seconds(one) for one in shown]))
+    row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
+    if shown[0].pretrained:
+        correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
+        interval = accuracy_interval(correct)
+        by_seed = correct.mean(axis=1)
+        row |= {
+            "accuracy": float(by_seed.mean()),
+            "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
+            "low": interval.low,
+            "high": interval.high,
+            "macro_f1": float(np.mean([metric(run, "macro_f1") for run in variant.completed])),
+        }
+    return row
+
+
+def metric(run: Run, name: str) -> float:
+    """A metric of `METRICS`, computed from the stored predictions."""
+    return METRICS[name](run.gold, run.predictions.predicted, run.predictions.probabilities)
+
+
+def _status(variant: Variant) -> str:
+    failed = (
+        f"{len(variant.failed)} of {len(variant.runs)} runs {variant.failed[0].record.status}" if variant.failed else ""
+    )
+    if not variant.completed:
+        return f"not run: {_reason(variant)}"
+    data, recipe = variant.first.config["dataset"], variant.first.config["recipe"]
+    limits = [
+        f"{limit} {what} only"
+        for limit, what in (
+            (data["train_rows"], "training rows"), (data["test_rows"], "test rows"), (variant.first.fit and variant.first.fit.steps and recipe["max_steps"], "steps"),
+        )
+        if limit
+    ]  # fmt: skip
+    marks = [] if variant.completed[0].record.pretrained else ["random weights, no accuracy"]
+    unanswered = [run for run in variant.completed if run.predictions.generated is not None]
+    if unanswered:
+        share = float(np.mean([(run.predictions.predicted < 0).mean() for run in unanswered]))
+        marks.append(f"{share:.1%} of answers name no label")
+    return "; ".join(["measured", *marks, *limits, *([failed] if failed else [])])
+
+
+def _reason(variant: Variant) -> str:
+    failure = variant.failed[0].record.failure
+    return f"{variant.failed[0].record.status}, {failure.message}" if failure else str(variant.failed[0].record.status)
+
+
+def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(["study", *RESULT_COLUMNS])
+    reason = f": {_reason(failed)}" if failed else ""
+    return row | {
+        "name": name,
+        "model": contestant.config["model"]["title"],
+        "recipe": contestant.config["recipe"]["name"],
+        "study": study.TABLE3.get(name),
+        "status": f"not run{reason}",
+        "command": f"python -m benchmark model={name}",
+    }
+
+
+def command_of(record: RunRecord) -> str:
+    """The command line that makes the run again, but for where the data lie."""
+    named = {override.partition("=")[0]: override for override in record.overrides}
+    chosen = [f"model={record.model}", f"dataset={record.dataset}", f"recipe={record.recipe}"]
+    shown = {"model", "dataset", "recipe", "seed", "experiment", "force", "report_to"}
+    return " ".join(["python -m benchmark", *chosen, *(named[key] for key in named if key not in shown)])
+
+
+def _settings(config: dict[str, Any], recipe: str, status: str) -> dict[str, Any]:
+    parameters = config["model"]["parameters"]
+    values = {**config["recipe"], **{key: parameters.get(key) for key in ("precision", "attention")}}
+    values["lora_rank"] = parameters.get("lora", {}).get("rank")
+    return {
+        "model": config["model"]["title"],
+        "recipe": recipe,
+        **{key: _marked(key, values[key], theirs) for key, theirs in SETTINGS.items()},
+        "status": status,
+    }
+
+
+def _marked(setting: str, ours: Any, theirs: Any) -> Any:
+    if setting == "optimizer":  # AdamW without weight decay is Adam
+        return "AdamW" if ours == "adamw" else f"{ours} {DEVIATES}"
+    if ours is None:
+        return "none" if setting == "lora_rank" else None
+    return ours if ours == theirs else f"{ours:g} {DEVIATES}" if isinstance(ours, float) else f"{ours} {DEVIATES}"
+
+
+def _training_seconds(record: RunRecord) -> float:
+    measured = record.fit.training_seconds if record.fit is not None else None
+    return measured if measured is not None else record.seconds["fit"]
+
+
+def _by_size(item: tuple[str, Contestant]) -> tuple[int, str]:
+    return item[1].card.parameters or 0, item[0]

@@ -1,0 +1,118 @@
+import doctest
+import socket
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import numpy as np
+import pytest
+from scipy.special import softmax
+from transformers import EvalPrediction
+
+import benchmark.evaluate_metric
+from benchmark.classifier import BenchmarkError
+from benchmark.evaluate_metric import EmotionMetrics
+from benchmark.metrics import LABEL_METRICS, METRICS, per_class
+
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the metric went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> EmotionMetrics:
+    return EmotionMetrics(labels=LABELS, cache_dir=str(tmp_path))
+
+
+def sample(rows: int = 50) -> tuple[Any, Any, Any]:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(len(LABELS)), size=rows).astype(np.float32)
+    return generator.integers(len(LABELS), size=rows), probabilities.argmax(axis=1), probabilities
+
+
+def test_scores_are_those_of_the_suites_own_metrics(metrics: EmotionMetrics) -> None:
+    gold, predicted, probabilities = sample()
+    expected = {name: metric(gold, predicted, probabilities) for name, metric in METRICS.items()}
+    f1 = per_class(gold, predicted, labels=len(LABELS)).f1
+    expected |= {f"f1_{label}": value for label, value in zip(LABELS, f1, strict=True)}
+    assert metrics.compute(predictions=predicted, references=gold, probabilities=probabilities) == expected
+
+
+def test_lists_give_the_same_scores_as_arrays(metrics: EmotionMetrics) -> None:
+    gold, predicted, probabilities = sample()
+    arrays = metrics.compute(predictions=predicted, references=gold, probabilities=probabilities)
+    lists = [values.tolist() for values in (predicted, gold, probabilities)]
+    assert metrics.compute(predictions=lists[0], references=lists[1], probabilities=lists[2]) == arrays
+
+
+def test_without_probabilities_only_the_metrics_that_need_them_are_left_out(metrics: EmotionMetrics) -> None:
+    gold, predicted, _ = sample()
+    scores = metrics.compute(predictions=predicted, references=gold)
+    assert set(scores) == {*LABEL_METRICS, *(f"f1_{label}" for label in LABELS)}
+
+
+def test_rows_added_one_by_one_and_in_batches_count_alike(metrics: EmotionMetrics) -> None:
+    gold, predicted, _ = sample()
+    at_once = metrics.compute(predictions=predicted, references=gold)
+    metrics.add_batch(predictions=predicted[:30], references=gold[:30])
+    for prediction, reference in zip(predicted[30:], gold[30:], strict=True):
+        metrics.add(prediction=prediction, reference=reference)
+    assert metrics.compute() == at_once
+
+
+def test_it_combines_with_another_metric(metrics: EmotionMetrics, tmp_path: Path) -> None:
+    two_labels = EmotionMetrics(labels=("a", "b"), cache_dir=str(tmp_path))
+    combined = evaluate.combine({"six": metrics, "two": two_labels})
+    scores = combined.compute(predictions=[0, 1], references=[0, 0])
+    assert scores["six_accuracy"] == scores["two_accuracy"] == 0.5
+    assert scores["two_macro_f1"] == pytest.approx(3 * scores["six_macro_f1"])
+
+
+def test_it_serves_a_trainer_as_compute_metrics(metrics: EmotionMetrics) -> None:
+    gold, predicted, probabilities = sample()
+
+    def compute_metrics(evaluation: EvalPrediction) -> dict[str, float]:
+        rows = softmax(evaluation.predictions, axis=1)
+        scores: dict[str, float] = metrics.compute(
+            predictions=rows.argmax(axis=1), references=evaluation.label_ids, probabilities=rows
+        )
+        return scores
+
+    scores = compute_metrics(EvalPrediction(predictions=np.log(probabilities), label_ids=gold))
+    assert scores["accuracy"] == (gold == predicted).mean()
+    assert {type(score) for score in scores.values()} == {float}
+
+
+def test_an_answer_that_names_no_label_is_wrong(metrics: EmotionMetrics) -> None:
+    assert metrics.compute(predictions=[-1, 1], references=[1, 1])["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ({"predictions": [], "references": []}, "no row"),
+        ({"predictions": [0, 6], "references": [0, 1]}, "prediction of row 1 is 6"),
+        ({"predictions": [0], "references": [0], "probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\)"),
+        ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "not logits"),
+    ],
+)
+def test_a_refused_call_says_why_and_does_not_spoil_the_next(
+    metrics: EmotionMetrics, inputs: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(BenchmarkError, match=complaint):
+        metrics.compute(**inputs)
+    assert metrics.compute(predictions=[0, 1], references=[0, 1])["accuracy"] == 1
+
+
+def test_the_examples_in_its_documentation_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path)
+    results = doctest.testmod(benchmark.evaluate_metric)
+    assert results.attempted > 5
+    assert results.failed == 0
