@@ -38,6 +38,7 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
         digest=config.digest({}),
         started=_now(),
         finished="",
+        environment=environment.describe(),
     )
     results_dir = Path(config.results_dir)
     try:
@@ -79,7 +80,6 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
         finished=_now(),
         card=classifier.describe(),
         fit=fit,
-        environment=environment.describe(),
         seconds=seconds,
         peak_memory=environment.peak_memory(),
         predictions_sha256=records.sha256(content),
@@ -115,7 +115,6 @@ def _failed(record: RunRecord, error: BaseException) -> RunRecord:
         record,
         status=Status.failed if isinstance(error, Exception) else Status.interrupted,
         finished=_now(),
-        environment=environment.describe(),
         failure=Failure(str(error) or type(error).__name__, trace),
     )
 
