@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    GgufConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -51,6 +52,8 @@ def load(
         network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
         return Loaded(tokenizer, network, {"source": "random"})
     checkpoint = fetch(weights)
+    if "gguf_file" in checkpoint.options:  # 4-bit blocks become plain numbers that gradients can pass through
+        config_options["quantization_config"] = GgufConfig(dequantize=True)
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **checkpoint.options)
         network = auto_class.from_pretrained(

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 
+from benchmark.classifier import ModelCard
 from benchmark.drawing import INK, MUTED, WIDTH, house_style, sheet
 
 _BLUE = "#c6dcec"
@@ -41,8 +42,8 @@ class Dimensions:
     lora_alpha: int
 
     @classmethod
-    def of(cls, dimensions: dict[str, Any]) -> "Dimensions":
-        return cls(**{field.name: int(dimensions[field.name]) for field in fields(cls)})
+    def of(cls, card: ModelCard) -> "Dimensions":
+        return cls(**{field.name: int(card.dimensions[field.name]) for field in fields(cls)})
 
     @property
     def head_size(self) -> int:
@@ -105,12 +106,12 @@ def lora(title: str, sizes: Dimensions) -> Figure:
 
 
 def _attention(sizes: Dimensions) -> list[str]:
-    d, key_value = sizes.hidden_size, sizes.key_value_size
+    d, key_value, shared = sizes.hidden_size, sizes.key_value_size, sizes.num_key_value_heads
     return [
         "Self-attention, causal, rotary positions",
         f"$W_Q$, $W_O$  {_shape(d, d)}",
         f"$W_K$, $W_V$  {_shape(key_value, d)}",
-        f"GQA: {sizes.num_attention_heads} query heads share {sizes.num_key_value_heads} key/value heads of {sizes.head_size}",
+        f"GQA: {sizes.num_attention_heads} query heads share {shared} key/value heads of {sizes.head_size}",
     ]
 
 

@@ -15,8 +15,7 @@ import numpy.typing as npt
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from benchmark.records import replacing
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 # Blue and orange of Okabe and Ito's palette (2008): told apart by every kind of colour vision, and
 # in greyscale by their lightness.
@@ -66,8 +65,8 @@ def sheet(height: float, title: str, subtitle: str) -> Figure:
     below_title = 0.34 + 0.18 * title.count("\n")
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - header / height))
+    below_header = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / height))
+    figure = Figure(figsize=(WIDTH, height), layout=below_header)
     figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
     figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
     return figure
@@ -100,15 +99,17 @@ def legend_above(axes: Axes) -> None:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write `figure` at 150 dots an inch, atomically."""
+    """Write `figure` at 150 dots an inch."""
     _save(figure, path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
 def save_svg(figure: Figure, path: Path) -> None:
-    """Write `figure` as scalable outlines, atomically."""
+    """Write `figure` as scalable outlines, without date or version, which would change the bytes."""
     _save(figure, path, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def _save(figure: Figure, path: Path, **options: Any) -> None:
-    with house_style(), replacing(path) as temporary:
-        figure.savefig(temporary, **options)
+    with house_style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
+        figure.savefig(path, **options)

@@ -4,10 +4,7 @@
 results/figures.
 """
 
-import json
-import re
 import textwrap
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +17,13 @@ from matplotlib.lines import Line2D
 from benchmark import diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
 from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
-from benchmark.records import Contestant, Evidence, Run, RunRecord
+from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
+from benchmark.tables import Variant, variants
 
 __all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg"]
 
 STUDY_MODEL = "llama3_lora"
-STUDY_RECIPE = "paper"  # under which a model repeats the study
 REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it
 
 _MEAN: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 6, "linestyle": "none"}
@@ -51,20 +48,21 @@ def draw_run(run: Run) -> None:
 def figure1_decoder_block(evidence: Evidence) -> Figure | None:
     """The study's Figure 1 with the dimensions of the model that repeats it."""
     model = evidence.contestants.get(STUDY_MODEL)
-    return None if model is None else diagrams.decoder_block(_title(model), Dimensions.of(model.card.dimensions))
+    return None if model is None else diagrams.decoder_block(_title(model), Dimensions.of(model.card))
 
 
 def figure2_lora(evidence: Evidence) -> Figure | None:
     """The study's Figure 2 with the rank and scale of the model that repeats it."""
     model = evidence.contestants.get(STUDY_MODEL)
-    return None if model is None else diagrams.lora(_title(model), Dimensions.of(model.card.dimensions))
+    return None if model is None else diagrams.lora(_title(model), Dimensions.of(model.card))
 
 
 @house_style()
 def figure3_label_distribution(evidence: Evidence) -> Figure | None:
     """The study's Figure 3: how many training texts have each label, the most frequent first."""
     # Validation rows may have been carved from the training split: the largest is the whole.
-    splits = [run.record.data["splits"]["train"] for run in _results(evidence) if run.record.data is not None]
+    records = [run.record for run in evidence.runs if run.record.dataset == study.DATASET and run.record.is_result]
+    splits = [record.data["splits"]["train"] for record in records if record.data is not None]
     if not splits:
         return None
     split = max(splits, key=lambda split: int(split["rows"]))
@@ -77,7 +75,7 @@ def figure3_label_distribution(evidence: Evidence) -> Figure | None:
         f"Figure 3 of the study, redrawn: {names[0]} is {counts[0] / counts[-1]:.1f} times as frequent as {names[-1]}",
     )
     texts = [f"{count:,}  ({share:.1%})" for count, share in zip(counts, shares, strict=True)]
-    bars_across(figure.subplots(), names, counts, "", BLUE, texts=texts)
+    bars_across(figure.subplots(), names, counts, "training texts", BLUE, texts=texts)
     return figure
 
 
@@ -135,54 +133,33 @@ def _title(contestant: Contestant) -> str:
     return str(contestant.config["model"]["title"])
 
 
-def _results(evidence: Evidence) -> list[Run]:
-    return [run for run in evidence.runs if run.record.dataset == study.DATASET and run.record.is_result]
-
-
 def _rows(evidence: Evidence) -> list[_Row]:
-    """A row for each configuration, whatever its seed, and for each model of the study; the best first."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in _results(evidence):
-        groups[_all_but_seed(run.record)].append(run)
-    plain = {(runs[0].record.model, runs[0].record.recipe) for runs in groups.values() if not _variant(runs[0].record)}
-    rows = [_measured(runs) for runs in groups.values()]
+    """A row for each variant with results, and one for each model that only the study has run; the best first."""
+    measured = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
+    repeated = {variant.first.model for variant in measured if variant.as_study}
+    rows = [_measured(variant) for variant in measured]
     for model, published in study.TABLE3.items():
-        if (model, STUDY_RECIPE) not in plain:
+        if model not in repeated:
             contestant = evidence.contestants.get(model)
             title = study.TABLE3_TITLES[model] if contestant is None else _title(contestant)
-            rows.append(_Row(f"{title}, {STUDY_RECIPE}", published=published))
-    return sorted(rows, key=lambda row: -row.accuracy)
+            rows.append(_Row(f"{title}, paper", published=published))
+    return sorted(rows, key=lambda row: (-row.accuracy, row.name))
 
 
-def _all_but_seed(record: RunRecord) -> str:
-    """What runs must share to be repetitions of one another: all of the configuration, and the test texts."""
-    model = {key: value for key, value in record.config["model"].items() if key not in ("title", "facts")}
-    test = record.data["splits"]["test"]["sha256"] if record.data else None
-    return json.dumps([{**record.config, "model": model, "seed": None}, test], sort_keys=True)
-
-
-def _variant(record: RunRecord) -> list[str]:
-    """The options set by hand, which make of a run something else than its model and recipe say."""
-    return [text for text in record.overrides if re.match(r"\+*(model|recipe|dataset)\.", text)]
-
-
-def _measured(runs: list[Run]) -> _Row:
-    record = runs[0].record
-    correct = np.stack([run.gold == run.predictions.predicted for run in runs])
-    variant = _variant(record)
-    by_the_study = record.recipe == STUDY_RECIPE and not variant
+def _measured(variant: Variant) -> _Row:
+    correct = np.stack([run.gold == run.predictions.predicted for run in variant.results])
     return _Row(
-        name=", ".join([record.title, record.recipe, *variant]),
+        name=f"{variant.first.title}, {variant.recipe}",
         seeds=tuple(correct.mean(axis=1).tolist()),
         interval=accuracy_interval(correct),
-        published=study.TABLE3.get(record.model) if by_the_study else None,
+        published=study.TABLE3.get(variant.first.model) if variant.as_study else None,
     )
 
 
 def _draw_row(axes: Axes, line: int, row: _Row, floor: float) -> None:
     """The interval on the line, its seeds a little below and the study's value a little above it."""
     if row.published is not None:
-        axes.plot(row.published, line - 0.22 * bool(row.seeds), **_STUDY)
+        axes.plot(row.published, line - 0.27 * bool(row.seeds), **_STUDY)
     if not row.seeds:
         axes.text(1.015, line, "not run here", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
         return

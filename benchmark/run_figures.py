@@ -11,7 +11,6 @@ from benchmark.drawing import BLUE, INK, MUTED, ORANGE, THOUSANDS, bars_across, 
 from benchmark.metrics import calibration_bins, confusion_matrix, expected_calibration_error
 from benchmark.records import Run, Status
 
-NO_LABEL_NAME = "no label"
 FEW_ROWS = 10  # the accuracy of fewer rows is drawn hollow: it says little
 MANY_LABELS = 15  # beyond, a cell is too small for its count
 
@@ -21,19 +20,15 @@ def label_distribution(run: Run) -> Figure | None:
     """How often each label is right and how often it was answered, the most frequent first."""
     if run.record.status is not Status.completed:
         return None
-    counts = _confusion_counts(run)
+    counts, columns = _confusion_counts(run)
     gold, predicted = counts.sum(axis=1), counts.sum(axis=0)
     order = np.argsort(-gold, kind="stable")
-    names = [run.record.labels[label] for label in order]
-    if len(predicted) > len(gold):
-        names.append(NO_LABEL_NAME)
-        predicted = np.append(predicted[:-1][order], predicted[-1])
-    else:
-        predicted = predicted[order]
+    order_with_no_label = [*order, *range(len(gold), len(predicted))]
+    names = [columns[column] for column in order_with_no_label]
     figure = _sheet(1.35 + 0.42 * len(names), run, "Label distribution")
     axes = figure.subplots()
     bars_across(axes, names, gold[order], f"gold ({len(run.gold):,} test texts)", ORANGE, offset=-0.19, height=0.36)
-    bars_across(axes, names, predicted, "predicted", BLUE, offset=0.19, height=0.36)
+    bars_across(axes, names, predicted[order_with_no_label], "predicted", BLUE, offset=0.19, height=0.36)
     legend_above(axes)
     return figure
 
@@ -43,10 +38,8 @@ def confusion(run: Run) -> Figure | None:
     """Counts of gold labels (rows) by predicted labels (columns), shaded by their share of the row."""
     if run.record.status is not Status.completed:
         return None
-    counts = _confusion_counts(run)
-    labels = list(run.record.labels)
-    columns = [*labels, NO_LABEL_NAME][: counts.shape[1]]
-    gold = counts.sum(axis=1)
+    counts, columns = _confusion_counts(run)
+    labels, gold = run.record.labels, counts.sum(axis=1)
     shares = counts / np.maximum(gold, 1)[:, None]
     readable = len(columns) <= MANY_LABELS
     figure = _sheet(1.75 + (0.46 if readable else 0.2) * len(labels), run, "Confusion matrix")
@@ -89,7 +82,7 @@ def training_curve(run: Run) -> Figure | None:
         panels[-1].set(ylabel="validation accuracy")
     for panel in panels:
         panel.grid(axis="y")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     panels[-1].xaxis.set_major_formatter(THOUSANDS)
     panels[-1].set_xlim(left=0)
     panels[-1].set(xlabel=f"optimiser step (the last, {curve[-1].step:,}, is epoch {curve[-1].epoch:g})")
@@ -104,7 +97,7 @@ def reliability(run: Run) -> Figure | None:
     predicted, probabilities = run.predictions.predicted, run.predictions.probabilities
     bins = calibration_bins(run.gold, predicted, probabilities)
     error = expected_calibration_error(run.gold, predicted, probabilities)
-    figure = _sheet(4.9, run, f"Reliability, calibration error (ECE) {error:.4f}")
+    figure = _sheet(4.9, run, f"Reliability, ECE {error:.4f}")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect calibration")
     for rows, face, label in (
@@ -117,7 +110,8 @@ def reliability(run: Run) -> Figure | None:
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
     legend_above(above)
     above.grid()
-    below.bar(bins.edges[:-1], bins.counts, width=np.diff(bins.edges), align="edge", color=BLUE, edgecolor="white")
+    centres, widths = (bins.edges[1:] + bins.edges[:-1]) / 2, np.diff(bins.edges)
+    below.bar(centres, bins.counts, width=0.94 * widths, color=BLUE)
     below.yaxis.set_major_formatter(THOUSANDS)
     below.set(xlabel="confidence: probability of the predicted label", ylabel="test texts")
     return figure
@@ -135,10 +129,12 @@ def _sheet(height: float, run: Run, what: str) -> Figure:
     return sheet(height, title, " · ".join(unbroken))
 
 
-def _confusion_counts(run: Run) -> npt.NDArray[np.int64]:
-    """The confusion matrix, (labels, labels), with a last column more if any answer named no label."""
+def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """The confusion matrix and its columns' names: the labels, and one more if any answer named none."""
     counts = confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
-    return counts if counts[:, -1].any() else counts[:, :-1]
+    if counts[:, -1].any():
+        return counts, [*run.record.labels, "no label"]
+    return counts[:, :-1], list(run.record.labels)
 
 
 def _write_counts(axes: Axes, counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> None:

@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := 2.13.0
+
+.PHONY: bench test setup lint report constraints
+
+bench: setup  ## four contestants with real weights on the embedded data, then tables and plots
+	$(BIN)/python -m benchmark experiment=quickstart
+
+test: setup  ## every test; set EMOTION_DATA for those on the real data
+	$(BIN)/python -m pytest --cov=benchmark --cov=baselines --cov-report=term
+
+setup: .venv/installed  ## the virtual environment, with pinned dependencies
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: setup  ## style, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+report: setup  ## tables, figures and the README's section, from the records
+	$(BIN)/python -m benchmark.report
+
+constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one
+	$(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet "torch==$(TORCH)"
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-constraints/bin/python -m pip freeze --all --exclude-editable | sed 's/+[a-z0-9]*$$//' > constraints.txt
+	rm -rf .venv-constraints

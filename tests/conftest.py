@@ -1,0 +1,47 @@
+"""Shared by the tests: where the real data is, if anywhere, and configurations composed as the command line would."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.catalogue import composed
+from benchmark.config import RunConfig
+
+os.environ.setdefault("MPLCONFIGDIR", "/tmp/matplotlib")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("EMOTION_DATA"):
+        skip = pytest.mark.skip(reason="set EMOTION_DATA to the folder with the official splits")
+        for item in items:
+            if item.get_closest_marker("real_data"):
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def emotion() -> Path:
+    return Path(os.environ["EMOTION_DATA"])
+
+
+@pytest.fixture
+def compose_run(tmp_path: Path) -> Callable[..., RunConfig]:
+    """A run of the tiny synthetic data set whose results and checkpoints stay in `tmp_path`."""
+
+    def compose(*overrides: str) -> RunConfig:
+        return composed(
+            [
+                "dataset=synthetic",
+                "dataset.synthetic.train=60",
+                "dataset.synthetic.validation=12",
+                "dataset.synthetic.test=24",
+                "recipe.max_steps=2",
+                f"results_dir={tmp_path}/results",
+                f"checkpoints_dir={tmp_path}/checkpoints",
+                *overrides,
+            ]
+        )
+
+    return compose

@@ -1,0 +1,329 @@
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields
+from functools import cache
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from benchmark import study
+from benchmark.catalogue import composed
+from benchmark.classifier import BenchmarkError, Optimizer
+from benchmark.config import CONF_DIR, RunConfig, build_classifier
+
+
+def shipped(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+MODELS, DATASETS, RECIPES, EXPERIMENTS = (shipped(group) for group in ("model", "dataset", "recipe", "experiment"))
+HASHES = {"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64}
+
+
+@cache
+def paper(model: str) -> RunConfig:
+    return composed([f"model={model}", "recipe=paper"])
+
+
+@cache
+def sweep(experiment: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        whole = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
+    return whole.hydra.sweeper.params
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for nested in value.values():
+            yield from strings(nested)
+    elif isinstance(value, list):
+        for nested in value:
+            yield from strings(nested)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_is_built_from_its_yaml_and_holds_parameters_only(model: str) -> None:
+    classifier = build_classifier(paper(model).model)
+    assert type(classifier).__module__.startswith("baselines.")
+    assert set(vars(classifier)) == {field.name for field in fields(classifier)}  # type: ignore[arg-type]
+    assert paper(model).model.name == model  # the name that folders and tables go by
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_dataset_and_recipe_composes_under_its_own_name(dataset: str, recipe: str) -> None:
+    config = composed([f"dataset={dataset}", f"recipe={recipe}"])
+    assert (config.dataset.name, config.recipe.name) == (dataset, recipe)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_for_each_of_its_models(experiment: str) -> None:
+    models = sweep(experiment).model.split(",")
+    assert [composed([f"experiment={experiment}", f"model={model}"]).model.name for model in models] == models
+
+
+def test_experiment_table3_is_the_studys_five_models_as_the_study_trained_them() -> None:
+    config = composed(["experiment=table3"])
+    assert sweep("table3").model.split(",") == list(study.TABLE3)
+    assert (config.dataset.name, config.recipe.name) == ("emotion", "paper")
+    assert (config.dataset.train_rows, config.dataset.test_rows, config.recipe.max_steps) == (None, None, None)
+
+
+@pytest.mark.parametrize("experiment", ["quickstart", "smoke"])
+def test_the_first_experiments_need_no_data_file(experiment: str) -> None:
+    config = composed([f"experiment={experiment}"])
+    assert config.dataset.synthetic is not None
+    assert (config.dataset.path, config.dataset.hub) == (None, None)
+
+
+def test_the_command_line_wins_over_an_experiment() -> None:
+    config = composed(["experiment=smoke", "recipe.max_steps=7", "dataset.synthetic.train=90", "recipe=tuned"])
+    assert (config.recipe.max_steps, config.recipe.name) == (7, "tuned")
+    assert config.dataset.synthetic is not None
+    assert (config.dataset.synthetic.train, config.dataset.synthetic.test) == (90, 48)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_recipe_paper_is_the_studys_table_2(model: str) -> None:
+    config = paper(model)
+    of_the_recipe = study.TABLE2.keys() - {"optimizer", "lora_rank"}
+    assert {key: getattr(config.recipe, key) for key in of_the_recipe} == {key: study.TABLE2[key] for key in of_the_recipe}
+    assert (config.recipe.optimizer, config.recipe.weight_decay) == (Optimizer.adamw, 0)  # which is Adam
+    assert config.recipe.schedule == study.PROSE["schedule"]
+    assert config.recipe.max_steps is None
+    if config.model.family == "decoder":
+        assert config.model.parameters["lora"]["rank"] == study.TABLE2["lora_rank"]
+
+
+def test_llama_3_runs_in_the_precision_and_with_the_attention_of_the_study() -> None:
+    parameters = paper("llama3_lora").model.parameters
+    assert {key: parameters[key] for key in ("precision", "attention")} == {
+        key: study.PROSE[key] for key in ("precision", "attention")
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "learning_rate", "batch_size", "accumulation", "weight_decay"),
+    [
+        ("minilm", 5e-5, 32, 1, 0.01),
+        ("roberta_large", 5e-5, 32, 1, 0.01),
+        ("smollm2_lora", 2e-4, 10, 2, 0.0),
+        ("llama3_lora", 2e-4, 10, 2, 0.0),
+        ("tfidf", 5e-5, 5, 4, 0.0),
+    ],
+)
+def test_recipe_tuned_gives_each_family_its_own_values(
+    model: str, learning_rate: float, batch_size: int, accumulation: int, weight_decay: float
+) -> None:
+    recipe = composed([f"model={model}", "recipe=tuned"]).recipe
+    assert (recipe.learning_rate, recipe.weight_decay) == (learning_rate, weight_decay)
+    assert (recipe.batch_size, recipe.gradient_accumulation_steps) == (batch_size, accumulation)
+    assert recipe.schedule == "linear"
+
+
+def test_the_command_line_wins_over_a_familys_value() -> None:
+    recipe = composed(["model=smollm2_lora", "recipe=tuned", "recipe.learning_rate=3e-5"]).recipe
+    assert (recipe.learning_rate, recipe.batch_size) == (3e-5, 10)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ("recipe.learning_rte=1", "recipe.learning_rte"),
+        ("model.precison=fp32", "model.precison"),
+        ("model=smollm2_lora model.lora.rnk=8", "model.lora.rnk"),
+        ("dataset.pth=x", "dataset.pth"),
+        ("sed=1", "sed"),
+        ("model=brt_base", "model/brt_base"),
+        ("dataset=emotions", "dataset/emotions"),
+        ("recipe=papr", "recipe/papr"),
+        ("experiment=table_3", "experiment/table_3"),
+        ("model=minilm,tfidf", "model=minilm,tfidf"),
+    ],
+)
+def test_hydra_refuses_what_is_nowhere_in_conf(overrides: str, named: str) -> None:
+    with pytest.raises(HydraException, match=re.escape(named)):
+        composed(overrides.split())
+
+
+MISTYPED = [
+    ("+recipe.learning_rte=1", "recipe.learning_rte", "Known here: name, optimizer, learning_rate"),
+    ("+model.precison=fp32", "model.precison", "Known here: weights, architecture"),
+    ("+model.weights.hug=3", "model.weights.hug", "Known here: source, hub, wheel, path"),
+    ("+model.facts.cutoff=2020", "model.facts.cutoff", "Known here: training_data"),
+    ("model=smollm2_lora +model.lora.rnk=8", "model.lora.rnk", "Known here: rank, alpha"),
+    ("model=tfidf +model.epochs=8", "model.epochs", "Known here: ngrams"),
+    ("+dataset.pth=x", "dataset.pth", "Known here: name, labels, path"),
+    ("+dataset.hub.branch=main", "dataset.hub.branch", "Known here: id, configuration, revision"),
+    ("+dataset.sha256.tset=abc", "dataset.sha256", "tset"),
+    ("dataset=synthetic +dataset.synthetic.rows=1", "dataset.synthetic.rows", "Known here: train"),
+    ("+sed=1", "sed", "Known here: model, dataset, recipe, seed"),
+]
+WRONG_TYPE = [
+    ("recipe.learning_rate=fast", "recipe.learning_rate", "fast"),
+    ("recipe.batch_size=2.5", "recipe.batch_size", "2.5"),
+    ("recipe.batch_size=null", "recipe.batch_size", "None"),
+    ("seed=zero", "seed", "zero"),
+    ("seed=1.5", "seed", "1.5"),
+    ("force=maybe", "force", "maybe"),
+    ("report_to=tensorboard", "report_to", "list"),
+    ("results_dir=null", "results_dir", "None"),
+    ("dataset.labels=joy", "dataset.labels", "list"),
+    ("dataset.hub=3", "dataset.hub", "int"),
+    ("dataset.test_rows=some", "dataset.test_rows", "some"),
+    ("model.prediction_batch_size=many", "model.prediction_batch_size", "many"),
+    ("model.architecture=3", "model.architecture", "int"),
+    ("model.title=[1]", "model.title", "string"),
+    ("model=smollm2_lora model.lora.rank=eight", "model.lora.rank", "eight"),
+    ("model=tfidf model.balanced=maybe", "model.balanced", "maybe"),
+]
+UNKNOWN_CHOICE = [
+    ("recipe.optimizer=sgd", "recipe.optimizer", "adamw, adafactor"),
+    ("recipe.schedule=step", "recipe.schedule", "cosine, linear, constant"),
+    ("model.device=tpu", "model.device", "auto, cpu, cuda"),
+    ("model.precision=fp8", "model.precision", "fp32, bf16, fp16"),
+    ("model.attention=magic", "model.attention", "flash_attention_2, sdpa, eager"),
+    ("model.weights.source=internet", "model.weights.source", "hub, wheel, folder, random"),
+    ("model=smollm2_lora model.readout=guess", "model.readout", "labels, generate"),
+]
+MISSING = [
+    ("~recipe.learning_rate", "recipe.learning_rate", "missing"),
+    ("recipe.learning_rate=???", "recipe.learning_rate", "missing"),
+    ("recipe.learning_rate=${recipe.nothing}", "recipe.nothing", "not found"),
+    ("~dataset.hub.revision", "dataset.hub.revision", "missing"),
+    ("~model.name", "model.name", "missing"),
+    ("~model.weights", "model.weights", "missing"),
+    ("~model._target_", "model.target", "None"),
+    ("model.weights.source=folder", "model.weights.path", "set it"),
+    ("model.weights.source=wheel model=bert_base", "model.weights.wheel", "set it"),
+    ("model._target_=baselines.encoder.Nothing", "model._target_", "cannot be imported"),
+    ("model._target_=nowhere.Nothing", "model._target_", "cannot be imported"),
+    ("model._target_=baselines", "model._target_", "cannot be imported"),
+]
+OUT_OF_RANGE = [
+    ("recipe.learning_rate=0", "recipe.learning_rate", "above 0"),
+    ("recipe.learning_rate=-1", "recipe.learning_rate", "above 0"),
+    ("recipe.learning_rate=nan", "recipe.learning_rate", "nan"),
+    ("recipe.learning_rate=inf", "recipe.learning_rate", "inf"),
+    ("recipe.max_gradient_norm=0", "recipe.max_gradient_norm", "above 0"),
+    ("recipe.epochs=0", "recipe.epochs", "above 0"),
+    ("recipe.epochs=inf", "recipe.epochs", "inf"),
+    ("recipe.batch_size=0", "recipe.batch_size", "at least 1"),
+    ("recipe.gradient_accumulation_steps=0", "recipe.gradient_accumulation_steps", "at least 1"),
+    ("recipe.max_length=0", "recipe.max_length", "at least 1"),
+    ("recipe.max_steps=0", "recipe.max_steps", "at least 1"),
+    ("recipe.warmup_ratio=1", "recipe.warmup_ratio", "[0, 1)"),
+    ("recipe.warmup_ratio=-0.1", "recipe.warmup_ratio", "[0, 1)"),
+    ("recipe.weight_decay=-0.1", "recipe.weight_decay", "-0.1"),
+    ("recipe.weight_decay=nan", "recipe.weight_decay", "nan"),
+    ("seed=-1", "seed", "[0, 2**32)"),
+    ("seed=4294967296", "seed", "[0, 2**32)"),
+    ("dataset.labels=[joy]", "dataset.labels", "two or more"),
+    ("dataset.labels=[joy,joy]", "dataset.labels", "different"),
+    ("dataset.validation_share=0", "dataset.validation_share", "(0, 1)"),
+    ("dataset.validation_share=1", "dataset.validation_share", "(0, 1)"),
+    ("dataset.train_rows=0", "dataset.train_rows", "at least 1"),
+    ("dataset.test_rows=-5", "dataset.test_rows", "at least 1"),
+    ("dataset=synthetic dataset.synthetic.train=0", "dataset.synthetic", "at least one row"),
+    ("dataset=synthetic dataset.synthetic.flipped_share=1", "dataset.synthetic.flipped_share", "[0, 1)"),
+    ("dataset.name=../elsewhere", "dataset.name", "elsewhere"),
+    ("recipe.name=a/b", "recipe.name", "a/b"),
+    ("model.prediction_batch_size=0", "model.prediction_batch_size", "at least 1"),
+    ("model=smollm2_lora model.max_new_tokens=0", "model.max_new_tokens", "at least 1"),
+    ("model=smollm2_lora model.lora.rank=0", "model.lora", "at least 1"),
+    ("model=smollm2_lora model.lora.dropout=1", "model.lora", "[0, 1)"),
+    ("model=smollm2_lora model.lora.targets=[]", "model.lora.targets", "all-linear"),
+    ("model=tfidf model.C=0", "model.C", "above 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named", "said"), [*MISTYPED, *WRONG_TYPE, *UNKNOWN_CHOICE, *MISSING, *OUT_OF_RANGE]
+)
+def test_a_bad_value_is_refused_by_one_sentence_that_names_the_option(overrides: str, named: str, said: str) -> None:
+    with pytest.raises(BenchmarkError) as refusal:
+        build_classifier(composed(overrides.split()).model)
+    sentence = str(refusal.value)
+    assert named in sentence
+    assert said in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "recipe.learning_rate=1e-4",
+        "recipe.max_steps=5",
+        "recipe=tuned",
+        "model=roberta_base",
+        "model.precision=bf16",
+        "model.weights.hub.revision=main",
+        "dataset.train_rows=10",
+        "dataset=synthetic",
+    ],
+)
+def test_the_digest_changes_with_whatever_can_change_a_result(override: str) -> None:
+    assert composed(["model=bert_base", override]).digest(HASHES) != paper("bert_base").digest(HASHES)
+
+
+@pytest.mark.parametrize("split", HASHES)
+def test_the_digest_changes_with_the_content_of_the_data(split: str) -> None:
+    assert paper("minilm").digest({**HASHES, split: "d" * 64}) != paper("minilm").digest(HASHES)
+
+
+def test_the_digest_ignores_whatever_cannot_change_a_result() -> None:
+    elsewhere = composed(
+        [
+            "results_dir=/elsewhere/results",
+            "checkpoints_dir=/elsewhere/checkpoints",
+            "dataset.path=/elsewhere/data",
+            "model.title=Another title",
+            "model.facts.token_count=9T",
+            "force=true",
+            "report_to=[tensorboard]",
+        ]
+    )
+    assert elsewhere.digest(HASHES) == paper("minilm").digest(HASHES)
+    assert re.fullmatch("[0-9a-f]{64}", elsewhere.digest(HASHES))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_only_hub_ids_have_a_slash_in_the_identity(model: str) -> None:
+    identity = paper(model).identity()
+    hub = (identity["model"]["parameters"].get("weights") or {}).get("hub") or {}
+    assert {string for string in strings(identity) if "/" in string} <= {identity["dataset"]["hub"]["id"], hub.get("id")}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kept"),
+    [
+        (["model=external", "model.path=/home/somebody/answers.jsonl"], "answers.jsonl"),
+        (["model.weights.source=folder", "model.weights.path=/home/somebody/minilm/"], "minilm"),
+    ],
+)
+def test_the_identity_keeps_the_last_name_of_what_a_model_reads(overrides: list[str], kept: str) -> None:
+    identity = composed([*overrides, "dataset.path=/home/somebody/data", "results_dir=/home/somebody"]).identity()
+    assert not [string for string in strings(identity) if "somebody" in string]
+    assert kept in strings(identity)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_of_hydra_travels_in_a_run(model: str) -> None:
+    identity = paper(model).identity()
+    assert json.loads(json.dumps(identity)) == identity  # json knows no DictConfig
+
+
+@pytest.mark.parametrize(
+    ("part", "field"), [("", "seed"), ("recipe", "learning_rate"), ("dataset", "name"), ("model", "title")]
+)
+def test_a_run_is_frozen(part: str, field: str) -> None:
+    whole = paper("minilm")
+    with pytest.raises(FrozenInstanceError):
+        setattr(getattr(whole, part) if part else whole, field, "changed")
