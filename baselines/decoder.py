@@ -20,6 +20,16 @@ from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport
 IGNORED = -100  # a target that cross-entropy leaves out
 
 
+DIMENSIONS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "vocab_size",
+)
+
+
 class Readout(StrEnum):
     labels = "labels"  # constrained decoding: only the labels' tokens compete
     generate = "generate"  # greedy and free; an answer that is no label is wrong
@@ -112,7 +122,6 @@ class DecoderClassifier:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         with torch.device("meta"):
             adapted = self.lora.attach(network)
-        keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size")  # fmt: skip
         return ModelCard(
             architecture=config.model_type,
             weights=identity(self.weights),
@@ -121,7 +130,7 @@ class DecoderClassifier:
             context_length=config.max_position_embeddings,
             grouped_query_attention=config.num_key_value_heads < config.num_attention_heads,
             dimensions={
-                **{key: getattr(config, key) for key in keys},
+                **{key: getattr(config, key) for key in DIMENSIONS},
                 "lora_rank": self.lora.rank,
                 "lora_alpha": self.lora.alpha,
                 "lora_targets": list(self.lora.targets),

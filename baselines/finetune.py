@@ -64,7 +64,8 @@ def finetune(
     """Train `model` in place on tokenised samples; validate with `predict` after every epoch.
 
     `loss` is for models whose own is a mean over the micro-batch: Trainer adds micro-batches up, so
-    it must be divided by the items of the whole effective batch. Continues from the newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the
+    it must be divided by the items of the whole effective batch. Continues from the newest checkpoint
+    in `context.work_dir`. Raises `BenchmarkError` with the
     step when the loss is no longer a number.
     """
     context.work_dir.mkdir(parents=True, exist_ok=True)

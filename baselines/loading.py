@@ -83,8 +83,9 @@ def on_meta(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
 def check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
     """Raise unless the checkpoint is what the configuration says, so that Table 1 is true of it."""
     for key, value in declared.items():
-        actual = getattr(loaded, key, None)
-        if actual != value and not (isinstance(value, float) and abs(actual - value) < 1e-9):
+        actual: Any = getattr(loaded, key, None)
+        close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
+        if actual != value and not close:
             raise BenchmarkError(
                 f"The weights of {model} have {key}={actual}, but model.architecture declares {value}; "
                 "correct the declaration or the weights."

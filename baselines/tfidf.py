@@ -17,7 +17,7 @@ class TfidfClassifier:
 
     ngrams: int = 2
     min_df: int = 2
-    C: float = 10.0  # noqa: N815 - scikit-learn's name
+    C: float = 10.0
     balanced: bool = True
 
     def __post_init__(self) -> None:

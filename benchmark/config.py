@@ -154,7 +154,7 @@ OmegaConf.register_new_resolver("by_family", by_family, replace=True)
 def from_hydra(composed: DictConfig) -> RunConfig:
     """Validate a composed configuration; raises `BenchmarkError` naming the option at fault."""
     try:
-        values = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+        values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise BenchmarkError(f"The configuration cannot be resolved: {_first_line(error)}") from error
     model = dict(values["model"])
@@ -172,13 +172,13 @@ def build_classifier(model: ModelConfig) -> Classifier:
             f"model._target_={model.target} cannot be imported ({_first_line(error)}); "
             "name a class as package.module.Class and install what it needs."
         ) from error
-    return cast(Classifier, typed(contestant, model.parameters, "model."))
+    return cast("Classifier", typed(contestant, model.parameters, "model."))
 
 
 def typed(schema: type[T], values: dict[str, Any], where: str) -> T:
     """An instance of the dataclass `schema`, nested ones included; `where` prefixes option names."""
     try:
-        return cast(T, OmegaConf.to_object(OmegaConf.merge(_node(schema, values), values)))
+        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values), values)))
     except OmegaConfBaseException as error:
         option = f"{where}{getattr(error, 'full_key', None) or ''}"
         fields = ", ".join(getattr(error, "object_type", None).__dataclass_fields__) if _is_unknown(error) else ""  # type: ignore[union-attr]
@@ -193,8 +193,8 @@ def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
     for name, hint in get_type_hints(schema).items():
         nested = next((candidate for candidate in (hint, *get_args(hint)) if is_dataclass(candidate)), None)
         if nested is not None and isinstance(values.get(name), dict):
-            node[name] = _node(cast(type[Any], nested), values[name])
-    return cast(DictConfig, node)
+            node[name] = _node(cast("type[Any]", nested), values[name])
+    return cast("DictConfig", node)
 
 
 def _is_unknown(error: OmegaConfBaseException) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.classifier import BenchmarkError, Examples
 from benchmark.config import DatasetConfig
 from benchmark.readers import READERS, Row, read_file
-from benchmark.synthetic import compose
+from benchmark.synthetic import best_possible_accuracy, compose
 
 SPLIT_FILES = {
     "train": ("train",),
@@ -72,6 +72,11 @@ def load(config: DatasetConfig) -> Splits:
     for name, examples in splits.items():
         _check_hash(name, examples, config, route)
     notes: list[str] = []
+    if config.synthetic is not None:
+        ceiling = best_possible_accuracy(config.synthetic)
+        notes.append(
+            f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose: at best {ceiling:.4f} is right."
+        )
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"], config.validation_share)
         notes.append(
@@ -165,7 +170,7 @@ def _examples(split: str, rows: list[Row], labels: list[str]) -> Examples:
             raise BenchmarkError(f"{row.place} has no text; fill it or remove the row.")
         if by_id and not 0 <= row.label < len(labels):
             raise BenchmarkError(f"{row.place} has label id {row.label}; ids run from 0 to {len(labels) - 1}.")
-        if not by_id and row.label not in ids:
+        if not by_id and not (isinstance(row.label, str) and row.label in ids):
             raise BenchmarkError(f"{row.place} has the label {row.label!r}; known are {', '.join(labels)}.")
         numbers.append(row.label if by_id else ids[row.label])
     return Examples(

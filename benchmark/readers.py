@@ -58,7 +58,7 @@ def _read_csv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
                 raise BenchmarkError(f"{place} has not as many fields as the header; quote fields that contain commas.")
             yield Row(row[text_column], row[label_column], place)
     except csv.Error as error:
-        raise BenchmarkError(f"{path}, row {reader.line_num} is no CSV ({error}); mend its quotes.") from error
+        raise BenchmarkError(f"{path}, row {reader.line_num + 1} is no CSV ({error}); mend its quotes.") from error
 
 
 def _read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
@@ -115,7 +115,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _parse_json(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(f"{place} is no valid JSON ({error}); the file may be cut short.") from error
 
 

@@ -103,7 +103,7 @@ class RunRecord:
         return self.status is Status.completed and self.pretrained and not any(limits)
 
     @classmethod
-    def from_json(cls, text: str, origin: str) -> "RunRecord":
+    def from_json(cls, text: str | bytes, origin: str) -> "RunRecord":
         """Parse a record.json; raises `BenchmarkError` naming `origin` if it is none of ours."""
         try:
             values = json.loads(text)
@@ -141,7 +141,7 @@ class Run:
 
     @cached_property
     def gold(self) -> LabelIds:
-        return self.table["gold"].to_numpy().astype(np.int64)
+        return np.asarray(self.table["gold"].to_numpy(), dtype=np.int64)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -183,12 +183,12 @@ def read_contestants() -> dict[str, Contestant]:
 def folder_of(results_dir: Path, config: dict[str, Any], digest: str) -> Path:
     """Where the run of this configuration lives; the digest keeps variants apart."""
     run = f"{config['recipe']['name']}-seed{config['seed']}-{digest[:8]}"
-    return results_dir / "runs" / config["model"]["name"] / config["dataset"]["name"] / run
+    return results_dir / "runs" / str(config["model"]["name"]) / str(config["dataset"]["name"]) / run
 
 
 def read(folder: Path) -> Run:
     path = folder / "record.json"
-    return Run(RunRecord.from_json(path.read_text(encoding="utf-8"), str(path)), folder)
+    return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
 
 
 def read_all(results_dir: Path) -> list[Run]:

@@ -29,8 +29,12 @@ HEADINGS = {
     "gradient_accumulation_steps": "Accumulation", "epochs": "Epochs", "lora_rank": "LoRA rank",
     "precision": "Precision", "attention": "Attention", "study": "Study", "accuracy": "Accuracy", "spread": "± seeds",
     "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
+    "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
     "hardware": "Hardware", "status": "Status", "command": "Command",
 }  # fmt: skip
+
+
+SHARES = ("study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1")
 
 
 def main() -> None:
@@ -51,9 +55,8 @@ def main() -> None:
         write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
-    sys.stdout.write(
-        f"{len(evidence.runs)} runs -> {arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}\n"
-    )
+    places = f"{arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}"
+    sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 
 def refresh(results_dir: str) -> None:
@@ -111,8 +114,8 @@ def section(evidence: Evidence) -> str:
 
 
 NOTES = (
-    f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed from "
-    "the stored predictions. The interval is Wilson's for one seed and a bootstrap over seeds and test rows for several."
+    f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
+    "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
 FOOTNOTES = {"table2_settings": f"`{DEVIATES}` differs from the study. AdamW without weight decay is Adam."}
 
@@ -138,7 +141,7 @@ def _cell(column: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if column in ("study", "accuracy", "spread", "macro_f1"):
+    if column in SHARES:
         return f"{value:.4f}"
     if column == "training_seconds":
         return _duration(float(value))

@@ -17,6 +17,7 @@ import pandas as pd
 from benchmark import study
 from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS
+from benchmark.metrics import per_class as scores_by_label
 from benchmark.records import Contestant, Evidence, Run, RunRecord, Status
 from benchmark.statistics import accuracy_interval
 
@@ -96,7 +97,8 @@ def table3_accuracy(evidence: Evidence) -> pd.DataFrame:
         if variant.first.model not in evidence.contestants or variant.first.model == "external"
     ]
     studied = [row for row in rows if row["name"] in study.TABLE3]
-    others = sorted((row for row in rows if row["name"] not in study.TABLE3), key=lambda row: row["accuracy"] or 2)
+    others = [row for row in rows if row["name"] not in study.TABLE3]
+    others.sort(key=lambda row: 2 if row["accuracy"] is None else row["accuracy"])
     return pd.DataFrame([*studied, *others], columns=["study", *RESULT_COLUMNS], dtype=object)
 
 
@@ -107,10 +109,34 @@ def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RESULT_COLUMNS, dtype=object)
 
 
+def per_class(evidence: Evidence) -> pd.DataFrame:
+    """Precision, recall and F1 of each label, the mean over seeds, for every variant with a result on emotion."""
+    rows = []
+    for variant in variants(evidence.runs, study.DATASET):
+        if variant.results:
+            labels = variant.first.labels
+            scores = [scores_by_label(run.gold, run.predictions.predicted, len(labels)) for run in variant.results]
+            rows += [
+                {
+                    "model": variant.first.title,
+                    "recipe": variant.recipe,
+                    "label": label,
+                    "precision_score": float(np.mean([score.precision[index] for score in scores])),
+                    "recall": float(np.mean([score.recall[index] for score in scores])),
+                    "f1": float(np.mean([score.f1[index] for score in scores])),
+                    "support": int(scores[0].support[index]),
+                }
+                for index, label in enumerate(labels)
+            ]
+    columns = ["model", "recipe", "label", "precision_score", "recall", "f1", "support"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
 TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "table1_models": table1_models,
     "table2_settings": table2_settings,
     "table3_accuracy": table3_accuracy,
+    "per_class": per_class,
 }
 
 
@@ -154,8 +180,10 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if run.record.dataset == dataset:
-            config = {key: value for key, value in run.record.config.items() if key != "seed"}
-            groups[json.dumps(config, sort_keys=True)].append(run)
+            config = run.record.config
+            model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
+            key = json.dumps([model, config["dataset"], config["recipe"]], sort_keys=True)
+            groups[key].append(run)
     return [Variant(group) for group in groups.values()]
 
 
@@ -197,25 +225,24 @@ def metric(run: Run, name: str) -> float:
 
 
 def _status(variant: Variant) -> str:
-    failed = (
-        f"{len(variant.failed)} of {len(variant.runs)} runs {variant.failed[0].record.status}" if variant.failed else ""
-    )
+    """`measured`, and whatever limits what the figure means."""
     if not variant.completed:
         return f"not run: {_reason(variant)}"
-    data, recipe = variant.first.config["dataset"], variant.first.config["recipe"]
-    limits = [
-        f"{limit} {what} only"
-        for limit, what in (
-            (data["train_rows"], "training rows"), (data["test_rows"], "test rows"), (variant.first.fit and variant.first.fit.steps and recipe["max_steps"], "steps"),
-        )
-        if limit
-    ]  # fmt: skip
-    marks = [] if variant.completed[0].record.pretrained else ["random weights, no accuracy"]
-    unanswered = [run for run in variant.completed if run.predictions.generated is not None]
-    if unanswered:
-        share = float(np.mean([(run.predictions.predicted < 0).mean() for run in unanswered]))
-        marks.append(f"{share:.1%} of answers name no label")
-    return "; ".join(["measured", *marks, *limits, *([failed] if failed else [])])
+    first = variant.completed[0].record
+    trained = first.fit is not None and first.fit.steps > 0
+    limits = {
+        "training rows": first.config["dataset"]["train_rows"],
+        "test rows": first.config["dataset"]["test_rows"],
+        "steps": first.config["recipe"]["max_steps"] if trained else None,
+    }
+    remarks = [] if first.pretrained else ["random weights, no accuracy"]
+    remarks += [f"{limit} {what} only" for what, limit in limits.items() if limit]
+    if variant.completed[0].predictions.generated is not None:
+        unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in variant.completed]))
+        remarks.append(f"{unnamed:.1%} of answers name no label")
+    if variant.failed:
+        remarks.append(f"{len(variant.failed)} of {len(variant.runs)} runs {variant.failed[0].record.status}")
+    return "; ".join(["measured", *remarks])
 
 
 def _reason(variant: Variant) -> str:

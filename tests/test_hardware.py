@@ -1,0 +1,54 @@
+"""What is asked for and missing stops the run; nothing falls back."""
+
+import pytest
+import torch
+
+from baselines.hardware import Attention, Device, Precision, autocast, name_of, resolve
+from benchmark.classifier import BenchmarkError
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def test_the_cpu_runs_what_needs_no_gpu() -> None:
+    assert resolve(Device.cpu, Precision.fp32, Attention.sdpa).type == "cpu"
+    assert name_of(torch.device("cpu")) == "cpu"
+
+
+@no_gpu
+def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
+    assert resolve(Device.auto, Precision.bf16, Attention.eager).type == "cpu"
+
+
+@no_gpu
+@pytest.mark.parametrize(
+    ("device", "precision", "attention", "named"),
+    [
+        (Device.cuda, Precision.fp32, Attention.sdpa, "model.device=cuda"),
+        (Device.auto, Precision.fp16, Attention.sdpa, "model.precision=fp16"),
+        (Device.auto, Precision.bf16, Attention.flash_attention_2, "model.attention=flash_attention_2"),
+    ],
+)
+def test_a_missing_gpu_is_named_by_the_option_that_needs_it(
+    device: Device, precision: Precision, attention: Attention, named: str
+) -> None:
+    with pytest.raises(BenchmarkError, match=f"{named} need"):
+        resolve(device, precision, attention)
+
+
+def test_fp16_on_the_cpu_is_refused_even_beside_a_gpu() -> None:
+    with pytest.raises(BenchmarkError, match="fp16"):
+        resolve(Device.cpu, Precision.fp16, Attention.sdpa)
+
+
+def test_bf16_computes_products_in_bf16_and_fp32_in_fp32() -> None:
+    matrix = torch.ones(2, 2)
+    with autocast(torch.device("cpu"), Precision.bf16):
+        assert (matrix @ matrix).dtype is torch.bfloat16
+    with autocast(torch.device("cpu"), Precision.fp32):
+        assert (matrix @ matrix).dtype is torch.float32
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_auto_is_the_gpu_where_there_is_one() -> None:
+    assert resolve(Device.auto, Precision.bf16, Attention.sdpa).type == "cuda"

@@ -1,0 +1,134 @@
+"""One run ends in a record: completed with predictions that verify, or failed with the reason."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark import records, runner
+from benchmark.classifier import BenchmarkError
+from benchmark.config import RunConfig
+from benchmark.records import Status
+
+Compose = Callable[..., RunConfig]
+
+
+def test_a_completed_run_keeps_what_was_asked_seen_and_answered(compose_run: Compose) -> None:
+    config = compose_run("model=tiny_bert", "seed=3")
+    run = runner.run(config, ["model=tiny_bert", "seed=3"])
+    record = records.read(run.folder).record
+    assert record.status is Status.completed
+    assert record.seed == 3
+    assert record.overrides == ["model=tiny_bert", "seed=3"]
+    assert record.data is not None
+    assert record.data["splits"]["test"]["rows"] == record.predicted_rows == 24
+    assert record.predictions_sha256 == records.sha256((run.folder / "predictions.parquet").read_bytes())
+    assert record.seconds.keys() == {"data", "fit", "predict"}
+    assert record.peak_memory["host"] > 50e6
+    assert record.environment["packages"]["torch"]
+    assert record.fit is not None
+    assert record.fit.steps == 2
+
+
+def test_a_record_holds_no_metric_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
+    paths = [f"results_dir={tmp_path}/results", f"dataset.path={tmp_path}"]
+    run = runner.run(compose_run("model=majority"), ["model=majority", *paths])
+    text = (run.folder / "record.json").read_text()
+    assert str(tmp_path) not in text
+    assert "accuracy" not in text
+    assert "f1" not in json.loads(text)
+
+
+def test_plots_lie_beside_the_record(compose_run: Compose) -> None:
+    run = runner.run(compose_run("model=tiny_llama"))
+    assert {path.stem for path in run.folder.glob("*.png")} == {
+        "label_distribution", "confusion", "training_curve", "reliability",
+    }  # fmt: skip
+
+
+def test_checkpoints_are_gone_once_a_run_is_recorded(compose_run: Compose) -> None:
+    config = compose_run("model=tiny_bert")
+    runner.run(config)
+    assert not list(Path(config.checkpoints_dir).rglob("checkpoint-*"))
+
+
+def test_a_finished_run_is_not_repeated_unless_forced(compose_run: Compose) -> None:
+    first = runner.run(compose_run("model=tfidf"))
+    before = (first.folder / "record.json").stat().st_mtime_ns
+    assert runner.run(compose_run("model=tfidf")).folder == first.folder
+    assert (first.folder / "record.json").stat().st_mtime_ns == before
+    runner.run(compose_run("model=tfidf", "force=true"))
+    assert (first.folder / "record.json").stat().st_mtime_ns != before
+
+
+def test_an_override_makes_another_folder(compose_run: Compose) -> None:
+    official = runner.run(compose_run("model=tfidf"))
+    variant = runner.run(compose_run("model=tfidf", "model.C=1"))
+    assert official.folder != variant.folder
+    assert official.folder.parent == variant.folder.parent
+
+
+def test_the_same_seed_gives_the_same_predictions_file(compose_run: Compose) -> None:
+    files = [
+        (runner.run(compose_run("model=tiny_bert", "force=true")).folder / "predictions.parquet").read_bytes()
+        for _ in range(2)
+    ]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("model=llama3_lora",), "need a CUDA GPU"),
+        (("model=external",), "model.path=FILE"),
+        (("model=tfidf", "dataset.synthetic=null"), "has no source"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_a_failed_record_with_one_sentence(
+    compose_run: Compose, overrides: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    if "CUDA" in message:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("this machine has the GPU that is missed here")
+    with pytest.raises(BenchmarkError, match=message):
+        runner.run(compose_run(*overrides))
+    (run,) = records.read_all(tmp_path / "results")
+    assert run.record.status is Status.failed
+    assert run.record.failure is not None
+    assert message in run.record.failure.message
+    assert run.record.failure.traceback is None
+    assert not (run.folder / "predictions.parquet").exists()
+
+
+def test_a_crash_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
+    config = compose_run("model=tiny_bert", "model.architecture.num_attention_heads=5")  # 32 is no multiple of 5
+    with pytest.raises(ValueError, match="multiple"):
+        runner.run(config)
+    (run,) = records.read_all(tmp_path / "results")
+    assert run.record.failure is not None
+    assert run.record.failure.traceback is not None
+    assert "encoder.py" in run.record.failure.traceback
+
+
+def test_a_failed_run_is_tried_again(compose_run: Compose, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    config = compose_run("model=external", f"model.path={answers}")
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        runner.run(config)
+    answers.write_text('{"predict": "joy"}\n' * 24)
+    assert runner.run(config).record.status is Status.completed
+    assert len(records.read_all(tmp_path / "results")) == 1
+
+
+def test_an_interrupt_is_recorded_as_one(compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("baselines.majority.MajorityClassifier.fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(compose_run("model=majority"))
+    (run,) = records.read_all(tmp_path / "results")
+    assert run.record.status is Status.interrupted

@@ -1,0 +1,312 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_records import FIT, GOLD, a_record, publish
+
+from benchmark import records, study
+from benchmark.catalogue import composed
+from benchmark.classifier import NO_LABEL
+from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_all, read_contestants
+from benchmark.runner import recorded
+from benchmark.statistics import accuracy_interval
+from benchmark.tables import DEVIATES, TABLES, leaderboard
+
+TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
+ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
+FAILED = {"status": Status.failed, "failure": Failure("model.device=cuda needs a CUDA GPU; set model.device=cpu.")}
+LLAMA = "Llama 3 8B Instruct + LoRA"
+
+
+def evidence(*runs: Run) -> Evidence:
+    return Evidence(list(runs), read_contestants())
+
+
+def table(name: str, *runs: Run) -> list[dict[str, Any]]:
+    """The table's rows, None where a cell is empty."""
+    return rows_of(TABLES[name](evidence(*runs)))
+
+
+def standing(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
+    return rows_of(leaderboard(evidence(*runs), dataset))
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def the(rows: list[dict[str, Any]], **cells: Any) -> dict[str, Any]:
+    """The one row with these cells."""
+    (row,) = [row for row in rows if cells.items() <= row.items()]
+    return row
+
+
+def deviating(row: dict[str, Any]) -> set[str]:
+    return {setting for setting, value in row.items() if str(value).endswith(DEVIATES)}
+
+
+def test_table1_opens_with_the_studys_own_row_verbatim() -> None:
+    row = table("table1_models")[0]
+    assert row == {
+        "model": "Llama3-8b",
+        "weights": "stated by the study",
+        "parameters": "8B",
+        "trained_parameters": None,
+        "context_length": "8k",
+        "grouped_query_attention": "yes",
+        "training_data": "publicly available data",
+        "token_count": "15T+",
+        "knowledge_cutoff": "March 2023",
+    }
+
+
+def test_table1_computes_llama_3_from_its_architecture() -> None:
+    row = the(table("table1_models"), model=LLAMA)
+    assert (row["parameters"], row["trained_parameters"]) == (8_030_261_248, 20_971_520)
+    assert (row["context_length"], row["grouped_query_attention"]) == (8192, True)
+    assert row["weights"] == "meta-llama/Meta-Llama-3-8B-Instruct@8afb486c"
+    assert row["knowledge_cutoff"] == "March 2023"
+
+
+def test_table1_has_a_row_for_every_model_with_weights_the_smallest_first() -> None:
+    rows = table("table1_models")[1:]
+    with_weights = [c for c in read_contestants().values() if c.config["model"]["family"] in ("encoder", "decoder")]
+    assert {row["model"] for row in rows} == {contestant.config["model"]["title"] for contestant in with_weights}
+    assert [row["parameters"] for row in rows] == sorted(row["parameters"] for row in rows)
+
+
+def test_table2_opens_with_the_studys_settings() -> None:
+    row = table("table2_settings")[0]
+    assert study.TABLE2.items() | study.PROSE.items() <= row.items()
+    assert not deviating(row)
+
+
+@pytest.mark.parametrize(
+    ("model", "deviations"),
+    [
+        (LLAMA, set()),
+        ("Llama 3 8B (base) + LoRA on q, v", set()),
+        ("SmolLM2-135M + LoRA", {"precision", "attention"}),
+        ("MiniLM-L6 (22M BERT)", {"precision", "attention"}),
+        ("RoBERTa large", {"precision", "attention"}),
+    ],
+)
+def test_table2_marks_what_deviates_under_recipe_paper_and_nothing_else(model: str, deviations: set[str]) -> None:
+    row = the(table("table2_settings"), model=model)
+    assert deviating(row) == deviations
+    assert row["lora_rank"] == (8 if "LoRA" in model else "none")
+    assert (row["optimizer"], row["learning_rate"], row["epochs"]) == ("AdamW", 5e-5, 3.0)
+    assert row["status"] == "not run"
+
+
+def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record("smollm2_lora", "recipe.learning_rate=0.0002", "recipe.max_length=64"))
+    row = the(table("table2_settings", run), status="run")
+    assert row["recipe"] == "paper, recipe.learning_rate=0.0002, recipe.max_length=64"
+    assert (row["learning_rate"], row["max_length"], row["precision"]) == ("0.0002 *", "64 *", "fp32 *")
+    assert deviating(row) == {"learning_rate", "max_length", "precision", "attention"}
+
+
+def test_table2_marks_the_optimizer_that_is_not_adam(tmp_path: Path) -> None:
+    tuned = recorded(composed(["model=minilm", "recipe=tuned"]))  # AdamW with weight decay
+    adafactor = a_record("smollm2_lora", "recipe.optimizer=adafactor")
+    rows = table("table2_settings", publish(tmp_path, a_record(config=tuned)), publish(tmp_path, adafactor))
+    minilm, smollm2 = the(rows, recipe="tuned"), the(rows, recipe="paper, recipe.optimizer=adafactor")
+    assert smollm2["optimizer"] == "adafactor *"
+    assert deviating(minilm) == {
+        "optimizer", "batch_size", "gradient_accumulation_steps", "schedule", "precision", "attention"
+    }  # fmt: skip
+
+
+def test_table2_has_one_row_for_all_seeds_and_none_for_models_that_are_not_fine_tuned(tmp_path: Path) -> None:
+    rows = table("table2_settings", *(publish(tmp_path, a_record("minilm", seed=seed)) for seed in (0, 1)))
+    assert the(rows, model="MiniLM-L6 (22M BERT)")["status"] == "run"
+    assert "TF-IDF + logistic regression" not in {row["model"] for row in rows}
+
+
+def test_table3_without_runs_has_the_studys_figures_and_nothing_of_ours() -> None:
+    rows = table("table3_accuracy")
+    assert [(row["name"], row["study"]) for row in rows[:5]] == [
+        ("bert_base", 0.9063),
+        ("bert_large", 0.9086),
+        ("roberta_base", 0.9125),
+        ("roberta_large", 0.9189),
+        ("llama3_lora", 0.9262),
+    ]
+    assert {row["name"] for row in rows} == set(read_contestants()) - {"external"}
+    for row in rows:
+        assert (row["status"], row["command"]) == ("not run", f"python -m benchmark model={row['name']}")
+        measured = ("accuracy", "spread", "low", "high", "seeds", "macro_f1", "training_seconds", "hardware")
+        assert {row[column] for column in measured} == {None}
+    assert {row["study"] for row in rows[5:]} == {None}
+
+
+def test_table3_keeps_the_studys_order_and_sorts_the_others_by_accuracy(tmp_path: Path) -> None:
+    rows = table(
+        "table3_accuracy",
+        publish(tmp_path, a_record("roberta_large"), TWO_WRONG),
+        publish(tmp_path, a_record("bert_base"), GOLD),
+        publish(tmp_path, a_record("minilm"), GOLD),
+        publish(tmp_path, a_record("tfidf"), ONE_WRONG),
+        publish(tmp_path, a_record("majority"), [5, 5, 5, 5, 5, 4, 5, 5, 5, 5]),
+    )
+    assert [row["name"] for row in rows[:5]] == list(study.TABLE3)
+    assert [(row["name"], row["accuracy"]) for row in rows[5:8]] == [("majority", 0.0), ("tfidf", 0.9), ("minilm", 1.0)]
+    assert {row["status"] for row in rows[8:]} == {"not run"}
+    assert (rows[3]["study"], rows[3]["accuracy"]) == (0.9189, 0.8)
+    assert (rows[0]["study"], rows[0]["accuracy"], rows[0]["status"]) == (0.9063, 1.0, "measured")
+
+
+def test_figures_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record(seed=0, fit=replace(FIT, training_seconds=80.0)), TWO_WRONG),
+        publish(tmp_path, a_record(seed=1, fit=replace(FIT, training_seconds=100.0)), ONE_WRONG),
+    ]
+    row = the(table("table3_accuracy", *runs), name="tfidf")
+    assert (row["seeds"], row["status"]) == (2, "measured")
+    assert row["accuracy"] == pytest.approx((0.8 + 0.9) / 2)
+    assert row["spread"] == pytest.approx(0.1 / 2**0.5)  # the standard deviation of two, one degree of freedom
+    # F1 is 2 TP / (2 TP + FP + FN). Seed 0: sadness 4/6, joy 1, love 2/3, anger 2/3, fear 1, surprise 1.
+    # Seed 1: sadness 4/5, joy 1, love 1, anger 2/3, fear 1, surprise 1.
+    assert row["macro_f1"] == pytest.approx(((4 / 6 + 2 / 3 + 2 / 3 + 3) / 6 + (4 / 5 + 2 / 3 + 4) / 6) / 2)
+    interval = accuracy_interval(np.array([[True] * 8 + [False] * 2, [True] * 9 + [False]]))
+    assert (row["low"], row["high"]) == (interval.low, interval.high)
+    assert (row["training_seconds"], row["hardware"]) == (90.0, "A processor, 2 cores")
+    assert row["command"] == "python -m benchmark model=tfidf dataset=emotion recipe=paper"
+
+
+def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
+    row = the(table("table3_accuracy", publish(tmp_path, a_record(), TWO_WRONG)), name="tfidf")
+    assert (row["accuracy"], row["spread"], row["seeds"]) == (0.8, None, 1)
+    assert (round(row["low"], 4), round(row["high"], 4)) == (0.4902, 0.9433)  # 8 of 10
+
+
+@pytest.mark.parametrize("name", ["llama3_lora", "minilm"])
+def test_a_failed_run_is_not_run_for_the_reason_it_gave(name: str, tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record(name, **FAILED))
+    for row in (the(table("table3_accuracy", run), name=name), the(standing(run), name=name)):
+        assert row["status"] == f"not run: failed, {FAILED['failure'].message}"
+        assert (row["accuracy"], row["seeds"], row["training_seconds"]) == (None, None, None)
+
+
+def test_an_interrupted_run_is_not_run(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record("minilm", status=Status.interrupted, failure=Failure("signal SIGTERM")))
+    assert the(table("table3_accuracy", run), name="minilm")["status"] == "not run: interrupted, signal SIGTERM"
+
+
+def test_a_seed_that_failed_is_counted_beside_those_that_did_not(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=0, **FAILED)), publish(tmp_path, a_record(seed=1), ONE_WRONG)]
+    row = the(table("table3_accuracy", *runs), name="tfidf")
+    assert (row["accuracy"], row["seeds"], row["status"]) == (0.9, 1, "measured; 1 of 2 runs failed")
+
+
+LIMITED = [
+    (a_record("minilm", "dataset.train_rows=100"), "measured; 100 training rows only"),
+    (a_record("minilm", "dataset.test_rows=10"), "measured; 10 test rows only"),
+    (a_record("minilm", "recipe.max_steps=24"), "measured; 24 steps only"),
+    (
+        a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights={"source": "random"})),
+        "measured; random weights, no accuracy",
+    ),
+]
+
+
+@pytest.mark.parametrize(("record", "status"), LIMITED)
+def test_what_is_limited_is_in_the_leaderboard_by_name_and_not_in_table3(
+    record: RunRecord, status: str, tmp_path: Path
+) -> None:
+    run = publish(tmp_path, record, ONE_WRONG)
+    assert the(table("table3_accuracy", run), name="minilm")["status"] == "not run"
+    assert [row["model"] for row in table("table2_settings", run) if row["status"] == "run"] == []
+    (row,) = standing(run)
+    assert row["status"] == status
+    assert row["accuracy"] == (None if "random" in status else 0.9)
+
+
+def test_a_limit_is_named_although_the_first_seed_failed(tmp_path: Path) -> None:
+    failed = publish(tmp_path, a_record("minilm", "recipe.max_steps=24", seed=0, **FAILED))
+    completed = publish(tmp_path, a_record("minilm", "recipe.max_steps=24", seed=1))
+    (row,) = standing(failed, completed)
+    assert row["status"] == "measured; 24 steps only; 1 of 2 runs failed"
+
+
+def test_a_variant_is_a_row_of_its_own_without_the_studys_figure(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record("bert_base"), TWO_WRONG),
+        publish(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002", seed=0), ONE_WRONG),
+        publish(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002", seed=1), ONE_WRONG),
+    ]
+    plain, variant = (row for row in table("table3_accuracy", *runs) if row["name"] == "bert_base")
+    assert (plain["recipe"], plain["study"], plain["accuracy"], plain["seeds"]) == ("paper", 0.9063, 0.8, 1)
+    assert (variant["recipe"], variant["study"]) == ("paper, recipe.learning_rate=0.00002", None)
+    assert (variant["accuracy"], variant["seeds"]) == (0.9, 2)
+    assert variant["command"].endswith("recipe=paper recipe.learning_rate=0.00002")
+
+
+def test_a_variant_does_not_stand_for_the_studys_own_run(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002"))
+    first, second = (row for row in table("table3_accuracy", run) if row["name"] == "bert_base")
+    assert {(row["study"], row["status"]) for row in (first, second)} == {(0.9063, "not run"), (None, "measured")}
+
+
+def test_a_variant_made_by_an_experiment_does_not_pass_for_recipe_paper(tmp_path: Path) -> None:
+    whole = a_record("bert_base", "recipe.learning_rate=0.00002")
+    record = replace(whole, overrides=["experiment=mine", "model=bert_base"])  # the value stands in its YAML
+    rows = [row for row in table("table3_accuracy", publish(tmp_path, record)) if row["name"] == "bert_base"]
+    assert {(row["study"], row["status"]) for row in rows} == {(0.9063, "not run"), (None, "measured")}
+
+
+def test_runs_on_other_texts_under_the_same_name_are_not_averaged(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record(dataset="mine", seed=0), TWO_WRONG),
+        publish(tmp_path, a_record(dataset="mine", seed=0, test_sha256="d" * 64), ONE_WRONG),
+    ]
+    assert [(row["accuracy"], row["seeds"]) for row in standing(*runs, dataset="mine")] == [(0.9, 1), (0.8, 1)]
+
+
+def test_a_new_title_does_not_part_the_seeds_of_a_model(tmp_path: Path) -> None:
+    renamed = a_record(seed=1)
+    renamed.config["model"]["title"] = "Another title"
+    (row,) = standing(publish(tmp_path, a_record(seed=0)), publish(tmp_path, renamed))
+    assert row["seeds"] == 2
+
+
+def test_the_share_of_answers_that_name_no_label_is_stated(tmp_path: Path) -> None:
+    predicted = [NO_LABEL, NO_LABEL, NO_LABEL, *GOLD[3:]]
+    record = a_record("smollm2_lora", "model.readout=generate")
+    run = publish(tmp_path, record, predicted, ["no idea"] * 3 + ["some label"] * 7)
+    row = the(table("table3_accuracy", run), recipe="paper, model.readout=generate")
+    assert row["status"] == "measured; 30.0% of answers name no label"
+    assert row["accuracy"] == 0.7
+
+
+def test_the_leaderboard_is_of_one_data_set_and_begins_with_the_most_accurate(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record("majority", dataset="synthetic"), [5] * 9 + [0]),
+        publish(tmp_path, a_record("llama3_lora", dataset="synthetic", **FAILED)),
+        publish(tmp_path, a_record("minilm", dataset="synthetic"), GOLD),
+        publish(tmp_path, a_record("tfidf", dataset="synthetic"), TWO_WRONG),
+        publish(tmp_path, a_record("tfidf", dataset="emotion"), ONE_WRONG),
+    ]
+    assert [row["name"] for row in standing(*runs, dataset="synthetic")] == [
+        "minilm",
+        "tfidf",
+        "majority",
+        "llama3_lora",
+    ]
+    assert [row["name"] for row in standing(*runs, dataset="emotion")] == ["tfidf"]
+    assert not [row for row in table("table3_accuracy", *runs[:-1]) if row["accuracy"] is not None]
+
+
+def test_tables_are_the_same_however_the_runs_were_made(tmp_path: Path) -> None:
+    made = [a_record("tfidf", seed=1), a_record("minilm"), a_record("tfidf", seed=0), a_record("minilm", **FAILED)]
+    for place, order in (("one", made[:3]), ("two", made[2::-1])):
+        for record in order:
+            publish(tmp_path / place, record)
+    one, two = (read_all(tmp_path / place) for place in ("one", "two"))
+    for draw in TABLES.values():
+        assert draw(evidence(*one)).to_csv() == draw(evidence(*two)).to_csv()
+    assert records.read_evidence(tmp_path / "one").runs == one
