@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, set_seed
 
-from baselines.finetune import Sample, finetune, fit_report
+from baselines.finetune import Sample, check_trackers, finetune, fit_report
 from baselines.hardware import DTYPES, Attention, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
 from baselines.prompt import Prompter, branches
@@ -80,8 +80,13 @@ class DecoderClassifier:
     attention: Attention = Attention.sdpa
     prediction_batch_size: int = 32
 
+    def __post_init__(self) -> None:
+        if self.prediction_batch_size < 1 or self.max_new_tokens < 1:
+            raise BenchmarkError("model.prediction_batch_size and model.max_new_tokens must be at least 1.")
+
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention)
+        check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
             AutoModelForCausalLM,

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
-from baselines.finetune import Sample, finetune, fit_report
+from baselines.finetune import Sample, check_trackers, finetune, fit_report
 from baselines.hardware import Attention, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
 from baselines.weights import Weights, identity
-from benchmark.classifier import Examples, FitContext, FitReport, ModelCard, Predictions
+from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -27,9 +27,14 @@ class EncoderClassifier:
     attention: Attention = Attention.sdpa
     prediction_batch_size: int = 64
 
+    def __post_init__(self) -> None:
+        if self.prediction_batch_size < 1:
+            raise BenchmarkError("model.prediction_batch_size must be at least 1.")
+
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
+        check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,

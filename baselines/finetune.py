@@ -19,6 +19,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import get_last_checkpoint
 
 from baselines.hardware import Precision, name_of
@@ -117,6 +118,18 @@ def fit_report(
         truncated_texts=truncated,
         curve=training.curve,
     )
+
+
+def check_trackers(report_to: Sequence[str]) -> None:
+    """Raise before any work if an experiment tracker asked for is not installed."""
+    available = get_available_reporting_integrations()
+    for tracker in report_to:
+        if tracker not in available:
+            installed = ", ".join(available) or "none"
+            raise BenchmarkError(
+                f"report_to names {tracker}, which is not installed here (installed: {installed}); "
+                f"pip install {tracker}, or leave it out."
+            )
 
 
 def training_arguments(context: FitContext, device: torch.device, precision: Precision) -> TrainingArguments:

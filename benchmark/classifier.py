@@ -3,6 +3,7 @@
 This is the only module of `benchmark` that `baselines` may import.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -69,16 +70,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for option in ("learning_rate", "max_gradient_norm", "epochs"):
-            if not getattr(self, option) > 0:
-                raise BenchmarkError(f"recipe.{option} is {getattr(self, option)}; it must be above 0.")
+            if not 0 < getattr(self, option) < math.inf:
+                raise BenchmarkError(f"recipe.{option} is {getattr(self, option)}; it must be a number above 0.")
         for option in ("batch_size", "gradient_accumulation_steps", "max_length", "max_steps"):
             value = getattr(self, option)
             if value is not None and value < 1:
                 raise BenchmarkError(f"recipe.{option} is {value}; it must be at least 1.")
         if not 0 <= self.warmup_ratio < 1:
             raise BenchmarkError(f"recipe.warmup_ratio is {self.warmup_ratio}; it must lie in [0, 1).")
-        if self.weight_decay < 0:
-            raise BenchmarkError(f"recipe.weight_decay is {self.weight_decay}; it must not be negative.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise BenchmarkError(f"recipe.weight_decay is {self.weight_decay}; it must be 0 or more.")
 
 
 @dataclass(frozen=True)

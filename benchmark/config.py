@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -20,11 +21,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model's makers say of it and nobody can compute; each YAML names the source."""
+    """What a model's makers say of it and nobody can compute, and where they say it."""
 
     training_data: str | None = None
     token_count: str | None = None
     knowledge_cutoff: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise BenchmarkError(f"dataset.labels must name two or more different labels, not {list(self.labels)}.")
+        if unknown := sorted(set(self.sha256) - {"train", "validation", "test"}):
+            raise BenchmarkError(f"dataset.sha256 names {unknown[0]}, which is no split; use train, validation, test.")
         if not 0 < self.validation_share < 1:
             raise BenchmarkError(f"dataset.validation_share is {self.validation_share}; it must lie in (0, 1).")
         for option in ("train_rows", "test_rows"):
@@ -110,6 +114,11 @@ class RunConfig:
     report_to: list[str]
 
     def __post_init__(self) -> None:
+        for option, name in (("model", self.model.name), ("dataset", self.dataset.name), ("recipe", self.recipe.name)):
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise BenchmarkError(
+                    f"{option}.name is {name!r}; it names a folder: use letters, digits, '_', '-', '.'."
+                )
         if not 0 <= self.seed < 2**32:
             raise BenchmarkError(f"seed is {self.seed}; it must lie in [0, 2**32).")
 
@@ -158,8 +167,10 @@ def from_hydra(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise BenchmarkError(f"The configuration cannot be resolved: {_first_line(error)}") from error
     model = dict(values["model"])
+    if not model.get("_target_"):
+        raise BenchmarkError("The model's YAML names no class; set _target_: package.module.Class.")
     known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}
-    values["model"] = {**known, "target": model.pop("_target_", None), "parameters": model}
+    values["model"] = {**known, "target": model.pop("_target_"), "parameters": model}
     return typed(RunConfig, values, "")
 
 
@@ -172,6 +183,10 @@ def build_classifier(model: ModelConfig) -> Classifier:
             f"model._target_={model.target} cannot be imported ({_first_line(error)}); "
             "name a class as package.module.Class and install what it needs."
         ) from error
+    if not is_dataclass(contestant):
+        raise BenchmarkError(
+            f"model._target_={model.target} is no dataclass; decorate it, so that options are checked."
+        )
     return cast("Classifier", typed(contestant, model.parameters, "model."))
 
 

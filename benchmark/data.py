@@ -168,6 +168,8 @@ def _examples(split: str, rows: list[Row], labels: list[str]) -> Examples:
     for row in rows:
         if not isinstance(row.text, str) or not row.text.strip():
             raise BenchmarkError(f"{row.place} has no text; fill it or remove the row.")
+        if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
+            raise BenchmarkError(f"{row.place} holds half of a UTF-16 pair, which is no character; export it as UTF-8.")
         if by_id and not 0 <= row.label < len(labels):
             raise BenchmarkError(f"{row.place} has label id {row.label}; ids run from 0 to {len(labels) - 1}.")
         if not by_id and not (isinstance(row.label, str) and row.label in ids):

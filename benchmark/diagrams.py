@@ -94,7 +94,7 @@ def lora(title: str, sizes: Dimensions) -> Figure:
     _matrix(axes, (right, 2.15), (narrow, wide), 0.9, _ORANGE, "$B$")
     _note(axes, right + 1.1, 2.6, "$B$, trained, starts at zero", _shape(d, r), f"{d * r:,} parameters")
     _note(axes, right + 0.15, 2.0, f"rank $r$ = {r}")
-    _note(axes, right + 1.1, 1.4, "$A$, trained, starts normal", _shape(r, d), f"{r * d:,} parameters")
+    _note(axes, right + 1.1, 1.4, "$A$, trained, starts random", _shape(r, d), f"{r * d:,} parameters")
     _note(axes, right + 1.1, 0.5, "$A$ and $B$ together", f"{2 * d * r:,} parameters, {2 * r / d:.2%} of $W$")
     for x, side in ((left, -_RADIUS), (right, _RADIUS)):
         _flow(axes, (x, 3.05), (x, 3.45), (middle + side, 3.45))

@@ -19,7 +19,7 @@ from benchmark.diagrams import Dimensions
 from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
-from benchmark.tables import Variant, variants
+from benchmark.tables import Variant, repeats_study, variants
 
 __all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg"]
 
@@ -136,8 +136,8 @@ def _title(contestant: Contestant) -> str:
 def _rows(evidence: Evidence) -> list[_Row]:
     """A row for each variant with results, and one for each model that only the study has run; the best first."""
     measured = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
-    repeated = {variant.first.model for variant in measured if variant.as_study}
-    rows = [_measured(variant) for variant in measured]
+    repeated = {variant.first.model for variant in measured if repeats_study(variant, evidence)}
+    rows = [_measured(variant, variant.first.model in repeated) for variant in measured]
     for model, published in study.TABLE3.items():
         if model not in repeated:
             contestant = evidence.contestants.get(model)
@@ -146,13 +146,13 @@ def _rows(evidence: Evidence) -> list[_Row]:
     return sorted(rows, key=lambda row: (-row.accuracy, row.name))
 
 
-def _measured(variant: Variant) -> _Row:
+def _measured(variant: Variant, repeats: bool) -> _Row:
     correct = np.stack([run.gold == run.predictions.predicted for run in variant.results])
     return _Row(
         name=f"{variant.first.title}, {variant.recipe}",
         seeds=tuple(correct.mean(axis=1).tolist()),
         interval=accuracy_interval(correct),
-        published=study.TABLE3.get(variant.first.model) if variant.as_study else None,
+        published=study.TABLE3.get(variant.first.model) if repeats else None,
     )
 
 

@@ -116,7 +116,17 @@ class RunRecord:
                 values["card"] = ModelCard(**values["card"])
             if values["failure"] is not None:
                 values["failure"] = Failure(**values["failure"])
-            return cls(**values)
+            record = cls(**values)
+            _ = (
+                record.model,
+                record.title,
+                record.dataset,
+                record.recipe,
+                record.seed,
+                record.labels,
+                record.is_result,
+            )
+            return record
         except (ValueError, KeyError, TypeError) as error:
             raise BenchmarkError(
                 f"{origin} is no record of this suite ({error}); delete its folder and rerun."

@@ -24,7 +24,8 @@ COMPARED = {".md", ".csv", ".svg"}  # PNG bytes may differ with the compression 
 HEADINGS = {
     "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Trained",
     "context_length": "Context", "grouped_query_attention": "GQA", "training_data": "Training data",
-    "token_count": "Tokens", "knowledge_cutoff": "Cutoff", "recipe": "Recipe", "optimizer": "Optimizer",
+    "token_count": "Tokens", "knowledge_cutoff": "Cutoff", "source": "Source", "recipe": "Recipe",
+    "optimizer": "Optimizer",
     "learning_rate": "Learning rate", "schedule": "Schedule", "batch_size": "Batch", "max_length": "Max length",
     "gradient_accumulation_steps": "Accumulation", "epochs": "Epochs", "lora_rank": "LoRA rank",
     "precision": "Precision", "attention": "Attention", "study": "Study", "accuracy": "Accuracy", "spread": "± seeds",
@@ -51,7 +52,7 @@ def main() -> None:
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
             sys.exit(1 if stale else 0)
         evidence = read_evidence(arguments.results_dir)
-        build(evidence, arguments.results_dir)
+        remove_unfounded(arguments.results_dir, build(evidence, arguments.results_dir))
         write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
@@ -67,8 +68,8 @@ def refresh(results_dir: str) -> None:
         log.error("tables not refreshed: %s", error)
 
 
-def build(evidence: Evidence, results_dir: Path) -> None:
-    """Write every table (.md, .csv) and figure (.svg, .png), each replaced atomically."""
+def build(evidence: Evidence, results_dir: Path) -> set[Path]:
+    """Write every table (.md, .csv) and figure (.svg, .png), each replaced atomically; their paths."""
     tables = {name: table(evidence) for name, table in TABLES.items()}
     for dataset in sorted({run.record.dataset for run in evidence.runs}):
         tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
@@ -77,12 +78,22 @@ def build(evidence: Evidence, results_dir: Path) -> None:
             table.to_csv(path, index=False, lineterminator="\n")
         with replacing(results_dir / "tables" / f"{name}.md") as path:
             path.write_text(markdown(table) + "\n", encoding="utf-8")
+    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
+            written |= {results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")}
             with replacing(results_dir / "figures" / f"{name}.svg") as path:
                 save_svg(figure, path)
             with replacing(results_dir / "figures" / f"{name}.png") as path:
                 save_png(figure, path)
+    return written
+
+
+def remove_unfounded(results_dir: Path, founded: set[Path]) -> None:
+    """Delete tables and figures that no record supports any more."""
+    for path in _generated(results_dir):
+        if path not in founded:
+            path.unlink()
 
 
 def out_of_date(results_dir: Path, readme: Path) -> list[str]:
@@ -99,7 +110,7 @@ def out_of_date(results_dir: Path, readme: Path) -> list[str]:
             or name not in kept
             or (name.suffix in COMPARED and fresh[name].read_bytes() != kept[name].read_bytes())
         ]
-    if _with_section(readme, section(evidence)) != readme.read_text(encoding="utf-8"):
+    if _with_section(readme, section(evidence)) != readme.read_bytes():
         stale.append(str(readme))
     return stale
 
@@ -117,7 +128,7 @@ NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
-FOOTNOTES = {"table2_settings": f"`{DEVIATES}` differs from the study. AdamW without weight decay is Adam."}
+FOOTNOTES = {"table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam."}
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -145,14 +156,18 @@ def _cell(column: str, value: Any) -> str:
         return f"{value:.4f}"
     if column == "training_seconds":
         return _duration(float(value))
+    if column == "learning_rate" and isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
     if column == "command":
         return f"`{value}`"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split()).replace("|", "\\|")
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
@@ -160,20 +175,20 @@ def _duration(seconds: float) -> str:
 
 def write_section(readme: Path, text: str) -> None:
     with replacing(readme) as path:
-        path.write_text(_with_section(readme, text), encoding="utf-8")
+        path.write_bytes(_with_section(readme, text))
 
 
-def _with_section(readme: Path, text: str) -> str:
-    """The README with `text` between its markers; raises `BenchmarkError` where they are missing."""
+def _with_section(readme: Path, text: str) -> bytes:
+    """The README with `text` between its markers and all else as it was; raises `BenchmarkError` without them."""
     try:
-        content = readme.read_text(encoding="utf-8")
-    except OSError as error:
+        content = readme.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{readme} cannot be read; run this in the project's folder, or name --readme.") from error
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise BenchmarkError(f"{readme} has no section between '{BEGIN}' and '{END}'; put those two lines in.")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}".encode()
 
 
 def _generated(results_dir: Path) -> Iterable[Path]:

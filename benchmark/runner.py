@@ -22,7 +22,7 @@ from benchmark.records import Failure, Run, RunRecord, Status
 
 log = logging.getLogger(__name__)
 
-PATH_OPTIONS = ("results_dir", "checkpoints_dir", "dataset.path", "model.path", "model.weights.path", "hydra.")
+PLACES = ("results_dir", "checkpoints_dir", "dataset.path", "hydra.")
 
 
 def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
@@ -34,7 +34,7 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
     record = RunRecord(
         status=Status.interrupted,
         config=recorded(config),
-        overrides=[o for o in overrides if not o.lstrip("+~").startswith(PATH_OPTIONS)],
+        overrides=[named for override in overrides if (named := _without_folder(override)) is not None],
         digest=config.digest({}),
         started=_now(),
         finished="",
@@ -56,7 +56,8 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
             return finished
         return _contest(config, classifier, splits, record)
     except BaseException as error:
-        records.write(results_dir, _failed(record, error))
+        if _finished(results_dir, record) is None:  # a forced repetition that fails leaves the good run alone
+            records.write(results_dir, _failed(record, error))
         raise
 
 
@@ -97,6 +98,14 @@ def recorded(config: RunConfig) -> dict[str, Any]:
     recorded = config.identity()
     recorded["model"] |= {"title": config.model.title, "facts": asdict(config.model.facts)}
     return recorded
+
+
+def _without_folder(override: str) -> str | None:
+    """The override as published: None for where things lie, the last name only of a file that a model reads."""
+    option, _, value = override.partition("=")
+    if option.lstrip("+~").startswith(PLACES):
+        return None
+    return f"{option}={Path(value).name}" if option.endswith(".path") else override
 
 
 def _finished(results_dir: Path, record: RunRecord) -> Run | None:

@@ -39,7 +39,7 @@ DEVIATES = "*"
 
 def table1_models(evidence: Evidence) -> pd.DataFrame:
     """Model details, with the study's columns; ours are computed from each declared architecture."""
-    theirs = {"model": "Llama3-8b", "weights": "stated by the study", **study.TABLE1}
+    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": "the study"}
     ours = [
         {
             "model": contestant.config["model"]["title"],
@@ -55,7 +55,7 @@ def table1_models(evidence: Evidence) -> pd.DataFrame:
     ]
     columns = [
         "model", "weights", "parameters", "trained_parameters", "context_length", "grouped_query_attention",
-        "training_data", "token_count", "knowledge_cutoff",
+        "training_data", "token_count", "knowledge_cutoff", "source",
     ]  # fmt: skip
     return pd.DataFrame([theirs, *ours], columns=columns, dtype=object)
 
@@ -82,14 +82,19 @@ def table3_accuracy(evidence: Evidence) -> pd.DataFrame:
     Limited runs and random weights have no place here; a model without a result says `not run`.
     """
     found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
-    failures = {v.first.model: v for v in variants(evidence.runs, study.DATASET) if v.failed}
+    failures = {
+        variant.first.model: variant
+        for variant in variants(evidence.runs, study.DATASET)
+        if variant.failed and repeats_study(variant, evidence)
+    }
     rows = []
     for name in (*study.TABLE3, *sorted(set(evidence.contestants) - set(study.TABLE3) - {"external"})):
         of_model = [variant for variant in found if variant.first.model == name]
         rows += [
-            {**_result(variant), "study": study.TABLE3.get(name) if variant.as_study else None} for variant in of_model
+            {**_result(variant), "study": study.TABLE3.get(name) if repeats_study(variant, evidence) else None}
+            for variant in of_model
         ]
-        if not any(variant.as_study for variant in of_model) and (name in study.TABLE3 or not of_model):
+        if not any(repeats_study(variant, evidence) for variant in of_model) and (name in study.TABLE3 or not of_model):
             rows.append(_not_run(name, evidence.contestants[name], failures.get(name)))
     rows += [
         _result(variant)
@@ -99,7 +104,7 @@ def table3_accuracy(evidence: Evidence) -> pd.DataFrame:
     studied = [row for row in rows if row["name"] in study.TABLE3]
     others = [row for row in rows if row["name"] not in study.TABLE3]
     others.sort(key=lambda row: 2 if row["accuracy"] is None else row["accuracy"])
-    return pd.DataFrame([*studied, *others], columns=["study", *RESULT_COLUMNS], dtype=object)
+    return pd.DataFrame([*studied, *others], columns=["name", "model", "study", *RESULT_COLUMNS[2:]], dtype=object)
 
 
 def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
@@ -165,14 +170,24 @@ class Variant:
     @property
     def recipe(self) -> str:
         """The recipe and whatever else was overridden."""
-        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
-        extra = [override for override in self.first.overrides if not override.lstrip("+").startswith(own)]
-        return ", ".join([self.first.recipe, *sorted(extra)])
+        return ", ".join([self.first.recipe, *self.overrides])
 
     @property
-    def as_study(self) -> bool:
-        """Whether it stands for the study's own run: its recipe, unchanged."""
-        return self.recipe == "paper"
+    def overrides(self) -> list[str]:
+        """What was overridden besides the choices that every row names."""
+        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
+        return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
+
+
+def repeats_study(variant: Variant, evidence: Evidence) -> bool:
+    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper."""
+    shipped = evidence.contestants.get(variant.first.model)
+    ours = variant.first.config
+    return (
+        shipped is not None
+        and ours["recipe"] == shipped.config["recipe"]
+        and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
+    )
 
 
 def variants(runs: list[Run], dataset: str) -> list[Variant]:
@@ -182,7 +197,8 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
         if run.record.dataset == dataset:
             config = run.record.config
             model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
-            key = json.dumps([model, config["dataset"], config["recipe"]], sort_keys=True)
+            content = [split["sha256"] for split in (run.record.data or {"splits": {}})["splits"].values()]
+            key = json.dumps([model, config["dataset"], config["recipe"], content], sort_keys=True)
             groups[key].append(run)
     return [Variant(group) for group in groups.values()]
 
@@ -198,7 +214,7 @@ def _result(variant: Variant) -> dict[str, Any]:
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
-    row["command"] = command_of(record)
+    row["command"] = command_of(variant)
     if not variant.completed:
         return row
     shown = [run.record for run in variant.completed]
@@ -263,18 +279,20 @@ def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[
     }
 
 
-def command_of(record: RunRecord) -> str:
-    """The command line that makes the run again, but for where the data lie."""
-    named = {override.partition("=")[0]: override for override in record.overrides}
-    chosen = [f"model={record.model}", f"dataset={record.dataset}", f"recipe={record.recipe}"]
-    shown = {"model", "dataset", "recipe", "seed", "experiment", "force", "report_to"}
-    return " ".join(["python -m benchmark", *chosen, *(named[key] for key in named if key not in shown)])
+def command_of(variant: Variant) -> str:
+    """The command line that makes the runs again, but for where the data lie."""
+    first = variant.first
+    seeds = ",".join(str(run.record.seed) for run in variant.runs)
+    chosen = [f"model={first.model}", f"dataset={first.dataset}", f"recipe={first.recipe}", *variant.overrides]
+    sweep = ["-m"] if "," in seeds else []
+    return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])
 
 
 def _settings(config: dict[str, Any], recipe: str, status: str) -> dict[str, Any]:
     parameters = config["model"]["parameters"]
     values = {**config["recipe"], **{key: parameters.get(key) for key in ("precision", "attention")}}
-    values["lora_rank"] = parameters.get("lora", {}).get("rank")
+    values["lora_rank"] = parameters.get("lora", {}).get("rank") or "none"
+    values["optimizer"] = _optimizer(config["recipe"])
     return {
         "model": config["model"]["title"],
         "recipe": recipe,
@@ -284,11 +302,15 @@ def _settings(config: dict[str, Any], recipe: str, status: str) -> dict[str, Any
 
 
 def _marked(setting: str, ours: Any, theirs: Any) -> Any:
-    if setting == "optimizer":  # AdamW without weight decay is Adam
-        return "AdamW" if ours == "adamw" else f"{ours} {DEVIATES}"
-    if ours is None:
-        return "none" if setting == "lora_rank" else None
-    return ours if ours == theirs else f"{ours:g} {DEVIATES}" if isinstance(ours, float) else f"{ours} {DEVIATES}"
+    same = ours == theirs or (setting == "optimizer" and ours == "AdamW, no decay")  # which is Adam
+    if same or ours is None or ours == "none":
+        return ours
+    return f"{ours:g} {DEVIATES}" if isinstance(ours, float) else f"{ours} {DEVIATES}"
+
+
+def _optimizer(recipe: dict[str, Any]) -> str:
+    name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe["optimizer"]]
+    return f"{name}, decay {recipe['weight_decay']:g}" if recipe["weight_decay"] else f"{name}, no decay"
 
 
 def _training_seconds(record: RunRecord) -> float:
@@ -297,4 +319,5 @@ def _training_seconds(record: RunRecord) -> float:
 
 
 def _by_size(item: tuple[str, Contestant]) -> tuple[int, str]:
-    return item[1].card.parameters or 0, item[0]
+    """The largest first: it stands beside the study's row."""
+    return -(item[1].card.parameters or 0), item[0]

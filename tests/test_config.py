@@ -155,7 +155,7 @@ def test_hydra_refuses_what_is_nowhere_in_conf(override: str, named: str) -> Non
         ("+recipe.learning_rte=1", "recipe.learning_rte", "Known here: name, optimizer, learning_rate"),
         ("~recipe.learning_rate", "recipe.learning_rate", "missing"),
         ("~model.name", "model.name", "missing"),
-        ("~model._target_", "model.target", "None"),
+        ("~model._target_", "_target_", "names no class"),
         ("~dataset.hub.revision", "dataset.hub.revision", "missing"),
         ("recipe.learning_rate=${recipe.nothing}", "recipe.nothing", "not found"),
     ],
@@ -209,6 +209,7 @@ UNKNOWN_CHOICE = [
     ("model._target_=baselines.encoder.Nothing", "model._target_", "cannot be imported"),
     ("model._target_=nowhere.Nothing", "model._target_", "cannot be imported"),
     ("model._target_=baselines", "model._target_", "cannot be imported"),
+    ("model._target_=pathlib.Path", "model._target_", "no dataclass"),
 ]
 OUT_OF_RANGE = [
     ("recipe.learning_rate=0", "recipe.learning_rate", "above 0"),

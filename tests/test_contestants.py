@@ -1,5 +1,6 @@
 """Every family learns, answers in order, and repeats itself exactly; toy sizes, real code."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,13 @@ def test_texts_over_the_limit_are_cut_and_counted(splits: Splits, tmp_path: Path
             splits.train, splits.validation, context(tmp_path / f"{name}-short", tight, "recipe.max_steps=1")
         )
         assert report.truncated_texts > 0
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_tracker_that_is_not_installed_is_refused_before_training(name: str, splits: Splits, tmp_path: Path) -> None:
+    asked = replace(context(tmp_path), report_to=("no_such_tracker",))
+    with pytest.raises(BenchmarkError, match="no_such_tracker, which is not installed"):
+        contestant(name).fit(splits.train, splits.validation, asked)
 
 
 def test_a_diverging_run_stops_with_the_step(splits: Splits, tmp_path: Path) -> None:

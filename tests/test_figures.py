@@ -49,13 +49,13 @@ def make_run(tmp_path: Path) -> MakeRun:
         **limits: int,
     ) -> Run:
         config: dict[str, Any] = {
-            "model": {"name": model, "title": title, "overrides": list(overrides)},
+            "model": {"name": model, "title": title, "parameters": {}},
             "dataset": {"name": "emotion", "labels": list(LABELS), "train_rows": None, "test_rows": None},
             "recipe": {"name": recipe, "max_steps": limits.pop("max_steps", None)},
             "seed": seed,
         }
         config["dataset"] |= limits
-        splits = {"train": {"rows": sum(train.values()), "counts": train}}
+        splits = {"train": {"rows": sum(train.values()), "sha256": "0" * 64, "counts": train}}
         fit = FitReport(weights={"source": source}, curve=curve)
         digest = hashlib.sha256(repr((config, train, curve)).encode()).hexdigest()
         record = RunRecord(status, config, list(overrides), digest, "", "", data={"splits": splits}, fit=fit)
@@ -268,7 +268,9 @@ def test_accuracies_fall_and_gather_the_seeds_of_a_recipe(make_run: MakeRun) -> 
 
 
 def test_the_studys_values_are_hollow_and_named_as_its_own(make_run: MakeRun) -> None:
-    figure = draw("accuracy", Evidence([make_run("bert_base", title="BERT base", predicted=GOLD)], llama()))
+    run = make_run("bert_base", title="BERT base", predicted=GOLD)
+    shipped = {"bert_base": Contestant(run.record.config, ModelCard("bert", "hub"))}
+    figure = draw("accuracy", Evidence([run], {**llama(), **shipped}))
     [axes] = figure.axes
     assert sorted(x for x, _ in diamonds(axes)) == sorted(study.TABLE3.values())
     assert {line.get_markerfacecolor() for line in axes.get_lines() if line.get_marker() == "D"} == {"white"}
