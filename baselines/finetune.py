@@ -13,6 +13,7 @@ import torch
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
+    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -80,6 +81,8 @@ def finetune(
         compute_loss_func=loss,
     )
     trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback) is not None:
+        trainer.add_callback(LossBar)
     resume_from = get_last_checkpoint(str(context.work_dir))
     if resume_from is not None:
         log.info("continuing from %s", resume_from)
@@ -161,6 +164,15 @@ def training_arguments(context: FitContext, device: torch.device, precision: Pre
         disable_tqdm=not sys.stderr.isatty(),
         report_to=list(context.report_to) or "none",
     )
+
+
+class LossBar(ProgressCallback):  # type: ignore[misc]
+    """Trainer's progress bar with the loss behind it, in place of a line a log point."""
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        loss = state.log_history[-1].get("loss")
+        if self.training_bar is not None and loss is not None:
+            self.training_bar.set_postfix(loss=f"{loss:.4f}")
 
 
 class Observer(TrainerCallback):  # type: ignore[misc]

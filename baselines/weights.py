@@ -14,9 +14,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import httpx2  # the hub client's own transport
 import huggingface_hub
 import platformdirs
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 
 from benchmark.classifier import BenchmarkError
 
@@ -142,14 +149,19 @@ HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
 def _from_hub(hub: Hub) -> Checkpoint:
+    """From the local cache if the hub cannot be reached; one quick question to it comes before any download."""
     remedy = f"set model.weights.source=folder model.weights.path=FOLDER if you have {hub.id} already"
     try:
         folder = huggingface_hub.snapshot_download(
-            hub.id, revision=hub.revision, allow_patterns=HUB_FILES, ignore_patterns=["original/*", "*/*"]
+            hub.id,
+            revision=hub.revision,
+            allow_patterns=HUB_FILES,
+            ignore_patterns=["*/*"],  # other frameworks' copies
+            local_files_only=not _reachable(hub),
         )
     except GatedRepoError as error:
         raise BenchmarkError(
-            f"{hub.id} is gated: accept its licence on the hub and set HF_TOKEN to your token, or {remedy}."
+            f"{hub.id} is gated; accept its licence on the hub and set HF_TOKEN to your token, or {remedy}."
         ) from error
     except RepositoryNotFoundError as error:
         raise BenchmarkError(
@@ -161,6 +173,14 @@ def _from_hub(hub: Hub) -> Checkpoint:
             f"go online once, or {remedy}."
         ) from error
     return Checkpoint(Path(folder), {}, {"source": "hub", "id": hub.id, "revision": hub.revision})
+
+
+def _reachable(hub: Hub) -> bool:
+    try:
+        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)
+    except (httpx2.TransportError, OfflineModeIsEnabled):
+        return False
+    return True
 
 
 def _from_folder(folder: Path) -> Checkpoint:

@@ -262,8 +262,9 @@ def _status(variant: Variant) -> str:
 
 
 def _reason(variant: Variant) -> str:
-    failure = variant.failed[0].record.failure
-    return f"{variant.failed[0].record.status}, {failure.message}" if failure else str(variant.failed[0].record.status)
+    """How the first run ended and what was wrong; the remedy, behind a semicolon by custom, stays in the record."""
+    record = variant.failed[0].record
+    return f"{record.status}, {record.failure.message.partition('; ')[0]}" if record.failure else str(record.status)
 
 
 def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[str, Any]:

@@ -190,7 +190,9 @@ def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
 def test_a_failed_run_is_not_run_for_the_reason_it_gave(name: str, tmp_path: Path) -> None:
     run = publish(tmp_path, a_record(name, **FAILED))
     for row in (the(table("table3_accuracy", run), name=name), the(standing(run), name=name)):
-        assert row["status"] == f"not run: failed, {FAILED['failure'].message}"
+        reason, _, remedy = FAILED["failure"].message.partition("; ")
+        assert remedy
+        assert row["status"] == f"not run: failed, {reason}"
         assert (row["accuracy"], row["seeds"], row["training_seconds"]) == (None, None, None)
 
 
