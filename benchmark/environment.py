@@ -40,7 +40,8 @@ def hardware_name(environment: dict[str, Any], device: str) -> str:
     """A phrase for tables: the GPU's name, or processor and cores."""
     if device.startswith("cuda"):
         return str(environment.get("gpu") or "CUDA GPU")
-    return f"{environment.get('processor', 'CPU')}, {environment.get('cores', '?')} cores"
+    cores = environment.get("cores", "?")
+    return f"{environment.get('processor', 'CPU')}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def _version(package: str) -> str | None:
