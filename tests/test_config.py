@@ -92,7 +92,8 @@ def test_the_first_experiments_need_no_file_of_data(experiment: str) -> None:
 
 def test_the_command_line_wins_over_an_experiment() -> None:
     config = composed(["experiment=smoke", "recipe.max_steps=7", "dataset.synthetic.train=90", "recipe=tuned"])
-    assert (config.recipe.max_steps, config.recipe.name) == (7, "tuned")
+    assert (config.recipe.max_steps, config.recipe.schedule) == (7, "linear")  # that of recipe=tuned
+    assert config.recipe.name == "smoke"  # what an experiment changed goes by the experiment's name
     assert config.dataset.synthetic is not None
     assert (config.dataset.synthetic.train, config.dataset.synthetic.test) == (90, 48)
 
