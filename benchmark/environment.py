@@ -2,9 +2,9 @@
 
 import os
 import platform
-import resource
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,23 @@ def describe() -> dict[str, Any]:
     }
 
 
-def peak_memory() -> dict[str, int]:
-    """Bytes: the process's peak resident set, and the accelerator's peak allocation if one was used."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+def reset_peak_memory() -> None:
+    """Start a run's own high-water marks: a sweep runs many in one process."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
     torch = sys.modules.get("torch")  # a contestant without it must not pay for importing it
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes since the last reset: resident memory (Linux only), and the accelerator's if one was used."""
+    peaks = {}
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        high_water = next(line for line in lines if line.startswith("VmHWM:"))
+        peaks["host"] = int(high_water.split()[1]) * 1024
+    torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         peaks["device"] = torch.cuda.max_memory_allocated()
     return peaks

@@ -69,6 +69,7 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
     work_dir = Path(config.checkpoints_dir) / record.digest[:16]
     context = FitContext(labels, config.recipe, config.seed, work_dir, tuple(config.report_to))
     seconds = dict(record.seconds)
+    environment.reset_peak_memory()
     with _timed(seconds, "fit"):
         fit = classifier.fit(splits.train, splits.validation, context)
     with _timed(seconds, "predict"):

@@ -1,0 +1,47 @@
+"""What a record says of the machine is true of this run, and names nobody."""
+
+import getpass
+import json
+import socket
+import sys
+
+import numpy as np
+import pytest
+
+from benchmark import environment
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+
+
+@linux
+def test_peak_memory_is_that_of_the_run_and_not_of_one_before_it() -> None:
+    environment.reset_peak_memory()
+    before = environment.peak_memory()["host"]
+    large = np.ones(40_000_000)  # 320 MB
+    during = environment.peak_memory()["host"]
+    del large
+    environment.reset_peak_memory()
+    after = environment.peak_memory()["host"]
+    assert during - before > 250e6
+    assert during - after > 250e6
+
+
+def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
+    described = environment.describe()
+    assert described["packages"]["torch"]
+    assert described["git"] is None or len(described["git"]["commit"]) == 40
+    text = json.dumps(described)
+    assert socket.gethostname() not in text.split('"')
+    assert getpass.getuser() not in text.split('"')
+
+
+@pytest.mark.parametrize(
+    ("described", "device", "name"),
+    [
+        ({"processor": "P", "cores": 2}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 1}, "cpu", "P, 1 core"),
+        ({"processor": "P", "cores": 2, "gpu": "G"}, "cuda (G)", "G"),
+    ],
+)
+def test_hardware_is_the_device_that_computed(described: dict[str, object], device: str, name: str) -> None:
+    assert environment.hardware_name(described, device) == name
