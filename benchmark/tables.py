@@ -77,34 +77,32 @@ def table2_settings(evidence: Evidence) -> pd.DataFrame:
 
 
 def table3_accuracy(evidence: Evidence) -> pd.DataFrame:
-    """Accuracy on the emotion test split: the study's rows first, in its order, then ours, rising.
+    """Accuracy on the emotion test split: the study's models first, in its order, then ours, rising.
 
-    Limited runs and random weights have no place here; a model without a result says `not run`.
+    Limited runs and random weights have no place here; a model without a result says `not run`. The
+    study's figure stands beside the run that repeats the study, and beside no variant of it.
     """
-    found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
-    failures = {
-        variant.first.model: variant
-        for variant in variants(evidence.runs, study.DATASET)
-        if variant.failed and repeats_study(variant, evidence)
-    }
-    rows = []
-    for name in (*study.TABLE3, *sorted(set(evidence.contestants) - set(study.TABLE3) - {"external"})):
-        of_model = [variant for variant in found if variant.first.model == name]
-        rows += [
-            {**_result(variant), "study": study.TABLE3.get(name) if repeats_study(variant, evidence) else None}
-            for variant in of_model
-        ]
-        if not any(repeats_study(variant, evidence) for variant in of_model) and (name in study.TABLE3 or not of_model):
-            rows.append(_not_run(name, evidence.contestants[name], failures.get(name)))
-    rows += [
-        _result(variant)
+    found = variants(evidence.runs, study.DATASET)
+    repeats = {variant.first.model: variant for variant in found if repeats_study(variant, evidence)}
+    rows = [
+        {**_result(variant), "study": study.TABLE3.get(variant.first.model) if variant in repeats.values() else None}
         for variant in found
-        if variant.first.model not in evidence.contestants or variant.first.model == "external"
+        if variant.results
     ]
-    studied = [row for row in rows if row["name"] in study.TABLE3]
-    others = [row for row in rows if row["name"] not in study.TABLE3]
-    others.sort(key=lambda row: 2 if row["accuracy"] is None else row["accuracy"])
-    return pd.DataFrame([*studied, *others], columns=["name", "model", "study", *RESULT_COLUMNS[2:]], dtype=object)
+    for name, contestant in evidence.contestants.items():
+        shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
+        if not shown and name != "external":
+            rows.append(_not_run(name, contestant, repeats.get(name)))
+    rows.sort(key=_place_in_table3)
+    return pd.DataFrame(rows, columns=["name", "model", "study", *RESULT_COLUMNS[2:]], dtype=object)
+
+
+def _place_in_table3(row: dict[str, Any]) -> tuple[float, float]:
+    """The study's order; behind it the others by accuracy, and last what was not run."""
+    order = list(study.TABLE3)
+    if row["name"] in order:
+        return order.index(row["name"]), 0 if row["study"] else 1
+    return len(order), 2 if row["accuracy"] is None else row["accuracy"]
 
 
 def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
@@ -180,11 +178,13 @@ class Variant:
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:
-    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper."""
+    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows."""
     shipped = evidence.contestants.get(variant.first.model)
     ours = variant.first.config
     return (
         shipped is not None
+        and not ours["dataset"]["train_rows"]
+        and not ours["dataset"]["test_rows"]
         and ours["recipe"] == shipped.config["recipe"]
         and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
     )

@@ -9,7 +9,6 @@ import pytest
 from benchmark.catalogue import composed
 from benchmark.config import RunConfig
 
-os.environ.setdefault("MPLCONFIGDIR", "/tmp/matplotlib")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
