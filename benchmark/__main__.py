@@ -34,8 +34,7 @@ def job(composed: DictConfig) -> None:
     except BenchmarkError as error:
         raise Stopped(str(error)) from None
     try:
-        finished = runner.run(config, list(HydraConfig.get().overrides.task))
-        log.info("wrote %s", finished.folder)
+        runner.run(config, list(HydraConfig.get().overrides.task))
     except BenchmarkError as error:
         log.error("%s failed: %s", config.model.name, error)
         raise Stopped(str(error)) from None

@@ -125,7 +125,7 @@ class RunConfig:
     def identity(self) -> dict[str, Any]:
         """The part of the configuration that can change a result: no title or launcher, and no folder.
 
-        A file or folder that a model reads keeps its last name only: records are published.
+        What a model reads keeps its last name only, for records are published; a file also its content's hash.
         """
         identity = asdict(self)
         for key in ("results_dir", "checkpoints_dir", "force", "report_to"):
@@ -143,12 +143,15 @@ class RunConfig:
 
 
 def _without_folders(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_folders(value) if isinstance(value, dict)
-        else Path(value).name if key == "path" and value is not None
-        else value
-        for key, value in parameters.items()
-    }  # fmt: skip
+    published = dict(parameters)
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            published[key] = _without_folders(value)
+        elif key == "path" and value is not None:
+            path = Path(value)
+            content = f"@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" if path.is_file() else ""
+            published[key] = path.name + content
+    return published
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:

@@ -91,6 +91,7 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
 
     published = records.write(Path(config.results_dir), record, content, draw_run)
     shutil.rmtree(work_dir, ignore_errors=True)
+    log.info("wrote %s", published.folder)
     return published
 
 

@@ -103,6 +103,20 @@ def test_a_run_that_cannot_start_leaves_a_failed_record_with_one_sentence(
     assert not (run.folder / "predictions.parquet").exists()
 
 
+def test_a_forced_run_that_fails_leaves_the_good_one_alone(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = runner.run(compose_run("model=majority"))
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("baselines.majority.MajorityClassifier.fit", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        runner.run(compose_run("model=majority", "force=true"))
+    assert records.read(good.folder).record.status is Status.completed
+
+
 def test_a_crash_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
     config = compose_run("model=tiny_bert", "model.architecture.num_attention_heads=5")  # 32 is no multiple of 5
     with pytest.raises(ValueError, match="multiple"):
@@ -114,13 +128,28 @@ def test_a_crash_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> N
 
 
 def test_a_failed_run_is_tried_again(compose_run: Compose, tmp_path: Path) -> None:
-    answers = tmp_path / "answers.jsonl"
-    config = compose_run("model=external", f"model.path={answers}")
-    with pytest.raises(BenchmarkError, match="cannot be read"):
-        runner.run(config)
-    answers.write_text('{"predict": "joy"}\n' * 24)
+    config = compose_run("model=majority")
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("baselines.majority.MajorityClassifier.fit", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            runner.run(config)
+    assert [run.record.status for run in records.read_all(tmp_path / "results")] == [Status.failed]
     assert runner.run(config).record.status is Status.completed
     assert len(records.read_all(tmp_path / "results")) == 1
+
+
+def test_two_files_of_one_name_are_two_runs(compose_run: Compose, tmp_path: Path) -> None:
+    folders = set()
+    for answer in ("joy", "love"):
+        answers = tmp_path / answer / "answers.jsonl"
+        answers.parent.mkdir()
+        answers.write_text(f'{{"predict": "{answer}"}}\n' * 24)
+        folders.add(runner.run(compose_run("model=external", f"model.path={answers}")).folder)
+    assert len(folders) == 2
 
 
 def test_an_interrupt_is_recorded_as_one(compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
