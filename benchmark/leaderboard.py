@@ -28,7 +28,7 @@ class Closing(Callback):
 
     @staticmethod
     def print() -> None:
-        """Write the leaderboard of each data set touched since the start; nothing if nothing ran."""
+        """Show the leaderboard of each data set touched since the start, and what was written."""
         if Closing.config is None:
             return
         from benchmark.records import read_evidence  # --help must not pay for pandas
@@ -42,9 +42,12 @@ class Closing(Callback):
             return
         ended = [run for run in evidence.runs if run.record.finished >= Closing.started]
         for dataset in sorted({run.record.dataset for run in ended} or {str(Closing.config.dataset.name)}):
-            sys.stdout.write(f"\n{dataset}\n{terminal_table(leaderboard(evidence, dataset))}\n")
-        sys.stdout.write("\nwrote\n" + "".join(f"  {run.folder}\n" for run in ended))
-        sys.stdout.write(f"  {results_dir}/tables\n  {results_dir}/figures\n")
+            standing = leaderboard(evidence, dataset)
+            if not standing.empty:
+                sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")
+        if ended:
+            places = [*(run.folder for run in ended), results_dir / "tables", results_dir / "figures"]
+            sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))
 
 
 def terminal_table(standing: "pd.DataFrame") -> str:

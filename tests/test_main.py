@@ -67,6 +67,7 @@ def test_a_mistake_stops_before_any_work_with_the_option_named(tmp_path: Path, a
     assert shown.returncode == 1
     assert named in shown.stderr
     assert "Traceback" not in shown.stderr
+    assert "Accuracy" not in shown.stdout
     assert not list(tmp_path.rglob("record.json"))
 
 
