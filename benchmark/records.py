@@ -96,11 +96,16 @@ class RunRecord:
         return self.fit is None or self.fit.weights.get("source") != "random"
 
     @property
+    def limits(self) -> dict[str, int]:
+        """What was cut short, and to how many: a trial, to be compared with nothing."""
+        data, recipe = self.config["dataset"], self.config["recipe"]
+        asked = {"training rows": data["train_rows"], "test rows": data["test_rows"], "steps": recipe["max_steps"]}
+        return {what: limit for what, limit in asked.items() if limit is not None}
+
+    @property
     def is_result(self) -> bool:
         """Whether its accuracy may stand in a table: completed, pretrained, on all rows and steps."""
-        data, recipe = self.config["dataset"], self.config["recipe"]
-        limits = (data["train_rows"], data["test_rows"], recipe["max_steps"])
-        return self.status is Status.completed and self.pretrained and not any(limits)
+        return self.status is Status.completed and self.pretrained and not self.limits
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> "RunRecord":

@@ -183,8 +183,7 @@ def repeats_study(variant: Variant, evidence: Evidence) -> bool:
     ours = variant.first.config
     return (
         shipped is not None
-        and not ours["dataset"]["train_rows"]
-        and not ours["dataset"]["test_rows"]
+        and not variant.first.limits
         and ours["recipe"] == shipped.config["recipe"]
         and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
     )
@@ -246,13 +245,8 @@ def _status(variant: Variant) -> str:
         return f"not run: {_reason(variant)}"
     first = variant.completed[0].record
     trained = first.fit is not None and first.fit.steps > 0
-    limits = {
-        "training rows": first.config["dataset"]["train_rows"],
-        "test rows": first.config["dataset"]["test_rows"],
-        "steps": first.config["recipe"]["max_steps"] if trained else None,
-    }
     remarks = [] if first.pretrained else ["random weights, no accuracy"]
-    remarks += [f"{limit} {what} only" for what, limit in limits.items() if limit]
+    remarks += [f"{limit} {what} only" for what, limit in first.limits.items() if trained or what != "steps"]
     if variant.completed[0].predictions.generated is not None:
         unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in variant.completed]))
         remarks.append(f"{unnamed:.1%} of answers name no label")

@@ -11,6 +11,8 @@ import pytest
 from benchmark import records
 from benchmark.records import Status
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "dataset=synthetic",
     "dataset.synthetic.train=60",
