@@ -1,6 +1,7 @@
 """Llama and relatives: LoRA adapters, the study's prompt, and an answer read off the label names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -8,18 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn import functional
 from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, set_seed
 
+from baselines import adapters
+from baselines.attention import check, description, packed_attention, usual
 from baselines.finetune import Sample, check_trackers, finetune, fit_report
-from baselines.hardware import DTYPES, Attention, Device, Precision, autocast, resolve
+from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
+from baselines.packing import Stream, pack
 from baselines.prompt import Prompter, branches
 from baselines.weights import Weights, identity
 from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
 
 IGNORED = -100  # a target that cross-entropy leaves out
-
-
 DIMENSIONS = (
     "hidden_size",
     "num_hidden_layers",
@@ -78,14 +81,18 @@ class DecoderClassifier:
     device: Device = Device.auto
     precision: Precision = Precision.fp32
     attention: Attention = Attention.sdpa
-    prediction_batch_size: int = 32
+    batching: Batching = Batching.packed
+    prediction_batch_size: int = 64
 
     def __post_init__(self) -> None:
         if self.prediction_batch_size < 1 or self.max_new_tokens < 1:
             raise BenchmarkError("model.prediction_batch_size and model.max_new_tokens must be at least 1.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.torch_device = resolve(self.device, self.precision, self.attention)
+        self.torch_device = resolve(
+            self.device, self.precision, self.attention, torch_has_kernel=self.batching is Batching.packed
+        )
+        check(self.architecture["model_type"], self.batching)
         check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
@@ -94,29 +101,42 @@ class DecoderClassifier:
             self.architecture,
             [self.instruction, *context.labels, *train.texts],
             DTYPES[self.precision],
-            self.attention,
+            usual(self.attention),
         )
         self.tokenizer = loaded.tokenizer
         self.prompter = Prompter(
             self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
         )
         self.network = self.lora.attach(loaded.network).to(self.torch_device)
+        if self.batching is Batching.packed:
+            adapters.fuse(self.network)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
-            _sample(prompt, self.prompter.answers[label])
+            Sample(prompt, self.prompter.answers[label])
             for prompt, label in zip(prompts, train.labels.tolist(), strict=True)
         ]
+        recipe = context.recipe
         training = finetune(
             self.network,
             samples,
-            self._collate,
+            self.loss,
+            recipe.effective_batch if self.batching is Batching.packed else recipe.batch_size,
             context,
             self.torch_device,
             self.precision,
             validation,
             self._decode_labels,
         )
-        return fit_report(training, loaded, self.network, self.torch_device, self.precision, context, truncated)
+        return fit_report(
+            training,
+            loaded,
+            self.network,
+            self.torch_device,
+            self.precision,
+            description(self.attention, self.batching),
+            context,
+            truncated,
+        )
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self._decode_labels(texts) if self.readout is Readout.labels else self._generate(texts)
@@ -157,27 +177,81 @@ class DecoderClassifier:
                 log_probabilities[:, label_ids] += allowed[:, [column]]
         return Predictions.from_probabilities(np.exp(log_probabilities))
 
+    def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """On the answers only, their end tokens included."""
+        return self._packed_loss(samples) if self.batching is Batching.packed else self._padded_loss(samples)
+
+    def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """The vocabulary's logits are computed only where an answer token comes next."""
+        sequences = [sample.input_ids + sample.targets[:-1] for sample in samples]
+        reads = [range(len(s.input_ids) - 1, len(ids)) for s, ids in zip(samples, sequences, strict=True)]
+        logits = self.network.get_output_embeddings()(self._states(sequences, reads)).float()
+        targets = torch.tensor([token for sample in samples for token in sample.targets], device=logits.device)
+        return functional.cross_entropy(logits, targets, reduction="sum")
+
+    def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """As transformers and peft compute it."""
+        rows = [(sample.input_ids + sample.targets, len(sample.input_ids)) for sample in samples]
+        longest = max(len(ids) for ids, _ in rows)
+        ids = torch.tensor([ids + [self.prompter.end] * (longest - len(ids)) for ids, _ in rows])
+        mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows])
+        asked = torch.tensor([[0] * prompt + [1] * (longest - prompt) for _, prompt in rows])
+        labels = ids.masked_fill((mask & asked) == 0, IGNORED)
+        batch = BatchEncoding({"input_ids": ids, "attention_mask": mask, "labels": labels}).to(self.torch_device)
+        with autocast(self.torch_device, self.precision):
+            loss: torch.Tensor = self.network(**batch, num_items_in_batch=1, use_cache=False).loss
+        return loss
+
     def _next_token_logits(
         self, sequences: list[list[int]], tokens: list[int]
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(sequences, tokens): the logits of `tokens` after each sequence, batched by length."""
-        by_length = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
+        """(sequences, tokens): the logits of `tokens` after each sequence; neighbours share a beginning."""
+        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
+        in_order = sorted(range(len(sequences)), key=lambda row: sequences[row])
         logits = np.zeros((len(sequences), len(tokens)))
         self.network.eval()
         for start in range(0, len(sequences), self.prediction_batch_size):
-            rows = by_length[start : start + self.prediction_batch_size]
-            batch = self._pad_left([sequences[row] for row in rows])
-            with torch.inference_mode(), autocast(self.torch_device, self.precision):
-                last = self.network(**batch, logits_to_keep=1, use_cache=False).logits[:, -1]
-            logits[rows] = last[:, tokens].double().cpu().numpy()
+            rows = in_order[start : start + self.prediction_batch_size]
+            with torch.inference_mode():
+                logits[rows] = score([sequences[row] for row in rows], tokens).double().cpu().numpy()
         return logits
+
+    def _packed_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
+        """Of the language-model head, only the rows of `tokens`, in fp32."""
+        states = self._states(sequences, [range(len(ids) - 1, len(ids)) for ids in sequences])
+        head = self.network.get_output_embeddings().weight[tokens]
+        return functional.linear(states.float(), head.float())
+
+    def _padded_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
+        batch = self._pad_left(sequences)
+        batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+        with autocast(self.torch_device, self.precision):
+            logits: torch.Tensor = self.network(**batch, logits_to_keep=1, use_cache=False).logits
+        return logits[:, -1, tokens]
+
+    def _states(self, sequences: list[list[int]], reads: Sequence[range]) -> torch.Tensor:
+        """(reads, hidden): the last hidden states at the positions to read, in one packed pass."""
+        stream = pack(
+            sequences,
+            reads,
+            causal=True,
+            varlen=self.torch_device.type == "cuda" and self.attention is Attention.flash_attention_2,
+        ).to(self.torch_device)
+        network = self.network.get_base_model()
+        body = network.base_model
+        with packed_attention(network), _last_mlp_where_read(body.layers[-1].mlp, stream):
+            states = body(
+                input_ids=stream.input_ids, position_ids=stream.position_ids, layout=stream.layout, use_cache=False
+            ).last_hidden_state
+        read: torch.Tensor = states[0, stream.read]
+        return read
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
         prompts, _ = self.prompter.prompts(texts)
         answers: list[str] = []
         self.network.eval()
         for start in range(0, len(prompts), self.prediction_batch_size):
-            batch = self._pad_left(prompts[start : start + self.prediction_batch_size], positions=False)
+            batch = self._pad_left(prompts[start : start + self.prediction_batch_size])
             with torch.inference_mode(), autocast(self.torch_device, self.precision):
                 written = self.network.generate(
                     **batch,
@@ -189,29 +263,27 @@ class DecoderClassifier:
             answers += self.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return Predictions.from_answers(answers, self.prompter.labels)
 
-    def _collate(self, samples: list[Sample]) -> dict[str, torch.Tensor]:
-        """Right-padded input_ids, attention_mask and labels, each (samples, longest)."""
-        longest = max(len(sample["input_ids"]) for sample in samples)
-
-        def padded(key: str, filler: int) -> torch.Tensor:
-            return torch.tensor([sample[key] + [filler] * (longest - len(sample[key])) for sample in samples])
-
-        ids, labels = padded("input_ids", self.prompter.end), padded("labels", IGNORED)
-        lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])
-        mask = (torch.arange(longest) < lengths[:, None]).long()
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-    def _pad_left(self, sequences: list[list[int]], positions: bool = True) -> BatchEncoding:
+    def _pad_left(self, sequences: list[list[int]]) -> BatchEncoding:
         """A batch whose last column holds every sequence's last token."""
         longest = max(map(len, sequences))
         ids = torch.tensor([[self.prompter.end] * (longest - len(s)) + s for s in sequences])
         mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences])
-        batch = {"input_ids": ids, "attention_mask": mask}
-        if positions:
-            batch["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        return BatchEncoding(batch).to(self.torch_device)
+        return BatchEncoding({"input_ids": ids, "attention_mask": mask}).to(self.torch_device)
 
 
-def _sample(prompt: list[int], answer: list[int]) -> Sample:
-    """The loss is on the answer only, its end token included."""
-    return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+@contextmanager
+def _last_mlp_where_read(mlp: Any, stream: Stream) -> Iterator[None]:
+    """Behind the last attention every token stands alone: compute the last MLP only for tokens that are read."""
+
+    def everywhere(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        return output.new_zeros(1, stream.input_ids.shape[1], output.shape[-1]).index_copy_(1, stream.read, output)
+
+    handles = [
+        mlp.register_forward_pre_hook(lambda _, states: states[0][:, stream.read]),
+        mlp.register_forward_hook(everywhere),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,6 +1,7 @@
 """BERT, RoBERTa and relatives with a sequence-classification head, every weight trained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,12 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
+from baselines.attention import check, description, packed_attention, usual
+from baselines.dropout import quicken
 from baselines.finetune import Sample, check_trackers, finetune, fit_report
-from baselines.hardware import Attention, Device, Precision, autocast, resolve
+from baselines.hardware import Attention, Batching, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
+from baselines.packing import Stream, pack
 from baselines.weights import Weights, identity
 from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
 
@@ -25,6 +29,7 @@ class EncoderClassifier:
     device: Device = Device.auto
     precision: Precision = Precision.fp32
     attention: Attention = Attention.sdpa
+    batching: Batching = Batching.packed
     prediction_batch_size: int = 64
 
     def __post_init__(self) -> None:
@@ -34,6 +39,7 @@ class EncoderClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
+        check(self.architecture["model_type"], self.batching)
         check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
@@ -42,55 +48,98 @@ class EncoderClassifier:
             self.architecture,
             train.texts,
             torch.float32,
-            self.attention,
+            usual(self.attention),
             num_labels=len(context.labels),
         )
         self.tokenizer, self.network = loaded.tokenizer, loaded.network.to(self.torch_device)
-        self.collate = DataCollatorWithPadding(self.tokenizer)
-        samples: list[Sample] = [
-            {"input_ids": ids, "labels": label}
-            for ids, label in zip(self._token_ids(train.texts), train.labels.tolist(), strict=True)
+        if self.batching is Batching.packed:
+            quicken(self.network)
+        samples = [
+            Sample(ids, [label]) for ids, label in zip(self._token_ids(train.texts), train.labels.tolist(), strict=True)
         ]
+        recipe = context.recipe
         training = finetune(
             self.network,
             samples,
-            self.collate,
+            self.loss,
+            recipe.effective_batch if self.batching is Batching.packed else recipe.batch_size,
             context,
             self.torch_device,
             self.precision,
             validation,
             self.predict,
-            cross_entropy,
         )
         full_lengths = map(len, self.tokenizer(list(train.texts)).input_ids)
         truncated = sum(length > self.max_length for length in full_lengths)
-        return fit_report(training, loaded, self.network, self.torch_device, self.precision, context, truncated)
+        return fit_report(
+            training,
+            loaded,
+            self.network,
+            self.torch_device,
+            self.precision,
+            description(self.attention, self.batching),
+            context,
+            truncated,
+        )
+
+    def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        logits = self.logits([sample.input_ids for sample in samples])
+        labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
+        return functional.cross_entropy(logits, labels, reduction="sum")
+
+    def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+        """(texts, labels) float32."""
+        with autocast(self.torch_device, self.precision):
+            return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
+
+    def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+        collate = DataCollatorWithPadding(self.tokenizer)
+        batch = collate([{"input_ids": ids} for ids in token_ids]).to(self.torch_device)
+        logits: torch.Tensor = self.network(**batch).logits
+        return logits
+
+    def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+        """The head sees the last layer's first tokens only: (texts, 1, hidden)."""
+        stream = pack(
+            token_ids,
+            [range(1)] * len(token_ids),
+            causal=False,
+            varlen=self.torch_device.type == "cuda" and self.attention is Attention.flash_attention_2,
+            first_position=_first_position(self.network.config),
+        ).to(self.torch_device)
+        body = self.network.base_model
+        with packed_attention(self.network), _last_layer_where_read(body.encoder.layer[-1], stream):
+            states = body(
+                input_ids=stream.input_ids, position_ids=stream.position_ids, layout=stream.layout
+            ).last_hidden_state.transpose(0, 1)
+        if body.pooler is not None:
+            states = self.network.dropout(body.pooler(states))
+        logits: torch.Tensor = self.network.classifier(states)
+        return logits
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        """Texts are batched by length, so that little is padded, and answered in their own order."""
+        """Texts are batched by length and answered in their own order."""
         token_ids = self._token_ids(texts)
         by_length = sorted(range(len(texts)), key=lambda row: len(token_ids[row]))
         probabilities = np.zeros((len(texts), self.network.config.num_labels), dtype=np.float32)
         self.network.eval()
         for start in range(0, len(texts), self.prediction_batch_size):
             rows = by_length[start : start + self.prediction_batch_size]
-            batch = self.collate([{"input_ids": token_ids[row]} for row in rows]).to(self.torch_device)
-            with torch.inference_mode(), autocast(self.torch_device, self.precision):
-                logits = self.network(**batch).logits
-            probabilities[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+            with torch.inference_mode():
+                logits = self.logits([token_ids[row] for row in rows])
+            probabilities[rows] = logits.softmax(dim=-1).cpu().numpy()
         return Predictions.from_probabilities(probabilities)
 
     def describe(self) -> ModelCard:
         network = on_meta(AutoModel, self.architecture)
         config = network.config
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0  # its positions start behind padding
         return ModelCard(
             architecture=config.model_type,
             weights=identity(self.weights),
             parameters=parameters,
             trained_parameters=parameters,
-            context_length=config.max_position_embeddings - offset,
+            context_length=config.max_position_embeddings - _first_position(config),
             grouped_query_attention=False,
             dimensions={
                 key: getattr(config, key)
@@ -109,6 +158,18 @@ class EncoderClassifier:
         return ids
 
 
-def cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-    """This micro-batch's part of the mean over the samples of the effective batch."""
-    return functional.cross_entropy(outputs.logits.float(), labels, reduction="sum") / num_items_in_batch
+def _first_position(config: Any) -> int:
+    """RoBERTa counts positions from behind its padding's."""
+    return int(config.pad_token_id) + 1 if config.model_type == "roberta" else 0
+
+
+@contextmanager
+def _last_layer_where_read(layer: Any, stream: Stream) -> Iterator[None]:
+    """Behind its attention, a layer treats every token alone: compute the last one only for tokens that are read."""
+    handle = layer.attention.output.register_forward_pre_hook(
+        lambda _, states: tuple(state[:, stream.read] for state in states)
+    )
+    try:
+        yield
+    finally:
+        handle.remove()

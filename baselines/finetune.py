@@ -1,5 +1,9 @@
-"""The one fine-tuning path of encoders and decoders: transformers' Trainer under a recipe."""
+"""The one fine-tuning path of encoders and decoders: transformers' Trainer under a recipe.
 
+Trainer hands over one effective batch a step; it is computed in as few passes as memory allows.
+"""
+
+import gc
 import logging
 import math
 import sys
@@ -37,9 +41,19 @@ from benchmark.classifier import (
 
 log = logging.getLogger(__name__)
 
-Sample = dict[str, Any]
-Loss = Callable[..., torch.Tensor]  # (outputs, labels, num_items_in_batch: of the effective batch) -> scalar
-OPTIMIZERS = {Optimizer.adamw: "adamw_torch", Optimizer.adafactor: "adafactor"}
+OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafactor"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A tokenised text and what is to be predicted behind it: an answer's tokens, or one label id."""
+
+    input_ids: list[int]
+    targets: list[int]
+
+
+Loss = Callable[[Sequence[Sample]], torch.Tensor]
+"""The cross-entropy of some samples' targets, summed: a scalar."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class Training:
 
     steps: int
     samples_seen: int
+    pass_size: int  # samples in one forward pass, at the end
     seconds: float
     curve: tuple[CurvePoint, ...]
 
@@ -55,30 +70,30 @@ class Training:
 def finetune(
     model: PreTrainedModel,
     samples: Sequence[Sample],
-    collate: Callable[[list[Sample]], dict[str, torch.Tensor]],
+    loss: Loss,
+    pass_size: int,
     context: FitContext,
     device: torch.device,
     precision: Precision,
     validation: Examples,
     predict: Callable[[Sequence[str]], Predictions],
-    loss: Loss | None = None,
 ) -> Training:
-    """Train `model` in place on tokenised samples; validate with `predict` after every epoch.
+    """Train `model` in place on the mean of `loss` over each effective batch; validate after every epoch.
 
-    `loss` is for models whose own is a mean over the micro-batch: Trainer adds micro-batches up, so
-    it must be divided by the items of the whole effective batch. Continues from the newest checkpoint
-    in `context.work_dir`. Raises `BenchmarkError` with the
-    step when the loss is no longer a number.
+    A pass takes `pass_size` samples, or half of that, repeatedly, when memory runs out. Continues from the
+    newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the step when the loss is no
+    longer a number.
     """
     context.work_dir.mkdir(parents=True, exist_ok=True)
     observer = Observer(validation, predict)
-    trainer = Trainer(
+    trainer = PassTrainer(
+        loss=loss,
+        pass_size=pass_size,
         model=model,
         args=training_arguments(context, device, precision),
         train_dataset=samples,
-        data_collator=collate,
+        data_collator=list,
         callbacks=[observer],
-        compute_loss_func=loss,
     )
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback) is not None:
@@ -91,9 +106,54 @@ def finetune(
     return Training(
         steps=state.global_step,
         samples_seen=round((state.epoch or 0.0) * len(samples)),
+        pass_size=trainer.pass_size,
         seconds=observer.seconds,
         curve=tuple(_curve(state.log_history)),
     )
+
+
+class PassTrainer(Trainer):  # type: ignore[misc]
+    """Trainer whose step takes a list of samples, in passes that fit into memory."""
+
+    def __init__(self, loss: Loss, pass_size: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.loss = loss
+        self.pass_size = min(pass_size, self.args.per_device_train_batch_size)
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: list[Sample], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Backpropagate the mean loss of the effective batch `inputs`; returns it, detached."""
+        model.train()
+        while True:
+            try:
+                return self._backpropagate(inputs)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if self.pass_size == 1:
+                    raise BenchmarkError(
+                        "Memory ran out on a single sample; lower recipe.max_length or take a smaller model."
+                    ) from error
+            model.zero_grad()  # of the passes before the one that failed
+            gc.collect()
+            torch.cuda.empty_cache()
+            self.pass_size = (self.pass_size + 1) // 2
+            log.warning("out of memory: %d samples a pass from here on, the effective batch unchanged", self.pass_size)
+
+    def _backpropagate(self, samples: list[Sample]) -> torch.Tensor:
+        targets = sum(len(sample.targets) for sample in samples)
+        mean = torch.zeros((), device=self.args.device)
+        for start in range(0, len(samples), self.pass_size):
+            part = self.loss(samples[start : start + self.pass_size]) / targets
+            self.accelerator.backward(part)
+            mean += part.detach()
+        return mean
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class for it; the CPU's allocator only a message."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def fit_report(
@@ -102,6 +162,7 @@ def fit_report(
     network: PreTrainedModel,
     device: torch.device,
     precision: Precision,
+    attention: str,
     context: FitContext,
     truncated: int,
 ) -> FitReport:
@@ -111,12 +172,13 @@ def fit_report(
         weights=loaded.provenance,
         device=name_of(device),
         precision=precision.value,
-        attention=loaded.network.config._attn_implementation,
+        attention=attention,
         parameters=sum(parameter.numel() for parameter in parameters),
         trained_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         steps=training.steps,
         samples_seen=training.samples_seen,
-        effective_batch=context.recipe.batch_size * context.recipe.gradient_accumulation_steps,
+        effective_batch=context.recipe.effective_batch,
+        pass_size=training.pass_size,
         training_seconds=training.seconds,
         truncated_texts=truncated,
         curve=training.curve,
@@ -146,19 +208,17 @@ def training_arguments(context: FitContext, device: torch.device, precision: Pre
         warmup_steps=recipe.warmup_ratio,  # below 1: a share of all steps
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        per_device_train_batch_size=recipe.effective_batch,
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps if recipe.max_steps is not None else -1,
-        bf16=precision is Precision.bf16,
-        fp16=precision is Precision.fp16,
+        fp16=precision is Precision.fp16,  # for its loss scaling
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type == "cuda",
         seed=context.seed,
         remove_unused_columns=False,
         logging_steps=0.02,
         logging_nan_inf_filter=False,
-        save_strategy="steps",
+        save_strategy="steps" if context.checkpoints else "no",
         save_steps=0.1,
         save_total_limit=2,
         disable_tqdm=not sys.stderr.isatty(),

@@ -27,11 +27,23 @@ class Attention(StrEnum):
     eager = "eager"
 
 
+class Batching(StrEnum):
+    packed = "packed"  # one stream of tokens, the prompts' common beginning computed once
+    padded = "padded"  # the plain way: every sample as long as the batch's longest
+
+
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
 
 
-def resolve(device: Device, precision: Precision, attention: Attention) -> torch.device:
-    """The device to use; raises `BenchmarkError` if device, precision and attention do not go together here."""
+def has_flash_attn() -> bool:
+    return importlib.util.find_spec("flash_attn") is not None
+
+
+def resolve(device: Device, precision: Precision, attention: Attention, torch_has_kernel: bool = False) -> torch.device:
+    """The device to use; raises `BenchmarkError` if device, precision and attention do not go together here.
+
+    `torch_has_kernel`: torch's own FlashAttention-2 will do, that of packed streams without dropout.
+    """
     cuda = torch.cuda.is_available()
     needs_cuda = [
         reason
@@ -48,7 +60,7 @@ def resolve(device: Device, precision: Precision, attention: Attention) -> torch
             "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
         )
     if attention is Attention.flash_attention_2:
-        if importlib.util.find_spec("flash_attn") is None:
+        if not has_flash_attn() and not torch_has_kernel:
             raise BenchmarkError(
                 "model.attention=flash_attention_2 needs the flash-attn package; "
                 "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."

@@ -68,6 +68,11 @@ class Recipe:
     max_length: int
     max_steps: int | None = None
 
+    @property
+    def effective_batch(self) -> int:
+        """Samples an optimiser step."""
+        return self.batch_size * self.gradient_accumulation_steps
+
     def __post_init__(self) -> None:
         for option in ("learning_rate", "max_gradient_norm", "epochs"):
             if not 0 < getattr(self, option) < math.inf:
@@ -91,6 +96,7 @@ class FitContext:
     seed: int
     work_dir: Path  # for checkpoints; the same folder when an interrupted run is repeated
     report_to: tuple[str, ...] = ()  # experiment trackers, as transformers names them
+    checkpoints: bool = True  # off where training itself is timed
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class FitReport:
     steps: int = 0
     samples_seen: int = 0
     effective_batch: int | None = None
+    pass_size: int | None = None  # samples in one forward pass; below the effective batch, gradients are added up
     training_seconds: float | None = None
     truncated_texts: int = 0
     curve: tuple[CurvePoint, ...] = ()

@@ -1,0 +1,162 @@
+"""Packed is the same as padded: losses, gradients, predictions and whole trainings, in fp32 and without dropout."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from baselines import decoder, encoder
+from baselines.decoder import DecoderClassifier
+from baselines.encoder import EncoderClassifier
+from baselines.finetune import Sample
+from baselines.hardware import Batching
+from benchmark import data
+from benchmark.classifier import FitContext, FitReport
+from benchmark.config import RunConfig, build_classifier
+
+TINY = ["tiny_bert", "tiny_roberta", "tiny_llama"]
+REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smollm2_lora")]
+Compose = Callable[..., RunConfig]
+Network = EncoderClassifier | DecoderClassifier
+
+
+@pytest.fixture(autouse=True)
+def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in (encoder, decoder):
+        monkeypatch.setattr(family, "load", _without_dropout(family.load))
+
+
+def _without_dropout(load: Callable[..., Any]) -> Callable[..., Any]:
+    def loaded(*arguments: Any, **options: Any) -> Any:
+        result = load(*arguments, **options)
+        for layer in result.network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        return result
+
+    return loaded
+
+
+def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network, FitReport, data.Splits]:
+    """A contestant after the few steps of `config`, adapters and heads no longer at their first values."""
+    classifier = build_classifier(config.model)
+    assert isinstance(classifier, EncoderClassifier | DecoderClassifier)
+    splits = data.load(config.dataset)
+    recipe = replace(config.recipe, **options)
+    context = FitContext(tuple(config.dataset.labels), recipe, config.seed, work_dir, checkpoints=False)
+    return classifier, classifier.fit(splits.train, splits.validation, context), splits
+
+
+def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
+    texts, labels = splits.train.texts[:rows], splits.train.labels[:rows].tolist()
+    if isinstance(classifier, EncoderClassifier):
+        return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts), labels, strict=True)]
+    prompts, _ = classifier.prompter.prompts(texts)
+    return [Sample(ids, classifier.prompter.answers[label]) for ids, label in zip(prompts, labels, strict=True)]
+
+
+def loss_and_gradients(
+    classifier: Network, samples: list[Sample], batching: Batching
+) -> tuple[float, dict[str, torch.Tensor]]:
+    classifier.batching = batching
+    classifier.network.zero_grad()
+    loss = classifier.loss(samples)
+    loss.backward()
+    named = classifier.network.named_parameters()
+    return loss.item(), {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+@pytest.mark.parametrize("model", [*TINY, *REAL])
+def test_loss_and_every_gradient_equal_the_padded_ones(model: str, compose_run: Compose, tmp_path: Path) -> None:
+    classifier, _, splits = trained(compose_run(f"model={model}", "recipe.learning_rate=2e-4"), tmp_path)
+    samples = samples_of(classifier, splits, rows=20)
+    padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
+    packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
+    assert packed_loss == pytest.approx(padded_loss, rel=1e-5)
+    assert packed.keys() == padded.keys()
+    assert len(packed) == sum(p.requires_grad for p in classifier.network.parameters())
+    largest = max(gradient.norm() for gradient in padded.values())
+    for name, gradient in padded.items():
+        # A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+        scale = gradient.norm() if not name.endswith("key.bias") else largest
+        assert (packed[name] - gradient).norm() / scale < 1e-5, name
+
+
+@pytest.mark.parametrize("model", [*TINY, *REAL])
+def test_one_samples_text_does_not_change_anothers_prediction(model: str, compose_run: Compose, tmp_path: Path) -> None:
+    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+    texts = list(splits.test.texts[:8])
+    before = classifier.predict(texts).probabilities
+    texts[3] = "i had quite a different day and it was a long one with much to tell about every hour of it"
+    after = classifier.predict(texts).probabilities
+    others = [row for row in range(8) if row != 3]
+    assert np.abs(after[others] - before[others]).max() < 1e-6
+    assert np.abs(after[3] - before[3]).max() > 1e-6
+
+
+@pytest.mark.parametrize("model", [*TINY, *REAL])
+def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
+    model: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+    texts = list(splits.test.texts)
+    expected = classifier.predict(texts).probabilities
+    for size in (1, 5):
+        classifier.prediction_batch_size = size
+        assert np.abs(classifier.predict(texts).probabilities - expected).max() < 5e-6
+    assert np.abs(classifier.predict(texts[::-1]).probabilities[::-1] - expected).max() < 5e-6
+    classifier.batching = Batching.padded
+    assert np.abs(classifier.predict(texts).probabilities - expected).max() < 2e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "batch_size"), [("minilm", 20), ("smollm2_lora", 2)])
+def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
+    model: str, batch_size: int, compose_run: Compose, tmp_path: Path
+) -> None:
+    whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=300"]
+    config = compose_run(f"model={model}", *whole_data)
+    options = {"max_steps": 50, "batch_size": batch_size, "gradient_accumulation_steps": 1}
+    packed, _, splits = trained(config, tmp_path, **options)
+    padded = build_classifier(config.model)
+    assert isinstance(padded, EncoderClassifier | DecoderClassifier)
+    padded.batching = Batching.padded
+    context = FitContext(
+        tuple(config.dataset.labels), replace(config.recipe, **options), config.seed, tmp_path, checkpoints=False
+    )
+    padded.fit(splits.train, splits.validation, context)
+    ours, theirs = (classifier.predict(splits.test.texts) for classifier in (packed, padded))
+    assert np.array_equal(ours.predicted, theirs.predicted)
+    assert len(set(ours.predicted.tolist())) > 1
+    assert np.abs(ours.probabilities - theirs.probabilities).max() < 1e-3
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
+    model: str, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_run(f"model={model}", "recipe.learning_rate=1e-3")
+    whole, once, splits = trained(config, tmp_path)
+    assert once.pass_size == once.effective_batch == 20
+
+    family = type(whole)
+    loss = family.loss
+
+    def loss_of_few(self: Any, samples: list[Sample]) -> torch.Tensor:
+        result = loss(self, samples)
+        if len(samples) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return result
+
+    monkeypatch.setattr(family, "loss", loss_of_few)
+    halved, twice, _ = trained(config, tmp_path)
+    assert (twice.pass_size, twice.effective_batch) == (5, 20)
+    losses = [[point.loss for point in report.curve if point.loss is not None] for report in (once, twice)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    texts = splits.test.texts
+    assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
