@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
 
-.PHONY: bench test setup lint report constraints
+.PHONY: bench test setup lint report speed constraints
 
 bench: setup  ## four contestants with real weights on the embedded data, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
@@ -25,6 +25,10 @@ lint: setup  ## style, types, and who may import whom
 
 report: setup  ## tables, figures and the README's section, from the records
 	$(BIN)/python -m benchmark.report
+
+speed: setup  ## how fast the two small models train and answer here, against the plain way; about 30 minutes
+	$(BIN)/python -m benchmark.speed model=smollm2_lora
+	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
 
 constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints

@@ -1,4 +1,4 @@
-"""LoRA's three products as one differentiable step, in the arithmetic of the frozen weights."""
+"""What LoRA leaves frozen makes cheaper: its products as one step, and norms that need no gradient of their own."""
 
 from functools import partial
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch import nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 
 def fuse(network: nn.Module) -> None:
-    """Make peft's linear LoRA layers compute in one step: same parameters, same result, fewer passes over memory.
+    """Make peft's linear LoRA layers and frozen norms compute in one step: same result, fewer passes over memory.
 
     Leaves alone what it does not cover: dropout before the adapter, several adapters, variants of LoRA.
     """
     for layer in network.modules():
         if type(layer) is Linear and _is_plain(layer):
-            layer.forward = partial(_forward, layer)
+            layer.forward = partial(_adapted, layer)
+        elif type(layer) is LlamaRMSNorm and not layer.weight.requires_grad:
+            layer.forward = partial(_normalised, layer)
 
 
 def _is_plain(layer: Any) -> bool:
@@ -29,7 +32,7 @@ def _is_plain(layer: Any) -> bool:
     )
 
 
-def _forward(layer: Any, states: torch.Tensor) -> torch.Tensor:
+def _adapted(layer: Any, states: torch.Tensor) -> torch.Tensor:
     (name,) = layer.lora_A
     base = layer.base_layer
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
@@ -37,6 +40,11 @@ def _forward(layer: Any, states: torch.Tensor) -> torch.Tensor:
         states, base.weight, base.bias, down, up, layer.scaling[name]
     )
     return product
+
+
+def _normalised(layer: Any, states: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = FrozenNorm.apply(states, layer.weight, layer.variance_epsilon)  # type: ignore[no-untyped-call]
+    return result
 
 
 class AdaptedProduct(torch.autograd.Function):
@@ -57,9 +65,9 @@ class AdaptedProduct(torch.autograd.Function):
         scale: float,
     ) -> torch.Tensor:
         flat = states.reshape(-1, states.shape[-1])
-        low = (flat @ down.to(weight.dtype).t()).mul_(scale)  # (tokens, rank)
+        low = (down.to(weight.dtype) @ flat.t()).mul_(scale)  # (rank, tokens): the quicker way round
         result = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
-        result = result.addmm_(low, up.to(weight.dtype).t())
+        result = result.addmm_(low.t(), up.to(weight.dtype).t())
         ctx.save_for_backward(flat, weight, down, up, low)
         ctx.scale = scale
         return result.view(*states.shape[:-1], -1)
@@ -68,11 +76,31 @@ class AdaptedProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         flat, weight, down, up, low = ctx.saved_tensors
         gradient = gradients[0].reshape(-1, weight.shape[0])
-        low_gradient = (gradient @ up.to(weight.dtype)).mul_(ctx.scale)  # (tokens, rank)
-        down_gradient = (low_gradient.t() @ flat).to(down.dtype)
-        up_gradient = (low.t() @ gradient).t().to(up.dtype)
+        low_gradient = (up.to(weight.dtype).t().contiguous() @ gradient.t()).mul_(ctx.scale)  # (rank, tokens)
+        down_gradient = (low_gradient @ flat).to(down.dtype)
+        up_gradient = (low @ gradient).t().to(up.dtype)
         states_gradient = None
         if ctx.needs_input_grad[0]:
-            states_gradient = (gradient @ weight).addmm_(low_gradient, down.to(weight.dtype))
+            states_gradient = (gradient @ weight).addmm_(low_gradient.t(), down.to(weight.dtype))
             states_gradient = states_gradient.view(*gradients[0].shape[:-1], -1)
         return states_gradient, None, None, down_gradient, up_gradient, None
+
+
+class FrozenNorm(torch.autograd.Function):
+    """Root-mean-square norm, y = x / rms(x) * weight, the root in fp32 (Zhang and Sennrich, 2019)."""
+
+    @staticmethod
+    def forward(ctx: Any, states: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+        squares = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=torch.float32).square_()
+        inverse = squares.div_(states.shape[-1]).add_(epsilon).rsqrt_()
+        unit = (states * inverse).to(states.dtype)
+        ctx.save_for_backward(unit, inverse, weight)
+        return torch.mul(unit, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        unit, inverse, weight = ctx.saved_tensors
+        gradient = gradients[0] * weight
+        along = (gradient * unit).sum(dim=-1, keepdim=True, dtype=torch.float32) / unit.shape[-1]
+        across = torch.addcmul(gradient, unit, along.to(unit.dtype), value=-1)
+        return (across * inverse).to(unit.dtype), None, None

@@ -64,6 +64,8 @@ class Training:
     samples_seen: int
     pass_size: int  # samples in one forward pass, at the end
     seconds: float
+    step_seconds: float  # since the last resumption, within steps
+    tokens_per_sample: float
     curve: tuple[CurvePoint, ...]
 
 
@@ -108,6 +110,8 @@ def finetune(
         samples_seen=round((state.epoch or 0.0) * len(samples)),
         pass_size=trainer.pass_size,
         seconds=observer.seconds,
+        step_seconds=observer.step_seconds,
+        tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in samples])),
         curve=tuple(_curve(state.log_history)),
     )
 
@@ -180,6 +184,8 @@ def fit_report(
         effective_batch=context.recipe.effective_batch,
         pass_size=training.pass_size,
         training_seconds=training.seconds,
+        step_seconds=training.step_seconds,
+        tokens_per_sample=training.tokens_per_sample,
         truncated_texts=truncated,
         curve=training.curve,
     )
@@ -243,10 +249,18 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         self.predict = predict
         self.seconds = 0.0  # of training alone, earlier parts of a continued run included
         self.resumed_at = 0.0
+        self.step_seconds = 0.0
+        self.step_began = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.seconds = next((entry["seconds"] for entry in reversed(state.log_history) if "seconds" in entry), 0.0)
         self.resumed_at = time.perf_counter()
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.step_began = time.perf_counter()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.step_seconds += time.perf_counter() - self.step_began
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         entry = state.log_history[-1]

@@ -125,6 +125,8 @@ class FitReport:
     effective_batch: int | None = None
     pass_size: int | None = None  # samples in one forward pass; below the effective batch, gradients are added up
     training_seconds: float | None = None
+    step_seconds: float | None = None  # of them, within optimiser steps; the rest is the training loop's own
+    tokens_per_sample: float | None = None  # prompt and answer, on average
     truncated_texts: int = 0
     curve: tuple[CurvePoint, ...] = ()
 

@@ -32,6 +32,9 @@ HEADINGS = {
     "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
     "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
     "hardware": "Hardware", "status": "Status", "command": "Command",
+    "batching": "Batches", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
+    "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
+    "peak_gigabytes": "Peak memory, GB",
 }  # fmt: skip
 
 
@@ -121,6 +124,8 @@ def section(evidence: Evidence) -> str:
     for heading, name in (("Model details (Table 1)", "table1_models"), ("Settings (Table 2)", "table2_settings")):
         table = markdown(TABLES[name](evidence))
         parts.append(f"<details><summary>{heading}</summary>\n\n{table}\n\n{FOOTNOTES.get(name, '')}\n</details>")
+    if evidence.speeds:
+        parts += ["### Speed", markdown(TABLES["speed"](evidence)), FOOTNOTES["speed"]]
     return "\n\n".join(parts)
 
 
@@ -128,7 +133,15 @@ NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
-FOOTNOTES = {"table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam."}
+FOOTNOTES = {
+    "table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
+    "speed": (
+        "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
+        "(batch 8, 4 new tokens); both ways take turns in one process on the same rows (`python -m benchmark.speed`). "
+        "*Of matrix peak* is the arithmetic of the linear layers, as executed, against the fastest matrix product of "
+        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once."
+    ),
+}
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -154,6 +167,12 @@ def _cell(column: str, value: Any) -> str:
         return "yes" if value else "no"
     if column in SHARES:
         return f"{value:.4f}"
+    if column in ("training_ratio", "answering_ratio"):
+        return f"{value:.1f}"
+    if column in ("samples_per_second", "answered_per_second", "peak_gigabytes"):
+        return f"{value:.3g}"
+    if column == "utilisation":
+        return f"{value:.0%}"
     if column == "training_seconds":
         return _duration(float(value))
     if column == "learning_rate" and isinstance(value, float):

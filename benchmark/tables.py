@@ -135,11 +135,42 @@ def per_class(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
+def speed(evidence: Evidence) -> pd.DataFrame:
+    """Each way to train and answer on each machine; ratios are to the padded way in the first precision."""
+    rows = [row for measured in evidence.speeds for row in _speeds(measured)]
+    return pd.DataFrame(rows, columns=SPEED_COLUMNS)
+
+
+def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    plain = next(way for way in measured["ways"] if way["batching"] == "padded")
+    return [
+        {
+            "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
+            "hardware": measured["device"],
+            "batching": way["batching"],
+            "precision": way["precision"],
+            "samples_per_second": way["samples_per_second"],
+            "training_ratio": way["samples_per_second"] / plain["samples_per_second"],
+            "utilisation": way["utilisation"],
+            "answered_per_second": way["answered_per_second"],
+            "answering_ratio": way["answered_per_second"] / plain["answered_per_second"],
+            "peak_gigabytes": max(way["peak_memory"].values()) / 1e9,
+        }
+        for way in measured["ways"]
+    ]
+
+
+SPEED_COLUMNS = [
+    "model", "hardware", "batching", "precision", "samples_per_second", "training_ratio", "utilisation",
+    "answered_per_second", "answering_ratio", "peak_gigabytes",
+]  # fmt: skip
+
 TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "table1_models": table1_models,
     "table2_settings": table2_settings,
     "table3_accuracy": table3_accuracy,
     "per_class": per_class,
+    "speed": speed,
 }
 
 

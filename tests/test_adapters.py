@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from baselines import adapters
 
@@ -69,3 +70,21 @@ def test_what_the_fused_product_does_not_cover_stays_pefts(options: dict[str, fl
     adapters.fuse(network)
     assert all("forward" not in vars(layer) for layer in network.modules())
     assert before == {name: type(layer).forward for name, layer in network.named_modules()}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
+def test_a_frozen_norm_agrees_in_value_and_gradient(dtype: torch.dtype, tolerance: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    norm = LlamaRMSNorm(24).to(dtype).requires_grad_(False)
+    norm.weight.copy_(torch.rand(24, generator=random) + 0.5)
+    found = []
+    for _ in range(2):
+        states = torch.randn(2, 5, 24, generator=random.manual_seed(1)).to(dtype).requires_grad_()
+        result = norm(states)
+        (result.float() * torch.arange(24)).sum().backward()
+        found.append((result.detach(), states.grad))
+        adapters.fuse(norm)
+    assert "forward" in vars(norm)
+    for expected, fused in zip(*found, strict=True):
+        assert fused.dtype is dtype
+        assert (fused.float() - expected.float()).norm() / expected.float().norm() < tolerance

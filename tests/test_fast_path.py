@@ -160,3 +160,18 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     texts = splits.test.texts
     assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_flash_attention_on_the_gpu_gives_the_padded_loss_and_gradients(compose_run: Compose, tmp_path: Path) -> None:
+    on_gpu = ["model.device=cuda", "model.attention=flash_attention_2", "model.precision=bf16"]
+    classifier, _, splits = trained(compose_run("model=tiny_llama", *on_gpu), tmp_path)
+    samples = samples_of(classifier, splits, rows=20)
+    packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
+    assert isinstance(classifier, DecoderClassifier)
+    classifier.network.get_base_model().config._attn_implementation = "sdpa"
+    padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
+    assert packed_loss == pytest.approx(padded_loss, rel=1e-2)
+    for name, gradient in padded.items():
+        assert (packed[name] - gradient).norm() < 0.1 * gradient.norm() + 1e-3, name

@@ -1,0 +1,63 @@
+"""Speed is measured on real trainings of tiny models, and tabulated as ratios."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark import speed
+from benchmark.classifier import BenchmarkError
+from benchmark.records import Evidence, read_evidence
+from benchmark.report import markdown
+from benchmark.tables import TABLES
+
+FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
+
+
+def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--steps", "2", "--texts", "30", "--rounds", "2", "--results-dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *FEW_ROWS, *options])
+    speed.main()
+    [path] = (tmp_path / "speed").glob("*/tiny_llama.json")
+    measured = json.loads(path.read_text())
+    assert [(way["batching"], way["precision"]) for way in measured["ways"]] == [
+        ("packed", "fp32"), ("padded", "fp32"), ("packed", "bf16"), ("padded", "bf16"),
+    ]  # fmt: skip
+    packed, padded = measured["ways"][:2]
+    assert (packed["pass_size"], padded["pass_size"]) == (20, 5)
+    assert packed["linear_flops_per_sample"] < padded["linear_flops_per_sample"]
+    assert all(len(way["rounds"]) == 2 and 0 < way["utilisation"] < 1 for way in measured["ways"])
+    rows, texts = measured["growth"]["rows"], measured["growth"]["text"]
+    assert [point["rows"] for point in rows] == [80, 160, 320]
+    assert texts[2]["tokens_per_sample"] > texts[1]["tokens_per_sample"] > texts[0]["tokens_per_sample"]
+    table = TABLES["speed"](read_evidence(tmp_path))
+    assert table["training_ratio"][1] == table["answering_ratio"][1] == 1.0
+    assert table["training_ratio"][0] == packed["samples_per_second"] / padded["samples_per_second"]
+    assert "random weights" in table["model"][0]
+    assert "| padded    | fp32" in markdown(table)
+
+
+def test_only_products_of_two_matrices_count_as_linear() -> None:
+    with FlopCounterMode(display=False) as counter:
+        torch.ones(4, 5) @ torch.ones(5, 6)
+        torch.bmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5))
+    assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
+
+
+def test_a_model_that_is_not_fine_tuned_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="majority has no batching to compare"):
+        speed.measure(["model=majority", *FEW_ROWS], None, steps=1, texts=1, rounds=1)
+
+
+def test_nothing_measured_is_an_empty_table() -> None:
+    assert TABLES["speed"](Evidence([], {})).empty
+
+
+def test_a_broken_measurement_is_named(tmp_path: Path) -> None:
+    (tmp_path / "speed/cpu").mkdir(parents=True)
+    (tmp_path / "speed/cpu/minilm.json").write_text("{")
+    with pytest.raises(BenchmarkError, match=r"minilm.json is not JSON .*; restore it or measure again"):
+        read_evidence(tmp_path)
