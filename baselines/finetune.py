@@ -27,7 +27,7 @@ from transformers import (
 from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import get_last_checkpoint
 
-from baselines.hardware import Precision, name_of
+from baselines.hardware import Precision, keep_freed_memory, name_of
 from baselines.loading import Loaded
 from benchmark.classifier import (
     BenchmarkError,
@@ -86,6 +86,7 @@ def finetune(
     newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the step when the loss is no
     longer a number.
     """
+    keep_freed_memory()
     context.work_dir.mkdir(parents=True, exist_ok=True)
     observer = Observer(validation, predict)
     trainer = PassTrainer(

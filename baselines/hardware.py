@@ -1,7 +1,8 @@
 """Where and how the arithmetic runs; what is asked for and missing stops the run, nothing falls back."""
 
+import ctypes
 import importlib.util
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from enum import StrEnum
 
 import torch
@@ -79,3 +80,15 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision is Precision.fp32:
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the large blocks that are freed every step, instead of faulting each page in again.
+
+    mallopt(3): blocks above M_MMAP_THRESHOLD come from the system and return to it. Elsewhere nothing happens.
+    """
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    with suppress(OSError, AttributeError):
+        allocator = ctypes.CDLL("libc.so.6")
+        allocator.mallopt(mmap_threshold, most)
+        allocator.mallopt(trim_threshold, most)

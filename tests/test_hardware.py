@@ -1,9 +1,12 @@
 """What is asked for and missing stops the run; nothing falls back."""
 
+import platform
+import resource
+
 import pytest
 import torch
 
-from baselines.hardware import Attention, Device, Precision, autocast, name_of, resolve
+from baselines.hardware import Attention, Device, Precision, autocast, keep_freed_memory, name_of, resolve
 from benchmark.classifier import BenchmarkError
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -46,6 +49,19 @@ def test_bf16_computes_products_in_bf16_and_fp32_in_fp32() -> None:
         assert (matrix @ matrix).dtype is torch.bfloat16
     with autocast(torch.device("cpu"), Precision.fp32):
         assert (matrix @ matrix).dtype is torch.float32
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of another C library")
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    keep_freed_memory()
+
+    def page_faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(4_000_000)  # 16 MB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    page_faults()
+    assert page_faults() < 100  # of about 3,900 pages
 
 
 @pytest.mark.gpu
