@@ -34,7 +34,6 @@ HEADINGS = {
     "hardware": "Hardware", "status": "Status", "command": "Command",
     "batching": "Batches", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
     "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
-    "peak_gigabytes": "Peak memory, GB",
 }  # fmt: skip
 
 
@@ -169,7 +168,7 @@ def _cell(column: str, value: Any) -> str:
         return f"{value:.4f}"
     if column in ("training_ratio", "answering_ratio"):
         return f"{value:.1f}"
-    if column in ("samples_per_second", "answered_per_second", "peak_gigabytes"):
+    if column in ("samples_per_second", "answered_per_second"):
         return f"{value:.3g}"
     if column == "utilisation":
         return f"{value:.0%}"

@@ -154,7 +154,6 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
             "utilisation": way["utilisation"],
             "answered_per_second": way["answered_per_second"],
             "answering_ratio": way["answered_per_second"] / plain["answered_per_second"],
-            "peak_gigabytes": max(way["peak_memory"].values()) / 1e9,
         }
         for way in measured["ways"]
     ]
@@ -162,7 +161,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 SPEED_COLUMNS = [
     "model", "hardware", "batching", "precision", "samples_per_second", "training_ratio", "utilisation",
-    "answered_per_second", "answering_ratio", "peak_gigabytes",
+    "answered_per_second", "answering_ratio",
 ]  # fmt: skip
 
 TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
