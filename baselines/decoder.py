@@ -13,8 +13,8 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, set_seed
 
 from baselines import adapters
-from baselines.attention import check, description, packed_attention, usual
-from baselines.finetune import Sample, check_trackers, finetune, fit_report
+from baselines.attention import check, packed_attention, usual
+from baselines.finetune import Sample, check_trackers, finetune
 from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
 from baselines.packing import Stream, pack
@@ -89,9 +89,8 @@ class DecoderClassifier:
             raise BenchmarkError("model.prediction_batch_size and model.max_new_tokens must be at least 1.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.torch_device = resolve(
-            self.device, self.precision, self.attention, torch_has_kernel=self.batching is Batching.packed
-        )
+        streams_only = self.batching is Batching.packed and self.readout is Readout.labels
+        self.torch_device = resolve(self.device, self.precision, self.attention, torch_has_kernel=streams_only)
         check(self.architecture["model_type"], self.batching)
         check_trackers(context.report_to)
         set_seed(context.seed)
@@ -115,27 +114,19 @@ class DecoderClassifier:
             Sample(prompt, self.prompter.answers[label])
             for prompt, label in zip(prompts, train.labels.tolist(), strict=True)
         ]
-        recipe = context.recipe
-        training = finetune(
+        return finetune(
             self.network,
+            loaded,
             samples,
+            truncated,
             self.loss,
-            recipe.effective_batch if self.batching is Batching.packed else recipe.batch_size,
             context,
             self.torch_device,
             self.precision,
+            self.attention,
+            self.batching,
             validation,
             self._decode_labels,
-        )
-        return fit_report(
-            training,
-            loaded,
-            self.network,
-            self.torch_device,
-            self.precision,
-            description(self.attention, self.batching),
-            context,
-            truncated,
         )
 
     def predict(self, texts: Sequence[str]) -> Predictions:
@@ -235,7 +226,7 @@ class DecoderClassifier:
             sequences,
             reads,
             causal=True,
-            varlen=self.torch_device.type == "cuda" and self.attention is Attention.flash_attention_2,
+            varlen=self.attention is Attention.flash_attention_2,
         ).to(self.torch_device)
         network = self.network.get_base_model()
         body = network.base_model

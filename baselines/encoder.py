@@ -10,9 +10,9 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
-from baselines.attention import check, description, packed_attention, usual
+from baselines.attention import check, packed_attention, usual
 from baselines.dropout import quicken
-from baselines.finetune import Sample, check_trackers, finetune, fit_report
+from baselines.finetune import Sample, check_trackers, finetune
 from baselines.hardware import Attention, Batching, Device, Precision, autocast, resolve
 from baselines.loading import load, on_meta
 from baselines.packing import Stream, pack
@@ -57,29 +57,21 @@ class EncoderClassifier:
         samples = [
             Sample(ids, [label]) for ids, label in zip(self._token_ids(train.texts), train.labels.tolist(), strict=True)
         ]
-        recipe = context.recipe
-        training = finetune(
-            self.network,
-            samples,
-            self.loss,
-            recipe.effective_batch if self.batching is Batching.packed else recipe.batch_size,
-            context,
-            self.torch_device,
-            self.precision,
-            validation,
-            self.predict,
-        )
         full_lengths = map(len, self.tokenizer(list(train.texts)).input_ids)
         truncated = sum(length > self.max_length for length in full_lengths)
-        return fit_report(
-            training,
-            loaded,
+        return finetune(
             self.network,
+            loaded,
+            samples,
+            truncated,
+            self.loss,
+            context,
             self.torch_device,
             self.precision,
-            description(self.attention, self.batching),
-            context,
-            truncated,
+            self.attention,
+            self.batching,
+            validation,
+            self.predict,
         )
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
@@ -104,7 +96,7 @@ class EncoderClassifier:
             token_ids,
             [range(1)] * len(token_ids),
             causal=False,
-            varlen=self.torch_device.type == "cuda" and self.attention is Attention.flash_attention_2,
+            varlen=self.attention is Attention.flash_attention_2,
             first_position=_first_position(self.network.config),
         ).to(self.torch_device)
         body = self.network.base_model

@@ -27,7 +27,8 @@ from transformers import (
 from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import get_last_checkpoint
 
-from baselines.hardware import Precision, keep_freed_memory, name_of
+from baselines.attention import description
+from baselines.hardware import Attention, Batching, Precision, keep_freed_memory, name_of
 from baselines.loading import Loaded
 from benchmark.classifier import (
     BenchmarkError,
@@ -56,42 +57,34 @@ Loss = Callable[[Sequence[Sample]], torch.Tensor]
 """The cross-entropy of some samples' targets, summed: a scalar."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """What was done: optimiser steps, samples seen, wall-clock seconds without validation, the curve."""
-
-    steps: int
-    samples_seen: int
-    pass_size: int  # samples in one forward pass, at the end
-    seconds: float
-    step_seconds: float  # since the last resumption, within steps
-    tokens_per_sample: float
-    curve: tuple[CurvePoint, ...]
-
-
 def finetune(
     model: PreTrainedModel,
+    loaded: Loaded,
     samples: Sequence[Sample],
+    truncated: int,
     loss: Loss,
-    pass_size: int,
     context: FitContext,
     device: torch.device,
     precision: Precision,
+    attention: Attention,
+    batching: Batching,
     validation: Examples,
     predict: Callable[[Sequence[str]], Predictions],
-) -> Training:
-    """Train `model` in place on the mean of `loss` over each effective batch; validate after every epoch.
+) -> FitReport:
+    """Train `model`, which is `loaded.network` with any adapters, in place; validate after every epoch.
 
-    A pass takes `pass_size` samples, or half of that, repeatedly, when memory runs out. Continues from the
-    newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the step when the loss is no
-    longer a number.
+    A step follows the mean of `loss` over the effective batch, packed in one pass, padded in passes of the
+    recipe's batch size; a pass is halved when memory runs out. `truncated` texts were cut when `samples`
+    were made. Continues from the newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the
+    step when the loss is no longer a number.
     """
     keep_freed_memory()
+    recipe = context.recipe
     context.work_dir.mkdir(parents=True, exist_ok=True)
     observer = Observer(validation, predict)
     trainer = PassTrainer(
         loss=loss,
-        pass_size=pass_size,
+        pass_size=recipe.effective_batch if batching is Batching.packed else recipe.batch_size,
         model=model,
         args=training_arguments(context, device, precision),
         train_dataset=samples,
@@ -105,15 +98,23 @@ def finetune(
     if resume_from is not None:
         log.info("continuing from %s", resume_from)
     trainer.train(resume_from_checkpoint=resume_from)
-    state = trainer.state
-    return Training(
-        steps=state.global_step,
-        samples_seen=round((state.epoch or 0.0) * len(samples)),
+    parameters = list(model.parameters())
+    return FitReport(
+        weights=loaded.provenance,
+        device=name_of(device),
+        precision=precision.value,
+        attention=description(attention, batching),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trained_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        steps=trainer.state.global_step,
+        samples_seen=round((trainer.state.epoch or 0.0) * len(samples)),
+        effective_batch=recipe.effective_batch,
         pass_size=trainer.pass_size,
-        seconds=observer.seconds,
+        training_seconds=observer.seconds,
         step_seconds=observer.step_seconds,
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in samples])),
-        curve=tuple(_curve(state.log_history)),
+        truncated_texts=truncated,
+        curve=tuple(_curve(trainer.state.log_history)),
     )
 
 
@@ -159,37 +160,6 @@ class PassTrainer(Trainer):  # type: ignore[misc]
 def _out_of_memory(error: RuntimeError) -> bool:
     """CUDA has a class for it; the CPU's allocator only a message."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def fit_report(
-    training: Training,
-    loaded: Loaded,
-    network: PreTrainedModel,
-    device: torch.device,
-    precision: Precision,
-    attention: str,
-    context: FitContext,
-    truncated: int,
-) -> FitReport:
-    """What a fine-tuned contestant tells the referee; `network` is `loaded.network`, adapters included."""
-    parameters = list(network.parameters())
-    return FitReport(
-        weights=loaded.provenance,
-        device=name_of(device),
-        precision=precision.value,
-        attention=attention,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        trained_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        steps=training.steps,
-        samples_seen=training.samples_seen,
-        effective_batch=context.recipe.effective_batch,
-        pass_size=training.pass_size,
-        training_seconds=training.seconds,
-        step_seconds=training.step_seconds,
-        tokens_per_sample=training.tokens_per_sample,
-        truncated_texts=truncated,
-        curve=training.curve,
-    )
 
 
 def check_trackers(report_to: Sequence[str]) -> None:
@@ -249,12 +219,13 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         self.validation = validation
         self.predict = predict
         self.seconds = 0.0  # of training alone, earlier parts of a continued run included
+        self.step_seconds = 0.0  # of them, within optimiser steps
         self.resumed_at = 0.0
-        self.step_seconds = 0.0
         self.step_began = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.seconds = next((entry["seconds"] for entry in reversed(state.log_history) if "seconds" in entry), 0.0)
+        timed: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "seconds" in entry), {})
+        self.seconds, self.step_seconds = timed.get("seconds", 0.0), timed.get("step_seconds", 0.0)
         self.resumed_at = time.perf_counter()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -265,7 +236,7 @@ class Observer(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         entry = state.log_history[-1]
-        entry["seconds"] = self._elapsed()
+        entry |= {"seconds": self._elapsed(), "step_seconds": self.step_seconds}
         loss = entry.get("loss")
         if loss is None:
             return
@@ -286,6 +257,7 @@ class Observer(TrainerCallback):  # type: ignore[misc]
             "step": state.global_step,
             "epoch": state.epoch,
             "seconds": self.seconds,
+            "step_seconds": self.step_seconds,
             "validation_loss": float(-np.log(np.clip(gold, 1e-12, 1.0)).mean()),
             "validation_accuracy": float((probabilities.argmax(axis=1) == self.validation.labels).mean()),
         }

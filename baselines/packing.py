@@ -50,6 +50,11 @@ class Varlen:
     most_keys: int
     causal: bool
 
+    @property
+    def bounds(self) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+        """As FlashAttention's variable-length functions take them."""
+        return self.query_ends, self.key_ends, self.most_queries, self.most_keys
+
     def to(self, device: torch.device) -> "Varlen":
         keys = self.keys if self.keys is None else self.keys.to(device)
         ends = self.query_ends.to(device), self.key_ends.to(device)

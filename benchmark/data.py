@@ -86,7 +86,7 @@ def load(config: DatasetConfig) -> Splits:
     for name, rows in (("train", config.train_rows), ("test", config.test_rows)):
         if rows is not None and rows < len(splits[name]):
             notes.append(f"Only the first {rows} of {len(splits[name])} {name} rows are used.")
-            splits[name] = _first(splits[name], rows)
+            splits[name] = first(splits[name], rows)
     return Splits(splits["train"], splits["validation"], splits["test"], _report(route, splits, config.labels, notes))
 
 
@@ -207,7 +207,7 @@ def _carve(train: Examples, share: float) -> tuple[Examples, Examples]:
     return _select(train, np.flatnonzero(~mask)), _select(train, np.flatnonzero(mask))
 
 
-def _first(examples: Examples, rows: int) -> Examples:
+def first(examples: Examples, rows: int) -> Examples:
     return _select(examples, np.arange(rows))
 
 

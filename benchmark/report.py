@@ -32,7 +32,7 @@ HEADINGS = {
     "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
     "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
     "hardware": "Hardware", "status": "Status", "command": "Command",
-    "batching": "Batches", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
+    "batching": "Batching", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
     "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
 }  # fmt: skip
 
@@ -138,7 +138,8 @@ FOOTNOTES = {
         "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
         "(batch 8, 4 new tokens); both ways take turns in one process on the same rows (`python -m benchmark.speed`). "
         "*Of matrix peak* is the arithmetic of the linear layers, as executed, against the fastest matrix product of "
-        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once."
+        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once. "
+        "*Batch* is the effective one."
     ),
 }
 

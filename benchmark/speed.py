@@ -20,7 +20,7 @@ from benchmark import environment
 from benchmark.catalogue import composed
 from benchmark.classifier import BenchmarkError, Classifier, Examples, FitContext, FitReport
 from benchmark.config import RunConfig, build_classifier
-from benchmark.data import Splits, load
+from benchmark.data import Splits, first, load
 from benchmark.records import replacing
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,18 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # torch's n
 class Way:
     """A configuration under measurement, and one figure a round of each kind."""
 
-    batching: str
-    precision: str
     config: RunConfig
     fits: list[FitReport] = field(default_factory=list)
     answering: list[float] = field(default_factory=list)  # texts a second
     peak_memory: list[dict[str, int]] = field(default_factory=list)
+
+    @property
+    def batching(self) -> str:
+        return str(self.config.model.parameters["batching"])
+
+    @property
+    def precision(self) -> str:
+        return str(self.config.model.parameters["precision"])
 
     @property
     def training(self) -> list[float]:
@@ -101,6 +107,7 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
     return {
         "model": config.model.name,
         "title": config.model.title,
+        "recipe": config.recipe.name,
         "pretrained": own.get("weights", {}).get("source") != "random",
         "device": environment.hardware_name(described, fit.device),
         "environment": described,
@@ -120,7 +127,7 @@ def _way(overrides: list[str], batching: str, precision: str) -> Way:
     config = composed(changed)
     if batching == "padded" and config.model.family == "decoder":
         config = composed([*changed, *GENERATION])
-    return Way(batching, precision, config)
+    return Way(config)
 
 
 def _fit(
@@ -130,7 +137,7 @@ def _fit(
     recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
         context = FitContext(tuple(config.dataset.labels), recipe, config.seed, Path(folder), checkpoints=False)
-        return classifier, classifier.fit(train, _first(splits.validation, 1), context)
+        return classifier, classifier.fit(train, first(splits.validation, 1), context)
 
 
 def _measure_once(way: Way, splits: Splits, steps: int, texts: int) -> None:
@@ -171,7 +178,7 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     batch = way.config.recipe.effective_batch
 
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
-        rows = _first(splits.train, 4 * batch * times_rows)
+        rows = first(splits.train, 4 * batch * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         _, fit = _fit(way.config, longer, splits, max_steps=None)
         return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": _seconds(fit)}
@@ -206,10 +213,6 @@ def _matrix_peak(dtype: str, on_gpu: bool, seconds: float = 1.0) -> float:
 def _seconds(fit: FitReport) -> float:
     assert fit.training_seconds is not None
     return fit.training_seconds
-
-
-def _first(examples: Examples, rows: int) -> Examples:
-    return Examples(examples.ids[:rows], examples.texts[:rows], examples.labels[:rows])
 
 
 def _slug(device: str) -> str:

@@ -147,6 +147,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
             "hardware": measured["device"],
+            "batch_size": measured["effective_batch"],
             "batching": way["batching"],
             "precision": way["precision"],
             "samples_per_second": way["samples_per_second"],
@@ -160,7 +161,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 SPEED_COLUMNS = [
-    "model", "hardware", "batching", "precision", "samples_per_second", "training_ratio", "utilisation",
+    "model", "hardware", "batch_size", "batching", "precision", "samples_per_second", "training_ratio", "utilisation",
     "answered_per_second", "answering_ratio",
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
 from baselines import decoder, encoder
@@ -16,7 +17,7 @@ from baselines.encoder import EncoderClassifier
 from baselines.finetune import Sample
 from baselines.hardware import Batching
 from benchmark import data
-from benchmark.classifier import FitContext, FitReport
+from benchmark.classifier import BenchmarkError, FitContext, FitReport
 from benchmark.config import RunConfig, build_classifier
 
 TINY = ["tiny_bert", "tiny_roberta", "tiny_llama"]
@@ -49,7 +50,9 @@ def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network,
     splits = data.load(config.dataset)
     recipe = replace(config.recipe, **options)
     context = FitContext(tuple(config.dataset.labels), recipe, config.seed, work_dir, checkpoints=False)
-    return classifier, classifier.fit(splits.train, splits.validation, context), splits
+    report = classifier.fit(splits.train, splits.validation, context)
+    assert not list(work_dir.glob("checkpoint-*"))  # or the next one would continue this one
+    return classifier, report, splits
 
 
 def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
@@ -137,29 +140,89 @@ def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
 
 
 @pytest.mark.parametrize("model", TINY)
+def test_the_last_layer_and_the_head_compute_only_what_is_read(
+    model: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+    samples = samples_of(classifier, splits, rows=7)
+    encoder_layers = isinstance(classifier, EncoderClassifier)
+    body = classifier.network.base_model if encoder_layers else classifier.network.get_base_model().base_model
+    layers = [layer.intermediate for layer in body.encoder.layer] if encoder_layers else [x.mlp for x in body.layers]
+    head = classifier.network.classifier if encoder_layers else classifier.network.get_output_embeddings()
+    rows: list[int] = []
+    for module in (*layers, head):
+        module.register_forward_hook(lambda _, states, __: rows.append(states[0].shape[:-1].numel()))
+    classifier.loss(samples)
+    read = sum(len(sample.targets) for sample in samples)
+    assert rows[-2:] == [read, read]
+    assert all(computed > read for computed in rows[:-2])
+
+
+@pytest.mark.parametrize(("batching", "quicker"), [("packed", True), ("padded", False)])
+@pytest.mark.parametrize(("model", "kind"), [("tiny_bert", nn.Dropout), ("tiny_llama", LoraLinear)])
+def test_quicker_layers_come_with_packing(
+    batching: str, quicker: bool, model: str, kind: type[nn.Module], compose_run: Compose, tmp_path: Path
+) -> None:
+    classifier, _, _ = trained(compose_run(f"model={model}", f"model.batching={batching}"), tmp_path)
+    layers = [layer for layer in classifier.network.modules() if type(layer) is kind]
+    assert layers
+    assert all(("forward" in vars(layer)) is quicker for layer in layers)
+
+
+def out_of_memory_above(samples_a_pass: int, family: type, error: RuntimeError) -> Callable[..., torch.Tensor]:
+    loss = family.loss  # type: ignore[attr-defined]
+
+    def loss_of_few(self: Any, samples: list[Sample]) -> torch.Tensor:
+        result: torch.Tensor = loss(self, samples)
+        if len(samples) > samples_a_pass:
+            raise error
+        return result
+
+    return loss_of_few
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("tiny_bert", torch.OutOfMemoryError("CUDA out of memory.")),
+        ("tiny_roberta", RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")),
+        ("tiny_llama", torch.OutOfMemoryError("CUDA out of memory.")),
+    ],
+)
 def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
-    model: str, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, error: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose_run(f"model={model}", "recipe.learning_rate=1e-3")
     whole, once, splits = trained(config, tmp_path)
     assert once.pass_size == once.effective_batch == 20
+    assert once.training_seconds is not None
+    assert once.step_seconds is not None
+    assert 0 < once.step_seconds <= once.training_seconds
 
-    family = type(whole)
-    loss = family.loss
-
-    def loss_of_few(self: Any, samples: list[Sample]) -> torch.Tensor:
-        result = loss(self, samples)
-        if len(samples) > 6:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return result
-
-    monkeypatch.setattr(family, "loss", loss_of_few)
+    monkeypatch.setattr(type(whole), "loss", out_of_memory_above(6, type(whole), error))
     halved, twice, _ = trained(config, tmp_path)
     assert (twice.pass_size, twice.effective_batch) == (5, 20)
     losses = [[point.loss for point in report.curve if point.loss is not None] for report in (once, twice)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     texts = splits.test.texts
     assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
+
+
+def test_memory_too_small_for_one_sample_is_a_clear_failure(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = out_of_memory_above(0, EncoderClassifier, torch.OutOfMemoryError("CUDA out of memory."))
+    monkeypatch.setattr(EncoderClassifier, "loss", never)
+    with pytest.raises(BenchmarkError, match="Memory ran out on a single sample"):
+        trained(compose_run("model=tiny_bert"), tmp_path)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EncoderClassifier, "loss", out_of_memory_above(0, EncoderClassifier, RuntimeError("shapes")))
+    with pytest.raises(RuntimeError, match="^shapes$"):
+        trained(compose_run("model=tiny_bert"), tmp_path)
 
 
 @pytest.mark.gpu

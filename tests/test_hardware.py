@@ -38,6 +38,15 @@ def test_a_missing_gpu_is_named_by_the_option_that_needs_it(
         resolve(device, precision, attention)
 
 
+def test_torchs_own_flash_attention_serves_where_it_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("baselines.hardware.has_flash_attn", lambda: False)
+    asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
+    assert resolve(*asked, torch_has_kernel=True).type == "cuda"
+    with pytest.raises(BenchmarkError, match="needs the flash-attn package"):
+        resolve(*asked)
+
+
 def test_fp16_on_the_cpu_is_refused_even_beside_a_gpu() -> None:
     with pytest.raises(BenchmarkError, match="fp16"):
         resolve(Device.cpu, Precision.fp16, Attention.sdpa)

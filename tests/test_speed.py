@@ -1,6 +1,7 @@
 """Speed is measured on real trainings of tiny models, and tabulated as ratios."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monk
     assert table["training_ratio"][1] == table["answering_ratio"][1] == 1.0
     assert table["training_ratio"][0] == packed["samples_per_second"] / padded["samples_per_second"]
     assert "random weights" in table["model"][0]
-    assert "| padded    | fp32" in markdown(table)
+    assert re.search(r"\| padded +\| fp32", markdown(table))
 
 
 def test_only_products_of_two_matrices_count_as_linear() -> None:
