@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,13 +14,15 @@ from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, s
 
 from baselines import adapters
 from baselines.attention import check, packed_attention, usual
+from baselines.examination import estimate, examine, tokens_a_text
 from baselines.finetune import Sample, check_trackers, finetune
-from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, resolve
+from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, obstacles, resolve
 from baselines.loading import load, on_meta
+from baselines.memory import in_passes
 from baselines.packing import Stream, pack
 from baselines.prompt import Prompter, branches
 from baselines.weights import Weights, identity
-from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
+from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 IGNORED = -100  # a target that cross-entropy leaves out
 DIMENSIONS = (
@@ -89,8 +91,7 @@ class DecoderClassifier:
             raise BenchmarkError("model.prediction_batch_size and model.max_new_tokens must be at least 1.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        streams_only = self.batching is Batching.packed and self.readout is Readout.labels
-        self.torch_device = resolve(self.device, self.precision, self.attention, torch_has_kernel=streams_only)
+        self.torch_device = resolve(self.device, self.precision, self.attention, self._streams_only)
         check(self.architecture["model_type"], self.batching)
         check_trackers(context.report_to)
         set_seed(context.seed)
@@ -132,6 +133,18 @@ class DecoderClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self._decode_labels(texts) if self.readout is Readout.labels else self._generate(texts)
 
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        tokens = min(tokens_a_text([self.instruction]) + tokens_a_text(texts), context.recipe.max_length)
+        card = self.describe()
+        needed = estimate(card, self.precision, adapted=True, tokens_a_sample=tokens)
+        hardware = obstacles(self.device, self.precision, self.attention, self._streams_only)
+        return list(examine(self.weights, card, self.device, hardware, needed, context))
+
+    @property
+    def _streams_only(self) -> bool:
+        """Generation is left to transformers, which needs the flash-attn package for FlashAttention-2."""
+        return self.batching is Batching.packed and self.readout is Readout.labels
+
     def describe(self) -> ModelCard:
         network = on_meta(AutoModelForCausalLM, self.architecture)
         config = network.config
@@ -159,14 +172,14 @@ class DecoderClassifier:
         A label's log-probability is the sum over those partings of its next token's, normalised
         among the tokens allowed there; where only one token is allowed it is certain.
         """
-        prompts, _ = self.prompter.prompts(texts)
+        prompts, truncated = self.prompter.prompts(texts)
         log_probabilities = np.zeros((len(texts), len(self.prompter.answers)))
         for path, children in branches(self.prompter.answers).items():
             logits = self._next_token_logits([[*prompt, *path] for prompt in prompts], list(children))
             allowed = torch.from_numpy(logits).log_softmax(dim=-1).numpy()
             for column, label_ids in enumerate(children.values()):
                 log_probabilities[:, label_ids] += allowed[:, [column]]
-        return Predictions.from_probabilities(np.exp(log_probabilities))
+        return replace(Predictions.from_probabilities(np.exp(log_probabilities)), truncated_texts=truncated)
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the answers only, their end tokens included."""
@@ -201,10 +214,12 @@ class DecoderClassifier:
         in_order = sorted(range(len(sequences)), key=lambda row: sequences[row])
         logits = np.zeros((len(sequences), len(tokens)))
         self.network.eval()
-        for start in range(0, len(sequences), self.prediction_batch_size):
-            rows = in_order[start : start + self.prediction_batch_size]
+
+        def answer(rows: Sequence[int]) -> None:
             with torch.inference_mode():
                 logits[rows] = score([sequences[row] for row in rows], tokens).double().cpu().numpy()
+
+        in_passes(in_order, self.prediction_batch_size, answer)
         return logits
 
     def _packed_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
@@ -238,11 +253,12 @@ class DecoderClassifier:
         return read
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
-        prompts, _ = self.prompter.prompts(texts)
+        prompts, truncated = self.prompter.prompts(texts)
         answers: list[str] = []
         self.network.eval()
-        for start in range(0, len(prompts), self.prediction_batch_size):
-            batch = self._pad_left(prompts[start : start + self.prediction_batch_size])
+
+        def answer(rows: Sequence[int]) -> None:
+            batch = self._pad_left([prompts[row] for row in rows])
             with torch.inference_mode(), autocast(self.torch_device, self.precision):
                 written = self.network.generate(
                     **batch,
@@ -251,8 +267,11 @@ class DecoderClassifier:
                     eos_token_id=self.prompter.end,
                     pad_token_id=self.prompter.end,
                 )
-            answers += self.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-        return Predictions.from_answers(answers, self.prompter.labels)
+            new = written[:, batch["input_ids"].shape[1] :]
+            answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
+
+        in_passes(range(len(prompts)), self.prediction_batch_size, answer)
+        return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
 
     def _pad_left(self, sequences: list[list[int]]) -> BatchEncoding:
         """A batch whose last column holds every sequence's last token."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from transformers import AutoModel, AutoModelForSequenceClassification, DataColl
 
 from baselines.attention import check, packed_attention, usual
 from baselines.dropout import quicken
+from baselines.examination import estimate, examine, tokens_a_text
 from baselines.finetune import Sample, check_trackers, finetune
-from baselines.hardware import Attention, Batching, Device, Precision, autocast, resolve
+from baselines.hardware import Attention, Batching, Device, Precision, autocast, obstacles, resolve
 from baselines.loading import load, on_meta
+from baselines.memory import in_passes
 from baselines.packing import Stream, pack
 from baselines.weights import Weights, identity
-from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
+from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -49,16 +51,14 @@ class EncoderClassifier:
             train.texts,
             torch.float32,
             usual(self.attention),
-            num_labels=len(context.labels),
+            id2label=dict(enumerate(context.labels)),
+            label2id={label: index for index, label in enumerate(context.labels)},
         )
         self.tokenizer, self.network = loaded.tokenizer, loaded.network.to(self.torch_device)
         if self.batching is Batching.packed:
             quicken(self.network)
-        samples = [
-            Sample(ids, [label]) for ids, label in zip(self._token_ids(train.texts), train.labels.tolist(), strict=True)
-        ]
-        full_lengths = map(len, self.tokenizer(list(train.texts)).input_ids)
-        truncated = sum(length > self.max_length for length in full_lengths)
+        token_ids, truncated = self._token_ids(train.texts)
+        samples = [Sample(ids, [label]) for ids, label in zip(token_ids, train.labels.tolist(), strict=True)]
         return finetune(
             self.network,
             loaded,
@@ -111,16 +111,25 @@ class EncoderClassifier:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Texts are batched by length and answered in their own order."""
-        token_ids = self._token_ids(texts)
+        token_ids, truncated = self._token_ids(texts)
         by_length = sorted(range(len(texts)), key=lambda row: len(token_ids[row]))
         probabilities = np.zeros((len(texts), self.network.config.num_labels), dtype=np.float32)
         self.network.eval()
-        for start in range(0, len(texts), self.prediction_batch_size):
-            rows = by_length[start : start + self.prediction_batch_size]
+
+        def answer(rows: Sequence[int]) -> None:
             with torch.inference_mode():
                 logits = self.logits([token_ids[row] for row in rows])
             probabilities[rows] = logits.softmax(dim=-1).cpu().numpy()
-        return Predictions.from_probabilities(probabilities)
+
+        in_passes(by_length, self.prediction_batch_size, answer)
+        return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
+
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        tokens = min(tokens_a_text(texts) + 2, context.recipe.max_length)
+        card = self.describe()
+        needed = estimate(card, self.precision, adapted=False, tokens_a_sample=tokens)
+        hardware = obstacles(self.device, self.precision, self.attention)
+        return list(examine(self.weights, card, self.device, hardware, needed, context))
 
     def describe(self) -> ModelCard:
         network = on_meta(AutoModel, self.architecture)
@@ -145,9 +154,10 @@ class EncoderClassifier:
             },
         )
 
-    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_length).input_ids
-        return ids
+    def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """Of every text, cut to `max_length`; and of how many something was cut."""
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
 
 
 def _first_position(config: Any) -> int:

@@ -2,11 +2,15 @@
 
 One entry a test row, in the official order. The answer stands under `predict` (as LLaMA-Factory's
 `generated_predictions.jsonl` has it), `prediction`, `predicted` or `output`; probabilities, where
-there are any, under one `p_<label>` each.
+there are any, under one `p_<label>` each. An `id`, where there is one, is that of the test row
+(`test-0` the first), so that a shuffled file is not scored against the wrong rows.
 """
 
 import csv
+import io
 import json
+import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions, Probabilities
+from benchmark.classifier import (
+    BenchmarkError,
+    Examples,
+    Finding,
+    FitContext,
+    FitReport,
+    ModelCard,
+    Predictions,
+    Probabilities,
+)
 
 ANSWER_KEYS = ("predict", "prediction", "predicted", "output")
 
@@ -26,25 +39,35 @@ class ExternalClassifier:
     path: str | None = None
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        if self.path is None:
-            raise BenchmarkError("model=external needs a file of predictions; set model.path=FILE.")
         self.labels = context.labels
-        self.rows = _read(Path(self.path))
-        return FitReport(weights={"source": "external", "file": Path(self.path).name})
+        self.rows = _read(self._file())
+        return FitReport(weights={"source": "external", "file": self._file().name})
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         if len(self.rows) != len(texts):
             raise BenchmarkError(
                 f"{self.path} has {len(self.rows)} predictions for {len(texts)} test rows; give one each, in order."
             )
+        _check_ids(self.rows, str(self.path))
         answers = tuple(_answer(row, f"{self.path}, row {number}") for number, row in enumerate(self.rows, start=1))
         predictions = Predictions.from_answers(answers, self.labels)
         if all(f"p_{label}" in self.rows[0] for label in self.labels):
             return replace(predictions, probabilities=self._stated_probabilities())
         return predictions
 
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        try:
+            return [Finding("answers", f"{len(_read(self._file()))} in {self.path}")]
+        except BenchmarkError as error:
+            return [Finding.stopping("answers", str(error))]
+
     def describe(self) -> ModelCard:
         return ModelCard(architecture="made elsewhere", weights="unknown")
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise BenchmarkError("model=external needs a file of predictions; set model.path=FILE.")
+        return Path(self.path)
 
     def _stated_probabilities(self) -> Probabilities:
         try:
@@ -63,18 +86,36 @@ def _read(path: Path) -> list[dict[str, Any]]:
     rows: Any
     try:
         if path.suffix == ".csv":
-            rows = list(csv.DictReader(text.splitlines(), strict=True))
+            rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         elif path.suffix == ".json":
             rows = json.loads(text)
         else:
             raise BenchmarkError(f"model.path={path} must end in .jsonl, .json or .csv.")
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise BenchmarkError(f"{path} is malformed ({error}); export it again.") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise BenchmarkError(f"{path} must hold one object with an answer for each test row.")
     return rows
+
+
+def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        if row.get("id") is None:
+            continue
+        identifier = str(row["id"])
+        if (earlier := seen.setdefault(identifier, number)) != number:
+            raise BenchmarkError(
+                f"{path}, row {number} has the id {reprlib.repr(identifier)} of row {earlier}; "
+                "give each test row one answer."
+            )
+        if re.fullmatch(r"test-\d+", identifier) and identifier != f"test-{number - 1}":
+            raise BenchmarkError(
+                f"{path}, row {number} has the id {reprlib.repr(identifier)} where 'test-{number - 1}' belongs; "
+                "sort the rows into the order of the test split, counted from test-0."
+            )
 
 
 def _answer(row: dict[str, Any], place: str) -> str:

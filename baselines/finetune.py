@@ -3,13 +3,12 @@
 Trainer hands over one effective batch a step; it is computed in as few passes as memory allows.
 """
 
-import gc
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,11 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations import get_available_reporting_integrations
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
+from baselines import checkpoints, memory
 from baselines.attention import description
-from baselines.hardware import Attention, Batching, Precision, keep_freed_memory, name_of
+from baselines.hardware import Attention, Batching, Precision, name_of
 from baselines.loading import Loaded
 from benchmark.classifier import (
     BenchmarkError,
@@ -41,6 +41,8 @@ from benchmark.classifier import (
 )
 
 log = logging.getLogger(__name__)
+
+NEVER = 2**62
 
 OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafactor"}
 
@@ -75,10 +77,10 @@ def finetune(
 
     A step follows the mean of `loss` over the effective batch, packed in one pass, padded in passes of the
     recipe's batch size; a pass is halved when memory runs out. `truncated` texts were cut when `samples`
-    were made. Continues from the newest checkpoint in `context.work_dir`. Raises `BenchmarkError` with the
-    step when the loss is no longer a number.
+    were made. Continues from the newest whole checkpoint in `context.work_dir`. Raises `BenchmarkError` with
+    the step when the loss is no longer a number.
     """
-    keep_freed_memory()
+    memory.keep_freed()
     recipe = context.recipe
     context.work_dir.mkdir(parents=True, exist_ok=True)
     observer = Observer(validation, predict)
@@ -94,10 +96,11 @@ def finetune(
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(LossBar)
-    resume_from = get_last_checkpoint(str(context.work_dir))
-    if resume_from is not None:
-        log.info("continuing from %s", resume_from)
-    trainer.train(resume_from_checkpoint=resume_from)
+    trainer.train_or_continue(checkpoints.newest_whole(context.work_dir))
+    if context.model_dir is not None:
+        model.save_pretrained(context.model_dir)
+        loaded.tokenizer.save_pretrained(context.model_dir)
+        log.info("kept the model in %s", context.model_dir)
     parameters = list(model.parameters())
     return FitReport(
         weights=loaded.provenance,
@@ -125,27 +128,53 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         super().__init__(**options)
         self.loss = loss
         self.pass_size = min(pass_size, self.args.per_device_train_batch_size)
+        self.diverged_at = torch.full((), NEVER, device=self.args.device)
+
+    def train_or_continue(self, checkpoint: Path | None) -> None:
+        """Train to the end, from `checkpoint` if there is one. Behind the last step Trainer would take one more."""
+        if checkpoint is None:
+            self.train()
+        else:
+            log.info("continuing from %s", checkpoint)
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if state.global_step < state.max_steps:
+                self.train(resume_from_checkpoint=str(checkpoint))
+            else:
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                self.callback_handler.on_train_begin(self.args, state, self.control)
+        self.check_finite()
 
     def training_step(
         self, model: torch.nn.Module, inputs: list[Sample], num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Backpropagate the mean loss of the effective batch `inputs`; returns it, detached."""
         model.train()
+        loss = self._in_passes(model, inputs)
+        step = self.state.global_step + 1  # noted on the device: to look at it there would wait for the GPU
+        self.diverged_at = self.diverged_at.clamp(max=torch.where(loss.isfinite(), NEVER, step))
+        return loss
+
+    def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
+        self.check_finite()
+        super().log(logs, *arguments, **options)
+
+    def check_finite(self) -> None:
+        """Raise `BenchmarkError` with the first step whose loss was no number."""
+        if (step := int(self.diverged_at)) < NEVER:
+            raise BenchmarkError(
+                f"The training loss is no longer finite at step {step}; lower recipe.learning_rate or "
+                "raise the precision."
+            )
+
+    def _in_passes(self, model: torch.nn.Module, inputs: list[Sample]) -> torch.Tensor:
         while True:
             try:
                 return self._backpropagate(inputs)
-            except RuntimeError as error:
-                if not _out_of_memory(error):
-                    raise
-                if self.pass_size == 1:
-                    raise BenchmarkError(
-                        "Memory ran out on a single sample; lower recipe.max_length or take a smaller model."
-                    ) from error
+            except (RuntimeError, MemoryError) as error:
+                self.pass_size = memory.smaller(self.pass_size, error)
+            memory.give_back()
             model.zero_grad()  # of the passes before the one that failed
-            gc.collect()
-            torch.cuda.empty_cache()
-            self.pass_size = (self.pass_size + 1) // 2
-            log.warning("out of memory: %d samples a pass from here on, the effective batch unchanged", self.pass_size)
 
     def _backpropagate(self, samples: list[Sample]) -> torch.Tensor:
         targets = sum(len(sample.targets) for sample in samples)
@@ -155,11 +184,6 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             self.accelerator.backward(part)
             mean += part.detach()
         return mean
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class for it; the CPU's allocator only a message."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def check_trackers(report_to: Sequence[str]) -> None:
@@ -227,6 +251,9 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         timed: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "seconds" in entry), {})
         self.seconds, self.step_seconds = timed.get("seconds", 0.0), timed.get("step_seconds", 0.0)
         self.resumed_at = time.perf_counter()
+        validated = any("validation_loss" in entry for entry in state.log_history if entry["step"] == state.global_step)
+        if _epoch_ended(state) and not validated:  # the checkpoint was written just before it
+            self.on_epoch_end(args, state, control)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.step_began = time.perf_counter()
@@ -237,15 +264,7 @@ class Observer(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         entry = state.log_history[-1]
         entry |= {"seconds": self._elapsed(), "step_seconds": self.step_seconds}
-        loss = entry.get("loss")
-        if loss is None:
-            return
-        if not math.isfinite(loss):
-            raise BenchmarkError(
-                f"The training loss is {loss} at step {state.global_step}; lower recipe.learning_rate or "
-                "raise the precision."
-            )
-        if args.disable_tqdm:
+        if args.disable_tqdm and (loss := entry.get("loss")) is not None:
             left = self.seconds / max(state.global_step, 1) * (state.max_steps - state.global_step)
             log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, duration(left))
 
@@ -268,6 +287,9 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         )  # fmt: skip
         self.resumed_at = time.perf_counter()
 
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._elapsed()
 
@@ -276,6 +298,10 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         self.seconds += now - self.resumed_at
         self.resumed_at = now
         return self.seconds
+
+
+def _epoch_ended(state: TrainerState) -> bool:
+    return state.global_step > 0 and (state.global_step >= state.max_steps or (state.epoch or 0.0).is_integer())
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,8 @@
 """Where and how the arithmetic runs; what is asked for and missing stops the run, nothing falls back."""
 
-import ctypes
 import importlib.util
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 
 import torch
@@ -45,7 +45,15 @@ def resolve(device: Device, precision: Precision, attention: Attention, torch_ha
 
     `torch_has_kernel`: torch's own FlashAttention-2 will do, that of packed streams without dropout.
     """
-    cuda = torch.cuda.is_available()
+    for remedy in obstacles(device, precision, attention, torch_has_kernel):
+        raise BenchmarkError(remedy)
+    return torch.device("cuda" if torch.cuda.is_available() and device is not Device.cpu else "cpu")
+
+
+def obstacles(
+    device: Device, precision: Precision, attention: Attention, torch_has_kernel: bool = False
+) -> Iterator[str]:
+    """What of the asked for cannot be had here, each with its remedy."""
     needs_cuda = [
         reason
         for reason, needed in (
@@ -55,20 +63,19 @@ def resolve(device: Device, precision: Precision, attention: Attention, torch_ha
         )
         if needed
     ]
-    if needs_cuda and (not cuda or device is Device.cpu):
-        raise BenchmarkError(
+    if needs_cuda and (not torch.cuda.is_available() or device is Device.cpu):
+        yield (
             f"{' and '.join(needs_cuda)} need a CUDA GPU, and none is used here; run on one, or set "
             "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
         )
     if attention is Attention.flash_attention_2:
         if not has_flash_attn() and not torch_has_kernel:
-            raise BenchmarkError(
+            yield (
                 "model.attention=flash_attention_2 needs the flash-attn package; "
                 "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."
             )
         if precision is Precision.fp32:
-            raise BenchmarkError("model.attention=flash_attention_2 needs model.precision=bf16 or fp16.")
-    return torch.device("cuda" if cuda and device is not Device.cpu else "cpu")
+            yield "model.attention=flash_attention_2 needs model.precision=bf16 or fp16."
 
 
 def name_of(device: torch.device) -> str:
@@ -80,15 +87,3 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision is Precision.fp32:
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep the large blocks that are freed every step, instead of faulting each page in again.
-
-    mallopt(3): blocks above M_MMAP_THRESHOLD come from the system and return to it. Elsewhere nothing happens.
-    """
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
-    with suppress(OSError, AttributeError):
-        allocator = ctypes.CDLL("libc.so.6")
-        allocator.mallopt(mmap_threshold, most)
-        allocator.mallopt(trim_threshold, most)

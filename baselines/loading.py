@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
@@ -68,11 +67,13 @@ def load(
                 **checkpoint.options,
                 **config_options,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # what a damaged file raises: struct.error, SafetensorError, tokenizers' bare Exception
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        own = weights.source is Source.folder
         raise BenchmarkError(
-            f"The weights {identity(weights)} in {checkpoint.folder} cannot be loaded ({reason}); "
-            "delete that folder to fetch them again, or mend the checkpoint."
+            f"The weights {identity(weights)} in {checkpoint.folder / checkpoint.options.get('gguf_file', '')} "
+            f"cannot be loaded ({reason}); "
+            + ("put a sound checkpoint there." if own else f"delete {checkpoint.folder} to fetch them again.")
         ) from error
     check_architecture(network.config, architecture, identity(weights))
     return Loaded(tokenizer, network, checkpoint.provenance)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.classifier import Examples, FitContext, FitReport, ModelCard, Predictions
+from benchmark.classifier import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -17,6 +17,9 @@ class MajorityClassifier:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return Predictions.from_probabilities(np.tile(self.shares, (len(texts), 1)))
+
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        return []
 
     def describe(self) -> ModelCard:
         return ModelCard(architecture="constant", weights="none")

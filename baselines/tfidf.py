@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from benchmark.classifier import BenchmarkError, Examples, FitContext, FitReport, ModelCard, Predictions
+from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -46,6 +46,9 @@ class TfidfClassifier:
         probabilities = np.zeros((len(texts), self.labels))  # a label absent from training keeps probability 0
         probabilities[:, self.pipeline.classes_] = self.pipeline.predict_proba(texts)
         return Predictions.from_probabilities(probabilities)
+
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        return []
 
     def describe(self) -> ModelCard:
         return ModelCard(architecture="TF-IDF + logistic regression", weights="none")

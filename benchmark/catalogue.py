@@ -10,7 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 
+from benchmark.classifier import BenchmarkError
 from benchmark.config import CONF_DIR, RunConfig, build_classifier, from_hydra
 from benchmark.records import CATALOGUE
 from benchmark.runner import recorded
@@ -37,8 +39,12 @@ def contestants() -> list[str]:
 
 def composed(overrides: list[str]) -> RunConfig:
     """The run that these command-line overrides ask for."""
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return from_hydra(compose("config", overrides=overrides))
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return from_hydra(compose("config", overrides=overrides))
+    except HydraException as error:
+        said = " ".join(str(error).partition("Config search path")[0].split())
+        raise BenchmarkError(f"The overrides cannot be composed: {said}") from error
 
 
 if __name__ == "__main__":

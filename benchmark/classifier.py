@@ -96,6 +96,7 @@ class FitContext:
     seed: int
     work_dir: Path  # for checkpoints; the same folder when an interrupted run is repeated
     report_to: tuple[str, ...] = ()  # experiment trackers, as transformers names them
+    model_dir: Path | None = None  # where to keep the fine-tuned model, in the format of transformers or peft
     checkpoints: bool = True  # off where training itself is timed
 
 
@@ -127,7 +128,7 @@ class FitReport:
     training_seconds: float | None = None
     step_seconds: float | None = None  # of them, within optimiser steps; the rest is the training loop's own
     tokens_per_sample: float | None = None  # prompt and answer, on average
-    truncated_texts: int = 0
+    truncated_texts: int = 0  # of train, cut to the recipe's max_length
     curve: tuple[CurvePoint, ...] = ()
 
 
@@ -142,6 +143,7 @@ class Predictions:
     probabilities: Probabilities  # (rows, labels), each row sums to 1
     predicted: LabelIds  # (rows,)
     generated: tuple[str, ...] | None = None
+    truncated_texts: int = 0  # cut to the recipe's max_length before they were answered
 
     @classmethod
     def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
@@ -193,6 +195,21 @@ class ModelCard:
     dimensions: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing a run depends on, as it was found; what would stop the run has a `remedy`."""
+
+    what: str
+    found: str
+    remedy: str | None = None
+
+    @classmethod
+    def stopping(cls, what: str, sentence: str) -> "Finding":
+        """From an error's sentence, whose remedy stands behind a semicolon by custom."""
+        wrong, _, remedy = sentence.partition("; ")
+        return cls(what, wrong, remedy.removesuffix(".") or "change that")
+
+
 class Classifier(Protocol):
     """A contestant. Its constructor only stores parameters; weights load in `fit`."""
 
@@ -202,6 +219,10 @@ class Classifier(Protocol):
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Answer every text, in order."""
+        ...
+
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        """All that `fit` on such texts needs here, found without training."""
         ...
 
     def describe(self) -> ModelCard:

@@ -110,6 +110,7 @@ class RunConfig:
     seed: int
     results_dir: str
     checkpoints_dir: str
+    models_dir: str | None
     force: bool
     report_to: list[str]
 
@@ -128,7 +129,7 @@ class RunConfig:
         What a model reads keeps its last name only, for records are published; a file also its content's hash.
         """
         identity = asdict(self)
-        for key in ("results_dir", "checkpoints_dir", "force", "report_to"):
+        for key in ("results_dir", "checkpoints_dir", "models_dir", "force", "report_to"):
             del identity[key]
         for key in ("title", "facts"):
             del identity["model"][key]

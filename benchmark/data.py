@@ -1,5 +1,6 @@
 """A data set becomes three splits, or is refused: the data gate checks all that can be checked."""
 
+import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -112,11 +113,14 @@ def _read_route(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
 
 
 def _read_folder(folder: Path, config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
-    if not folder.is_dir():
+    try:
+        present = sorted(folder.iterdir())
+    except OSError as error:
         raise BenchmarkError(
-            f"dataset.path={folder} is not a folder; it must hold train, test and, if there is one, validation."
-        )
-    files = {name: file for name, stems in SPLIT_FILES.items() if (file := _split_file(folder, stems))}
+            f"dataset.path={folder} is no folder that can be read ({error.strerror}); "
+            "give one that holds train, test and, if there is one, validation."
+        ) from error
+    files = {name: file for name, stems in SPLIT_FILES.items() if (file := _split_file(folder, present, stems))}
     for name in ("train", "test"):
         if name not in files:
             raise BenchmarkError(f"{folder} has no {name} split; add {name}{{{','.join(READERS)}}}.")
@@ -126,15 +130,21 @@ def _read_folder(folder: Path, config: DatasetConfig) -> tuple[str, dict[str, li
     }
 
 
-def _split_file(folder: Path, stems: Sequence[str]) -> Path | None:
+def _split_file(folder: Path, present: list[Path], stems: Sequence[str]) -> Path | None:
     """The one file of a split, named `stem.suffix` or as the hub names parquet shards."""
-    found = sorted(
-        path for path in folder.iterdir()
-        if path.suffix in READERS and any(path.stem == stem or path.stem == f"{stem}-00000-of-00001" for stem in stems)
-    )  # fmt: skip
+    names = {*stems, *(f"{stem}-00000-of-00001" for stem in stems)}
+    found = [path for path in present if path.suffix in READERS and path.stem in names]
     if len(found) > 1:
         raise BenchmarkError(f"{folder} has several files for one split: {', '.join(p.name for p in found)}; keep one.")
-    return found[0] if found else None
+    if found:
+        return found[0]
+    for path in present:  # a split in another format, or in parts, is not silently done without
+        if path.name.startswith(tuple(f"{stem}{mark}" for stem in stems for mark in ".-")) or path.name in stems:
+            raise BenchmarkError(
+                f"{path} is no split that can be read; make it one file named {stems[0]}{{{','.join(READERS)}}}, "
+                "or rename it."
+            )
+    return None
 
 
 def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
@@ -163,23 +173,43 @@ def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
 def _examples(split: str, rows: list[Row], labels: list[str]) -> Examples:
     """Rows with label names, or with ids throughout, as examples; anything else is refused."""
     ids = {name: index for index, name in enumerate(labels)}
-    by_id = all(isinstance(row.label, int) and not isinstance(row.label, bool) for row in rows)
-    numbers = []
+    by_id = _is_id(rows[0].label)
     for row in rows:
-        if not isinstance(row.text, str) or not row.text.strip():
-            raise BenchmarkError(f"{row.place} has no text; fill it or remove the row.")
-        if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
-            raise BenchmarkError(f"{row.place} holds half of a UTF-16 pair, which is no character; export it as UTF-8.")
-        if by_id and not 0 <= row.label < len(labels):
-            raise BenchmarkError(f"{row.place} has label id {row.label}; ids run from 0 to {len(labels) - 1}.")
-        if not by_id and not (isinstance(row.label, str) and row.label in ids):
-            raise BenchmarkError(f"{row.place} has the label {row.label!r}; known are {', '.join(labels)}.")
-        numbers.append(row.label if by_id else ids[row.label])
+        _check_text(row)
     return Examples(
         ids=tuple(f"{split}-{index}" for index in range(len(rows))),
         texts=tuple(row.text for row in rows),
-        labels=np.array(numbers, dtype=np.int64),
+        labels=np.array([_label_id(row, ids, by_id) for row in rows], dtype=np.int64),
     )
+
+
+def _check_text(row: Row) -> None:
+    if row.text is not None and not isinstance(row.text, str):
+        raise BenchmarkError(f"{row.place} has a text of type {type(row.text).__name__}; write it as a string.")
+    if row.text is None or not row.text.strip():
+        raise BenchmarkError(f"{row.place} has no text; fill it or remove the row.")
+    if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
+        raise BenchmarkError(f"{row.place} holds half of a UTF-16 pair, which is no character; export it as UTF-8.")
+
+
+def _label_id(row: Row, ids: dict[str, int], by_id: bool) -> int:
+    """The id of a label spelt as declared; of another spelling the message says what may be meant."""
+    label = row.label
+    if by_id and _is_id(label) and 0 <= label < len(ids):
+        return int(label)
+    if not by_id and isinstance(label, str):
+        if label in ids:
+            return ids[label]
+        meant = [name for name in ids if name.lower() == label.strip().lower()]
+        remedy = f"write '{meant[0]}'" if meant else "correct it or declare it in dataset.labels"
+    else:
+        remedy = "correct it" if by_id and _is_id(label) else "write names, or ids as whole numbers, in every row"
+    known = f"an id from 0 to {len(ids) - 1}" if by_id else f"one of {', '.join(ids)}"
+    raise BenchmarkError(f"{row.place} has the label {reprlib.repr(label)}, not {known}; {remedy}.")
+
+
+def _is_id(label: Any) -> bool:
+    return isinstance(label, int) and not isinstance(label, bool)
 
 
 def _check_hash(name: str, examples: Examples, config: DatasetConfig, route: str) -> None:
@@ -189,7 +219,7 @@ def _check_hash(name: str, examples: Examples, config: DatasetConfig, route: str
         raise BenchmarkError(
             f"The {name} split of {config.name} from {route} is not the published one: {len(examples)} rows with "
             f"hash {actual[:12]}..., expected {expected[:12]}...; restore the file, or give changed data a name of "
-            "its own (dataset.name=... 'dataset.sha256={}')."
+            "its own (dataset.name=... '~dataset.sha256')."
         )
 
 

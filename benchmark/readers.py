@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,7 @@ class Row:
 
 def read_file(path: Path, text_column: str, label_column: str) -> list[Row]:
     """Rows of a `.txt`, `.csv`, `.json`, `.jsonl` or `.parquet` file, in its order."""
-    if not path.is_file():
-        raise BenchmarkError(f"{path} is not a file; point dataset.path at the folder that holds the splits.")
-    reader = READERS.get(path.suffix)
-    if reader is None:
-        raise BenchmarkError(f"{path} has a format unknown here; use one of {', '.join(sorted(READERS))}.")
-    rows = list(reader(path, text_column, label_column))
+    rows = list(READERS[path.suffix](path, text_column, label_column))
     if not rows:
         raise BenchmarkError(f"{path} holds no rows; remove it or fill it.")
     return rows
@@ -49,9 +45,10 @@ def _read_lines(path: Path, text_column: str, label_column: str) -> Iterator[Row
 
 
 def _read_csv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO("\n".join(line for _, line in _lines(path)) + "\n"), strict=True)
+    """As the csv module writes it; line ends within quotes belong to the text."""
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
     try:
-        _require(set(reader.fieldnames or ()), text_column, label_column, f"{path}, header")
+        _require(reader.fieldnames or (), text_column, label_column, f"{path}, header")
         for row in reader:
             place = f"{path}, row {reader.line_num}"
             if None in row or None in row.values():
@@ -69,9 +66,9 @@ def _read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row
 
 def _read_json(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
     """A list of objects: plain ones, or the instruction format of the study's own files."""
-    document = _parse_json("\n".join(line for _, line in _lines(path)), str(path))
+    document = _parse_json(_text(path), str(path))
     if not isinstance(document, list):
-        raise BenchmarkError(f"{path} must be a list of objects; use .jsonl for one object a line.")
+        raise BenchmarkError(f"{path} is no list; write one of objects, or use .jsonl for one object a line.")
     for number, item in enumerate(document, start=1):
         place = f"{path}, row {number}"
         yield _json_row(item, text_column, label_column, place)
@@ -79,13 +76,18 @@ def _read_json(path: Path, text_column: str, label_column: str) -> Iterator[Row]
 
 def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BenchmarkError(f"{path} is no readable parquet file ({error}); fetch or export it again.") from error
-    _require(set(table.column_names), text_column, label_column, str(path))
-    pairs = zip(table[text_column].to_pylist(), table[label_column].to_pylist(), strict=True)
-    for number, (text, label) in enumerate(pairs, start=1):
-        yield Row(text, label, f"{path}, row {number}")
+        table = pq.ParquetFile(pa.BufferReader(_content(path))).read()
+        names = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(f"{path} is no readable parquet file ({reason}); fetch or export it again.") from error
+    _require(names, text_column, label_column, str(path))
+    for number, (text, label) in enumerate(zip(table[text_column], table[label_column], strict=True), start=1):
+        place = f"{path}, row {number}"
+        try:
+            yield Row(text.as_py(), label.as_py(), place)
+        except (ValueError, OverflowError) as error:
+            raise BenchmarkError(f"{place} cannot be decoded ({error}); fetch or export the file again.") from error
 
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {
@@ -97,40 +99,69 @@ READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {
 }
 
 
+def _content(path: Path) -> bytes:
+    """All bytes but a byte-order mark."""
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:  # a folder, a broken link, a file of somebody else
+        raise BenchmarkError(f"{path} cannot be read ({error.strerror}); put a readable file in its place.") from error
+    if not content:
+        raise BenchmarkError(f"{path} is empty; fill it or remove it.")
+    return content
+
+
+def _text(path: Path) -> str:
+    content = _content(path)
+    if b"\x00" in content:
+        row = content.count(b"\n", 0, content.index(b"\x00")) + 1
+        raise BenchmarkError(f"{path}, row {row} contains a NUL byte, as UTF-16 does; export the file again as UTF-8.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        raise BenchmarkError(
+            f"{path}, row {row} is not UTF-8 ({error.reason}); export the file again as UTF-8."
+        ) from error
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends; a byte-order mark and CRLF are accepted, bad bytes are not."""
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    lines = content.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        if b"\x00" in line:
-            raise BenchmarkError(f"{path}, row {number} contains a NUL byte; export the file again as UTF-8 text.")
-        try:
-            yield number, line.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BenchmarkError(f"{path}, row {number} is not UTF-8 ({error.reason}); convert the file.") from error
+    """Numbered lines without their ends, which are LF or CRLF."""
+    for number, line in enumerate(_text(path).removesuffix("\n").split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if "\r" in line:  # many rows would be read as one
+            raise BenchmarkError(f"{path}, row {number} contains a lone carriage return; end lines with LF or CRLF.")
+        yield number, line
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that remembers its keys as written: one that is there twice says two things at once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.written = [key for key, _ in pairs]
 
 
 def _parse_json(text: str, place: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{place} is no valid JSON ({error}); the file may be cut short.") from error
+        raise BenchmarkError(f"{place} is no valid JSON ({error}); mend it or export the file again.") from error
 
 
 def _json_row(item: Any, text_column: str, label_column: str, place: str) -> Row:
-    if not isinstance(item, dict):
-        raise BenchmarkError(f"{place} must be an object with '{text_column}' and '{label_column}'.")
+    if not isinstance(item, _Object):
+        raise BenchmarkError(f"{place} is no object; write one with '{text_column}' and '{label_column}'.")
     if {"instruction", "input", "output"} <= item.keys():
-        return Row(item["input"], item["output"], place)
-    _require(set(item), text_column, label_column, place)
+        text_column, label_column = "input", "output"
+    _require(item.written, text_column, label_column, place)
     return Row(item[text_column], item[label_column], place)
 
 
-def _require(present: set[str], text_column: str, label_column: str, place: str) -> None:
+def _require(present: Sequence[str], text_column: str, label_column: str, place: str) -> None:
     for option, column in (("text_column", text_column), ("label_column", label_column)):
         if column not in present:
             raise BenchmarkError(
-                f"{place} has no column '{column}', only {sorted(present)}; rename it or set dataset.{option}."
+                f"{place} has no column '{column}', only {reprlib.repr(present)}; rename it or set dataset.{option}."
             )
+        if present.count(column) > 1:
+            raise BenchmarkError(f"{place} has the column '{column}' more than once; keep the one that is meant.")

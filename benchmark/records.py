@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from benchmark.classifier import BenchmarkError, CurvePoint, Examples, FitReport, LabelIds, ModelCard, Predictions
 
@@ -63,6 +64,7 @@ class RunRecord:
     peak_memory: dict[str, int] = field(default_factory=dict)  # host, and device where there is one
     predictions_sha256: str | None = None  # of predictions.parquet
     predicted_rows: int | None = None
+    truncated_test_texts: int = 0  # those of train are in `fit`
     failure: Failure | None = None
     schema_version: int = SCHEMA_VERSION
 
@@ -132,9 +134,10 @@ class RunRecord:
                 record.is_result,
             )
             return record
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            reason = " ".join(str(error).split())
             raise BenchmarkError(
-                f"{origin} is no record of this suite ({error}); delete its folder and rerun."
+                f"{origin} is no record of this suite ({reason}); delete its folder and rerun."
             ) from error
 
 
@@ -233,11 +236,14 @@ def write(
 ) -> Run:
     """Publish a run: everything goes to a temporary folder beside its place, then one rename.
 
-    `draw` adds the plots to the still-hidden folder. A run that was there before is replaced.
+    `draw` adds the plots to the still-hidden folder. A run that was there before is replaced. One process at
+    a time may be at one run; what an earlier one that was killed here has left is removed.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)
-    hidden = Path(tempfile.mkdtemp(prefix=".partial-", dir=final.parent))
+    for left in final.parent.glob(f".partial-{final.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    hidden = Path(tempfile.mkdtemp(prefix=f".partial-{final.name}-", dir=final.parent))
     try:
         hidden.chmod(0o755)
         if predictions is not None:
@@ -246,10 +252,25 @@ def write(
         _write_durably(hidden / "record.json", text.encode() + b"\n")
         if draw is not None:
             draw(Run(record, hidden))
-        _replace_folder(hidden, final)
+        with locked(results_dir):
+            _replace_folder(hidden, final)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return Run(record, final)
+
+
+def withdraw(results_dir: Path, config: dict[str, Any], digest: str) -> None:
+    """Remove the record of an attempt that failed, its cause being gone; a completed run stays."""
+    folder = folder_of(results_dir, config, digest)
+    with locked(results_dir):
+        if (folder / "record.json").is_file() and read(folder).record.status is not Status.completed:
+            shutil.rmtree(folder)
+
+
+def locked(results_dir: Path) -> FileLock:
+    """Held while a run takes its place and while tables are rebuilt from all of them, so that none is missed."""
+    results_dir.mkdir(parents=True, exist_ok=True)
+    return FileLock(results_dir / "results.lock")
 
 
 def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:

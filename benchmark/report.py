@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg
-from benchmark.records import Evidence, read_evidence, replacing
+from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import DEVIATES, TABLES, leaderboard
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,10 @@ def main() -> None:
             stale = out_of_date(arguments.results_dir, arguments.readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
             sys.exit(1 if stale else 0)
-        evidence = read_evidence(arguments.results_dir)
-        remove_unfounded(arguments.results_dir, build(evidence, arguments.results_dir))
-        write_section(arguments.readme, section(evidence))
+        with locked(arguments.results_dir):
+            evidence = read_evidence(arguments.results_dir)
+            remove_unfounded(arguments.results_dir, build(evidence, arguments.results_dir))
+            write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
     places = f"{arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}"
@@ -63,10 +64,11 @@ def main() -> None:
 
 
 def refresh(results_dir: str) -> None:
-    """Rebuild tables and figures after a run; a broken record elsewhere must not hide the run's own end."""
+    """Rebuild tables and figures after a run; a broken record or full disk must not hide the run's own end."""
     try:
-        build(read_evidence(Path(results_dir)), Path(results_dir))
-    except BenchmarkError as error:
+        with locked(Path(results_dir)):
+            build(read_evidence(Path(results_dir)), Path(results_dir))
+    except (BenchmarkError, OSError) as error:
         log.error("tables not refreshed: %s", error)
 
 

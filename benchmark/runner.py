@@ -1,18 +1,20 @@
 """One run: data gate, seed, fit, predict, record; whatever happens, a record says what."""
 
+import errno
 import logging
 import random
 import shutil
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from benchmark import environment, records
 from benchmark.classifier import BenchmarkError, Classifier, FitContext
@@ -22,7 +24,7 @@ from benchmark.records import Failure, Run, RunRecord, Status
 
 log = logging.getLogger(__name__)
 
-PLACES = ("results_dir", "checkpoints_dir", "dataset.path", "hydra.")
+PLACES = ("results_dir", "checkpoints_dir", "models_dir", "dataset.path", "hydra.")
 
 
 def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
@@ -31,7 +33,37 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
     Raises what stopped the run, after a failed or interrupted record of it has been written.
     """
     classifier = build_classifier(config.model)
-    record = RunRecord(
+    record = _begun(config, overrides)
+    results_dir = Path(config.results_dir)
+    try:
+        record, splits = _with_data(config, record)
+        _announce(config, splits.gate)
+        with _alone(_work_dir(config, record)):
+            if (finished := _finished(results_dir, record)) is not None and not config.force:
+                log.info("already finished in %s; force=true runs it again", finished.folder)
+                return finished
+            return _contest(config, classifier, splits, record)
+    except BaseException as error:
+        if not _disk_full(error):
+            _publish_failure(results_dir, record, error)
+            raise
+        explained = BenchmarkError(
+            f"The disk is full ({error}); free some space, and the same command continues from the last checkpoint."
+        )
+        _publish_failure(results_dir, record, explained)
+        raise explained from error
+
+
+def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:
+    """Write the failed record of a run whose process could not."""
+    record = _begun(config, overrides)
+    with suppress(BenchmarkError, OSError):  # else it stands under the digest without data
+        record, _ = _with_data(config, record)
+    _publish_failure(Path(config.results_dir), record, error)
+
+
+def _begun(config: RunConfig, overrides: Sequence[str]) -> RunRecord:
+    return RunRecord(
         status=Status.interrupted,
         config=recorded(config),
         overrides=[named for override in overrides if (named := _without_folder(override)) is not None],
@@ -40,25 +72,27 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
         finished="",
         environment=environment.describe(),
     )
-    results_dir = Path(config.results_dir)
+
+
+def _with_data(config: RunConfig, record: RunRecord) -> tuple[RunRecord, Splits]:
+    started = time.perf_counter()
+    splits = load(config.dataset)
+    known = replace(
+        record,
+        digest=config.digest(splits.gate.hashes()),
+        data=splits.gate.as_json(),
+        seconds={"data": time.perf_counter() - started},
+    )
+    return known, splits
+
+
+def _publish_failure(results_dir: Path, record: RunRecord, error: BaseException) -> None:
+    """A forced repetition that fails leaves the good run alone."""
     try:
-        started = time.perf_counter()
-        splits = load(config.dataset)
-        record = replace(
-            record,
-            digest=config.digest(splits.gate.hashes()),
-            data=splits.gate.as_json(),
-            seconds={"data": time.perf_counter() - started},
-        )
-        _announce(config, splits.gate)
-        if (finished := _finished(results_dir, record)) is not None and not config.force:
-            log.info("already finished in %s; force=true runs it again", finished.folder)
-            return finished
-        return _contest(config, classifier, splits, record)
-    except BaseException as error:
-        if _finished(results_dir, record) is None:  # a forced repetition that fails leaves the good run alone
+        if _finished(results_dir, record) is None:
             records.write(results_dir, _failed(record, error))
-        raise
+    except OSError as unwritable:
+        log.error("the failure could not be recorded: %s", unwritable)
 
 
 def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: RunRecord) -> Run:
@@ -66,8 +100,10 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
     labels = tuple(config.dataset.labels)
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - libraries below draw from the global state
-    work_dir = Path(config.checkpoints_dir) / record.digest[:16]
-    context = FitContext(labels, config.recipe, config.seed, work_dir, tuple(config.report_to))
+    work_dir = _work_dir(config, record)
+    place = records.folder_of(Path(), record.config, record.digest).relative_to("runs")
+    model_dir = None if config.models_dir is None else Path(config.models_dir) / place
+    context = FitContext(labels, config.recipe, config.seed, work_dir, tuple(config.report_to), model_dir)
     seconds = dict(record.seconds)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"):
@@ -86,10 +122,12 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
         peak_memory=environment.peak_memory(),
         predictions_sha256=records.sha256(content),
         predicted_rows=len(splits.test),
+        truncated_test_texts=predictions.truncated_texts,
     )
     from benchmark.figures import draw_run  # matplotlib is not needed before this
 
     published = records.write(Path(config.results_dir), record, content, draw_run)
+    records.withdraw(Path(config.results_dir), record.config, config.digest({}))  # it failed before its data were read
     shutil.rmtree(work_dir, ignore_errors=True)
     log.info("wrote %s", published.folder)
     return published
@@ -100,6 +138,35 @@ def recorded(config: RunConfig) -> dict[str, Any]:
     recorded = config.identity()
     recorded["model"] |= {"title": config.model.title, "facts": asdict(config.model.facts)}
     return recorded
+
+
+def _work_dir(config: RunConfig, record: RunRecord) -> Path:
+    return Path(config.checkpoints_dir) / record.digest[:16]
+
+
+@contextmanager
+def _alone(work_dir: Path) -> Iterator[None]:
+    """Wait until no other process is at this run; the system frees the lock of a process that dies."""
+    work_dir.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{work_dir}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is at this run; waiting for its end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    """Python says so by number, safetensors in words, torch only that a write failed."""
+    if error is None:
+        return False
+    said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    words = ("No space left on device", "PytorchStreamWriter failed writing", "unexpected pos")
+    return said or any(phrase in str(error) for phrase in words) or _disk_full(error.__cause__ or error.__context__)
 
 
 def _without_folder(override: str) -> str | None:

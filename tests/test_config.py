@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark import study
@@ -146,7 +145,7 @@ def test_the_command_line_wins_over_a_familys_value() -> None:
     ],
 )
 def test_hydra_refuses_what_is_nowhere_in_conf(override: str, named: str) -> None:
-    with pytest.raises(HydraException, match=re.escape(named)):
+    with pytest.raises(BenchmarkError, match=re.escape(named)):
         composed([override])
 
 

@@ -1,5 +1,6 @@
 """Predictions made elsewhere are scored as they stand, or refused with file and row."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,19 @@ def test_csv_and_json_are_read_too(tmp_path: Path, name: str, content: str) -> N
     assert scored(tmp_path / name, 2).predicted.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("ids", [("test-0", "test-1"), ("b", "a"), (2, 1), ([1], [0]), (None, None), (None, "test-1")])
+def test_ids_in_order_or_of_another_kind_are_accepted(ids: tuple[object, object], tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps([{"id": ids[0], "predict": "joy"}, {"id": ids[1], "predict": "love"}]))
+    assert scored(path, 2).predicted.tolist() == [1, 2]
+
+
+def test_line_separators_within_an_answer_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"predict": "joy\u2028or\x85love"}\n{"predict": "love"}\n', encoding="utf-8")
+    assert scored(path, 2).generated == ("joy\u2028or\x85love", "love")
+
+
 def test_stated_probabilities_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     path.write_text("predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n")
@@ -60,6 +74,22 @@ def test_stated_probabilities_are_kept(tmp_path: Path) -> None:
         ("a.txt", "joy\njoy\n", "must end in"),
         ("a.csv", "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\njoy,x,0.5,0.3\n", "p_<label> numbers"),
         ("a.jsonl", "", "one object"),
+        ("a.json", "[" * 100_000, "malformed"),
+        (
+            "a.csv",
+            "id,predict\n7,joy\n7,joy\n",
+            "a.csv, row 2 has the id '7' of row 1; give each test row one answer.",
+        ),
+        (
+            "a.jsonl",
+            '{"id": "test-1", "predict": "joy"}\n{"id": "test-0", "predict": "love"}\n',
+            "a.jsonl, row 1 has the id 'test-1' where 'test-0' belongs; sort the rows into the order of the test split",
+        ),
+        (
+            "a.json",
+            '[{"id": "test-0", "predict": "joy"}, {"id": "test-2", "predict": "love"}]',
+            "a.json, row 2 has the id 'test-2' where 'test-1' belongs; sort",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -6,7 +6,8 @@ import resource
 import pytest
 import torch
 
-from baselines.hardware import Attention, Device, Precision, autocast, keep_freed_memory, name_of, resolve
+from baselines import memory
+from baselines.hardware import Attention, Device, Precision, autocast, name_of, resolve
 from benchmark.classifier import BenchmarkError
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -62,7 +63,7 @@ def test_bf16_computes_products_in_bf16_and_fp32_in_fp32() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of another C library")
 def test_freed_memory_is_kept_for_the_next_step() -> None:
-    keep_freed_memory()
+    memory.keep_freed()
 
     def page_faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

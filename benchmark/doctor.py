@@ -1,0 +1,95 @@
+"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run here, at once, with remedies."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from benchmark.catalogue import composed
+from benchmark.classifier import BenchmarkError, Finding, FitContext
+from benchmark.config import RunConfig, build_classifier
+from benchmark.data import load
+from benchmark.job import quiet_libraries
+
+DISTRIBUTION = "emotion-benchmark"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="as for a run: model=llama3_lora recipe=tuned dataset.path=DIR")
+    arguments = parser.parse_args()
+    quiet_libraries()
+    try:
+        config = composed(arguments.overrides)
+        findings = list(examine(config))
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"{config.model.title} on {config.dataset.name}, recipe {config.recipe.name}\n")
+    for finding in findings:
+        mark = "ok  " if finding.remedy is None else "STOP"
+        sys.stdout.write(f"  {mark}  {finding.what:<9} {finding.found}\n")
+        if finding.remedy is not None:
+            sys.stdout.write(f"        {'':<9} -> {finding.remedy}\n")
+    stops = sum(finding.remedy is not None for finding in findings)
+    sys.stdout.write("nothing would stop this run\n" if not stops else f"{stops} would stop this run\n")
+    sys.exit(1 if stops else 0)
+
+
+def examine(config: RunConfig) -> Iterator[Finding]:
+    """Versions, data, places to write, and what the contestant itself needs."""
+    yield from _versions()
+    classifier = build_classifier(config.model)
+    texts: Sequence[str] = ()
+    try:
+        splits = load(config.dataset)
+        texts = splits.train.texts
+        rows = ", ".join(f"{split.rows} {name}" for name, split in splits.gate.splits.items())
+        yield Finding("data", f"{rows} rows, {splits.gate.route}")
+    except BenchmarkError as error:
+        yield Finding.stopping("data", str(error))
+    yield _writable("results", Path(config.results_dir))
+    context = FitContext(
+        tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
+    )
+    yield from classifier.examine(texts, context)
+
+
+def _versions() -> Iterator[Finding]:
+    """Of the packages this one requires, those in the wrong version, or all in one line."""
+    wrong = []
+    try:
+        required = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
+    except PackageNotFoundError:
+        yield Finding("versions", f"{DISTRIBUTION} is not installed", "pip install --editable . in its folder")
+        return
+    for requirement in required:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = "missing"
+        if found == "missing" or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found} (needs {requirement.specifier})")
+    if wrong:
+        yield Finding("versions", ", ".join(wrong), "pip install --constraint constraints.txt --editable .")
+    else:
+        yield Finding("versions", f"{len(required)} packages as required")
+
+
+def _writable(what: str, folder: Path) -> Finding:
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        probe = there / ".partial-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding(what, f"{folder} cannot be written ({error.strerror})", "set results_dir to a folder that can")
+    return Finding(what, f"{folder} can be written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""One job of a command: a run with its errors told, and within a sweep in a process of its own.
+
+A process that dies (killed by the system for its memory, crashed in native code) then takes nothing with it:
+the sweep notes the failure and goes on.
+"""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+from hydra.core.utils import configure_log
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from benchmark.classifier import BenchmarkError
+from benchmark.config import RunConfig
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130  # as shells count an interrupt
+
+
+class Stopped(CompactHydraException):
+    """A failed run, shown by Hydra as its one sentence and exit code 1."""
+
+
+def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
+    """Run, and rebuild the tables whatever came of it; raises `Stopped` with what went wrong."""
+    from benchmark import report, runner  # --help and --cfg need neither
+
+    quiet_libraries()
+    heed_signals()
+    try:
+        runner.run(config, overrides)
+    except BenchmarkError as error:
+        log.error("%s failed: %s", config.model.name, error)
+        raise Stopped(str(error)) from None
+    except Exception as error:
+        log.exception("%s failed", config.model.name)
+        raise Stopped(f"{type(error).__name__}: {error}") from None
+    finally:
+        report.refresh(config.results_dir)
+
+
+def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: DictConfig) -> None:
+    """`attempt` in a process of its own; if that dies, the run is recorded as failed here."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_in_child, args=(config, list(overrides), logging_config)
+    )
+    process.start()
+    try:
+        process.join()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.join()
+        raise
+    code = process.exitcode or 0
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code < 0:
+        _bury(config, overrides, signal.Signals(-code).name)
+    if code != 0:
+        raise Stopped(f"{config.model.name} failed, see above")
+
+
+def _in_child(config: RunConfig, overrides: list[str], logging_config: DictConfig) -> None:
+    _die_with_parent()
+    configure_log(logging_config)
+    try:
+        attempt(config, overrides)
+    except Stopped:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _bury(config: RunConfig, overrides: Sequence[str], cause: str) -> None:
+    from benchmark import report, runner
+
+    error = BenchmarkError(
+        f"The run's process was killed by {cause}; if the system's memory ran out (see its log), "
+        "free some or take a smaller model; the same command continues from the last checkpoint."
+    )
+    log.error("%s failed: %s", config.model.name, error)
+    runner.record_failure(config, overrides, error)
+    report.refresh(config.results_dir)
+
+
+def heed_signals() -> None:
+    """Both ways to ask for an end write an interrupted record; while it is written, further ones are ignored."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for a SIGTERM when the sweep itself is killed; elsewhere the run goes on to its end."""
+    with suppress(OSError, AttributeError):
+        set_parent_death_signal = 1  # prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def quiet_libraries() -> None:
+    """Keep the terminal for the run's own story."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("httpx", "filelock", "urllib3", "fsspec", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="Could not find a config file")  # peft, of weights from a GGUF file

@@ -1,0 +1,113 @@
+"""The doctor names everything that would stop a run at once, each with a remedy, and nothing that would not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines.examination import Estimate, estimate
+from baselines.hardware import Precision
+from benchmark import doctor
+from benchmark.catalogue import composed, contestants
+from benchmark.classifier import BenchmarkError, Finding
+from benchmark.config import build_classifier
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that is missed here")
+
+
+def stops(*overrides: str) -> dict[str, Finding]:
+    findings = doctor.examine(composed(["dataset=synthetic", *overrides]))
+    return {finding.what: finding for finding in findings if finding.remedy is not None}
+
+
+def test_a_run_that_nothing_stops_has_no_findings_against_it() -> None:
+    assert stops("model=tiny_bert") == {}
+    assert stops("model=majority") == {}
+
+
+@no_gpu
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = stops(
+        "model=llama3_lora", "model.weights.source=folder", "model.weights.path=nowhere", "report_to=[wandb]",
+        f"dataset.path={tmp_path}", "dataset.synthetic=null", f"results_dir={tmp_path}/file/results",
+    )  # fmt: skip
+    assert found.keys() == {"data", "results", "hardware", "memory", "weights", "trackers"}
+    assert "need a CUDA GPU" in found["hardware"].found
+    assert "about 2" in found["memory"].found  # 16 GB of weights, then adapters, then what a pass keeps
+    assert "nowhere is not a folder" in found["weights"].found
+    assert "has no train split" in found["data"].found
+    assert all(finding.remedy for finding in found.values())
+
+
+@pytest.mark.parametrize("model", contestants())
+def test_every_contestant_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.examination.obtainable", lambda _: "at hand")
+    found = list(doctor.examine(composed([f"model={model}", "dataset=synthetic"])))
+    assert [finding.what for finding in found][:3] == ["versions", "data", "results"]
+
+
+def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
+    assert stops("model=external")["answers"].remedy == "set model.path=FILE"
+    (tmp_path / "answers.jsonl").write_text('{"predict": "joy"}\n')
+    assert stops("model=external", f"model.path={tmp_path}/answers.jsonl") == {}
+
+
+def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "peft" else real(name))
+    assert stops("model=majority")["versions"].found == "peft 0.1 (needs <0.22,>=0.21)"
+
+
+def test_too_little_memory_stops_only_where_not_even_one_sample_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = build_classifier(composed(["model=tiny_bert"]).model).describe()
+    needed = estimate(card, Precision.fp32, adapted=False, tokens_a_sample=20)
+    for free, stopped in ((needed.of(20) + 1, False), (needed.of(1) + 1, False), (needed.of(1) - 1, True)):
+        monkeypatch.setattr("baselines.examination._available_memory", lambda free=free: free)
+        monkeypatch.setattr("baselines.encoder.estimate", lambda *_, **__: needed)
+        assert ("memory" in stops("model=tiny_bert")) is stopped
+
+
+@pytest.mark.parametrize(
+    ("model", "samples", "tokens", "measured"), [("minilm", 20, 25, 1.5e9), ("smollm2_lora", 20, 40, 2.6e9)]
+)
+def test_the_memory_estimate_is_near_what_was_measured(
+    model: str, samples: int, tokens: float, measured: float
+) -> None:
+    classifier = build_classifier(composed([f"model={model}"]).model)
+    needed: Estimate = estimate(classifier.describe(), Precision.fp32, model == "smollm2_lora", tokens)
+    assert 0.6 < needed.of(samples) / measured < 1.6
+
+
+def test_too_small_a_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage("/")._replace(free=10)
+    monkeypatch.setattr("baselines.examination.shutil.disk_usage", lambda _: full)
+    assert "set checkpoints_dir to another disk" in str(stops("model=tiny_bert")["disk"].remedy)
+
+
+def test_a_mistaken_option_is_one_sentence() -> None:
+    with pytest.raises(BenchmarkError, match="recipe.batch_size"):
+        stops("model=tiny_bert", "recipe.batch_size=0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["model=tiny_bert", "dataset=synthetic"], 0, "nothing would stop this run"),
+        (["model=external", "dataset=synthetic"], 1, "-> set model.path=FILE"),
+        (["model=no_such_model"], 1, "no_such_model"),
+    ],
+)
+def test_the_exit_code_says_whether_anything_would_stop_the_run(arguments: list[str], code: int, said: str) -> None:
+    command = [sys.executable, "-m", "benchmark.doctor", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
