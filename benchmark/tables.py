@@ -107,10 +107,10 @@ def _place_in_table3(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
-    """Every variant tried on a data set, the most accurate first; what limits a figure stands in `status`."""
-    rows = [_result(variant) for variant in variants(evidence.runs, dataset)]
-    rows.sort(key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS, dtype=object)
+    """Every variant tried on a data set, the most accurate first, trials last; their limits stand in `status`."""
+    found = [(bool(variant.results), _result(variant)) for variant in variants(evidence.runs, dataset)]
+    found.sort(key=lambda one: (one[0], -1 if one[1]["accuracy"] is None else one[1]["accuracy"]), reverse=True)
+    return pd.DataFrame([row for _, row in found], columns=RESULT_COLUMNS, dtype=object)
 
 
 def per_class(evidence: Evidence) -> pd.DataFrame:
@@ -205,7 +205,16 @@ class Variant:
     @property
     def overrides(self) -> list[str]:
         """What was overridden besides the choices that every row names."""
-        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
+        own = (
+            "model=",
+            "dataset=",
+            "recipe=",
+            "seed=",
+            "experiment=",
+            "force=",
+            "report_to=",
+            "dataset.train_rows=null",
+        )
         return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
 
 
