@@ -1,25 +1,25 @@
-"""Llama and relatives: LoRA adapters, the study's prompt, and an answer read off the label names."""
+"""Llama and relatives: LoRA adapters, the study's prompt, and three ways to read an answer."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, BatchEncoding, PreTrainedModel, set_seed
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, set_seed
 
 from baselines import adapters
-from baselines.attention import check, packed_attention, usual
+from baselines.attention import check, usual
+from baselines.decoder_passes import last_tokens, packed_states, padded_left, padded_right
 from baselines.examination import estimate, examine, tokens_a_text
-from baselines.finetune import Sample, check_trackers, finetune
+from baselines.finetune import Sample, check_trackers, finetune, untrained
 from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, obstacles, resolve
-from baselines.loading import load, on_meta
+from baselines.loading import Loaded, load, on_meta
+from baselines.lora import CLASSIFYING, GENERATIVE, Adapter, Lora, read_adapter
 from baselines.memory import in_passes
-from baselines.packing import Stream, pack
 from baselines.prompt import Prompter, branches
 from baselines.weights import Weights, identity
 from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
@@ -38,45 +38,21 @@ DIMENSIONS = (
 class Readout(StrEnum):
     labels = "labels"  # constrained decoding: only the labels' tokens compete
     generate = "generate"  # greedy and free; an answer that is no label is wrong
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Hu et al., 2021: W + (alpha / rank) B A, with only A and B trained."""
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    targets: list[str] = field(default_factory=lambda: ["all-linear"])
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
-            raise BenchmarkError("model.lora: rank and alpha must be at least 1 and dropout in [0, 1).")
-        if not self.targets:
-            raise BenchmarkError("model.lora.targets is empty; name projections such as q_proj, or [all-linear].")
-
-    def attach(self, network: PreTrainedModel) -> PeftModel:
-        targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
-        return get_peft_model(
-            network,
-            LoraConfig(
-                r=self.rank,
-                lora_alpha=self.alpha,
-                lora_dropout=self.dropout,
-                target_modules=targets,
-                task_type="CAUSAL_LM",
-            ),
-        )
+    head = "head"  # a classification head on the prompt's last token, trained beside the adapters
 
 
 @dataclass
 class DecoderClassifier:
-    """`chat_template` is Jinja; null takes the tokenizer's own. `max_new_tokens` bounds free answers."""
+    """`chat_template` is Jinja; null takes the tokenizer's own. `max_new_tokens` bounds free answers.
+
+    `adapter` is a folder with an adapter that exists already: nothing is trained then.
+    """
 
     weights: Weights
     architecture: dict[str, Any]
     instruction: str
     lora: Lora = field(default_factory=Lora)
+    adapter: str | None = None
     chat_template: str | None = None
     readout: Readout = Readout.labels
     max_new_tokens: int = 8
@@ -94,25 +70,14 @@ class DecoderClassifier:
         self.torch_device = resolve(self.device, self.precision, self.attention, self._streams_only)
         check(self.architecture["model_type"], self.batching)
         check_trackers(context.report_to)
-        set_seed(context.seed)
-        loaded = load(
-            AutoModelForCausalLM,
-            self.weights,
-            self.architecture,
-            [self.instruction, *context.labels, *train.texts],
-            DTYPES[self.precision],
-            usual(self.attention),
-        )
-        self.tokenizer = loaded.tokenizer
-        self.prompter = Prompter(
-            self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
-        )
-        self.network = self.lora.attach(loaded.network).to(self.torch_device)
-        if self.batching is Batching.packed:
-            adapters.fuse(self.network)
+        adapter = self._given_adapter(context.labels)
+        loaded = self._load(train, context, adapter)
+        if adapter is not None:
+            provenance = loaded.provenance | {"adapter": {"name": adapter.name, "sha256": adapter.sha256}}
+            return untrained(self.network, provenance, self.torch_device, self.precision, self.attention, self.batching)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
-            Sample(prompt, self.prompter.answers[label])
+            Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
             for prompt, label in zip(prompts, train.labels.tolist(), strict=True)
         ]
         return finetune(
@@ -127,26 +92,76 @@ class DecoderClassifier:
             self.attention,
             self.batching,
             validation,
-            self._decode_labels,
+            self.classify,
         )
 
+    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
+        """Tokenizer, prompts and the network with its adapter: the one given, else a new one."""
+        set_seed(context.seed)
+        by_head = self.readout is Readout.head
+        loaded = load(
+            self._auto_class,
+            self.weights,
+            self.architecture,
+            [self.instruction, *context.labels, *train.texts],
+            DTYPES[self.precision],
+            usual(self.attention),
+            num_labels=len(context.labels),  # without a head, no matter
+        )
+        self.tokenizer = loaded.tokenizer
+        self.prompter = Prompter(
+            self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
+        )
+        if by_head:
+            loaded.network.score.float()  # trained, as the adapters are
+            loaded.network.config.pad_token_id = self.prompter.end  # tells transformers where a prompt's last token is
+        adapted = self.lora.attach(loaded.network, self._task) if adapter is None else adapter.attach(loaded.network)
+        self.network = adapted.to(self.torch_device)
+        if self.batching is Batching.packed:
+            adapters.fuse(self.network)
+        return loaded
+
     def predict(self, texts: Sequence[str]) -> Predictions:
-        return self._decode_labels(texts) if self.readout is Readout.labels else self._generate(texts)
+        return self._generate(texts) if self.readout is Readout.generate else self.classify(texts)
+
+    def classify(self, texts: Sequence[str]) -> Predictions:
+        """With a probability for each label: by the head, or by decoding among the labels' names."""
+        return self._by_head(texts) if self.readout is Readout.head else self._decode_labels(texts)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = min(tokens_a_text([self.instruction]) + tokens_a_text(texts), context.recipe.max_length)
         card = self.describe()
         needed = estimate(card, self.precision, adapted=True, tokens_a_sample=tokens)
         hardware = obstacles(self.device, self.precision, self.attention, self._streams_only)
-        return list(examine(self.weights, card, self.device, hardware, needed, context))
+        found = list(examine(self.weights, card, self.device, hardware, needed, context))
+        try:
+            adapter = self._given_adapter(context.labels)
+        except BenchmarkError as error:
+            return [Finding.stopping("adapter", str(error)), *found]
+        return found if adapter is None else [Finding("adapter", f"{adapter.name} fits"), *found]
+
+    def _given_adapter(self, labels: Sequence[str]) -> Adapter | None:
+        if self.adapter is None:
+            return None
+        network = on_meta(self._auto_class, self.architecture | {"num_labels": len(labels)})
+        return read_adapter(Path(self.adapter), self.lora, network, self._task)
+
+    @property
+    def _task(self) -> str:
+        return CLASSIFYING if self.readout is Readout.head else GENERATIVE
+
+    @property
+    def _auto_class(self) -> Any:
+        return AutoModelForSequenceClassification if self.readout is Readout.head else AutoModelForCausalLM
 
     @property
     def _streams_only(self) -> bool:
         """Generation is left to transformers, which needs the flash-attn package for FlashAttention-2."""
-        return self.batching is Batching.packed and self.readout is Readout.labels
+        return self.batching is Batching.packed and self.readout is not Readout.generate
 
     def describe(self) -> ModelCard:
-        network = on_meta(AutoModelForCausalLM, self.architecture)
+        """A classification head, being the data set's, is not counted, as it is not for encoders."""
+        network = on_meta(AutoModel if self.readout is Readout.head else AutoModelForCausalLM, self.architecture)
         config = network.config
         parameters = sum(parameter.numel() for parameter in network.parameters())
         with torch.device("meta"):
@@ -181,9 +196,39 @@ class DecoderClassifier:
                 log_probabilities[:, label_ids] += allowed[:, [column]]
         return replace(Predictions.from_probabilities(np.exp(log_probabilities)), truncated_texts=truncated)
 
+    def _by_head(self, texts: Sequence[str]) -> Predictions:
+        prompts, truncated = self.prompter.prompts(texts)
+        probabilities = np.zeros((len(texts), len(self.prompter.labels)), dtype=np.float32)
+        self.network.eval()
+
+        def answer(rows: Sequence[int]) -> None:
+            with torch.inference_mode():
+                logits = self._head_logits([prompts[row] for row in rows])
+            probabilities[rows] = logits.softmax(dim=-1).cpu().numpy()
+
+        in_order = sorted(range(len(prompts)), key=lambda row: prompts[row])
+        in_passes(in_order, self.prediction_batch_size, answer)
+        return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
+
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """On the answers only, their end tokens included."""
+        """On the answers only, their end tokens included; with a head, on the labels."""
+        if self.readout is Readout.head:
+            logits = self._head_logits([sample.input_ids for sample in samples])
+            labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
+            return functional.cross_entropy(logits, labels, reduction="sum")
         return self._packed_loss(samples) if self.batching is Batching.packed else self._padded_loss(samples)
+
+    def _head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
+        """(prompts, labels) float32: the head on each prompt's last token."""
+        if self.batching is Batching.packed:
+            logits: torch.Tensor = self.network.get_base_model().score(
+                self._states(prompts, last_tokens(prompts)).float()
+            )
+            return logits
+        batch = padded_right(prompts, self.prompter.end).to(self.torch_device)
+        with autocast(self.torch_device, self.precision):
+            logits = self.network(**batch, use_cache=False).logits
+        return logits.float()
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """The vocabulary's logits are computed only where an answer token comes next."""
@@ -195,13 +240,11 @@ class DecoderClassifier:
 
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """As transformers and peft compute it."""
-        rows = [(sample.input_ids + sample.targets, len(sample.input_ids)) for sample in samples]
-        longest = max(len(ids) for ids, _ in rows)
-        ids = torch.tensor([ids + [self.prompter.end] * (longest - len(ids)) for ids, _ in rows])
-        mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows])
-        asked = torch.tensor([[0] * prompt + [1] * (longest - prompt) for _, prompt in rows])
-        labels = ids.masked_fill((mask & asked) == 0, IGNORED)
-        batch = BatchEncoding({"input_ids": ids, "attention_mask": mask, "labels": labels}).to(self.torch_device)
+        batch = padded_right([sample.input_ids + sample.targets for sample in samples], self.prompter.end)
+        longest = batch["input_ids"].shape[1]
+        asked = torch.tensor([[0] * len(s.input_ids) + [1] * (longest - len(s.input_ids)) for s in samples])
+        batch["labels"] = batch["input_ids"].masked_fill((batch["attention_mask"] & asked) == 0, IGNORED)
+        batch = batch.to(self.torch_device)
         with autocast(self.torch_device, self.precision):
             loss: torch.Tensor = self.network(**batch, num_items_in_batch=1, use_cache=False).loss
         return loss
@@ -224,33 +267,20 @@ class DecoderClassifier:
 
     def _packed_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
         """Of the language-model head, only the rows of `tokens`, in fp32."""
-        states = self._states(sequences, [range(len(ids) - 1, len(ids)) for ids in sequences])
+        states = self._states(sequences, last_tokens(sequences))
         head = self.network.get_output_embeddings().weight[tokens]
         return functional.linear(states.float(), head.float())
 
     def _padded_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
-        batch = self._pad_left(sequences)
+        batch = padded_left(sequences, self.prompter.end).to(self.torch_device)
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         with autocast(self.torch_device, self.precision):
             logits: torch.Tensor = self.network(**batch, logits_to_keep=1, use_cache=False).logits
         return logits[:, -1, tokens]
 
-    def _states(self, sequences: list[list[int]], reads: Sequence[range]) -> torch.Tensor:
-        """(reads, hidden): the last hidden states at the positions to read, in one packed pass."""
-        stream = pack(
-            sequences,
-            reads,
-            causal=True,
-            varlen=self.attention is Attention.flash_attention_2,
-        ).to(self.torch_device)
-        network = self.network.get_base_model()
-        body = network.base_model
-        with packed_attention(network), _last_mlp_where_read(body.layers[-1].mlp, stream):
-            states = body(
-                input_ids=stream.input_ids, position_ids=stream.position_ids, layout=stream.layout, use_cache=False
-            ).last_hidden_state
-        read: torch.Tensor = states[0, stream.read]
-        return read
+    def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
+        varlen = self.attention is Attention.flash_attention_2
+        return packed_states(self.network, sequences, reads, varlen, self.torch_device)
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
         prompts, truncated = self.prompter.prompts(texts)
@@ -258,7 +288,7 @@ class DecoderClassifier:
         self.network.eval()
 
         def answer(rows: Sequence[int]) -> None:
-            batch = self._pad_left([prompts[row] for row in rows])
+            batch = padded_left([prompts[row] for row in rows], self.prompter.end).to(self.torch_device)
             with torch.inference_mode(), autocast(self.torch_device, self.precision):
                 written = self.network.generate(
                     **batch,
@@ -272,28 +302,3 @@ class DecoderClassifier:
 
         in_passes(range(len(prompts)), self.prediction_batch_size, answer)
         return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
-
-    def _pad_left(self, sequences: list[list[int]]) -> BatchEncoding:
-        """A batch whose last column holds every sequence's last token."""
-        longest = max(map(len, sequences))
-        ids = torch.tensor([[self.prompter.end] * (longest - len(s)) + s for s in sequences])
-        mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences])
-        return BatchEncoding({"input_ids": ids, "attention_mask": mask}).to(self.torch_device)
-
-
-@contextmanager
-def _last_mlp_where_read(mlp: Any, stream: Stream) -> Iterator[None]:
-    """Behind the last attention every token stands alone: compute the last MLP only for tokens that are read."""
-
-    def everywhere(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
-        return output.new_zeros(1, stream.input_ids.shape[1], output.shape[-1]).index_copy_(1, stream.read, output)
-
-    handles = [
-        mlp.register_forward_pre_hook(lambda _, states: states[0][:, stream.read]),
-        mlp.register_forward_hook(everywhere),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -41,7 +41,7 @@ class ExternalClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = context.labels
         self.rows = _read(self._file())
-        return FitReport(weights={"source": "external", "file": self._file().name})
+        return FitReport(weights={"source": "external", "file": self._file().name}, trained_parameters=0)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         if len(self.rows) != len(texts):

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +101,9 @@ def finetune(
         model.save_pretrained(context.model_dir)
         loaded.tokenizer.save_pretrained(context.model_dir)
         log.info("kept the model in %s", context.model_dir)
-    parameters = list(model.parameters())
-    return FitReport(
-        weights=loaded.provenance,
-        device=name_of(device),
-        precision=precision.value,
-        attention=description(attention, batching),
-        parameters=sum(parameter.numel() for parameter in parameters),
-        trained_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+    return replace(
+        untrained(model, loaded.provenance, device, precision, attention, batching),
+        trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         steps=trainer.state.global_step,
         samples_seen=round((trainer.state.epoch or 0.0) * len(samples)),
         effective_batch=recipe.effective_batch,
@@ -118,6 +113,25 @@ def finetune(
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in samples])),
         truncated_texts=truncated,
         curve=tuple(_curve(trainer.state.log_history)),
+    )
+
+
+def untrained(
+    model: PreTrainedModel,
+    provenance: dict[str, Any],
+    device: torch.device,
+    precision: Precision,
+    attention: Attention,
+    batching: Batching,
+) -> FitReport:
+    """The report of a model that is only read."""
+    return FitReport(
+        weights=provenance,
+        device=name_of(device),
+        precision=precision.value,
+        attention=description(attention, batching),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        trained_parameters=0,
     )
 
 

@@ -120,7 +120,7 @@ class FitReport:
     precision: str = "fp32"
     attention: str | None = None
     parameters: int | None = None
-    trained_parameters: int | None = None
+    trained_parameters: int | None = None  # 0: what answers was trained before, or elsewhere
     steps: int = 0
     samples_seen: int = 0
     effective_batch: int | None = None

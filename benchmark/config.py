@@ -126,7 +126,8 @@ class RunConfig:
     def identity(self) -> dict[str, Any]:
         """The part of the configuration that can change a result: no title or launcher, and no folder.
 
-        What a model reads keeps its last name only, for records are published; a file also its content's hash.
+        What a model reads keeps its last name only, for records are published; a file or an adapter also
+        its content's hash.
         """
         identity = asdict(self)
         for key in ("results_dir", "checkpoints_dir", "models_dir", "force", "report_to"):
@@ -152,11 +153,16 @@ def _without_folders(parameters: dict[str, Any]) -> dict[str, Any]:
     for key, value in parameters.items():
         if isinstance(value, dict):
             published[key] = _without_folders(value)
-        elif key == "path" and value is not None:
-            path = Path(value)
-            content = f"@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" if path.is_file() else ""
-            published[key] = path.name + content
+        elif key in ("path", "adapter") and value is not None:
+            published[key] = _named(Path(value), "adapter_*" if key == "adapter" else "")
     return published
+
+
+def _named(path: Path, pattern: str) -> str:
+    """The last name, with a hash of the content: a file's, or that of the files in a folder that match `pattern`."""
+    files = [path] if path.is_file() else sorted(path.glob(pattern)) if pattern else []
+    content = b"".join(file.read_bytes() for file in files)
+    return path.name + (f"@{hashlib.sha256(content).hexdigest()[:12]}" if files else "")
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:

@@ -170,11 +170,11 @@ def _disk_full(error: BaseException | None) -> bool:
 
 
 def _without_folder(override: str) -> str | None:
-    """The override as published: None for where things lie, the last name only of a file that a model reads."""
+    """The override as published: None for where things lie, the last name only of what a model reads."""
     option, _, value = override.partition("=")
     if option.lstrip("+~").startswith(PLACES):
         return None
-    return f"{option}={Path(value).name}" if option.endswith(".path") else override
+    return f"{option}={Path(value).name}" if option.endswith((".path", ".adapter")) else override
 
 
 def _finished(results_dir: Path, record: RunRecord) -> Run | None:

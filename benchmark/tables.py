@@ -65,7 +65,8 @@ def table2_settings(evidence: Evidence) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
     run_models = set()
     for variant in variants(evidence.runs, study.DATASET):
-        if variant.results and variant.first.config["model"]["family"] in ("encoder", "decoder"):
+        first = variant.first
+        if variant.results and first.config["model"]["family"] in ("encoder", "decoder") and _trained(first):
             run_models.add(variant.first.model)
             rows.append(_settings(variant.first.config, variant.recipe, "run"))
     rows += [
@@ -106,10 +107,10 @@ def _place_in_table3(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
-    """Every variant tried on a data set, the most accurate first; what limits a figure stands in `status`."""
-    rows = [_result(variant) for variant in variants(evidence.runs, dataset)]
-    rows.sort(key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS, dtype=object)
+    """Every variant tried on a data set, the most accurate first, trials last; their limits stand in `status`."""
+    found = [(bool(variant.results), _result(variant)) for variant in variants(evidence.runs, dataset)]
+    found.sort(key=lambda one: (one[0], -1 if one[1]["accuracy"] is None else one[1]["accuracy"]), reverse=True)
+    return pd.DataFrame([row for _, row in found], columns=RESULT_COLUMNS, dtype=object)
 
 
 def per_class(evidence: Evidence) -> pd.DataFrame:
@@ -204,7 +205,16 @@ class Variant:
     @property
     def overrides(self) -> list[str]:
         """What was overridden besides the choices that every row names."""
-        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
+        own = (
+            "model=",
+            "dataset=",
+            "recipe=",
+            "seed=",
+            "experiment=",
+            "force=",
+            "report_to=",
+            "dataset.train_rows=null",
+        )
         return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
 
 
@@ -249,7 +259,8 @@ def _result(variant: Variant) -> dict[str, Any]:
         return row
     shown = [run.record for run in variant.completed]
     row["seeds"] = len(shown)
-    row["training_seconds"] = float(np.mean([_training_seconds(one) for one in shown]))
+    trained = [seconds for one in shown if (seconds := _training_seconds(one)) is not None]
+    row["training_seconds"] = float(np.mean(trained)) if trained else None
     row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
     if shown[0].pretrained:
         correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
@@ -277,6 +288,7 @@ def _status(variant: Variant) -> str:
     first = variant.completed[0].record
     trained = first.fit is not None and first.fit.steps > 0
     remarks = [] if first.pretrained else [f"{first.stand_in}, no accuracy"]
+    remarks += [] if _trained(first) else ["not trained by this run"]
     remarks += [f"{limit} {what} only" for what, limit in first.limits.items() if trained or what != "steps"]
     if variant.completed[0].predictions.generated is not None:
         unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in variant.completed]))
@@ -344,9 +356,16 @@ def _optimizer(recipe: dict[str, Any]) -> str:
     return f"{name}, decay {recipe['weight_decay']:g}" if recipe["weight_decay"] else f"{name}, no decay"
 
 
-def _training_seconds(record: RunRecord) -> float:
+def _training_seconds(record: RunRecord) -> float | None:
+    """None for a run that trained nothing: predictions or an adapter made before."""
+    if not _trained(record):
+        return None
     measured = record.fit.training_seconds if record.fit is not None else None
     return measured if measured is not None else record.seconds["fit"]
+
+
+def _trained(record: RunRecord) -> bool:
+    return record.fit is None or record.fit.trained_parameters != 0
 
 
 def _by_size(item: tuple[str, Contestant]) -> tuple[int, str]:

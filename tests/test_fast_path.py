@@ -12,7 +12,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
 from baselines import decoder, encoder
-from baselines.decoder import DecoderClassifier
+from baselines.decoder import DecoderClassifier, Readout
 from baselines.encoder import EncoderClassifier
 from baselines.finetune import Sample
 from baselines.hardware import Batching
@@ -20,8 +20,8 @@ from benchmark import data
 from benchmark.classifier import BenchmarkError, FitContext, FitReport
 from benchmark.config import RunConfig, build_classifier
 
-TINY = ["tiny_bert", "tiny_roberta", "tiny_llama"]
-REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smollm2_lora")]
+TINY = ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
+REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smollm2_lora", "smollm2_head")]
 Compose = Callable[..., RunConfig]
 Network = EncoderClassifier | DecoderClassifier
 
@@ -60,7 +60,8 @@ def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Samp
     if isinstance(classifier, EncoderClassifier):
         return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts)[0], labels, strict=True)]
     prompts, _ = classifier.prompter.prompts(texts)
-    return [Sample(ids, classifier.prompter.answers[label]) for ids, label in zip(prompts, labels, strict=True)]
+    answers = classifier.prompter.answers if classifier.readout is not Readout.head else [[label] for label in range(6)]
+    return [Sample(ids, answers[label]) for ids, label in zip(prompts, labels, strict=True)]
 
 
 def loss_and_gradients(
@@ -148,7 +149,11 @@ def test_the_last_layer_and_the_head_compute_only_what_is_read(
     encoder_layers = isinstance(classifier, EncoderClassifier)
     body = classifier.network.base_model if encoder_layers else classifier.network.get_base_model().base_model
     layers = [layer.intermediate for layer in body.encoder.layer] if encoder_layers else [x.mlp for x in body.layers]
-    head = classifier.network.classifier if encoder_layers else classifier.network.get_output_embeddings()
+    if isinstance(classifier, EncoderClassifier):
+        head = classifier.network.classifier
+    else:
+        by_head = classifier.readout is Readout.head
+        head = classifier.network.get_base_model().score if by_head else classifier.network.get_output_embeddings()
     rows: list[int] = []
     for module in (*layers, head):
         module.register_forward_hook(lambda _, states, __: rows.append(states[0].shape[:-1].numel()))
