@@ -6,13 +6,14 @@ Figures are built without pyplot: no window, no backend, no list of figures shar
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import style
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -108,8 +109,15 @@ def save_svg(figure: Figure, path: Path) -> None:
     _save(figure, path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _save(figure: Figure, path: Path, **options: Any) -> None:
-    with house_style():
+def svg_with_text(figure: Figure) -> str:
+    """`figure` as SVG whose words stay text: small, and to be found and read on a page."""
+    content = StringIO()
+    _save(figure, content, {"svg.fonttype": "none"}, format="svg", metadata={"Date": None, "Creator": None})
+    return content.getvalue()
+
+
+def _save(figure: Figure, place: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:
+    with house_style(), rc_context(settings):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
-        figure.savefig(path, **options)
+        figure.savefig(place, **options)

@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 
 from benchmark import diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
-from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
+from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet, svg_with_text
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
 from benchmark.tables import Variant, repeats_study, variants
 
-__all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg"]
+__all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg", "svg_with_text"]
 
 STUDY_MODEL = "llama3_lora"
 REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it

@@ -148,6 +148,11 @@ class Run:
     record: RunRecord
     folder: Path
 
+    @property
+    def name(self) -> str:
+        """Its folder below results/runs: model, data set, and recipe, seed and digest."""
+        return "/".join(self.folder.parts[-3:])
+
     @cached_property
     def table(self) -> pa.Table:
         try:

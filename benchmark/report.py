@@ -1,4 +1,4 @@
-"""`python -m benchmark.report [--check]`: tables, figures and the README's section, from the records alone."""
+"""`python -m benchmark.report [--check]`: tables, figures, the page and the README's section, from records alone."""
 
 import argparse
 import logging
@@ -9,15 +9,17 @@ from pathlib import Path
 
 from benchmark import study
 from benchmark.classifier import BenchmarkError
-from benchmark.figures import FIGURES, save_png, save_svg
+from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
+from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import DEVIATES, TABLES, leaderboard
 from benchmark.wording import markdown
 
 log = logging.getLogger(__name__)
 
+PAGE = "report.html"
 BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
-COMPARED = {".md", ".csv", ".svg"}  # PNG bytes may differ with the compression library
+COMPARED = {".md", ".csv", ".svg", ".html"}  # PNG bytes may differ with the compression library
 
 
 def main() -> None:
@@ -39,7 +41,7 @@ def main() -> None:
             write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
-    places = f"{arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}"
+    places = ", ".join([*(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)), str(arguments.readme)])
     sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 
@@ -53,7 +55,7 @@ def refresh(results_dir: str) -> None:
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:
-    """Write every table (.md, .csv) and figure (.svg, .png), each replaced atomically; their paths."""
+    """Write every table (.md, .csv) and figure (.svg, .png) and the page, each replaced atomically; their paths."""
     tables = {name: table(evidence) for name, table in TABLES.items()}
     for dataset in sorted({run.record.dataset for run in evidence.runs}):
         tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
@@ -63,14 +65,18 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
         with replacing(results_dir / "tables" / f"{name}.md") as path:
             path.write_text(markdown(table) + "\n", encoding="utf-8")
     written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
+    drawn = {}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
             written |= {results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")}
             with replacing(results_dir / "figures" / f"{name}.svg") as path:
                 save_svg(figure, path)
+            drawn[name] = svg_with_text(figure)
             with replacing(results_dir / "figures" / f"{name}.png") as path:
                 save_png(figure, path)
-    return written
+    with replacing(results_dir / PAGE) as path:
+        path.write_text(page(evidence, tables, drawn), encoding="utf-8")
+    return {*written, results_dir / PAGE}
 
 
 def remove_unfounded(results_dir: Path, founded: set[Path]) -> None:
@@ -147,6 +153,7 @@ def _with_section(readme: Path, text: str) -> bytes:
 def _generated(results_dir: Path) -> Iterable[Path]:
     for folder in ("tables", "figures"):
         yield from (path for path in (results_dir / folder).glob("*.*") if not path.name.startswith("."))
+    yield from results_dir.glob(PAGE)
 
 
 if __name__ == "__main__":

@@ -235,16 +235,16 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
 
 RESULT_COLUMNS = [
     "name", "model", "recipe", "accuracy", "spread", "low", "high", "seeds", "macro_f1",
-    "training_seconds", "hardware", "status", "command",
+    "training_seconds", "hardware", "status", "command", "run",
 ]  # fmt: skip
 
 
 def _result(variant: Variant) -> dict[str, Any]:
-    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval."""
+    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval, `run` the first run."""
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
-    row["command"] = command_of(variant)
+    row |= {"command": command_of(variant), "run": variant.runs[0].name}
     if not variant.completed:
         return row
     shown = [run.record for run in variant.completed]
@@ -302,6 +302,7 @@ def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[
         "study": study.TABLE3.get(name),
         "status": f"not run{reason}",
         "command": f"python -m benchmark model={name}",
+        "run": failed.runs[0].name if failed else None,
     }
 
 

@@ -1,0 +1,261 @@
+"""The report as one page that needs nothing beside it: `results/report.html`.
+
+It shows the tables and figures that were made anyway; only the answer's wording and the runs' details are its own.
+Every value that comes from a record is escaped, and the page's policy lets no script run but its own.
+"""
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark import study
+from benchmark.answer import answer
+from benchmark.records import Evidence
+from benchmark.run_details import Details, anchor, details
+from benchmark.wording import HEADINGS, INTERNAL, worded
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+class Source(StrEnum):
+    """Where a cell's content comes from; the template gives each its mark."""
+
+    measured = "measured here"
+    study = "the study's"
+    not_run = "not run"
+    declared = "as declared"  # configuration or model card: nothing that was measured
+    nothing = "does not apply"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page, and the names of what it shows: entries of FIGURES and TABLES, the figure first."""
+
+    name: str
+    title: str
+    text: str
+    shows: tuple[str, ...]
+
+
+SECTIONS = [
+    Section(
+        "accuracy",
+        "Accuracy (Table 3)",
+        "The study’s models in its order, then ours, rising. An interval says what the number of test texts and "
+        "seeds leaves open: Wilson’s for one seed, a bootstrap over seeds and test texts for more.",
+        ("table3_accuracy", "accuracy"),
+    ),
+    Section(
+        "differences",
+        "Which differences are real",
+        "Two models answer the same texts, so they are compared text by text.",
+        ("pairwise", "seeds", "study_audit", "test_views"),
+    ),
+    Section(
+        "cost",
+        "What it costs",
+        "Accuracy has a price in time, memory and trained parameters; “× plain” is the ratio to padded batches in the "
+        "first precision listed, both ways taking turns in one process.",
+        ("frontier", "speed"),
+    ),
+    Section("data", "How much data it needs", "The same models on growing shares of train.", ("learning_curve",)),
+    Section(
+        "confidence",
+        "How far their confidence can be trusted",
+        "A calibrated model that is 80% sure is right 80% of the time.",
+        ("calibration", "coverage", "selective"),
+    ),
+    Section(
+        "errors",
+        "Where they err",
+        "By label, by pair of labels, by way of reading the answer, and by text (ids only).",
+        ("per_class", "confused_pairs", "readouts", "hard_items"),
+    ),
+    Section(
+        "models",
+        "The models (Table 1)",
+        "The study’s row as printed; parameters of all others are computed from the declared architecture.",
+        ("table1_models", "figure1_decoder_block", "figure2_lora"),
+    ),
+    Section(
+        "settings",
+        "The settings and the data (Table 2)",
+        "A value with * differs from the study’s; AdamW without decay is Adam.",
+        ("table2_settings", "figure3_label_distribution"),
+    ),
+]
+
+CAPTIONS = {
+    "table1_models": "Table 1. Model details",
+    "table2_settings": "Table 2. Experiment settings",
+    "table3_accuracy": "Table 3. Accuracy on the emotion test split",
+    "per_class": "Precision, recall and F1 by label, mean over seeds",
+    "speed": "Training and answering speed",
+}
+ALTERNATIVES = {
+    "accuracy": "Test accuracy with its 95% interval, a line for each model, the best first; the numbers are Table 3’s.",
+    "figure1_decoder_block": "A pre-normalisation decoder block of Llama 3 8B with the dimensions of its matrices.",
+    "figure2_lora": "A frozen weight matrix beside its low-rank adapter, B after A, with their numbers of parameters.",
+    "figure3_label_distribution": "Training texts by label, the most frequent first.",
+}
+HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
+PUBLISHED = ("study", "published")  # columns that the study printed
+LINKING = ("accuracy", "training_seconds", "status")  # the first of them with a value leads to the run
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    source: Source
+    number: float | None = None  # what a column of numbers is sorted by
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    caption: str
+    headings: list[str]
+    rows: list[list[Cell]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    name: str
+    svg: Markup
+    alternative: str
+
+
+def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> str:
+    """The page's HTML, the same for the same records; `figures` are SVG documents by name."""
+    behind = details(evidence)
+    placed = {name for section in SECTIONS for name in section.shows}
+    others = [name for name in [*figures, *tables] if name not in placed]
+    further = Section("further", "Further tables and figures", "", tuple(dict.fromkeys(others)))
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("report.html.jinja").render(
+        answer=answer(tables["table3_accuracy"], evidence),
+        sections=[shown for section in [*SECTIONS, further] if (shown := _shown(section, tables, figures))],
+        commands=_commands(tables["table3_accuracy"]),
+        details=behind,
+        runs=len(evidence.runs),
+        study=study.TITLE,
+        sources=[source for source in Source if source is not Source.nothing],
+        script=Markup(script),  # noqa: S704: our own file
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
+    """What the section shows, in its order; None where it has nothing to show."""
+    parts: list[Table | Picture] = []
+    for name in section.shows:
+        if name in figures:
+            parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, _caption(name))))
+        if name in tables and not tables[name].empty:
+            parts.append(_table(name, tables[name]))
+    return {"section": section, "parts": parts} if parts else None
+
+
+def _caption(name: str) -> str:
+    return CAPTIONS.get(name, name.replace("_", " ").capitalize())
+
+
+def _table(name: str, table: pd.DataFrame) -> Table:
+    shown = table.drop(columns=[*HIDDEN.get(name, ())])
+    texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
+    columns = [str(column) for column in texts.columns]
+    rows = [
+        _row(name, columns, text, numbers)
+        for text, numbers in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
+    ]
+    return Table(name, _caption(name), [HEADINGS[column].strip() for column in columns], rows)
+
+
+def _row(name: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
+    target = anchor(values["run"]) if _given(values.get("run")) else None
+    if target is None and name == "table3_accuracy":
+        target = f"how-{values['name']}"
+    linking = next((column for column in LINKING if column in columns and _given(values.get(column))), None)
+    return [
+        Cell(
+            text="–" if texts[column] == "-" else texts[column],
+            source=_source(name, column, values),
+            number=_number(values.get("low" if column == "interval" else column)),
+            href=f"#{target}" if target and column == linking else None,
+        )
+        for column in columns
+    ]
+
+
+def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
+    """Where a cell comes from, by its table's rule."""
+    given = _given(values.get("low" if column == "interval" else column))
+    status = str(values.get("status") or "")
+    if column in PUBLISHED or values.get("source") == "the study" or status == "published":
+        return Source.study if given else Source.nothing
+    if table == "table1_models":
+        return Source.declared if given else Source.nothing
+    if status.startswith("not run"):
+        return Source.declared if given and column in ("model", "recipe", "command") else Source.not_run
+    if not given:
+        return Source.nothing
+    return Source.declared if column in ("model", "recipe", "command", "label") else Source.measured
+
+
+def _given(value: Any) -> bool:
+    return value is not None and (isinstance(value, str) or not pd.isna(value))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return None
+    return float(value)
+
+
+def _commands(table3: pd.DataFrame) -> list[dict[str, Any]]:
+    """How to make each row of Table 3, with the place that its cell leads to."""
+    rows = table3.to_dict("records")
+    return [
+        {
+            **{key: row[key] for key in ("model", "recipe", "command")},
+            "ran": row["accuracy"] is not None and _given(row["accuracy"]),
+            "id": None if _given(row["run"]) else f"how-{row['name']}",
+            "href": f"#{anchor(row['run'])}" if _given(row["run"]) else None,
+        }
+        for row in rows
+    ]
+
+
+def _inline(name: str, document: str) -> Markup:
+    """An SVG document as part of a page: its ids made its own, sized by the page, hidden behind its description."""
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ElementTree.fromstring(document)  # noqa: S314: drawn by benchmark.figures a moment ago
+    for element in root.iter():
+        for attribute, value in element.attrib.items():
+            if attribute == "id":
+                element.set(attribute, f"{name}-{value}")
+            elif attribute.endswith("href") and value.startswith("#"):
+                element.set(attribute, f"#{name}-{value[1:]}")
+            elif "url(#" in value:
+                element.set(attribute, value.replace("url(#", f"url(#{name}-"))
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-alternative"}
+    for metadata in root.findall("{http://www.w3.org/2000/svg}metadata"):
+        root.remove(metadata)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704: serialised, so escaped
