@@ -46,8 +46,8 @@ def combined(p_values: Sequence[float]) -> float:
     """One p from several of the same question, however they depend on each other.
 
     Of k p-values it is k/m times the m-th smallest. m = k // 2 + 1 is the upper median, so that most pairs of
-    seeds must agree; a single p stays as it is. Raises `BenchmarkError` if there is none. Rüger's rule of 1978, as in Vovk and Wang 2020, "Combining p-values via
-    averaging" (doi:10.1093/biomet/asaa027).
+    seeds must agree; a single p stays as it is. Raises `BenchmarkError` if there is none. Rüger's rule of 1978,
+    as in Vovk and Wang 2020, "Combining p-values via averaging" (doi:10.1093/biomet/asaa027).
     """
     if not p_values:
         raise BenchmarkError("There is no p-value to combine; give at least one.")

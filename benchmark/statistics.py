@@ -88,8 +88,9 @@ def possible_counts(accuracy: float, total: int, decimals: int = 4) -> list[int]
 def unpaired_z(first: float, second: float, total: int) -> float:
     """The pooled two-proportion z of two accuracies on `total` rows each, above 0 if the first leads.
 
-    It takes the rows for different ones: all that can be tested where only accuracies were published. Raises `BenchmarkError` unless both lie in
-    0..1 and total > 0. Fleiss, Levin and Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
+    It takes the rows for different ones: all that can be tested where only accuracies were published. Raises
+    `BenchmarkError` unless both lie in 0..1 and total > 0. Fleiss, Levin and Paik 2003, "Statistical Methods
+    for Rates and Proportions", chapter 3.
     """
     if not (0 <= first <= 1 and 0 <= second <= 1) or total <= 0:
         raise BenchmarkError(f"{first} and {second} of {total} rows are no accuracies; state fractions of some rows.")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark import study
+from benchmark import audit, frontier, learning, readouts, significance, study, views
 from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
@@ -167,6 +167,18 @@ TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "table2_settings": table2_settings,
     "table3_accuracy": table3_accuracy,
     "per_class": per_class,
+    "pairwise": significance.pairwise,
+    "ties": significance.ties,
+    "seeds": significance.seeds,
+    "study_audit": audit.study_audit,
+    "study_comparisons": audit.study_comparisons,
+    "test_views": views.test_views,
+    "selective": views.selective,
+    "confused_pairs": views.confused_pairs,
+    "hard_items": views.hard_items,
+    "frontier": frontier.frontier,
+    "learning_curve": learning.learning_curve,
+    "readouts": readouts.readouts,
     "speed": speed,
 }
 
