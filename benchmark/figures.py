@@ -19,7 +19,7 @@ from benchmark.diagrams import Dimensions
 from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet, svg_with_text
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
-from benchmark.tables import Variant, repeats_study, variants
+from benchmark.variants import Variant, repeats_study, variants
 
 __all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg", "svg_with_text"]
 

@@ -93,7 +93,7 @@ def calibration_bins(
     `BenchmarkError` if a confidence lies outside 0..1. Section 2 of Guo et al. 2017.
     """
     _check_rows(gold, predicted, probabilities)
-    confidence = _confidence(predicted, probabilities)
+    confidence = confidence_of(predicted, probabilities)
     edges = np.linspace(0, 1, bins + 1)
     # Edges in the confidence's own precision: the float32 nearest to 0.2 is above the float64 nearest to it.
     bin_of = np.digitize(confidence, edges[1:-1].astype(confidence.dtype), right=True)
@@ -104,7 +104,26 @@ def calibration_bins(
     return CalibrationBins(edges, mean_confidence, accuracies, counts)
 
 
-def _confidence(predicted: LabelIds, probabilities: Probabilities) -> Probabilities:
+def accuracy_at_coverage(gold: LabelIds, predicted: LabelIds, probabilities: Probabilities, coverage: float) -> float:
+    """The accuracy on the `coverage` share of rows with the highest confidence, the rest being left to a person.
+
+    Rows that are equally sure count as if drawn at random, so that their order does not matter. Raises
+    `BenchmarkError` unless 0 < coverage <= 1. Geifman and El-Yaniv 2017, "Selective Classification for Deep
+    Neural Networks" (https://arxiv.org/abs/1705.08500).
+    """
+    _check_rows(gold, predicted, probabilities)
+    if not 0 < coverage <= 1:
+        raise BenchmarkError(f"The coverage is {coverage}; it must lie above 0 and be at most 1.")
+    right, confidence = gold == predicted, confidence_of(predicted, probabilities)
+    kept = max(1, round(coverage * len(gold)))
+    threshold = np.sort(confidence)[-kept]
+    surer, equal = confidence > threshold, confidence == threshold
+    drawn = kept - np.count_nonzero(surer)
+    return float((np.count_nonzero(right[surer]) + drawn * right[equal].mean()) / kept)
+
+
+def confidence_of(predicted: LabelIds, probabilities: Probabilities) -> Probabilities:
+    """The probability of each predicted label, (rows,); see `calibration_bins`."""
     of_predicted = probabilities[np.arange(len(predicted)), predicted]
     confidence = np.where(predicted == NO_LABEL, probabilities.max(axis=1), of_predicted)
     sound = (confidence >= 0) & (confidence <= 1 + 1e-3)  # the tolerance of Predictions.check; false for NaN

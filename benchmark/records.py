@@ -109,6 +109,12 @@ class RunRecord:
         """Whether its accuracy may stand in a table: completed, pretrained, on all rows and steps."""
         return self.status is Status.completed and self.pretrained and not self.limits
 
+    @property
+    def training_seconds(self) -> float:
+        """As the contestant timed it, without loading and validation; else all of `fit`."""
+        measured = self.fit.training_seconds if self.fit is not None else None
+        return measured if measured is not None else self.seconds["fit"]
+
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> "RunRecord":
         """Parse a record.json; raises `BenchmarkError` naming `origin` if it is none of ours."""
@@ -165,6 +171,10 @@ class Run:
     @cached_property
     def gold(self) -> LabelIds:
         return np.asarray(self.table["gold"].to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self.table["id"].to_pylist())
 
     @cached_property
     def predictions(self) -> Predictions:

@@ -12,7 +12,8 @@ from benchmark.classifier import CurvePoint
 from benchmark.environment import hardware_name
 from benchmark.metrics import confusion_matrix
 from benchmark.records import Evidence, Run, Status
-from benchmark.tables import Variant, command_of, metric, variants
+from benchmark.tables import metric
+from benchmark.variants import Variant, command_of, variants
 from benchmark.wording import duration
 
 PANEL = (300, 110)  # width and height of a curve's drawing area

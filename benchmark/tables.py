@@ -4,22 +4,19 @@ Numbers stay numbers here (a share is 0..1, time is seconds), so that a CSV can 
 `benchmark.report` writes them for people.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark import study
+from benchmark import audit, frontier, learning, readouts, significance, study, views
 from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
-from benchmark.records import Contestant, Evidence, Run, RunRecord, Status
+from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
+from benchmark.variants import Variant, command_of, repeats_study, variants
 
 SETTINGS = {
     "optimizer": "Adam",
@@ -170,67 +167,20 @@ TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "table2_settings": table2_settings,
     "table3_accuracy": table3_accuracy,
     "per_class": per_class,
+    "pairwise": significance.pairwise,
+    "ties": significance.ties,
+    "seeds": significance.seeds,
+    "study_audit": audit.study_audit,
+    "study_comparisons": audit.study_comparisons,
+    "test_views": views.test_views,
+    "selective": views.selective,
+    "confused_pairs": views.confused_pairs,
+    "hard_items": views.hard_items,
+    "frontier": frontier.frontier,
+    "learning_curve": learning.learning_curve,
+    "readouts": readouts.readouts,
     "speed": speed,
 }
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Runs that differ in nothing but their seed."""
-
-    runs: list[Run]
-
-    @property
-    def first(self) -> RunRecord:
-        return self.runs[0].record
-
-    @cached_property
-    def completed(self) -> list[Run]:
-        return [run for run in self.runs if run.record.status is Status.completed]
-
-    @cached_property
-    def results(self) -> list[Run]:
-        return [run for run in self.runs if run.record.is_result]
-
-    @cached_property
-    def failed(self) -> list[Run]:
-        return [run for run in self.runs if run.record.status is not Status.completed]
-
-    @property
-    def recipe(self) -> str:
-        """The recipe and whatever else was overridden."""
-        return ", ".join([self.first.recipe, *self.overrides])
-
-    @property
-    def overrides(self) -> list[str]:
-        """What was overridden besides the choices that every row names."""
-        own = ("model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=")
-        return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
-
-
-def repeats_study(variant: Variant, evidence: Evidence) -> bool:
-    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows."""
-    shipped = evidence.contestants.get(variant.first.model)
-    ours = variant.first.config
-    return (
-        shipped is not None
-        and not variant.first.limits
-        and ours["recipe"] == shipped.config["recipe"]
-        and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
-    )
-
-
-def variants(runs: list[Run], dataset: str) -> list[Variant]:
-    """The runs on a data set, grouped by everything but the seed."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.record.dataset == dataset:
-            config = run.record.config
-            model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
-            content = [split["sha256"] for split in (run.record.data or {"splits": {}})["splits"].values()]
-            key = json.dumps([model, config["dataset"], config["recipe"], content], sort_keys=True)
-            groups[key].append(run)
-    return [Variant(group) for group in groups.values()]
 
 
 RESULT_COLUMNS = [
@@ -249,7 +199,7 @@ def _result(variant: Variant) -> dict[str, Any]:
         return row
     shown = [run.record for run in variant.completed]
     row["seeds"] = len(shown)
-    row["training_seconds"] = float(np.mean([_training_seconds(one) for one in shown]))
+    row["training_seconds"] = float(np.mean([one.training_seconds for one in shown]))
     row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
     if shown[0].pretrained:
         correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
@@ -306,20 +256,6 @@ def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[
     }
 
 
-def command_of(variant: Variant) -> str:
-    """The command line that makes the runs again, but for where the data lie."""
-    first = variant.first
-    seeds = ",".join(str(run.record.seed) for run in variant.runs)
-    given = {override.partition("=")[0]: override for override in first.overrides}
-    if "experiment" in given:
-        chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
-    else:
-        chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
-    chosen = [f"model={first.model}", *chosen, *variant.overrides]
-    sweep = ["-m"] if "," in seeds else []
-    return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])
-
-
 def _settings(config: dict[str, Any], recipe: str, status: str) -> dict[str, Any]:
     parameters = config["model"]["parameters"]
     values = {**config["recipe"], **{key: parameters.get(key) for key in ("precision", "attention")}}
@@ -343,11 +279,6 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
 def _optimizer(recipe: dict[str, Any]) -> str:
     name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe["optimizer"]]
     return f"{name}, decay {recipe['weight_decay']:g}" if recipe["weight_decay"] else f"{name}, no decay"
-
-
-def _training_seconds(record: RunRecord) -> float:
-    measured = record.fit.training_seconds if record.fit is not None else None
-    return measured if measured is not None else record.seconds["fit"]
 
 
 def _by_size(item: tuple[str, Contestant]) -> tuple[int, str]:
