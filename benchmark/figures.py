@@ -16,7 +16,18 @@ from matplotlib.lines import Line2D
 
 from benchmark import diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
-from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet, svg_with_text
+from benchmark.drawing import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    bars_across,
+    house_style,
+    save_png,
+    save_svg,
+    sheet,
+    svg_with_text,
+)
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
 from benchmark.variants import Variant, repeats_study, variants

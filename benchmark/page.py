@@ -7,6 +7,7 @@ Every value that comes from a record is escaped, and the page's policy lets no s
 import base64
 import hashlib
 import math
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,7 @@ class Source(StrEnum):
     measured = "measured here"
     study = "the study's"
     not_run = "not run"
+    derived = "worked out from the study's"
     declared = "as declared"  # configuration or model card: nothing that was measured
     nothing = "does not apply"
 
@@ -52,33 +54,36 @@ SECTIONS = [
         "Accuracy (Table 3)",
         "The study’s models in its order, then ours, rising. An interval says what the number of test texts and "
         "seeds leaves open: Wilson’s for one seed, a bootstrap over seeds and test texts for more.",
-        ("table3_accuracy", "accuracy"),
+        ("table3_accuracy", "accuracy", "ties", "seeds"),
     ),
     Section(
         "differences",
         "Which differences are real",
-        "Two models answer the same texts, so they are compared text by text.",
-        ("pairwise", "seeds", "study_audit", "test_views"),
+        "All models answer the same texts, so they are compared text by text: they differ if McNemar’s test, corrected "
+        "after Holm for the number of comparisons, and the bootstrap of the difference both say so; else they are tied.",
+        ("pairwise",),
     ),
     Section(
         "cost",
-        "What it costs",
-        "Accuracy has a price in time, memory and trained parameters; “× plain” is the ratio to padded batches in the "
-        "first precision listed, both ways taking turns in one process.",
+        "What accuracy costs",
+        "Times are as measured, on the hardware named. “× plain” is the ratio to padded batches in the first precision "
+        "listed, both ways taking turns in one process.",
         ("frontier", "speed"),
     ),
-    Section("data", "How much data it needs", "The same models on growing shares of train.", ("learning_curve",)),
+    Section("learning", "How much data it takes", "The same models on growing shares of train.", ("learning_curve",)),
     Section(
         "confidence",
-        "How far their confidence can be trusted",
-        "A calibrated model that is 80% sure is right 80% of the time.",
+        "How far confidence can be trusted",
+        "A calibrated model that is 80% sure is right 80% of the time (ECE is its mean error in that). One that knows "
+        "when it is unsure gains accuracy by answering only where it is sure.",
         ("calibration", "coverage", "selective"),
     ),
     Section(
         "errors",
         "Where they err",
-        "By label, by pair of labels, by way of reading the answer, and by text (ids only).",
-        ("per_class", "confused_pairs", "readouts", "hard_items"),
+        "By label, by pair of labels, on parts of the test set, by the way the answer is read, and text by text: what "
+        "every model gets wrong may be wrongly labelled.",
+        ("per_class", "confused_pairs", "test_views", "readouts", "hard_items"),
     ),
     Section(
         "models",
@@ -92,12 +97,31 @@ SECTIONS = [
         "A value with * differs from the study’s; AdamW without decay is Adam.",
         ("table2_settings", "figure3_label_distribution"),
     ),
+    Section(
+        "audit",
+        "What the study’s own figures can mean",
+        "An accuracy on 2,000 texts is a multiple of 0.0005, and without the predictions a comparison can be tested "
+        "at its best only.",
+        ("study_audit", "study_comparisons"),
+    ),
 ]
 
 CAPTIONS = {
     "table1_models": "Table 1. Model details",
     "table2_settings": "Table 2. Experiment settings",
     "table3_accuracy": "Table 3. Accuracy on the emotion test split",
+    "ties": "Tied groups: two that share a letter are tied",
+    "seeds": "Every seed asked for, those that failed or gave one answer to all among them",
+    "pairwise": "Every two models that answered the same test texts, the better one first",
+    "frontier": "Accuracy and its price; on which axes nobody offers more for less",
+    "learning_curve": "Accuracy and F1 by number of training texts",
+    "selective": "Calibration error, and accuracy where only the surest texts are answered",
+    "confused_pairs": "The pairs of labels confused most, mean over seeds",
+    "test_views": "Accuracy on parts of the test set",
+    "readouts": "One fine-tuned decoder, read in several ways",
+    "hard_items": "Test texts that every model gets wrong",
+    "study_audit": "Which counts of right answers the printed accuracies can stand for",
+    "study_comparisons": "What a test of the printed accuracies could find at best",
     "per_class": "Precision, recall and F1 by label, mean over seeds",
     "speed": "Training and answering speed",
 }
@@ -108,8 +132,11 @@ ALTERNATIVES = {
     "figure3_label_distribution": "Training texts by label, the most frequent first.",
 }
 HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
-PUBLISHED = ("study", "published")  # columns that the study printed
-LINKING = ("accuracy", "training_seconds", "status")  # the first of them with a value leads to the run
+AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
+DECLARED = ("model", "recipe", "label", "status", "batching", "batch_size")
+WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
+MOST_ROWS = 100  # of any other table; the rest is a click away
+LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first of them with a value leads to the run
 
 
 @dataclass(frozen=True)
@@ -124,8 +151,9 @@ class Cell:
 class Table:
     name: str
     caption: str
-    headings: list[str]
+    headings: list[tuple[str, bool]]  # and whether it stands over numbers
     rows: list[list[Cell]]
+    all_rows: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +175,7 @@ def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     return environment.get_template("report.html.jinja").render(
-        answer=answer(tables["table3_accuracy"], evidence),
+        answer=answer(tables["table3_accuracy"], tables["ties"], evidence),
         sections=[shown for section in [*SECTIONS, further] if (shown := _shown(section, tables, figures))],
         commands=_commands(tables["table3_accuracy"]),
         details=behind,
@@ -161,40 +189,50 @@ def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str,
 
 def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
     """What the section shows, in its order; None where it has nothing to show."""
+    runs = _runs(tables["table3_accuracy"])
     parts: list[Table | Picture] = []
     for name in section.shows:
         if name in figures:
             parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, _caption(name))))
         if name in tables and not tables[name].empty:
-            parts.append(_table(name, tables[name]))
+            parts.append(_table(name, tables[name], runs))
     return {"section": section, "parts": parts} if parts else None
+
+
+def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The run behind a model and recipe, where they name but one variant."""
+    rows = [row for row in table3.to_dict("records") if _given(row["run"])]
+    named = Counter((row["model"], row["recipe"]) for row in rows)
+    return {key: row["run"] for row in rows if named[key := (row["model"], row["recipe"])] == 1}
 
 
 def _caption(name: str) -> str:
     return CAPTIONS.get(name, name.replace("_", " ").capitalize())
 
 
-def _table(name: str, table: pd.DataFrame) -> Table:
-    shown = table.drop(columns=[*HIDDEN.get(name, ())])
+def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
+    shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
     texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
     columns = [str(column) for column in texts.columns]
     rows = [
-        _row(name, columns, text, numbers)
-        for text, numbers in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
+        _row(name, columns, text, {"run": runs.get((values.get("model"), values.get("recipe"))), **values})
+        for text, values in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
     ]
-    return Table(name, _caption(name), [HEADINGS[column].strip() for column in columns], rows)
+    numeric = [any(row[place].number is not None for row in rows) for place in range(len(columns))]
+    headings = [(HEADINGS[column].strip(), number) for column, number in zip(columns, numeric, strict=True)]
+    return Table(name, _caption(name), headings, rows, len(table))
 
 
-def _row(name: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
-    target = anchor(values["run"]) if _given(values.get("run")) else None
-    if target is None and name == "table3_accuracy":
+def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
+    target = anchor(values["run"]) if _given(values["run"]) else None
+    if target is None and table == "table3_accuracy":
         target = f"how-{values['name']}"
-    linking = next((column for column in LINKING if column in columns and _given(values.get(column))), None)
+    linking = next((column for column in LINKING if column in columns and _given(values[column])), None)
     return [
         Cell(
             text="–" if texts[column] == "-" else texts[column],
-            source=_source(name, column, values),
-            number=_number(values.get("low" if column == "interval" else column)),
+            source=_source(table, column, values),
+            number=_number(values["low" if column == "interval" else column]),
             href=f"#{target}" if target and column == linking else None,
         )
         for column in columns
@@ -203,17 +241,17 @@ def _row(name: str, columns: list[str], texts: dict[Any, str], values: dict[Any,
 
 def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
     """Where a cell comes from, by its table's rule."""
-    given = _given(values.get("low" if column == "interval" else column))
+    given = _given(values["low" if column == "interval" else column])
     status = str(values.get("status") or "")
-    if column in PUBLISHED or values.get("source") == "the study" or status == "published":
+    if column == "study" or values.get("source") == "the study" or status == "published":
         return Source.study if given else Source.nothing
-    if table == "table1_models":
-        return Source.declared if given else Source.nothing
-    if status.startswith("not run"):
-        return Source.declared if given and column in ("model", "recipe", "command") else Source.not_run
+    if status.startswith("not run") and column not in ("recipe", "status"):
+        return Source.not_run
     if not given:
         return Source.nothing
-    return Source.declared if column in ("model", "recipe", "command", "label") else Source.measured
+    if table in AUDITS:
+        return Source.derived
+    return Source.declared if table == "table1_models" or column in DECLARED else Source.measured
 
 
 def _given(value: Any) -> bool:

@@ -41,7 +41,9 @@ def main() -> None:
             write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
-    places = ", ".join([*(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)), str(arguments.readme)])
+    places = ", ".join(
+        [*(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)), str(arguments.readme)]
+    )
     sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 

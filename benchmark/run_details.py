@@ -97,7 +97,11 @@ def _run(run: Run) -> dict[str, Any]:
     record, folder = run.record, quote(f"runs/{run.name}")
     done = record.status is Status.completed
     scored = done and record.pretrained
-    files = ["record.json", *(["predictions.parquet"] if done else []), *sorted(p.name for p in run.folder.glob("*.png"))]
+    files = [
+        "record.json",
+        *(["predictions.parquet"] if done else []),
+        *sorted(p.name for p in run.folder.glob("*.png")),
+    ]
     trained = record.fit.training_seconds if record.fit else None
     seconds = trained if trained is not None else record.seconds.get("fit")
     git = record.environment.get("git") or {}

@@ -26,7 +26,7 @@ function sort(table, heading, column) {
 
 function key(cell) {
   if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
-  const text = [...cell.childNodes].map((node) => node.textContent).join("").replace(/^[●◇○·–]\s*/u, "").trim();
+  const text = cell.textContent.replace(/^[●◇○◈▫–]\s*/u, "").trim();
   return text === "" ? null : text;
 }
 
