@@ -21,6 +21,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # in greyscale by their lightness.
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
+LINES = (
+    ("#0072b2", "-", "o"),
+    ("#e69f00", "-", "s"),
+    ("#009e73", "--", "^"),
+    ("#cc79a7", "--", "D"),
+    ("#56b4e9", ":", "v"),
+    ("#222222", ":", "P"),
+)  # colour, dash and marker of up to six series in one panel; the last two tell them apart without colour
 INK = "#222222"
 MUTED = "#666666"
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark import diagrams, run_figures, study
+from benchmark import comparison_figures, curve_figures, diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
 from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
 from benchmark.records import Contestant, Evidence, Run
@@ -105,6 +105,10 @@ FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
     "figure1_decoder_block": figure1_decoder_block,
     "figure2_lora": figure2_lora,
     "figure3_label_distribution": figure3_label_distribution,
+    "pairwise": comparison_figures.pairwise,
+    "frontier": comparison_figures.frontier,
+    "learning_curve": curve_figures.learning_curve,
+    "calibration": curve_figures.calibration,
 }
 
 RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
