@@ -1,6 +1,7 @@
 """Accuracy as something grows: training rows, confidence, the share of texts answered."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from benchmark.drawing import INK, LINES, MUTED, house_style, sheet
 from benchmark.learning import Curve, curves
 from benchmark.metrics import CalibrationBins, calibration_bins
 from benchmark.records import Evidence
+from benchmark.significance import collapsed
 from benchmark.variants import Variant, with_results
 from benchmark.views import coverage_accuracy
 
@@ -31,7 +33,7 @@ def learning_curve(evidence: Evidence) -> Figure | None:
         "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, a panel a model.",
     )
     layout = [["accuracy"] * 3] + [[f"{row} {column}" for column in range(3)] for row in range(rows)]
-    panels = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * rows])
+    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * rows])
     _draw_accuracies(panels["accuracy"], found)
     small = [panels[name] for row in layout[1:] for name in row]
     for place, axes in enumerate(small):
@@ -49,7 +51,13 @@ def _draw_accuracies(axes: Axes, found: list[Curve]) -> None:
         rows = [point.rows for point in curve.points]
         means = np.array([np.mean(point.by_seed) for point in curve.points])
         ends = np.array([[point.interval.low, point.interval.high] for point in curve.points]).T
-        style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
+        style: dict[str, Any] = {
+            "color": colour,
+            "linestyle": dash,
+            "marker": marker,
+            "markersize": 4.5,
+            "linewidth": 1.4,
+        }
         axes.errorbar(rows, means, np.abs(ends - means), capsize=2, elinewidth=0.9, label=curve.name, **style)
     _finish_rows(axes, found, "accuracy")
     axes.set(xlabel="training rows")
@@ -77,7 +85,7 @@ def _finish_rows(axes: Axes, found: list[Curve], name: str) -> None:
 @house_style()
 def calibration(evidence: Evidence) -> Figure | None:
     """Accuracy by confidence, and accuracy by the share of texts answered, the surest first; over all seeds."""
-    found = with_results(evidence)
+    found = [variant for variant in with_results(evidence) if not all(collapsed(run) for run in variant.results)]
     if not found:
         return None
     shown = found[: len(LINES)]
@@ -91,7 +99,7 @@ def calibration(evidence: Evidence) -> Figure | None:
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
     for variant, (colour, dash, marker) in zip(shown, LINES, strict=False):
-        style = {"color": colour, "linestyle": dash, "linewidth": 1.4}
+        style: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": 1.4}
         _draw_reliability(left, variant, marker, style)
         shares = [100 * share for share in SHARES]
         accuracies = [coverage_accuracy(variant, share) for share in SHARES]
@@ -105,7 +113,7 @@ def calibration(evidence: Evidence) -> Figure | None:
     return figure
 
 
-def _draw_reliability(axes: Axes, variant: Variant, marker: str, style: dict[str, object]) -> None:
+def _draw_reliability(axes: Axes, variant: Variant, marker: str, style: dict[str, Any]) -> None:
     bins = _bins(variant)
     enough = bins.counts >= FEW_ROWS
     at = bins.mean_confidence[enough], bins.accuracy[enough]

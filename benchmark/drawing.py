@@ -74,7 +74,7 @@ def sheet(height: float, title: str, subtitle: str) -> Figure:
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
     below_header = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / height))
-    figure = Figure(figsize=(WIDTH, height), layout=below_header)
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout=below_header)
     figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
     figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
     return figure

@@ -180,7 +180,7 @@ def _draw_row(axes: Axes, line: int, row: _Row, floor: float) -> None:
 
 
 def _finish_rows(axes: Axes, rows: list[_Row]) -> None:
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 38, max_lines=2, placeholder=" ...") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
