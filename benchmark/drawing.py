@@ -22,6 +22,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # in greyscale by their lightness.
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
+LINES = (
+    ("#0072b2", "-", "o"),
+    ("#e69f00", "-", "s"),
+    ("#009e73", "--", "^"),
+    ("#cc79a7", "--", "D"),
+    ("#56b4e9", ":", "v"),
+    ("#222222", ":", "P"),
+)  # colour, dash and marker of up to six series in one panel; the last two tell them apart without colour
 INK = "#222222"
 MUTED = "#666666"
 
@@ -67,7 +75,7 @@ def sheet(height: float, title: str, subtitle: str) -> Figure:
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
     below_header = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / height))
-    figure = Figure(figsize=(WIDTH, height), layout=below_header)
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout=below_header)
     figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
     figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
     return figure

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark import diagrams, run_figures, study
+from benchmark import comparison_figures, curve_figures, diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
 from benchmark.drawing import (
     BLUE,
@@ -116,6 +116,10 @@ FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
     "figure1_decoder_block": figure1_decoder_block,
     "figure2_lora": figure2_lora,
     "figure3_label_distribution": figure3_label_distribution,
+    "pairwise": comparison_figures.pairwise,
+    "frontier": comparison_figures.frontier,
+    "learning_curve": curve_figures.learning_curve,
+    "calibration": curve_figures.calibration,
 }
 
 RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
@@ -187,7 +191,7 @@ def _draw_row(axes: Axes, line: int, row: _Row, floor: float) -> None:
 
 
 def _finish_rows(axes: Axes, rows: list[_Row]) -> None:
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 38, max_lines=2, placeholder=" ...") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import NO_LABEL
 from benchmark.records import Evidence, Run
+from benchmark.variants import Variant
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
 """What a table calls each value of `model.readout`."""
@@ -62,11 +63,11 @@ def _in_common(group: dict[str, dict[int, Run]]) -> dict[str, dict[int, Run]]:
 def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
     rows = []
     for way, runs in group.items():
-        first = next(iter(runs.values())).record
+        variant = Variant(list(runs.values()))
         answers = [(run.gold, run.predictions.predicted) for run in runs.values()]
         row = {
-            "model": first.title,
-            "recipe": first.recipe,
+            "model": variant.first.title,
+            "recipe": ", ".join([variant.first.recipe, *_overrides(variant)]),
             "readout": READOUTS[way],
             "seeds": len(runs),
             "accuracy": float(np.mean([(gold == predicted).mean() for gold, predicted in answers])),
@@ -74,6 +75,11 @@ def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
         }
         rows.append(row | {f"differs_from_{other}": _disagreement(runs, group.get(other, {})) for other in READOUTS})
     return rows
+
+
+def _overrides(variant: Variant) -> list[str]:
+    """But for the one that chose how to read."""
+    return [override for override in variant.overrides if "readout=" not in override]
 
 
 def _disagreement(one: dict[int, Run], other: dict[int, Run]) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
+from benchmark.findings import findings
 from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import DEVIATES, TABLES, leaderboard
@@ -108,8 +109,9 @@ def out_of_date(results_dir: Path, readme: Path) -> list[str]:
 
 
 def section(evidence: Evidence) -> str:
-    """The README's results: Table 3, and the other two folded away."""
+    """The README's results: Table 3 and what it comes to, and the other two tables folded away."""
     parts = ["### Accuracy on the emotion test split (Table 3)", markdown(TABLES["table3_accuracy"](evidence)), NOTES]
+    parts.append("\n".join(f"- {sentence}" for sentence in findings(evidence)))
     for heading, name in (("Model details (Table 1)", "table1_models"), ("Settings (Table 2)", "table2_settings")):
         table = markdown(TABLES[name](evidence))
         parts.append(f"<details><summary>{heading}</summary>\n\n{table}\n\n{FOOTNOTES.get(name, '')}\n</details>")

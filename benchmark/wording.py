@@ -102,7 +102,9 @@ def _cell(column: str, value: Any) -> str:
         return f"{value / 2**30:.2f} GiB"
     if column == "seconds_per_text":
         return f"{1000 * value:.3g} ms" if value >= 1e-5 else "under 0.01 ms"
-    if column in ("trained_parameters", "wins", "losses", "texts") and isinstance(value, float):
+    if column == "trained_parameters" and isinstance(value, float):
+        return f"{value:,.0f}"
+    if column in ("wins", "losses", "texts") and isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:,.1f}"
     if column == "utilisation":
         return f"{value:.0%}"
