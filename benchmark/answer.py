@@ -3,7 +3,7 @@
 The first says what is best among what was measured; the second what the study printed, and how much of it was run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from benchmark import study
 from benchmark.records import Evidence
 from benchmark.wording import duration
 
-Row = dict[str, Any]
+Row = dict[Hashable, Any]
 Tied = Callable[[Row, Row], bool]
 
 MOST_NAMED = 3  # of the models that the best is tied with
@@ -87,7 +87,7 @@ def _key(row: Row) -> tuple[str, str, float]:
 
 
 def _name(row: Row) -> str:
-    return f"{row['model']}, recipe {row['recipe']}"
+    return f"{row['model']} on recipe {row['recipe'].replace(', ', ' with ', 1)}"
 
 
 def _figure(row: Row) -> str:

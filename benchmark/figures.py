@@ -151,8 +151,8 @@ def _title(contestant: Contestant) -> str:
 def _rows(evidence: Evidence) -> list[_Row]:
     """A row for each variant with results, and one for each model that only the study has run; the best first."""
     measured = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
+    rows = [_measured(variant, repeats_study(variant, evidence)) for variant in measured]
     repeated = {variant.first.model for variant in measured if repeats_study(variant, evidence)}
-    rows = [_measured(variant, variant.first.model in repeated) for variant in measured]
     for model, published in study.TABLE3.items():
         if model not in repeated:
             contestant = evidence.contestants.get(model)

@@ -21,7 +21,8 @@ from markupsafe import Markup
 from benchmark import study
 from benchmark.answer import answer
 from benchmark.records import Evidence
-from benchmark.run_details import Details, anchor, details
+from benchmark.run_details import anchor, details
+from benchmark.sections import ALTERNATIVES, Section, caption, complete
 from benchmark.wording import HEADINGS, INTERNAL, worded
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,104 +39,13 @@ class Source(StrEnum):
     nothing = "does not apply"
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page, and the names of what it shows: entries of FIGURES and TABLES, the figure first."""
-
-    name: str
-    title: str
-    text: str
-    shows: tuple[str, ...]
-
-
-SECTIONS = [
-    Section(
-        "accuracy",
-        "Accuracy (Table 3)",
-        "The study’s models in its order, then ours, rising. An interval says what the number of test texts and "
-        "seeds leaves open: Wilson’s for one seed, a bootstrap over seeds and test texts for more.",
-        ("table3_accuracy", "accuracy", "ties", "seeds"),
-    ),
-    Section(
-        "differences",
-        "Which differences are real",
-        "All models answer the same texts, so they are compared text by text: they differ if McNemar’s test, corrected "
-        "after Holm for the number of comparisons, and the bootstrap of the difference both say so; else they are tied.",
-        ("pairwise",),
-    ),
-    Section(
-        "cost",
-        "What accuracy costs",
-        "Times are as measured, on the hardware named. “× plain” is the ratio to padded batches in the first precision "
-        "listed, both ways taking turns in one process.",
-        ("frontier", "speed"),
-    ),
-    Section("learning", "How much data it takes", "The same models on growing shares of train.", ("learning_curve",)),
-    Section(
-        "confidence",
-        "How far confidence can be trusted",
-        "A calibrated model that is 80% sure is right 80% of the time (ECE is its mean error in that). One that knows "
-        "when it is unsure gains accuracy by answering only where it is sure.",
-        ("calibration", "coverage", "selective"),
-    ),
-    Section(
-        "errors",
-        "Where they err",
-        "By label, by pair of labels, on parts of the test set, by the way the answer is read, and text by text: what "
-        "every model gets wrong may be wrongly labelled.",
-        ("per_class", "confused_pairs", "test_views", "readouts", "hard_items"),
-    ),
-    Section(
-        "models",
-        "The models (Table 1)",
-        "The study’s row as printed; parameters of all others are computed from the declared architecture.",
-        ("table1_models", "figure1_decoder_block", "figure2_lora"),
-    ),
-    Section(
-        "settings",
-        "The settings and the data (Table 2)",
-        "A value with * differs from the study’s; AdamW without decay is Adam.",
-        ("table2_settings", "figure3_label_distribution"),
-    ),
-    Section(
-        "audit",
-        "What the study’s own figures can mean",
-        "An accuracy on 2,000 texts is a multiple of 0.0005, and without the predictions a comparison can be tested "
-        "at its best only.",
-        ("study_audit", "study_comparisons"),
-    ),
-]
-
-CAPTIONS = {
-    "table1_models": "Table 1. Model details",
-    "table2_settings": "Table 2. Experiment settings",
-    "table3_accuracy": "Table 3. Accuracy on the emotion test split",
-    "ties": "Tied groups: two that share a letter are tied",
-    "seeds": "Every seed asked for, those that failed or gave one answer to all among them",
-    "pairwise": "Every two models that answered the same test texts, the better one first",
-    "frontier": "Accuracy and its price; on which axes nobody offers more for less",
-    "learning_curve": "Accuracy and F1 by number of training texts",
-    "selective": "Calibration error, and accuracy where only the surest texts are answered",
-    "confused_pairs": "The pairs of labels confused most, mean over seeds",
-    "test_views": "Accuracy on parts of the test set",
-    "readouts": "One fine-tuned decoder, read in several ways",
-    "hard_items": "Test texts that every model gets wrong",
-    "study_audit": "Which counts of right answers the printed accuracies can stand for",
-    "study_comparisons": "What a test of the printed accuracies could find at best",
-    "per_class": "Precision, recall and F1 by label, mean over seeds",
-    "speed": "Training and answering speed",
-}
-ALTERNATIVES = {
-    "accuracy": "Test accuracy with its 95% interval, a line for each model, the best first; the numbers are Table 3’s.",
-    "figure1_decoder_block": "A pre-normalisation decoder block of Llama 3 8B with the dimensions of its matrices.",
-    "figure2_lora": "A frozen weight matrix beside its low-rank adapter, B after A, with their numbers of parameters.",
-    "figure3_label_distribution": "Training texts by label, the most frequent first.",
-}
 HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
 AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
-DECLARED = ("model", "recipe", "label", "status", "batching", "batch_size")
+DECLARED = ("model", "recipe", "label")
 WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
-MOST_ROWS = 100  # of any other table; the rest is a click away
+WORDY = 40  # characters from which a cell needs room
+LONG = 15  # rows from which any other table is folded away
+MOST_ROWS = 100  # shown of it; the rest is in its CSV
 LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first of them with a value leads to the run
 
 
@@ -151,9 +61,13 @@ class Cell:
 class Table:
     name: str
     caption: str
-    headings: list[tuple[str, bool]]  # and whether it stands over numbers
+    headings: list[tuple[str, str]]  # and what it stands over: number, long, or nothing in particular
     rows: list[list[Cell]]
     all_rows: int
+
+    @property
+    def folded(self) -> bool:
+        return self.name not in WHOLE and self.all_rows > LONG
 
 
 @dataclass(frozen=True)
@@ -166,9 +80,7 @@ class Picture:
 def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> str:
     """The page's HTML, the same for the same records; `figures` are SVG documents by name."""
     behind = details(evidence)
-    placed = {name for section in SECTIONS for name in section.shows}
-    others = [name for name in [*figures, *tables] if name not in placed]
-    further = Section("further", "Further tables and figures", "", tuple(dict.fromkeys(others)))
+    sections = complete([*figures, *tables])
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -176,13 +88,13 @@ def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str,
     )  # fmt: skip
     return environment.get_template("report.html.jinja").render(
         answer=answer(tables["table3_accuracy"], tables["ties"], evidence),
-        sections=[shown for section in [*SECTIONS, further] if (shown := _shown(section, tables, figures))],
+        sections=[shown for section in sections if (shown := _shown(section, tables, figures))],
         commands=_commands(tables["table3_accuracy"]),
         details=behind,
         runs=len(evidence.runs),
         study=study.TITLE,
         sources=[source for source in Source if source is not Source.nothing],
-        script=Markup(script),  # noqa: S704: our own file
+        script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
@@ -193,7 +105,7 @@ def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str,
     parts: list[Table | Picture] = []
     for name in section.shows:
         if name in figures:
-            parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, _caption(name))))
+            parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, caption(name))))
         if name in tables and not tables[name].empty:
             parts.append(_table(name, tables[name], runs))
     return {"section": section, "parts": parts} if parts else None
@@ -206,21 +118,23 @@ def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
     return {key: row["run"] for row in rows if named[key := (row["model"], row["recipe"])] == 1}
 
 
-def _caption(name: str) -> str:
-    return CAPTIONS.get(name, name.replace("_", " ").capitalize())
-
-
 def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
     shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
     texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
     columns = [str(column) for column in texts.columns]
     rows = [
-        _row(name, columns, text, {"run": runs.get((values.get("model"), values.get("recipe"))), **values})
+        _row(name, columns, text, {"run": runs.get((str(values.get("model")), str(values.get("recipe")))), **values})
         for text, values in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
     ]
-    numeric = [any(row[place].number is not None for row in rows) for place in range(len(columns))]
-    headings = [(HEADINGS[column].strip(), number) for column, number in zip(columns, numeric, strict=True)]
-    return Table(name, _caption(name), headings, rows, len(table))
+    kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
+    headings = [(HEADINGS[column].strip(), kind) for column, kind in zip(columns, kinds, strict=True)]
+    return Table(name, caption(name), headings, rows, len(table))
+
+
+def _kind(column: list[Cell]) -> str:
+    if any(cell.number is not None for cell in column):
+        return "number"
+    return "long" if max(len(cell.text) for cell in column) > WORDY else ""
 
 
 def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
@@ -245,7 +159,7 @@ def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
     status = str(values.get("status") or "")
     if column == "study" or values.get("source") == "the study" or status == "published":
         return Source.study if given else Source.nothing
-    if status.startswith("not run") and column not in ("recipe", "status"):
+    if status.startswith("not run") and column not in DECLARED:
         return Source.not_run
     if not given:
         return Source.nothing
@@ -282,7 +196,7 @@ def _inline(name: str, document: str) -> Markup:
     """An SVG document as part of a page: its ids made its own, sized by the page, hidden behind its description."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(document)  # noqa: S314: drawn by benchmark.figures a moment ago
+    root = ElementTree.fromstring(document)  # noqa: S314  # drawn by benchmark.figures a moment ago
     for element in root.iter():
         for attribute, value in element.attrib.items():
             if attribute == "id":
@@ -296,4 +210,4 @@ def _inline(name: str, document: str) -> Markup:
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-alternative"}
     for metadata in root.findall("{http://www.w3.org/2000/svg}metadata"):
         root.remove(metadata)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704: serialised, so escaped
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  # serialised, so escaped

@@ -168,16 +168,14 @@ def _confusion(variant: Variant) -> Confusion | None:
 
 def _differing(variant: Variant) -> Iterator[tuple[str, str]]:
     """What each run says of itself, once for all seeds of which it is true."""
-    for heading, said in (
-        ("Environment", lambda run: _lines(run.record.environment)),
-        ("Data and weights", lambda run: _lines(_provenance(run))),
-    ):
-        seeds: dict[str, list[str]] = {}
-        for run in variant.runs:
-            seeds.setdefault(said(run), []).append(str(run.record.seed))
-        for text, which in seeds.items():
-            if text:
-                yield f"{heading}, seed{'s' if len(which) > 1 else ''} {', '.join(which)}", text
+    said = [("Environment", run.record.seed, _lines(run.record.environment)) for run in variant.runs]
+    said += [("Data and weights", run.record.seed, _lines(_provenance(run))) for run in variant.runs]
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for heading, seed, text in said:
+        seeds.setdefault((heading, text), []).append(str(seed))
+    for (heading, text), which in seeds.items():
+        if text:
+            yield f"{heading}, {'seed' if len(which) == 1 else 'seeds'} {', '.join(which)}", text
 
 
 def _provenance(run: Run) -> dict[str, Any]:
