@@ -40,7 +40,7 @@ def pairwise(evidence: Evidence) -> Figure | None:
         1.5 + 0.36 * shown,
         f"Which models differ, {study.DATASET} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: p of the same "
-        "pair, McNemar's, corrected by Holm for all pairs. Dark: they differ; pale: tied.",
+        "pair, McNemar's, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
     )
     axes = figure.subplots()
     _draw_matrix(axes, found, shown)

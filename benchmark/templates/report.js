@@ -40,8 +40,9 @@ function reveal() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
-  target.scrollIntoView();
-  if (target.classList.contains("inside")) target.closest("details").querySelector("summary").focus();
+  const block = target.closest("details.variant");
+  (block ?? target).scrollIntoView();
+  block?.querySelector("summary").focus({ preventScroll: true });
 }
 addEventListener("hashchange", reveal);
 reveal();
