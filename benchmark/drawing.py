@@ -118,6 +118,7 @@ def save_svg(figure: Figure, path: Path) -> None:
 
 def _save(figure: Figure, path: Path, **options: Any) -> None:
     with house_style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
         figure.savefig(path, **options)
