@@ -73,9 +73,9 @@ def _audit(evidence: Evidence) -> list[str]:
     )
     compared = (
         f"Its {lead['better']} leads {lead['other']} by about {lead['texts']} texts (unpaired z {lead['z']:.2f}), "
-        f"which McNemar's test would find only if no more than {lead['most_discordant']} texts were right for one and wrong "
-        f"for the other. Of its {len(pairs)} comparisons {kinds.get('even unpaired', 0)} are significant as printed, "
-        f"uncorrected; {kinds.get('impossible', 0)} cannot be at best; the others hang on predictions that were not "
-        "published."
+        f"which McNemar's test would find only if no more than {lead['most_discordant']} texts were right for one and "
+        f"wrong for the other. Of its {len(pairs)} comparisons {kinds.get('even unpaired', 0)} are significant as "
+        f"printed, uncorrected; {kinds.get('impossible', 0)} cannot be at best; the others hang on predictions that "
+        "were not published."
     )
     return [whole, compared]
