@@ -113,7 +113,7 @@ def frontier(evidence: Evidence) -> Figure | None:
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
     for axis, axes in panels.items():
         _draw_offers(axes, found, axis, large=axis == first)
-        axes.set(ylabel="accuracy" if axis in (first, others[0]) else "")
+        axes.set(ylabel="accuracy" if axis in (first, *others[:1]) else "")
     figure.legend(
         handles=[Line2D([], [], linestyle="none", label=key) for key in keys],
         loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=7.5, columnspacing=1.0,

@@ -1,6 +1,7 @@
 """Every two variants that answered the same test texts, compared: what differs, what is tied, what could be seen."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -62,6 +63,7 @@ class Field:
         return tied_groups(len(self.variants), differing)
 
 
+@lru_cache(maxsize=1)
 def fields(evidence: Evidence) -> list[Field]:
     """One field for each test content (ids and gold labels) of the study's data set, the largest first."""
     by_content: dict[tuple[tuple[str, ...], bytes], list[Variant]] = {}

@@ -126,6 +126,7 @@ def svg_with_text(figure: Figure) -> str:
 
 def _save(figure: Figure, place: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:
     with house_style(), rc_context(settings):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
         figure.savefig(place, **options)

@@ -45,7 +45,8 @@ def _ties(field: Field) -> list[str]:
     if apart is not None:
         sentences.append(
             f"It leads {apart.other.name} by {apart.difference:.4f} (95% interval {apart.interval.low:.4f} to "
-            f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, the other on {apart.losses:,.0f}."
+            f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
+            f"the other on {apart.losses:,.0f}."
         )
     seen = against[0].detectable
     rule = f"McNemar's exact test, Holm's correction for all {len(field.comparisons)} pairs, and a paired bootstrap"
@@ -71,10 +72,10 @@ def _audit(evidence: Evidence) -> list[str]:
         f"{study.TEST_ROWS:,} texts; {them} can."
     )
     compared = (
-        f"Its {lead['better']} leads {lead['other']} by about {lead['texts']} texts (unpaired z {lead['z']:.2f}), which "
-        f"McNemar's test would find only if no more than {lead['most_discordant']} texts were right for one and wrong "
-        f"for the other. Of its {len(pairs)} comparisons {kinds.get('even unpaired', 0)} are significant as printed, "
-        f"uncorrected; {kinds.get('impossible', 0)} cannot be at best; the others hang on predictions that were not "
-        "published."
+        f"Its {lead['better']} leads {lead['other']} by about {lead['texts']} texts (unpaired z {lead['z']:.2f}), "
+        f"which McNemar's test would find only if no more than {lead['most_discordant']} texts were right for one and "
+        f"wrong for the other. Of its {len(pairs)} comparisons {kinds.get('even unpaired', 0)} are significant as "
+        f"printed, uncorrected; {kinds.get('impossible', 0)} cannot be at best; the others hang on predictions that "
+        "were not published."
     )
     return [whole, compared]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sklearn_metrics
 
 from benchmark.classifier import NO_LABEL, BenchmarkError, LabelIds, Probabilities
 
@@ -70,17 +69,20 @@ METRICS: dict[str, Metric] = {**LABEL_METRICS, "expected_calibration_error": exp
 def per_class(gold: LabelIds, predicted: LabelIds, labels: int) -> ClassScores:
     """Precision, recall, F1 and support of each of the `labels` labels."""
     _check_labels(gold, predicted, labels)
-    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
-        gold, predicted, labels=range(labels), average=None, zero_division=0
+    counts = _counts(gold, predicted, labels)
+    right, support, answered = np.diag(counts), counts.sum(axis=1), counts[:, :labels].sum(axis=0)
+    return ClassScores(
+        precision=right / np.maximum(answered, 1),
+        recall=right / np.maximum(support, 1),
+        f1=2 * right / np.maximum(support + answered, 1),
+        support=support,
     )
-    return ClassScores(precision, recall, f1, support)
 
 
 def confusion_matrix(gold: LabelIds, predicted: LabelIds, labels: int) -> npt.NDArray[np.int64]:
     """Row counts, (labels, labels + 1), gold down and predicted across; the last column names no label."""
     _check_labels(gold, predicted, labels)
-    square = sklearn_metrics.confusion_matrix(gold, predicted, labels=[*range(labels), NO_LABEL])
-    return np.asarray(square[:labels], dtype=np.int64)
+    return _counts(gold, predicted, labels)
 
 
 def calibration_bins(
@@ -131,6 +133,12 @@ def confidence_of(predicted: LabelIds, probabilities: Probabilities) -> Probabil
         row = int(np.argmin(sound))
         raise BenchmarkError(f"The confidence of row {row} is {confidence[row]}; give probabilities, not logits.")
     return confidence
+
+
+def _counts(gold: LabelIds, predicted: LabelIds, labels: int) -> npt.NDArray[np.int64]:
+    columns = np.where(predicted == NO_LABEL, labels, predicted)
+    cells = np.bincount(gold * (labels + 1) + columns, minlength=labels * (labels + 1))
+    return cells.reshape(labels, labels + 1)
 
 
 def _check_rows(gold: LabelIds, predicted: LabelIds, probabilities: Probabilities) -> None:

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from benchmark.classifier import BenchmarkError
 from benchmark.statistics import Interval
@@ -22,11 +22,12 @@ def mcnemar(wins: int, losses: int) -> float:
     """The exact two-sided p of `wins` and `losses`, the items that only one of two models gets right.
 
     Under the null hypothesis either is as likely as the other; 1 where there are none. Raises `BenchmarkError`
-    on a negative count. McNemar 1947 (doi:10.1007/BF02295996), with the binomial in place of chi-squared.
+    on a negative count. McNemar 1947 (doi:10.1007/BF02295996), with the binomial in place of chi-squared
+    (`bdtr` is its distribution function).
     """
     if wins < 0 or losses < 0:
         raise BenchmarkError(f"{wins} wins and {losses} losses are no counts; neither can be below 0.")
-    return min(1.0, 2 * float(stats.binom.cdf(min(wins, losses), wins + losses, 0.5)))
+    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
 def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:

@@ -195,9 +195,12 @@ class Contestant:
     card: ModelCard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that tables and figures may draw on: the runs made, the contestants there are, the speeds measured."""
+    """All that tables and figures may draw on: the runs made, the contestants there are, the speeds measured.
+
+    Compared by identity, so that what several tables derive from it can be cached.
+    """
 
     runs: list[Run]
     contestants: dict[str, Contestant]

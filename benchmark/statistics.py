@@ -62,7 +62,8 @@ def bootstrap_interval(
     generator = np.random.default_rng(seed)
     # Items answered alike by every seed are interchangeable: to draw how often each pattern of answers occurs
     # is to draw the items, without a resamples x items array.
-    patterns, occurrences = np.unique(correct, axis=1, return_counts=True)  # (seeds, patterns), (patterns,)
+    packed, occurrences = np.unique(np.packbits(correct, axis=0), axis=1, return_counts=True)
+    patterns = np.unpackbits(packed, axis=0, count=seeds)  # (seeds, patterns)
     drawn_patterns = generator.multinomial(items, occurrences / items, size=resamples)  # (resamples, patterns)
     drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,7 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
     return [Variant(group) for by_content in groups.values() for group in by_content.values()]
 
 
+@lru_cache(maxsize=1)
 def with_results(evidence: Evidence) -> list[Variant]:
     """The variants on the study's data set that have results, the most accurate first."""
     found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
