@@ -11,6 +11,7 @@ from benchmark import records, study
 from benchmark.catalogue import composed
 from benchmark.classifier import NO_LABEL
 from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_all, read_contestants
+from benchmark.report import markdown
 from benchmark.runner import recorded
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import DEVIATES, TABLES, leaderboard
@@ -315,3 +316,17 @@ def test_tables_are_the_same_however_the_runs_were_made(tmp_path: Path) -> None:
     for draw in TABLES.values():
         assert draw(evidence(*one)).to_csv() == draw(evidence(*two)).to_csv()
     assert records.read_evidence(tmp_path / "one").runs == one
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_with_nothing_to_show_a_table_has_its_columns_and_is_still_a_table(name: str) -> None:
+    empty = TABLES[name](Evidence([], {}))
+    assert isinstance(empty, pd.DataFrame)
+    assert len(empty.columns) > 2
+    assert len(markdown(empty).splitlines()) == len(empty) + 2
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_first_run_does_not_change_a_tables_columns(name: str, tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(model), TWO_WRONG) for model in ("tfidf", "minilm")]
+    assert list(TABLES[name](evidence(*runs)).columns) == list(TABLES[name](Evidence([], {})).columns)
