@@ -100,7 +100,7 @@ def frontier(evidence: Evidence) -> Figure | None:
     if not axes_measured:
         return None
     keys = [_key(found, number) for number in range(1, len(found) + 1)]
-    columns = 1 if max(map(len, keys)) > 64 else 2
+    columns = 1 if max(map(len, keys)) > 54 else 2  # characters that fit beside each other
     on_gpu = any(_on_gpu(offer) for offer in found)
     figure = sheet(
         5.2 + 0.17 * -(-len(found) // columns),

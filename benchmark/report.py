@@ -14,8 +14,9 @@ from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg
 from benchmark.findings import findings
+from benchmark.footnotes import FOOTNOTES
 from benchmark.records import Evidence, locked, read_evidence, replacing
-from benchmark.tables import DEVIATES, TABLES, leaderboard
+from benchmark.tables import TABLES, leaderboard
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ HEADINGS = {
     "collapsed": "One answer to all", "mean": "Mean", "minimum": "Lowest", "maximum": "Highest",
     "figure": "Figure", "possible_counts": "Right of 2,000", "nearest": "Nearest", "fitting_rows": "Smallest test sets",
     "fitting_runs": "Means of runs", "texts": "Texts", "z": "Unpaired z", "unpaired_p": "Unpaired p",
-    "best_p": "p at best", "most_discordant": "At most so many discordant", "significance": "Significant",
+    "best_p": "p at best", "most_discordant": "Discordant texts, at most", "significance": "Significant",
     "view": "Test texts", "rows": "Rows", "expected_calibration_error": "ECE", "coverage_100": "All answered",
     "coverage_90": "Surest 90%", "coverage_80": "80%", "coverage_70": "70%", "coverage_50": "50%",
     "gold": "Gold", "predicted": "Predicted", "share": "Of gold", "id": "Id", "agreement": "Agreement",
@@ -106,7 +107,8 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
         with replacing(results_dir / "tables" / f"{name}.csv") as path:
             table.to_csv(path, index=False, lineterminator="\n")
         with replacing(results_dir / "tables" / f"{name}.md") as path:
-            path.write_text(markdown(table) + "\n", encoding="utf-8")
+            note = f"\n{FOOTNOTES[name]}\n" if name in FOOTNOTES else ""
+            path.write_text(f"{markdown(table)}\n{note}", encoding="utf-8")
     written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
@@ -160,16 +162,6 @@ NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
-FOOTNOTES = {
-    "table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
-    "speed": (
-        "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
-        "(batch 8, 4 new tokens); both ways take turns in one process on the same rows (`python -m benchmark.speed`). "
-        "*Of matrix peak* is the arithmetic of the linear layers, as executed, against the fastest matrix product of "
-        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once. "
-        "*Batch* is the effective one."
-    ),
-}
 
 
 def markdown(table: pd.DataFrame) -> str:
