@@ -143,6 +143,7 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter("{x:.3f}")  # of one width, whatever room the layout leaves
     axes.set(xlabel=label + ("; arrows: below the axis" if large and found[-1].accuracy < floor else ""))
     axes.margins(x=0.08, y=0.12)
     axes.grid()

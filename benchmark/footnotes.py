@@ -12,11 +12,11 @@ FOOTNOTES = {
         "*Batch* is the effective one."
     ),
     "pairwise": (
-        "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; where there are several pairs "
-        "of seeds it combines theirs: with m the upper median place of k, k/m times the m-th smallest, which is valid "
-        "however they depend on each other. *Holm* corrects for all pairs of the table. Two differ where that is below "
-        "0.05 and the interval leaves 0 out; else they are tied. *Detectable* is the difference that McNemar's test "
-        "would find with 80% power, uncorrected, at the disagreement measured. Counts are means over pairs of seeds."
+        "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it is "
+        "k/m times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
+        "*Holm* corrects for all pairs of the table. Two differ where that is below 0.05 and the interval leaves 0 out; "
+        "else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power, uncorrected, "
+        "at the disagreement measured. Counts are means over pairs of seeds."
     ),
     "ties": "Two that share a letter are tied: no difference between them was found. Ties do not carry over.",
     "seeds": (
@@ -30,9 +30,12 @@ FOOTNOTES = {
     "study_comparisons": (
         "The study published no predictions. *Unpaired* takes the two test sets for different ones; *p at best* is "
         "McNemar's if the better model is right wherever the other is; the test finds the difference while at most so "
-        "many texts as the next column says are right for one and wrong for the other. Nothing is corrected for ten tests."
+        "many texts as the next column says are right for one and wrong for the other. Nothing is corrected for "
+        "there being ten tests."
     ),
-    "selective": "Accuracy on the surest share of the texts, and the expected calibration error (15 bins); means over seeds.",
+    "selective": (
+        "Accuracy on the surest share of the texts, and the expected calibration error (15 bins); means over seeds."
+    ),
     "frontier": (
         "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody is at least as "
         "accurate and as cheap in every cost measured of both. Times across different hardware say little."
