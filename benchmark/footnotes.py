@@ -12,11 +12,11 @@ FOOTNOTES = {
         "*Batch* is the effective one."
     ),
     "pairwise": (
-        "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it is "
-        "k/m times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
-        "*Holm* corrects for all pairs of the table. Two differ where that is below 0.05 and the interval leaves 0 out; "
-        "else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power, uncorrected, "
-        "at the disagreement measured. Counts are means over pairs of seeds."
+        "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it is k/m"
+        " times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
+        "*Holm* corrects for all pairs of the table. Two differ where that is below 0.05 and the interval leaves out 0;"
+        " else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power, without "
+        "Holm, at the disagreement measured. Counts are means over pairs of seeds."
     ),
     "ties": "Two that share a letter are tied: no difference between them was found. Ties do not carry over.",
     "seeds": (
