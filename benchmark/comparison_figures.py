@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark import study
 from benchmark.comparisons import Comparison, Field, fields
@@ -100,7 +100,7 @@ def frontier(evidence: Evidence) -> Figure | None:
     if not axes_measured:
         return None
     keys = [_key(found, number) for number in range(1, len(found) + 1)]
-    columns = 1 if max(map(len, keys)) > 64 else 2
+    columns = 1 if max(map(len, keys)) > 54 else 2  # characters that fit beside each other
     on_gpu = any(_on_gpu(offer) for offer in found)
     figure = sheet(
         5.2 + 0.17 * -(-len(found) // columns),
@@ -142,7 +142,8 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
     steps = (1,) if max(paid) > 30 * min(paid) else (1, 2, 5)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:.3f}")  # of one width, whatever room the layout leaves
     axes.set(xlabel=label + ("; arrows: below the axis" if large and found[-1].accuracy < floor else ""))
     axes.margins(x=0.08, y=0.12)
     axes.grid()

@@ -7,6 +7,7 @@ Every value that comes from a record is escaped, and the page's policy lets no s
 import base64
 import hashlib
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,10 +17,11 @@ from xml.etree import ElementTree
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmark import study
 from benchmark.answer import answer
+from benchmark.footnotes import FOOTNOTES
 from benchmark.records import Evidence
 from benchmark.run_details import anchor, details
 from benchmark.sections import ALTERNATIVES, Section, caption, complete
@@ -43,7 +45,7 @@ HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
 AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
 DECLARED = ("model", "recipe", "label")
 WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
-WORDY = 40  # characters from which a cell needs room
+WORDY = 24  # characters from which a cell needs room
 LONG = 15  # rows from which any other table is folded away
 MOST_ROWS = 100  # shown of it; the rest is in its CSV
 LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first of them with a value leads to the run
@@ -64,6 +66,7 @@ class Table:
     headings: list[tuple[str, str]]  # and what it stands over: number, long, or nothing in particular
     rows: list[list[Cell]]
     all_rows: int
+    note: Markup
 
     @property
     def folded(self) -> bool:
@@ -128,7 +131,7 @@ def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> 
     ]
     kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
     headings = [(HEADINGS[column].strip(), kind) for column, kind in zip(columns, kinds, strict=True)]
-    return Table(name, caption(name), headings, rows, len(table))
+    return Table(name, caption(name), headings, rows, len(table), _emphasised(FOOTNOTES.get(name, "")))
 
 
 def _kind(column: list[Cell]) -> str:
@@ -166,6 +169,12 @@ def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
     if table in AUDITS:
         return Source.derived
     return Source.declared if table == "table1_models" or column in DECLARED else Source.measured
+
+
+def _emphasised(text: str) -> Markup:
+    """A footnote's Markdown, of which it uses `code` and *emphasis*."""
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
 def _given(value: Any) -> bool:

@@ -11,9 +11,10 @@ from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
 from benchmark.findings import findings
+from benchmark.footnotes import FOOTNOTES
 from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
-from benchmark.tables import DEVIATES, TABLES, leaderboard
+from benchmark.tables import TABLES, leaderboard
 from benchmark.wording import markdown
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
         with replacing(results_dir / "tables" / f"{name}.csv") as path:
             table.to_csv(path, index=False, lineterminator="\n")
         with replacing(results_dir / "tables" / f"{name}.md") as path:
-            path.write_text(markdown(table) + "\n", encoding="utf-8")
+            note = f"\n{FOOTNOTES[name]}\n" if name in FOOTNOTES else ""
+            path.write_text(f"{markdown(table)}\n{note}", encoding="utf-8")
     written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
     drawn = {}
     for name, draw in FIGURES.items():
@@ -124,16 +126,6 @@ NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
-FOOTNOTES = {
-    "table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
-    "speed": (
-        "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
-        "(batch 8, 4 new tokens); both ways take turns in one process on the same rows (`python -m benchmark.speed`). "
-        "*Of matrix peak* is the arithmetic of the linear layers, as executed, against the fastest matrix product of "
-        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once. "
-        "*Batch* is the effective one."
-    ),
-}
 
 
 def write_section(readme: Path, text: str) -> None:

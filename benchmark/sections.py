@@ -32,8 +32,7 @@ SECTIONS = [
     Section(
         "cost",
         "What accuracy costs",
-        "Times are as measured, on the hardware named. “× plain” is the ratio to padded batches in the first precision "
-        "listed, both ways taking turns in one process.",
+        "In training time, memory, trained parameters and time to answer, as measured on the hardware named.",
         ("frontier", "speed"),
     ),
     Section("learning", "How much data it takes", "The same models on growing shares of train.", ("learning_curve",)),
@@ -60,7 +59,7 @@ SECTIONS = [
     Section(
         "settings",
         "The settings and the data (Table 2)",
-        "A value with * differs from the study’s; AdamW without decay is Adam.",
+        "What each model was trained with, under the study’s own settings.",
         ("table2_settings", "figure3_label_distribution"),
     ),
     Section(

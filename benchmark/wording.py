@@ -26,7 +26,7 @@ HEADINGS = {
     "collapsed": "One answer to all", "mean": "Mean", "minimum": "Lowest", "maximum": "Highest",
     "figure": "Figure", "possible_counts": "Right of 2,000", "nearest": "Nearest", "fitting_rows": "Smallest test sets",
     "fitting_runs": "Means of runs", "texts": "Texts", "z": "Unpaired z", "unpaired_p": "Unpaired p",
-    "best_p": "p at best", "most_discordant": "At most so many discordant", "significance": "Significant",
+    "best_p": "p at best", "most_discordant": "Discordant texts, at most", "significance": "Significant",
     "view": "Test texts", "rows": "Rows", "expected_calibration_error": "ECE", "coverage_100": "All answered",
     "coverage_90": "Surest 90%", "coverage_80": "80%", "coverage_70": "70%", "coverage_50": "50%",
     "gold": "Gold", "predicted": "Predicted", "share": "Of gold", "id": "Id", "agreement": "Agreement",

@@ -233,6 +233,14 @@ def test_a_long_table_is_cut_and_says_where_the_rest_is(tmp_path: Path, monkeypa
     assert table3.count('<th scope="row">') == len(TABLES["table3_accuracy"](read_evidence(tmp_path)))
 
 
+def test_a_footnote_stands_below_its_table_with_its_emphasis(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    html = rendered(tmp_path)
+    below = html.partition('id="table2_settings"')[2].partition("</table>")[2].partition("</section>")[0]
+    assert "<code>*</code> differs from the study. AdamW without decay is Adam." in below
+    assert "<em>means of runs</em>" in html
+
+
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
     html = rendered(tmp_path)

@@ -11,10 +11,10 @@ from benchmark import records, study
 from benchmark.catalogue import composed
 from benchmark.classifier import NO_LABEL
 from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_all, read_contestants
-from benchmark.report import markdown
 from benchmark.runner import recorded
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import DEVIATES, TABLES, leaderboard
+from benchmark.wording import markdown
 
 TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
