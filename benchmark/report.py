@@ -13,13 +13,14 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg
+from benchmark.latex import latex
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import DEVIATES, TABLES, leaderboard
 
 log = logging.getLogger(__name__)
 
 BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
-COMPARED = {".md", ".csv", ".svg"}  # PNG bytes may differ with the compression library
+COMPARED = {".md", ".csv", ".tex", ".svg"}  # PNG bytes may differ with the compression library
 
 HEADINGS = {
     "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Trained",
@@ -47,8 +48,13 @@ def main() -> None:
     )
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file with the marked section")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
+    parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, by folder or digest")
+    parser.add_argument("--output", type=Path, help="file for the model card (default: the terminal)")
     arguments = parser.parse_args()
     try:
+        if arguments.model_card is not None:
+            write_model_card(arguments.results_dir, arguments.model_card, arguments.output)
+            return
         if arguments.check:
             stale = out_of_date(arguments.results_dir, arguments.readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
@@ -63,6 +69,18 @@ def main() -> None:
     sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 
+def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
+    from benchmark.model_card import find, model_card  # the hub's client is needed for nothing else here
+
+    text = model_card(find(results_dir, wanted))
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with replacing(output) as path:
+        path.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"wrote {output}\n")
+
+
 def refresh(results_dir: str) -> None:
     """Rebuild tables and figures after a run; a broken record or full disk must not hide the run's own end."""
     try:
@@ -73,7 +91,10 @@ def refresh(results_dir: str) -> None:
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:
-    """Write every table (.md, .csv) and figure (.svg, .png), each replaced atomically; their paths."""
+    """Write every table (.md, .csv, .tex) and figure (.svg, .png), each replaced atomically; their paths.
+
+    LaTeX goes without commands: a page of paper has no room for them.
+    """
     tables = {name: table(evidence) for name, table in TABLES.items()}
     for dataset in sorted({run.record.dataset for run in evidence.runs}):
         tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
@@ -82,7 +103,9 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
             table.to_csv(path, index=False, lineterminator="\n")
         with replacing(results_dir / "tables" / f"{name}.md") as path:
             path.write_text(markdown(table) + "\n", encoding="utf-8")
-    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
+        with replacing(results_dir / "tables" / f"{name}.tex") as path:
+            path.write_text(latex(readable(table.drop(columns=["name", "command"], errors="ignore"))), encoding="utf-8")
+    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
             written |= {results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")}
@@ -148,7 +171,8 @@ FOOTNOTES = {
 
 def markdown(table: pd.DataFrame) -> str:
     """A table for people, as the README shows it."""
-    return readable(table.drop(columns=["name"], errors="ignore")).to_markdown(index=False, disable_numparse=True)
+    shown = readable(table.drop(columns=["name"], errors="ignore")).map(lambda cell: cell.replace("|", "\\|"))
+    return shown.to_markdown(index=False, disable_numparse=True)
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +207,7 @@ def _cell(column: str, value: Any) -> str:
         return f"`{value}`"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split()).replace("|", "\\|")
+    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def _duration(seconds: float) -> str:
