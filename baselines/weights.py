@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -18,12 +20,15 @@ from typing import Any
 import httpx2  # the hub client's own transport
 import huggingface_hub
 import platformdirs
+from huggingface_hub.constants import _HF_DEFAULT_ENDPOINT, ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from benchmark.classifier import BenchmarkError
@@ -175,37 +180,71 @@ HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 def _from_hub(hub: Hub) -> Checkpoint:
     """From the local cache if the hub cannot be reached; one quick question to it comes before any download."""
+    with _hub_explained(hub):
+        folder = Path(_snapshot(hub, local_files_only=not _granted(hub)))
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise BenchmarkError(
+            f"{hub.id} at {hub.revision[:8]} has no *.safetensors, and pickled weights are not opened; name another "
+            "revision in model.weights.hub."
+        )
+    hashes = {file.name: _as_served(file) for file in files}
+    provenance = {"source": "hub", "id": hub.id, "revision": hub.revision, "sha256": hashes}
+    if ENDPOINT != _HF_DEFAULT_ENDPOINT:  # a mirror, or a stand-in in tests: nobody vouches for its numbers
+        provenance["endpoint"] = ENDPOINT
+    return Checkpoint(folder, {}, provenance)
+
+
+def _snapshot(hub: Hub, local_files_only: bool) -> str:
+    return huggingface_hub.snapshot_download(
+        hub.id,
+        revision=hub.revision,
+        allow_patterns=HUB_FILES,
+        ignore_patterns=["*/*"],  # other frameworks' copies
+        local_files_only=local_files_only,
+    )
+
+
+def _granted(hub: Hub) -> bool:
+    """Whether the hub hands out the files; False if it cannot be reached, and the refusal raised if it refuses."""
+    try:
+        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # asked once, unlike files
+    except (httpx2.TransportError, OfflineModeIsEnabled):
+        return False
+    huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
+    return True
+
+
+@contextmanager
+def _hub_explained(hub: Hub) -> Iterator[None]:
+    """What the hub's client raises, as one sentence with the remedy."""
     remedy = f"set model.weights.source=folder model.weights.path=FOLDER if you have {hub.id} already"
     try:
-        folder = huggingface_hub.snapshot_download(
-            hub.id,
-            revision=hub.revision,
-            allow_patterns=HUB_FILES,
-            ignore_patterns=["*/*"],  # other frameworks' copies
-            local_files_only=not _reachable(hub),
-        )
+        yield
     except GatedRepoError as error:
         raise BenchmarkError(
             f"{hub.id} is gated; accept its licence on the hub and set HF_TOKEN to your token, or {remedy}."
         ) from error
-    except RepositoryNotFoundError as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
         raise BenchmarkError(
-            f"{hub.id} is not on the hub, or HF_TOKEN may not see it; check both, or {remedy}."
+            f"{hub.id} at {hub.revision[:8]} is not on the hub, or HF_TOKEN may not see it; check both, or {remedy}."
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.TransportError, OSError) as error:
         raise BenchmarkError(
             f"{hub.id} is neither in the local cache nor to be had from the hub ({type(error).__name__}); "
             f"go online once, or {remedy}."
         ) from error
-    return Checkpoint(Path(folder), {}, {"source": "hub", "id": hub.id, "revision": hub.revision})
 
 
-def _reachable(hub: Hub) -> bool:
-    try:
-        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)
-    except (httpx2.TransportError, OfflineModeIsEnabled):
-        return False
-    return True
+def _as_served(file: Path) -> str:
+    """The file's hash, which the hub's cache has for a name; raises if they differ."""
+    actual, stored = _sha256(file), file.resolve()
+    if len(stored.name) == len(actual) and stored.name != actual:
+        raise BenchmarkError(
+            f"{file} has hash {actual[:12]}..., not the {stored.name[:12]}... that the hub states; delete {stored} "
+            "and rerun."
+        )
+    return actual
 
 
 def _from_folder(folder: Path) -> Checkpoint:
@@ -233,5 +272,6 @@ def obtainable(weights: Weights) -> str:
         return "nothing to fetch"
     if weights.source is Source.hub:
         assert weights.hub is not None
-        return "hub"
+        with _hub_explained(weights.hub):
+            return "to be had from the hub" if _granted(weights.hub) else f"in {_snapshot(weights.hub, True)}"
     return f"in {fetch(weights).folder}"

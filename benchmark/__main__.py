@@ -23,7 +23,7 @@ def job(composed: DictConfig) -> None:
     overrides = list(hydra_config.overrides.task)
     if hydra_config.mode is RunMode.MULTIRUN:
         heed_signals()
-        attempt_apart(config, overrides, OmegaConf.create(hydra_config.job_logging))
+        attempt_apart(config, overrides, OmegaConf.to_container(hydra_config.job_logging, resolve=True))
     else:
         attempt(config, overrides)
 

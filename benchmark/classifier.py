@@ -148,7 +148,8 @@ class Predictions:
     @classmethod
     def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
         """The most probable label of each row; ties go to the lower id."""
-        return cls(probabilities.astype(np.float32), probabilities.argmax(axis=1).astype(np.int64))
+        stored = probabilities.astype(np.float32)
+        return cls(stored, stored.argmax(axis=1).astype(np.int64))
 
     @classmethod
     def from_answers(cls, answers: Sequence[str], labels: Sequence[str]) -> "Predictions":

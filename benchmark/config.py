@@ -140,8 +140,12 @@ class RunConfig:
 
     def digest(self, data_sha256: dict[str, str]) -> str:
         """64 hex digits naming the identity and the content of the data it is run on."""
-        document = {"config": self.identity(), "data": data_sha256}
-        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.identity(), data_sha256)
+
+
+def digest_of(identity: dict[str, Any], data_sha256: dict[str, str]) -> str:
+    document = {"config": identity, "data": data_sha256}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _without_folders(parameters: dict[str, Any]) -> dict[str, Any]:

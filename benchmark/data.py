@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.classifier import BenchmarkError, Examples
-from benchmark.config import DatasetConfig
+from benchmark.config import DatasetConfig, HubDataset
 from benchmark.readers import READERS, Row, read_file
 from benchmark.synthetic import best_possible_accuracy, compose
 
@@ -152,6 +152,7 @@ def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
     hub = config.hub
     import datasets  # heavy, and needed on this route only
 
+    datasets.config.HF_HUB_OFFLINE = not _reachable(hub)  # then it looks into its cache at once
     try:
         loaded = datasets.load_dataset(hub.id, hub.configuration, revision=hub.revision)
     except Exception as error:  # the library raises what its many transports raise
@@ -168,6 +169,20 @@ def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
         for name in SPLIT_FILES
         if name in loaded
     }
+
+
+def _reachable(hub: HubDataset) -> bool:
+    """One quick question to the hub, which datasets itself would repeat for half a minute."""
+    import httpx2  # the hub client's own transport
+    import huggingface_hub
+
+    try:
+        huggingface_hub.dataset_info(hub.id, revision=hub.revision, timeout=10)
+    except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled):
+        return False
+    except huggingface_hub.errors.HfHubHTTPError:
+        return True  # what it refuses, it refuses again when asked for the files
+    return True
 
 
 def _examples(split: str, rows: list[Row], labels: list[str]) -> Examples:

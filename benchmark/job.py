@@ -14,10 +14,11 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 from hydra.core.utils import configure_log
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 
 from benchmark.classifier import BenchmarkError
 from benchmark.config import RunConfig
@@ -49,7 +50,7 @@ def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
         report.refresh(config.results_dir)
 
 
-def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: DictConfig) -> None:
+def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: Any) -> None:
     """`attempt` in a process of its own; if that dies, the run is recorded as failed here."""
     process = multiprocessing.get_context("spawn").Process(
         target=_in_child, args=(config, list(overrides), logging_config)
@@ -70,9 +71,9 @@ def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: D
         raise Stopped(f"{config.model.name} failed, see above")
 
 
-def _in_child(config: RunConfig, overrides: list[str], logging_config: DictConfig) -> None:
+def _in_child(config: RunConfig, overrides: list[str], logging_config: Any) -> None:
     _die_with_parent()
-    configure_log(logging_config)
+    configure_log(OmegaConf.create(logging_config))
     try:
         attempt(config, overrides)
     except Stopped:
@@ -115,7 +116,7 @@ def _die_with_parent() -> None:
 def quiet_libraries() -> None:
     """Keep the terminal for the run's own story."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for name in ("httpx", "filelock", "urllib3", "fsspec", "matplotlib"):
+    for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Could not find a config file")  # peft, of weights from a GGUF file

@@ -46,7 +46,7 @@ def _check(record: RunRecord) -> None:
     if record.status is not Status.completed:
         raise BenchmarkError(f"{name} is {record.status}, so there is nothing to state; run it to its end.")
     if not record.pretrained:
-        raise BenchmarkError(f"{name} had random weights, whose accuracy means nothing; use pretrained ones.")
+        raise BenchmarkError(f"{name} had {record.stand_in}, so its accuracy means nothing; use the model's own.")
     if "test rows" in record.limits:
         raise BenchmarkError(f"{name} answered a part of the test split only; run it with dataset.test_rows=null.")
 
@@ -166,8 +166,8 @@ def _licence(record: RunRecord) -> str:
     terms = " (research use only)" if record.dataset == study.DATASET else ""
     return (
         f"## Licence\n\nNone is granted here. The weights derive from {begun}, whose licence goes on to apply, and "
-        f"from the data set {record.dataset}{terms}, whose terms do. Whoever publishes the model checks both and states "
-        "the outcome in place of this paragraph and of `license`."
+        f"from the data set {record.dataset}{terms}, whose terms do. Whoever publishes the model checks both and "
+        "states the outcome in place of this paragraph and of `license`."
     )
 
 

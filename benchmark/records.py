@@ -93,9 +93,16 @@ class RunRecord:
         return tuple(self.config["dataset"]["labels"])
 
     @property
+    def stand_in(self) -> str | None:
+        """What stood in for the model's own weights, if anything did: such runs give speed, never an accuracy."""
+        weights = {} if self.fit is None else self.fit.weights
+        if "endpoint" in weights:
+            return f"weights from {weights['endpoint']}, not the hub"
+        return "random weights" if weights.get("source") == "random" else None
+
+    @property
     def pretrained(self) -> bool:
-        """False for random weights, which give speed and memory but never an accuracy."""
-        return self.fit is None or self.fit.weights.get("source") != "random"
+        return self.stand_in is None
 
     @property
     def limits(self) -> dict[str, int]:
@@ -114,6 +121,7 @@ class RunRecord:
         """Parse a record.json; raises `BenchmarkError` naming `origin` if it is none of ours."""
         try:
             values = json.loads(text)
+            values.pop("seal", None)
             if values["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"its schema_version is {values['schema_version']}, not {SCHEMA_VERSION}")
             values["status"] = Status(values["status"])
@@ -248,8 +256,7 @@ def write(
         hidden.chmod(0o755)
         if predictions is not None:
             _write_durably(hidden / "predictions.parquet", predictions)
-        text = json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False)
-        _write_durably(hidden / "record.json", text.encode() + b"\n")
+        _write_durably(hidden / "record.json", sealed(record))
         if draw is not None:
             draw(Run(record, hidden))
         with locked(results_dir):
@@ -257,6 +264,19 @@ def write(
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return Run(record, final)
+
+
+def sealed(record: RunRecord) -> bytes:
+    """The content of record.json: every field, and a `seal` by which one that was edited later can be named."""
+    document = asdict(record)
+    document["seal"] = seal(document)
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def seal(document: dict[str, Any]) -> dict[str, str]:
+    """A short hash of each field of a record but the seal itself; against accidents and edits, not against forgers."""
+    fields = {name: json.dumps(value, sort_keys=True) for name, value in document.items() if name != "seal"}
+    return {name: sha256(text.encode())[:16] for name, text in fields.items()}
 
 
 def withdraw(results_dir: Path, config: dict[str, Any], digest: str) -> None:

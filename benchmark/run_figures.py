@@ -120,7 +120,7 @@ def reliability(run: Run) -> Figure | None:
 def _sheet(height: float, run: Run, what: str) -> Figure:
     """A sheet headed by the model, and by what is shown of which run."""
     record = run.record
-    title = record.title if record.pretrained else f"{record.title}, random weights"
+    title = record.title if record.pretrained else f"{record.title}, {record.stand_in}"
     facts = [what, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
     if record.status is Status.completed and record.pretrained:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)

@@ -287,7 +287,7 @@ def _status(variant: Variant) -> str:
         return f"not run: {_reason(variant)}"
     first = variant.completed[0].record
     trained = first.fit is not None and first.fit.steps > 0
-    remarks = [] if first.pretrained else ["random weights, no accuracy"]
+    remarks = [] if first.pretrained else [f"{first.stand_in}, no accuracy"]
     remarks += [] if _trained(first) else ["not trained by this run"]
     remarks += [f"{limit} {what} only" for what, limit in first.limits.items() if trained or what != "steps"]
     if variant.completed[0].predictions.generated is not None:

@@ -58,7 +58,7 @@ def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network,
 def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
     texts, labels = splits.train.texts[:rows], splits.train.labels[:rows].tolist()
     if isinstance(classifier, EncoderClassifier):
-        return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts), labels, strict=True)]
+        return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts)[0], labels, strict=True)]
     prompts, _ = classifier.prompter.prompts(texts)
     answers = classifier.prompter.answers if classifier.readout is not Readout.head else [[label] for label in range(6)]
     return [Sample(ids, answers[label]) for ids, label in zip(prompts, labels, strict=True)]

@@ -162,3 +162,22 @@ def test_an_interrupt_is_recorded_as_one(compose_run: Compose, tmp_path: Path, m
         runner.run(compose_run("model=majority"))
     (run,) = records.read_all(tmp_path / "results")
     assert run.record.status is Status.interrupted
+
+
+def test_a_probability_that_is_no_number_fails_with_its_row_and_no_score(compose_run: Compose, tmp_path: Path) -> None:
+    labels = compose_run().dataset.labels
+    rows = [{"predict": "joy", **{f"p_{label}": 1 / len(labels) for label in labels}} for _ in range(24)]
+    rows[7]["p_joy"] = float("nan")
+    (tmp_path / "answers.json").write_text(json.dumps(rows))
+    with pytest.raises(BenchmarkError, match="The probabilities of test row 7 are not finite"):
+        runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.json"))
+    (run,) = records.read_all(tmp_path / "results")
+    assert run.record.status is Status.failed
+    assert not (run.folder / "predictions.parquet").exists()
+
+
+def test_texts_cut_in_train_and_test_are_counted_in_the_record(compose_run: Compose) -> None:
+    record = runner.run(compose_run("model=tiny_bert", "recipe.max_length=8")).record
+    assert record.fit is not None
+    assert 0 < record.fit.truncated_texts <= 60
+    assert 0 < record.truncated_test_texts <= 24

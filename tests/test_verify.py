@@ -1,0 +1,243 @@
+"""Whatever is changed by hand in records, predictions or tables is found, with its file and field."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark import records, report, runner
+from benchmark.catalogue import composed
+from benchmark.classifier import Predictions
+from benchmark.config import digest_of
+from benchmark.records import Run, RunRecord, folder_of, read_all, read_evidence, seal
+from benchmark.verify import doubts_about_the_study, faults
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of two real runs and a failed one, with their tables."""
+    results = tmp_path_factory.mktemp("project") / "results"
+    places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
+    for model in ("majority", "tfidf"):
+        runner.run(composed([f"model={model}", *places]))
+    runner.record_failure(composed(["model=minilm", *places]), [], ValueError("no luck"))
+    report.build(read_evidence(results), results)
+    return results
+
+
+@pytest.fixture
+def results(once: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(once, tmp_path / "results")
+
+
+def run_of(results: Path, model: str = "tfidf") -> Run:
+    return next(run for run in read_all(results) if run.record.model == model)
+
+
+def found(results: Path) -> set[tuple[str, str]]:
+    return {(fault.file.name, fault.field) for fault in faults(results)}
+
+
+def edit(run: Run, change: Callable[[dict[str, Any]], None], reseal: bool = False) -> None:
+    file = run.folder / "record.json"
+    document = json.loads(file.read_text())
+    change(document)
+    if reseal:
+        document["seal"] = seal(document)
+    file.write_text(json.dumps(document))
+
+
+def test_what_runs_leave_is_without_fault(results: Path) -> None:
+    assert list(faults(results)) == []
+
+
+def test_the_committed_results_are_without_fault() -> None:
+    assert list(faults(Path(__file__).parent.parent / "results")) == []
+
+
+@pytest.mark.parametrize("field", sorted(asdict(RunRecord(records.Status.failed, {}, [], "", "", ""))))
+def test_any_field_changed_by_hand_is_named(field: str, results: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        value = document[field]
+        if isinstance(value, dict) and value:
+            first = next(key for key, inner in value.items() if not isinstance(inner, dict))
+            value[first] = "another"
+        else:
+            document[field] = {"int": 7, "str": "interrupted", "list": ["seed=9"]}.get(type(value).__name__, {"a": 1})
+
+    run = run_of(results)
+    if field in ("schema_version", "config", "status", "card", "fit", "failure"):  # need a value of their own kind
+        values = {
+            "schema_version": 0, "config": {**run.record.config, "seed": 9}, "status": "failed",
+            "card": {**asdict(run.record.card or records.ModelCard("", "")), "parameters": 7},
+            "fit": {**asdict(run.record.fit or records.FitReport()), "steps": 7},
+            "failure": {"message": "no", "traceback": None},
+        }  # fmt: skip
+        edit(run, lambda document: document.update({field: values[field]}))
+    else:
+        edit(run, change)
+    assert ("record.json", "the file" if field == "schema_version" else field) in found(results)
+
+
+def resealed(change: Callable[[dict[str, Any]], None]) -> Callable[[Run], None]:
+    return lambda run: edit(run, change, reseal=True)
+
+
+FORGERIES: dict[str, tuple[Callable[[Run], None], tuple[str, str]]] = {
+    "a setting": (
+        resealed(lambda document: document["config"]["recipe"].update(epochs=30)),
+        ("record.json", "digest"),
+    ),
+    "the hash of a split": (
+        resealed(lambda document: document["data"]["splits"]["train"].update(sha256="0" * 64)),
+        ("record.json", "digest"),
+    ),
+    "a count of labels": (
+        resealed(lambda document: document["data"]["splits"]["train"]["counts"].update(joy=1)),
+        ("record.json", "data.splits.train.counts"),
+    ),
+    "the number of test rows": (
+        resealed(lambda document: document.update(predicted_rows=299)),
+        ("predictions.parquet", "rows"),
+    ),
+    "a failure that was none": (
+        resealed(lambda document: document.update(failure={"message": "no", "traceback": None})),
+        ("record.json", "failure"),
+    ),
+    "a success that was none": (
+        resealed(lambda document: document.update(status="failed")),
+        ("record.json", "status"),
+    ),
+    "no seal": (lambda run: edit(run, lambda document: document.pop("seal")), ("record.json", "seal")),
+    "no record": (lambda run: (run.folder / "record.json").unlink(), ("record.json", "the file")),
+    "no predictions": (
+        lambda run: (run.folder / "predictions.parquet").unlink(),
+        ("predictions.parquet", "its content"),
+    ),
+    "half the predictions": (
+        lambda run: _halve(run.folder / "predictions.parquet"),
+        ("predictions.parquet", "its content"),
+    ),
+    "another folder": (
+        lambda run: shutil.move(run.folder, run.folder.with_name("paper-seed1-00000000")),
+        ("record.json", "digest"),
+    ),
+}  # fmt: skip
+
+
+def _halve(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_record_changed_and_sealed_again_contradicts_itself(forgery: str, results: Path) -> None:
+    change, expected = FORGERIES[forgery]
+    change(run_of(results))
+    assert expected in found(results)
+
+
+def rewrite(run: Run, gold: Any = None, predicted: Any = None, probabilities: Any = None, ids: Any = None) -> None:
+    """Other predictions, with a hash, seal and record to match."""
+    gold = run.gold if gold is None else gold
+    told = run.predictions
+    told = Predictions(
+        told.probabilities if probabilities is None else probabilities,
+        told.predicted if predicted is None else predicted,
+    )
+    names = tuple(run.table["id"].to_pylist()) if ids is None else ids
+    content = records.encode_predictions(records.Examples(names, names, gold), told, run.record.labels)
+    (run.folder / "predictions.parquet").write_bytes(content)
+    edit(run, lambda document: document.update(predictions_sha256=records.sha256(content)), reseal=True)
+
+
+def test_a_changed_prediction_is_found_by_its_hash(results: Path) -> None:
+    run = run_of(results)
+    file = run.folder / "predictions.parquet"
+    kept = (run.folder / "record.json").read_bytes()
+    rewrite(run, predicted=run.gold)
+    (run.folder / "record.json").write_bytes(kept)
+    assert (file.name, "its content") in found(results)
+
+
+def test_predictions_forged_with_their_hash_contradict_the_probabilities(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, predicted=run.gold)
+    assert found(results) == {("predictions.parquet", "predicted")}
+
+
+def test_gold_labels_changed_to_fit_contradict_the_counts_or_the_other_runs(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, gold=run.predictions.predicted)
+    assert found(results) == {("predictions.parquet", "gold")}
+
+
+def test_gold_labels_in_another_order_differ_from_those_of_another_run(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, gold=np.roll(run.gold, 1))
+    assert found(results) == {("predictions.parquet", "gold")}
+
+
+def test_rows_that_are_not_the_test_rows_are_found(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, ids=tuple(f"test-{row}" for row in range(1, len(run.gold) + 1)))
+    assert found(results) == {("predictions.parquet", "id")}
+
+
+def test_probabilities_that_are_none_are_found(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, probabilities=run.predictions.probabilities * np.float32(np.nan))
+    assert found(results) == {("predictions.parquet", "its content")}
+
+
+def test_a_whole_split_that_is_not_the_pinned_one_is_found(results: Path) -> None:
+    run = run_of(results)
+
+    def pin(document: dict[str, Any]) -> None:
+        document["config"]["dataset"]["sha256"] = {"test": "0" * 64}
+        identity = {**document["config"], "model": {**document["config"]["model"]}}
+        for shown in ("title", "facts"):
+            del identity["model"][shown]
+        hashes = {name: split["sha256"] for name, split in document["data"]["splits"].items()}
+        document["digest"] = digest_of(identity, hashes)
+
+    edit(run, pin, reseal=True)
+    pinned = RunRecord.from_json((run.folder / "record.json").read_bytes(), "here")
+    shutil.move(run.folder, folder_of(results, pinned.config, pinned.digest))
+    assert found(results) == {("record.json", "data.splits.test.sha256")}
+
+
+def test_an_accuracy_that_is_no_share_of_the_answers_is_found(results: Path) -> None:
+    file = results / "tables" / "leaderboard_synthetic.csv"
+    accuracy = float(np.mean(run_of(results).gold == run_of(results).predictions.predicted))
+    assert str(accuracy) in file.read_text()
+    file.write_text(file.read_text().replace(str(accuracy), str(round(accuracy, 2) + 0.0011)))
+    assert found(results) == {(file.name, "accuracy of tfidf")}
+
+
+def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
+    doubted = [sentence.partition(" is no share")[0].split()[-1] for sentence in doubts_about_the_study()]
+    assert doubted == ["0.9063", "0.9086", "0.9189", "0.9262"]
+
+
+def command(results: Path) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "benchmark.verify", "--results-dir", str(results)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_the_command_names_file_and_field_and_exits_1(results: Path) -> None:
+    sound = command(results)
+    assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, f"3 runs in {results}, 0 faults")
+    assert "0.9262 is no share k/2000" in sound.stdout
+    run = run_of(results)
+    edit(run, lambda document: document.update(seconds={"fit": 1.0}))
+    faulty = command(results)
+    assert faulty.returncode == 1
+    assert f"{run.folder}/record.json: seconds is not what the run wrote" in faulty.stdout
