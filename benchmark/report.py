@@ -32,13 +32,14 @@ HEADINGS = {
     "precision": "Precision", "attention": "Attention", "study": "Study", "accuracy": "Accuracy", "spread": "± seeds",
     "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
     "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
+    "train_rows": "Training rows", "seed": "Seed", "validation_accuracy": "Validation accuracy",
     "hardware": "Hardware", "status": "Status", "command": "Command",
     "batching": "Batching", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
     "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
 }  # fmt: skip
 
 
-SHARES = ("study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1")
+SHARES = ("study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1", "validation_accuracy")
 
 
 def main() -> None:
