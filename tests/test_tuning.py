@@ -33,7 +33,7 @@ def test_trials_stand_by_their_last_validation_accuracy_and_full_runs_do_not(tmp
 def test_one_answered_test_text_is_no_accuracy(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record("minilm", "dataset.test_rows=1"))
     one = Run(run.record, run.folder)
-    one.__dict__ |= {"gold": run.gold[:1]}
+    vars(one)["gold"] = run.gold[:1]
     (row,) = leaderboard(Evidence([one], read_contestants()), "emotion").to_dict("records")
     assert row["accuracy"] is None
     assert row["training_seconds"] == 90
