@@ -6,13 +6,14 @@ Figures are built without pyplot: no window, no backend, no list of figures shar
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import style
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -21,6 +22,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # in greyscale by their lightness.
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
+LINES = (
+    ("#0072b2", "-", "o"),
+    ("#e69f00", "-", "s"),
+    ("#009e73", "--", "^"),
+    ("#cc79a7", "--", "D"),
+    ("#56b4e9", ":", "v"),
+    ("#222222", ":", "P"),
+)  # colour, dash and marker of up to six series in one panel; the last two tell them apart without colour
 INK = "#222222"
 MUTED = "#666666"
 
@@ -66,7 +75,7 @@ def sheet(height: float, title: str, subtitle: str) -> Figure:
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
     below_header = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / height))
-    figure = Figure(figsize=(WIDTH, height), layout=below_header)
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout=below_header)
     figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
     figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
     return figure
@@ -108,8 +117,16 @@ def save_svg(figure: Figure, path: Path) -> None:
     _save(figure, path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _save(figure: Figure, path: Path, **options: Any) -> None:
-    with house_style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
-        figure.savefig(path, **options)
+def svg_with_text(figure: Figure) -> str:
+    """`figure` as SVG whose words stay text: small, and to be found and read on a page."""
+    content = StringIO()
+    _save(figure, content, {"svg.fonttype": "none"}, format="svg", metadata={"Date": None, "Creator": None})
+    return content.getvalue()
+
+
+def _save(figure: Figure, place: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:
+    with house_style(), rc_context(settings):
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
+        figure.savefig(place, **options)

@@ -14,14 +14,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark import diagrams, run_figures, study
+from benchmark import comparison_figures, curve_figures, diagrams, run_figures, study
 from benchmark.diagrams import Dimensions
-from benchmark.drawing import BLUE, INK, MUTED, ORANGE, bars_across, house_style, save_png, save_svg, sheet
+from benchmark.drawing import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    bars_across,
+    house_style,
+    save_png,
+    save_svg,
+    sheet,
+    svg_with_text,
+)
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import Interval, accuracy_interval
-from benchmark.tables import Variant, repeats_study, variants
+from benchmark.variants import Variant, repeats_study, variants
 
-__all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg"]
+__all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg", "svg_with_text"]
 
 STUDY_MODEL = "llama3_lora"
 REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it
@@ -105,6 +116,10 @@ FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
     "figure1_decoder_block": figure1_decoder_block,
     "figure2_lora": figure2_lora,
     "figure3_label_distribution": figure3_label_distribution,
+    "pairwise": comparison_figures.pairwise,
+    "frontier": comparison_figures.frontier,
+    "learning_curve": curve_figures.learning_curve,
+    "calibration": curve_figures.calibration,
 }
 
 RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
@@ -136,8 +151,8 @@ def _title(contestant: Contestant) -> str:
 def _rows(evidence: Evidence) -> list[_Row]:
     """A row for each variant with results, and one for each model that only the study has run; the best first."""
     measured = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
+    rows = [_measured(variant, repeats_study(variant, evidence)) for variant in measured]
     repeated = {variant.first.model for variant in measured if repeats_study(variant, evidence)}
-    rows = [_measured(variant, variant.first.model in repeated) for variant in measured]
     for model, published in study.TABLE3.items():
         if model not in repeated:
             contestant = evidence.contestants.get(model)
@@ -176,7 +191,7 @@ def _draw_row(axes: Axes, line: int, row: _Row, floor: float) -> None:
 
 
 def _finish_rows(axes: Axes, rows: list[_Row]) -> None:
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, 38, max_lines=2, placeholder=" ...") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")

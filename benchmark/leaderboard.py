@@ -52,7 +52,7 @@ class Closing(Callback):
 
 def terminal_table(standing: "pd.DataFrame") -> str:
     """The leaderboard's columns that fit a terminal."""
-    from benchmark.report import readable
+    from benchmark.wording import readable
 
     columns = ["model", "recipe", "accuracy", "spread", "low", "high", "macro_f1", "training_seconds", "status"]
     table = readable(standing[columns])

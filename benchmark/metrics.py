@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sklearn_metrics
 
 from benchmark.classifier import NO_LABEL, BenchmarkError, LabelIds, Probabilities
 
@@ -70,17 +69,20 @@ METRICS: dict[str, Metric] = {**LABEL_METRICS, "expected_calibration_error": exp
 def per_class(gold: LabelIds, predicted: LabelIds, labels: int) -> ClassScores:
     """Precision, recall, F1 and support of each of the `labels` labels."""
     _check_labels(gold, predicted, labels)
-    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
-        gold, predicted, labels=range(labels), average=None, zero_division=0
+    counts = _counts(gold, predicted, labels)
+    right, support, answered = np.diag(counts), counts.sum(axis=1), counts[:, :labels].sum(axis=0)
+    return ClassScores(
+        precision=right / np.maximum(answered, 1),
+        recall=right / np.maximum(support, 1),
+        f1=2 * right / np.maximum(support + answered, 1),
+        support=support,
     )
-    return ClassScores(precision, recall, f1, support)
 
 
 def confusion_matrix(gold: LabelIds, predicted: LabelIds, labels: int) -> npt.NDArray[np.int64]:
     """Row counts, (labels, labels + 1), gold down and predicted across; the last column names no label."""
     _check_labels(gold, predicted, labels)
-    square = sklearn_metrics.confusion_matrix(gold, predicted, labels=[*range(labels), NO_LABEL])
-    return np.asarray(square[:labels], dtype=np.int64)
+    return _counts(gold, predicted, labels)
 
 
 def calibration_bins(
@@ -93,7 +95,7 @@ def calibration_bins(
     `BenchmarkError` if a confidence lies outside 0..1. Section 2 of Guo et al. 2017.
     """
     _check_rows(gold, predicted, probabilities)
-    confidence = _confidence(predicted, probabilities)
+    confidence = confidence_of(predicted, probabilities)
     edges = np.linspace(0, 1, bins + 1)
     # Edges in the confidence's own precision: the float32 nearest to 0.2 is above the float64 nearest to it.
     bin_of = np.digitize(confidence, edges[1:-1].astype(confidence.dtype), right=True)
@@ -104,7 +106,26 @@ def calibration_bins(
     return CalibrationBins(edges, mean_confidence, accuracies, counts)
 
 
-def _confidence(predicted: LabelIds, probabilities: Probabilities) -> Probabilities:
+def accuracy_at_coverage(gold: LabelIds, predicted: LabelIds, probabilities: Probabilities, coverage: float) -> float:
+    """The accuracy on the `coverage` share of rows with the highest confidence, the rest being left to a person.
+
+    Rows that are equally sure count as if drawn at random, so that their order does not matter. Raises
+    `BenchmarkError` unless 0 < coverage <= 1. Geifman and El-Yaniv 2017, "Selective Classification for Deep
+    Neural Networks" (https://arxiv.org/abs/1705.08500).
+    """
+    _check_rows(gold, predicted, probabilities)
+    if not 0 < coverage <= 1:
+        raise BenchmarkError(f"The coverage is {coverage}; it must lie above 0 and be at most 1.")
+    right, confidence = gold == predicted, confidence_of(predicted, probabilities)
+    kept = max(1, round(coverage * len(gold)))
+    threshold = np.sort(confidence)[-kept]
+    surer, equal = confidence > threshold, confidence == threshold
+    drawn = kept - np.count_nonzero(surer)
+    return float((np.count_nonzero(right[surer]) + drawn * right[equal].mean()) / kept)
+
+
+def confidence_of(predicted: LabelIds, probabilities: Probabilities) -> Probabilities:
+    """The probability of each predicted label, (rows,); see `calibration_bins`."""
     of_predicted = probabilities[np.arange(len(predicted)), predicted]
     confidence = np.where(predicted == NO_LABEL, probabilities.max(axis=1), of_predicted)
     sound = (confidence >= 0) & (confidence <= 1 + 1e-3)  # the tolerance of Predictions.check; false for NaN
@@ -112,6 +133,12 @@ def _confidence(predicted: LabelIds, probabilities: Probabilities) -> Probabilit
         row = int(np.argmin(sound))
         raise BenchmarkError(f"The confidence of row {row} is {confidence[row]}; give probabilities, not logits.")
     return confidence
+
+
+def _counts(gold: LabelIds, predicted: LabelIds, labels: int) -> npt.NDArray[np.int64]:
+    columns = np.where(predicted == NO_LABEL, labels, predicted)
+    cells = np.bincount(gold * (labels + 1) + columns, minlength=labels * (labels + 1))
+    return cells.reshape(labels, labels + 1)
 
 
 def _check_rows(gold: LabelIds, predicted: LabelIds, probabilities: Probabilities) -> None:

@@ -105,6 +105,14 @@ class RunRecord:
         return self.stand_in is None
 
     @property
+    def scorable(self) -> bool:
+        """Whether its answers make an accuracy, if only a trial's: not a stand-in's, and not a single answer.
+
+        One test text is what a run answers that leaves the test split alone.
+        """
+        return self.pretrained and self.config["dataset"]["test_rows"] != 1
+
+    @property
     def limits(self) -> dict[str, int]:
         """What was cut short, and to how many: a trial, to be compared with nothing."""
         data, recipe = self.config["dataset"], self.config["recipe"]
@@ -115,6 +123,19 @@ class RunRecord:
     def is_result(self) -> bool:
         """Whether its accuracy may stand in a table: completed, pretrained, on all rows and steps."""
         return self.status is Status.completed and self.pretrained and not self.limits
+
+    @property
+    def trained(self) -> bool:
+        """False where nothing was trained: predictions or an adapter made before."""
+        return self.fit is None or self.fit.trained_parameters != 0
+
+    @property
+    def training_seconds(self) -> float | None:
+        """As the contestant timed it, without loading and validation; else all of `fit`. None if it trained nothing."""
+        if not self.trained:
+            return None
+        measured = self.fit.training_seconds if self.fit is not None else None
+        return measured if measured is not None else self.seconds["fit"]
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> "RunRecord":
@@ -156,6 +177,11 @@ class Run:
     record: RunRecord
     folder: Path
 
+    @property
+    def name(self) -> str:
+        """Its folder below results/runs: model, data set, and recipe, seed and digest."""
+        return "/".join(self.folder.parts[-3:])
+
     @cached_property
     def table(self) -> pa.Table:
         try:
@@ -168,6 +194,10 @@ class Run:
     @cached_property
     def gold(self) -> LabelIds:
         return np.asarray(self.table["gold"].to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self.table["id"].to_pylist())
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -188,9 +218,12 @@ class Contestant:
     card: ModelCard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that tables and figures may draw on: the runs made, the contestants there are, the speeds measured."""
+    """All that tables and figures may draw on: the runs made, the contestants there are, the speeds measured.
+
+    Compared by identity, so that what several tables derive from it can be cached.
+    """
 
     runs: list[Run]
     contestants: dict[str, Contestant]

@@ -1,4 +1,4 @@
-"""`python -m benchmark.report [--check]`: tables, figures and the README's section, from the records alone."""
+"""`python -m benchmark.report [--check]`: tables, figures, the page and the README's section, from records alone."""
 
 import argparse
 import logging
@@ -6,40 +6,23 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from benchmark import study
 from benchmark.classifier import BenchmarkError
-from benchmark.figures import FIGURES, save_png, save_svg
+from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
+from benchmark.findings import findings
+from benchmark.footnotes import FOOTNOTES
 from benchmark.latex import latex
+from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
-from benchmark.tables import DEVIATES, TABLES, leaderboard
+from benchmark.tables import TABLES, leaderboard
+from benchmark.wording import INTERNAL, markdown, readable
 
 log = logging.getLogger(__name__)
 
+PAGE = "report.html"
 BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
-COMPARED = {".md", ".csv", ".tex", ".svg"}  # PNG bytes may differ with the compression library
-
-HEADINGS = {
-    "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Trained",
-    "context_length": "Context", "grouped_query_attention": "GQA", "training_data": "Training data",
-    "token_count": "Tokens", "knowledge_cutoff": "Cutoff", "source": "Source", "recipe": "Recipe",
-    "optimizer": "Optimizer",
-    "learning_rate": "Learning rate", "schedule": "Schedule", "batch_size": "Batch", "max_length": "Max length",
-    "gradient_accumulation_steps": "Accumulation", "epochs": "Epochs", "lora_rank": "LoRA rank",
-    "precision": "Precision", "attention": "Attention", "study": "Study", "accuracy": "Accuracy", "spread": "± seeds",
-    "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
-    "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
-    "train_rows": "Training rows", "seed": "Seed", "validation_accuracy": "Validation accuracy",
-    "hardware": "Hardware", "status": "Status", "command": "Command",
-    "batching": "Batching", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
-    "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
-}  # fmt: skip
-
-
-SHARES = ("study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1", "validation_accuracy")
+COMPARED = {".md", ".csv", ".tex", ".svg", ".html"}  # PNG bytes may differ with the compression library
 
 
 def main() -> None:
@@ -66,7 +49,9 @@ def main() -> None:
             write_section(arguments.readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
-    places = f"{arguments.results_dir}/tables, {arguments.results_dir}/figures, {arguments.readme}"
+    places = ", ".join(
+        [*(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)), str(arguments.readme)]
+    )
     sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 
@@ -92,7 +77,7 @@ def refresh(results_dir: str) -> None:
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:
-    """Write every table (.md, .csv, .tex) and figure (.svg, .png), each replaced atomically; their paths.
+    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each replaced atomically; their paths.
 
     LaTeX goes without commands: a page of paper has no room for them.
     """
@@ -103,18 +88,25 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
         with replacing(results_dir / "tables" / f"{name}.csv") as path:
             table.to_csv(path, index=False, lineterminator="\n")
         with replacing(results_dir / "tables" / f"{name}.md") as path:
-            path.write_text(markdown(table) + "\n", encoding="utf-8")
+            note = f"\n{FOOTNOTES[name]}\n" if name in FOOTNOTES else ""
+            path.write_text(f"{markdown(table)}\n{note}", encoding="utf-8")
         with replacing(results_dir / "tables" / f"{name}.tex") as path:
-            path.write_text(latex(readable(table.drop(columns=["name", "command"], errors="ignore"))), encoding="utf-8")
+            path.write_text(
+                latex(readable(table.drop(columns=[*INTERNAL, "command"], errors="ignore"))), encoding="utf-8"
+            )
     written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
+    drawn = {}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
             written |= {results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")}
             with replacing(results_dir / "figures" / f"{name}.svg") as path:
                 save_svg(figure, path)
+            drawn[name] = svg_with_text(figure)
             with replacing(results_dir / "figures" / f"{name}.png") as path:
                 save_png(figure, path)
-    return written
+    with replacing(results_dir / PAGE) as path:
+        path.write_text(page(evidence, tables, drawn), encoding="utf-8")
+    return {*written, results_dir / PAGE}
 
 
 def remove_unfounded(results_dir: Path, founded: set[Path]) -> None:
@@ -144,8 +136,9 @@ def out_of_date(results_dir: Path, readme: Path) -> list[str]:
 
 
 def section(evidence: Evidence) -> str:
-    """The README's results: Table 3, and the other two folded away."""
+    """The README's results: Table 3 and what it comes to, and the other two tables folded away."""
     parts = ["### Accuracy on the emotion test split (Table 3)", markdown(TABLES["table3_accuracy"](evidence)), NOTES]
+    parts.append("\n".join(f"- {sentence}" for sentence in findings(evidence)))
     for heading, name in (("Model details (Table 1)", "table1_models"), ("Settings (Table 2)", "table2_settings")):
         table = markdown(TABLES[name](evidence))
         parts.append(f"<details><summary>{heading}</summary>\n\n{table}\n\n{FOOTNOTES.get(name, '')}\n</details>")
@@ -158,65 +151,6 @@ NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
 )
-FOOTNOTES = {
-    "table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
-    "speed": (
-        "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
-        "(batch 8, 4 new tokens); both ways take turns in one process on the same rows (`python -m benchmark.speed`). "
-        "*Of matrix peak* is the arithmetic of the linear layers, as executed, against the fastest matrix product of "
-        "the same run. Packed streams execute less: no padding, and the prompts' common beginning once. "
-        "*Batch* is the effective one."
-    ),
-}
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table for people, as the README shows it."""
-    shown = readable(table.drop(columns=["name"], errors="ignore")).map(lambda cell: cell.replace("|", "\\|"))
-    return shown.to_markdown(index=False, disable_numparse=True)
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table in text: rounded, with headings, an interval in one column, empty cells as dashes."""
-    shown = table.copy()
-    if "low" in shown:
-        pairs = zip(shown.pop("low"), shown.pop("high"), strict=True)
-        intervals = [None if pd.isna(low) else f"{low:.4f} to {high:.4f}" for low, high in pairs]
-        shown.insert(shown.columns.get_loc("spread") + 1, "interval", intervals)  # type: ignore[operator,arg-type]
-    cells = [[_cell(str(column), value) for column, value in row.items()] for row in shown.to_dict("records")]
-    return pd.DataFrame(cells, columns=[HEADINGS[str(column)] for column in shown.columns])
-
-
-def _cell(column: str, value: Any) -> str:
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if column in SHARES:
-        return f"{value:.4f}"
-    if column in ("training_ratio", "answering_ratio"):
-        return f"{value:.1f}"
-    if column in ("samples_per_second", "answered_per_second"):
-        return f"{value:.3g}"
-    if column == "utilisation":
-        return f"{value:.0%}"
-    if column == "training_seconds":
-        return _duration(float(value))
-    if column == "learning_rate" and isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
-    if column == "command":
-        return f"`{value}`"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 0.1:
-        return "under 0.1 s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def write_section(readme: Path, text: str) -> None:
@@ -240,6 +174,7 @@ def _with_section(readme: Path, text: str) -> bytes:
 def _generated(results_dir: Path) -> Iterable[Path]:
     for folder in ("tables", "figures"):
         yield from (path for path in (results_dir / folder).glob("*.*") if not path.name.startswith("."))
+    yield from results_dir.glob(PAGE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How far an accuracy can be trusted: intervals, and what a published figure can mean. Pure functions."""
+"""How far an accuracy can be trusted: intervals, and what a published figure can mean. Pure functions.
+
+Whether two models differ is the matter of `benchmark.paired`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -59,7 +62,8 @@ def bootstrap_interval(
     generator = np.random.default_rng(seed)
     # Items answered alike by every seed are interchangeable: to draw how often each pattern of answers occurs
     # is to draw the items, without a resamples x items array.
-    patterns, occurrences = np.unique(correct, axis=1, return_counts=True)  # (seeds, patterns), (patterns,)
+    packed, occurrences = np.unique(np.packbits(correct, axis=0), axis=1, return_counts=True)
+    patterns = np.unpackbits(packed, axis=0, count=seeds)  # (seeds, patterns)
     drawn_patterns = generator.multinomial(items, occurrences / items, size=resamples)  # (resamples, patterns)
     drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
@@ -80,6 +84,20 @@ def possible_counts(accuracy: float, total: int, decimals: int = 4) -> list[int]
     half = Fraction(1, 2 * 10**decimals)
     lowest, highest = math.ceil((stated - half) * total), math.floor((stated + half) * total)
     return list(range(max(lowest, 0), min(highest, total) + 1))
+
+
+def unpaired_z(first: float, second: float, total: int) -> float:
+    """The pooled two-proportion z of two accuracies on `total` rows each, above 0 if the first leads.
+
+    It takes the rows for different ones: all that can be tested where only accuracies were published. Raises
+    `BenchmarkError` unless both lie in 0..1 and total > 0. Fleiss, Levin and Paik 2003, "Statistical Methods
+    for Rates and Proportions", chapter 3.
+    """
+    if not (0 <= first <= 1 and 0 <= second <= 1) or total <= 0:
+        raise BenchmarkError(f"{first} and {second} of {total} rows are no accuracies; state fractions of some rows.")
+    pooled = (first + second) / 2
+    error = math.sqrt(2 * pooled * (1 - pooled) / total)
+    return (first - second) / error if error else 0.0
 
 
 def _shape(correct: npt.NDArray[np.bool_]) -> tuple[int, int]:

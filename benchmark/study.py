@@ -6,6 +6,7 @@
 TITLE = "Emotion Text Classification Using Llama3-8b and LoRA (Daoyuan Li, 2024)"
 DATASET = "emotion"
 TEST_ROWS = 2000
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 
 TABLE1 = {
     "training_data": "publicly available data",

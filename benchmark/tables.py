@@ -4,23 +4,20 @@ Numbers stay numbers here (a share is 0..1, time is seconds), so that a CSV can 
 `benchmark.report` writes them for people.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark import study
+from benchmark import audit, frontier, learning, readouts, significance, study, views
 from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
-from benchmark.records import Contestant, Evidence, Run, RunRecord, Status
+from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
 from benchmark.tuning import tuning
+from benchmark.variants import Variant, command_of, repeats_study, variants
 
 SETTINGS = {
     "optimizer": "Adam",
@@ -67,7 +64,7 @@ def table2_settings(evidence: Evidence) -> pd.DataFrame:
     run_models = set()
     for variant in variants(evidence.runs, study.DATASET):
         first = variant.first
-        if variant.results and first.config["model"]["family"] in ("encoder", "decoder") and _trained(first):
+        if variant.results and first.config["model"]["family"] in ("encoder", "decoder") and first.trained:
             run_models.add(variant.first.model)
             rows.append(_settings(variant.first.config, variant.recipe, "run"))
     rows += [
@@ -172,99 +169,43 @@ TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "table2_settings": table2_settings,
     "table3_accuracy": table3_accuracy,
     "per_class": per_class,
+    "pairwise": significance.pairwise,
+    "ties": significance.ties,
+    "seeds": significance.seeds,
+    "study_audit": audit.study_audit,
+    "study_comparisons": audit.study_comparisons,
+    "test_views": views.test_views,
+    "selective": views.selective,
+    "confused_pairs": views.confused_pairs,
+    "hard_items": views.hard_items,
+    "frontier": frontier.frontier,
+    "learning_curve": learning.learning_curve,
+    "readouts": readouts.readouts,
     "tuning": tuning,
     "speed": speed,
 }
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Runs that differ in nothing but their seed."""
-
-    runs: list[Run]
-
-    @property
-    def first(self) -> RunRecord:
-        return self.runs[0].record
-
-    @cached_property
-    def completed(self) -> list[Run]:
-        return [run for run in self.runs if run.record.status is Status.completed]
-
-    @cached_property
-    def results(self) -> list[Run]:
-        return [run for run in self.runs if run.record.is_result]
-
-    @cached_property
-    def failed(self) -> list[Run]:
-        return [run for run in self.runs if run.record.status is not Status.completed]
-
-    @property
-    def recipe(self) -> str:
-        """The recipe and whatever else was overridden."""
-        return ", ".join([self.first.recipe, *self.overrides])
-
-    @property
-    def overrides(self) -> list[str]:
-        """What was overridden besides the choices that every row names."""
-        own = (
-            "model=",
-            "dataset=",
-            "recipe=",
-            "seed=",
-            "experiment=",
-            "force=",
-            "report_to=",
-            "dataset.train_rows=null",
-        )
-        return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
-
-
-def repeats_study(variant: Variant, evidence: Evidence) -> bool:
-    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows."""
-    shipped = evidence.contestants.get(variant.first.model)
-    ours = variant.first.config
-    return (
-        shipped is not None
-        and not variant.first.limits
-        and ours["recipe"] == shipped.config["recipe"]
-        and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
-    )
-
-
-def variants(runs: list[Run], dataset: str) -> list[Variant]:
-    """The runs on a data set, grouped by everything but the seed."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.record.dataset == dataset:
-            config = run.record.config
-            model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
-            content = [split["sha256"] for split in (run.record.data or {"splits": {}})["splits"].values()]
-            key = json.dumps([model, config["dataset"], config["recipe"], content], sort_keys=True)
-            groups[key].append(run)
-    return [Variant(group) for group in groups.values()]
-
-
 RESULT_COLUMNS = [
     "name", "model", "recipe", "accuracy", "spread", "low", "high", "seeds", "macro_f1",
-    "training_seconds", "hardware", "status", "command",
+    "training_seconds", "hardware", "status", "command", "run",
 ]  # fmt: skip
 
 
 def _result(variant: Variant) -> dict[str, Any]:
-    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval."""
+    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval, `run` the first run."""
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
-    row["command"] = command_of(variant)
+    row |= {"command": command_of(variant), "run": variant.runs[0].name}
     if not variant.completed:
         return row
     shown = [run.record for run in variant.completed]
     row["seeds"] = len(shown)
-    trained = [seconds for one in shown if (seconds := _training_seconds(one)) is not None]
+    trained = [seconds for one in shown if (seconds := one.training_seconds) is not None]
     row["training_seconds"] = float(np.mean(trained)) if trained else None
     row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
-    if shown[0].pretrained and len(variant.completed[0].gold) > 1:  # a trial that leaves test alone answers one text
+    if shown[0].scorable:
         correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
         interval = accuracy_interval(correct)
         by_seed = correct.mean(axis=1)
@@ -290,7 +231,7 @@ def _status(variant: Variant) -> str:
     first = variant.completed[0].record
     trained = first.fit is not None and first.fit.steps > 0
     remarks = [] if first.pretrained else [f"{first.stand_in}, no accuracy"]
-    remarks += [] if _trained(first) else ["not trained by this run"]
+    remarks += [] if first.trained else ["not trained by this run"]
     remarks += [f"{limit} {what} only" for what, limit in first.limits.items() if trained or what != "steps"]
     if variant.completed[0].predictions.generated is not None:
         unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in variant.completed]))
@@ -316,21 +257,8 @@ def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[
         "study": study.TABLE3.get(name),
         "status": f"not run{reason}",
         "command": f"python -m benchmark model={name}",
+        "run": failed.runs[0].name if failed else None,
     }
-
-
-def command_of(variant: Variant) -> str:
-    """The command line that makes the runs again, but for where the data lie."""
-    first = variant.first
-    seeds = ",".join(str(run.record.seed) for run in variant.runs)
-    given = {override.partition("=")[0]: override for override in first.overrides}
-    if "experiment" in given:
-        chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
-    else:
-        chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
-    chosen = [f"model={first.model}", *chosen, *variant.overrides]
-    sweep = ["-m"] if "," in seeds else []
-    return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])
 
 
 def _settings(config: dict[str, Any], recipe: str, status: str) -> dict[str, Any]:
@@ -356,18 +284,6 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
 def _optimizer(recipe: dict[str, Any]) -> str:
     name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe["optimizer"]]
     return f"{name}, decay {recipe['weight_decay']:g}" if recipe["weight_decay"] else f"{name}, no decay"
-
-
-def _training_seconds(record: RunRecord) -> float | None:
-    """None for a run that trained nothing: predictions or an adapter made before."""
-    if not _trained(record):
-        return None
-    measured = record.fit.training_seconds if record.fit is not None else None
-    return measured if measured is not None else record.seconds["fit"]
-
-
-def _trained(record: RunRecord) -> bool:
-    return record.fit is None or record.fit.trained_parameters != 0
 
 
 def _by_size(item: tuple[str, Contestant]) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """Shared by the tests: where the real data is, if anywhere, and configurations composed as the command line would."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,19 @@ from benchmark.config import RunConfig
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = {}
     if not os.environ.get("EMOTION_DATA"):
-        skip = pytest.mark.skip(reason="set EMOTION_DATA to the folder with the official splits")
+        missing["real_data"] = "set EMOTION_DATA to the folder with the official splits"
+    if CHROMIUM is None:
+        missing["browser"] = "put Chromium on PATH (Debian: apt-get install chromium)"
+    for marker, reason in missing.items():
         for item in items:
-            if item.get_closest_marker("real_data"):
-                item.add_marker(skip)
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from benchmark.latex import latex
 from benchmark.records import Evidence, read_contestants
-from benchmark.report import readable
 from benchmark.tables import TABLES
+from benchmark.wording import INTERNAL, readable
 
 
 def test_a_table_is_a_booktabs_tabular() -> None:
@@ -39,7 +39,9 @@ def test_special_characters_are_printed(text: str, written: str) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_has_as_many_cells_in_a_row_as_columns(name: str) -> None:
-    table = readable(TABLES[name](Evidence([], read_contestants())).drop(columns=["name", "command"], errors="ignore"))
+    table = readable(
+        TABLES[name](Evidence([], read_contestants())).drop(columns=[*INTERNAL, "command"], errors="ignore")
+    )
     rows = [line for line in latex(table).splitlines() if line.endswith(r"\\")]
     assert len(rows) == len(table) + 1
     assert {line.count(" & ") for line in rows} == {len(table.columns) - 1}

@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from benchmark.classifier import NO_LABEL, BenchmarkError, LabelIds, Probabilities
-from benchmark.metrics import LABEL_METRICS, METRICS, calibration_bins, confusion_matrix, per_class
+from benchmark.metrics import (
+    LABEL_METRICS,
+    METRICS,
+    accuracy_at_coverage,
+    calibration_bins,
+    confusion_matrix,
+    per_class,
+)
 
 Sample = tuple[LabelIds, LabelIds, Probabilities]
 
@@ -173,3 +180,33 @@ def test_class_counts_refuse_empty_input_and_foreign_ids(function: object) -> No
         function(ids(), ids(), labels=2)
     with pytest.raises(BenchmarkError, match="prediction of row 0 is 2"):
         function(ids(0), ids(2), labels=2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_by_label_are_sklearns(seed: int) -> None:
+    gold, predicted, _ = random_sample(seed, rows=40)
+    expected = precision_recall_fscore_support(gold, predicted, labels=range(6), average=None, zero_division=0)
+    found = per_class(gold, predicted, 6)
+    for ours, theirs in zip((found.precision, found.recall, found.f1, found.support), expected, strict=True):
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_full_coverage_is_the_accuracy_and_less_keeps_the_surest() -> None:
+    gold, predicted = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 0])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]], dtype=np.float32)
+    assert accuracy_at_coverage(gold, predicted, probabilities, 1.0) == 0.5
+    assert accuracy_at_coverage(gold, predicted, probabilities, 0.75) == pytest.approx(2 / 3)
+    assert accuracy_at_coverage(gold, predicted, probabilities, 0.5) == 1.0
+
+
+def test_the_order_of_equally_sure_rows_does_not_matter() -> None:
+    gold, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
+    probabilities = np.tile(np.array([[0.8, 0.2]], dtype=np.float32), (4, 1))
+    for order in (slice(None), slice(None, None, -1)):
+        assert accuracy_at_coverage(gold[order], predicted[order], probabilities[order], 0.5) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.01, -0.5])
+def test_a_coverage_outside_0_to_1_is_refused(coverage: float) -> None:
+    with pytest.raises(BenchmarkError, match="coverage"):
+        accuracy_at_coverage(np.array([0]), np.array([0]), np.ones((1, 1), dtype=np.float32), coverage)

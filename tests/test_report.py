@@ -94,7 +94,7 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
     assert files_below(project / "results/figures") == {
-        f"{name}.{suffix}" for name in FIGURES for suffix in ("svg", "png")
+        f"{name}.{suffix}" for name in FIGURES if name != "learning_curve" for suffix in ("svg", "png")
     }
     assert (project / "results/figures/accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert (project / "results/figures/accuracy.svg").read_bytes().startswith(b"<?xml")
@@ -222,7 +222,7 @@ def test_a_report_says_where_it_was_written(
     shutil.move(project / "results", project / "elsewhere")
     shutil.move(project / "README.md", project / "OTHER.md")
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
-    assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, OTHER.md\n"
+    assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
     assert not (project / "results").exists()
     assert len(files_below(project / "elsewhere/tables")) == 3 * (len(report.TABLES) + 2)
 

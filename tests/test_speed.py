@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import speed
 from benchmark.classifier import BenchmarkError
 from benchmark.records import Evidence, read_evidence
-from benchmark.report import markdown
 from benchmark.tables import TABLES
+from benchmark.wording import markdown
 
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 

@@ -1,10 +1,17 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2_contingency, norm
 
 from benchmark.classifier import BenchmarkError
-from benchmark.statistics import Interval, accuracy_interval, bootstrap_interval, possible_counts, wilson_interval
+from benchmark.statistics import (
+    Interval,
+    accuracy_interval,
+    bootstrap_interval,
+    possible_counts,
+    unpaired_z,
+    wilson_interval,
+)
 
 Correct = npt.NDArray[np.bool_]
 
@@ -169,3 +176,21 @@ def test_a_measured_accuracy_is_always_among_its_possible_counts(total: int, dec
 def test_possible_counts_refuses_what_is_no_accuracy(accuracy: float, total: int) -> None:
     with pytest.raises(BenchmarkError, match="no accuracy"):
         possible_counts(accuracy, total)
+
+
+def test_the_unpaired_z_of_the_studys_best_two_is_far_from_two() -> None:
+    assert unpaired_z(0.9262, 0.9189, 2000) == pytest.approx(0.86, abs=0.005)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1850, 1790), (1400, 1450), (5, 5)])
+def test_the_unpaired_z_squared_is_pearsons_chi_squared(first: int, second: int) -> None:
+    table = [[first, 2000 - first], [second, 2000 - second]]
+    expected = chi2_contingency(table, correction=False).statistic
+    assert unpaired_z(first / 2000, second / 2000, 2000) ** 2 == pytest.approx(expected)
+
+
+def test_the_unpaired_z_refuses_what_is_no_accuracy_and_is_0_where_nothing_varies() -> None:
+    assert unpaired_z(1.0, 1.0, 10) == 0
+    for arguments in ((1.1, 0.5, 10), (0.5, 0.5, 0)):
+        with pytest.raises(BenchmarkError, match="no accuracies"):
+            unpaired_z(*arguments)

@@ -14,6 +14,7 @@ from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_al
 from benchmark.runner import recorded
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import DEVIATES, TABLES, leaderboard
+from benchmark.wording import markdown
 
 TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
@@ -315,3 +316,17 @@ def test_tables_are_the_same_however_the_runs_were_made(tmp_path: Path) -> None:
     for draw in TABLES.values():
         assert draw(evidence(*one)).to_csv() == draw(evidence(*two)).to_csv()
     assert records.read_evidence(tmp_path / "one").runs == one
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_with_nothing_to_show_a_table_has_its_columns_and_is_still_a_table(name: str) -> None:
+    empty = TABLES[name](Evidence([], {}))
+    assert isinstance(empty, pd.DataFrame)
+    assert len(empty.columns) > 2
+    assert len(markdown(empty).splitlines()) == len(empty) + 2
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_first_run_does_not_change_a_tables_columns(name: str, tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(model), TWO_WRONG) for model in ("tfidf", "minilm")]
+    assert list(TABLES[name](evidence(*runs)).columns) == list(TABLES[name](Evidence([], {})).columns)

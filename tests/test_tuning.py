@@ -6,10 +6,10 @@ from pathlib import Path
 from test_records import FIT, a_record, publish
 
 from benchmark.classifier import CurvePoint
-from benchmark.records import Evidence, Run, read_contestants
-from benchmark.report import markdown
+from benchmark.records import Evidence, read_contestants
 from benchmark.tables import leaderboard
 from benchmark.tuning import tuning
+from benchmark.wording import markdown
 
 
 def test_trials_stand_by_their_last_validation_accuracy_and_full_runs_do_not(tmp_path: Path) -> None:
@@ -32,9 +32,7 @@ def test_trials_stand_by_their_last_validation_accuracy_and_full_runs_do_not(tmp
 
 def test_one_answered_test_text_is_no_accuracy(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record("minilm", "dataset.test_rows=1"))
-    one = Run(run.record, run.folder)
-    vars(one)["gold"] = run.gold[:1]
-    (row,) = leaderboard(Evidence([one], read_contestants()), "emotion").to_dict("records")
+    (row,) = leaderboard(Evidence([run], read_contestants()), "emotion").to_dict("records")
     assert row["accuracy"] is None
     assert row["training_seconds"] == 90
     assert "1 test rows only" in row["status"]

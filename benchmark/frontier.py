@@ -1,0 +1,98 @@
+"""What accuracy costs: training time, memory, trained parameters and time to answer, and who pays more for less."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from benchmark.environment import hardware_name
+from benchmark.records import Evidence, RunRecord
+from benchmark.variants import Variant, with_results
+
+AXES = {
+    "training_seconds": "training time",
+    "peak_memory": "peak memory",
+    "trained_parameters": "parameters trained",
+    "seconds_per_text": "time to answer",
+}
+"""What is paid, by the name of its column."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A variant as somebody choosing sees it: its accuracy, and what it costs on each axis that was measured."""
+
+    variant: Variant
+    costs: dict[str, float]
+
+    @cached_property
+    def accuracy(self) -> float:
+        return self.variant.accuracy
+
+    @property
+    def hardware(self) -> str:
+        record = self.variant.results[0].record
+        return hardware_name(record.environment, record.fit.device if record.fit else "cpu")
+
+    def dominates(self, other: "Offer", axes: tuple[str, ...] = tuple(AXES)) -> bool:
+        """At least as accurate and as cheap on every axis that both were measured on, and better in one respect."""
+        common = [axis for axis in axes if axis in self.costs and axis in other.costs]
+        gains = [self.accuracy - other.accuracy, *(other.costs[axis] - self.costs[axis] for axis in common)]
+        return bool(common) and min(gains) >= 0 and max(gains) > 0
+
+
+def offers(evidence: Evidence) -> list[Offer]:
+    """Every variant with results, the most accurate first; costs are means over seeds."""
+    return [Offer(variant, _costs(variant)) for variant in with_results(evidence)]
+
+
+def on_frontier(found: list[Offer], axis: str) -> list[Offer]:
+    """Those measured on `axis` for which nobody offers more accuracy for less of it."""
+    measured = [offer for offer in found if axis in offer.costs]
+    return [offer for offer in measured if not any(other.dominates(offer, (axis,)) for other in measured)]
+
+
+def frontier(evidence: Evidence) -> pd.DataFrame:
+    """Accuracy and costs; on which axes a variant is a sensible choice, and which variants beat it on all of them.
+
+    Times are as measured, each on the hardware named: across different hardware they say little.
+    """
+    found = offers(evidence)
+    best_on = {axis: on_frontier(found, axis) for axis in AXES}
+    rows = [
+        {
+            "model": offer.variant.first.title,
+            "recipe": offer.variant.recipe,
+            "accuracy": offer.accuracy,
+            **{axis: offer.costs.get(axis) for axis in AXES},
+            "hardware": offer.hardware,
+            "frontier": ", ".join(name for axis, name in AXES.items() if offer in best_on[axis]) or None,
+            "dominated_by": "; ".join(other.variant.name for other in found if other.dominates(offer)) or None,
+        }
+        for offer in found
+    ]
+    columns = ["model", "recipe", "accuracy", *AXES, "hardware", "frontier", "dominated_by"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def _costs(variant: Variant) -> dict[str, float]:
+    costs = [_cost(run.record) for run in variant.results]
+    return {
+        axis: float(np.mean([cost[axis] for cost in costs]))
+        for axis in AXES
+        if all(cost[axis] is not None for cost in costs)
+    }
+
+
+def _cost(record: RunRecord) -> dict[str, float | None]:
+    """Memory is the accelerator's where there is one, else the process's."""
+    fit, seconds, memory = record.fit, record.seconds, record.peak_memory
+    return {
+        "training_seconds": record.training_seconds if "fit" in seconds else None,
+        "peak_memory": memory.get("device", memory.get("host")),
+        "trained_parameters": (fit.trained_parameters or None) if fit else None,
+        "seconds_per_text": seconds["predict"] / record.predicted_rows
+        if "predict" in seconds and record.predicted_rows
+        else None,
+    }

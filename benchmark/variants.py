@@ -1,0 +1,131 @@
+"""Runs that differ in nothing but their seed: what a row of most tables and a line of most figures speaks of."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark import study
+from benchmark.records import Evidence, Run, RunRecord, Status
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Runs that differ in nothing but their seed."""
+
+    runs: list[Run]
+
+    @property
+    def first(self) -> RunRecord:
+        return self.runs[0].record
+
+    @cached_property
+    def completed(self) -> list[Run]:
+        return [run for run in self.runs if run.record.status is Status.completed]
+
+    @cached_property
+    def results(self) -> list[Run]:
+        return [run for run in self.runs if run.record.is_result]
+
+    @cached_property
+    def failed(self) -> list[Run]:
+        return [run for run in self.runs if run.record.status is not Status.completed]
+
+    @property
+    def name(self) -> str:
+        """Model and recipe: how figures and comparisons call it."""
+        return f"{self.first.title}, {self.recipe}"
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether no seed of it can ever be a result: rows or steps are limited, or the weights random."""
+        weights = self.first.config["model"]["parameters"].get("weights") or {}
+        random = weights.get("source") == "random" or any(not run.record.pretrained for run in self.completed)
+        return random or bool(self.first.limits)
+
+    @cached_property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Which test items each result got right, (seeds, items)."""
+        return np.stack([run.gold == run.predictions.predicted for run in self.results])
+
+    @cached_property
+    def accuracy(self) -> float:
+        """The mean over the seeds with a result."""
+        return float(self.correct.mean())
+
+    @property
+    def recipe(self) -> str:
+        """The recipe and whatever else was overridden."""
+        return ", ".join([self.first.recipe, *self.overrides])
+
+    @property
+    def overrides(self) -> list[str]:
+        """What was overridden besides the choices that every row names."""
+        own = (
+            "model=",
+            "dataset=",
+            "recipe=",
+            "seed=",
+            "experiment=",
+            "force=",
+            "report_to=",
+            "dataset.train_rows=null",
+        )
+        return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
+
+
+def variants(runs: list[Run], dataset: str) -> list[Variant]:
+    """The runs on a data set, grouped by everything but the seed.
+
+    A run that failed before its data were read joins the only group with its configuration, if there is one.
+    """
+    groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))  # by configuration, by content
+    for run in runs:
+        if run.record.dataset == dataset:
+            config = run.record.config
+            model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
+            content = [split["sha256"] for split in (run.record.data or {"splits": {}})["splits"].values()]
+            asked = json.dumps([model, config["dataset"], config["recipe"]], sort_keys=True)
+            groups[asked][" ".join(content)].append(run)
+    for by_content in groups.values():
+        if "" in by_content and len(by_content) == 2:
+            unread = by_content.pop("")
+            (read,) = by_content.values()
+            read.extend(unread)
+    return [Variant(group) for by_content in groups.values() for group in by_content.values()]
+
+
+@lru_cache(maxsize=1)
+def with_results(evidence: Evidence) -> list[Variant]:
+    """The variants on the study's data set that have results, the most accurate first."""
+    found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
+    return sorted(found, key=lambda variant: (-variant.accuracy, variant.name))
+
+
+def repeats_study(variant: Variant, evidence: Evidence) -> bool:
+    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows."""
+    shipped = evidence.contestants.get(variant.first.model)
+    ours = variant.first.config
+    return (
+        shipped is not None
+        and not variant.first.limits
+        and ours["recipe"] == shipped.config["recipe"]
+        and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
+    )
+
+
+def command_of(variant: Variant) -> str:
+    """The command line that makes the runs again, but for where the data lie."""
+    first = variant.first
+    seeds = ",".join(str(run.record.seed) for run in variant.runs)
+    given = {override.partition("=")[0]: override for override in first.overrides}
+    if "experiment" in given:
+        chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
+    else:
+        chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
+    chosen = [f"model={first.model}", *chosen, *variant.overrides]
+    sweep = ["-m"] if "," in seeds else []
+    return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])

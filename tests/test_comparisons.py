@@ -1,0 +1,121 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_records import LABELS, a_record, answers, publish, the_test_split
+
+from benchmark import records
+from benchmark.comparisons import Comparison, fields
+from benchmark.paired import combined, detectable_difference, holm, mcnemar
+from benchmark.records import Evidence, Run, RunRecord, read_contestants
+
+GOLD = tuple(row % 6 for row in range(200))
+
+
+def told(results_dir: Path, record: RunRecord, predicted: Sequence[int], gold: Sequence[int] = GOLD) -> Run:
+    """Publish the record with these answers to `gold`."""
+    content = records.encode_predictions(the_test_split(gold), answers(predicted), LABELS)
+    whole = replace(record, predictions_sha256=records.sha256(content), predicted_rows=len(gold))
+    return records.write(results_dir, whole, content)
+
+
+def wrong_at(rows: Sequence[int], gold: Sequence[int] = GOLD) -> list[int]:
+    """The gold labels, but for the label after the right one at `rows`."""
+    return [(label + 1) % 6 if row in set(rows) else label for row, label in enumerate(gold)]
+
+
+def evidence(*runs: Run) -> Evidence:
+    return Evidence(list(runs), read_contestants())
+
+
+def compared(*runs: Run) -> list[Comparison]:
+    (field,) = fields(evidence(*runs))
+    return field.comparisons
+
+
+def test_a_comparison_counts_what_only_one_of_both_gets_right(tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, a_record("tfidf"), wrong_at(range(5, 45))),
+        told(tmp_path, a_record("minilm"), wrong_at(range(10))),
+    ]
+    (pair,) = compared(*runs)
+    assert (pair.better.first.model, pair.other.first.model) == ("minilm", "tfidf")
+    assert (pair.wins, pair.losses, pair.pairs) == (35, 5, 1)
+    assert pair.difference == pytest.approx(0.15)
+    assert pair.interval.low < 0.15 < pair.interval.high
+    assert pair.p == pair.adjusted_p == mcnemar(35, 5)
+    assert pair.detectable == detectable_difference(200, 40 / 200)
+    assert pair.differs
+
+
+def test_every_pair_of_seeds_has_its_say(tmp_path: Path) -> None:
+    better = [range(4), range(2, 8), range(3)]
+    worse = [range(20), range(10, 40)]
+    runs = [told(tmp_path, a_record("minilm", seed=s), wrong_at(rows)) for s, rows in enumerate(better)]
+    runs += [told(tmp_path, a_record("tfidf", seed=s), wrong_at(rows)) for s, rows in enumerate(worse)]
+    (pair,) = compared(*runs)
+    counts = [(len({*w} - {*b}), len({*b} - {*w})) for b in better for w in worse]
+    assert pair.pairs == 6
+    assert (pair.wins, pair.losses) == pytest.approx(tuple(np.mean(counts, axis=0)))
+    assert pair.p == pytest.approx(combined([mcnemar(*count) for count in counts]))
+    assert pair.difference == pytest.approx((pair.wins - pair.losses) / 200)
+
+
+def test_all_pairs_are_corrected_together(tmp_path: Path) -> None:
+    ends = {"minilm": 2, "bert_base": 9, "tfidf": 16}
+    pairs = compared(*(told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()))
+    assert [pair.p for pair in pairs] == [mcnemar(7, 0), mcnemar(14, 0), mcnemar(7, 0)]
+    assert [pair.adjusted_p for pair in pairs] == pytest.approx(holm([pair.p for pair in pairs]))
+
+
+def test_ties_do_not_carry_over_from_one_pair_to_the_next(tmp_path: Path) -> None:
+    ends = {"minilm": 2, "bert_base": 7, "tfidf": 12}
+    runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
+    (field,) = fields(evidence(*runs))
+    assert [pair.differs for pair in field.comparisons] == [False, True, False]
+    assert field.groups == [(0, 1), (1, 2)]
+
+
+def test_seeds_that_swing_more_than_the_models_differ_make_a_tie(tmp_path: Path) -> None:
+    runs = [told(tmp_path, a_record("minilm", seed=s), wrong_at(range(end))) for s, end in enumerate((0, 0, 0, 199))]
+    runs += [told(tmp_path, a_record("tfidf"), wrong_at(range(70)))]
+    (pair,) = compared(*runs)
+    assert pair.adjusted_p < 0.001  # most pairs of seeds agree that one is better
+    assert pair.interval.low < 0
+    assert not pair.differs
+
+
+def test_other_test_texts_are_another_field(tmp_path: Path) -> None:
+    gold = (*GOLD[:-1], 0)
+    runs = [
+        told(tmp_path, a_record("minilm"), wrong_at(range(3))),
+        told(tmp_path, a_record("tfidf"), wrong_at(range(9))),
+        told(tmp_path, a_record("bert_base"), wrong_at(range(9), gold), gold),
+        told(tmp_path, a_record("roberta_base"), wrong_at(range(9), GOLD[:100]), GOLD[:100]),
+    ]
+    found = fields(evidence(*runs))
+    assert [len(field.variants) for field in found] == [2, 1, 1]
+    assert [len(field.comparisons) for field in found] == [1, 0, 0]
+
+
+def test_only_results_are_compared(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record("minilm")),
+        publish(tmp_path, a_record("minilm", "dataset.train_rows=10")),
+        publish(tmp_path, a_record("tfidf", dataset="synthetic")),
+    ]
+    assert compared(*runs) == []
+
+
+def test_a_comparison_does_not_depend_on_who_else_was_there(tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, a_record(m, seed=s), wrong_at(range(s, e)))
+        for m, e in (("minilm", 9), ("tfidf", 30))
+        for s in (0, 1)
+    ]
+    (alone,) = compared(*runs)
+    among = compared(*runs, told(tmp_path, a_record("bert_base"), wrong_at(range(5))))
+    (same,) = [pair for pair in among if (pair.better.first.model, pair.other.first.model) == ("minilm", "tfidf")]
+    assert (alone.interval, alone.p) == (same.interval, same.p)

@@ -1,0 +1,80 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_comparisons import evidence, told, wrong_at
+from test_records import FIT, a_record
+from test_tables import rows_of, the
+
+from benchmark.records import Run
+from benchmark.tables import TABLES
+
+
+def offer(
+    results_dir: Path,
+    model: str,
+    wrong: int,
+    training: float,
+    memory: int,
+    trained: int | None,
+    answering: float,
+    seed: int = 0,
+) -> Run:
+    fit = replace(FIT, training_seconds=training, trained_parameters=trained)
+    record = replace(
+        a_record(model, seed=seed, fit=fit),
+        peak_memory={"host": memory},
+        seconds={"data": 1.0, "fit": training + 5, "predict": answering},
+    )
+    return told(results_dir, record, wrong_at(range(wrong)))
+
+
+def frontier(*runs: Run) -> list[dict[str, Any]]:
+    return rows_of(TABLES["frontier"](evidence(*runs)))
+
+
+def test_a_variant_that_costs_more_for_less_is_dominated_and_by_whom_is_said(tmp_path: Path) -> None:
+    rows = frontier(
+        offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
+        offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
+        offer(tmp_path, "tfidf", 30, training=1, memory=100, trained=60, answering=1),
+    )
+    by_model = {row["model"]: row for row in rows}
+    everywhere = "training time, peak memory, parameters trained, time to answer"
+    assert by_model["MiniLM-L6 (22M BERT)"]["frontier"] == everywhere
+    assert by_model["BERT base (uncased)"]["dominated_by"] == "MiniLM-L6 (22M BERT), paper"
+    assert by_model["BERT base (uncased)"]["frontier"] is None
+    tfidf = by_model["TF-IDF + logistic regression"]
+    assert tfidf["dominated_by"] is None
+    assert tfidf["frontier"] == "training time, peak memory, time to answer"
+
+
+def test_costs_are_means_over_seeds_and_answering_is_per_text(tmp_path: Path) -> None:
+    runs = [
+        offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2, seed=0),
+        offer(tmp_path, "minilm", 10, training=80, memory=400, trained=50, answering=4, seed=1),
+    ]
+    row = the(frontier(*runs))
+    costs = (row["training_seconds"], row["peak_memory"], row["trained_parameters"], row["seconds_per_text"])
+    assert costs == pytest.approx((70, 300, 50, 3 / 200))
+
+
+def test_an_accelerators_memory_counts_where_there_is_one(tmp_path: Path) -> None:
+    record = replace(a_record("minilm"), peak_memory={"host": 1, "device": 7})
+    assert the(frontier(told(tmp_path, record, wrong_at([0]))))["peak_memory"] == 7
+
+
+def test_what_was_not_measured_decides_nothing(tmp_path: Path) -> None:
+    rows = frontier(
+        offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
+        offer(tmp_path, "majority", 20, training=90, memory=300, trained=None, answering=3),
+    )
+    row = the(rows, model="Majority label")
+    assert (row["trained_parameters"], row["dominated_by"]) == (None, "MiniLM-L6 (22M BERT), paper")
+
+
+def test_equals_do_not_dominate_each_other(tmp_path: Path) -> None:
+    alike = {"wrong": 10, "training": 60.0, "memory": 200, "trained": 50, "answering": 2.0}
+    rows = frontier(*(offer(tmp_path, model, **alike) for model in ("minilm", "bert_base")))  # type: ignore[arg-type]
+    assert [row["dominated_by"] for row in rows] == [None, None]

@@ -1,0 +1,41 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_records import FIT, a_record, publish
+
+from benchmark.records import Failure, Status, read_all
+from benchmark.variants import variants
+
+ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
+FAILED = {"status": Status.failed, "failure": Failure("out of memory")}
+
+
+def test_a_seed_that_failed_before_its_data_were_read_stands_beside_the_others(tmp_path: Path) -> None:
+    publish(tmp_path, a_record(seed=0), ONE_WRONG)
+    publish(tmp_path, replace(a_record(seed=1, **FAILED), data=None))
+    (variant,) = variants(read_all(tmp_path), "emotion")
+    assert [run.record.seed for run in variant.failed] == [1]
+    assert variant.accuracy == 0.9
+
+
+def test_between_two_contents_of_the_data_such_a_seed_stands_alone(tmp_path: Path) -> None:
+    publish(tmp_path, a_record(seed=0), ONE_WRONG)
+    publish(tmp_path, a_record(seed=0, test_sha256="d" * 64), ONE_WRONG)
+    publish(tmp_path, replace(a_record(seed=1, **FAILED), data=None))
+    assert sorted(len(variant.runs) for variant in variants(read_all(tmp_path), "emotion")) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("override", ["dataset.train_rows=5", "recipe.max_steps=3", "model.weights.source=random"])
+@pytest.mark.parametrize("ended", [Status.completed, Status.failed])
+def test_what_is_limited_or_random_is_a_trial_however_it_ended(override: str, ended: Status, tmp_path: Path) -> None:
+    fit = replace(FIT, weights={"source": "random"}) if "random" in override else FIT
+    publish(tmp_path, a_record("minilm", override, status=ended, fit=fit))
+    (variant,) = variants(read_all(tmp_path), "emotion")
+    assert variant.is_trial
+
+
+def test_an_ordinary_run_is_no_trial(tmp_path: Path) -> None:
+    for model in ("minilm", "majority"):
+        publish(tmp_path, a_record(model))
+    assert [variant.is_trial for variant in variants(read_all(tmp_path), "emotion")] == [False, False]
