@@ -58,12 +58,13 @@ def load(
         config_options["quantization_config"] = GgufConfig(dequantize=True)
     try:
         with progress_on_terminals_only():
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **checkpoint.options)
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
             network = auto_class.from_pretrained(
                 checkpoint.folder,
                 dtype=dtype,
                 attn_implementation=attention.value,
                 use_safetensors=True,
+                trust_remote_code=False,
                 **checkpoint.options,
                 **config_options,
             )

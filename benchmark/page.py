@@ -205,6 +205,9 @@ def _inline(name: str, document: str) -> Markup:
     """An SVG document as part of a page: its ids made its own, sized by the page, hidden behind its description."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    document = re.sub(
+        r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document
+    )  # XML has no place for them
     root = ElementTree.fromstring(document)  # noqa: S314  # drawn by benchmark.figures a moment ago
     for element in root.iter():
         for attribute, value in element.attrib.items():

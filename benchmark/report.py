@@ -68,7 +68,7 @@ def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> Non
 
 
 def refresh(results_dir: str) -> None:
-    """Rebuild tables and figures after a run; a broken record or full disk must not hide the run's own end."""
+    """Rebuild tables, figures and page after a run; a broken record or full disk must not hide the run's own end."""
     try:
         with locked(Path(results_dir)):
             build(read_evidence(Path(results_dir)), Path(results_dir))

@@ -135,6 +135,13 @@ def test_whatever_a_record_says_is_shown_as_text(tmp_path: Path) -> None:
     assert sum("<script>alert(1)</script>" in text for text in found.texts) > 4
 
 
+def test_a_control_character_in_a_title_does_not_break_the_plots(tmp_path: Path) -> None:
+    config = dict(a_record("minilm").config)
+    config["model"] = {**config["model"], "title": "a bell \x07"}
+    publish(tmp_path, a_record("minilm", config=config), ONE_WRONG)
+    assert "a bell \N{REPLACEMENT CHARACTER}" in rendered(tmp_path, "accuracy").partition('id="figure-accuracy"')[2]
+
+
 def test_only_the_pages_own_script_may_run_and_nothing_is_fetched(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES)

@@ -1,6 +1,7 @@
 """Weights are what they are pinned to be, or are refused in one sentence before anything trains."""
 
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -233,6 +234,21 @@ def refused_in_one_sentence(auto_class: Any, path: Path) -> None:
     assert "\n" not in sentence
     assert sentence.startswith(f"The weights local folder in {path} cannot be loaded (")
     assert sentence.endswith("; put a sound checkpoint there.")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "a_type_nobody_knows"])
+def test_code_that_comes_with_weights_is_never_run(model_type: str, local_bert: Path, tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+    (local_bert / "theirs.py").write_text(f"from pathlib import Path\nPath({str(executed)!r}).touch()\n")
+    named = {name: "theirs.Theirs" for name in ("AutoConfig", "AutoModelForSequenceClassification", "AutoTokenizer")}
+    config = json.loads((local_bert / "config.json").read_text())
+    config |= {"model_type": model_type, "auto_map": named}
+    (local_bert / "config.json").write_text(json.dumps(config))
+    if model_type == "bert":
+        load_bert(local_bert, TINY)  # by the library's own class
+    else:
+        refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+    assert not executed.exists()
 
 
 @pytest.mark.parametrize("kept", [0.99, 0.1, 4, 0])
