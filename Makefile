@@ -23,8 +23,9 @@ lint: setup  ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-report: setup  ## tables, figures and the README's section, from the records
+report: setup  ## tables, figures, the README's section and the notebook, from the records
 	$(BIN)/python -m benchmark.report
+	$(BIN)/python notebooks/execute.py
 
 speed: setup  ## how fast the two small models train and answer here, against the plain way; about 30 minutes
 	$(BIN)/python -m benchmark.speed model=smollm2_lora

@@ -40,6 +40,7 @@ FOOTNOTES = {
         "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody is at least as "
         "accurate and as cheap in every cost measured of both. Times across different hardware say little."
     ),
+    "tuning": "Accuracy on the whole validation split after the last epoch. These runs left the test split alone.",
     "confused_pairs": "Texts are means over seeds.",
     "hard_items": (
         "Wrong for every seed of every variant, but for runs that give one answer to all: candidates for label noise. "

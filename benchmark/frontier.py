@@ -91,7 +91,7 @@ def _cost(record: RunRecord) -> dict[str, float | None]:
     return {
         "training_seconds": record.training_seconds if "fit" in seconds else None,
         "peak_memory": memory.get("device", memory.get("host")),
-        "trained_parameters": fit.trained_parameters if fit else None,
+        "trained_parameters": (fit.trained_parameters or None) if fit else None,
         "seconds_per_text": seconds["predict"] / record.predicted_rows
         if "predict" in seconds and record.predicted_rows
         else None,

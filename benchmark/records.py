@@ -105,6 +105,14 @@ class RunRecord:
         return self.stand_in is None
 
     @property
+    def scorable(self) -> bool:
+        """Whether its answers make an accuracy, if only a trial's: not a stand-in's, and not a single answer.
+
+        One test text is what a run answers that leaves the test split alone.
+        """
+        return self.pretrained and self.config["dataset"]["test_rows"] != 1
+
+    @property
     def limits(self) -> dict[str, int]:
         """What was cut short, and to how many: a trial, to be compared with nothing."""
         data, recipe = self.config["dataset"], self.config["recipe"]

@@ -12,16 +12,17 @@ from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
 from benchmark.findings import findings
 from benchmark.footnotes import FOOTNOTES
+from benchmark.latex import latex
 from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import TABLES, leaderboard
-from benchmark.wording import markdown
+from benchmark.wording import INTERNAL, markdown, readable
 
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
-COMPARED = {".md", ".csv", ".svg", ".html"}  # PNG bytes may differ with the compression library
+COMPARED = {".md", ".csv", ".tex", ".svg", ".html"}  # PNG bytes may differ with the compression library
 
 
 def main() -> None:
@@ -31,8 +32,13 @@ def main() -> None:
     )
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file with the marked section")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
+    parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, by folder or digest")
+    parser.add_argument("--output", type=Path, help="file for the model card (default: the terminal)")
     arguments = parser.parse_args()
     try:
+        if arguments.model_card is not None:
+            write_model_card(arguments.results_dir, arguments.model_card, arguments.output)
+            return
         if arguments.check:
             stale = out_of_date(arguments.results_dir, arguments.readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
@@ -49,6 +55,18 @@ def main() -> None:
     sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
 
 
+def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
+    from benchmark.model_card import find, model_card  # the hub's client is needed for nothing else here
+
+    text = model_card(find(results_dir, wanted))
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with replacing(output) as path:
+        path.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"wrote {output}\n")
+
+
 def refresh(results_dir: str) -> None:
     """Rebuild tables, figures and page after a run; a broken record or full disk must not hide the run's own end."""
     try:
@@ -59,7 +77,10 @@ def refresh(results_dir: str) -> None:
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:
-    """Write every table (.md, .csv) and figure (.svg, .png) and the page, each replaced atomically; their paths."""
+    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each replaced atomically; their paths.
+
+    LaTeX goes without commands: a page of paper has no room for them.
+    """
     tables = {name: table(evidence) for name, table in TABLES.items()}
     for dataset in sorted({run.record.dataset for run in evidence.runs}):
         tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
@@ -69,7 +90,11 @@ def build(evidence: Evidence, results_dir: Path) -> set[Path]:
         with replacing(results_dir / "tables" / f"{name}.md") as path:
             note = f"\n{FOOTNOTES[name]}\n" if name in FOOTNOTES else ""
             path.write_text(f"{markdown(table)}\n{note}", encoding="utf-8")
-    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
+        with replacing(results_dir / "tables" / f"{name}.tex") as path:
+            path.write_text(
+                latex(readable(table.drop(columns=[*INTERNAL, "command"], errors="ignore"))), encoding="utf-8"
+            )
+    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
     drawn = {}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:

@@ -83,7 +83,7 @@ def _facts(variant: Variant) -> Iterator[str]:
     """What the closed block says, in words."""
     completed = variant.completed
     yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
-    if completed and completed[0].record.pretrained:
+    if completed and completed[0].record.scorable:
         yield f"accuracy {np.mean([metric(run, 'accuracy') for run in completed]):.4f}"
     if not variant.first.pretrained:
         yield "random weights"
@@ -96,14 +96,13 @@ def _facts(variant: Variant) -> Iterator[str]:
 def _run(run: Run) -> dict[str, Any]:
     record, folder = run.record, quote(f"runs/{run.name}")
     done = record.status is Status.completed
-    scored = done and record.pretrained
+    scored = done and record.scorable
     files = [
         "record.json",
         *(["predictions.parquet"] if done else []),
         *sorted(p.name for p in run.folder.glob("*.png")),
     ]
-    trained = record.fit.training_seconds if record.fit else None
-    seconds = trained if trained is not None else record.seconds.get("fit")
+    seconds = record.training_seconds if "fit" in record.seconds else None
     git = record.environment.get("git") or {}
     return {
         "seed": record.seed,
@@ -152,7 +151,7 @@ def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
 def _confusion(variant: Variant) -> Confusion | None:
     """None without an accuracy, and where the labels are too many to read."""
     labels = variant.first.labels
-    runs = variant.completed if variant.first.pretrained else []
+    runs = variant.completed if variant.first.scorable else []
     if not runs or len(labels) > 12:
         return None
     counts = sum(confusion_matrix(run.gold, run.predictions.predicted, len(labels)) for run in runs)

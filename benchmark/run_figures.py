@@ -122,7 +122,7 @@ def _sheet(height: float, run: Run, what: str) -> Figure:
     record = run.record
     title = record.title if record.pretrained else f"{record.title}, {record.stand_in}"
     facts = [what, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
-    if record.status is Status.completed and record.pretrained:
+    if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
         facts.append(f"test accuracy {right:,}/{rows:,} = {right / rows:.4f}")
     unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]

@@ -84,8 +84,8 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
     overrides = ["dataset.train_rows=2000", *overrides]
     config = composed(overrides)
     own = config.model.parameters
-    if "batching" not in own:
-        raise BenchmarkError(f"{config.model.name} has no batching to compare; name a model that is fine-tuned.")
+    if "batching" not in own or own.get("adapter") is not None:
+        raise BenchmarkError(f"{config.model.name} trains nothing here; name a model that is fine-tuned.")
     chosen = precisions or list(dict.fromkeys([own["precision"], "bf16"]))
     ways = [_way(overrides, batching, precision) for precision in chosen for batching in ("packed", "padded")]
     splits = load(config.dataset)

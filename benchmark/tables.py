@@ -16,6 +16,7 @@ from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
+from benchmark.tuning import tuning
 from benchmark.variants import Variant, command_of, repeats_study, variants
 
 SETTINGS = {
@@ -180,6 +181,7 @@ TABLES: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "frontier": frontier.frontier,
     "learning_curve": learning.learning_curve,
     "readouts": readouts.readouts,
+    "tuning": tuning,
     "speed": speed,
 }
 
@@ -203,7 +205,7 @@ def _result(variant: Variant) -> dict[str, Any]:
     trained = [seconds for one in shown if (seconds := one.training_seconds) is not None]
     row["training_seconds"] = float(np.mean(trained)) if trained else None
     row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
-    if shown[0].pretrained:
+    if shown[0].scorable:
         correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
         interval = accuracy_interval(correct)
         by_seed = correct.mean(axis=1)

@@ -31,7 +31,8 @@ HEADINGS = {
     "coverage_90": "Surest 90%", "coverage_80": "80%", "coverage_70": "70%", "coverage_50": "50%",
     "gold": "Gold", "predicted": "Predicted", "share": "Of gold", "id": "Id", "agreement": "Agreement",
     "runs": "Runs", "peak_memory": "Peak memory", "seconds_per_text": "A text", "frontier": "On the frontier of",
-    "dominated_by": "Dominated by", "train_rows": "Training rows",
+    "dominated_by": "Dominated by", "train_rows": "Training rows", "seed": "Seed",
+    "validation_accuracy": "Validation accuracy",
     **{f"f1_{name}": f"F1 {name}" for name in study.LABELS},
     "readout": "Read by", "invalid": "No label", "differs_from_labels": "≠ labels",
     "differs_from_generate": "≠ generation", "differs_from_head": "≠ head",
@@ -41,7 +42,7 @@ HEADINGS = {
 SHARES = {
     "study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1", "detectable", "mean", "minimum",
     "maximum", "expected_calibration_error", *(f"f1_{name}" for name in study.LABELS),
-    "coverage_100", "coverage_90", "coverage_80", "coverage_70", "coverage_50",
+    "coverage_100", "coverage_90", "coverage_80", "coverage_70", "coverage_50", "validation_accuracy",
 }  # fmt: skip
 """Columns of numbers in 0..1 that are shown to four digits."""
 

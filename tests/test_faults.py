@@ -412,7 +412,9 @@ if config.model.family == "encoder":
     classifier.max_length = config.recipe.max_length
     assert list(classifier.network.config.id2label.values()) == config.dataset.labels
 else:
-    base = AutoModelForCausalLM.from_pretrained(classifier.weights.path)
+    by_head = classifier.readout == "head"
+    auto_class = AutoModelForSequenceClassification if by_head else AutoModelForCausalLM
+    base = auto_class.from_pretrained(classifier.weights.path, num_labels=6)
     classifier.network = PeftModel.from_pretrained(base, folder)
     adapters.fuse(classifier.network)
     labels, length = config.dataset.labels, config.recipe.max_length
@@ -436,11 +438,13 @@ def llama_in_a_folder(compose_run: Compose, folder: Path) -> list[str]:
     return ["model=tiny_llama", "model.weights.source=folder", f"+model.weights.path={folder}"]
 
 
-@pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama"])
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"])
 def test_a_kept_model_loaded_in_a_new_process_gives_the_same_predictions(
     model: str, compose_run: Compose, tmp_path: Path
 ) -> None:
-    chosen = llama_in_a_folder(compose_run, tmp_path / "base") if model == "tiny_llama" else [f"model={model}"]
+    chosen = [f"model={model}"]
+    if model.startswith("tiny_llama"):
+        chosen = [*llama_in_a_folder(compose_run, tmp_path / "base")[1:], *chosen]
     options = ["recipe.max_steps=10", "recipe.learning_rate=1e-2", f"models_dir={tmp_path}/models"]
     config = compose_run(*chosen, *options)
     run = runner.run(config)

@@ -83,7 +83,7 @@ def stale(project: Path) -> list[str]:
     return [str(Path(name).relative_to(project)) for name in names]
 
 
-def test_tables_are_written_as_markdown_and_csv_and_figures_as_svg_and_png(
+def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "FIGURES", FIGURES)
@@ -91,7 +91,7 @@ def test_tables_are_written_as_markdown_and_csv_and_figures_as_svg_and_png(
     tables = (*report.TABLES, "leaderboard_emotion", "leaderboard_synthetic")
     assert {"table1_models", "table2_settings", "table3_accuracy"} <= set(tables)
     assert files_below(project / "results/tables") == {
-        f"{name}.{suffix}" for name in tables for suffix in ("md", "csv")
+        f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
     assert files_below(project / "results/figures") == {
         f"{name}.{suffix}" for name in FIGURES if name != "learning_curve" for suffix in ("svg", "png")
@@ -224,7 +224,7 @@ def test_a_report_says_where_it_was_written(
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
     assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
     assert not (project / "results").exists()
-    assert len(files_below(project / "elsewhere/tables")) == 2 * (len(report.TABLES) + 2)
+    assert len(files_below(project / "elsewhere/tables")) == 3 * (len(report.TABLES) + 2)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])

@@ -49,7 +49,7 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 
 
 def test_a_model_that_is_not_fine_tuned_is_refused() -> None:
-    with pytest.raises(BenchmarkError, match="majority has no batching to compare"):
+    with pytest.raises(BenchmarkError, match="majority trains nothing here"):
         speed.measure(["model=majority", *FEW_ROWS], None, steps=1, texts=1, rounds=1)
 
 

@@ -1,0 +1,47 @@
+"""What LaTeX would take for a command is printed, and figures stand to the right."""
+
+import pandas as pd
+import pytest
+
+from benchmark.latex import latex
+from benchmark.records import Evidence, read_contestants
+from benchmark.tables import TABLES
+from benchmark.wording import INTERNAL, readable
+
+
+def test_a_table_is_a_booktabs_tabular() -> None:
+    table = pd.DataFrame({"Model": ["BERT", "A & B"], "Accuracy": ["0.9063", "-"], "95% interval": ["0.1 to 0.2", "-"]})
+    assert latex(table).splitlines() == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r"Model & Accuracy & 95\% interval \\",
+        r"\midrule",
+        r"BERT & 0.9063 & 0.1 to 0.2 \\",
+        r"A \& B & - & - \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("recipe.max_steps", r"recipe.max\_steps"),
+        (r"a\b", r"a\textbackslash{}b"),
+        ("{x} $5 #1", r"\{x\} \$5 \#1"),
+        ("~^<>|", r"\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}"),
+        ("± seeds", r"$\pm$ seeds"),
+    ],
+)
+def test_special_characters_are_printed(text: str, written: str) -> None:
+    assert rf"{written} \\" in latex(pd.DataFrame({"A": [text]})).splitlines()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_as_many_cells_in_a_row_as_columns(name: str) -> None:
+    table = readable(
+        TABLES[name](Evidence([], read_contestants())).drop(columns=[*INTERNAL, "command"], errors="ignore")
+    )
+    rows = [line for line in latex(table).splitlines() if line.endswith(r"\\")]
+    assert len(rows) == len(table) + 1
+    assert {line.count(" & ") for line in rows} == {len(table.columns) - 1}
