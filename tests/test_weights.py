@@ -240,7 +240,7 @@ def refused_in_one_sentence(auto_class: Any, path: Path) -> None:
 def test_code_that_comes_with_weights_is_never_run(model_type: str, local_bert: Path, tmp_path: Path) -> None:
     executed = tmp_path / "executed"
     (local_bert / "theirs.py").write_text(f"from pathlib import Path\nPath({str(executed)!r}).touch()\n")
-    named = {name: "theirs.Theirs" for name in ("AutoConfig", "AutoModelForSequenceClassification", "AutoTokenizer")}
+    named = dict.fromkeys(("AutoConfig", "AutoModelForSequenceClassification", "AutoTokenizer"), "theirs.Theirs")
     config = json.loads((local_bert / "config.json").read_text())
     config |= {"model_type": model_type, "auto_map": named}
     (local_bert / "config.json").write_text(json.dumps(config))
