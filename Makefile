@@ -7,8 +7,8 @@ TORCH := 2.13.0
 bench: setup  ## four contestants with real weights on the embedded data, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
 
-test: setup  ## every test; set EMOTION_DATA for those on the real data
-	$(BIN)/python -m pytest --cov=benchmark --cov=baselines --cov-report=term
+test: setup  ## every test, two at a time; set EMOTION_DATA for those on the real data
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov=benchmark --cov=baselines --cov-report=term
 
 setup: .venv/installed  ## the virtual environment, with pinned dependencies
 

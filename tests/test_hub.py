@@ -202,7 +202,8 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_and_gives_no
         name: (list(examples.texts), examples.labels.tolist())
         for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     }
-    sweep = ["-m", f"model={','.join(MODELS)}", *ON_CPU, *SMALL, "recipe.max_steps=2"]
+    short = ["recipe.max_steps=2", "dataset.test_rows=20"]
+    sweep = ["-m", f"model={','.join(MODELS)}", *ON_CPU, *SMALL, *short]
     with serving(Hub()) as hub:
         hub.repositories = dict([*(checkpoint(model, tmp_path / "hub") for model in MODELS), emotion(tmp_path, texts)])
         online = benchmark(tmp_path / "online", hub.url, *sweep)
