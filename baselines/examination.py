@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from baselines.finetune import check_trackers
 from baselines.hardware import DTYPES, Device, Precision
-from baselines.weights import Weights, identity, obtainable
+from baselines.weights import Weights, download_bytes, identity, obtainable
 from benchmark.classifier import BenchmarkError, Finding, FitContext, ModelCard
 
 TOKENS_A_WORD = 1.3
@@ -58,9 +59,12 @@ def examine(
     yield from _tracked(context.report_to)
     try:
         yield Finding("weights", f"{identity(weights)}, {obtainable(weights)}")
+        if missing := download_bytes(weights):
+            yield _room(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
     except BenchmarkError as error:
         yield Finding.stopping("weights", str(error))
-    yield _room(context.work_dir, 2 * 16 * (card.trained_parameters or 0))
+    # Two checkpoints, each of what is trained and its optimiser's state.
+    yield _room(context.work_dir, "checkpoints", 2 * 16 * (card.trained_parameters or 0), "checkpoints_dir")
 
 
 def _hardware(device: Device) -> str:
@@ -100,12 +104,11 @@ def _tracked(report_to: Sequence[str]) -> Iterator[Finding]:
         yield Finding.stopping("trackers", str(error))
 
 
-def _room(folder: Path, needed: int) -> Finding:
-    """Two checkpoints, each of what is trained and its optimiser's state."""
+def _room(folder: Path, what: str, needed: int, option: str) -> Finding:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(there).free
-    found = f"{_gb(free)} free for checkpoints, {_gb(needed)} needed"
-    return Finding("disk", found, None if free > needed else "free some, or set checkpoints_dir to another disk")
+    found = f"{_gb(free)} free for {what}, {_gb(needed)} needed"
+    return Finding("disk", found, None if free > needed else f"free some, or set {option} to another disk")
 
 
 def _gb(size: float) -> str:

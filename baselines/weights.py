@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -264,6 +264,22 @@ def _from_folder(folder: Path) -> Checkpoint:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download_bytes(weights: Weights) -> int:
+    """What is still to be fetched from the hub; 0 for other sources and for what the cache holds."""
+    if weights.source is not Source.hub:
+        return 0
+    assert weights.hub is not None
+    with suppress(LocalEntryNotFoundError):
+        if list(Path(_snapshot(weights.hub, local_files_only=True)).glob("*.safetensors")):
+            return 0
+    with _hub_explained(weights.hub):
+        info = huggingface_hub.model_info(weights.hub.id, revision=weights.hub.revision, files_metadata=True)
+    wanted = tuple(pattern.removeprefix("*") for pattern in HUB_FILES)
+    return sum(
+        file.size or 0 for file in info.siblings or () if file.rfilename.endswith(wanted) and "/" not in file.rfilename
+    )
 
 
 def obtainable(weights: Weights) -> str:

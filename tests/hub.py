@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             wanted = [folder / name for name in self.body["paths"]]
             return self._answer(200, json.dumps([_entry(file, folder) for file in wanted if file.exists()]).encode())
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        siblings = [{"rfilename": str(file.relative_to(folder))} for file in files]
+        siblings = [{"rfilename": str(file.relative_to(folder)), "size": file.stat().st_size} for file in files]
         document = {"id": f"{owner}/{name}", "sha": revision, "siblings": siblings, "private": False, "tags": []}
         return self._answer(200, json.dumps(document).encode())
 

@@ -168,6 +168,20 @@ def test_a_gated_model_stops_the_run_before_training(hub: Hub, tmp_path: Path) -
     assert "is gated; accept its licence" in refused(tmp_path / "here", hub.url, *WEIGHTS)
 
 
+def doctor(folder: Path, url: str) -> str:
+    command = [sys.executable, "-m", "benchmark.doctor", *WEIGHTS, *ON_CPU, f"checkpoints_dir={folder}/checkpoints"]
+    environment = environment_of(folder, url)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
+
+
+def test_the_doctor_asks_the_hub_for_access_and_for_the_size_of_the_download(hub: Hub, tmp_path: Path) -> None:
+    (folder,) = (place for (kind, _), (_, place) in hub.repositories.items() if kind == "models")
+    (folder / "more.json").write_bytes(b" " * 300_000_000)
+    assert "free for the download, 0.3 GB needed" in doctor(tmp_path, hub.url)
+    hub.trouble = (403, "GatedRepo")
+    assert "STOP  weights   google-bert/bert-base-uncased is gated" in doctor(tmp_path, hub.url)
+
+
 def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
     assert "go online once" in refused(tmp_path / "weights", GONE, *WEIGHTS)
     assert "go online once, or set dataset.path (or EMOTION_DATA)" in refused(tmp_path / "data", GONE, *DATA)
