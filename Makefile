@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
 
-.PHONY: bench test setup lint report speed constraints
+.PHONY: bench test setup lint report speed results constraints
 
 bench: setup  ## four contestants with real weights on the embedded data, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
@@ -30,6 +30,15 @@ report: setup  ## tables, figures, the README's section and the notebook, from t
 speed: setup  ## how fast the two small models train and answer here, against the plain way; about 30 minutes
 	$(BIN)/python -m benchmark.speed model=smollm2_lora
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
+
+results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped
+	$(BIN)/python -m benchmark -m model=majority,tfidf
+	$(BIN)/python -m benchmark experiment=tune_cpu
+	$(BIN)/python -m benchmark -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
+	$(BIN)/python -m benchmark -m model=smollm2_lora model.precision=bf16 recipe=tuned seed=0,1,2 models_dir=outputs/models
+	$(BIN)/python -m benchmark model=smollm2_lora model.precision=bf16
+	$(BIN)/python -m benchmark experiment=readouts
+	$(BIN)/python -m benchmark experiment=learning_curve
 
 constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints
