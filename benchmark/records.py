@@ -125,6 +125,13 @@ class RunRecord:
         return self.status is Status.completed and self.pretrained and not self.limits
 
     @property
+    def truncated(self) -> dict[str, float]:
+        """The share of train and test texts that were cut to the recipe's max_length."""
+        splits = (self.data or {"splits": {}})["splits"]
+        cut = {"train": self.fit.truncated_texts if self.fit else 0, "test": self.truncated_test_texts}
+        return {name: texts / splits[name]["rows"] for name, texts in cut.items() if name in splits}
+
+    @property
     def trained(self) -> bool:
         """False where nothing was trained: predictions or an adapter made before."""
         return self.fit is None or self.fit.trained_parameters != 0

@@ -85,8 +85,8 @@ def _facts(variant: Variant) -> Iterator[str]:
     yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
     if completed and completed[0].record.scorable:
         yield f"accuracy {np.mean([metric(run, 'accuracy') for run in completed]):.4f}"
-    if not variant.first.pretrained:
-        yield "random weights"
+    if variant.first.stand_in is not None:
+        yield variant.first.stand_in
     yield from (f"only {limit:,} {what}" for what, limit in variant.first.limits.items())
     for status in (Status.failed, Status.interrupted):
         if number := sum(run.record.status is status for run in variant.runs):
@@ -181,7 +181,8 @@ def _provenance(run: Run) -> dict[str, Any]:
     data = run.record.data or {}
     splits = {name: {key: split[key] for key in ("rows", "sha256")} for name, split in data.get("splits", {}).items()}
     overlaps = {f"{one['of']} texts in {one['within']}": len(one["ids"]) for one in data.get("overlaps", [])}
-    return {"data": {**splits, **overlaps}, "weights": run.record.fit.weights if run.record.fit else {}}
+    cut = {f"{name} texts cut to max_length": f"{share:.1%}" for name, share in run.record.truncated.items()}
+    return {"data": {**splits, **overlaps, **cut}, "weights": run.record.fit.weights if run.record.fit else {}}
 
 
 def _lines(values: Any, prefix: str = "", leave_out: tuple[str, ...] = ()) -> str:

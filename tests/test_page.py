@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_records import FIT, GOLD, a_record, publish
+from test_records import FIT, GOLD, TRAIN_COUNTS, a_record, publish
 
 from benchmark import page as page_module
 from benchmark import report, study
@@ -289,3 +289,9 @@ def test_sizes_in_the_page_are_numbers_and_not_words(tmp_path: Path) -> None:
     numbers = re.findall(r'data-number="([^"]+)"', table)
     assert np.isfinite([float(number) for number in numbers]).all()
     assert "90.0" in numbers
+
+
+def test_texts_cut_to_the_limit_stand_with_a_runs_data(tmp_path: Path) -> None:
+    train = sum(TRAIN_COUNTS.values())
+    publish(tmp_path, a_record("minilm", fit=replace(FIT, truncated_texts=train // 2)), ONE_WRONG)
+    assert "data.train texts cut to max_length: 50.0%" in rendered(tmp_path)

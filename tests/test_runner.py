@@ -181,3 +181,4 @@ def test_texts_cut_in_train_and_test_are_counted_in_the_record(compose_run: Comp
     assert record.fit is not None
     assert 0 < record.fit.truncated_texts <= 60
     assert 0 < record.truncated_test_texts <= 24
+    assert record.truncated == {"train": record.fit.truncated_texts / 60, "test": record.truncated_test_texts / 24}
