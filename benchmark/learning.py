@@ -92,11 +92,10 @@ def _row(curve: Curve, point: Point) -> dict[str, Any]:
 
 def _asked(run: Run) -> str:
     """All that was asked for but seed and training rows, and the test texts it was asked of."""
-    config = run.record.config
-    model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
-    data = {key: value for key, value in config["dataset"].items() if key != "train_rows"}
-    test = (run.record.data or {})["splits"].get("test", {}).get("sha256")
-    return json.dumps([model, data, config["recipe"], test], sort_keys=True)
+    identity = run.record.identity
+    data = {key: value for key, value in identity["dataset"].items() if key != "train_rows"}
+    test = run.record.splits.get("test", {}).get("sha256")
+    return json.dumps([identity["model"], data, identity["recipe"], test], sort_keys=True)
 
 
 def _curve(by_rows: dict[int, dict[int, Run]]) -> Curve:

@@ -93,6 +93,17 @@ class RunRecord:
         return tuple(self.config["dataset"]["labels"])
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The configuration as the digest covers it: without the title and facts that tables show beside it."""
+        model = {key: value for key, value in self.config["model"].items() if key not in ("title", "facts")}
+        return {**self.config, "model": model}
+
+    @property
+    def splits(self) -> dict[str, Any]:
+        """What the data gate says of each split; empty if the run ended before its data were read."""
+        return {} if self.data is None else dict(self.data["splits"])
+
+    @property
     def stand_in(self) -> str | None:
         """What stood in for the model's own weights, if anything did: such runs give speed, never an accuracy."""
         weights = {} if self.fit is None else self.fit.weights
@@ -127,9 +138,8 @@ class RunRecord:
     @property
     def truncated(self) -> dict[str, float]:
         """The share of train and test texts that were cut to the recipe's max_length."""
-        splits = (self.data or {"splits": {}})["splits"]
         cut = {"train": self.fit.truncated_texts if self.fit else 0, "test": self.truncated_test_texts}
-        return {name: texts / splits[name]["rows"] for name, texts in cut.items() if name in splits}
+        return {name: texts / self.splits[name]["rows"] for name, texts in cut.items() if name in self.splits}
 
     @property
     def trained(self) -> bool:

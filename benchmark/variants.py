@@ -85,10 +85,9 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))  # by configuration, by content
     for run in runs:
         if run.record.dataset == dataset:
-            config = run.record.config
-            model = {key: value for key, value in config["model"].items() if key not in ("title", "facts")}
-            content = [split["sha256"] for split in (run.record.data or {"splits": {}})["splits"].values()]
-            asked = json.dumps([model, config["dataset"], config["recipe"]], sort_keys=True)
+            identity = run.record.identity
+            content = [split["sha256"] for split in run.record.splits.values()]
+            asked = json.dumps([identity["model"], identity["dataset"], identity["recipe"]], sort_keys=True)
             groups[asked][" ".join(content)].append(run)
     for by_content in groups.values():
         if "" in by_content and len(by_content) == 2:

@@ -100,9 +100,8 @@ def _broken_seals(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
 
 def _wrong_identity(results_dir: Path, file: Path, record: RunRecord) -> Iterator[Fault]:
     """The digest names configuration and data, the folder names the digest."""
-    model = {key: value for key, value in record.config["model"].items() if key not in ("title", "facts")}
-    hashes = {name: split["sha256"] for name, split in (record.data or {"splits": {}})["splits"].items()}
-    if record.digest != digest_of({**record.config, "model": model}, hashes):
+    hashes = {name: split["sha256"] for name, split in record.splits.items()}
+    if record.digest != digest_of(record.identity, hashes):
         yield Fault(file, "digest", "does not follow from config and data: one of them was changed")
     if file.parent != (place := folder_of(results_dir, record.config, record.digest)):
         yield Fault(file, "digest", f"belongs to the folder {place}")
@@ -111,7 +110,7 @@ def _wrong_identity(results_dir: Path, file: Path, record: RunRecord) -> Iterato
 def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
     """Rows are the sum of their labels; splits used whole have the hashes that the configuration pins."""
     asked = record.config["dataset"]
-    for name, split in (record.data or {"splits": {}})["splits"].items():
+    for name, split in record.splits.items():
         if split["rows"] != sum(split["counts"].values()):
             yield Fault(file, f"data.splits.{name}.counts", f"do not add up to {split['rows']} rows")
         pinned = asked["sha256"].get(name)
