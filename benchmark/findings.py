@@ -1,10 +1,16 @@
 """What the tables come to, in sentences for the README; every figure is taken from the evidence."""
 
+import pandas as pd
+
 from benchmark import study
+from benchmark.answer import answer
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
-from benchmark.frontier import offers
+from benchmark.frontier import Offer, offers
 from benchmark.records import Evidence
+from benchmark.tables import TABLES
+from benchmark.variants import Variant
+from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
     "pairwise": "all pairs",
@@ -24,34 +30,72 @@ LONG_TABLES = {
 
 
 def findings(evidence: Evidence) -> list[str]:
-    """Sentences on what differs, what is dominated, and what the study's own figures can mean."""
-    compared = [field for field in fields(evidence) if field.comparisons]
+    """The report's answer, then what leads, what is paid, what is dominated, and what the study's figures can mean."""
+    table3 = TABLES["table3_accuracy"](evidence)
     return [
-        *(sentence for field in compared[:1] for sentence in _ties(field)),
+        *answer(table3, TABLES["ties"](evidence), evidence),
+        *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field)),
+        *_bill(evidence),
         *_dominated(evidence),
         *_audit(evidence),
-        "More: " + ", ".join(f"[{name}](results/tables/{table}.md)" for table, name in LONG_TABLES.items()) + ".",
+        *_not_run(table3),
     ]
 
 
-def _ties(field: Field) -> list[str]:
-    """What is tied with the most accurate, and how far the next one that is not."""
+def more() -> str:
+    """Where the rest can be read."""
+    return "More: " + ", ".join(f"[{name}](results/tables/{table}.md)" for table, name in LONG_TABLES.items()) + "."
+
+
+def _lead(field: Field) -> list[str]:
+    """How far the most accurate is ahead of the next that it is not tied with, and when two are said to differ."""
     best, others = field.variants[0], len(field.variants) - 1
     against = field.comparisons[:others]
-    tied = [pair.other.name for pair in against if not pair.differs]
     apart = next((pair for pair in against if pair.differs), None)
-    said = f"tied with it: {'; '.join(tied)}" if tied else "nothing is tied with it"
-    sentences = [f"The most accurate is {best.name} ({best.accuracy:.4f}); {said}."]
+    lead = []
     if apart is not None:
-        sentences.append(
-            f"It leads {apart.other.name} by {apart.difference:.4f} (95% interval {apart.interval.low:.4f} to "
+        lead.append(
+            f"{best.name} leads {apart.other.name} by {apart.difference:.4f} (95% interval {apart.interval.low:.4f} to "
             f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
             f"the other on {apart.losses:,.0f}."
         )
     seen = against[0].detectable
     rule = f"McNemar's exact test, Holm's correction for all {len(field.comparisons)} pairs, and a paired bootstrap"
     power = "" if seen is None else f" Between the first two, a difference of {seen:.4f} would be seen in 4 cases of 5."
-    return [" ".join(sentences), f"Two differ where both say so: {rule} over seeds and texts.{power}"]
+    return [*lead, f"Two differ where both say so: {rule} over seeds and texts.{power}"]
+
+
+def _bill(evidence: Evidence) -> list[str]:
+    """The most accurate of each family and its price, the dearest first, and what that one gets for its price."""
+    best: dict[str, Offer] = {}
+    for offer in offers(evidence):
+        family = str(offer.variant.first.config["model"]["family"])
+        if family != "constant" and {"training_seconds", "seconds_per_text"} <= offer.costs.keys():
+            best.setdefault(family, offer)
+    bills = sorted(best.values(), key=lambda offer: -offer.costs["training_seconds"])
+    bills = [offer for offer in bills if offer.hardware == bills[0].hardware]
+    if len(bills) < 2:
+        return []
+    priced = "; ".join(
+        f"{offer.variant.name}: {offer.accuracy:.4f} for {duration(offer.costs['training_seconds'])} of training and "
+        f"{milliseconds(offer.costs['seconds_per_text'])} a text"
+        for offer in bills
+    )
+    dear, cheap = bills[:2]
+    training, answering = (dear.costs[axis] / cheap.costs[axis] for axis in ("training_seconds", "seconds_per_text"))
+    verdict = "more" if _differ(evidence, dear.variant, cheap.variant) else "no more"
+    whole = (
+        f"The best of each kind and its price ({bills[0].hardware}): {priced}. The first takes {times(training)} "
+        f"the training of the second and {times(answering)} its time to answer, for {verdict} accuracy than chance "
+        f"explains ({dear.accuracy - cheap.accuracy:+.4f})."
+    )
+    return [whole]
+
+
+def _differ(evidence: Evidence, one: Variant, other: Variant) -> bool:
+    """Whether a comparison found the first better than the second."""
+    pairs = [pair for field in fields(evidence) for pair in field.comparisons]
+    return any(pair.better is one and pair.other is other and pair.differs for pair in pairs)
 
 
 def _dominated(evidence: Evidence) -> list[str]:
@@ -79,3 +123,16 @@ def _audit(evidence: Evidence) -> list[str]:
         "were not published."
     )
     return [whole, compared]
+
+
+def _not_run(table3: pd.DataFrame) -> list[str]:
+    """The study's models without a result here, and the command that runs all five."""
+    missing = table3[table3["study"].notna() & table3["accuracy"].isna()]
+    if missing.empty:
+        return []
+    whole = (
+        f"Not run here: {', '.join(missing['model'])}. Their weights are on the model hub, Llama 3's behind Meta's "
+        "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five. Small models "
+        "are not the study's models: no figure measured here says what those reach."
+    )
+    return [whole]

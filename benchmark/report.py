@@ -10,12 +10,13 @@ from pathlib import Path
 from benchmark import study
 from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
-from benchmark.findings import findings
+from benchmark.findings import findings, more
 from benchmark.footnotes import FOOTNOTES
 from benchmark.latex import latex
 from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.tables import TABLES, leaderboard
+from benchmark.variants import with_results
 from benchmark.wording import INTERNAL, markdown, readable
 
 log = logging.getLogger(__name__)
@@ -136,14 +137,17 @@ def out_of_date(results_dir: Path, readme: Path) -> list[str]:
 
 
 def section(evidence: Evidence) -> str:
-    """The README's results: Table 3 and what it comes to, and the other two tables folded away."""
-    parts = ["### Accuracy on the emotion test split (Table 3)", markdown(TABLES["table3_accuracy"](evidence)), NOTES]
-    parts.append("\n".join(f"- {sentence}" for sentence in findings(evidence)))
+    """The README's results: what was found, Table 3, the other two folded away, and the speed."""
+    parts = ["## What was found", "\n".join(f"- {sentence}" for sentence in findings(evidence))]
+    parts += ["## Accuracy on the emotion test split (Table 3)", markdown(TABLES["table3_accuracy"](evidence))]
+    parts += [NOTES, more()]
+    if with_results(evidence):
+        parts.append("![Accuracy with 95% intervals](results/figures/accuracy.svg)")
     for heading, name in (("Model details (Table 1)", "table1_models"), ("Settings (Table 2)", "table2_settings")):
         table = markdown(TABLES[name](evidence))
         parts.append(f"<details><summary>{heading}</summary>\n\n{table}\n\n{FOOTNOTES.get(name, '')}\n</details>")
     if evidence.speeds:
-        parts += ["### Speed", markdown(TABLES["speed"](evidence)), FOOTNOTES["speed"]]
+        parts += ["## Speed", markdown(TABLES["speed"](evidence)), FOOTNOTES["speed"]]
     return "\n\n".join(parts)
 
 

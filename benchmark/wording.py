@@ -102,7 +102,7 @@ def _cell(column: str, value: Any) -> str:
     if column == "peak_memory":
         return f"{value / 2**30:.2f} GiB"
     if column == "seconds_per_text":
-        return f"{1000 * value:.3g} ms" if value >= 1e-5 else "under 0.01 ms"
+        return milliseconds(float(value))
     if column == "trained_parameters" and isinstance(value, float):
         return f"{value:,.0f}"
     if column in ("wins", "losses", "texts") and isinstance(value, float):
@@ -124,3 +124,11 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds >= 1e-5 else "under 0.01 ms"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"

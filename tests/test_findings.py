@@ -5,20 +5,45 @@ from test_comparisons import evidence, told, wrong_at
 from test_frontier import offer
 from test_records import a_record
 
-from benchmark.findings import LONG_TABLES, findings
-from benchmark.records import Evidence
+from benchmark.findings import LONG_TABLES, findings, more
+from benchmark.records import Evidence, Run
 from benchmark.tables import TABLES
 
 
-def test_what_is_tied_with_the_most_accurate_is_named_and_what_is_not_has_its_figures(tmp_path: Path) -> None:
+def said(*runs: Run, beginning: str) -> str:
+    """The one sentence about these runs that begins so."""
+    (sentence,) = [found for found in findings(evidence(*runs)) if found.startswith(beginning)]
+    return sentence
+
+
+def test_they_open_with_the_answer_and_what_is_ahead_has_its_figures(tmp_path: Path) -> None:
     ends = {"minilm": 2, "bert_base": 7, "tfidf": 42}
     runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
     first = findings(evidence(*runs))[0]
-    assert first.startswith(
-        "The most accurate is MiniLM-L6 (22M BERT), paper (0.9900); tied with it: BERT base (uncased), paper. "
-        "It leads TF-IDF + logistic regression, paper by 0.2000 (95% interval 0.1"
+    assert first.startswith("The most accurate model measured here is MiniLM-L6 (22M BERT) on recipe paper")
+    assert first.endswith("statistically tied with BERT base (uncased) on recipe paper (0.9650).")
+    lead = said(*runs, beginning="MiniLM-L6 (22M BERT), paper leads")
+    assert "leads TF-IDF + logistic regression, paper by 0.2000 (95% interval 0.1" in lead
+    assert lead.endswith("it alone is right on 40 texts, the other on 0.")
+
+
+def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(tmp_path: Path) -> None:
+    runs = [
+        offer(tmp_path, "smollm2_lora", 8, training=3000, memory=200, trained=50, answering=4),
+        offer(tmp_path, "minilm", 10, training=600, memory=200, trained=50, answering=2),
+        offer(tmp_path, "bert_base", 20, training=9000, memory=300, trained=70, answering=3),
+        offer(tmp_path, "tfidf", 60, training=1, memory=100, trained=60, answering=0.2),
+    ]
+    bill = said(*runs, beginning="The best of each kind and its price")
+    assert bill.partition("): ")[2] == (
+        "SmolLM2-135M + LoRA, paper: 0.9600 for 50.0 min of training and 20 ms a text; MiniLM-L6 (22M BERT), paper: "
+        "0.9500 for 10.0 min of training and 10 ms a text; TF-IDF + logistic regression, paper: 0.7000 for 1.0 s of "
+        "training and 1 ms a text. The first takes 5.0 times the training of the second and 2.0 times its time to "
+        "answer, for no more accuracy than chance explains (+0.0100)."
     )
-    assert first.endswith("it alone is right on 40 texts, the other on 0.")
+    clear = said(runs[1], runs[3], beginning="The best of each kind and its price")
+    assert "for more accuracy than chance explains (+0.2500)" in clear
+    assert not any("its price" in sentence for sentence in findings(evidence(runs[0])))
 
 
 def test_the_dominated_are_named(tmp_path: Path) -> None:
@@ -26,17 +51,23 @@ def test_the_dominated_are_named(tmp_path: Path) -> None:
         offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
         offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
     ]
-    (said,) = [sentence for sentence in findings(evidence(*runs)) if sentence.startswith("Dominated")]
-    assert said.endswith("time to answer: BERT base (uncased), paper.")
+    assert said(*runs, beginning="Dominated").endswith("time to answer: BERT base (uncased), paper.")
 
 
 def test_without_runs_only_the_study_is_spoken_of() -> None:
-    said = findings(Evidence([], {}))
-    assert said[0] == ("Of the study's five accuracies 4 cannot be accuracies on 2,000 texts; 0.9125 (1825/2000) can.")
-    assert "about 15 texts (unpaired z 0.86)" in said[1]
-    assert len(said) == 3
+    nothing, study, figures, compared = findings(Evidence([], {}))
+    assert nothing == "Nothing has been measured here yet."
+    assert study.startswith("The study printed 0.9262 for Llama3-8b")
+    assert figures == "Of the study's five accuracies 4 cannot be accuracies on 2,000 texts; 0.9125 (1825/2000) can."
+    assert "about 15 texts (unpaired z 0.86)" in compared
+
+
+def test_what_was_not_run_is_named_with_the_command(tmp_path: Path) -> None:
+    run = told(tmp_path, a_record("bert_base"), wrong_at(range(7)))
+    not_run = said(run, beginning="Not run here: BERT large (uncased), RoBERTa base, RoBERTa large, Llama 3 8B")
+    assert "`python -m benchmark experiment=table3`" in not_run
 
 
 def test_every_table_pointed_to_exists() -> None:
     assert set(LONG_TABLES) <= set(TABLES)
-    assert re.findall(r"tables/(\w+)\.md", findings(Evidence([], {}))[-1]) == list(LONG_TABLES)
+    assert re.findall(r"tables/(\w+)\.md", more()) == list(LONG_TABLES)
