@@ -15,13 +15,14 @@ PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy"
 
 
 def describe() -> dict[str, Any]:
-    """JSON-ready facts; `git` is None outside a checkout, `gpu` where there is none."""
+    """JSON-ready facts; `git` is None outside a checkout, `gpu` where there is none, `threads` without torch."""
     return {
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": _threads(),
         "memory_bytes": _memory(),
         "gpu": _gpu(),
         "git": _git(),
@@ -54,10 +55,13 @@ def peak_memory() -> dict[str, int]:
 
 
 def hardware_name(environment: dict[str, Any], device: str) -> str:
-    """A phrase for tables: the GPU's name, or processor and cores."""
+    """A phrase for tables: the GPU's name, or processor and cores, and how many of them computed."""
     if device.startswith("cuda"):
         return str(environment.get("gpu") or "CUDA GPU")
     cores = environment.get("cores", "?")
+    threads = environment.get("threads")
+    if threads is not None and threads != cores:
+        return f"{environment.get('processor', 'CPU')}, {threads} of {cores} cores"
     return f"{environment.get('processor', 'CPU')}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
@@ -82,6 +86,12 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):
         return None
+
+
+def _threads() -> int | None:
+    """How many compute: sums are split among them, so another number rounds differently."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch is not None else None
 
 
 def _gpu() -> str | None:

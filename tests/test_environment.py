@@ -40,6 +40,8 @@ def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     [
         ({"processor": "P", "cores": 2}, "cpu", "P, 2 cores"),
         ({"processor": "P", "cores": 1}, "cpu", "P, 1 core"),
+        ({"processor": "P", "cores": 2, "threads": 2}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 2, "threads": 1}, "cpu", "P, 1 of 2 cores"),
         ({"processor": "P", "cores": 2, "gpu": "G"}, "cuda (G)", "G"),
     ],
 )
