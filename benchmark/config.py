@@ -166,9 +166,9 @@ def _named(path: Path, pattern: str) -> str:
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
-    """Resolver `${by_family:{encoder: 1, decoder: 2, other: 3}}`: the value for the model's family."""
-    family = _root_.model.family
-    return table[family] if family in table else table["other"]
+    """Resolver `${by_family:{minilm: 1, encoder: 2, other: 3}}`: the value for the model, else for its family."""
+    model = _root_.model
+    return next(table[key] for key in (model.name, model.family, "other") if key in table)
 
 
 OmegaConf.register_new_resolver("by_family", by_family, replace=True)
