@@ -18,6 +18,7 @@ from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
 from benchmark.tuning import tuning
 from benchmark.variants import Variant, command_of, repeats_study, variants
+from benchmark.wording import scientific
 
 SETTINGS = {
     "optimizer": "Adam",
@@ -278,7 +279,13 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
     same = ours == theirs or (setting == "optimizer" and ours == "AdamW, no decay")  # which is Adam
     if same or ours is None or ours == "none":
         return ours
-    return f"{ours:g} {DEVIATES}" if isinstance(ours, float) else f"{ours} {DEVIATES}"
+    return f"{_written(setting, ours)} {DEVIATES}"
+
+
+def _written(setting: str, value: Any) -> str:
+    if setting == "learning_rate":
+        return scientific(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _optimizer(recipe: dict[str, Any]) -> str:

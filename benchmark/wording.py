@@ -112,7 +112,7 @@ def _cell(column: str, value: Any) -> str:
     if column == "training_seconds":
         return duration(float(value))
     if column == "learning_rate" and isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
+        return scientific(value)
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
@@ -132,3 +132,9 @@ def milliseconds(seconds: float) -> str:
 
 def times(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
+
+
+def scientific(value: float) -> str:
+    """`2e-4`, as learning rates are written."""
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

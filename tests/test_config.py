@@ -130,7 +130,9 @@ def test_recipe_tuned_gives_each_family_its_own_values(
 
 
 def test_a_models_own_learning_rate_goes_before_its_familys() -> None:
-    rates = {model: changed(f"model={model}", "recipe=tuned").recipe.learning_rate for model in ("minilm", "bert_large")}
+    rates = {
+        model: changed(f"model={model}", "recipe=tuned").recipe.learning_rate for model in ("minilm", "bert_large")
+    }
     assert rates["minilm"] > rates["bert_large"] == 5e-5
 
 

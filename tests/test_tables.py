@@ -109,7 +109,7 @@ def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record("smollm2_lora", "recipe.learning_rate=0.0002", "recipe.max_length=64"))
     row = the(table("table2_settings", run), status="run")
     assert row["recipe"] == "paper, recipe.learning_rate=0.0002, recipe.max_length=64"
-    assert (row["learning_rate"], row["max_length"], row["precision"]) == ("0.0002 *", "64 *", "fp32 *")
+    assert (row["learning_rate"], row["max_length"], row["precision"]) == ("2e-4 *", "64 *", "fp32 *")
     assert deviating(row) == {"learning_rate", "max_length", "precision", "attention"}
 
 
@@ -120,7 +120,7 @@ def test_table2_marks_the_optimizer_that_is_not_adam(tmp_path: Path) -> None:
     minilm, smollm2 = the(rows, recipe="tuned"), the(rows, recipe="paper, recipe.optimizer=adafactor")
     assert (smollm2["optimizer"], minilm["optimizer"]) == ("Adafactor, no decay *", "AdamW, decay 0.01 *")
     assert deviating(minilm) == {
-        "optimizer", "batch_size", "gradient_accumulation_steps", "schedule", "precision", "attention"
+        "optimizer", "learning_rate", "batch_size", "gradient_accumulation_steps", "schedule", "precision", "attention"
     }  # fmt: skip
 
 
