@@ -34,11 +34,11 @@ def findings(evidence: Evidence) -> list[str]:
     table3 = TABLES["table3_accuracy"](evidence)
     return [
         *answer(table3, TABLES["ties"](evidence), evidence),
+        *_not_run(table3),
         *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field)),
         *_bill(evidence),
         *_dominated(evidence),
         *_audit(evidence),
-        *_not_run(table3),
     ]
 
 
@@ -60,9 +60,12 @@ def _lead(field: Field) -> list[str]:
             f"the other on {apart.losses:,.0f}."
         )
     seen = against[0].detectable
-    rule = f"McNemar's exact test, Holm's correction for all {len(field.comparisons)} pairs, and a paired bootstrap"
-    power = "" if seen is None else f" Between the first two, a difference of {seen:.4f} would be seen in 4 cases of 5."
-    return [*lead, f"Two differ where both say so: {rule} over seeds and texts.{power}"]
+    power = "" if seen is None else f" A difference of {seen:.4f} between the first two would be found in 4 cases of 5."
+    rule = (
+        "Two are said to differ, and else to be tied, where both McNemar's exact test, corrected after Holm for all "
+        f"{len(field.comparisons)} pairs, and a paired bootstrap over seeds and texts find it.{power}"
+    )
+    return [*lead, rule]
 
 
 def _bill(evidence: Evidence) -> list[str]:
