@@ -46,5 +46,8 @@ FOOTNOTES = {
         "Wrong for every seed of every variant, but for runs that give one answer to all: candidates for label noise. "
         "*Predicted* is the answer given most often, *agreement* its share of the runs."
     ),
-    "readouts": "≠ is the share of test texts answered differently, the mean over the seeds that both have.",
+    "readouts": (
+        "≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the ways "
+        "round differently, so that texts on the edge between two labels may change sides."
+    ),
 }
