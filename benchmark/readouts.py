@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import NO_LABEL
 from benchmark.records import Evidence, Run
-from benchmark.variants import Variant
+from benchmark.variants import Variant, shortened
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
 """What a table calls each value of `model.readout`."""
@@ -79,7 +79,7 @@ def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
 
 def _overrides(variant: Variant) -> list[str]:
     """But for the one that chose how to read."""
-    return [override for override in variant.overrides if "readout=" not in override]
+    return shortened([override for override in variant.overrides if "readout=" not in override])
 
 
 def _disagreement(one: dict[int, Run], other: dict[int, Run]) -> float | None:

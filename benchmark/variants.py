@@ -58,8 +58,8 @@ class Variant:
 
     @property
     def recipe(self) -> str:
-        """The recipe and whatever else was overridden."""
-        return ", ".join([self.first.recipe, *self.overrides])
+        """The recipe and whatever else was overridden, an adapter's name last: figures cut what is too long."""
+        return ", ".join([self.first.recipe, *shortened(self.overrides)])
 
     @property
     def overrides(self) -> list[str]:
@@ -75,6 +75,12 @@ class Variant:
             "dataset.train_rows=null",
         )
         return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
+
+
+def shortened(overrides: list[str]) -> list[str]:
+    """For reading, beside a model's name: without `model.` before its own options."""
+    told = (override.removeprefix("model.") for override in overrides)
+    return sorted(told, key=lambda override: override.startswith("adapter="))
 
 
 def variants(runs: list[Run], dataset: str) -> list[Variant]:

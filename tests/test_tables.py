@@ -284,7 +284,7 @@ def test_the_share_of_answers_that_name_no_label_is_stated(tmp_path: Path) -> No
     predicted = [NO_LABEL, NO_LABEL, NO_LABEL, *GOLD[3:]]
     record = a_record("smollm2_lora", "model.readout=generate")
     run = publish(tmp_path, record, predicted, ["no idea"] * 3 + ["some label"] * 7)
-    row = the(table("table3_accuracy", run), recipe="paper, model.readout=generate")
+    row = the(table("table3_accuracy", run), recipe="paper, readout=generate")
     assert row["status"] == "measured; 30.0% of answers name no label"
     assert row["accuracy"] == 0.7
 
