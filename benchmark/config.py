@@ -168,7 +168,7 @@ def _named(path: Path, pattern: str) -> str:
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
     """Resolver `${by_family:{minilm: 1, encoder: 2, other: 3}}`: the value for the model, else for its family."""
     model = _root_.model
-    return next(table[key] for key in (model.name, model.family, "other") if key in table)
+    return table[next((key for key in (model.name, model.family) if key in table), "other")]
 
 
 OmegaConf.register_new_resolver("by_family", by_family, replace=True)

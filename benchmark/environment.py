@@ -59,10 +59,8 @@ def hardware_name(environment: dict[str, Any], device: str) -> str:
     if device.startswith("cuda"):
         return str(environment.get("gpu") or "CUDA GPU")
     cores = environment.get("cores", "?")
-    threads = environment.get("threads")
-    if threads is not None and threads != cores:
-        return f"{environment.get('processor', 'CPU')}, {threads} of {cores} cores"
-    return f"{environment.get('processor', 'CPU')}, {cores} {'core' if cores == 1 else 'cores'}"
+    computed = "" if environment.get("threads") in (None, cores) else f"{environment['threads']} of "
+    return f"{environment.get('processor', 'CPU')}, {computed}{cores} {'core' if cores == 1 else 'cores'}"
 
 
 def _version(package: str) -> str | None:

@@ -59,8 +59,10 @@ def _lead(field: Field) -> list[str]:
             f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
             f"the other on {apart.losses:,.0f}."
         )
-    seen = against[0].detectable
-    power = "" if seen is None else f" A difference of {seen:.4f} between the first two would be found in 4 cases of 5."
+    rival = next((pair for pair in against if pair.other.first.trained), None)  # not the same training read once more
+    power = ""
+    if rival is not None and rival.detectable is not None:
+        power = f" Against {rival.other.name}, a difference of {rival.detectable:.4f} would be found in 4 cases of 5."
     rule = (
         "Two are said to differ, and else to be tied, where both McNemar's exact test, corrected after Holm for all "
         f"{len(field.comparisons)} pairs, and a paired bootstrap over seeds and texts find it.{power}"

@@ -18,7 +18,7 @@ from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
 from benchmark.tuning import tuning
 from benchmark.variants import Variant, command_of, repeats_study, variants
-from benchmark.wording import scientific
+from benchmark.wording import cell
 
 SETTINGS = {
     "optimizer": "Adam",
@@ -279,13 +279,7 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
     same = ours == theirs or (setting == "optimizer" and ours == "AdamW, no decay")  # which is Adam
     if same or ours is None or ours == "none":
         return ours
-    return f"{_written(setting, ours)} {DEVIATES}"
-
-
-def _written(setting: str, value: Any) -> str:
-    if setting == "learning_rate":
-        return scientific(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{cell(setting, ours)} {DEVIATES}"
 
 
 def _optimizer(recipe: dict[str, Any]) -> str:

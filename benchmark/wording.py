@@ -76,11 +76,12 @@ def worded(table: pd.DataFrame) -> pd.DataFrame:
         pairs = zip(shown.pop("low"), shown.pop("high"), strict=True)
         intervals = [None if pd.isna(low) else f"{low:.4f} to {high:.4f}" for low, high in pairs]
         shown.insert(place, "interval", intervals)
-    cells = [[_cell(str(column), value) for column, value in row.items()] for row in shown.to_dict("records")]
+    cells = [[cell(str(column), value) for column, value in row.items()] for row in shown.to_dict("records")]
     return pd.DataFrame(cells, columns=shown.columns)
 
 
-def _cell(column: str, value: Any) -> str:
+def cell(column: str, value: Any) -> str:
+    """A value as this column shows it."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return "-"
     if isinstance(value, bool):
@@ -112,7 +113,8 @@ def _cell(column: str, value: Any) -> str:
     if column == "training_seconds":
         return duration(float(value))
     if column == "learning_rate" and isinstance(value, float):
-        return scientific(value)
+        mantissa, _, exponent = f"{value:e}".partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
@@ -132,9 +134,3 @@ def milliseconds(seconds: float) -> str:
 
 def times(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
-
-
-def scientific(value: float) -> str:
-    """`2e-4`, as learning rates are written."""
-    mantissa, _, exponent = f"{value:e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark import environment
 
@@ -29,6 +30,7 @@ def test_peak_memory_is_that_of_the_run_and_not_of_one_before_it() -> None:
 def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     described = environment.describe()
     assert described["packages"]["torch"]
+    assert described["threads"] == torch.get_num_threads()
     assert described["git"] is None or len(described["git"]["commit"]) == 40
     text = json.dumps(described)
     assert socket.gethostname() not in text.split('"')

@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from test_comparisons import evidence, told, wrong_at
 from test_frontier import offer
-from test_records import a_record
+from test_records import FIT, a_record
 
 from benchmark.findings import LONG_TABLES, findings, more
 from benchmark.records import Evidence, Run
@@ -25,6 +26,18 @@ def test_they_open_with_the_answer_and_what_is_ahead_has_its_figures(tmp_path: P
     lead = said(*runs, beginning="MiniLM-L6 (22M BERT), paper leads")
     assert "leads TF-IDF + logistic regression, paper by 0.2000 (95% interval 0.1" in lead
     assert lead.endswith("it alone is right on 40 texts, the other on 0.")
+
+
+def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_path: Path) -> None:
+    """Not of the same training read out in another way."""
+    read_again = replace(a_record("smollm2_lora", "model.readout=generate"), fit=replace(FIT, trained_parameters=0))
+    runs = [
+        told(tmp_path, a_record("smollm2_lora"), wrong_at(range(2))),
+        told(tmp_path, read_again, wrong_at(range(3))),
+        told(tmp_path, a_record("minilm"), wrong_at(range(29))),
+    ]
+    rule = said(*runs, beginning="Two are said to differ")
+    assert re.search(r"Against MiniLM-L6 \(22M BERT\), paper, a difference of 0\.0\d+ would be found in 4 cases", rule)
 
 
 def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ def test_the_section_shows_the_three_tables_and_marks_deviations(project: Path) 
     for name in ("table1_models", "table2_settings", "table3_accuracy"):
         assert (project / f"results/tables/{name}.md").read_text(encoding="utf-8").strip() in section
     assert "`*` differs from the study" in section
+    assert "](results/figures/accuracy.svg)" in section
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from test_records import FIT, a_record, publish
 
 from benchmark.records import Failure, Status, read_all
-from benchmark.variants import variants
+from benchmark.variants import shortened, variants
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 FAILED = {"status": Status.failed, "failure": Failure("out of memory")}
@@ -39,3 +39,8 @@ def test_an_ordinary_run_is_no_trial(tmp_path: Path) -> None:
     for model in ("minilm", "majority"):
         publish(tmp_path, a_record(model))
     assert [variant.is_trial for variant in variants(read_all(tmp_path), "emotion")] == [False, False]
+
+
+def test_overrides_read_without_their_group_and_an_adapters_long_name_comes_last() -> None:
+    given = ["model.adapter=tuned-seed0", "model.precision=bf16", "recipe.epochs=9"]
+    assert shortened(given) == ["precision=bf16", "recipe.epochs=9", "adapter=tuned-seed0"]
