@@ -25,6 +25,14 @@ UNITS = {
     "trained_parameters": ("parameters trained", 1.0),
     "seconds_per_text": ("time to answer a text, ms", 1000.0),
 }
+CORNERS: list[dict[str, Any]] = [
+    {"xytext": (4, 3), "ha": "left"},
+    {"xytext": (4, -3), "ha": "left", "va": "top"},
+    {"xytext": (-4, 3), "ha": "right"},
+    {"xytext": (-4, -3), "ha": "right", "va": "top"},
+]
+"""Where a point's number can stand."""
+NEAR = (0.09, 0.14)  # width and height of a number, in parts of a small panel
 TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # light and dark enough for ink on either, apart in greyscale
 
 
@@ -129,6 +137,7 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
     ordered = sorted(best, key=lambda offer: offer.costs[axis])
     costs, accuracies = ([offer.costs[axis] * unit for offer in ordered], [offer.accuracy for offer in ordered])
     axes.step(costs, np.maximum(accuracies, floor), where="post", color=BLUE, linewidth=1)
+    numbered = {}
     for number, offer in enumerate(found, start=1):
         if axis in offer.costs:
             at = (offer.costs[axis] * unit, max(offer.accuracy, floor))
@@ -136,8 +145,10 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
             face = BLUE if offer in best else "white"
             axes.plot(*at, marker=marker, color=BLUE, markerfacecolor=face, markersize=6 if large else 4.5)
             if large or offer in best:
-                axes.annotate(str(number), at, (4, 3), textcoords="offset points", size=8 if large else 7)
+                numbered[number] = at
     axes.set_xscale("log")
+    axes.margins(x=0.08, y=0.12)
+    _number(axes, numbered, size=8 if large else 7)
     paid = [offer.costs[axis] for offer in found if axis in offer.costs]
     steps = (1,) if max(paid) > 30 * min(paid) else (1, 2, 5)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
@@ -145,8 +156,16 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # of one width, whatever room the layout leaves
     axes.set(xlabel=label + ("; arrows: below the axis" if large and found[-1].accuracy < floor else ""))
-    axes.margins(x=0.08, y=0.12)
     axes.grid()
+
+
+def _number(axes: Axes, points: dict[int, tuple[float, float]], size: float) -> None:
+    """Each number at its point's upper right; where earlier ones stand close, at the next corner that is free."""
+    axes.autoscale_view()
+    drawn = axes.transAxes.inverted().transform(axes.transData.transform(list(points.values())))
+    for place, (number, at) in enumerate(points.items()):
+        close = (np.abs(drawn[:place] - drawn[place]) < NEAR).all(axis=1).sum()
+        axes.annotate(str(number), at, textcoords="offset points", size=size, **CORNERS[close % len(CORNERS)])
 
 
 def _key(found: list[Offer], number: int) -> str:

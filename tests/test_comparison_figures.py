@@ -1,6 +1,7 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,19 @@ def test_the_frontier_fills_who_is_on_it_and_names_who_is_dominated(tmp_path: Pa
     }
     assert {x for x, face in marks.items() if face == "white"} == {90.0}
     assert "2  BERT base (uncased), paper, 0.9000; dominated by 1" in words(figure)
+
+
+def test_numbers_of_points_that_nearly_coincide_do_not_cover_each_other(tmp_path: Path) -> None:
+    close = {"minilm": (10, 2.00), "bert_base": (11, 2.03), "bert_large": (12, 2.06), "roberta_base": (12, 2.09)}
+    offers = [
+        offer(tmp_path, name, wrong, training=60 * cost, memory=200 * cost, trained=50, answering=cost)
+        for name, (wrong, cost) in close.items()
+    ]
+    figure = draw("frontier", *offers, offer(tmp_path, "tfidf", 30, training=1, memory=9, trained=4, answering=0.01))
+    figure.draw_without_rendering()
+    numbers = [text.get_window_extent().padded(-1) for text in figure.axes[0].texts]  # pixels
+    assert len(numbers) == 5
+    assert not any(one.overlaps(other) for one, other in combinations(numbers, 2))
 
 
 def test_what_ran_on_a_gpu_is_marked_as_such(tmp_path: Path) -> None:
