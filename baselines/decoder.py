@@ -69,12 +69,14 @@ class DecoderClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention, self._streams_only)
         check(self.architecture["model_type"], self.batching)
+        self.describe()  # an architecture that cannot be is to fail before it is trained
         check_trackers(context.report_to)
         adapter = self._given_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if adapter is not None:
             provenance = loaded.provenance | {"adapter": {"name": adapter.name, "sha256": adapter.sha256}}
-            return untrained(self.network, provenance, self.torch_device, self.precision, self.attention, self.batching)
+            reads = self.batching if self._streams_only else Batching.padded
+            return untrained(self.network, provenance, self.torch_device, self.precision, self.attention, reads)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -164,6 +166,7 @@ class DecoderClassifier:
         network = on_meta(AutoModel if self.readout is Readout.head else AutoModelForCausalLM, self.architecture)
         config = network.config
         parameters = sum(parameter.numel() for parameter in network.parameters())
+        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
         with torch.device("meta"):
             adapted = self.lora.attach(network)
         return ModelCard(
@@ -172,9 +175,9 @@ class DecoderClassifier:
             parameters=parameters,
             trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
             context_length=config.max_position_embeddings,
-            grouped_query_attention=config.num_key_value_heads < config.num_attention_heads,
+            grouped_query_attention=key_value_heads < config.num_attention_heads,
             dimensions={
-                **{key: getattr(config, key) for key in DIMENSIONS},
+                **{key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)},
                 "lora_rank": self.lora.rank,
                 "lora_alpha": self.lora.alpha,
                 "lora_targets": list(self.lora.targets),

@@ -42,6 +42,8 @@ class EncoderClassifier:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
         check(self.architecture["model_type"], self.batching)
+        if too_long := self._too_long(context):
+            raise BenchmarkError(too_long)
         check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
@@ -129,7 +131,18 @@ class EncoderClassifier:
         card = self.describe()
         needed = estimate(card, self.precision, adapted=False, tokens_a_sample=tokens)
         hardware = obstacles(self.device, self.precision, self.attention)
-        return list(examine(self.weights, card, self.device, hardware, needed, context))
+        found = list(examine(self.weights, card, self.device, hardware, needed, context))
+        too_long = self._too_long(context)
+        return [Finding.stopping("max_length", too_long), *found] if too_long else found
+
+    def _too_long(self, context: FitContext) -> str | None:
+        """Positions are learned: there is none behind the last."""
+        asked, most = context.recipe.max_length, self.describe().context_length
+        if most is None or asked <= most:
+            return None
+        return (
+            f"recipe.max_length is {asked}, but this model reads {most} tokens at most; set recipe.max_length={most}."
+        )
 
     def describe(self) -> ModelCard:
         network = on_meta(AutoModel, self.architecture)
@@ -151,6 +164,7 @@ class EncoderClassifier:
                     "intermediate_size",
                     "vocab_size",
                 )
+                if hasattr(config, key)  # DistilBERT has another name for one
             },
         )
 
@@ -161,8 +175,8 @@ class EncoderClassifier:
 
 
 def _first_position(config: Any) -> int:
-    """RoBERTa counts positions from behind its padding's."""
-    return int(config.pad_token_id) + 1 if config.model_type == "roberta" else 0
+    """RoBERTa and its kin count positions from behind their padding's."""
+    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
 
 
 @contextmanager

@@ -215,7 +215,7 @@ def check_trackers(report_to: Sequence[str]) -> None:
 def training_arguments(context: FitContext, device: torch.device, precision: Precision) -> TrainingArguments:
     """The recipe in Trainer's words; 50 log points and 10 checkpoints a run."""
     recipe = context.recipe
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(context.work_dir),
         optim=OPTIMIZERS[recipe.optimizer],
         learning_rate=recipe.learning_rate,
@@ -239,6 +239,8 @@ def training_arguments(context: FitContext, device: torch.device, precision: Pre
         disable_tqdm=not sys.stderr.isatty(),
         report_to=list(context.report_to) or "none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else Trainer multiplies the batch by the GPUs it sees
+    return arguments
 
 
 class LossBar(ProgressCallback):  # type: ignore[misc]
@@ -273,7 +275,9 @@ class Observer(TrainerCallback):  # type: ignore[misc]
         self.step_began = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """What is saved is logged first: checked for NaN, timed, and a point of the curve that ends there."""
         self.step_seconds += time.perf_counter() - self.step_began
+        control.should_log |= control.should_save
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         entry = state.log_history[-1]

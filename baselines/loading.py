@@ -118,6 +118,11 @@ def train_tokenizer(architecture: dict[str, Any], texts: Iterable[str]) -> PreTr
     never exceeds the architecture's.
     """
     family = architecture["model_type"]
+    if family not in SPECIAL_TOKENS:
+        raise BenchmarkError(
+            f"Random weights get a tokenizer for {', '.join(SPECIAL_TOKENS)}, not for {family}; "
+            "set model.weights.source=folder or hub."
+        )
     special = SPECIAL_TOKENS[family]
     extra = HEADER_TOKENS if family == "llama" else []
     tokenizer = Tokenizer(models.BPE())

@@ -32,6 +32,11 @@ class Lora:
             raise BenchmarkError("model.lora: rank and alpha must be at least 1 and dropout in [0, 1).")
         if not self.targets:
             raise BenchmarkError("model.lora.targets is empty; name projections such as q_proj, or [all-linear].")
+        if beside := [target for target in self.targets if target.split(".")[-1] in ("lm_head", "embed_tokens")]:
+            raise BenchmarkError(
+                f"model.lora.targets names {beside[0]}, which is read without adapters here; name projections such as "
+                "q_proj, or [all-linear]."
+            )
 
     def attach(self, network: PreTrainedModel, task: str | None = None) -> PeftModel:
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
@@ -106,6 +111,11 @@ def _check_scale(name: str, config: LoraConfig, declared: Lora) -> None:
             raise BenchmarkError(
                 f"The adapter {name} has {option} {found}, but model.lora.{option} says {expected}; "
                 f"set model.lora.{option}={found}."
+            )
+    for option in ("use_rslora", "alpha_pattern"):
+        if getattr(config, option):
+            raise BenchmarkError(
+                f"The adapter {name} has {option} set, so that alpha / rank is not its scale; merge it into its base."
             )
 
 

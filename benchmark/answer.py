@@ -71,12 +71,19 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
         f"{study.TABLE3[printed]:.4f} for its best encoder, {study.TABLE3_TITLES[printed]}"
     )
     run = {row["name"]: row for row in measured if pd.notna(row["study"])}
-    missing = [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in run]
-    if not run:
+    otherwise: dict[str, Row] = {}  # the best of those run in another way than the study's
+    for row in measured:
+        if row["name"] in study.TABLE3 and row["name"] not in run:
+            otherwise.setdefault(row["name"], row)
+    missing = [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in run and name not in otherwise]
+    apart = f"under other settings: {_listed([_figure(row) for row in otherwise.values()])}"
+    if not run and not otherwise:
         return (
             f"{says}; none of its five models has been run here, so whether the big model pays stays open: a small "
             "model speaks for itself alone."
         )
+    if not run:
+        return f"{says}; none of its five models has been run here under its settings; {apart}."
     best = max((run[name] for name in encoders if name in run), key=lambda row: row["accuracy"], default=None)
     if llama in run and best is not None:
         relation = "statistically tied" if tied(run[llama], best) else "different by more than chance explains"
@@ -85,7 +92,8 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
         )
     else:
         found = f"run here under its settings: {_listed([_figure(row) for row in run.values()])}"
-    return f"{says}; {found}{f'; not run: {_listed(missing)}' if missing else ''}."
+    more = [apart] * bool(otherwise) + [f"not run: {_listed(missing)}"] * bool(missing)
+    return "; ".join([says, found, *more]) + "."
 
 
 def _key(row: Row) -> tuple[str, str, float]:

@@ -40,7 +40,7 @@ class Comparison:
     pairs: int
     p: float
     adjusted_p: float
-    detectable: float | None  # with 80% power at this discordance, uncorrected
+    detectable: float | None  # with 80% power at this discordance, at the strictest step of Holm's correction
 
     @property
     def differs(self) -> bool:
@@ -94,7 +94,7 @@ def _field(found: tuple[Variant, ...]) -> Field:
             pairs,
             p,
             adjusted_p,
-            detectable_difference(items, (wins + losses) / items),
+            detectable_difference(items, (wins + losses) / items, alpha=ALPHA / len(measured)),
         )
         for (one, other, interval, wins, losses, pairs, p), adjusted_p in zip(measured, adjusted, strict=True)
     ]

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -126,8 +128,7 @@ class RunConfig:
     def identity(self) -> dict[str, Any]:
         """The part of the configuration that can change a result: no title or launcher, and no folder.
 
-        What a model reads keeps its last name only, for records are published; a file or an adapter also
-        its content's hash.
+        What a model reads keeps its last name only, for records are published, and its content's hash.
         """
         identity = asdict(self)
         for key in ("results_dir", "checkpoints_dir", "models_dir", "force", "report_to"):
@@ -135,8 +136,13 @@ class RunConfig:
         for key in ("title", "facts"):
             del identity["model"][key]
         del identity["dataset"]["path"]
-        identity["model"]["parameters"] = _without_folders(identity["model"]["parameters"])
+        identity["model"]["parameters"] = deepcopy(self._parameters)
         return identity
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        """The model's, as `identity` has them; weights of many gigabytes are read once."""
+        return _without_folders(self.model.parameters)
 
     def digest(self, data_sha256: dict[str, str]) -> str:
         """64 hex digits naming the identity and the content of the data it is run on."""
@@ -154,15 +160,19 @@ def _without_folders(parameters: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             published[key] = _without_folders(value)
         elif key in ("path", "adapter") and value is not None:
-            published[key] = _named(Path(value), "adapter_*" if key == "adapter" else "")
+            published[key] = _named(Path(value), "adapter_*" if key == "adapter" else "[!.]*")
     return published
 
 
 def _named(path: Path, pattern: str) -> str:
     """The last name, with a hash of the content: a file's, or that of the files in a folder that match `pattern`."""
-    files = [path] if path.is_file() else sorted(path.glob(pattern)) if pattern else []
-    content = b"".join(file.read_bytes() for file in files)
-    return path.name + (f"@{hashlib.sha256(content).hexdigest()[:12]}" if files else "")
+    files = [path] if path.is_file() else sorted(file for file in path.glob(pattern) if file.is_file())
+    content = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(2**20):
+                content.update(block)
+    return path.name + (f"@{content.hexdigest()[:12]}" if files else "")
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:

@@ -50,6 +50,7 @@ class GateReport:
     conflicting_train_ids: list[str]  # those of them with another label than before
     overlaps: list[Overlap]
     notes: list[str]
+    carved_rows: int = 0  # of train, set aside for a validation split that is missing
 
     def hashes(self) -> dict[str, str]:
         return {name: split.sha256 for name, split in self.splits.items()}
@@ -78,17 +79,20 @@ def load(config: DatasetConfig) -> Splits:
         notes.append(
             f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose: at best {ceiling:.4f} is right."
         )
+    carved_rows = 0
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"], config.validation_share)
+        carved_rows = len(splits["validation"])
         notes.append(
-            f"No validation split: {len(splits['validation'])} rows carved from train, stratified, "
+            f"No validation split: {carved_rows} rows carved from train, stratified, "
             f"share {config.validation_share}, seed {CARVING_SEED}."
         )
     for name, rows in (("train", config.train_rows), ("test", config.test_rows)):
         if rows is not None and rows < len(splits[name]):
             notes.append(f"Only the first {rows} of {len(splits[name])} {name} rows are used.")
             splits[name] = first(splits[name], rows)
-    return Splits(splits["train"], splits["validation"], splits["test"], _report(route, splits, config.labels, notes))
+    gate = _report(route, splits, config.labels, notes, carved_rows)
+    return Splits(splits["train"], splits["validation"], splits["test"], gate)
 
 
 def content_sha256(examples: Examples, labels: Sequence[str]) -> str:
@@ -262,7 +266,9 @@ def _select(examples: Examples, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Ex
     )
 
 
-def _report(route: str, splits: dict[str, Examples], labels: list[str], notes: list[str]) -> GateReport:
+def _report(
+    route: str, splits: dict[str, Examples], labels: list[str], notes: list[str], carved_rows: int
+) -> GateReport:
     reports = {
         name: SplitReport(
             rows=len(examples),
@@ -274,7 +280,7 @@ def _report(route: str, splits: dict[str, Examples], labels: list[str], notes: l
     repeated, conflicting = _repeats(splits["train"])
     pairs = (("test", "train"), ("validation", "train"), ("validation", "test"))
     overlaps = [_overlap(of, splits[of], within, splits[within]) for of, within in pairs]
-    return GateReport(route, reports, repeated, conflicting, overlaps, notes)
+    return GateReport(route, reports, repeated, conflicting, overlaps, notes, carved_rows)
 
 
 def _repeats(train: Examples) -> tuple[list[str], list[str]]:

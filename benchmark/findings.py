@@ -6,7 +6,7 @@ from benchmark import study
 from benchmark.answer import answer
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
-from benchmark.frontier import Offer, offers
+from benchmark.frontier import AXES, Offer, offers
 from benchmark.records import Evidence
 from benchmark.tables import TABLES
 from benchmark.variants import Variant
@@ -62,7 +62,10 @@ def _lead(field: Field) -> list[str]:
     rival = next((pair for pair in against if pair.other.first.trained), None)  # not the same training read once more
     power = ""
     if rival is not None and rival.detectable is not None:
-        power = f" Against {rival.other.name}, a difference of {rival.detectable:.4f} would be found in 4 cases of 5."
+        power = (
+            f" Against {rival.other.name}, McNemar's test at its strictest correction would find a difference of "
+            f"{rival.detectable:.4f} in 4 cases of 5."
+        )
     rule = (
         "Two are said to differ, and else to be tied, where both McNemar's exact test, corrected after Holm for all "
         f"{len(field.comparisons)} pairs, and a paired bootstrap over seeds and texts find it.{power}"
@@ -104,11 +107,16 @@ def _differ(evidence: Evidence, one: Variant, other: Variant) -> bool:
 
 
 def _dominated(evidence: Evidence) -> list[str]:
-    """Who pays more on every axis measured, for no more accuracy."""
+    """Who pays as much or more of every cost, for no more accuracy, on the same hardware."""
     found = offers(evidence)
-    beaten = [offer.variant.name for offer in found if any(other.dominates(offer) for other in found)]
-    axes = "training time, peak memory, trained parameters and time to answer"
-    return [f"Dominated, in accuracy and in {axes}: {'; '.join(beaten)}."] if beaten else []
+    beaten = [
+        f"{offer.variant.name} ({', '.join(AXES[axis] for axis in AXES if axis in offer.costs)})"
+        for offer in found
+        if any(other.dominates(offer) for other in found)
+    ]
+    return [
+        f"Dominated, for another on the same hardware is at least as accurate and costs no more: {'; '.join(beaten)}."
+    ] * bool(beaten)
 
 
 def _audit(evidence: Evidence) -> list[str]:
@@ -132,12 +140,17 @@ def _audit(evidence: Evidence) -> list[str]:
 
 def _not_run(table3: pd.DataFrame) -> list[str]:
     """The study's models without a result here, and the command that runs all five."""
-    missing = table3[table3["study"].notna() & table3["accuracy"].isna()]
+    measured = set(table3.loc[table3["accuracy"].notna(), "name"])
+    missing = table3[table3["study"].notna() & ~table3["name"].isin(measured)]
     if missing.empty:
         return []
     whole = (
         f"Not run here: {', '.join(missing['model'])}. Their weights are on the model hub, Llama 3's behind Meta's "
-        "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five. Small models "
-        "are not the study's models: no figure measured here says what those reach."
+        "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five."
     )
-    return [whole]
+    small = (
+        " Small models are not the study's models: no figure measured here says what those reach."
+        if measured.isdisjoint(study.TABLE3)
+        else ""
+    )
+    return [whole + small]

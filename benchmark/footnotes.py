@@ -15,8 +15,9 @@ FOOTNOTES = {
         "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it is k/m"
         " times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
         "*Holm* corrects for all pairs of the table. Two differ where that is below 0.05 and the interval leaves out 0;"
-        " else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power, without "
-        "Holm, at the disagreement measured. Counts are means over pairs of seeds."
+        " else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power at the "
+        "disagreement measured, at 0.05 divided by the number of pairs, Holm's strictest step. Counts are means over "
+        "pairs of seeds."
     ),
     "ties": "Two that share a letter are tied: no difference between them was found. Ties do not carry over.",
     "seeds": (
@@ -37,8 +38,9 @@ FOOTNOTES = {
         "Accuracy on the surest share of the texts, and the expected calibration error (15 bins); means over seeds."
     ),
     "frontier": (
-        "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody is at least as "
-        "accurate and as cheap in every cost measured of both. Times across different hardware say little."
+        "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody on the same "
+        "hardware is at least as accurate and as cheap in every cost measured. Costs are medians over seeds; times "
+        "across different hardware say little."
     ),
     "tuning": "Accuracy on the whole validation split after the last epoch. These runs left the test split alone.",
     "confused_pairs": "Texts are means over seeds.",

@@ -1,12 +1,12 @@
 """What accuracy costs: training time, memory, trained parameters and time to answer, and who pays more for less."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from benchmark.environment import hardware_name
 from benchmark.records import Evidence, RunRecord
 from benchmark.variants import Variant, with_results
 
@@ -32,25 +32,28 @@ class Offer:
 
     @property
     def hardware(self) -> str:
-        record = self.variant.results[0].record
-        return hardware_name(record.environment, record.fit.device if record.fit else "cpu")
+        return " / ".join(self.variant.hardware)
 
-    def dominates(self, other: "Offer", axes: tuple[str, ...] = tuple(AXES)) -> bool:
-        """At least as accurate and as cheap on every axis that both were measured on, and better in one respect."""
-        common = [axis for axis in axes if axis in self.costs and axis in other.costs]
-        gains = [self.accuracy - other.accuracy, *(other.costs[axis] - self.costs[axis] for axis in common)]
-        return bool(common) and min(gains) >= 0 and max(gains) > 0
+    def beats(self, other: "Offer", axes: Collection[str]) -> bool:
+        """At least as accurate and as cheap on these axes, and better in one respect; both were measured on them."""
+        gains = [self.accuracy - other.accuracy, *(other.costs[axis] - self.costs[axis] for axis in axes)]
+        return bool(axes) and min(gains) >= 0 and max(gains) > 0
+
+    def dominates(self, other: "Offer") -> bool:
+        """Beats the other on every axis that it was measured on, on the same hardware."""
+        comparable = self.hardware == other.hardware and other.costs.keys() <= self.costs.keys()
+        return comparable and self.beats(other, other.costs)
 
 
 def offers(evidence: Evidence) -> list[Offer]:
-    """Every variant with results, the most accurate first; costs are means over seeds."""
+    """Every variant with results, the most accurate first; costs are medians over seeds."""
     return [Offer(variant, _costs(variant)) for variant in with_results(evidence)]
 
 
 def on_frontier(found: list[Offer], axis: str) -> list[Offer]:
     """Those measured on `axis` for which nobody offers more accuracy for less of it."""
     measured = [offer for offer in found if axis in offer.costs]
-    return [offer for offer in measured if not any(other.dominates(offer, (axis,)) for other in measured)]
+    return [offer for offer in measured if not any(other.beats(offer, [axis]) for other in measured)]
 
 
 def frontier(evidence: Evidence) -> pd.DataFrame:
@@ -77,16 +80,20 @@ def frontier(evidence: Evidence) -> pd.DataFrame:
 
 
 def _costs(variant: Variant) -> dict[str, float]:
+    """What is measured of every seed; of several machines only what does not depend on them."""
+    axes = AXES if len(variant.hardware) == 1 else {"trained_parameters"}
     costs = [_cost(run.record) for run in variant.results]
     return {
-        axis: float(np.mean([cost[axis] for cost in costs]))
-        for axis in AXES
+        axis: float(np.median([cost[axis] for cost in costs]))
+        for axis in axes
         if all(cost[axis] is not None for cost in costs)
     }
 
 
 def _cost(record: RunRecord) -> dict[str, float | None]:
-    """Memory is the accelerator's where there is one, else the process's."""
+    """Memory is the accelerator's where there is one, else the process's; what was made elsewhere cost nothing here."""
+    if record.config["model"]["family"] == "external":
+        return dict.fromkeys(AXES)
     fit, seconds, memory = record.fit, record.seconds, record.peak_memory
     return {
         "training_seconds": record.training_seconds if "fit" in seconds else None,

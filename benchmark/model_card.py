@@ -7,7 +7,6 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from benchmark import study
 from benchmark.classifier import BenchmarkError
-from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS, per_class
 from benchmark.records import Run, RunRecord, Status, read, read_all
 from benchmark.statistics import accuracy_interval
@@ -121,10 +120,9 @@ def _training(record: RunRecord) -> str:
     if fit is not None and (adapter := fit.weights.get("adapter")):
         lines.append(f"- adapter {adapter['name']}, SHA-256 `{adapter['sha256']}`, trained before")
     lines += [f"- limited to {limit:,} {what}: a trial" for what, limit in record.limits.items()]
-    hardware = hardware_name(record.environment, fit.device if fit else "cpu")
     packages = record.environment.get("packages") or {}
     versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()) if version)
-    lines += [f"- hardware: {hardware}", *([f"- versions: {versions}"] if versions else [])]
+    lines += [f"- hardware: {record.hardware}", *([f"- versions: {versions}"] if versions else [])]
     return "\n".join(["## Training", "", *lines])
 
 

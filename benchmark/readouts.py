@@ -22,7 +22,7 @@ SHARED = ("weights", "precision")
 def readouts(evidence: Evidence) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the ways to read a decoder fine-tuned with one recipe.
 
-    Only the seeds that were read in two ways or more. `differs_from_...` is the share of test texts to which
+    Only the trainings that were read in two ways or more. `differs_from_...` is the share of test texts to which
     the two give different answers, the mean over the seeds that both have.
     """
     rows = [row for group in _groups(evidence) for row in _rows(group)]
@@ -39,7 +39,11 @@ def readouts(evidence: Evidence) -> pd.DataFrame:
 
 
 def _groups(evidence: Evidence) -> list[dict[str, dict[int, Run]]]:
-    """Runs by way of reading and seed, for each decoder and recipe read in two ways or more."""
+    """Runs by way of reading and seed, for each decoder and recipe read in two ways or more.
+
+    An adapter that a run here kept, told by its name, counts for that run's seed; one made elsewhere stands alone.
+    """
+    kept = {run.folder.name: run.record.seed for run in evidence.runs if run.record.trained}
     groups: dict[str, dict[str, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in evidence.runs:
         record = run.record
@@ -48,9 +52,18 @@ def _groups(evidence: Evidence) -> list[dict[str, dict[int, Run]]]:
             shared = [parameters.get(name) for name in SHARED]
             lora = parameters.get("lora")
             data = [record.config["dataset"], (record.data or {}).get("splits")]
-            key = json.dumps([shared, lora, record.config["recipe"], data], sort_keys=True)
-            groups[key][parameters["readout"]].setdefault(record.seed, run)
+            seed, foreign = _training(run, kept)
+            key = json.dumps([shared, lora, record.config["recipe"], data, foreign], sort_keys=True)
+            groups[key][parameters["readout"]].setdefault(seed, run)
     return [_in_common(group) for group in groups.values() if len(group) > 1]
+
+
+def _training(run: Run, kept: dict[str, int]) -> tuple[int, str | None]:
+    """The seed of the training that is read, and the hash of an adapter that none of the runs `kept`."""
+    adapter = run.record.fit.weights.get("adapter") if run.record.fit is not None else None
+    if adapter is None:
+        return run.record.seed, None
+    return (kept[adapter["name"]], None) if adapter["name"] in kept else (run.record.seed, adapter["sha256"])
 
 
 def _in_common(group: dict[str, dict[int, Run]]) -> dict[str, dict[int, Run]]:

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from benchmark.classifier import BenchmarkError, CurvePoint, Examples, FitReport, LabelIds, ModelCard, Predictions
+from benchmark.environment import hardware_name
 
 SCHEMA_VERSION = 1
 CATALOGUE = Path(__file__).with_name("contestants.json")
@@ -104,6 +105,12 @@ class RunRecord:
         return {} if self.data is None else dict(self.data["splits"])
 
     @property
+    def carved_rows(self) -> int:
+        """Training rows set aside because the data have no validation split."""
+        rows: int = (self.data or {}).get("carved_rows", 0)
+        return rows
+
+    @property
     def stand_in(self) -> str | None:
         """What stood in for the model's own weights, if anything did: such runs give speed, never an accuracy."""
         weights = {} if self.fit is None else self.fit.weights
@@ -145,6 +152,11 @@ class RunRecord:
     def trained(self) -> bool:
         """False where nothing was trained: predictions or an adapter made before."""
         return self.fit is None or self.fit.trained_parameters != 0
+
+    @property
+    def hardware(self) -> str:
+        """What it was computed on, as tables call it."""
+        return hardware_name(self.environment, self.fit.device if self.fit is not None else "cpu")
 
     @property
     def training_seconds(self) -> float | None:

@@ -12,12 +12,12 @@ from benchmark.classifier import BenchmarkError
 from benchmark.figures import FIGURES, save_png, save_svg, svg_with_text
 from benchmark.findings import findings, more
 from benchmark.footnotes import FOOTNOTES
-from benchmark.latex import latex
 from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
-from benchmark.tables import TABLES, leaderboard
+from benchmark.table_files import all_tables, table_files
+from benchmark.tables import TABLES
 from benchmark.variants import with_results
-from benchmark.wording import INTERNAL, markdown, readable
+from benchmark.wording import markdown
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> Non
     if output is None:
         sys.stdout.write(text)
         return
+    if output.exists() and not output.read_bytes().startswith(b"---"):
+        raise BenchmarkError(f"{output} is there and no model card; name another file, in the model's own folder.")
     with replacing(output) as path:
         path.write_text(text, encoding="utf-8")
     sys.stdout.write(f"wrote {output}\n")
@@ -78,24 +80,13 @@ def refresh(results_dir: str) -> None:
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:
-    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each replaced atomically; their paths.
-
-    LaTeX goes without commands: a page of paper has no room for them.
-    """
-    tables = {name: table(evidence) for name, table in TABLES.items()}
-    for dataset in sorted({run.record.dataset for run in evidence.runs}):
-        tables[f"leaderboard_{dataset}"] = leaderboard(evidence, dataset)
-    for name, table in tables.items():
-        with replacing(results_dir / "tables" / f"{name}.csv") as path:
-            table.to_csv(path, index=False, lineterminator="\n")
-        with replacing(results_dir / "tables" / f"{name}.md") as path:
-            note = f"\n{FOOTNOTES[name]}\n" if name in FOOTNOTES else ""
-            path.write_text(f"{markdown(table)}\n{note}", encoding="utf-8")
-        with replacing(results_dir / "tables" / f"{name}.tex") as path:
-            path.write_text(
-                latex(readable(table.drop(columns=[*INTERNAL, "command"], errors="ignore"))), encoding="utf-8"
-            )
-    written = {results_dir / "tables" / f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
+    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each replaced atomically; their paths."""
+    tables = all_tables(evidence)
+    written = set()
+    for name, content in table_files(tables).items():
+        with replacing(results_dir / "tables" / name) as path:
+            path.write_text(content, encoding="utf-8")
+        written.add(results_dir / "tables" / name)
     drawn = {}
     for name, draw in FIGURES.items():
         if (figure := draw(evidence)) is not None:
@@ -153,7 +144,8 @@ def section(evidence: Evidence) -> str:
 
 NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
-    "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for more."
+    "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for "
+    "more. *Training* is the median over seeds, without loading and validation."
 )
 
 

@@ -9,7 +9,6 @@ from urllib.parse import quote
 import numpy as np
 
 from benchmark.classifier import CurvePoint
-from benchmark.environment import hardware_name
 from benchmark.metrics import confusion_matrix
 from benchmark.records import Evidence, Run, Status
 from benchmark.tables import metric
@@ -81,12 +80,11 @@ def _block(variant: Variant) -> Details:
 
 def _facts(variant: Variant) -> Iterator[str]:
     """What the closed block says, in words."""
-    completed = variant.completed
+    counted = variant.counted
     yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
-    if completed and completed[0].record.scorable:
-        yield f"accuracy {np.mean([metric(run, 'accuracy') for run in completed]):.4f}"
-    if variant.first.stand_in is not None:
-        yield variant.first.stand_in
+    if counted and counted[0].record.scorable:
+        yield f"accuracy {np.mean([metric(run, 'accuracy') for run in counted]):.4f}"
+    yield from sorted({stand_in for run in variant.runs if (stand_in := run.record.stand_in) is not None})
     yield from (f"only {limit:,} {what}" for what, limit in variant.first.limits.items())
     for status in (Status.failed, Status.interrupted):
         if number := sum(run.record.status is status for run in variant.runs):
@@ -112,7 +110,7 @@ def _run(run: Run) -> dict[str, Any]:
         "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if scored else None,
         "training": duration(seconds) if seconds is not None else None,
         "memory": f"{max(record.peak_memory.values()) / 2**30:.1f} GiB" if record.peak_memory else None,
-        "hardware": hardware_name(record.environment, record.fit.device if record.fit else "cpu"),
+        "hardware": record.hardware,
         "started": record.started[:16].replace("T", " "),
         "commit": str(git.get("commit") or "")[:8] + ("+" if git.get("modified") else ""),
         "files": [(name, f"{folder}/{quote(name)}") for name in files],
@@ -151,8 +149,8 @@ def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
 def _confusion(variant: Variant) -> Confusion | None:
     """None without an accuracy, and where the labels are too many to read."""
     labels = variant.first.labels
-    runs = variant.completed if variant.first.scorable else []
-    if not runs or len(labels) > 12:
+    runs = variant.counted
+    if not runs or not runs[0].record.scorable or len(labels) > 12:
         return None
     counts = sum(confusion_matrix(run.gold, run.predictions.predicted, len(labels)) for run in runs)
     assert not isinstance(counts, int)

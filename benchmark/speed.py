@@ -166,7 +166,7 @@ def _figures(way: Way, flops: float, peak: float) -> dict[str, Any]:
         "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
         "linear_flops_per_sample": flops,
         "utilisation": trained * flops / peak,
-        "outside_steps": 1 - inside,
+        "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU is still at work there
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
         "answered_per_second": statistics.mean(way.answering),
         "answered_rounds": way.answering,

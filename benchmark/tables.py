@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from benchmark import audit, frontier, learning, readouts, significance, study, views
-from benchmark.environment import hardware_name
 from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
 from benchmark.records import Contestant, Evidence, Run
@@ -199,15 +198,16 @@ def _result(variant: Variant) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
     row |= {"command": command_of(variant), "run": variant.runs[0].name}
-    if not variant.completed:
+    shown = variant.counted
+    if not shown:
         return row
-    shown = [run.record for run in variant.completed]
     row["seeds"] = len(shown)
-    trained = [seconds for one in shown if (seconds := one.training_seconds) is not None]
-    row["training_seconds"] = float(np.mean(trained)) if trained else None
-    row["hardware"] = hardware_name(shown[0].environment, shown[0].fit.device if shown[0].fit else "cpu")
-    if shown[0].scorable:
-        correct = np.stack([run.gold == run.predictions.predicted for run in variant.completed])
+    row["hardware"] = " / ".join(variant.hardware)
+    trained = [seconds for run in shown if (seconds := run.record.training_seconds) is not None]
+    if trained and len(variant.hardware) == 1:
+        row["training_seconds"] = float(np.median(trained))
+    if shown[0].record.scorable:
+        correct = np.stack([run.gold == run.predictions.predicted for run in shown])
         interval = accuracy_interval(correct)
         by_seed = correct.mean(axis=1)
         row |= {
@@ -215,7 +215,7 @@ def _result(variant: Variant) -> dict[str, Any]:
             "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
             "low": interval.low,
             "high": interval.high,
-            "macro_f1": float(np.mean([metric(run, "macro_f1") for run in variant.completed])),
+            "macro_f1": float(np.mean([metric(run, "macro_f1") for run in shown])),
         }
     return row
 
@@ -229,13 +229,18 @@ def _status(variant: Variant) -> str:
     """`measured`, and whatever limits what the figure means."""
     if not variant.completed:
         return f"not run: {_reason(variant)}"
-    first = variant.completed[0].record
+    shown = variant.counted
+    first = shown[0].record
     trained = first.fit is not None and first.fit.steps > 0
+    stand_ins = [run.record.stand_in for run in variant.completed if not run.record.pretrained]
     remarks = [] if first.pretrained else [f"{first.stand_in}, no accuracy"]
+    if first.pretrained and stand_ins:
+        remarks.append(f"{len(stand_ins)} of {len(variant.runs)} runs not counted: {stand_ins[0]}")
+    remarks += [f"{first.carved_rows:,} training rows set aside for validation"] if first.carved_rows else []
     remarks += [] if first.trained else ["not trained by this run"]
     remarks += [f"{limit} {what} only" for what, limit in first.limits.items() if trained or what != "steps"]
-    if variant.completed[0].predictions.generated is not None:
-        unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in variant.completed]))
+    if shown[0].predictions.generated is not None:
+        unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in shown]))
         remarks.append(f"{unnamed:.1%} of answers name no label")
     if variant.failed:
         remarks.append(f"{len(variant.failed)} of {len(variant.runs)} runs {variant.failed[0].record.status}")

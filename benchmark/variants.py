@@ -1,6 +1,8 @@
 """Runs that differ in nothing but their seed: what a row of most tables and a line of most figures speaks of."""
 
 import json
+import re
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -30,9 +32,19 @@ class Variant:
     def results(self) -> list[Run]:
         return [run for run in self.runs if run.record.is_result]
 
+    @property
+    def counted(self) -> list[Run]:
+        """The runs that a row speaks of: the results, or where there is none whatever completed."""
+        return self.results or self.completed
+
     @cached_property
     def failed(self) -> list[Run]:
         return [run for run in self.runs if run.record.status is not Status.completed]
+
+    @property
+    def hardware(self) -> list[str]:
+        """What the counted runs were computed on; times and memory of several machines have no mean."""
+        return list(dict.fromkeys(run.record.hardware for run in self.counted))
 
     @property
     def name(self) -> str:
@@ -43,7 +55,7 @@ class Variant:
     def is_trial(self) -> bool:
         """Whether no seed of it can ever be a result: rows or steps are limited, or the weights random."""
         weights = self.first.config["model"]["parameters"].get("weights") or {}
-        random = weights.get("source") == "random" or any(not run.record.pretrained for run in self.completed)
+        random = weights.get("source") == "random" or any(not run.record.pretrained for run in self.counted)
         return random or bool(self.first.limits)
 
     @cached_property
@@ -111,19 +123,23 @@ def with_results(evidence: Evidence) -> list[Variant]:
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:
-    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows."""
+    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows.
+
+    Not if rows were set aside for validation: the study trained on all of them.
+    """
     shipped = evidence.contestants.get(variant.first.model)
     ours = variant.first.config
     return (
         shipped is not None
         and not variant.first.limits
+        and not variant.first.carved_rows
         and ours["recipe"] == shipped.config["recipe"]
         and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
     )
 
 
 def command_of(variant: Variant) -> str:
-    """The command line that makes the runs again, but for where the data lie."""
+    """The command line that makes the runs again; DIR is the folder of what a model reads, which no record keeps."""
     first = variant.first
     seeds = ",".join(str(run.record.seed) for run in variant.runs)
     given = {override.partition("=")[0]: override for override in first.overrides}
@@ -131,6 +147,8 @@ def command_of(variant: Variant) -> str:
         chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
     else:
         chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
-    chosen = [f"model={first.model}", *chosen, *variant.overrides]
+    given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in variant.overrides]
+    chosen = [f"model={first.model}", *chosen, *given_folders]
     sweep = ["-m"] if "," in seeds else []
-    return " ".join(["python -m benchmark", *sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])])
+    words = [*sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])]
+    return " ".join(["python -m benchmark", *map(shlex.quote, words)])

@@ -1,7 +1,8 @@
-"""`python -m benchmark.verify`: recompute every published number from the stored predictions; name what does not fit.
+"""`python -m benchmark.verify`: recompute every table from the stored predictions; name what does not fit.
 
-A record says what was asked and seen, its predictions what was answered; each is held against the other,
-against the hashes and seals written when the run ended, and against the accuracies in the tables.
+A record says what was asked and seen, its predictions what was answered; each is held against the other, against
+the hashes and seals written when the run ended, and against the tables. README, page and figures are made from the
+same tables: `python -m benchmark.report --check` compares those.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import BenchmarkError, Predictions
 from benchmark.config import digest_of
-from benchmark.records import Run, RunRecord, Status, folder_of, seal, sha256
+from benchmark.records import Run, RunRecord, Status, folder_of, read_evidence, seal, sha256
 from benchmark.statistics import possible_counts
+from benchmark.table_files import all_tables, table_files
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,10 @@ def faults(results_dir: Path) -> Iterator[Fault]:
         yield from found
         if not found:
             sound.append(run)
-    yield from _gold_that_differs(sound)
-    yield from _impossible_accuracies(results_dir, runs)
+    differing = [*_gold_that_differs(sound), *_impossible_accuracies(results_dir, runs)]
+    yield from differing
+    if len(sound) == len(runs) and not differing:
+        yield from _changed_tables(results_dir)
 
 
 def doubts_about_the_study() -> list[str]:
@@ -108,13 +113,17 @@ def _wrong_identity(results_dir: Path, file: Path, record: RunRecord) -> Iterato
 
 
 def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
-    """Rows are the sum of their labels; splits used whole have the hashes that the configuration pins."""
+    """Rows are the sum of their labels; splits used whole have the hashes that the configuration pins.
+
+    Where validation was carved from train, what is left of train has no pinned hash.
+    """
     asked = record.config["dataset"]
     for name, split in record.splits.items():
         if split["rows"] != sum(split["counts"].values()):
             yield Fault(file, f"data.splits.{name}.counts", f"do not add up to {split['rows']} rows")
         pinned = asked["sha256"].get(name)
-        if pinned is not None and asked.get(f"{name}_rows") is None and split["sha256"] != pinned:
+        whole = asked.get(f"{name}_rows") is None and (name == "test" or not record.carved_rows)
+        if pinned is not None and whole and split["sha256"] != pinned:
             yield Fault(file, f"data.splits.{name}.sha256", "is not the one that config.dataset pins")
 
 
@@ -128,7 +137,10 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
     except (OSError, KeyError, BenchmarkError) as error:
         yield Fault(file, "its content", f"cannot be scored ({error})")
         return
-    split = (record.data or {})["splits"]["test"]
+    split = record.splits.get("test")
+    if split is None:
+        yield Fault(run.folder / "record.json", "data", "says nothing of the test split that was answered")
+        return
     if not len(gold) == record.predicted_rows == split["rows"]:
         yield Fault(file, "rows", f"are {len(gold)}, but predicted_rows is {record.predicted_rows}")
     counts = {label: int((gold == index).sum()) for index, label in enumerate(record.labels)}
@@ -171,6 +183,16 @@ def _impossible_accuracies(results_dir: Path, runs: list[Run]) -> Iterator[Fault
             if not any(possible_counts(float(row["accuracy"]), total, decimals=12) for total in totals):
                 of = " or ".join(map(str, totals)) or "no"
                 yield Fault(file, f"accuracy of {row['name']}", f"is {row['accuracy']}, no share k/n of {of} answers")
+
+
+def _changed_tables(results_dir: Path) -> Iterator[Fault]:
+    """Tables that say anything else than the records do."""
+    for name, content in table_files(all_tables(read_evidence(results_dir))).items():
+        file = results_dir / "tables" / name
+        if file.is_file():
+            pairs = zip_longest(content.splitlines(), file.read_text(encoding="utf-8").splitlines())
+            if line := next((number for number, (ours, theirs) in enumerate(pairs, 1) if ours != theirs), None):
+                yield Fault(file, f"line {line}", "does not follow from the records; run python -m benchmark.report")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -338,6 +339,20 @@ def test_the_identity_keeps_only_the_last_name_of_what_a_model_reads(overrides: 
     identity = changed(*overrides.split(), *folders).identity()
     assert not [string for string in strings(identity) if "somebody" in string]
     assert kept in strings(identity)
+
+
+def test_other_weights_under_the_same_name_make_another_identity(tmp_path: Path) -> None:
+    """Else they would be taken for a run that is finished."""
+    found = []
+    for number, content in enumerate(["one", "two", "one"]):
+        folder = tmp_path / str(number) / "mine"
+        (folder / "logs").mkdir(parents=True)
+        (folder / "model.safetensors").write_text(content)
+        (folder / ".cache").write_text(str(number))
+        found.append(changed("model.weights.source=folder", f"model.weights.path={folder}").identity())
+    one, two, again = found
+    assert one != two
+    assert one == again
 
 
 @pytest.mark.parametrize("model", MODELS)

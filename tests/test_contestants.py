@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
+from baselines.finetune import training_arguments
+from baselines.hardware import Batching, Precision
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from benchmark.catalogue import composed
@@ -171,6 +174,42 @@ def test_texts_over_the_limit_are_cut_and_counted(splits: Splits, tmp_path: Path
         assert report.truncated_texts > 0
 
 
+def test_an_encoder_asked_for_more_tokens_than_it_has_positions_is_refused(splits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"reads 512 tokens at most; set recipe\.max_length=512"):
+        contestant("tiny_roberta").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_length=513"))
+    (finding, *_) = contestant("tiny_bert").examine(splits.train.texts, context(tmp_path, "recipe.max_length=1024"))
+    assert finding.remedy == "set recipe.max_length=512"
+
+
+def test_an_architecture_with_other_names_for_its_sizes_is_described(splits: Splits, tmp_path: Path) -> None:
+    """DistilBERT and GPT-2, say; nobody learns so after their training."""
+    distilbert = EncoderClassifier(
+        contestant("tiny_bert").weights,  # type: ignore[attr-defined]
+        {"model_type": "distilbert", "vocab_size": 600, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
+        batching=Batching.padded,
+    )
+    gpt2 = contestant("tiny_llama", "model.lora.targets=[c_attn]", "model.batching=padded")
+    assert isinstance(gpt2, DecoderClassifier)
+    gpt2.architecture = {"model_type": "gpt2", "vocab_size": 600, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    for classifier in (distilbert, gpt2):
+        assert classifier.describe().dimensions["hidden_size"] == 32
+        assert classifier.examine(splits.train.texts, context(tmp_path))
+        with pytest.raises(BenchmarkError, match="Random weights get a tokenizer for bert, "):
+            classifier.fit(splits.train, splits.validation, context(tmp_path))
+
+
+def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = TrainingArguments.__post_init__
+
+    def with_four(arguments: TrainingArguments) -> None:
+        found(arguments)
+        arguments._n_gpu = 4
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", with_four)
+    arguments = training_arguments(context(tmp_path), torch.device("cpu"), Precision.fp32)
+    assert arguments.train_batch_size == context(tmp_path).recipe.effective_batch
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_tracker_that_is_not_installed_is_refused_before_training(name: str, splits: Splits, tmp_path: Path) -> None:
     asked = replace(context(tmp_path), report_to=("no_such_tracker",))
@@ -230,6 +269,14 @@ def test_label_probabilities_equal_those_of_one_plain_forward_pass_each(splits: 
         expected.append(np.exp(log_probability))
     actual = classifier.predict(splits.test.texts[:6]).probabilities
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_every_checkpoint_ends_with_a_point_of_the_curve(splits: Splits, tmp_path: Path) -> None:
+    """Of 70 steps every 2nd is logged and every 7th saved: what a checkpoint holds has been timed and looked at."""
+    steps = ["recipe.max_steps=70", "recipe.batch_size=5", "recipe.gradient_accumulation_steps=1"]
+    report = contestant("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, *steps))
+    logged = {point.step for point in report.curve if point.loss is not None}
+    assert logged == {*range(2, 71, 2), *range(7, 71, 7)}
 
 
 @pytest.mark.parametrize("name", TRAINED)

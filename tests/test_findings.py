@@ -37,7 +37,10 @@ def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_pat
         told(tmp_path, a_record("minilm"), wrong_at(range(29))),
     ]
     rule = said(*runs, beginning="Two are said to differ")
-    assert re.search(r"Against MiniLM-L6 \(22M BERT\), paper, a difference of 0\.0\d+ would be found in 4 cases", rule)
+    found = (
+        r"Against MiniLM-L6 \(22M BERT\), paper, McNemar's test .* would find a difference of 0\.0\d+ in 4 cases of 5"
+    )
+    assert re.search(found, rule)
 
 
 def test_of_those_tied_the_trained_are_named_before_what_was_read_again(tmp_path: Path) -> None:
@@ -73,12 +76,26 @@ def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(t
     assert not any("its price" in sentence for sentence in findings(evidence(runs[0])))
 
 
+def test_what_ran_under_other_settings_is_not_said_to_be_not_run(tmp_path: Path) -> None:
+    run = told(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002"), wrong_at(range(20)))
+    study = said(run, beginning="The study printed")
+    assert "none of its five models has been run here under its settings; under other settings: Bert-Base at" in study
+    not_run = said(run, beginning="Not run here: BERT large (uncased), RoBERTa base, RoBERTa large, Llama 3 8B")
+    assert "says what those reach" not in not_run
+    both = [run, told(tmp_path, a_record("roberta_base"), wrong_at(range(10)))]
+    study = said(*both, beginning="The study printed")
+    assert "under its settings: Roberta-Base at 0.9500 (one seed); under other settings: Bert-Base at 0.9000" in study
+    assert study.endswith("not run: Bert-Large, Roberta-Large and Llama3-8b.")
+
+
 def test_the_dominated_are_named(tmp_path: Path) -> None:
     runs = [
         offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
         offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
     ]
-    assert said(*runs, beginning="Dominated").endswith("time to answer: BERT base (uncased), paper.")
+    assert said(*runs, beginning="Dominated").endswith(
+        "costs no more: BERT base (uncased), paper (training time, peak memory, parameters trained, time to answer)."
+    )
 
 
 def test_without_runs_only_the_study_is_spoken_of() -> None:

@@ -50,14 +50,47 @@ def test_a_variant_that_costs_more_for_less_is_dominated_and_by_whom_is_said(tmp
     assert tfidf["frontier"] == "training time, peak memory, time to answer"
 
 
-def test_costs_are_means_over_seeds_and_answering_is_per_text(tmp_path: Path) -> None:
+def test_costs_are_medians_over_seeds_and_answering_is_per_text(tmp_path: Path) -> None:
+    """One seed that had to share the machine does not count for more than the others."""
     runs = [
         offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2, seed=0),
-        offer(tmp_path, "minilm", 10, training=80, memory=400, trained=50, answering=4, seed=1),
+        offer(tmp_path, "minilm", 10, training=70, memory=300, trained=50, answering=3, seed=1),
+        offer(tmp_path, "minilm", 10, training=950, memory=301, trained=50, answering=99, seed=2),
     ]
     row = the(frontier(*runs))
     costs = (row["training_seconds"], row["peak_memory"], row["trained_parameters"], row["seconds_per_text"])
     assert costs == pytest.approx((70, 300, 50, 3 / 200))
+
+
+def on_a_gpu(run: Run) -> Run:
+    assert run.record.fit is not None
+    fit = replace(run.record.fit, device="cuda:0")
+    return Run(replace(run.record, fit=fit, environment={"gpu": "A GPU"}), run.folder)
+
+
+def test_seeds_of_several_machines_share_no_cost_but_what_was_trained(tmp_path: Path) -> None:
+    runs = [
+        offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2, seed=0),
+        on_a_gpu(offer(tmp_path, "minilm", 10, training=6, memory=400, trained=50, answering=0.2, seed=1)),
+    ]
+    row = the(frontier(*runs))
+    assert (row["training_seconds"], row["peak_memory"], row["seconds_per_text"]) == (None, None, None)
+    assert row["trained_parameters"] == 50
+    assert row["hardware"] == "A processor, 2 cores / A GPU"
+
+
+def test_nobody_dominates_on_other_hardware_or_unmeasured(tmp_path: Path) -> None:
+    """A GPU is not held against a CPU, an adapter read again not against its training, a file against nothing."""
+    slow = offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3)
+    quick = on_a_gpu(offer(tmp_path, "minilm", 10, training=6, memory=200, trained=50, answering=0.2))
+    read_again = replace(a_record("smollm2_lora", fit=replace(FIT, trained_parameters=0)), peak_memory={"host": 1})
+    elsewhere = replace(a_record("external", fit=replace(FIT, trained_parameters=0)), seconds={"predict": 0.001})
+    others = [
+        told(tmp_path, replace(one, digest=str(n)), wrong_at([0])) for n, one in enumerate((read_again, elsewhere))
+    ]
+    rows = frontier(slow, quick, *others)
+    assert [row["dominated_by"] for row in rows] == [None] * 4
+    assert the(rows, model="External predictions")["seconds_per_text"] is None
 
 
 def test_an_accelerators_memory_counts_where_there_is_one(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def made(network: Any, folder: Path, task: str = "CAUSAL_LM", **options: Any) ->
         ({}, {"lora_alpha": 8}, "has alpha 8, but model.lora.alpha says 16; set model.lora.alpha=8"),
         ({}, {"target_modules": ["q_proj"]}, "choose the model, model.lora.targets"),
         ({}, {"task": "SEQ_CLS"}, "set model.readout=head"),
+        ({}, {"use_rslora": True}, "has use_rslora set, so that alpha / rank is not its scale"),
+        ({}, {"alpha_pattern": {"q_proj": 4}}, "has alpha_pattern set"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(
@@ -164,6 +166,12 @@ def test_an_adapter_that_does_not_fit_is_refused(
         runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}"))
     assert str(tmp_path) not in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("target", ["lm_head", "model.embed_tokens"])
+def test_adapters_where_none_would_be_read_are_refused(target: str) -> None:
+    with pytest.raises(BenchmarkError, match=f"targets names {target}, which is read without adapters"):
+        Lora(targets=["q_proj", target])
 
 
 def test_an_adapter_without_a_head_is_refused_where_a_head_is_read(compose_run: Compose, tmp_path: Path) -> None:

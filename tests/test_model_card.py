@@ -98,6 +98,15 @@ def test_the_command_writes_the_card_and_touches_nothing_else(
     assert set((tmp_path / "results").rglob("*")) == before
 
 
+def test_a_file_that_is_no_card_is_not_replaced_by_one(tmp_path: Path) -> None:
+    run = publish(tmp_path / "results", a_record("minilm"), ONE_WRONG)
+    readme = tmp_path / "README.md"
+    readme.write_text("# The project's own\n")
+    with pytest.raises(BenchmarkError, match="is there and no model card; name another file"):
+        report.write_model_card(tmp_path / "results", run.record.digest[:8], readme)
+    assert readme.read_text() == "# The project's own\n"
+
+
 def test_every_committed_result_has_a_card() -> None:
     for run in read_all(RESULTS):
         if run.record.is_result:

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from test_comparisons import GOLD, evidence, told, wrong_at
-from test_records import LABELS, a_record, answers, the_test_split
+from test_records import FIT, LABELS, a_record, answers, the_test_split
 from test_tables import rows_of, the
 
 from benchmark import records
@@ -57,6 +57,18 @@ def test_only_seeds_that_were_read_twice_are_compared(tmp_path: Path) -> None:
     )
     assert [(row["seeds"], row["accuracy"]) for row in rows] == [(1, 0.95), (1, 0.95)]
     assert rows[0]["differs_from_head"] == 0
+
+
+def test_an_adapter_counts_for_the_seed_that_trained_it_and_one_made_elsewhere_for_none(tmp_path: Path) -> None:
+    def reads(name: str) -> RunRecord:
+        adapter = {"adapter": {"name": name, "sha256": "f" * 64}}
+        record = read_by("generate", f"model.adapter={name}".replace("-", "_"))
+        return replace(record, fit=replace(FIT, weights=adapter, trained_parameters=0))
+
+    trained = told(tmp_path, read_by("labels", seed=3), wrong_at(range(10)))
+    rows = readouts(trained, told(tmp_path, reads(trained.folder.name), wrong_at(range(14))))
+    assert [row["differs_from_labels"] for row in rows] == [None, 4 / 200]
+    assert readouts(trained, told(tmp_path, reads("another"), wrong_at(range(14)))) == []
 
 
 def test_another_recipe_is_another_fine_tuning(tmp_path: Path) -> None:

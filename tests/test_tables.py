@@ -1,3 +1,4 @@
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from test_records import FIT, GOLD, a_record, publish
 from benchmark import records, study
 from benchmark.catalogue import composed
 from benchmark.classifier import NO_LABEL
+from benchmark.findings import findings
 from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_all, read_contestants
 from benchmark.runner import recorded
 from benchmark.statistics import accuracy_interval
@@ -256,6 +258,43 @@ def test_a_variant_does_not_stand_for_the_studys_own_run(tmp_path: Path) -> None
     run = publish(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002"))
     first, second = (row for row in table("table3_accuracy", run) if row["name"] == "bert_base")
     assert {(row["study"], row["status"]) for row in (first, second)} == {(0.9063, "not run"), (None, "measured")}
+
+
+def test_a_seed_with_weights_from_a_mirror_is_not_counted(tmp_path: Path) -> None:
+    mirrored = replace(FIT, weights={"source": "hub", "endpoint": "a mirror"})
+    runs = [
+        publish(tmp_path, a_record("minilm", seed=0), ONE_WRONG),
+        publish(tmp_path, a_record("minilm", seed=1, fit=mirrored), TWO_WRONG),
+    ]
+    row = the(table("table3_accuracy", *runs), name="minilm")
+    assert (row["accuracy"], row["seeds"]) == (0.9, 1)
+    assert row["status"] == "measured; 1 of 2 runs not counted: weights from a mirror, not the hub"
+    assert any("0.9000 of the 10 test texts" in sentence for sentence in findings(evidence(*runs)))
+
+
+def test_time_is_no_mean_over_different_machines(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record("minilm", seed=0))]
+    runs.append(
+        publish(tmp_path, replace(a_record("minilm", seed=1), environment={"processor": "Another", "cores": 8}))
+    )
+    row = the(table("table3_accuracy", *runs), name="minilm")
+    assert (row["training_seconds"], row["hardware"]) == (None, "A processor, 2 cores / Another, 8 cores")
+
+
+def test_validation_rows_taken_from_train_are_stated_and_do_not_repeat_the_study(tmp_path: Path) -> None:
+    record = a_record("bert_base")
+    assert record.data is not None
+    run = publish(tmp_path, replace(record, data={**record.data, "carved_rows": 1600}))
+    first, second = (row for row in table("table3_accuracy", run) if row["name"] == "bert_base")
+    assert (first["study"], first["status"]) == (0.9063, "not run")
+    assert (second["study"], second["status"]) == (None, "measured; 1,600 training rows set aside for validation")
+
+
+def test_a_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    record = a_record("external")
+    given = ["model=external", "model.title=My system", "model.path=answers.csv", "dataset=emotion", "recipe=paper"]
+    row = the(table("table3_accuracy", publish(tmp_path, replace(record, overrides=given))), name="external")
+    assert shlex.split(row["command"])[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]
 
 
 def test_a_variant_made_by_an_experiment_does_not_pass_for_recipe_paper(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def test_trials_stand_by_their_last_validation_accuracy_and_full_runs_do_not(tmp
         trial = a_record("minilm", f"recipe.learning_rate={rate}", "dataset.test_rows=1", "recipe.name=tune_cpu")
         runs.append(publish(tmp_path, replace(trial, fit=replace(FIT, curve=curve))))
     runs.append(publish(tmp_path, a_record("minilm")))  # a result
+    runs.append(publish(tmp_path, a_record("minilm", "dataset.test_rows=5")))  # looked at test
     runs.append(publish(tmp_path, a_record("tfidf", "dataset.test_rows=1", fit=replace(FIT, curve=()))))  # no epochs
     random = replace(FIT, weights={"source": "random"})
     runs.append(publish(tmp_path, a_record("bert_base", "dataset.test_rows=1", fit=random)))

@@ -1,6 +1,7 @@
 """Whatever is changed by hand in records, predictions or tables is found, with its file and field."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from benchmark import records, report, runner
 from benchmark.catalogue import composed
 from benchmark.classifier import Predictions
 from benchmark.config import digest_of
+from benchmark.data import load
 from benchmark.records import Run, RunRecord, folder_of, read_all, read_evidence, seal
 from benchmark.verify import doubts_about_the_study, faults
 
@@ -214,12 +216,41 @@ def test_a_whole_split_that_is_not_the_pinned_one_is_found(results: Path) -> Non
     assert found(results) == {("record.json", "data.splits.test.sha256")}
 
 
+def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path) -> None:
+    """The study's own files have no validation split."""
+    for split in ("train", "test"):
+        rows = [f"{word} {number};{word}" for number in range(20) for word in ("joy", "love")]
+        (tmp_path / f"{split}.txt").write_text("\n".join(rows) + "\n")
+    hashes = load(composed(["dataset.path=" + str(tmp_path), "~dataset.sha256", "+dataset.sha256={}"]).dataset)
+    places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints", f"dataset.path={tmp_path}"]
+    pins = [f"dataset.sha256.{split}={hashes.gate.hashes()['test']}" for split in ("train", "test")]
+    run = runner.run(composed(["model=majority", *places, *pins]))
+    assert run.record.carved_rows == 4
+    assert list(faults(tmp_path / "results")) == []
+
+
 def test_an_accuracy_that_is_no_share_of_the_answers_is_found(results: Path) -> None:
     file = results / "tables" / "leaderboard_synthetic.csv"
     accuracy = float(np.mean(run_of(results).gold == run_of(results).predictions.predicted))
     assert str(accuracy) in file.read_text()
     file.write_text(file.read_text().replace(str(accuracy), str(round(accuracy, 2) + 0.0011)))
     assert found(results) == {(file.name, "accuracy of tfidf")}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".md", ".tex"])
+def test_a_table_changed_by_hand_is_found_with_its_line(suffix: str, results: Path) -> None:
+    """Though the new figure is a possible one."""
+    file = results / "tables" / f"leaderboard_synthetic{suffix}"
+    lines = file.read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if "TF-IDF" in line)
+    lines[place] = re.sub(r"0\.\d\d", "0.99", lines[place], count=1)
+    file.write_text("".join(lines))
+    assert found(results) == {(file.name, f"line {place + 1}")}
+
+
+def test_a_record_without_its_data_is_named(results: Path) -> None:
+    edit(run_of(results), lambda document: document.update(data=None), reseal=True)
+    assert ("record.json", "data") in found(results)
 
 
 def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
