@@ -21,6 +21,9 @@ from baselines.packing import Stream, pack
 from baselines.weights import Weights, identity
 from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
+BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # their first position
+LEARNED_POSITIONS = ("bert", "distilbert", "electra", *BEHIND_PADDING)
+
 
 @dataclass
 class EncoderClassifier:
@@ -136,9 +139,9 @@ class EncoderClassifier:
         return [Finding.stopping("max_length", too_long), *found] if too_long else found
 
     def _too_long(self, context: FitContext) -> str | None:
-        """Positions are learned: there is none behind the last."""
+        """Where positions are learned, there is none behind the last."""
         asked, most = context.recipe.max_length, self.describe().context_length
-        if most is None or asked <= most:
+        if self.architecture["model_type"] not in LEARNED_POSITIONS or most is None or asked <= most:
             return None
         return (
             f"recipe.max_length is {asked}, but this model reads {most} tokens at most; set recipe.max_length={most}."
@@ -176,7 +179,7 @@ class EncoderClassifier:
 
 def _first_position(config: Any) -> int:
     """RoBERTa and its kin count positions from behind their padding's."""
-    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return int(config.pad_token_id) + 1 if config.model_type in BEHIND_PADDING else 0
 
 
 @contextmanager

@@ -35,11 +35,17 @@ def answer(table3: pd.DataFrame, ties: pd.DataFrame, evidence: Evidence) -> list
 
 def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
     best, *others = measured
-    texts = next(run.record.predicted_rows for run in evidence.runs if run.name == best["run"])
+    records = {run.name: run.record for run in evidence.runs}
+    asked = records[best["run"]]
+    others = [
+        row | {"trained": records[row["run"]].trained}
+        for row in others
+        if records[row["run"]].splits["test"]["sha256"] == asked.splits["test"]["sha256"]
+    ]
     return (
         f"The most accurate model measured here is {_name(best)}: it is right on {best['accuracy']:.4f} of the "
-        f"{texts:,} test texts (95% interval {best['low']:.4f} to {best['high']:.4f}, {_seeds(best)}){_after(best)}, "
-        f"{_rivals(best, others, tied)}."
+        f"{asked.predicted_rows:,} test texts (95% interval {best['low']:.4f} to {best['high']:.4f}, {_seeds(best)})"
+        f"{_after(best)}, {_rivals(best, others, tied)}."
     )
 
 
@@ -53,8 +59,7 @@ def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
     """Whom the best is tied with, those first that were trained for it, or how far ahead of the next it is."""
     if not others:
         return "with no other to compare"
-    equal = [row for row in others if tied(best, row)]
-    equal.sort(key=lambda row: bool(pd.isna(row["training_seconds"])))
+    equal = sorted((row for row in others if tied(best, row)), key=lambda row: not row["trained"])
     if equal:
         named = [f"{_name(row)} ({row['accuracy']:.4f})" for row in equal[:MOST_NAMED]]
         more = [f"{len(equal) - MOST_NAMED} more"] if len(equal) > MOST_NAMED else []

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
@@ -17,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmark.classifier import BenchmarkError, Classifier, Recipe
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+
+ADAPTER_FILES = ("adapter_*",)
+WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model")  # and tokenizer: what can change a result
 
 T = TypeVar("T")
 
@@ -160,18 +164,21 @@ def _without_folders(parameters: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             published[key] = _without_folders(value)
         elif key in ("path", "adapter") and value is not None:
-            published[key] = _named(Path(value), "adapter_*" if key == "adapter" else "[!.]*")
+            published[key] = _named(Path(value), ADAPTER_FILES if key == "adapter" else WEIGHT_FILES)
     return published
 
 
-def _named(path: Path, pattern: str) -> str:
-    """The last name, with a hash of the content: a file's, or that of the files in a folder that match `pattern`."""
-    files = [path] if path.is_file() else sorted(file for file in path.glob(pattern) if file.is_file())
+def _named(path: Path, patterns: Sequence[str]) -> str:
+    """The last name, with a hash of the content: a file's, or that of the files in a folder that match a pattern."""
+    files = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))
     content = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(2**20):
-                content.update(block)
+        try:
+            with file.open("rb") as stream:
+                while block := stream.read(2**20):
+                    content.update(block)
+        except OSError as error:
+            raise BenchmarkError(f"{file} cannot be read ({error.strerror}); give a model's files.") from error
     return path.name + (f"@{content.hexdigest()[:12]}" if files else "")
 
 

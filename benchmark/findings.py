@@ -74,14 +74,17 @@ def _lead(field: Field) -> list[str]:
 
 
 def _bill(evidence: Evidence) -> list[str]:
-    """The most accurate of each family and its price, the dearest first, and what that one gets for its price."""
+    """The most accurate of each family and its price, the dearest first, and what that one gets for its price.
+
+    Of those whose times are known and of one machine, that of the most accurate.
+    """
+    timed = [offer for offer in offers(evidence) if {"training_seconds", "seconds_per_text"} <= offer.costs.keys()]
     best: dict[str, Offer] = {}
-    for offer in offers(evidence):
+    for offer in timed:
         family = str(offer.variant.first.config["model"]["family"])
-        if family != "constant" and {"training_seconds", "seconds_per_text"} <= offer.costs.keys():
+        if family != "constant" and offer.hardware == timed[0].hardware:
             best.setdefault(family, offer)
     bills = sorted(best.values(), key=lambda offer: -offer.costs["training_seconds"])
-    bills = [offer for offer in bills if offer.hardware == bills[0].hardware]
     if len(bills) < 2:
         return []
     priced = "; ".join(
@@ -93,9 +96,9 @@ def _bill(evidence: Evidence) -> list[str]:
     training, answering = (dear.costs[axis] / cheap.costs[axis] for axis in ("training_seconds", "seconds_per_text"))
     verdict = "more" if _differ(evidence, dear.variant, cheap.variant) else "no more"
     whole = (
-        f"The best of each kind and its price ({bills[0].hardware}): {priced}. The first takes {times(training)} "
-        f"the training of the second and {times(answering)} its time to answer, for {verdict} accuracy than chance "
-        f"explains ({dear.accuracy - cheap.accuracy:+.4f})."
+        f"The best of each kind timed on {bills[0].hardware}, and its price: {priced}. The first takes "
+        f"{times(training)} the training of the second and {times(answering)} its time to answer, for {verdict} "
+        f"accuracy than chance explains ({dear.accuracy - cheap.accuracy:+.4f})."
     )
     return [whole]
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.classifier import NO_LABEL
-from benchmark.records import Evidence, Run
+from benchmark.records import Evidence, Run, RunRecord
 from benchmark.variants import Variant, shortened
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
@@ -41,29 +41,29 @@ def readouts(evidence: Evidence) -> pd.DataFrame:
 def _groups(evidence: Evidence) -> list[dict[str, dict[int, Run]]]:
     """Runs by way of reading and seed, for each decoder and recipe read in two ways or more.
 
-    An adapter that a run here kept, told by its name, counts for that run's seed; one made elsewhere stands alone.
+    An adapter that a run here kept, told by its name, counts as that run's; one made elsewhere stands alone.
     """
-    kept = {run.folder.name: run.record.seed for run in evidence.runs if run.record.trained}
+    kept = {run.folder.name: run.record for run in evidence.runs if run.record.trained}
     groups: dict[str, dict[str, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in evidence.runs:
         record = run.record
         parameters = record.config["model"]["parameters"]
         if record.dataset == study.DATASET and record.is_result and parameters.get("readout") in READOUTS:
             shared = [parameters.get(name) for name in SHARED]
-            lora = parameters.get("lora")
-            data = [record.config["dataset"], (record.data or {}).get("splits")]
-            seed, foreign = _training(run, kept)
-            key = json.dumps([shared, lora, record.config["recipe"], data, foreign], sort_keys=True)
-            groups[key][parameters["readout"]].setdefault(seed, run)
+            training, foreign = _training(record, kept)
+            lora = training.config["model"]["parameters"].get("lora")
+            data = [training.config["dataset"], training.splits]
+            key = json.dumps([shared, lora, training.config["recipe"], data, foreign], sort_keys=True)
+            groups[key][parameters["readout"]].setdefault(training.seed, run)
     return [_in_common(group) for group in groups.values() if len(group) > 1]
 
 
-def _training(run: Run, kept: dict[str, int]) -> tuple[int, str | None]:
-    """The seed of the training that is read, and the hash of an adapter that none of the runs `kept`."""
-    adapter = run.record.fit.weights.get("adapter") if run.record.fit is not None else None
+def _training(record: RunRecord, kept: dict[str, RunRecord]) -> tuple[RunRecord, str | None]:
+    """The run that trained what is read: itself, or one that `kept` its adapter; else the adapter's hash as well."""
+    adapter = record.fit.weights.get("adapter") if record.fit is not None else None
     if adapter is None:
-        return run.record.seed, None
-    return (kept[adapter["name"]], None) if adapter["name"] in kept else (run.record.seed, adapter["sha256"])
+        return record, None
+    return (kept[adapter["name"]], None) if adapter["name"] in kept else (record, adapter["sha256"])
 
 
 def _in_common(group: dict[str, dict[int, Run]]) -> dict[str, dict[int, Run]]:

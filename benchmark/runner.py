@@ -41,6 +41,9 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
         with _alone(_work_dir(config, record)):
             if (finished := _finished(results_dir, record)) is not None and not config.force:
                 log.info("already finished in %s; force=true runs it again", finished.folder)
+                if (kept := _model_dir(config, record)) is not None and not kept.is_dir():
+                    log.warning("no model of it is kept in %s; force=true trains it again and keeps it there", kept)
+                _withdraw_earlier_failure(config, record)
                 return finished
             return _contest(config, classifier, splits, record)
     except BaseException as error:
@@ -101,9 +104,8 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - libraries below draw from the global state
     work_dir = _work_dir(config, record)
-    place = records.folder_of(Path(), record.config, record.digest).relative_to("runs")
-    model_dir = None if config.models_dir is None else Path(config.models_dir) / place
-    context = FitContext(labels, config.recipe, config.seed, work_dir, tuple(config.report_to), model_dir)
+    reports = tuple(config.report_to)
+    context = FitContext(labels, config.recipe, config.seed, work_dir, reports, _model_dir(config, record))
     seconds = dict(record.seconds)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"):
@@ -127,7 +129,7 @@ def _contest(config: RunConfig, classifier: Classifier, splits: Splits, record: 
     from benchmark.figures import draw_run  # matplotlib is not needed before this
 
     published = records.write(Path(config.results_dir), record, content, draw_run)
-    records.withdraw(Path(config.results_dir), record.config, config.digest({}))  # it failed before its data were read
+    _withdraw_earlier_failure(config, record)
     shutil.rmtree(work_dir, ignore_errors=True)
     log.info("wrote %s", published.folder)
     return published
@@ -138,6 +140,17 @@ def recorded(config: RunConfig) -> dict[str, Any]:
     recorded = config.identity()
     recorded["model"] |= {"title": config.model.title, "facts": asdict(config.model.facts)}
     return recorded
+
+
+def _withdraw_earlier_failure(config: RunConfig, record: RunRecord) -> None:
+    """Of a start that ended before its data were read."""
+    records.withdraw(Path(config.results_dir), record.config, config.digest({}))
+
+
+def _model_dir(config: RunConfig, record: RunRecord) -> Path | None:
+    """Where the trained model is kept, if it is: as the record's folder is named."""
+    place = records.folder_of(Path(), record.config, record.digest).relative_to("runs")
+    return None if config.models_dir is None else Path(config.models_dir) / place
 
 
 def _work_dir(config: RunConfig, record: RunRecord) -> Path:

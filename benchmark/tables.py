@@ -193,11 +193,11 @@ RESULT_COLUMNS = [
 
 
 def _result(variant: Variant) -> dict[str, Any]:
-    """One row; `spread` is the standard deviation over seeds, low and high the 95% interval, `run` the first run."""
+    """A row; `spread` is the standard deviation over seeds, low and high the 95% interval, `run` the first counted."""
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
-    row |= {"command": command_of(variant), "run": variant.runs[0].name}
+    row |= {"command": command_of(variant), "run": (variant.counted or variant.runs)[0].name}
     shown = variant.counted
     if not shown:
         return row

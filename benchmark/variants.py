@@ -98,7 +98,8 @@ def shortened(overrides: list[str]) -> list[str]:
 def variants(runs: list[Run], dataset: str) -> list[Variant]:
     """The runs on a data set, grouped by everything but the seed.
 
-    A run that failed before its data were read joins the only group with its configuration, if there is one.
+    A run that failed before its data were read joins the only group with its configuration, if there is one;
+    nothing is said of it where the same seed has completed.
     """
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))  # by configuration, by content
     for run in runs:
@@ -111,7 +112,8 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
         if "" in by_content and len(by_content) == 2:
             unread = by_content.pop("")
             (read,) = by_content.values()
-            read.extend(unread)
+            completed = {run.record.seed for run in read if run.record.status is Status.completed}
+            read.extend(run for run in unread if run.record.seed not in completed)
     return [Variant(group) for by_content in groups.values() for group in by_content.values()]
 
 
@@ -123,9 +125,9 @@ def with_results(evidence: Evidence) -> list[Variant]:
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:
-    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on all rows.
+    """Whether it stands for the study's own run: the contestant as shipped, under recipe=paper, on its data.
 
-    Not if rows were set aside for validation: the study trained on all of them.
+    On all rows, none set aside for validation: the study trained on all of them.
     """
     shipped = evidence.contestants.get(variant.first.model)
     ours = variant.first.config
@@ -135,6 +137,7 @@ def repeats_study(variant: Variant, evidence: Evidence) -> bool:
         and not variant.first.carved_rows
         and ours["recipe"] == shipped.config["recipe"]
         and ours["model"]["parameters"] == shipped.config["model"]["parameters"]
+        and ours["dataset"]["sha256"] == shipped.config["dataset"]["sha256"]
     )
 
 
@@ -143,12 +146,14 @@ def command_of(variant: Variant) -> str:
     first = variant.first
     seeds = ",".join(str(run.record.seed) for run in variant.runs)
     given = {override.partition("=")[0]: override for override in first.overrides}
-    if "experiment" in given:
-        chosen = [given[option] for option in ("experiment", "dataset", "recipe") if option in given]
+    if "experiment" in given:  # what it sweeps is to be named, or all of it would run
+        options = ("experiment", "dataset", "recipe", "dataset.train_rows")
+        chosen = [given[option] for option in options if option in given and given[option] not in variant.overrides]
     else:
         chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
     given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in variant.overrides]
     chosen = [f"model={first.model}", *chosen, *given_folders]
     sweep = ["-m"] if "," in seeds else []
-    words = [*sweep, *chosen, *([] if seeds == "0" else [f"seed={seeds}"])]
+    seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
+    words = [*sweep, *chosen, *seed]
     return " ".join(["python -m benchmark", *map(shlex.quote, words)])

@@ -348,7 +348,7 @@ def test_other_weights_under_the_same_name_make_another_identity(tmp_path: Path)
         folder = tmp_path / str(number) / "mine"
         (folder / "logs").mkdir(parents=True)
         (folder / "model.safetensors").write_text(content)
-        (folder / ".cache").write_text(str(number))
+        (folder / "README.md").write_text(str(number))
         found.append(changed("model.weights.source=folder", f"model.weights.path={folder}").identity())
     one, two, again = found
     assert one != two

@@ -6,8 +6,9 @@ from test_comparisons import evidence, told, wrong_at
 from test_frontier import offer
 from test_records import FIT, a_record
 
+from benchmark import records
 from benchmark.findings import LONG_TABLES, findings, more
-from benchmark.records import Evidence, Run
+from benchmark.records import Evidence, Failure, Run, Status
 from benchmark.tables import TABLES
 
 
@@ -64,14 +65,14 @@ def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(t
         offer(tmp_path, "bert_base", 20, training=9000, memory=300, trained=70, answering=3),
         offer(tmp_path, "tfidf", 60, training=1, memory=100, trained=60, answering=0.2),
     ]
-    bill = said(*runs, beginning="The best of each kind and its price")
-    assert bill.partition("): ")[2] == (
+    bill = said(*runs, beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
+    assert bill.partition("price: ")[2] == (
         "SmolLM2-135M + LoRA, paper: 0.9600 for 50.0 min of training and 20 ms a text; MiniLM-L6 (22M BERT), paper: "
         "0.9500 for 10.0 min of training and 10 ms a text; TF-IDF + logistic regression, paper: 0.7000 for 1.0 s of "
         "training and 1 ms a text. The first takes 5.0 times the training of the second and 2.0 times its time to "
         "answer, for no more accuracy than chance explains (+0.0100)."
     )
-    clear = said(runs[1], runs[3], beginning="The best of each kind and its price")
+    clear = said(runs[1], runs[3], beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
     assert "for more accuracy than chance explains (+0.2500)" in clear
     assert not any("its price" in sentence for sentence in findings(evidence(runs[0])))
 
@@ -86,6 +87,33 @@ def test_what_ran_under_other_settings_is_not_said_to_be_not_run(tmp_path: Path)
     study = said(*both, beginning="The study printed")
     assert "under its settings: Roberta-Base at 0.9500 (one seed); under other settings: Bert-Base at 0.9000" in study
     assert study.endswith("not run: Bert-Large, Roberta-Large and Llama3-8b.")
+
+
+def test_a_failed_first_seed_takes_nothing_from_the_answer(tmp_path: Path) -> None:
+    failed = a_record("minilm", seed=0, status=Status.failed, failure=Failure("no memory left; halve the batch."))
+    runs = [records.write(tmp_path, failed), told(tmp_path, a_record("minilm", seed=1), wrong_at([0]))]
+    assert "0.9950 of the 200 test texts" in said(*runs, beginning="The most accurate")
+
+
+def test_other_texts_under_the_same_name_are_not_held_against_the_best(tmp_path: Path) -> None:
+    """Nor do they stand for the study's own run."""
+    changed = a_record("bert_base", "dataset.sha256=null", test_sha256="d" * 64)
+    runs = [told(tmp_path, a_record("minilm"), wrong_at([0])), told(tmp_path, changed, wrong_at(range(60)))]
+    assert said(*runs, beginning="The most accurate").endswith("with no other to compare.")
+    assert "under other settings: Bert-Base" in said(*runs, beginning="The study printed")
+
+
+def test_the_price_is_of_those_timed_on_one_machine(tmp_path: Path) -> None:
+    """The best MiniLM's seeds ran on two; the next one is priced, as the best of those that were timed."""
+    twice = [
+        offer(tmp_path, "minilm", 5, training=600, memory=200, trained=50, answering=2, seed=seed) for seed in (0, 1)
+    ]
+    elsewhere = replace(twice[1].record, environment={"processor": "Another", "cores": 8})
+    next_best = told(tmp_path, a_record("minilm", "recipe.learning_rate=0.001"), wrong_at(range(9)))
+    tfidf = offer(tmp_path, "tfidf", 60, training=1, memory=100, trained=60, answering=0.2)
+    runs = [twice[0], Run(elsewhere, twice[1].folder), next_best, tfidf]
+    bill = said(*runs, beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
+    assert "price: MiniLM-L6 (22M BERT), paper, recipe.learning_rate=0.001: 0.9550 for" in bill
 
 
 def test_the_dominated_are_named(tmp_path: Path) -> None:

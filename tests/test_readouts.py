@@ -69,6 +69,9 @@ def test_an_adapter_counts_for_the_seed_that_trained_it_and_one_made_elsewhere_f
     rows = readouts(trained, told(tmp_path, reads(trained.folder.name), wrong_at(range(14))))
     assert [row["differs_from_labels"] for row in rows] == [None, 4 / 200]
     assert readouts(trained, told(tmp_path, reads("another"), wrong_at(range(14)))) == []
+    paper = told(tmp_path, read_by("labels", "recipe.learning_rate=0.5"), wrong_at(range(10)))
+    again = told(tmp_path, reads(paper.folder.name), wrong_at(range(11)))  # under the reader's own recipe
+    assert [row["differs_from_labels"] for row in readouts(trained, paper, again)] == [None, 1 / 200]
 
 
 def test_another_recipe_is_another_fine_tuning(tmp_path: Path) -> None:

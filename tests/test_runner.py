@@ -1,6 +1,7 @@
 """One run ends in a record: completed with predictions that verify, or failed with the reason."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,24 @@ def test_a_run_that_cannot_start_leaves_a_failed_record_with_one_sentence(
     assert message in run.record.failure.message
     assert run.record.failure.traceback is None
     assert not (run.folder / "predictions.parquet").exists()
+
+
+def test_a_finished_run_outlives_a_mistaken_start_and_says_that_it_kept_no_model(
+    compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unread(*_: object) -> None:
+        raise BenchmarkError("dataset.path is no folder; name another.")
+
+    finished = runner.run(compose_run("model=tiny_bert"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "load", unread)
+        with pytest.raises(BenchmarkError, match="name another"):
+            runner.run(compose_run("model=tiny_bert"))
+    assert len(records.read_all(tmp_path / "results")) == 2
+    with caplog.at_level(logging.WARNING):
+        again = runner.run(compose_run("model=tiny_bert", f"models_dir={tmp_path}/models"))
+    assert [run.folder for run in records.read_all(tmp_path / "results")] == [finished.folder] == [again.folder]
+    assert f"no model of it is kept in {tmp_path}/models/tiny_bert/" in caplog.text
 
 
 def test_a_forced_run_that_fails_leaves_the_good_one_alone(

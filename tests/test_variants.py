@@ -5,7 +5,7 @@ import pytest
 from test_records import FIT, a_record, publish
 
 from benchmark.records import Failure, Status, read_all
-from benchmark.variants import shortened, variants
+from benchmark.variants import command_of, shortened, variants
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 FAILED = {"status": Status.failed, "failure": Failure("out of memory")}
@@ -17,6 +17,27 @@ def test_a_seed_that_failed_before_its_data_were_read_stands_beside_the_others(t
     (variant,) = variants(read_all(tmp_path), "emotion")
     assert [run.record.seed for run in variant.failed] == [1]
     assert variant.accuracy == 0.9
+
+
+def test_a_mistaken_start_says_nothing_of_a_seed_that_completed(tmp_path: Path) -> None:
+    unread = replace(a_record("minilm", **FAILED), data=None, digest="0" * 64)
+    publish(tmp_path, a_record("minilm"))
+    publish(tmp_path, unread)
+    (variant,) = variants(read_all(tmp_path), "emotion")
+    assert [run.record.status for run in variant.runs] == [Status.completed]
+
+
+def test_the_command_of_an_experiments_run_makes_no_others(tmp_path: Path) -> None:
+    record = a_record("tfidf")
+    given = ["experiment=learning_curve", "model=tfidf", "dataset.train_rows=null", "seed=0"]
+    (variant,) = variants([publish(tmp_path, replace(record, overrides=given))], "emotion")
+    assert (
+        command_of(variant)
+        == "python -m benchmark model=tfidf experiment=learning_curve dataset.train_rows=null seed=0"
+    )
+    limited = [*given[:2], "dataset.train_rows=160", "seed=0"]
+    (variant,) = variants([publish(tmp_path / "limited", replace(record, overrides=limited))], "emotion")
+    assert command_of(variant).count("train_rows=160") == 1
 
 
 def test_between_two_contents_of_the_data_such_a_seed_stands_alone(tmp_path: Path) -> None:

@@ -253,6 +253,30 @@ def test_a_record_without_its_data_is_named(results: Path) -> None:
     assert ("record.json", "data") in found(results)
 
 
+@pytest.mark.parametrize("accuracy", ["1.93", "-0.5", "much"])
+def test_an_accuracy_that_can_be_none_is_found(accuracy: str, results: Path) -> None:
+    file = results / "tables" / "leaderboard_synthetic.csv"
+    ours = str(float(np.mean(run_of(results).gold == run_of(results).predictions.predicted)))
+    file.write_text(file.read_text().replace(ours, accuracy))
+    assert {name for name, _ in found(results)} == {file.name}
+
+
+def test_an_empty_table_or_measurement_is_found(results: Path) -> None:
+    file = results / "speed" / "a-machine" / "minilm.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    assert found(results) == {("speed", "its content")}
+    table = results / "tables" / "table3_accuracy.csv"
+    table.write_text("")
+    assert found(results) == {(table.name, "its content")}
+
+
+def test_an_unreadable_record_beside_sound_ones_is_named(results: Path) -> None:
+    failed = run_of(results, "minilm").folder / "record.json"
+    failed.write_text("{")
+    assert found(results) == {("record.json", "the file")}
+
+
 def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
     doubted = [sentence.partition(" is no share")[0].split()[-1] for sentence in doubts_about_the_study()]
     assert doubted == ["0.9063", "0.9086", "0.9189", "0.9262"]
