@@ -102,8 +102,8 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
 
 
 def _key(row: Row) -> tuple[str, str, float]:
-    """A variant in either table; a mean taken in another order differs in its last digits."""
-    return row["model"], row["recipe"], round(row["accuracy"], 9)
+    """A variant in either table."""
+    return row["model"], row["recipe"], row["accuracy"]
 
 
 def _name(row: Row) -> str:

@@ -49,7 +49,7 @@ def learning_curve(evidence: Evidence) -> Figure | None:
 def _draw_accuracies(axes: Axes, found: list[Curve]) -> None:
     for curve, (colour, dash, marker) in zip(found, LINES, strict=False):
         rows = [point.rows for point in curve.points]
-        means = np.array([np.mean(point.by_seed) for point in curve.points])
+        means = np.array([point.accuracy for point in curve.points])
         ends = np.array([[point.interval.low, point.interval.high] for point in curve.points]).T
         style: dict[str, Any] = {
             "color": colour,

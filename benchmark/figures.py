@@ -162,11 +162,10 @@ def _rows(evidence: Evidence) -> list[_Row]:
 
 
 def _measured(variant: Variant, repeats: bool) -> _Row:
-    correct = np.stack([run.gold == run.predictions.predicted for run in variant.results])
     return _Row(
         name=f"{variant.first.title}, {variant.recipe}",
-        seeds=tuple(correct.mean(axis=1).tolist()),
-        interval=accuracy_interval(correct),
+        seeds=tuple(variant.correct.mean(axis=1).tolist()),
+        interval=accuracy_interval(variant.correct),
         published=study.TABLE3.get(variant.first.model) if repeats else None,
     )
 

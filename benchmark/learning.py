@@ -12,7 +12,7 @@ from benchmark import study
 from benchmark.metrics import macro_f1, per_class
 from benchmark.records import Evidence, Run, Status
 from benchmark.statistics import Interval, accuracy_interval
-from benchmark.variants import Variant
+from benchmark.variants import Variant, mean_accuracy, right_answers
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,15 @@ class Point:
 
     @property
     def by_seed(self) -> list[float]:
-        return [float((run.gold == run.predictions.predicted).mean()) for run in self.runs]
+        return [float(share) for share in right_answers(self.runs).mean(axis=1)]
+
+    @property
+    def accuracy(self) -> float:
+        return mean_accuracy(self.runs)
 
     @property
     def interval(self) -> Interval:
-        return accuracy_interval(np.stack([run.gold == run.predictions.predicted for run in self.runs]))
+        return accuracy_interval(right_answers(self.runs))
 
     @property
     def f1(self) -> dict[str, float]:
@@ -81,7 +85,7 @@ def _row(curve: Curve, point: Point) -> dict[str, Any]:
         "recipe": curve.recipe,
         "train_rows": point.rows,
         "seeds": len(point.runs),
-        "accuracy": float(np.mean(point.by_seed)),
+        "accuracy": point.accuracy,
         "spread": float(np.std(point.by_seed, ddof=1)) if len(point.runs) > 1 else None,
         "low": interval.low,
         "high": interval.high,

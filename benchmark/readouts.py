@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark import study
 from benchmark.classifier import NO_LABEL
 from benchmark.records import Evidence, Run, RunRecord
-from benchmark.variants import Variant, shortened
+from benchmark.variants import Variant, mean_accuracy, shortened
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
 """What a table calls each value of `model.readout`."""
@@ -77,14 +77,13 @@ def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
     rows = []
     for way, runs in group.items():
         variant = Variant(list(runs.values()))
-        answers = [(run.gold, run.predictions.predicted) for run in runs.values()]
         row = {
             "model": variant.first.title,
             "recipe": ", ".join([variant.first.recipe, *_overrides(variant)]),
             "readout": READOUTS[way],
             "seeds": len(runs),
-            "accuracy": float(np.mean([(gold == predicted).mean() for gold, predicted in answers])),
-            "invalid": float(np.mean([(predicted == NO_LABEL).mean() for _, predicted in answers])),
+            "accuracy": mean_accuracy(variant.runs),
+            "invalid": float(np.mean([(run.predictions.predicted == NO_LABEL).mean() for run in variant.runs])),
         }
         rows.append(row | {f"differs_from_{other}": _disagreement(runs, group.get(other, {})) for other in READOUTS})
     return rows

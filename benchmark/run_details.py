@@ -12,7 +12,7 @@ from benchmark.classifier import CurvePoint
 from benchmark.metrics import confusion_matrix
 from benchmark.records import Evidence, Run, Status
 from benchmark.tables import metric
-from benchmark.variants import Variant, command_of, variants
+from benchmark.variants import Variant, command_of, mean_accuracy, variants
 from benchmark.wording import duration
 
 PANEL = (300, 110)  # width and height of a curve's drawing area
@@ -83,7 +83,7 @@ def _facts(variant: Variant) -> Iterator[str]:
     counted = variant.counted
     yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
     if counted and counted[0].record.scorable:
-        yield f"accuracy {np.mean([metric(run, 'accuracy') for run in counted]):.4f}"
+        yield f"accuracy {mean_accuracy(counted):.4f}"
     yield from sorted({stand_in for run in variant.runs if (stand_in := run.record.stand_in) is not None})
     yield from (f"only {limit:,} {what}" for what, limit in variant.first.limits.items())
     for status in (Status.failed, Status.interrupted):

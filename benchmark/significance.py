@@ -87,7 +87,7 @@ def _seeds(variant: Variant) -> dict[str, Any]:
         "failed": status.count(Status.failed),
         "interrupted": status.count(Status.interrupted),
         "collapsed": sum(collapsed(run) for run in variant.results),
-        "mean": float(accuracies.mean()) if len(accuracies) else None,
+        "mean": variant.accuracy if variant.results else None,
         "spread": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
         "minimum": float(accuracies.min()) if len(accuracies) else None,
         "maximum": float(accuracies.max()) if len(accuracies) else None,

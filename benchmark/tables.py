@@ -16,7 +16,7 @@ from benchmark.metrics import per_class as scores_by_label
 from benchmark.records import Contestant, Evidence, Run
 from benchmark.statistics import accuracy_interval
 from benchmark.tuning import tuning
-from benchmark.variants import Variant, command_of, repeats_study, variants
+from benchmark.variants import Variant, command_of, mean_accuracy, repeats_study, right_answers, variants
 from benchmark.wording import cell
 
 SETTINGS = {
@@ -207,11 +207,11 @@ def _result(variant: Variant) -> dict[str, Any]:
     if trained and len(variant.hardware) == 1:
         row["training_seconds"] = float(np.median(trained))
     if shown[0].record.scorable:
-        correct = np.stack([run.gold == run.predictions.predicted for run in shown])
+        correct = right_answers(shown)
         interval = accuracy_interval(correct)
         by_seed = correct.mean(axis=1)
         row |= {
-            "accuracy": float(by_seed.mean()),
+            "accuracy": mean_accuracy(shown),
             "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
             "low": interval.low,
             "high": interval.high,

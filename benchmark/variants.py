@@ -61,12 +61,12 @@ class Variant:
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Which test items each result got right, (seeds, items)."""
-        return np.stack([run.gold == run.predictions.predicted for run in self.results])
+        return right_answers(self.results)
 
     @cached_property
     def accuracy(self) -> float:
         """The mean over the seeds with a result."""
-        return float(self.correct.mean())
+        return mean_accuracy(self.results)
 
     @property
     def recipe(self) -> str:
@@ -87,6 +87,17 @@ class Variant:
             "dataset.train_rows=null",
         )
         return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
+
+
+def right_answers(runs: list[Run]) -> npt.NDArray[np.bool_]:
+    """Which test items each run got right, (runs, items)."""
+    return np.stack([run.gold == run.predictions.predicted for run in runs])
+
+
+def mean_accuracy(runs: list[Run]) -> float:
+    """Right answers by answers, in one division: a mean of means could round to another last digit elsewhere."""
+    right = right_answers(runs)
+    return int(right.sum()) / right.size
 
 
 def shortened(overrides: list[str]) -> list[str]:

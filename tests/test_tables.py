@@ -183,6 +183,16 @@ def test_figures_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None
     assert row["command"] == "python -m benchmark -m model=tfidf dataset=emotion recipe=paper seed=0,1"
 
 
+def test_a_mean_over_seeds_has_the_same_digits_in_every_table(tmp_path: Path) -> None:
+    """That of 0.7, 0.8 and 0.9 as floats is not 24/30."""
+    right = {7: (0, 0, 0), 8: (1, 0, 0), 9: (1, 2, 0)}
+    runs = [publish(tmp_path, a_record("minilm", seed=n), (*GOLD[:7], *end)) for n, end in right.items()]
+    assert [float((run.gold == run.predictions.predicted).mean()) for run in runs] == [0.7, 0.8, 0.9]
+    columns = {"table3_accuracy": "accuracy", "ties": "accuracy", "seeds": "mean", "frontier": "accuracy"}
+    found = {the(table(name, *runs), model="MiniLM-L6 (22M BERT)")[column] for name, column in columns.items()}
+    assert found == {24 / 30}
+
+
 def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
     row = the(table("table3_accuracy", publish(tmp_path, a_record(), TWO_WRONG)), name="tfidf")
     assert (row["accuracy"], row["spread"], row["seeds"]) == (0.8, None, 1)
