@@ -135,13 +135,10 @@ class _Row:
     """A line of the accuracy figure; without seeds where only the study has run the model."""
 
     name: str
+    accuracy: float  # the mean over seeds; the study's where there is none
     seeds: tuple[float, ...] = ()
     interval: Interval | None = None
     published: float | None = None
-
-    @property
-    def accuracy(self) -> float:
-        return float(np.mean(self.seeds)) if self.seeds else self.published or 0.0
 
 
 def _title(contestant: Contestant) -> str:
@@ -157,13 +154,14 @@ def _rows(evidence: Evidence) -> list[_Row]:
         if model not in repeated:
             contestant = evidence.contestants.get(model)
             title = study.TABLE3_TITLES[model] if contestant is None else _title(contestant)
-            rows.append(_Row(f"{title}, paper", published=published))
+            rows.append(_Row(f"{title}, paper", published, published=published))
     return sorted(rows, key=lambda row: (-row.accuracy, row.name))
 
 
 def _measured(variant: Variant, repeats: bool) -> _Row:
     return _Row(
-        name=f"{variant.first.title}, {variant.recipe}",
+        name=variant.name,
+        accuracy=variant.accuracy,
         seeds=tuple(variant.correct.mean(axis=1).tolist()),
         interval=accuracy_interval(variant.correct),
         published=study.TABLE3.get(variant.first.model) if repeats else None,

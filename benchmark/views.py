@@ -69,8 +69,8 @@ def selective(evidence: Evidence) -> pd.DataFrame:
 
 
 def coverage_accuracy(variant: Variant, share: float) -> float:
-    """Accuracy on the surest `share` of the texts, the mean over seeds."""
-    return _mean(variant, partial(accuracy_at_coverage, coverage=share))
+    """Accuracy on the surest `share` of the texts, the mean over seeds; on all of them, the one of other tables."""
+    return variant.accuracy if share == 1 else _mean(variant, partial(accuracy_at_coverage, coverage=share))
 
 
 def _column(share: float) -> str:
