@@ -50,7 +50,7 @@ def make_run(tmp_path: Path) -> MakeRun:
     ) -> Run:
         config: dict[str, Any] = {
             "model": {"name": model, "title": title, "parameters": {"overrides": list(overrides)}},
-            "dataset": {"name": "emotion", "labels": list(LABELS), "train_rows": None, "test_rows": None},
+            "dataset": {"name": "emotion", "labels": list(LABELS), "train_rows": None, "test_rows": None, "sha256": {}},
             "recipe": {"name": recipe, "max_steps": limits.pop("max_steps", None)},
             "seed": seed,
         }
