@@ -17,6 +17,7 @@ AXES = {
     "seconds_per_text": "time to answer",
 }
 """What is paid, by the name of its column."""
+CLEARLY = 0.9  # of another's cost: what differs less may be the machine's mood
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class Offer:
         return bool(axes) and min(gains) >= 0 and max(gains) > 0
 
     def dominates(self, other: "Offer") -> bool:
-        """Beats the other on every axis that it was measured on, on the same hardware."""
-        comparable = self.hardware == other.hardware and other.costs.keys() <= self.costs.keys()
-        return comparable and self.beats(other, other.costs)
+        """Beats the other on every axis that it was measured on, on the same hardware, and not by noise alone."""
+        if self.hardware != other.hardware or not other.costs.keys() <= self.costs.keys():
+            return False
+        clearly = [
+            self.accuracy > other.accuracy,
+            *(self.costs[axis] < CLEARLY * cost for axis, cost in other.costs.items()),
+        ]
+        return self.beats(other, other.costs) and any(clearly)
 
 
 def offers(evidence: Evidence) -> list[Offer]:

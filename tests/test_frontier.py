@@ -107,6 +107,18 @@ def test_what_was_not_measured_decides_nothing(tmp_path: Path) -> None:
     assert (row["trained_parameters"], row["dominated_by"]) == (None, "MiniLM-L6 (22M BERT), paper")
 
 
+def test_a_moments_difference_is_no_dominance(tmp_path: Path) -> None:
+    """The same training run twice, say under two recipes that it does not know."""
+
+    def timed(seconds: float) -> Run:
+        return offer(tmp_path, "tfidf", 10, training=seconds, memory=200, trained=50, answering=2.0)
+
+    again = offer(tmp_path, "minilm", 10, training=6.3, memory=201, trained=50, answering=2.1)
+    assert [row["dominated_by"] for row in frontier(timed(6.0), again)] == [None, None]
+    slower = offer(tmp_path / "slower", "minilm", 10, training=7, memory=201, trained=50, answering=2.1)
+    assert [row["dominated_by"] is None for row in frontier(timed(6.0), slower)].count(False) == 1
+
+
 def test_equals_do_not_dominate_each_other(tmp_path: Path) -> None:
     alike = {"wrong": 10, "training": 60.0, "memory": 200, "trained": 50, "answering": 2.0}
     rows = frontier(*(offer(tmp_path, model, **alike) for model in ("minilm", "bert_base")))  # type: ignore[arg-type]
