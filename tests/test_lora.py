@@ -70,13 +70,13 @@ def test_no_folder_reaches_the_record_and_the_digest_follows_the_content(
     run = runner.run(config, overrides)
     assert str(tmp_path) not in (run.folder / "record.json").read_text()
     assert run.record.overrides[-1] == f"model.adapter={folder.name}"
-    same = compose_run("model=tiny_llama", f"model.adapter={elsewhere}")
-    assert same.digest({}) == config.digest({})
+    there = ["model=tiny_llama", f"model.adapter={elsewhere}"]
+    assert compose_run(*there).digest({}) == config.digest({})
     scale(elsewhere, 2.0)
-    assert same.digest({}) != config.digest({})
+    assert compose_run(*there).digest({}) != config.digest({})
     settings = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(settings | {"lora_alpha": 32}))
-    assert config.digest({}) != run.record.digest
+    assert compose_run(*overrides).digest({}) != config.digest({})
 
 
 def scale(folder: Path, factor: float) -> None:
