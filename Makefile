@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
+TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
+ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
 .PHONY: bench test setup lint report speed results constraints
 
@@ -35,9 +37,11 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 	$(BIN)/python -m benchmark -m model=majority,tfidf
 	$(BIN)/python -m benchmark experiment=tune_cpu
 	$(BIN)/python -m benchmark -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
-	$(BIN)/python -m benchmark -m model=smollm2_lora model.precision=bf16 recipe=tuned seed=0,1,2 models_dir=outputs/models
+	$(BIN)/python -m benchmark -m $(TUNED) seed=0,1,2 models_dir=outputs/models
 	$(BIN)/python -m benchmark model=smollm2_lora model.precision=bf16
 	$(BIN)/python -m benchmark experiment=readouts
+	ls -d $(ADAPTER) || $(BIN)/python -m benchmark $(TUNED) models_dir=outputs/models force=true
+	$(BIN)/python -m benchmark $(TUNED) model.readout=generate model.adapter=$$(echo $(ADAPTER))
 	$(BIN)/python -m benchmark experiment=learning_curve
 
 constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one

@@ -45,7 +45,7 @@ class EncoderClassifier:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
         check(self.architecture["model_type"], self.batching)
-        if too_long := self._too_long(context):
+        if too_long := self._too_long(self.describe(), context):
             raise BenchmarkError(too_long)
         check_trackers(context.report_to)
         set_seed(context.seed)
@@ -135,13 +135,13 @@ class EncoderClassifier:
         needed = estimate(card, self.precision, adapted=False, tokens_a_sample=tokens)
         hardware = obstacles(self.device, self.precision, self.attention)
         found = list(examine(self.weights, card, self.device, hardware, needed, context))
-        too_long = self._too_long(context)
+        too_long = self._too_long(card, context)
         return [Finding.stopping("max_length", too_long), *found] if too_long else found
 
-    def _too_long(self, context: FitContext) -> str | None:
+    def _too_long(self, card: ModelCard, context: FitContext) -> str | None:
         """Where positions are learned, there is none behind the last."""
-        asked, most = context.recipe.max_length, self.describe().context_length
-        if self.architecture["model_type"] not in LEARNED_POSITIONS or most is None or asked <= most:
+        asked, most = context.recipe.max_length, card.context_length
+        if card.architecture not in LEARNED_POSITIONS or most is None or asked <= most:
             return None
         return (
             f"recipe.max_length is {asked}, but this model reads {most} tokens at most; set recipe.max_length={most}."

@@ -39,9 +39,8 @@ def estimate(card: ModelCard, precision: Precision, adapted: bool, tokens_a_samp
     assert card.trained_parameters is not None
     size = DTYPES[precision].itemsize
     weights = card.parameters * size + card.trained_parameters * 4 if adapted else card.parameters * 4
-    wide = 20 * card.dimensions["hidden_size"] + 6 * card.dimensions.get(
-        "intermediate_size", 4 * card.dimensions["hidden_size"]
-    )
+    hidden = card.dimensions["hidden_size"]
+    wide = 20 * hidden + 6 * card.dimensions.get("intermediate_size", 4 * hidden)
     activations = card.dimensions["num_hidden_layers"] * wide * size
     return Estimate(PROCESS_BYTES + weights + 12 * card.trained_parameters, tokens_a_sample * activations)
 

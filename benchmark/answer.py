@@ -81,14 +81,14 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
         if row["name"] in study.TABLE3 and row["name"] not in run:
             otherwise.setdefault(row["name"], row)
     missing = [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in run and name not in otherwise]
-    apart = f"under other settings: {_listed([_figure(row) for row in otherwise.values()])}"
     if not run and not otherwise:
         return (
             f"{says}; none of its five models has been run here, so whether the big model pays stays open: a small "
             "model speaks for itself alone."
         )
+    apart = [f"under other settings: {_listed([_figure(row) for row in otherwise.values()])}"] if otherwise else []
     if not run:
-        return f"{says}; none of its five models has been run here under its settings; {apart}."
+        return "; ".join([says, "none of its five models has been run here under its settings", *apart]) + "."
     best = max((run[name] for name in encoders if name in run), key=lambda row: row["accuracy"], default=None)
     if llama in run and best is not None:
         relation = "statistically tied" if tied(run[llama], best) else "different by more than chance explains"
@@ -97,8 +97,8 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
         )
     else:
         found = f"run here under its settings: {_listed([_figure(row) for row in run.values()])}"
-    more = [apart] * bool(otherwise) + [f"not run: {_listed(missing)}"] * bool(missing)
-    return "; ".join([says, found, *more]) + "."
+    lacking = [f"not run: {_listed(missing)}"] if missing else []
+    return "; ".join([says, found, *apart, *lacking]) + "."
 
 
 def _key(row: Row) -> tuple[str, str, float]:

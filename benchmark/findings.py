@@ -117,9 +117,8 @@ def _dominated(evidence: Evidence) -> list[str]:
         for offer in found
         if any(other.dominates(offer) for other in found)
     ]
-    return [
-        f"Dominated, for another on the same hardware is at least as accurate and costs no more: {'; '.join(beaten)}."
-    ] * bool(beaten)
+    meaning = "Dominated, for another on the same hardware is at least as accurate and costs no more"
+    return [f"{meaning}: {'; '.join(beaten)}."] if beaten else []
 
 
 def _audit(evidence: Evidence) -> list[str]:
@@ -151,9 +150,6 @@ def _not_run(table3: pd.DataFrame) -> list[str]:
         f"Not run here: {', '.join(missing['model'])}. Their weights are on the model hub, Llama 3's behind Meta's "
         "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five."
     )
-    small = (
-        " Small models are not the study's models: no figure measured here says what those reach."
-        if measured.isdisjoint(study.TABLE3)
-        else ""
-    )
-    return [whole + small]
+    if measured.isdisjoint(study.TABLE3):
+        whole += " Small models are not the study's models: no figure measured here says what those reach."
+    return [whole]

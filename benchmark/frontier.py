@@ -35,20 +35,20 @@ class Offer:
     def hardware(self) -> str:
         return " / ".join(self.variant.hardware)
 
-    def beats(self, other: "Offer", axes: Collection[str]) -> bool:
-        """At least as accurate and as cheap on these axes, and better in one respect; both were measured on them."""
-        gains = [self.accuracy - other.accuracy, *(other.costs[axis] - self.costs[axis] for axis in axes)]
-        return bool(axes) and min(gains) >= 0 and max(gains) > 0
+    def beats(self, other: "Offer", axes: Collection[str], margin: float = 1.0) -> bool:
+        """At least as accurate and as cheap on these axes, on which both were measured, and better in one respect.
+
+        A cost is better below `margin` times the other's.
+        """
+        paid = [(self.costs[axis], other.costs[axis]) for axis in axes]
+        no_worse = self.accuracy >= other.accuracy and all(ours <= theirs for ours, theirs in paid)
+        better = self.accuracy > other.accuracy or any(ours < margin * theirs for ours, theirs in paid)
+        return bool(paid) and no_worse and better
 
     def dominates(self, other: "Offer") -> bool:
         """Beats the other on every axis that it was measured on, on the same hardware, and not by noise alone."""
-        if self.hardware != other.hardware or not other.costs.keys() <= self.costs.keys():
-            return False
-        clearly = [
-            self.accuracy > other.accuracy,
-            *(self.costs[axis] < CLEARLY * cost for axis, cost in other.costs.items()),
-        ]
-        return self.beats(other, other.costs) and any(clearly)
+        comparable = self.hardware == other.hardware and other.costs.keys() <= self.costs.keys()
+        return comparable and self.beats(other, other.costs, CLEARLY)
 
 
 def offers(evidence: Evidence) -> list[Offer]:

@@ -23,10 +23,6 @@ class Point:
     runs: list[Run]
 
     @property
-    def by_seed(self) -> list[float]:
-        return [float(share) for share in right_answers(self.runs).mean(axis=1)]
-
-    @property
     def accuracy(self) -> float:
         return mean_accuracy(self.runs)
 
@@ -79,6 +75,7 @@ def learning_curve(evidence: Evidence) -> pd.DataFrame:
 
 
 def _row(curve: Curve, point: Point) -> dict[str, Any]:
+    by_seed = right_answers(point.runs).mean(axis=1)
     interval, answers = point.interval, [(run.gold, run.predictions) for run in point.runs]
     return {
         "model": curve.title,
@@ -86,7 +83,7 @@ def _row(curve: Curve, point: Point) -> dict[str, Any]:
         "train_rows": point.rows,
         "seeds": len(point.runs),
         "accuracy": point.accuracy,
-        "spread": float(np.std(point.by_seed, ddof=1)) if len(point.runs) > 1 else None,
+        "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
         "low": interval.low,
         "high": interval.high,
         "macro_f1": float(np.mean([macro_f1(gold, made.predicted, made.probabilities) for gold, made in answers])),

@@ -10,6 +10,7 @@ from benchmark.classifier import BenchmarkError
 from benchmark.metrics import METRICS, per_class
 from benchmark.records import Run, RunRecord, Status, read, read_all
 from benchmark.statistics import accuracy_interval
+from benchmark.variants import right_answers
 
 ON_THE_HUB = {
     "accuracy": ("accuracy", "Accuracy"),
@@ -86,8 +87,8 @@ def _front_matter(run: Run) -> str:
 
 def _summary(run: Run) -> str:
     record = run.record
-    interval = accuracy_interval((run.gold == run.predictions.predicted)[None])
-    trained = "was trained" if record.fit is None or record.fit.trained_parameters != 0 else "was scored, not trained,"
+    interval = accuracy_interval(right_answers([run]))
+    trained = "was trained" if record.trained else "was scored, not trained,"
     return (
         f"# {_name(record)}\n\n"
         f"{record.title} {trained} on the {record.dataset} data set (recipe `{record.recipe}`, seed {record.seed}) and "

@@ -197,8 +197,8 @@ def _result(variant: Variant) -> dict[str, Any]:
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
-    row |= {"command": command_of(variant), "run": (variant.counted or variant.runs)[0].name}
     shown = variant.counted
+    row |= {"command": command_of(variant), "run": (shown or variant.runs)[0].name}
     if not shown:
         return row
     row["seeds"] = len(shown)

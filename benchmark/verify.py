@@ -204,7 +204,7 @@ def _changed_tables(results_dir: Path) -> Iterator[Fault]:
     for name, content in table_files(all_tables(evidence)).items():
         file = results_dir / "tables" / name
         if file.is_file():
-            pairs = zip_longest(content.splitlines(), file.read_text(encoding="utf-8").splitlines())
+            pairs = zip_longest(content.splitlines(), file.read_text(encoding="utf-8", errors="replace").splitlines())
             if line := next((number for number, (ours, theirs) in enumerate(pairs, 1) if ours != theirs), None):
                 yield Fault(file, f"line {line}", "does not follow from the records; run python -m benchmark.report")
 

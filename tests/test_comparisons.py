@@ -50,6 +50,13 @@ def test_a_comparison_counts_what_only_one_of_both_gets_right(tmp_path: Path) ->
     assert pair.differs
 
 
+def test_what_could_be_found_is_corrected_for_all_pairs(tmp_path: Path) -> None:
+    ends = {"minilm": 2, "bert_base": 42, "tfidf": 62}
+    (first, *_) = compared(*(told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()))
+    assert first.detectable is not None
+    assert first.detectable == detectable_difference(200, 40 / 200, alpha=0.05 / 3)
+
+
 def test_every_pair_of_seeds_has_its_say(tmp_path: Path) -> None:
     better = [range(4), range(2, 8), range(3)]
     worse = [range(20), range(10, 40)]

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from test_comparisons import evidence, told, wrong_at
-from test_frontier import offer
+from test_frontier import offer, on_a_gpu
 from test_records import FIT, a_record
 
 from benchmark import records
@@ -114,6 +114,8 @@ def test_the_price_is_of_those_timed_on_one_machine(tmp_path: Path) -> None:
     runs = [twice[0], Run(elsewhere, twice[1].folder), next_best, tfidf]
     bill = said(*runs, beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
     assert "price: MiniLM-L6 (22M BERT), paper, recipe.learning_rate=0.001: 0.9550 for" in bill
+    decoder = on_a_gpu(offer(tmp_path, "smollm2_lora", 30, training=9, memory=200, trained=50, answering=1))
+    assert said(*runs, decoder, beginning="The best of each kind timed on A processor") == bill
 
 
 def test_the_dominated_are_named(tmp_path: Path) -> None:

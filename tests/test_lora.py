@@ -57,6 +57,9 @@ def test_one_training_is_read_out_in_two_ways(kept: Callable[..., tuple[Run, Pat
     written = runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}", "model.readout=generate"))
     assert written.predictions.generated is not None
     assert trained.predictions.generated is None
+    assert trained.record.fit is not None
+    assert written.record.fit is not None
+    assert (trained.record.fit.attention, written.record.fit.attention) == ("packed, batched products", "sdpa")
     assert written.folder != trained.folder
 
 

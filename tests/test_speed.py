@@ -3,13 +3,16 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from test_records import FIT
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import speed
+from benchmark.catalogue import composed
 from benchmark.classifier import BenchmarkError
 from benchmark.records import Evidence, read_evidence
 from benchmark.tables import TABLES
@@ -46,6 +49,13 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
         torch.ones(4, 5) @ torch.ones(5, 6)
         torch.bmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5))
     assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
+
+
+@pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
+def test_time_outside_steps_is_stated_where_a_step_waits_for_its_end(device: str, outside: float | None) -> None:
+    fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
+    way = speed.Way(composed(["model=tiny_bert"]), [fit], [1.0], [{"host": 1}])
+    assert speed._figures(way, flops=1.0, peak=1.0)["outside_steps"] == outside
 
 
 def test_a_model_that_is_not_fine_tuned_is_refused() -> None:

@@ -283,6 +283,14 @@ def test_a_seed_with_weights_from_a_mirror_is_not_counted(tmp_path: Path) -> Non
     assert any("0.9000 of the 10 test texts" in sentence for sentence in findings(evidence(*runs)))
 
 
+def test_training_time_is_the_median_over_seeds(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record("minilm", seed=seed, fit=replace(FIT, training_seconds=seconds)))
+        for seed, seconds in enumerate((60.0, 70.0, 950.0))
+    ]
+    assert the(table("table3_accuracy", *runs), name="minilm")["training_seconds"] == 70
+
+
 def test_time_is_no_mean_over_different_machines(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record("minilm", seed=0))]
     runs.append(
