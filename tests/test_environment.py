@@ -4,6 +4,7 @@ import getpass
 import json
 import socket
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,8 +45,28 @@ def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
         ({"processor": "P", "cores": 1}, "cpu", "P, 1 core"),
         ({"processor": "P", "cores": 2, "threads": 2}, "cpu", "P, 2 cores"),
         ({"processor": "P", "cores": 2, "threads": 1}, "cpu", "P, 1 of 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": "AVX2"}, "cpu", "P with AVX2, 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": "AVX-512 BF16"}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": None}, "cpu", "P, 2 cores"),
         ({"processor": "P", "cores": 2, "gpu": "G"}, "cuda (G)", "G"),
     ],
 )
 def test_hardware_is_the_device_that_computed(described: dict[str, object], device: str, name: str) -> None:
     assert environment.hardware_name(described, device) == name
+
+
+@pytest.mark.parametrize(
+    ("flags", "units"),
+    [
+        ("fpu sse2 avx2", "AVX2"),
+        ("avx2 avx512f avx512_bf16 amx_bf16", "AMX"),
+        ("avx2 avx512f avx512_bf16", "AVX-512 BF16"),
+        ("avx2 avx512f", "AVX-512"),
+        ("fpu sse2", None),
+    ],
+)
+def test_the_widest_vector_units_are_named(monkeypatch: pytest.MonkeyPatch, flags: str, units: str | None) -> None:
+    said = f"processor\t: 0\nmodel name\t: A processor\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: other\n"
+    monkeypatch.setattr(Path, "read_text", lambda path, *_: said if path == Path("/proc/cpuinfo") else "")
+    described = environment.describe()
+    assert (described["processor"], described["vector_units"]) == ("A processor", units)
