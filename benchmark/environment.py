@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
-# Widest first: the flag of Linux's cpuinfo, and the units' name.
+CPUINFO = Path("/proc/cpuinfo")  # Linux only
+# Widest first: its flag there, and the units' name.
 VECTOR_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 
 
@@ -92,7 +93,7 @@ def _vector_units() -> str | None:
 def _cpuinfo(key: str) -> str:
     """What Linux says of the first processor; empty elsewhere."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in CPUINFO.read_text().splitlines():
             if line.partition(":")[0].strip() == key:
                 return line.partition(":")[2].strip()
     return ""

@@ -65,8 +65,11 @@ def test_hardware_is_the_device_that_computed(described: dict[str, object], devi
         ("fpu sse2", None),
     ],
 )
-def test_the_widest_vector_units_are_named(monkeypatch: pytest.MonkeyPatch, flags: str, units: str | None) -> None:
+def test_the_widest_vector_units_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, units: str | None
+) -> None:
     said = f"processor\t: 0\nmodel name\t: A processor\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: other\n"
-    monkeypatch.setattr(Path, "read_text", lambda path, *_: said if path == Path("/proc/cpuinfo") else "")
+    (tmp_path / "cpuinfo").write_text(said)
+    monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
     described = environment.describe()
     assert (described["processor"], described["vector_units"]) == ("A processor", units)
