@@ -8,6 +8,7 @@ from enum import StrEnum
 import torch
 
 from benchmark.classifier import BenchmarkError
+from benchmark.environment import has_bf16_kernels
 
 
 class Device(StrEnum):
@@ -67,6 +68,12 @@ def obstacles(
         yield (
             f"{' and '.join(needs_cuda)} need a CUDA GPU, and none is used here; run on one, or set "
             "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
+        )
+    on_cpu = device is Device.cpu or not torch.cuda.is_available()
+    if precision is Precision.bf16 and not needs_cuda and on_cpu and not has_bf16_kernels():
+        yield (
+            "model.precision=bf16 would be about a hundred times slower than fp32 on this processor, which has neither "
+            "AVX-512 nor AMX; set model.precision=fp32."
         )
     if attention is Attention.flash_attention_2:
         if not has_flash_attn() and not torch_has_kernel:

@@ -73,6 +73,13 @@ def hardware_name(environment: dict[str, Any], device: str) -> str:
     return f"{named}, {computed}{cores} {'core' if cores == 1 else 'cores'}"
 
 
+def has_bf16_kernels() -> bool:
+    """Whether torch multiplies bf16 matrices in blocks on this CPU; one by one they take a hundred times as long."""
+    import torch  # tables do not wait for it
+
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -57,7 +57,12 @@ def main() -> None:
     parser.add_argument(
         "overrides", nargs="*", help="as for a run: model=minilm model.weights.source=random dataset.path=DIR"
     )
-    parser.add_argument("--precisions", nargs="+", choices=list(DTYPES), help="default: the model's own, and bf16")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=list(DTYPES),
+        help="default: the model's own, and bf16 where there are kernels for it",
+    )
     parser.add_argument("--steps", type=int, default=8, help="optimiser steps a measurement (default: 8)")
     parser.add_argument("--texts", type=int, default=300, help="test texts answered a measurement (default: 300)")
     parser.add_argument("--rounds", type=int, default=2, help="measurements of each way (default: 2)")
@@ -79,14 +84,16 @@ def main() -> None:
 
 def measure(overrides: list[str], precisions: list[str] | None, steps: int, texts: int, rounds: int) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; see `benchmark.tables.speed` for what they mean."""
-    from torch.utils.flop_counter import FlopCounterMode  # --help does not wait for torch
+    import torch  # --help does not wait for it
+    from torch.utils.flop_counter import FlopCounterMode
 
     overrides = ["dataset.train_rows=2000", *overrides]
     config = composed(overrides)
     own = config.model.parameters
     if "batching" not in own or own.get("adapter") is not None:
         raise BenchmarkError(f"{config.model.name} trains nothing here; name a model that is fine-tuned.")
-    chosen = precisions or list(dict.fromkeys([own["precision"], "bf16"]))
+    halved = ["bf16"] if torch.cuda.is_available() or environment.has_bf16_kernels() else []
+    chosen = precisions or list(dict.fromkeys([own["precision"], *halved]))
     ways = [_way(overrides, batching, precision) for precision in chosen for batching in ("packed", "padded")]
     splits = load(config.dataset)
     counted = {}

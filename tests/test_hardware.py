@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from baselines.hardware import Attention, Device, Precision, autocast, name_of, resolve
+from benchmark import environment
 from benchmark.classifier import BenchmarkError
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -20,7 +21,29 @@ def test_the_cpu_runs_what_needs_no_gpu() -> None:
 
 @no_gpu
 def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
-    assert resolve(Device.auto, Precision.bf16, Attention.eager).type == "cpu"
+    assert resolve(Device.auto, Precision.fp32, Attention.eager).type == "cpu"
+
+
+@pytest.mark.parametrize("device", [Device.cpu, pytest.param(Device.auto, marks=no_gpu)])
+def test_bf16_needs_a_processor_with_kernels_for_it(monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
+    monkeypatch.setattr("baselines.hardware.has_bf16_kernels", lambda: True)
+    assert resolve(device, Precision.bf16, Attention.sdpa).type == "cpu"
+    monkeypatch.setattr("baselines.hardware.has_bf16_kernels", lambda: False)
+    with pytest.raises(BenchmarkError, match=r"AVX-512 nor AMX; set model.precision=fp32"):
+        resolve(device, Precision.bf16, Attention.sdpa)
+    assert resolve(device, Precision.fp32, Attention.sdpa).type == "cpu"
+
+
+def test_a_gpu_needs_no_processor_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.hardware.has_bf16_kernels", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve(Device.auto, Precision.bf16, Attention.sdpa).type == "cuda"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks for flags of x86 processors")
+def test_only_processors_without_avx_512_have_no_bf16_kernels() -> None:
+    units = environment.describe()["vector_units"]
+    assert environment.has_bf16_kernels() is (units in {"AMX", "AVX-512 BF16", "AVX-512"})
 
 
 @no_gpu
