@@ -77,7 +77,8 @@ def has_bf16_kernels() -> bool:
     """Whether torch multiplies bf16 matrices in blocks on this CPU; one by one they take a hundred times as long."""
     import torch  # tables do not wait for it
 
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _version(package: str) -> str | None:
