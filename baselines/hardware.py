@@ -8,7 +8,6 @@ from enum import StrEnum
 import torch
 
 from benchmark.classifier import BenchmarkError
-from benchmark.environment import has_bf16_kernels
 
 
 class Device(StrEnum):
@@ -83,6 +82,12 @@ def obstacles(
             )
         if precision is Precision.fp32:
             yield "model.attention=flash_attention_2 needs model.precision=bf16 or fp16."
+
+
+def has_bf16_kernels() -> bool:
+    """Whether torch multiplies bf16 matrices in blocks on this CPU; one by one they take a hundred times as long."""
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def name_of(device: torch.device) -> str:

@@ -56,10 +56,11 @@ def _after(row: Row) -> str:
 
 
 def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
-    """Whom the best is tied with, those first that were trained for it, or how far ahead of the next it is."""
+    """Whom the best is tied with, or how far ahead of the next it is; the same training read again is no rival."""
     if not others:
         return "with no other to compare"
-    equal = sorted((row for row in others if tied(best, row)), key=lambda row: not row["trained"])
+    equal = [row for row in others if tied(best, row)]
+    equal = [row for row in equal if row["trained"]] or equal
     if equal:
         named = [f"{_name(row)} ({row['accuracy']:.4f})" for row in equal[:MOST_NAMED]]
         more = [f"{len(equal) - MOST_NAMED} more"] if len(equal) > MOST_NAMED else []

@@ -3,10 +3,13 @@
 Figures are built without pyplot: no window, no backend, no list of figures shared between runs.
 """
 
+import re
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -56,7 +59,6 @@ _STYLE = {
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
     "svg.fonttype": "path",  # outlines: a viewer without the font shows the same
-    "svg.hashsalt": "benchmark",  # ids from the content, not from chance
 }
 _one_thread = RLock()  # matplotlib's settings are one dictionary a process
 
@@ -113,15 +115,22 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def save_svg(figure: Figure, path: Path) -> None:
-    """Write `figure` as scalable outlines, without date or version, which would change the bytes."""
-    _save(figure, path, format="svg", metadata={"Date": None, "Creator": None})
+    """Write `figure` as scalable outlines."""
+    path.write_text(_svg(figure), encoding="utf-8", newline="\n")
 
 
 def svg_with_text(figure: Figure) -> str:
     """`figure` as SVG whose words stay text: small, and to be found and read on a page."""
+    return _svg(figure, {"svg.fonttype": "none"})
+
+
+def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
+    """Without what would change the bytes: date, version, and ids made from digits that depend on the processor."""
     content = StringIO()
-    _save(figure, content, {"svg.fonttype": "none"}, format="svg", metadata={"Date": None, "Creator": None})
-    return content.getvalue()
+    _save(figure, content, settings, format="svg", metadata={"Date": None, "Creator": None})
+    numbers = count(1)
+    names: defaultdict[str, str] = defaultdict(lambda: f"shared-{next(numbers)}")
+    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda found: names[found[0]], content.getvalue())
 
 
 def _save(figure: Figure, place: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:

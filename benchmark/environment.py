@@ -73,12 +73,9 @@ def hardware_name(environment: dict[str, Any], device: str) -> str:
     return f"{named}, {computed}{cores} {'core' if cores == 1 else 'cores'}"
 
 
-def has_bf16_kernels() -> bool:
-    """Whether torch multiplies bf16 matrices in blocks on this CPU; one by one they take a hundred times as long."""
-    import torch  # tables do not wait for it
-
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def multiplies_bf16(units: str | None) -> bool:
+    """Whether a processor with these vector units multiplies bf16 matrices as fast as others, or faster."""
+    return units in {"AMX", "AVX-512 BF16", "AVX-512"}
 
 
 def _version(package: str) -> str | None:

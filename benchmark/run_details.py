@@ -1,7 +1,9 @@
 """What stands behind a number: the runs of a variant, their configuration, machine, training, errors and failures."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -54,14 +56,26 @@ class Details:
 
 
 def details(evidence: Evidence) -> list[Details]:
-    """A block for each variant on each data set, in the order of the records."""
+    """A block for each variant on each data set, by model, recipe and whatever else was set."""
     datasets = sorted({run.record.dataset for run in evidence.runs})
-    return [_block(variant) for dataset in datasets for variant in variants(evidence.runs, dataset)]
+    return [_block(variant) for dataset in datasets for variant in sorted(variants(evidence.runs, dataset), key=_place)]
 
 
 def anchor(run: str) -> str:
     """Where the block of a variant stands, by the name of its first run."""
     return "run-" + re.sub(r"[^A-Za-z0-9]+", "-", run)
+
+
+def _place(variant: Variant) -> tuple[str, str, list[tuple[str, float, str]]]:
+    """Where the block stands: numbers by their size, so that 160 rows come before 1,600."""
+    settings = [override.partition("=") for override in variant.overrides]
+    return variant.first.title, variant.first.recipe, [(name, _size(value), value) for name, _, value in settings]
+
+
+def _size(value: str) -> float:
+    with suppress(ValueError):
+        return float(value)
+    return math.inf
 
 
 def _block(variant: Variant) -> Details:
@@ -85,7 +99,8 @@ def _facts(variant: Variant) -> Iterator[str]:
     if counted and counted[0].record.scorable:
         yield f"accuracy {mean_accuracy(counted):.4f}"
     yield from sorted({stand_in for run in variant.runs if (stand_in := run.record.stand_in) is not None})
-    yield from (f"only {limit:,} {what}" for what, limit in variant.first.limits.items())
+    for what, limit in variant.first.limits.items():
+        yield f"only {limit:,} {what if limit > 1 else what.removesuffix('s')}"
     for status in (Status.failed, Status.interrupted):
         if number := sum(run.record.status is status for run in variant.runs):
             yield f"{number} {status}"

@@ -92,8 +92,9 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
     own = config.model.parameters
     if "batching" not in own or own.get("adapter") is not None:
         raise BenchmarkError(f"{config.model.name} trains nothing here; name a model that is fine-tuned.")
-    halved = ["bf16"] if torch.cuda.is_available() or environment.has_bf16_kernels() else []
-    chosen = precisions or list(dict.fromkeys([own["precision"], *halved]))
+    described = environment.describe()
+    halved = torch.cuda.is_available() or environment.multiplies_bf16(described["vector_units"])
+    chosen = precisions or list(dict.fromkeys([own["precision"], *(["bf16"] if halved else [])]))
     ways = [_way(overrides, batching, precision) for precision in chosen for batching in ("packed", "padded")]
     splits = load(config.dataset)
     counted = {}
@@ -110,7 +111,6 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
                 "round %d, %s, %s: trains %.2f samples/s, answers %.1f texts/s",
                 number + 1, way.batching, way.precision, way.training[-1], way.answering[-1],
             )  # fmt: skip
-    described = environment.describe()
     return {
         "model": config.model.name,
         "title": config.model.title,

@@ -309,6 +309,18 @@ def test_the_same_records_give_the_same_bytes_in_any_order(make_run: MakeRun, tm
     assert once == file_bytes(draw(name, subject), tmp_path, (save_png, save_svg))
 
 
+def test_a_last_digit_that_another_processor_rounds_otherwise_changes_no_byte(tmp_path: Path) -> None:
+    drawn = []
+    for width in (0.8, np.nextafter(0.8, 1)):
+        figure = Figure()
+        figure.add_axes((0.1, 0.1, width, 0.8)).plot([1, 2], [3, 4], marker="o")  # clipped by a path that is shared
+        save_svg(figure, tmp_path / "figure.svg")
+        drawn.append((tmp_path / "figure.svg").read_text())
+    assert drawn[0] == drawn[1]
+    assert drawn[0].count('id="shared-1"') == 1
+    assert "url(#shared-" in drawn[0]
+
+
 def test_neither_the_users_settings_nor_other_threads_change_the_bytes(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run()
     runs = [run] * 3

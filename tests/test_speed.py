@@ -11,7 +11,8 @@ import torch
 from test_records import FIT
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import environment, speed
+from baselines.hardware import has_bf16_kernels
+from benchmark import speed
 from benchmark.catalogue import composed
 from benchmark.classifier import BenchmarkError
 from benchmark.records import Evidence, read_evidence
@@ -27,7 +28,7 @@ def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monk
     speed.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama.json")
     measured = json.loads(path.read_text())
-    halved = ["bf16"] if torch.cuda.is_available() or environment.has_bf16_kernels() else []
+    halved = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
     assert [(way["batching"], way["precision"]) for way in measured["ways"]] == [
         (batching, precision) for precision in ("fp32", *halved) for batching in ("packed", "padded")
     ]
