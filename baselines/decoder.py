@@ -13,10 +13,10 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 
 from baselines import adapters
 from baselines.attention import check, usual
-from baselines.decoder_passes import last_tokens, packed_states, padded_left, padded_right
+from baselines.decoder_passes import last_tokens, packed_states, padded
 from baselines.examination import estimate, examine, tokens_a_text
 from baselines.finetune import Sample, check_trackers, finetune, untrained
-from baselines.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, obstacles, resolve
+from baselines.hardware import DTYPES, Attention, Batching, Computation, Device, Precision, autocast, obstacles, resolve
 from baselines.loading import Loaded, load, on_meta
 from baselines.lora import CLASSIFYING, GENERATIVE, Adapter, Lora, read_adapter
 from baselines.memory import in_passes
@@ -76,7 +76,8 @@ class DecoderClassifier:
         if adapter is not None:
             provenance = loaded.provenance | {"adapter": {"name": adapter.name, "sha256": adapter.sha256}}
             reads = self.batching if self._streams_only else Batching.padded
-            return untrained(self.network, provenance, self.torch_device, self.precision, self.attention, reads)
+            computation = Computation(self.torch_device, self.precision, self.attention, reads)
+            return untrained(self.network, provenance, computation)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -89,10 +90,7 @@ class DecoderClassifier:
             truncated,
             self.loss,
             context,
-            self.torch_device,
-            self.precision,
-            self.attention,
-            self.batching,
+            Computation(self.torch_device, self.precision, self.attention, self.batching),
             validation,
             self.classify,
         )
@@ -228,7 +226,7 @@ class DecoderClassifier:
                 self._states(prompts, last_tokens(prompts)).float()
             )
             return logits
-        batch = padded_right(prompts, self.prompter.end).to(self.torch_device)
+        batch = padded(prompts, self.prompter.end, "right").to(self.torch_device)
         with autocast(self.torch_device, self.precision):
             logits = self.network(**batch, use_cache=False).logits
         return logits.float()
@@ -243,7 +241,7 @@ class DecoderClassifier:
 
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """As transformers and peft compute it."""
-        batch = padded_right([sample.input_ids + sample.targets for sample in samples], self.prompter.end)
+        batch = padded([sample.input_ids + sample.targets for sample in samples], self.prompter.end, "right")
         longest = batch["input_ids"].shape[1]
         asked = torch.tensor([[0] * len(s.input_ids) + [1] * (longest - len(s.input_ids)) for s in samples])
         batch["labels"] = batch["input_ids"].masked_fill((batch["attention_mask"] & asked) == 0, IGNORED)
@@ -275,7 +273,7 @@ class DecoderClassifier:
         return functional.linear(states.float(), head.float())
 
     def _padded_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
-        batch = padded_left(sequences, self.prompter.end).to(self.torch_device)
+        batch = padded(sequences, self.prompter.end, "left").to(self.torch_device)
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         with autocast(self.torch_device, self.precision):
             logits: torch.Tensor = self.network(**batch, logits_to_keep=1, use_cache=False).logits
@@ -291,7 +289,7 @@ class DecoderClassifier:
         self.network.eval()
 
         def answer(rows: Sequence[int]) -> None:
-            batch = padded_left([prompts[row] for row in rows], self.prompter.end).to(self.torch_device)
+            batch = padded([prompts[row] for row in rows], self.prompter.end, "left").to(self.torch_device)
             with torch.inference_mode(), autocast(self.torch_device, self.precision):
                 written = self.network.generate(
                     **batch,

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchEncoding
 
 from baselines.attention import packed_attention
@@ -32,20 +33,16 @@ def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
     return [range(len(ids) - 1, len(ids)) for ids in sequences]
 
 
-def padded_left(sequences: Sequence[list[int]], filler: int) -> BatchEncoding:
-    """A batch whose last column holds every sequence's last token."""
-    longest = max(map(len, sequences))
-    ids = torch.tensor([[filler] * (longest - len(s)) + s for s in sequences])
-    mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences])
-    return BatchEncoding({"input_ids": ids, "attention_mask": mask})
+def padded(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncoding:
+    """A batch: padded on the left, its last column holds every last token; on the right, as training usually has it."""
 
+    def filled(rows: list[torch.Tensor], value: int) -> torch.Tensor:
+        return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
 
-def padded_right(sequences: Sequence[list[int]], filler: int) -> BatchEncoding:
-    """A batch whose first column holds every sequence's first token, as training usually has it."""
-    longest = max(map(len, sequences))
-    ids = torch.tensor([s + [filler] * (longest - len(s)) for s in sequences])
-    mask = torch.tensor([[1] * len(s) + [0] * (longest - len(s)) for s in sequences])
-    return BatchEncoding({"input_ids": ids, "attention_mask": mask})
+    ids = [torch.tensor(sequence) for sequence in sequences]
+    return BatchEncoding(
+        {"input_ids": filled(ids, filler), "attention_mask": filled([torch.ones_like(row) for row in ids], 0)}
+    )
 
 
 @contextmanager

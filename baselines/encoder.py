@@ -14,7 +14,7 @@ from baselines.attention import check, packed_attention, usual
 from baselines.dropout import quicken
 from baselines.examination import estimate, examine, tokens_a_text
 from baselines.finetune import Sample, check_trackers, finetune
-from baselines.hardware import Attention, Batching, Device, Precision, autocast, obstacles, resolve
+from baselines.hardware import Attention, Batching, Computation, Device, Precision, autocast, obstacles, resolve
 from baselines.loading import load, on_meta
 from baselines.memory import in_passes
 from baselines.packing import Stream, pack
@@ -71,10 +71,7 @@ class EncoderClassifier:
             truncated,
             self.loss,
             context,
-            self.torch_device,
-            self.precision,
-            self.attention,
-            self.batching,
+            Computation(self.torch_device, self.precision, self.attention, self.batching),
             validation,
             self.predict,
         )

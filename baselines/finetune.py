@@ -28,7 +28,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from baselines import checkpoints, memory
 from baselines.attention import description
-from baselines.hardware import Attention, Batching, Precision, name_of
+from baselines.hardware import Batching, Computation, Precision, name_of
 from baselines.loading import Loaded
 from benchmark.classifier import (
     BenchmarkError,
@@ -66,10 +66,7 @@ def finetune(
     truncated: int,
     loss: Loss,
     context: FitContext,
-    device: torch.device,
-    precision: Precision,
-    attention: Attention,
-    batching: Batching,
+    computation: Computation,
     validation: Examples,
     predict: Callable[[Sequence[str]], Predictions],
 ) -> FitReport:
@@ -86,9 +83,9 @@ def finetune(
     observer = Observer(validation, predict)
     trainer = PassTrainer(
         loss=loss,
-        pass_size=recipe.effective_batch if batching is Batching.packed else recipe.batch_size,
+        pass_size=recipe.effective_batch if computation.batching is Batching.packed else recipe.batch_size,
         model=model,
-        args=training_arguments(context, device, precision),
+        args=training_arguments(context, computation),
         train_dataset=samples,
         data_collator=list,
         callbacks=[observer],
@@ -102,7 +99,7 @@ def finetune(
         loaded.tokenizer.save_pretrained(context.model_dir)
         log.info("kept the model in %s", context.model_dir)
     return replace(
-        untrained(model, loaded.provenance, device, precision, attention, batching),
+        untrained(model, loaded.provenance, computation),
         trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         steps=trainer.state.global_step,
         samples_seen=round((trainer.state.epoch or 0.0) * len(samples)),
@@ -116,20 +113,13 @@ def finetune(
     )
 
 
-def untrained(
-    model: PreTrainedModel,
-    provenance: dict[str, Any],
-    device: torch.device,
-    precision: Precision,
-    attention: Attention,
-    batching: Batching,
-) -> FitReport:
+def untrained(model: PreTrainedModel, provenance: dict[str, Any], computation: Computation) -> FitReport:
     """The report of a model that is only read."""
     return FitReport(
         weights=provenance,
-        device=name_of(device),
-        precision=precision.value,
-        attention=description(attention, batching),
+        device=name_of(computation.device),
+        precision=computation.precision.value,
+        attention=description(computation.attention, computation.batching),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         trained_parameters=0,
     )
@@ -212,7 +202,7 @@ def check_trackers(report_to: Sequence[str]) -> None:
             )
 
 
-def training_arguments(context: FitContext, device: torch.device, precision: Precision) -> TrainingArguments:
+def training_arguments(context: FitContext, computation: Computation) -> TrainingArguments:
     """The recipe in Trainer's words; 50 log points and 10 checkpoints a run."""
     recipe = context.recipe
     arguments = TrainingArguments(
@@ -226,9 +216,9 @@ def training_arguments(context: FitContext, device: torch.device, precision: Pre
         per_device_train_batch_size=recipe.effective_batch,
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps if recipe.max_steps is not None else -1,
-        fp16=precision is Precision.fp16,  # for its loss scaling
-        use_cpu=device.type == "cpu",
-        dataloader_pin_memory=device.type == "cuda",
+        fp16=computation.precision is Precision.fp16,  # for its loss scaling
+        use_cpu=computation.device.type == "cpu",
+        dataloader_pin_memory=computation.device.type == "cuda",
         seed=context.seed,
         remove_unused_columns=False,
         logging_steps=0.02,
@@ -253,7 +243,7 @@ class LossBar(ProgressCallback):  # type: ignore[misc]
 
 
 class Observer(TrainerCallback):  # type: ignore[misc]
-    """Times training, validates after each epoch, keeps the curve in Trainer's log and stops at NaN."""
+    """Times training, validates after each epoch and keeps the curve in Trainer's log."""
 
     def __init__(self, validation: Examples, predict: Callable[[Sequence[str]], Predictions]) -> None:
         self.validation = validation

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -31,6 +32,16 @@ class Attention(StrEnum):
 class Batching(StrEnum):
     packed = "packed"  # one stream of tokens, the prompts' common beginning computed once
     padded = "padded"  # the plain way: every sample as long as the batch's longest
+
+
+@dataclass(frozen=True)
+class Computation:
+    """On what and how a network is computed."""
+
+    device: torch.device
+    precision: Precision
+    attention: Attention
+    batching: Batching
 
 
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}

@@ -127,7 +127,7 @@ class FitReport:
     pass_size: int | None = None  # samples in one forward pass; below the effective batch, gradients are added up
     training_seconds: float | None = None
     step_seconds: float | None = None  # of them, within optimiser steps; the rest is the training loop's own
-    tokens_per_sample: float | None = None  # prompt and answer, on average
+    tokens_per_sample: float | None = None  # prompt and answer, or text and label, on average
     truncated_texts: int = 0  # of train, cut to the recipe's max_length
     curve: tuple[CurvePoint, ...] = ()
 

@@ -11,14 +11,13 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark import study
-from benchmark.comparisons import Comparison, Field, fields
-from benchmark.drawing import BLUE, INK, MUTED, house_style, sheet
+from benchmark.comparisons import Field, fields
+from benchmark.drawing import BLUE, INK, MUTED, REACH, house_style, sheet
 from benchmark.frontier import AXES, Offer, offers, on_frontier
 from benchmark.records import Evidence
 
 MOST_PAIRED = 14  # more variants than that make cells too small for their numbers
 MOST_OFFERED = 24  # as many names fit below the panels
-REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
     "peak_memory": ("peak memory, GiB", 2.0**-30),
@@ -38,7 +37,7 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # light and dark enough for ink on eithe
 
 @house_style()
 def pairwise(evidence: Evidence) -> Figure | None:
-    """The largest test set's matrix: differences above the diagonal, p-values below it, tied pairs pale."""
+    """Of the test set that most variants answered: differences above the diagonal, p-values below it, ties pale."""
     found = next((field for field in fields(evidence) if field.comparisons), None)
     if found is None:
         return None
@@ -74,11 +73,10 @@ def pairwise(evidence: Evidence) -> Figure | None:
 
 
 def _draw_matrix(axes: Axes, found: Field, shown: int) -> None:
-    pairs = {(one, other) for one in range(shown) for other in range(one + 1, shown)}
     size = 8.5 if shown <= 8 else 6.5
-    comparisons = _by_place(found)
-    for row, column in sorted(pairs):
-        pair = comparisons[row, column]
+    for (row, column), pair in found.by_place.items():
+        if column >= shown:
+            continue
         face = DIFFERENT if pair.differs else TIED
         for x, y, text in (
             (column, row, f"{100 * pair.difference:+.1f}"),
@@ -92,12 +90,6 @@ def _draw_matrix(axes: Axes, found: Field, shown: int) -> None:
 
 def _short(p: float) -> str:
     return "<.001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}".lstrip("0")
-
-
-def _by_place(found: Field) -> dict[tuple[int, int], Comparison]:
-    count = len(found.variants)
-    places = [(one, other) for one in range(count) for other in range(one + 1, count)]
-    return dict(zip(places, found.comparisons, strict=True))
 
 
 @house_style()

@@ -56,10 +56,14 @@ class Field:
     comparisons: list[Comparison]  # of (0, 1), (0, 2), ..., (1, 2), ...
 
     @property
+    def by_place(self) -> dict[tuple[int, int], Comparison]:
+        """The comparisons by the places of both in `variants`."""
+        return dict(zip(combinations(range(len(self.variants)), 2), self.comparisons, strict=True))
+
+    @property
     def groups(self) -> list[tuple[int, ...]]:
         """The largest groups of places in `variants` between which no difference was found."""
-        pairs = combinations(range(len(self.variants)), 2)
-        differing = {pair for pair, found in zip(pairs, self.comparisons, strict=True) if found.differs}
+        differing = {places for places, found in self.by_place.items() if found.differs}
         return tied_groups(len(self.variants), differing)
 
 

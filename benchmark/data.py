@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.classifier import BenchmarkError, Examples
 from benchmark.config import DatasetConfig, HubDataset
-from benchmark.readers import READERS, Row, read_file
+from benchmark.readers import READERS, Row, read_file, require
 from benchmark.synthetic import best_possible_accuracy, compose
 
 SPLIT_FILES = {
@@ -160,11 +160,14 @@ def _read_hub(config: DatasetConfig) -> tuple[str, dict[str, list[Row]]]:
     try:
         loaded = datasets.load_dataset(hub.id, hub.configuration, revision=hub.revision)
     except Exception as error:  # the library raises what its many transports raise
-        variable = f"{config.name.upper()}_DATA"
         raise BenchmarkError(
             f"Data set {hub.id} cannot be had from the hub ({type(error).__name__}); go online once, "
-            f"or set dataset.path (or {variable}) to a folder with its files."
+            "or set dataset.path to a folder with its files."
         ) from error
+    for name in ("train", "test"):
+        if name not in loaded:
+            raise BenchmarkError(f"Data set {hub.id} has no {name} split, only {', '.join(loaded)}; name another.")
+        require(loaded[name].column_names, config.text_column, config.label_column, f"{hub.id} {name}")
     return f"hub {hub.id}@{hub.revision[:8]}", {
         name: [
             Row(row[config.text_column], row[config.label_column], f"{hub.id} {name}, row {number}")

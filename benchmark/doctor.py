@@ -61,13 +61,12 @@ def _versions() -> Iterator[Finding]:
     """Of the packages this one requires, those in the wrong version, or all in one line."""
     wrong = []
     try:
-        required = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
+        all_required = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
     except PackageNotFoundError:
         yield Finding("versions", f"{DISTRIBUTION} is not installed", "pip install --editable . in its folder")
         return
+    required = [one for one in all_required if one.marker is None or one.marker.evaluate({"extra": ""})]
     for requirement in required:
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
         try:
             found = version(requirement.name)
         except PackageNotFoundError:

@@ -34,7 +34,7 @@ def describe() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Start a run's own high-water marks: a sweep runs many in one process, and each frees what it took."""
+    """Start a run's own high-water marks: whatever ran before it in the process is given back and forgotten."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -97,13 +97,13 @@ def _costs(variant: Variant) -> dict[str, float]:
 
 
 def _cost(record: RunRecord) -> dict[str, float | None]:
-    """Memory is the accelerator's where there is one, else the process's; what was made elsewhere cost nothing here."""
+    """What was made elsewhere cost nothing here."""
     if record.config["model"]["family"] == "external":
         return dict.fromkeys(AXES)
-    fit, seconds, memory = record.fit, record.seconds, record.peak_memory
+    fit, seconds = record.fit, record.seconds
     return {
         "training_seconds": record.training_seconds if "fit" in seconds else None,
-        "peak_memory": memory.get("device", memory.get("host")),
+        "peak_memory": record.memory,
         "trained_parameters": (fit.trained_parameters or None) if fit else None,
         "seconds_per_text": seconds["predict"] / record.predicted_rows
         if "predict" in seconds and record.predicted_rows

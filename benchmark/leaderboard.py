@@ -37,14 +37,14 @@ class Closing(Callback):
         results_dir = Path(Closing.config.results_dir)
         try:
             evidence = read_evidence(results_dir)
+            ended = [run for run in evidence.runs if run.record.finished >= Closing.started]
+            for dataset in sorted({run.record.dataset for run in ended} or {str(Closing.config.dataset.name)}):
+                standing = leaderboard(evidence, dataset)
+                if not standing.empty:
+                    sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")
         except BenchmarkError as error:
             sys.stderr.write(f"{error}\n")
             return
-        ended = [run for run in evidence.runs if run.record.finished >= Closing.started]
-        for dataset in sorted({run.record.dataset for run in ended} or {str(Closing.config.dataset.name)}):
-            standing = leaderboard(evidence, dataset)
-            if not standing.empty:
-                sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")
         if ended:
             places = [*(run.folder for run in ended), results_dir / "tables", results_dir / "figures"]
             sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark import study
-from benchmark.metrics import macro_f1, per_class
+from benchmark.metrics import per_class
 from benchmark.records import Evidence, Run, Status
 from benchmark.statistics import Interval, accuracy_interval
-from benchmark.variants import Variant, mean_accuracy, right_answers
+from benchmark.variants import Variant, mean_accuracy, right_answers, scores
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Point:
     def f1(self) -> dict[str, float]:
         """Of each label, the mean over seeds."""
         labels = self.runs[0].record.labels
-        scores = [per_class(run.gold, run.predictions.predicted, len(labels)).f1 for run in self.runs]
-        return dict(zip(labels, np.mean(scores, axis=0).tolist(), strict=True))
+        by_seed = [per_class(run.gold, run.predictions.predicted, len(labels)).f1 for run in self.runs]
+        return dict(zip(labels, np.mean(by_seed, axis=0).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,17 @@ def curves(evidence: Evidence) -> list[Curve]:
 def learning_curve(evidence: Evidence) -> pd.DataFrame:
     """Accuracy, macro-F1 and the F1 of each label by number of training rows; means over seeds."""
     rows = [_row(curve, point) for curve in curves(evidence) for point in curve.points]
-    scores = ["accuracy", "spread", "low", "high", "macro_f1", *(f"f1_{label}" for label in study.LABELS)]
-    return pd.DataFrame(rows, columns=["model", "recipe", "train_rows", "seeds", *scores], dtype=object)
+    columns = ["accuracy", "spread", "low", "high", "macro_f1", *(f"f1_{label}" for label in study.LABELS)]
+    return pd.DataFrame(rows, columns=["model", "recipe", "train_rows", "seeds", *columns], dtype=object)
 
 
 def _row(curve: Curve, point: Point) -> dict[str, Any]:
-    by_seed = right_answers(point.runs).mean(axis=1)
-    interval, answers = point.interval, [(run.gold, run.predictions) for run in point.runs]
     return {
         "model": curve.title,
         "recipe": curve.recipe,
         "train_rows": point.rows,
         "seeds": len(point.runs),
-        "accuracy": point.accuracy,
-        "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
-        "low": interval.low,
-        "high": interval.high,
-        "macro_f1": float(np.mean([macro_f1(gold, made.predicted, made.probabilities) for gold, made in answers])),
+        **scores(point.runs),
         **{f"f1_{label}": score for label, score in point.f1.items()},
     }
 

@@ -7,10 +7,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from benchmark import study
 from benchmark.classifier import BenchmarkError
-from benchmark.metrics import METRICS, per_class
+from benchmark.metrics import per_class
 from benchmark.records import Run, RunRecord, Status, read, read_all
 from benchmark.statistics import accuracy_interval
-from benchmark.variants import right_answers
+from benchmark.variants import metric, right_answers
 
 ON_THE_HUB = {
     "accuracy": ("accuracy", "Accuracy"),
@@ -75,11 +75,11 @@ def _front_matter(run: Run) -> str:
                 dataset_split="test",
                 dataset_revision=hub.get("revision"),
                 metric_type=kind,
-                metric_name=name,
-                metric_value=round(_value(run, metric), 6),
+                metric_name=title,
+                metric_value=round(metric(run, name), 6),
                 metric_args={"average": "macro"} if kind == "f1" else None,
             )
-            for metric, (kind, name) in ON_THE_HUB.items()
+            for name, (kind, title) in ON_THE_HUB.items()
         ],
     )
     return f"---\n{data.to_yaml()}\n---"
@@ -93,7 +93,7 @@ def _summary(run: Run) -> str:
         f"# {_name(record)}\n\n"
         f"{record.title} {trained} on the {record.dataset} data set (recipe `{record.recipe}`, seed {record.seed}) and "
         f"gives a text one of the labels {', '.join(record.labels)}. It is right on "
-        f"{_value(run, 'accuracy'):.4f} of the {len(run.gold):,} test texts (95% interval {interval.low:.4f} to "
+        f"{metric(run, 'accuracy'):.4f} of the {len(run.gold):,} test texts (95% interval {interval.low:.4f} to "
         f"{interval.high:.4f}, Wilson, for this one run)."
     )
 
@@ -103,7 +103,7 @@ def _results(run: Run) -> str:
     scores = per_class(run.gold, run.predictions.predicted, len(labels))
     columns = {"Label": labels, "Precision": scores.precision, "Recall": scores.recall, "F1": scores.f1}
     table = pd.DataFrame(columns | {"Support": scores.support}).to_markdown(index=False, floatfmt=".4f")
-    lines = [f"- {name}: {_value(run, metric):.4f}" for metric, (_, name) in ON_THE_HUB.items()]
+    lines = [f"- {title}: {metric(run, name):.4f}" for name, (_, title) in ON_THE_HUB.items()]
     return "\n".join(["## Results on the test split", "", *lines, "", table])
 
 
@@ -183,7 +183,3 @@ def _base_model(record: RunRecord) -> str | None:
     weights = record.config["model"]["parameters"].get("weights") or {}
     hub = weights.get("hub") if weights.get("source") in ("hub", "wheel") else None
     return str(hub["id"]) if hub else None
-
-
-def _value(run: Run, metric: str) -> float:
-    return METRICS[metric](run.gold, run.predictions.predicted, run.predictions.probabilities)

@@ -116,12 +116,13 @@ def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str,
 
 def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The run behind a model and recipe, where they name but one variant."""
-    rows = [row for row in table3.to_dict("records") if _given(row["run"])]
+    rows = [row for row in table3.to_dict("records") if pd.notna(row["run"])]
     named = Counter((row["model"], row["recipe"]) for row in rows)
     return {key: row["run"] for row in rows if named[key := (row["model"], row["recipe"])] == 1}
 
 
 def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
+    runs = {} if "train_rows" in table else runs  # a row is of fewer texts than the runs are
     shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
     texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
     columns = [str(column) for column in texts.columns]
@@ -141,10 +142,10 @@ def _kind(column: list[Cell]) -> str:
 
 
 def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
-    target = anchor(values["run"]) if _given(values["run"]) else None
+    target = anchor(values["run"]) if pd.notna(values["run"]) else None
     if target is None and table == "table3_accuracy":
         target = f"how-{values['name']}"
-    linking = next((column for column in LINKING if column in columns and _given(values[column])), None)
+    linking = next((column for column in LINKING if column in columns and pd.notna(values[column])), None)
     return [
         Cell(
             text="–" if texts[column] == "-" else texts[column],
@@ -158,7 +159,7 @@ def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any
 
 def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
     """Where a cell comes from, by its table's rule."""
-    given = _given(values["low" if column == "interval" else column])
+    given = pd.notna(values["low" if column == "interval" else column])
     status = str(values.get("status") or "")
     if column == "study" or values.get("source") == "the study" or status == "published":
         return Source.study if given else Source.nothing
@@ -177,10 +178,6 @@ def _emphasised(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _given(value: Any) -> bool:
-    return value is not None and (isinstance(value, str) or not pd.isna(value))
-
-
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return None
@@ -193,9 +190,9 @@ def _commands(table3: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             **{key: row[key] for key in ("model", "recipe", "command")},
-            "ran": row["accuracy"] is not None and _given(row["accuracy"]),
-            "id": None if _given(row["run"]) else f"how-{row['name']}",
-            "href": f"#{anchor(row['run'])}" if _given(row["run"]) else None,
+            "ran": pd.notna(row["accuracy"]),
+            "id": None if pd.notna(row["run"]) else f"how-{row['name']}",
+            "href": f"#{anchor(row['run'])}" if pd.notna(row["run"]) else None,
         }
         for row in rows
     ]

@@ -78,24 +78,17 @@ def resampled(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> np
     return _item_draws(correct.shape[1], resamples, seed) @ correct.T.astype(np.float64)
 
 
-def difference_interval(first: Correct, second: Correct, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The percentile interval of first minus second mean accuracy, both (seeds, items) over the same items.
+def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
+    """The 95% percentile interval of first minus second mean accuracy, from what is `resampled` of each.
 
     Each resample draws the items in common and the seeds of each model on their own, as `bootstrap_interval`
     does for one model, with the same limits. Owen 2007 (doi:10.1214/07-AOAS122).
     """
-    return interval_of_difference(resampled(first, seed=seed), resampled(second, seed=seed), first.shape[1], confidence)
-
-
-def interval_of_difference(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int, confidence: float = 0.95
-) -> Interval:
-    """`difference_interval` from what is `resampled` of each, which serves every comparison of a model."""
     means = [
         (right * _seed_draws(right.shape[1], len(right), side)).sum(axis=1) / (right.shape[1] * items)
         for side, right in enumerate((first, second))
     ]
-    low, high = np.quantile(means[0] - means[1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
     return Interval(float(low), float(high))
 
 

@@ -48,7 +48,7 @@ def _read_csv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
     """As the csv module writes it; line ends within quotes belong to the text."""
     reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
     try:
-        _require(reader.fieldnames or (), text_column, label_column, f"{path}, header")
+        require(reader.fieldnames or (), text_column, label_column, f"{path}, header")
         for row in reader:
             place = f"{path}, row {reader.line_num}"
             if None in row or None in row.values():
@@ -81,7 +81,7 @@ def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[R
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise BenchmarkError(f"{path} is no readable parquet file ({reason}); fetch or export it again.") from error
-    _require(names, text_column, label_column, str(path))
+    require(names, text_column, label_column, str(path))
     for number, (text, label) in enumerate(zip(table[text_column], table[label_column], strict=True), start=1):
         place = f"{path}, row {number}"
         try:
@@ -153,11 +153,11 @@ def _json_row(item: Any, text_column: str, label_column: str, place: str) -> Row
         raise BenchmarkError(f"{place} is no object; write one with '{text_column}' and '{label_column}'.")
     if {"instruction", "input", "output"} <= item.keys():
         text_column, label_column = "input", "output"
-    _require(item.written, text_column, label_column, place)
+    require(item.written, text_column, label_column, place)
     return Row(item[text_column], item[label_column], place)
 
 
-def _require(present: Sequence[str], text_column: str, label_column: str, place: str) -> None:
+def require(present: Sequence[str], text_column: str, label_column: str, place: str) -> None:
     for option, column in (("text_column", text_column), ("label_column", label_column)):
         if column not in present:
             raise BenchmarkError(

@@ -4,7 +4,7 @@
                                                               predictions.parquet  (id, gold, predicted, p_<label>...)
                                                               *.png                (per-run plots)
 
-This is the only module that knows the layout. A record holds counts and hashes, never a metric:
+A record holds counts and hashes, never a metric:
 metrics are recomputed from the predictions beside it.
 """
 
@@ -157,6 +157,11 @@ class RunRecord:
     def hardware(self) -> str:
         """What it was computed on, as tables call it."""
         return hardware_name(self.environment, self.fit.device if self.fit is not None else "cpu")
+
+    @property
+    def memory(self) -> int | None:
+        """Most bytes at a time: the accelerator's where there is one, else the process's."""
+        return self.peak_memory.get("device", self.peak_memory.get("host"))
 
     @property
     def training_seconds(self) -> float | None:

@@ -13,8 +13,7 @@ import numpy as np
 from benchmark.classifier import CurvePoint
 from benchmark.metrics import confusion_matrix
 from benchmark.records import Evidence, Run, Status
-from benchmark.tables import metric
-from benchmark.variants import Variant, command_of, mean_accuracy, variants
+from benchmark.variants import Variant, command_of, mean_accuracy, metric, variants
 from benchmark.wording import duration
 
 PANEL = (300, 110)  # width and height of a curve's drawing area
@@ -124,7 +123,7 @@ def _run(run: Run) -> dict[str, Any]:
         "macro_f1": f"{metric(run, 'macro_f1'):.4f}" if scored else None,
         "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if scored else None,
         "training": duration(seconds) if seconds is not None else None,
-        "memory": f"{max(record.peak_memory.values()) / 2**30:.1f} GiB" if record.peak_memory else None,
+        "memory": f"{record.memory / 2**30:.2f} GiB" if record.memory is not None else None,
         "hardware": record.hardware,
         "started": record.started[:16].replace("T", " "),
         "commit": str(git.get("commit") or "")[:8] + ("+" if git.get("modified") else ""),

@@ -3,6 +3,7 @@
 import errno
 import logging
 import random
+import re
 import shutil
 import time
 import traceback
@@ -187,7 +188,9 @@ def _without_folder(override: str) -> str | None:
     option, _, value = override.partition("=")
     if option.lstrip("+~").startswith(PLACES):
         return None
-    return f"{option}={Path(value).name}" if option.endswith((".path", ".adapter")) else override
+    if option.endswith((".path", ".adapter")):
+        return f"{option}={Path(value).name}"
+    return re.sub(r"\b(path|adapter): *([^,}]+)", lambda found: f"{found[1]}:{Path(found[2]).name}", override)
 
 
 def _finished(results_dir: Path, record: RunRecord) -> Run | None:

@@ -63,9 +63,9 @@ def main() -> None:
         choices=list(DTYPES),
         help="default: the model's own, and bf16 where there are kernels for it",
     )
-    parser.add_argument("--steps", type=int, default=8, help="optimiser steps a measurement (default: 8)")
-    parser.add_argument("--texts", type=int, default=300, help="test texts answered a measurement (default: 300)")
-    parser.add_argument("--rounds", type=int, default=2, help="measurements of each way (default: 2)")
+    parser.add_argument("--steps", type=_positive, default=8, help="optimiser steps a measurement (default: 8)")
+    parser.add_argument("--texts", type=_positive, default=300, help="test texts answered a measurement (default: 300)")
+    parser.add_argument("--rounds", type=_positive, default=2, help="measurements of each way (default: 2)")
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -80,6 +80,12 @@ def main() -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {path}; python -m benchmark.report shows it\n")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def measure(overrides: list[str], precisions: list[str] | None, steps: int, texts: int, rounds: int) -> dict[str, Any]:
@@ -182,10 +188,10 @@ def _figures(way: Way, flops: float, peak: float) -> dict[str, Any]:
 
 def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     """Seconds of one epoch over 1, 2 and 4 times the rows, and with texts 1, 2 and 4 times as long."""
-    batch = way.config.recipe.effective_batch
+    fewest = min(4 * way.config.recipe.effective_batch, len(splits.train) // 4)
 
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
-        rows = first(splits.train, 4 * batch * times_rows)
+        rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         _, fit = _fit(way.config, longer, splits, max_steps=None)
         return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": _seconds(fit)}

@@ -11,24 +11,13 @@ import numpy as np
 import pandas as pd
 
 from benchmark import audit, frontier, learning, readouts, significance, study, views
-from benchmark.metrics import METRICS
 from benchmark.metrics import per_class as scores_by_label
-from benchmark.records import Contestant, Evidence, Run
-from benchmark.statistics import accuracy_interval
+from benchmark.records import Contestant, Evidence
 from benchmark.tuning import tuning
-from benchmark.variants import Variant, command_of, mean_accuracy, repeats_study, right_answers, variants
+from benchmark.variants import Variant, command_of, repeats_study, scores, variants
 from benchmark.wording import cell
 
-SETTINGS = {
-    "optimizer": "Adam",
-    "learning_rate": study.TABLE2["learning_rate"],
-    "batch_size": study.TABLE2["batch_size"],
-    "gradient_accumulation_steps": study.TABLE2["gradient_accumulation_steps"],
-    "epochs": study.TABLE2["epochs"],
-    "lora_rank": study.TABLE2["lora_rank"],
-    "max_length": study.TABLE2["max_length"],
-    **study.PROSE,
-}
+SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
 
 DEVIATES = "*"
@@ -193,7 +182,7 @@ RESULT_COLUMNS = [
 
 
 def _result(variant: Variant) -> dict[str, Any]:
-    """A row; `spread` is the standard deviation over seeds, low and high the 95% interval, `run` the first counted."""
+    """A row; `run` is the first counted."""
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
@@ -207,22 +196,8 @@ def _result(variant: Variant) -> dict[str, Any]:
     if trained and len(variant.hardware) == 1:
         row["training_seconds"] = float(np.median(trained))
     if shown[0].record.scorable:
-        correct = right_answers(shown)
-        interval = accuracy_interval(correct)
-        by_seed = correct.mean(axis=1)
-        row |= {
-            "accuracy": mean_accuracy(shown),
-            "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
-            "low": interval.low,
-            "high": interval.high,
-            "macro_f1": float(np.mean([metric(run, "macro_f1") for run in shown])),
-        }
+        row |= scores(shown)
     return row
-
-
-def metric(run: Run, name: str) -> float:
-    """A metric of `METRICS`, computed from the stored predictions."""
-    return METRICS[name](run.gold, run.predictions.predicted, run.predictions.probabilities)
 
 
 def _status(variant: Variant) -> str:

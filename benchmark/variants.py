@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark import study
+from benchmark.metrics import METRICS
 from benchmark.records import Evidence, Run, RunRecord, Status
+from benchmark.statistics import accuracy_interval
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,24 @@ class Variant:
 def right_answers(runs: list[Run]) -> npt.NDArray[np.bool_]:
     """Which test items each run got right, (runs, items)."""
     return np.stack([run.gold == run.predictions.predicted for run in runs])
+
+
+def metric(run: Run, name: str) -> float:
+    """A metric of `METRICS`, computed from the stored predictions."""
+    return METRICS[name](run.gold, run.predictions.predicted, run.predictions.probabilities)
+
+
+def scores(runs: list[Run]) -> dict[str, float | None]:
+    """Means over seeds; `spread` is their standard deviation, low and high the 95% interval of accuracy."""
+    correct = right_answers(runs)
+    interval, by_seed = accuracy_interval(correct), correct.mean(axis=1)
+    return {
+        "accuracy": mean_accuracy(runs),
+        "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
+        "low": interval.low,
+        "high": interval.high,
+        "macro_f1": float(np.mean([metric(run, "macro_f1") for run in runs])),
+    }
 
 
 def mean_accuracy(runs: list[Run]) -> float:

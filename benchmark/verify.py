@@ -63,7 +63,10 @@ def faults(results_dir: Path) -> Iterator[Fault]:
             yield Fault(file, "the file", f"cannot be read ({error})")
             continue
         runs.append(run)
-        found = [*_broken_seals(file, json.loads(content)), *_contradictions(results_dir, file, run)]
+        try:
+            found = [*_broken_seals(file, json.loads(content)), *_contradictions(results_dir, file, run)]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            found = [Fault(folder, "its content", f"is not as a run writes it ({type(error).__name__}: {error})")]
         yield from found
         if not found:
             sound.append(run)

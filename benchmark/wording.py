@@ -39,14 +39,21 @@ HEADINGS = {
 }  # fmt: skip
 
 
-SHARES = {
+FOUR_DIGITS = (
     "study", "accuracy", "spread", "macro_f1", "precision_score", "recall", "f1", "detectable", "mean", "minimum",
     "maximum", "expected_calibration_error", *(f"f1_{name}" for name in study.LABELS),
     "coverage_100", "coverage_90", "coverage_80", "coverage_70", "coverage_50", "validation_accuracy",
-}  # fmt: skip
-"""Columns of numbers in 0..1 that are shown to four digits."""
-
-PERCENTAGES = {"share", "agreement", "invalid", "differs_from_labels", "differs_from_generate", "differs_from_head"}
+)  # fmt: skip
+PERCENTAGES = ("share", "agreement", "invalid", "differs_from_labels", "differs_from_generate", "differs_from_head")
+FORMATS: dict[str, str] = {
+    **dict.fromkeys(FOUR_DIGITS, ".4f"),
+    **dict.fromkeys(PERCENTAGES, ".1%"),
+    **dict.fromkeys(("training_ratio", "answering_ratio"), ".1f"),
+    **dict.fromkeys(("samples_per_second", "answered_per_second"), ".3g"),
+    "difference": "+.4f",
+    "z": ".2f",
+    "utilisation": ".0%",
+}
 P_VALUES = {"p", "adjusted_p", "unpaired_p", "best_p"}
 
 INTERNAL = ("name", "run")
@@ -82,24 +89,14 @@ def worded(table: pd.DataFrame) -> pd.DataFrame:
 
 def cell(column: str, value: Any) -> str:
     """A value as this column shows it."""
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
+    if pd.isna(value):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if column in SHARES:
-        return f"{value:.4f}"
-    if column in ("training_ratio", "answering_ratio"):
-        return f"{value:.1f}"
-    if column in ("samples_per_second", "answered_per_second"):
-        return f"{value:.3g}"
-    if column in PERCENTAGES:
-        return f"{value:.1%}"
+    if column in FORMATS:
+        return format(value, FORMATS[column])
     if column in P_VALUES:
         return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
-    if column == "difference":
-        return f"{value:+.4f}"
-    if column == "z":
-        return f"{value:.2f}"
     if column == "peak_memory":
         return f"{value / 2**30:.2f} GiB"
     if column == "seconds_per_text":
@@ -108,8 +105,6 @@ def cell(column: str, value: Any) -> str:
         return f"{value:,.0f}"
     if column in ("wins", "losses", "texts") and isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:,.1f}"
-    if column == "utilisation":
-        return f"{value:.0%}"
     if column == "training_seconds":
         return duration(float(value))
     if column == "learning_rate" and isinstance(value, float):

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.finetune import training_arguments
-from baselines.hardware import Batching, Precision
+from baselines.hardware import Attention, Batching, Computation, Precision
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from benchmark.catalogue import composed
@@ -206,7 +206,9 @@ def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pyt
         arguments._n_gpu = 4
 
     monkeypatch.setattr(TrainingArguments, "__post_init__", with_four)
-    arguments = training_arguments(context(tmp_path), torch.device("cpu"), Precision.fp32)
+    arguments = training_arguments(
+        context(tmp_path), Computation(torch.device("cpu"), Precision.fp32, Attention.sdpa, Batching.packed)
+    )
     assert arguments.train_batch_size == context(tmp_path).recipe.effective_batch
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,9 @@ def test_the_exit_code_says_whether_anything_would_stop_the_run(arguments: list[
     assert done.returncode == code
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_only_the_packages_that_were_checked_are_counted() -> None:
+    required = [line for line in distribution(doctor.DISTRIBUTION).requires or [] if "extra ==" not in line]
+    (finding,) = doctor._versions()
+    assert finding.found == f"{len(required)} packages as required"

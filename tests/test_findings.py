@@ -142,5 +142,6 @@ def test_what_was_not_run_is_named_with_the_command(tmp_path: Path) -> None:
 
 
 def test_every_table_pointed_to_exists() -> None:
-    assert set(LONG_TABLES) <= set(TABLES)
+    shown = {"table1_models", "table2_settings", "table3_accuracy", "speed"}
+    assert set(LONG_TABLES) == set(TABLES) - shown
     assert re.findall(r"tables/(\w+)\.md", more()) == list(LONG_TABLES)

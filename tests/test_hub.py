@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from transformers import AutoConfig, AutoModel
 from baselines.loading import train_tokenizer
 from benchmark import records
 from benchmark.catalogue import composed
+from benchmark.classifier import BenchmarkError
 from benchmark.data import load
 from benchmark.records import RunRecord, Status, read_evidence
 from benchmark.tables import TABLES, leaderboard
@@ -160,7 +162,7 @@ def test_whatever_the_hub_does_not_hand_out_is_one_sentence_with_the_remedy(hub:
         assert of_weights.startswith(f"google-bert/bert-base-uncased {expected}")
         assert "set model.weights.source=folder model.weights.path=FOLDER" in of_weights
         assert of_data.startswith("Data set dair-ai/emotion cannot be had from the hub (")
-        assert of_data.endswith("; go online once, or set dataset.path (or EMOTION_DATA) to a folder with its files.")
+        assert of_data.endswith("; go online once, or set dataset.path to a folder with its files.")
 
 
 def test_a_gated_model_stops_the_run_before_training(hub: Hub, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_the_doctor_asks_the_hub_for_access_and_for_the_size_of_the_download(hub
 
 def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
     assert "go online once" in refused(tmp_path / "weights", GONE, *WEIGHTS)
-    assert "go online once, or set dataset.path (or EMOTION_DATA)" in refused(tmp_path / "data", GONE, *DATA)
+    assert "go online once, or set dataset.path" in refused(tmp_path / "data", GONE, *DATA)
 
 
 def test_other_data_under_the_same_name_are_refused(hub: Hub, tmp_path: Path) -> None:
@@ -247,3 +249,21 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_and_gives_no
     assert len(written) > 20
     assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
     assert TOKEN not in online.stdout + online.stderr + offline.stdout + offline.stderr
+
+
+@pytest.mark.parametrize(
+    ("columns", "splits", "message"),
+    [
+        (("text", "label"), ("train",), "has no test split, only train; name another"),
+        (("tweet", "label"), ("train", "test"), "train has no column 'text', only "),
+        (("text", "emotion"), ("train", "test"), "train has no column 'label', only "),
+    ],
+)
+def test_a_data_set_that_is_not_laid_out_as_declared_is_refused(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, str], splits: tuple[str, ...], message: str
+) -> None:
+    rows = datasets.Dataset.from_dict({columns[0]: ["i feel fine"], columns[1]: [1]})
+    monkeypatch.setattr("benchmark.data._reachable", lambda _: True)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(dict.fromkeys(splits, rows)))
+    with pytest.raises(BenchmarkError, match=message):
+        load(composed(["dataset=emotion", "dataset.path=null"]).dataset)

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
+from test_learning import on_rows
 from test_records import FIT, GOLD, TRAIN_COUNTS, a_record, publish
 
 from benchmark import page as page_module
 from benchmark import report, study
 from benchmark.classifier import CurvePoint
 from benchmark.figures import FIGURES, svg_with_text
+from benchmark.leaderboard import Closing
 from benchmark.records import Failure, Status, read_evidence
+from benchmark.run_details import details
 from benchmark.tables import TABLES, leaderboard
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
@@ -295,3 +299,49 @@ def test_texts_cut_to_the_limit_stand_with_a_runs_data(tmp_path: Path) -> None:
     train = sum(TRAIN_COUNTS.values())
     publish(tmp_path, a_record("minilm", fit=replace(FIT, truncated_texts=train // 2)), ONE_WRONG)
     assert "data.train texts cut to max_length: 50.0%" in rendered(tmp_path)
+
+
+def test_a_row_of_a_learning_curve_does_not_lead_to_runs_on_more_rows(tmp_path: Path) -> None:
+    for rows in (10, 100):
+        publish(tmp_path, on_rows(rows), ONE_WRONG)
+    publish(tmp_path, on_rows(1000, asked=False), ONE_WRONG)
+    html = rendered(tmp_path)
+    curve = html.partition('id="learning_curve"')[2].partition("</table>")[0]
+    assert "0.9000" in curve
+    assert "<a href" not in curve
+    assert "<a href" in html.partition('id="table3_accuracy"')[2].partition("</table>")[0]
+
+
+def test_runs_stand_by_model_and_by_the_size_of_what_was_set(tmp_path: Path) -> None:
+    for rows in (1000, 20, 3):
+        publish(tmp_path, a_record("minilm", f"dataset.train_rows={rows}"), ONE_WRONG)
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    publish(tmp_path, a_record("bert_base", "dataset.test_rows=1"), ONE_WRONG)
+    blocks = details(read_evidence(tmp_path))
+    minilm = "MiniLM-L6 (22M BERT), paper"
+    assert [block.title for block in blocks] == [
+        "BERT base (uncased), paper, dataset.test_rows=1",
+        minilm,
+        *(f"{minilm}, dataset.train_rows={rows}" for rows in (3, 20, 1000)),
+    ]
+    assert blocks[0].facts[-1] == "only 1 test row"
+    assert blocks[-1].facts[-1] == "only 1,000 training rows"
+
+
+def test_memory_is_the_accelerators_where_there_is_one(tmp_path: Path) -> None:
+    memory = {"host": 5 * 2**30, "device": 2**30}
+    publish(tmp_path, replace(a_record("minilm"), peak_memory=memory), ONE_WRONG)
+    (block,) = details(read_evidence(tmp_path))
+    assert block.runs[0]["memory"] == "1.00 GiB"
+
+
+def test_a_missing_file_of_predictions_ends_a_command_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    (run.folder / "predictions.parquet").unlink()
+    monkeypatch.setattr(
+        Closing, "config", OmegaConf.create({"results_dir": str(tmp_path), "dataset": {"name": "emotion"}})
+    )
+    Closing.print()
+    assert "predictions.parquet" in capsys.readouterr().err

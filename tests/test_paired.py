@@ -10,9 +10,9 @@ from benchmark.classifier import BenchmarkError
 from benchmark.paired import (
     combined,
     detectable_difference,
-    difference_interval,
     discordant,
     holm,
+    interval_of_difference,
     mcnemar,
     resampled,
     tied_groups,
@@ -20,6 +20,10 @@ from benchmark.paired import (
 from benchmark.statistics import Interval, bootstrap_interval
 
 Correct = npt.NDArray[np.bool_]
+
+
+def difference_interval(first: Correct, second: Correct) -> Interval:
+    return interval_of_difference(resampled(first), resampled(second), first.shape[1])
 
 
 def two_models(seeds: tuple[int, int], items: int = 400, gap: float = 0.05) -> tuple[Correct, Correct]:

@@ -201,3 +201,17 @@ def test_texts_cut_in_train_and_test_are_counted_in_the_record(compose_run: Comp
     assert 0 < record.fit.truncated_texts <= 60
     assert 0 < record.truncated_test_texts <= 24
     assert record.truncated == {"train": record.fit.truncated_texts / 60, "test": record.truncated_test_texts / 24}
+
+
+@pytest.mark.parametrize(
+    ("override", "published"),
+    [
+        ("dataset.path=/home/somebody/data", None),
+        ("model.adapter=/home/somebody/mine", "model.adapter=mine"),
+        ("model.weights={source:folder,path:/home/somebody/mine}", "model.weights={source:folder,path:mine}"),
+        ("model.weights={path: /home/somebody/mine, source: folder}", "model.weights={path:mine, source: folder}"),
+        ("recipe.epochs=1", "recipe.epochs=1"),
+    ],
+)
+def test_an_override_is_published_without_folders(override: str, published: str | None) -> None:
+    assert runner._without_folder(override) == published

@@ -15,6 +15,7 @@ from baselines.hardware import has_bf16_kernels
 from benchmark import speed
 from benchmark.catalogue import composed
 from benchmark.classifier import BenchmarkError
+from benchmark.data import load
 from benchmark.records import Evidence, read_evidence
 from benchmark.tables import TABLES
 from benchmark.wording import markdown
@@ -74,3 +75,20 @@ def test_a_broken_measurement_is_named(tmp_path: Path) -> None:
     (tmp_path / "speed/cpu/minilm.json").write_text("{")
     with pytest.raises(BenchmarkError, match=r"minilm.json is not JSON .*; restore it or measure again"):
         read_evidence(tmp_path)
+
+
+def test_growth_is_measured_on_however_few_rows_there_are() -> None:
+    config = composed(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
+    growth = speed._growth(speed.Way(config), load(config.dataset))
+    assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
+    assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
+def test_nothing_can_be_measured_no_times(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", option, "0"])
+    with pytest.raises(SystemExit):
+        speed.main()
+    assert f"{option}: must be at least 1" in capsys.readouterr().err

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmark import records, report, runner
@@ -296,3 +298,27 @@ def test_the_command_names_file_and_field_and_exits_1(results: Path) -> None:
     faulty = command(results)
     assert faulty.returncode == 1
     assert f"{run.folder}/record.json: seconds is not what the run wrote" in faulty.stdout
+
+
+MISSHAPEN: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "no ids": lambda table: table.drop_columns(["id"]),
+    "gold labels in words": lambda table: table.set_column(
+        table.schema.get_field_index("gold"), "gold", pa.array(["joy"] * len(table))
+    ),
+    "no answers": lambda table: table.append_column("generated", pa.nulls(len(table), pa.string())),
+}
+
+
+@pytest.mark.parametrize("shape", MISSHAPEN)
+def test_predictions_of_another_shape_are_a_fault_and_no_crash(shape: str, results: Path) -> None:
+    run = run_of(results)
+    file = run.folder / "predictions.parquet"
+    pq.write_table(MISSHAPEN[shape](pq.read_table(file)), file)
+    edit(run, lambda document: document.update(predictions_sha256=records.sha256(file.read_bytes())), reseal=True)
+    assert "its content" in {field for _, field in found(results)}
+
+
+def test_a_split_without_its_hash_is_a_fault_and_no_crash(results: Path) -> None:
+    run = run_of(results)
+    edit(run, lambda document: document["data"]["splits"].update(test={}), reseal=True)
+    assert (run.folder.name, "its content") in found(results)
