@@ -8,8 +8,9 @@ from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
 from benchmark.frontier import AXES, Offer, offers
 from benchmark.records import Evidence
+from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
-from benchmark.variants import Variant
+from benchmark.variants import Variant, with_results
 from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
@@ -36,6 +37,7 @@ def findings(evidence: Evidence) -> list[str]:
     table3 = TABLES["table3_accuracy"](evidence)
     return [
         *answer(table3, TABLES["ties"](evidence), evidence),
+        *_smallest(evidence),
         *_not_run(table3),
         *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field)),
         *_bill(evidence),
@@ -47,6 +49,28 @@ def findings(evidence: Evidence) -> list[str]:
 def more() -> str:
     """Where the rest can be read."""
     return "More: " + ", ".join(f"[{name}](results/tables/{table}.md)" for table, name in LONG_TABLES.items()) + "."
+
+
+def _smallest(evidence: Evidence) -> list[str]:
+    """What the smallest network trained here reaches, at its best, beside the study's best figure."""
+    best, printed = max(study.TABLE3.items(), key=lambda one: one[1])
+    networks = [
+        (variant.first.card.parameters, variant)
+        for variant in with_results(evidence)
+        if variant.first.trained and variant.first.card is not None and variant.first.card.parameters is not None
+    ]
+    if not networks:
+        return []
+    parameters, smallest = min(networks, key=lambda network: network[0])  # the first is the most accurate of its size
+    interval = accuracy_interval(smallest.correct)
+    place = "below" if interval.high < printed else "above" if interval.low > printed else "around"
+    whole = (
+        f"With {parameters / 1e6:.3g} million parameters {smallest.name} reaches {smallest.accuracy:.4f} on "
+        f"{' / '.join(smallest.hardware)}; its 95% interval, {interval.low:.4f} to {interval.high:.4f}, lies {place} "
+        f"the {printed:.4f} that the study printed for {study.TABLE3_TITLES[best]}. Without the study's predictions "
+        "no test can say more."
+    )
+    return [whole]
 
 
 def _lead(field: Field) -> list[str]:

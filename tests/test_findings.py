@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from test_comparisons import evidence, told, wrong_at
 from test_frontier import offer, on_a_gpu
 from test_records import FIT, a_record
@@ -27,6 +28,19 @@ def test_they_open_with_the_answer_and_what_is_ahead_has_its_figures(tmp_path: P
     lead = said(*runs, beginning="MiniLM-L6 (22M BERT), paper leads")
     assert "leads TF-IDF + logistic regression, paper by 0.2000 (95% interval 0.1" in lead
     assert lead.endswith("it alone is right on 40 texts, the other on 0.")
+
+
+@pytest.mark.parametrize(("wrong", "place"), [(2, "above"), (15, "around"), (60, "below")])
+def test_the_smallest_network_stands_beside_the_studys_best_figure(wrong: int, place: str, tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, a_record("bert_base"), wrong_at(range(1))),
+        told(tmp_path, a_record("minilm"), wrong_at(range(wrong))),
+        told(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at(range(wrong + 20))),
+        told(tmp_path, a_record("tfidf"), wrong_at(range(3))),
+    ]
+    sentence = said(*runs, beginning="With 22.7 million parameters MiniLM-L6 (22M BERT), paper reaches")
+    assert f"reaches {1 - wrong / 200:.4f} on A processor, 2 cores" in sentence
+    assert f"lies {place} the 0.9262 that the study printed for Llama3-8b." in sentence
 
 
 def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_path: Path) -> None:
