@@ -4,6 +4,7 @@ The file it writes is part of the package, so that a report knows the models nob
 A test keeps it current.
 """
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from benchmark.classifier import BenchmarkError
 from benchmark.config import CONF_DIR, RunConfig, build_classifier, from_hydra
@@ -19,6 +21,7 @@ from benchmark.runner import recorded
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmark.catalogue", description=__doc__).parse_args()
     CATALOGUE.write_text(text(), encoding="utf-8")
     sys.stdout.write(f"wrote {CATALOGUE.name}\n")
 
@@ -37,11 +40,25 @@ def contestants() -> list[str]:
     return sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml") if not path.stem.startswith("tiny_"))
 
 
+def each_model(overrides: list[str]) -> list[list[str]]:
+    """The overrides of each model's run, where they name several or an experiment sweeps them."""
+    named = [override.partition("=")[2] for override in overrides if override.startswith("model=")]
+    others = [override for override in overrides if not override.startswith("model=")]
+    if not named:
+        swept = _composed(others, return_hydra_config=True).hydra.sweeper.params or {}
+        named = [str(swept["model"])] if "model" in swept else []
+    return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
+
+
 def composed(overrides: list[str]) -> RunConfig:
     """The run that these command-line overrides ask for."""
+    return from_hydra(_composed(overrides))
+
+
+def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return from_hydra(compose("config", overrides=overrides))
+            return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
     except HydraException as error:
         said = " ".join(str(error).partition("Config search path")[0].split())
         raise BenchmarkError(f"The overrides cannot be composed: {said}") from error

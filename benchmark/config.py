@@ -211,7 +211,7 @@ def build_classifier(model: ModelConfig) -> Classifier:
         contestant = get_class(model.target)
     except (ImportError, ValueError, InstantiationException) as error:
         raise BenchmarkError(
-            f"model._target_={model.target} cannot be imported ({_first_line(error)}); "
+            f"model._target_={model.target} cannot be imported ({' '.join(str(error).split())}); "
             "name a class as package.module.Class and install what it needs."
         ) from error
     if not is_dataclass(contestant):

@@ -3,7 +3,7 @@
 import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,9 @@ class GateReport:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+UNTYPED = (".txt", ".csv")  # whose every field is text
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,11 @@ def _read_folder(folder: Path, config: DatasetConfig) -> tuple[str, dict[str, li
         if name not in files:
             raise BenchmarkError(f"{folder} has no {name} split; add {name}{{{','.join(READERS)}}}.")
     formats = ", ".join(sorted({file.suffix for file in files.values()}))
-    return f"local files ({formats})", {
-        name: read_file(file, config.text_column, config.label_column) for name, file in files.items()
-    }
+    raw = {name: read_file(file, config.text_column, config.label_column) for name, file in files.items()}
+    for name, file in files.items():
+        if file.suffix in UNTYPED:
+            raw[name] = [replace(row, label=_id_in_text(row.label, config.labels)) for row in raw[name]]
+    return f"local files ({formats})", raw
 
 
 def _split_file(folder: Path, present: list[Path], stems: Sequence[str]) -> Path | None:
@@ -228,6 +233,11 @@ def _label_id(row: Row, ids: dict[str, int], by_id: bool) -> int:
         remedy = "correct it" if by_id and _is_id(label) else "write names, or ids as whole numbers, in every row"
     known = f"an id from 0 to {len(ids) - 1}" if by_id else f"one of {', '.join(ids)}"
     raise BenchmarkError(f"{row.place} has the label {reprlib.repr(label)}, not {known}; {remedy}.")
+
+
+def _id_in_text(label: str, labels: Sequence[str]) -> str | int:
+    """The id that is written, unless a label is called so; any other label as it is."""
+    return int(label) if label.isdecimal() and label not in labels else label
 
 
 def _is_id(label: Any) -> bool:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from benchmark.catalogue import composed
+from benchmark.catalogue import composed, each_model
 from benchmark.classifier import BenchmarkError, Finding, FitContext
 from benchmark.config import RunConfig, build_classifier
 from benchmark.data import load
+from benchmark.environment import why_unwritable
 from benchmark.job import quiet_libraries
+from benchmark.runner import PLACES
 
 DISTRIBUTION = "emotion-benchmark"
 
@@ -23,10 +25,15 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_libraries()
     try:
-        config = composed(arguments.overrides)
-        findings = list(examine(config))
+        stops = sum(show(composed(overrides)) for overrides in each_model(arguments.overrides))
     except BenchmarkError as error:
         sys.exit(str(error))
+    sys.exit(1 if stops else 0)
+
+
+def show(config: RunConfig) -> int:
+    """Print what is found of one run; how much of it would stop the run."""
+    findings = list(examine(config))
     sys.stdout.write(f"{config.model.title} on {config.dataset.name}, recipe {config.recipe.name}\n")
     for finding in findings:
         mark = "ok  " if finding.remedy is None else "STOP"
@@ -35,7 +42,7 @@ def main() -> None:
             sys.stdout.write(f"        {'':<9} -> {finding.remedy}\n")
     stops = sum(finding.remedy is not None for finding in findings)
     sys.stdout.write("nothing would stop this run\n" if not stops else f"{stops} would stop this run\n")
-    sys.exit(1 if stops else 0)
+    return stops
 
 
 def examine(config: RunConfig) -> Iterator[Finding]:
@@ -50,7 +57,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding("data", f"{rows} rows, {splits.gate.route}")
     except BenchmarkError as error:
         yield Finding.stopping("data", str(error))
-    yield _writable("results", Path(config.results_dir))
+    yield from list(_writable(config)) or [Finding("folders", f"{', '.join(PLACES)} can be written")]
     context = FitContext(
         tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
     )
@@ -79,15 +86,11 @@ def _versions() -> Iterator[Finding]:
         yield Finding("versions", f"{len(required)} packages as required")
 
 
-def _writable(what: str, folder: Path) -> Finding:
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    try:
-        probe = there / ".partial-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        return Finding(what, f"{folder} cannot be written ({error.strerror})", "set results_dir to a folder that can")
-    return Finding(what, f"{folder} can be written")
+def _writable(config: RunConfig) -> Iterator[Finding]:
+    for option in PLACES:
+        folder = getattr(config, option)
+        if folder is not None and (reason := why_unwritable(Path(folder))):
+            yield Finding("folders", f"{option}={folder} cannot be written ({reason})", "name one that can")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,18 @@ def describe() -> dict[str, Any]:
     }
 
 
+def why_unwritable(folder: Path) -> str | None:
+    """What would keep files from being written in `folder`, which need not be there yet; None if nothing."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        probe = there / ".partial-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
 def reset_peak_memory() -> None:
     """Start a run's own high-water marks: whatever ran before it in the process is given back and forgotten."""
     gc.collect()

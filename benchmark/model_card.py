@@ -23,10 +23,14 @@ LICENCE = "base-model-and-research-data"
 
 
 def find(results_dir: Path, wanted: str) -> Run:
-    """The run in the folder `wanted`, or whose digest begins so; raises `BenchmarkError` unless there is one."""
+    """The run in the folder `wanted`, or that is called so, or its digest begins so; raises unless it is one."""
     if (Path(wanted) / "record.json").is_file():
         return read(Path(wanted))
-    found = [run for run in read_all(results_dir) if run.record.digest.startswith(wanted)]
+    found = [
+        run
+        for run in read_all(results_dir)
+        if run.record.digest.startswith(wanted) or wanted in (run.name, run.folder.name)
+    ]
     if len(found) != 1:
         raise BenchmarkError(
             f"{len(found) or 'No'} runs in {results_dir} go by {wanted}; name a run's folder, or a digest's beginning."

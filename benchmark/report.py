@@ -31,29 +31,42 @@ def main() -> None:
     parser.add_argument(
         "--results-dir", type=Path, default=Path("results"), help="where the runs are (default: results)"
     )
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file with the marked section")
+    parser.add_argument(
+        "--readme",
+        type=Path,
+        help="file with the marked section (default: README.md for results, none for another folder)",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is out of date")
     parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, by folder or digest")
     parser.add_argument("--output", type=Path, help="file for the model card (default: the terminal)")
     arguments = parser.parse_args()
+    if arguments.output is not None and arguments.model_card is None:
+        parser.error("--output is for --model-card RUN")
+    readme = arguments.readme or (Path("README.md") if arguments.results_dir == Path("results") else None)
     try:
+        if not (arguments.results_dir / "runs").is_dir():
+            raise BenchmarkError(
+                f"{arguments.results_dir} holds no runs; run python -m benchmark, or name --results-dir."
+            )
         if arguments.model_card is not None:
             write_model_card(arguments.results_dir, arguments.model_card, arguments.output)
             return
         if arguments.check:
-            stale = out_of_date(arguments.results_dir, arguments.readme)
+            stale = out_of_date(arguments.results_dir, readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
             sys.exit(1 if stale else 0)
         with locked(arguments.results_dir):
             evidence = read_evidence(arguments.results_dir)
             remove_unfounded(arguments.results_dir, build(evidence, arguments.results_dir))
-            write_section(arguments.readme, section(evidence))
+            if readme is not None:
+                write_section(readme, section(evidence))
     except BenchmarkError as error:
         sys.exit(str(error))
-    places = ", ".join(
-        [*(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)), str(arguments.readme)]
-    )
-    sys.stdout.write(f"{len(evidence.runs)} runs -> {places}\n")
+    places = [
+        *(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)),
+        *([readme] if readme else []),
+    ]
+    sys.stdout.write(f"{len(evidence.runs)} runs -> {', '.join(map(str, places))}\n")
 
 
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
@@ -63,6 +76,8 @@ def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> Non
     if output is None:
         sys.stdout.write(text)
         return
+    if output.is_dir():
+        output = output / "README.md"
     if output.exists() and not output.read_bytes().startswith(b"---"):
         raise BenchmarkError(f"{output} is there and no model card; name another file, in the model's own folder.")
     with replacing(output) as path:
@@ -108,7 +123,7 @@ def remove_unfounded(results_dir: Path, founded: set[Path]) -> None:
             path.unlink()
 
 
-def out_of_date(results_dir: Path, readme: Path) -> list[str]:
+def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
     """What a rebuild would change, by name."""
     evidence = read_evidence(results_dir)
     with tempfile.TemporaryDirectory() as scratch:
@@ -122,7 +137,7 @@ def out_of_date(results_dir: Path, readme: Path) -> list[str]:
             or name not in kept
             or (name.suffix in COMPARED and fresh[name].read_bytes() != kept[name].read_bytes())
         ]
-    if _with_section(readme, section(evidence)) != readme.read_bytes():
+    if readme is not None and _with_section(readme, section(evidence)) != readme.read_bytes():
         stale.append(str(readme))
     return stale
 

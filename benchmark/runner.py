@@ -25,7 +25,8 @@ from benchmark.records import Failure, Run, RunRecord, Status
 
 log = logging.getLogger(__name__)
 
-PLACES = ("results_dir", "checkpoints_dir", "models_dir", "dataset.path", "hydra.")
+PLACES = ("results_dir", "checkpoints_dir", "models_dir")
+UNPUBLISHED = (*PLACES, "dataset.path", "hydra.")
 
 
 def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
@@ -37,6 +38,7 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
     record = _begun(config, overrides)
     results_dir = Path(config.results_dir)
     try:
+        _check_places(config)
         record, splits = _with_data(config, record)
         _announce(config, splits.gate)
         with _alone(_work_dir(config, record)):
@@ -56,6 +58,14 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
         )
         _publish_failure(results_dir, record, explained)
         raise explained from error
+
+
+def _check_places(config: RunConfig) -> None:
+    """Raise before any work if what it comes to could not be kept."""
+    for option in PLACES:
+        folder = getattr(config, option)
+        if folder is not None and (reason := environment.why_unwritable(Path(folder))):
+            raise BenchmarkError(f"{option}={folder} cannot be written ({reason}); name a folder that can.")
 
 
 def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:
@@ -186,7 +196,7 @@ def _disk_full(error: BaseException | None) -> bool:
 def _without_folder(override: str) -> str | None:
     """The override as published: None for where things lie, the last name only of what a model reads."""
     option, _, value = override.partition("=")
-    if option.lstrip("+~").startswith(PLACES):
+    if option.lstrip("+~").startswith(UNPUBLISHED):
         return None
     if option.endswith((".path", ".adapter")):
         return f"{option}={Path(value).name}"

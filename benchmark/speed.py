@@ -93,7 +93,7 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
     import torch  # --help does not wait for it
     from torch.utils.flop_counter import FlopCounterMode
 
-    overrides = ["dataset.train_rows=2000", *overrides]
+    overrides = ["++dataset.train_rows=2000", *overrides]
     config = composed(overrides)
     own = config.model.parameters
     if "batching" not in own or own.get("adapter") is not None:

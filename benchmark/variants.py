@@ -80,6 +80,7 @@ class Variant:
         """What was overridden besides the choices that every row names."""
         own = (
             "model=",
+            "model.title=",
             "dataset=",
             "recipe=",
             "seed=",

@@ -41,6 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     results_dir: Path = parser.parse_args().results_dir
+    if not (results_dir / "runs").is_dir():
+        sys.exit(f"{results_dir} holds no runs; name the folder that holds them with --results-dir.")
     found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())

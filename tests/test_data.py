@@ -296,3 +296,14 @@ def test_the_studys_own_files_get_a_validation_split_from_train(emotion: Path, t
     assert gate.splits["train"].rows + gate.splits["validation"].rows == 16000
     assert gate.hashes()["test"] == OFFICIAL["test"]
     assert "1600 rows carved from train" in gate.notes[0]
+
+
+def test_ids_in_a_file_of_text_are_ids_unless_labels_are_called_so(folder: Folder) -> None:
+    by_name = load(folder(COMPLETE)).train.labels.tolist()
+    written = dict(COMPLETE)
+    for index, label in enumerate(LABELS):
+        written = {name: content.replace(f";{label}\n", f";{index}\n") for name, content in written.items()}
+    config = folder(written)
+    assert load(config).train.labels.tolist() == by_name
+    called_so = load(replace(config, labels=["2", "0", "1"])).train.labels.tolist()
+    assert called_so == [{0: 1, 1: 2, 2: 0}[label] for label in by_name]

@@ -12,8 +12,8 @@ import torch
 
 from baselines.examination import Estimate, estimate
 from baselines.hardware import Precision
-from benchmark import doctor
-from benchmark.catalogue import composed, contestants
+from benchmark import doctor, runner
+from benchmark.catalogue import composed, contestants, each_model
 from benchmark.classifier import BenchmarkError, Finding
 from benchmark.config import build_classifier
 
@@ -37,7 +37,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
         "model=llama3_lora", "model.weights.source=folder", "model.weights.path=nowhere", "report_to=[wandb]",
         f"dataset.path={tmp_path}", "dataset.synthetic=null", f"results_dir={tmp_path}/file/results",
     )  # fmt: skip
-    assert found.keys() == {"data", "results", "hardware", "memory", "weights", "trackers"}
+    assert found.keys() == {"data", "folders", "hardware", "memory", "weights", "trackers"}
     assert "need a CUDA GPU" in found["hardware"].found
     assert "about 2" in found["memory"].found  # 16 GB of weights, then adapters, then what a pass keeps
     assert "nowhere is not a folder" in found["weights"].found
@@ -49,7 +49,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 def test_every_contestant_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baselines.examination.obtainable", lambda _: "at hand")
     found = list(doctor.examine(composed([f"model={model}", "dataset=synthetic"])))
-    assert [finding.what for finding in found][:3] == ["versions", "data", "results"]
+    assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
 
 
 def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
@@ -118,3 +118,26 @@ def test_only_the_packages_that_were_checked_are_counted() -> None:
     required = [line for line in distribution(doctor.DISTRIBUTION).requires or [] if "extra ==" not in line]
     (finding,) = doctor._versions()
     assert finding.found == f"{len(required)} packages as required"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "models"),
+    [
+        (["experiment=table3"], ["bert_base", "bert_large", "roberta_base", "roberta_large", "llama3_lora"]),
+        (["model=majority,tfidf", "seed=1"], ["majority", "tfidf"]),
+        (["experiment=table3", "model=tfidf"], ["tfidf"]),
+        (["dataset=synthetic"], ["minilm"]),
+    ],
+)
+def test_every_model_of_a_sweep_is_examined(overrides: list[str], models: list[str]) -> None:
+    assert [composed(one).model.name for one in each_model(overrides)] == models
+
+
+@pytest.mark.parametrize("option", ["results_dir", "checkpoints_dir", "models_dir"])
+def test_a_folder_that_cannot_be_written_stops_before_any_work(option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    asked = ["model=majority", "dataset=synthetic", f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/c"]
+    asked.append(f"{option}={tmp_path}/file/inside")
+    assert f"{option}={tmp_path}/file/inside cannot be written" in stops(*asked)["folders"].found
+    with pytest.raises(BenchmarkError, match=f"{option}=.* cannot be written .*; name a folder that can"):
+        runner.run(composed(asked))

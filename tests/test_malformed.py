@@ -157,7 +157,11 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         b'text,label\na,"jo\ny"\n',
         rf"row 3 has the label 'jo\ny', {NAMES}; {DECLARE}",
     ),
-    "ids as text": ("test.csv", b"text,label\na,1\n", f"row 2 has the label '1', {NAMES}; {DECLARE}"),
+    "an id among names, as text": (
+        "test.csv",
+        b"text,label\na,joy\nb,1\n",
+        f"row 3 has the label 1, {NAMES}; {THROUGHOUT}",
+    ),
     "a null label": (
         "test.jsonl",
         b'{"text": "a", "label": "joy"}\n{"text": "b", "label": null}\n',

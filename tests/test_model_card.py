@@ -78,6 +78,7 @@ def test_a_run_is_found_by_folder_or_digest_and_by_nothing_less(tmp_path: Path) 
     runs = [publish(tmp_path, a_record("tfidf", seed=seed)) for seed in range(2)]
     assert find(tmp_path, str(runs[1].folder)).record.seed == 1
     assert find(tmp_path, runs[0].record.digest[:8]).record.seed == 0
+    assert find(tmp_path, runs[1].name).record.seed == find(tmp_path, runs[1].folder.name).record.seed == 1
     for wanted, said in (("zzz", "No runs in"), ("", "2 runs in")):
         with pytest.raises(BenchmarkError, match=said):
             find(tmp_path, wanted)

@@ -268,3 +268,20 @@ def test_a_report_imports_none_of_the_heavy_libraries() -> None:
     root = Path(report.__file__).parent.parent
     ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert ran.stdout == "\n"
+
+
+def test_a_folder_without_runs_changes_nothing(
+    project: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: (project / name).read_bytes() for name in files_below(project)}
+    assert command("--results-dir", "mistyped") == 1
+    assert "mistyped holds no runs" in capsys.readouterr().err
+    assert {name: (project / name).read_bytes() for name in files_below(project)} == before
+
+
+def test_the_readme_is_not_written_from_another_folder(project: Path, command: Command) -> None:
+    shutil.move(project / "results", project / "elsewhere")
+    shutil.rmtree(next((project / "elsewhere/runs").iterdir()))
+    before = (project / "README.md").read_bytes()
+    assert command("--results-dir", "elsewhere") == 0
+    assert (project / "README.md").read_bytes() == before

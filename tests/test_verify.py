@@ -293,6 +293,8 @@ def test_the_command_names_file_and_field_and_exits_1(results: Path) -> None:
     sound = command(results)
     assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, f"3 runs in {results}, 0 faults")
     assert "0.9262 is no share k/2000" in sound.stdout
+    nowhere = command(results / "mistyped")
+    assert (nowhere.returncode, "mistyped holds no runs" in nowhere.stderr) == (1, True)
     run = run_of(results)
     edit(run, lambda document: document.update(seconds={"fit": 1.0}))
     faulty = command(results)
