@@ -80,7 +80,6 @@ class Variant:
         """What was overridden besides the choices that every row names."""
         own = (
             "model=",
-            "model.title=",
             "dataset=",
             "recipe=",
             "seed=",
