@@ -12,9 +12,8 @@ from benchmark.catalogue import composed, each_model
 from benchmark.classifier import BenchmarkError, Finding, FitContext
 from benchmark.config import RunConfig, build_classifier
 from benchmark.data import load
-from benchmark.environment import why_unwritable
 from benchmark.job import quiet_libraries
-from benchmark.runner import PLACES
+from benchmark.runner import PLACES, unwritable
 
 DISTRIBUTION = "emotion-benchmark"
 
@@ -57,7 +56,8 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding("data", f"{rows} rows, {splits.gate.route}")
     except BenchmarkError as error:
         yield Finding.stopping("data", str(error))
-    yield from list(_writable(config)) or [Finding("folders", f"{', '.join(PLACES)} can be written")]
+    stopping = [Finding("folders", found, "name one that can") for found in unwritable(config)]
+    yield from stopping or [Finding("folders", f"{', '.join(PLACES)} can be written")]
     context = FitContext(
         tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
     )
@@ -84,13 +84,6 @@ def _versions() -> Iterator[Finding]:
         yield Finding("versions", ", ".join(wrong), "pip install --constraint constraints.txt --editable .")
     else:
         yield Finding("versions", f"{len(required)} packages as required")
-
-
-def _writable(config: RunConfig) -> Iterator[Finding]:
-    for option in PLACES:
-        folder = getattr(config, option)
-        if folder is not None and (reason := why_unwritable(Path(folder))):
-            yield Finding("folders", f"{option}={folder} cannot be written ({reason})", "name one that can")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@
                                                               predictions.parquet  (id, gold, predicted, p_<label>...)
                                                               *.png                (per-run plots)
 
-A record holds counts and hashes, never a metric:
-metrics are recomputed from the predictions beside it.
+A record holds counts and hashes, never a metric: metrics are recomputed from the predictions beside it.
 """
 
 import hashlib

@@ -38,7 +38,8 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
     record = _begun(config, overrides)
     results_dir = Path(config.results_dir)
     try:
-        _check_places(config)
+        for found in unwritable(config):
+            raise BenchmarkError(f"{found}; name a folder that can.")
         record, splits = _with_data(config, record)
         _announce(config, splits.gate)
         with _alone(_work_dir(config, record)):
@@ -60,12 +61,12 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
         raise explained from error
 
 
-def _check_places(config: RunConfig) -> None:
-    """Raise before any work if what it comes to could not be kept."""
+def unwritable(config: RunConfig) -> Iterator[str]:
+    """The folders in which what a run comes to could not be kept, each with the reason."""
     for option in PLACES:
         folder = getattr(config, option)
         if folder is not None and (reason := environment.why_unwritable(Path(folder))):
-            raise BenchmarkError(f"{option}={folder} cannot be written ({reason}); name a folder that can.")
+            yield f"{option}={folder} cannot be written ({reason})"
 
 
 def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:

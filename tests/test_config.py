@@ -229,7 +229,7 @@ UNKNOWN_CHOICE = [
     ("model=bert_base model.weights.source=wheel", "model.weights.wheel", "set it"),
     ("model=smollm2_lora model.readout=guess", "model.readout", "labels, generate, head"),
     ("model._target_=baselines.encoder.Nothing", "model._target_", "cannot be imported"),
-    ("model._target_=nowhere.Nothing", "model._target_", "cannot be imported"),
+    ("model._target_=nowhere.Nothing", "model._target_", "No module named 'nowhere'"),
     ("model._target_=baselines", "model._target_", "cannot be imported"),
     ("model._target_=pathlib.Path", "model._target_", "no dataclass"),
 ]

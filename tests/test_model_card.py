@@ -96,6 +96,10 @@ def test_the_command_writes_the_card_and_touches_nothing_else(
     monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / "card" / "README.md")])
     report.main()
     assert ModelCard.load(tmp_path / "card" / "README.md").data.model_name == "minilm-emotion-paper-seed0"
+    (tmp_path / "card" / "README.md").unlink()
+    monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / "card")])
+    report.main()
+    assert (tmp_path / "card" / "README.md").is_file()
     assert set((tmp_path / "results").rglob("*")) == before
 
 
