@@ -79,7 +79,7 @@ def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
         variant = Variant(list(runs.values()))
         row = {
             "model": variant.first.title,
-            "recipe": ", ".join([variant.first.recipe, *_overrides(variant)]),
+            "recipe": ", ".join([variant.first.recipe, *_settings(variant)]),
             "readout": READOUTS[way],
             "seeds": len(runs),
             "accuracy": mean_accuracy(variant.runs),
@@ -89,9 +89,9 @@ def _rows(group: dict[str, dict[int, Run]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _overrides(variant: Variant) -> list[str]:
+def _settings(variant: Variant) -> list[str]:
     """But for the one that chose how to read."""
-    return shortened([override for override in variant.overrides if "readout=" not in override])
+    return shortened([setting for setting in variant.settings if not setting.startswith("model.readout=")])
 
 
 def _disagreement(one: dict[int, Run], other: dict[int, Run]) -> float | None:

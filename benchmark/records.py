@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +278,7 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
     return speeds
 
 
+@cache
 def read_contestants() -> dict[str, Contestant]:
     """The catalogue that `python -m benchmark.catalogue` keeps, by model name."""
     entries = json.loads(CATALOGUE.read_text(encoding="utf-8"))

@@ -67,7 +67,7 @@ def anchor(run: str) -> str:
 
 def _place(variant: Variant) -> tuple[str, str, list[tuple[str, float, str]]]:
     """Where the block stands: numbers by their size, so that 160 rows come before 1,600."""
-    settings = [override.partition("=") for override in variant.overrides]
+    settings = [override.partition("=") for override in variant.settings]
     return variant.first.title, variant.first.recipe, [(name, _size(value), value) for name, _, value in settings]
 
 

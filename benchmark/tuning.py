@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.records import Evidence, RunRecord, Status
+from benchmark.variants import settings_of, shortened
 
 COLUMNS = ["model", "recipe", "learning_rate", "epochs", "train_rows", "seed", "validation_accuracy"]
 
@@ -32,11 +33,15 @@ def _accuracies(record: RunRecord) -> list[float]:
     return [point.validation_accuracy for point in curve if point.validation_accuracy is not None]
 
 
+def _of_the_model(record: RunRecord) -> list[str]:
+    return [setting for setting in settings_of(record) if setting.startswith("model.")]
+
+
 def _row(record: RunRecord) -> dict[str, Any]:
     recipe = record.config["recipe"]
     return {
         "model": record.title,
-        "recipe": record.recipe,
+        "recipe": ", ".join([record.recipe, *shortened(_of_the_model(record))]),
         "learning_rate": recipe["learning_rate"],
         "epochs": recipe["epochs"],
         "train_rows": record.config["dataset"]["train_rows"] or "all",

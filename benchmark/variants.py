@@ -4,15 +4,17 @@ import json
 import re
 import shlex
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark import study
 from benchmark.metrics import METRICS
-from benchmark.records import Evidence, Run, RunRecord, Status
+from benchmark.records import Evidence, Run, RunRecord, Status, read_contestants
 from benchmark.statistics import accuracy_interval
 
 
@@ -72,23 +74,56 @@ class Variant:
 
     @property
     def recipe(self) -> str:
-        """The recipe and whatever else was overridden, an adapter's name last: figures cut what is too long."""
-        return ", ".join([self.first.recipe, *shortened(self.overrides)])
+        """The recipe and whatever else was set, an adapter's name last: figures cut what is too long."""
+        return ", ".join([self.first.recipe, *shortened(self.settings)])
 
-    @property
-    def overrides(self) -> list[str]:
-        """What was overridden besides the choices that every row names."""
-        own = (
-            "model=",
-            "dataset=",
-            "recipe=",
-            "seed=",
-            "experiment=",
-            "force=",
-            "report_to=",
-            "dataset.train_rows=null",
-        )
-        return sorted(override for override in self.first.overrides if not override.lstrip("+").startswith(own))
+    @cached_property
+    def settings(self) -> list[str]:
+        """What sets it apart from the model as shipped, and what was overridden of data and recipe.
+
+        Of the model all that differs, whether the command line or an experiment's file set it.
+        """
+        return settings_of(self.first)
+
+
+def settings_of(record: RunRecord) -> list[str]:
+    """See `Variant.settings`; of a model that nobody shipped, what was overridden."""
+    given = given_options(record)
+    shipped = read_contestants().get(record.model)
+    if shipped is None:
+        return given
+    others = [override for override in given if not override.lstrip("+~").startswith("model.")]
+    return sorted([*others, *_changes(shipped.config["model"]["parameters"], record.config["model"]["parameters"])])
+
+
+def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str = "model") -> Iterator[str]:
+    """The parameters that are not as shipped, as overrides; of what was read, the name without its hash."""
+    for name, value in used.items():
+        option, usual = f"{group}.{name}", shipped.get(name)
+        if isinstance(value, dict):
+            yield from _changes(usual if isinstance(usual, dict) else {}, value, option)
+        elif value != usual or name not in shipped:
+            yield f"{option}={value.partition('@')[0] if name in ('adapter', 'path') and value else _as_typed(value)}"
+
+
+def _as_typed(value: object) -> str:
+    """As it would be typed on a command line."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
+
+
+def given_options(record: RunRecord) -> list[str]:
+    """What the command line overrode besides the choices that every row names."""
+    own = (
+        "model=",
+        "dataset=",
+        "recipe=",
+        "seed=",
+        "experiment=",
+        "force=",
+        "report_to=",
+        "dataset.train_rows=null",
+    )
+    return sorted(override for override in record.overrides if not override.lstrip("+").startswith(own))
 
 
 def right_answers(runs: list[Run]) -> npt.NDArray[np.bool_]:
@@ -122,7 +157,7 @@ def mean_accuracy(runs: list[Run]) -> float:
 
 def shortened(overrides: list[str]) -> list[str]:
     """For reading, beside a model's name: without `model.` before its own options."""
-    told = (override.removeprefix("model.") for override in overrides)
+    told = (override.lstrip("+~").removeprefix("model.") for override in overrides)
     return sorted(told, key=lambda override: override.startswith("adapter="))
 
 
@@ -175,14 +210,15 @@ def repeats_study(variant: Variant, evidence: Evidence) -> bool:
 def command_of(variant: Variant) -> str:
     """The command line that makes the runs again; DIR is the folder of what a model reads, which no record keeps."""
     first = variant.first
+    options_given = given_options(first)
     seeds = ",".join(str(run.record.seed) for run in variant.runs)
     given = {override.partition("=")[0]: override for override in first.overrides}
     if "experiment" in given:  # what it sweeps is to be named, or all of it would run
         options = ("experiment", "dataset", "recipe", "dataset.train_rows")
-        chosen = [given[option] for option in options if option in given and given[option] not in variant.overrides]
+        chosen = [given[option] for option in options if option in given and given[option] not in options_given]
     else:
         chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
-    given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in variant.overrides]
+    given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in options_given]
     chosen = [f"model={first.model}", *chosen, *given_folders]
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]

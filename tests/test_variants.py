@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from test_records import FIT, a_record, publish
 
-from benchmark.records import Failure, Status, read_all
-from benchmark.variants import command_of, shortened, variants
+from benchmark.records import Failure, RunRecord, Status, read_all
+from benchmark.variants import command_of, settings_of, shortened, variants
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 FAILED = {"status": Status.failed, "failure": Failure("out of memory")}
@@ -65,3 +65,37 @@ def test_an_ordinary_run_is_no_trial(tmp_path: Path) -> None:
 def test_overrides_read_without_their_group_and_an_adapters_long_name_comes_last() -> None:
     given = ["model.adapter=tuned-seed0", "model.precision=bf16", "recipe.epochs=9"]
     assert shortened(given) == ["precision=bf16", "recipe.epochs=9", "adapter=tuned-seed0"]
+
+
+def named(record: RunRecord, tmp_path: Path) -> str:
+    (variant,) = variants([publish(tmp_path, record)], record.dataset)
+    return variant.name
+
+
+def test_what_an_experiments_file_sets_of_a_model_stands_in_the_rows_name(tmp_path: Path) -> None:
+    record = replace(a_record("smollm2_lora", "model.precision=bf16"), overrides=["experiment=readouts"])
+    assert named(record, tmp_path) == "SmolLM2-135M + LoRA, paper, precision=bf16"
+
+
+def test_what_is_overridden_to_what_it_is_anyway_and_a_title_do_not(tmp_path: Path) -> None:
+    record = replace(a_record("minilm"), overrides=["model.precision=fp32", "model.title=MiniLM", "recipe.epochs=9"])
+    assert named(record, tmp_path) == "MiniLM-L6 (22M BERT), paper, recipe.epochs=9"
+
+
+def test_settings_read_as_they_would_be_typed() -> None:
+    record = a_record(
+        "smollm2_lora", 'model.lora.targets=["q_proj","v_proj"]', "model.lora.rank=16", "model.prediction_batch_size=8"
+    )
+    record.config["model"]["parameters"]["adapter"] = "tuned-seed0@0123456789ab"
+    assert settings_of(record) == [
+        "model.adapter=tuned-seed0",
+        "model.lora.rank=16",
+        "model.lora.targets=[q_proj,v_proj]",
+        "model.prediction_batch_size=8",
+    ]
+
+
+def test_of_a_model_that_was_not_shipped_the_overrides_speak(tmp_path: Path) -> None:
+    record = replace(a_record("minilm"), overrides=["+model.precision=bf16"])
+    record.config["model"]["name"] = "my_model"
+    assert settings_of(record) == ["+model.precision=bf16"]
