@@ -68,8 +68,8 @@ class DecoderClassifier:
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention, self._streams_only)
-        check(self.architecture["model_type"], self.batching)
-        self.describe()  # an architecture that cannot be is to fail before it is trained
+        card = self.describe()  # an architecture that cannot be is to fail before it is trained
+        check(card.architecture, self.batching)
         check_trackers(context.report_to)
         adapter = self._given_adapter(context.labels)
         loaded = self._load(train, context, adapter)

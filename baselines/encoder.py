@@ -44,8 +44,9 @@ class EncoderClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
-        check(self.architecture["model_type"], self.batching)
-        if too_long := self._too_long(self.describe(), context):
+        card = self.describe()  # an architecture that cannot be is to fail before it is trained
+        check(card.architecture, self.batching)
+        if too_long := self._too_long(card, context):
             raise BenchmarkError(too_long)
         check_trackers(context.report_to)
         set_seed(context.seed)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -86,9 +87,16 @@ def progress_on_terminals_only() -> AbstractContextManager[object]:
 
 
 def on_meta(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
-    """The network's shapes without its numbers: nothing is allocated, nothing read."""
-    with torch.device("meta"):
-        return auto_class.from_config(AutoConfig.for_model(**architecture))
+    """The network's shapes without its numbers: nothing is allocated, nothing read.
+
+    Raises `BenchmarkError` where transformers can build no such network.
+    """
+    try:
+        with torch.device("meta"):
+            return auto_class.from_config(AutoConfig.for_model(**architecture))
+    except Exception as error:  # every model checks its sizes in its own way
+        reason = shorten(str(error), 200) or type(error).__name__
+        raise BenchmarkError(f"model.architecture cannot be built ({reason}); correct it.") from error
 
 
 def check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:

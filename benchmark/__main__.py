@@ -1,5 +1,6 @@
 """`python -m benchmark`: compose the configuration, run it, show how it stands."""
 
+import logging
 import sys
 
 import hydra
@@ -9,19 +10,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.classifier import BenchmarkError
 from benchmark.config import CONF_DIR, from_hydra
-from benchmark.job import INTERRUPTED, Stopped, attempt, attempt_apart, heed_signals
+from benchmark.job import Stopped, attempt, attempt_apart, heed_signals
 from benchmark.leaderboard import Closing
+from benchmark.terminal import INTERRUPTED
+
+log = logging.getLogger(__name__)
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
 def job(composed: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    overrides = list(hydra_config.overrides.task)
+    sweeping = hydra_config.mode is RunMode.MULTIRUN
     try:
         config = from_hydra(composed)
     except BenchmarkError as error:
+        if sweeping:  # at the end of a sweep Hydra tells the first job's reason only
+            log.error("%s: %s", " ".join(overrides), error)
         raise Stopped(str(error)) from None
-    hydra_config = HydraConfig.get()
-    overrides = list(hydra_config.overrides.task)
-    if hydra_config.mode is RunMode.MULTIRUN:
+    if sweeping:
         heed_signals()
         attempt_apart(config, overrides, OmegaConf.to_container(hydra_config.job_logging, resolve=True))
     else:
@@ -32,7 +39,7 @@ def main() -> None:
     try:
         job()
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; the same command continues from the last checkpoint.\n")
+        sys.stderr.write("Interrupted; the same command continues from the last checkpoint, if there is one yet.\n")
         sys.exit(INTERRUPTED)
     finally:
         Closing.print()

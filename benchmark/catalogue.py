@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -48,6 +49,20 @@ def each_model(overrides: list[str]) -> list[list[str]]:
         swept = _composed(others, return_hydra_config=True).hydra.sweeper.params or {}
         named = [str(swept["model"])] if "model" in swept else []
     return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """The option of `python -m benchmark` that Hydra reads there, for the other commands."""
+    parser.add_argument("--config-dir", type=Path, help="as for a run: a folder with model/ and dataset/ of your own")
+
+
+def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
+    """The overrides and, if there is one, the folder that is searched too."""
+    if folder is None:
+        return overrides
+    if not folder.is_dir():
+        raise BenchmarkError(f"--config-dir {folder} is no folder; name the one that holds model/ or dataset/.")
+    return [f"hydra.searchpath=['file://{folder.resolve()}']", *overrides]
 
 
 def composed(overrides: list[str]) -> RunConfig:

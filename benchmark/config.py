@@ -229,7 +229,8 @@ def typed(schema: type[T], values: dict[str, Any], where: str) -> T:
         option = f"{where}{getattr(error, 'full_key', None) or ''}"
         fields = ", ".join(getattr(error, "object_type", None).__dataclass_fields__) if _is_unknown(error) else ""  # type: ignore[union-attr]
         known = f" Known here: {fields}." if fields else ""
-        raise BenchmarkError(f"Option {option}: {_first_line(error)}.{known}") from error
+        reason = "it is a list; write [a, b], or [a] for one" if _wants_list(error) else _first_line(error)
+        raise BenchmarkError(f"Option {option}: {reason}.{known}") from error
 
 
 def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
@@ -245,6 +246,10 @@ def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
 
 def _is_unknown(error: OmegaConfBaseException) -> bool:
     return "not in" in str(error) and hasattr(getattr(error, "object_type", None), "__dataclass_fields__")
+
+
+def _wants_list(error: OmegaConfBaseException) -> bool:
+    return "is not a ListConfig" in str(error)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from benchmark.catalogue import composed, each_model
+from benchmark.catalogue import add_config_dir, composed, each_model, with_config_dir
 from benchmark.classifier import BenchmarkError, Finding, FitContext
 from benchmark.config import RunConfig, build_classifier
 from benchmark.data import load
 from benchmark.job import quiet_libraries
 from benchmark.runner import PLACES, unwritable
+from benchmark.terminal import plain_endings
 
 DISTRIBUTION = "emotion-benchmark"
 
@@ -21,12 +22,12 @@ DISTRIBUTION = "emotion-benchmark"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
     parser.add_argument("overrides", nargs="*", help="as for a run: model=llama3_lora recipe=tuned dataset.path=DIR")
+    add_config_dir(parser)
     arguments = parser.parse_args()
     quiet_libraries()
-    try:
-        stops = sum(show(composed(overrides)) for overrides in each_model(arguments.overrides))
-    except BenchmarkError as error:
-        sys.exit(str(error))
+    with plain_endings():
+        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
+        stops = sum(show(composed(asked)) for asked in each_model(overrides))
     sys.exit(1 if stops else 0)
 
 

@@ -22,10 +22,9 @@ from omegaconf import OmegaConf
 
 from benchmark.classifier import BenchmarkError
 from benchmark.config import RunConfig
+from benchmark.terminal import INTERRUPTED
 
 log = logging.getLogger(__name__)
-
-INTERRUPTED = 130  # as shells count an interrupt
 
 
 class Stopped(CompactHydraException):
@@ -87,7 +86,7 @@ def _bury(config: RunConfig, overrides: Sequence[str], cause: str) -> None:
 
     error = BenchmarkError(
         f"The run's process was killed by {cause}; if the system's memory ran out (see its log), "
-        "free some or take a smaller model; the same command continues from the last checkpoint."
+        "free some or take a smaller model; the same command continues from the last checkpoint, if there is one yet."
     )
     log.error("%s failed: %s", config.model.name, error)
     runner.record_failure(config, overrides, error)

@@ -16,6 +16,7 @@ from benchmark.page import page
 from benchmark.records import Evidence, locked, read_evidence, replacing
 from benchmark.table_files import all_tables, table_files
 from benchmark.tables import TABLES
+from benchmark.terminal import plain_endings
 from benchmark.variants import with_results
 from benchmark.wording import markdown
 
@@ -43,7 +44,7 @@ def main() -> None:
     if arguments.output is not None and arguments.model_card is None:
         parser.error("--output is for --model-card RUN")
     readme = arguments.readme or (Path("README.md") if arguments.results_dir == Path("results") else None)
-    try:
+    with plain_endings():
         if not (arguments.results_dir / "runs").is_dir():
             raise BenchmarkError(
                 f"{arguments.results_dir} holds no runs; run python -m benchmark, or name --results-dir."
@@ -60,8 +61,6 @@ def main() -> None:
             remove_unfounded(arguments.results_dir, build(evidence, arguments.results_dir))
             if readme is not None:
                 write_section(readme, section(evidence))
-    except BenchmarkError as error:
-        sys.exit(str(error))
     places = [
         *(f"{arguments.results_dir}/{name}" for name in ("tables", "figures", PAGE)),
         *([readme] if readme else []),

@@ -55,7 +55,8 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
             _publish_failure(results_dir, record, error)
             raise
         explained = BenchmarkError(
-            f"The disk is full ({error}); free some space, and the same command continues from the last checkpoint."
+            f"The disk is full ({error}); free some space, and the same command continues from the last checkpoint, "
+            "if there is one yet."
         )
         _publish_failure(results_dir, record, explained)
         raise explained from error

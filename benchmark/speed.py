@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import environment
-from benchmark.catalogue import composed
+from benchmark.catalogue import add_config_dir, composed, with_config_dir
 from benchmark.classifier import BenchmarkError, Classifier, Examples, FitContext, FitReport
 from benchmark.config import RunConfig, build_classifier
 from benchmark.data import Splits, first, load
 from benchmark.records import replacing
+from benchmark.terminal import plain_endings
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument(
         "overrides", nargs="*", help="as for a run: model=minilm model.weights.source=random dataset.path=DIR"
     )
+    add_config_dir(parser)
     parser.add_argument(
         "--precisions",
         nargs="+",
@@ -70,12 +72,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
-    try:
-        document = measure(
-            arguments.overrides, arguments.precisions, arguments.steps, arguments.texts, arguments.rounds
-        )
-    except BenchmarkError as error:
-        sys.exit(str(error))
+    with plain_endings():
+        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
+        document = measure(overrides, arguments.precisions, arguments.steps, arguments.texts, arguments.rounds)
     path = arguments.results_dir / "speed" / _slug(document["device"]) / f"{document['model']}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -23,6 +23,7 @@ from benchmark.config import digest_of
 from benchmark.records import Run, RunRecord, Status, folder_of, read_evidence, seal, sha256
 from benchmark.statistics import possible_counts
 from benchmark.table_files import all_tables, table_files
+from benchmark.terminal import plain_endings
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     results_dir: Path = parser.parse_args().results_dir
-    if not (results_dir / "runs").is_dir():
-        sys.exit(f"{results_dir} holds no runs; name the folder that holds them with --results-dir.")
-    found = list(faults(results_dir))
+    with plain_endings():
+        if not (results_dir / "runs").is_dir():
+            raise BenchmarkError(f"{results_dir} holds no runs; name the folder that holds them with --results-dir.")
+        found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
     runs = len(list(results_dir.glob("runs/*/*/*/record.json")))

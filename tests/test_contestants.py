@@ -302,3 +302,20 @@ def test_a_run_cut_short_continues_from_its_checkpoint(name: str, splits: Splits
     assert healthy is not None
     resumed = fitted(name, splits, tmp_path / "cut", "recipe.max_steps=10").predict(splits.test.texts)
     assert (resumed.probabilities == whole.probabilities).all()
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama", "tiny_llama_head"])
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("hidden_size=33", "33"),
+        ("model_type=brt", "brt"),
+        ("num_attention_heads=none", "none"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_one_sentence_before_any_training(
+    model: str, mistake: str, said: str, splits: Splits, tmp_path: Path
+) -> None:
+    classifier = contestant(model, f"model.architecture.{mistake}")
+    with pytest.raises(BenchmarkError, match=f"model.architecture cannot be built .*{said}.*correct it"):
+        classifier.fit(splits.train, splits.validation, context(tmp_path))

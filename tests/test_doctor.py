@@ -141,3 +141,23 @@ def test_a_folder_that_cannot_be_written_stops_before_any_work(option: str, tmp_
     assert f"{option}={tmp_path}/file/inside cannot be written" in stops(*asked)["folders"].found
     with pytest.raises(BenchmarkError, match=f"{option}=.* cannot be written .*; name a folder that can"):
         runner.run(composed(asked))
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | None:
+    """How `python -m benchmark.doctor ARGUMENTS` ends."""
+    monkeypatch.setattr(sys, "argv", ["doctor", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        doctor.main()
+    return ended.value.code
+
+
+def test_a_model_in_a_folder_of_ones_own_is_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "my conf"
+    (own / "model").mkdir(parents=True)
+    (own / "model/mine.yaml").write_text("defaults: [tiny_bert, _self_]\ntitle: Mine\nname: mine\n")
+    assert told(monkeypatch, "--config-dir", str(own), "model=mine", "dataset=synthetic") == 0
+    assert capsys.readouterr().out.startswith("Mine on synthetic, recipe paper\n")
+    assert "model/mine" in str(told(monkeypatch, "model=mine", "dataset=synthetic"))
+    assert "nowhere is no folder" in str(told(monkeypatch, "--config-dir", "nowhere", "model=mine"))

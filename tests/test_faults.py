@@ -26,6 +26,7 @@ from benchmark.classifier import BenchmarkError
 from benchmark.config import RunConfig
 from benchmark.job import Stopped
 from benchmark.records import Run, Status
+from benchmark.terminal import INTERRUPTED
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +55,7 @@ def attempt(config: RunConfig) -> None:
     except Stopped:
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(job.INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 def start(config: RunConfig) -> BaseProcess:
@@ -130,7 +131,7 @@ def test_a_run_killed_at_any_moment_continues_to_the_same_predictions(
         moments = [generator.uniform(0, duration) for _ in range(10)]
         with ThreadPoolExecutor(2) as pool:
             ended += pool.map(disturbed, range(len(ended), len(ended) + 10), moments)
-    assert {-signal.SIGKILL, job.INTERRUPTED} <= set(ended)
+    assert {-signal.SIGKILL, INTERRUPTED} <= set(ended)
 
 
 def test_killed_while_writing_a_checkpoint_it_continues_from_the_one_before(

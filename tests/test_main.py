@@ -53,6 +53,13 @@ def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_every_invalid_job_of_a_sweep_is_explained(tmp_path: Path) -> None:
+    swept = benchmark(tmp_path, "-m", "model=majority", "recipe.epochs=-1,-2")
+    assert swept.returncode == 1
+    assert "recipe.epochs is -1" in swept.stdout + swept.stderr
+    assert "recipe.epochs is -2" in swept.stdout + swept.stderr
+
+
 @pytest.mark.parametrize(
     ("argument", "named"),
     [
