@@ -10,11 +10,13 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.records import Evidence
+from benchmark.variants import read_again, with_results
 from benchmark.wording import duration
 
 Row = dict[Hashable, Any]
 Tied = Callable[[Row, Row], bool]
 
+SMALL = 10**9  # parameters, below which a network is
 MOST_NAMED = 3  # of the models that the best is tied with
 
 
@@ -29,8 +31,18 @@ def answer(table3: pd.DataFrame, ties: pd.DataFrame, evidence: Evidence) -> list
         return bool(groups[_key(one)] & groups[_key(other)])
 
     if not measured:
-        return ["Nothing has been measured here yet.", _of_the_study([], tied)]
-    return [_best(measured, tied, evidence), _of_the_study(measured, tied)]
+        return ["Nothing has been measured here yet.", _of_the_study([], tied, small=False)]
+    return [_best(measured, tied, evidence), _of_the_study(measured, tied, only_small(evidence))]
+
+
+def only_small(evidence: Evidence) -> bool:
+    """Whether every network with a result is known to be small."""
+    cards = [
+        variant.results[0].record.card
+        for variant in with_results(evidence)
+        if variant.first.config["model"]["family"] not in ("constant", "linear")
+    ]
+    return all(card is not None and card.parameters is not None and card.parameters < SMALL for card in cards)
 
 
 def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
@@ -38,7 +50,7 @@ def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
     records = {run.name: run.record for run in evidence.runs}
     asked = records[best["run"]]
     others = [
-        row | {"trained": records[row["run"]].trained}
+        row | {"read_again": read_again(records[row["run"]], evidence)}
         for row in others
         if records[row["run"]].splits["test"]["sha256"] == asked.splits["test"]["sha256"]
     ]
@@ -60,7 +72,7 @@ def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
     if not others:
         return "with no other to compare"
     equal = [row for row in others if tied(best, row)]
-    equal = [row for row in equal if row["trained"]] or equal
+    equal = [row for row in equal if not row["read_again"]] or equal
     if equal:
         named = [f"{_name(row)} ({row['accuracy']:.4f})" for row in equal[:MOST_NAMED]]
         more = [f"{len(equal) - MOST_NAMED} more"] if len(equal) > MOST_NAMED else []
@@ -68,7 +80,7 @@ def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
     return f"ahead of the next, {_name(others[0])} ({others[0]['accuracy']:.4f}), by more than chance explains"
 
 
-def _of_the_study(measured: list[Row], tied: Tied) -> str:
+def _of_the_study(measured: list[Row], tied: Tied, small: bool) -> str:
     """The printed figures, what came out of them here, and which of the study's models were not run."""
     *encoders, llama = study.TABLE3
     printed = max(encoders, key=lambda name: study.TABLE3[name])
@@ -83,10 +95,8 @@ def _of_the_study(measured: list[Row], tied: Tied) -> str:
             otherwise.setdefault(row["name"], row)
     missing = [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in run and name not in otherwise]
     if not run and not otherwise:
-        return (
-            f"{says}; none of its five models has been run here, so whether the big model pays stays open: a small "
-            "model speaks for itself alone."
-        )
+        alone = ": a small model speaks for itself alone" if small else ""
+        return f"{says}; none of its five models has been run here, so whether the big model pays stays open{alone}."
     apart = [f"under other settings: {_listed([_figure(row) for row in otherwise.values()])}"] if otherwise else []
     if not run:
         return "; ".join([says, "none of its five models has been run here under its settings", *apart]) + "."

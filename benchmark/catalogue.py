@@ -76,6 +76,8 @@ def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictCo
             return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
     except HydraException as error:
         said = " ".join(str(error).partition("Config search path")[0].split())
+        if said.startswith("Ambiguous value"):
+            said = f"{said.partition(' 1. ')[0]}; give it one value."
         raise BenchmarkError(f"The overrides cannot be composed: {said}") from error
 
 

@@ -163,6 +163,11 @@ class Predictions:
         probabilities[predicted == NO_LABEL] = 1 / len(labels)
         return cls(probabilities, predicted, tuple(answers))
 
+    @property
+    def graded(self) -> bool:
+        """Whether they say how sure they are: free answers do not, and stand with probability 1."""
+        return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
+
     def check(self, rows: int, labels: int) -> None:
         """Refuse what no evaluator should score: wrong shape, NaN, rows that are no distribution."""
         if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):

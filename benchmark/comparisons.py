@@ -69,10 +69,10 @@ class Field:
 
 @lru_cache(maxsize=1)
 def fields(evidence: Evidence) -> list[Field]:
-    """One field for each test content (ids and gold labels) of the study's data set, the largest first."""
-    by_content: dict[tuple[tuple[str, ...], bytes], list[Variant]] = {}
+    """One field for each content of the test split of the study's data set, the largest first."""
+    by_content: dict[str, list[Variant]] = {}
     for variant in with_results(evidence):
-        by_content.setdefault((variant.results[0].ids, variant.results[0].gold.tobytes()), []).append(variant)
+        by_content.setdefault(variant.results[0].record.splits["test"]["sha256"], []).append(variant)
     return [_field(tuple(found)) for found in sorted(by_content.values(), key=len, reverse=True)]
 
 

@@ -14,7 +14,7 @@ from benchmark.metrics import CalibrationBins, calibration_bins
 from benchmark.records import Evidence
 from benchmark.significance import collapsed
 from benchmark.variants import Variant, with_results
-from benchmark.views import coverage_accuracy
+from benchmark.views import coverage_accuracy, is_graded
 
 FEW_ROWS = 10  # the accuracy of fewer answers says little and is not joined to the line
 SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
@@ -22,14 +22,16 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 @house_style()
 def learning_curve(evidence: Evidence) -> Figure | None:
-    """Accuracy by training rows for every model, and below it the F1 of each label, a panel a model."""
-    found = curves(evidence)[: len(LINES)]
+    """Accuracy by training rows for as many models as there are line styles; below it the F1 of each label by model."""
+    every = curves(evidence)
+    found = every[: len(LINES)]
     if not found:
         return None
+    which = f"; {len(found)} of {len(every)}" if len(found) < len(every) else ""
     rows = -(-len(found) // 3)
     figure = sheet(
         4.0 + 2.0 * rows,
-        f"Learning curves, {study.DATASET} test split",
+        f"Learning curves, {study.DATASET} test split{which}",
         "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, a panel a model.",
     )
     layout = [["accuracy"] * 3] + [[f"{row} {column}" for column in range(3)] for row in range(rows)]
@@ -85,7 +87,11 @@ def _finish_rows(axes: Axes, found: list[Curve], name: str) -> None:
 @house_style()
 def calibration(evidence: Evidence) -> Figure | None:
     """Accuracy by confidence, and accuracy by the share of texts answered, the surest first; over all seeds."""
-    found = [variant for variant in with_results(evidence) if not all(collapsed(run) for run in variant.results)]
+    found = [
+        variant
+        for variant in with_results(evidence)
+        if is_graded(variant) and not all(collapsed(run) for run in variant.results)
+    ]
     if not found:
         return None
     shown = found[: len(LINES)]

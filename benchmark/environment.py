@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,9 +38,8 @@ def why_unwritable(folder: Path) -> str | None:
     """What would keep files from being written in `folder`, which need not be there yet; None if nothing."""
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
-        probe = there / ".partial-probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=there):
+            pass
     except OSError as error:
         return error.strerror or type(error).__name__
     return None
@@ -65,8 +65,8 @@ def peak_memory() -> dict[str, int]:
         high_water = next(line for line in lines if line.startswith("VmHWM:"))
         peaks["host"] = int(high_water.split()[1]) * 1024
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        peaks["device"] = torch.cuda.max_memory_allocated()
+    if torch is not None and torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
+        peaks["device"] = most
     return peaks
 
 

@@ -3,14 +3,14 @@
 import pandas as pd
 
 from benchmark import study
-from benchmark.answer import answer
+from benchmark.answer import answer, only_small
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
 from benchmark.frontier import AXES, Offer, offers
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
-from benchmark.variants import Variant, with_results
+from benchmark.variants import Variant, read_again, with_results
 from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
@@ -38,8 +38,8 @@ def findings(evidence: Evidence) -> list[str]:
     return [
         *answer(table3, TABLES["ties"](evidence), evidence),
         *_smallest(evidence),
-        *_not_run(table3),
-        *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field)),
+        *_not_run(table3, evidence),
+        *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field, evidence)),
         *_bill(evidence),
         *_dominated(evidence),
         *_audit(evidence),
@@ -55,17 +55,20 @@ def _smallest(evidence: Evidence) -> list[str]:
     """What the smallest network trained here reaches, at its best, beside the study's best figure."""
     best, printed = max(study.TABLE3.items(), key=lambda one: one[1])
     networks = [
-        (variant.first.card.parameters, variant)
+        (card.parameters, variant)
         for variant in with_results(evidence)
-        if variant.first.trained and variant.first.card is not None and variant.first.card.parameters is not None
+        if (record := variant.results[0].record).trained
+        and (card := record.card) is not None
+        and card.parameters is not None
     ]
     if not networks:
         return []
     parameters, smallest = min(networks, key=lambda network: network[0])  # the first is the most accurate of its size
+    millions = f"{parameters / 1e6:.3g}" if parameters < 1e9 else f"{parameters / 1e6:,.0f}"
     interval = accuracy_interval(smallest.correct)
     place = "below" if interval.high < printed else "above" if interval.low > printed else "around"
     whole = (
-        f"With {parameters / 1e6:.3g} million parameters {smallest.name} reaches {smallest.accuracy:.4f} on "
+        f"With {millions} million parameters {smallest.name} reaches {smallest.accuracy:.4f} on "
         f"{' / '.join(smallest.hardware)}; its 95% interval, {interval.low:.4f} to {interval.high:.4f}, lies {place} "
         f"the {printed:.4f} that the study printed for {study.TABLE3_TITLES[best]}. Without the study's predictions "
         "no test can say more."
@@ -73,7 +76,7 @@ def _smallest(evidence: Evidence) -> list[str]:
     return [whole]
 
 
-def _lead(field: Field) -> list[str]:
+def _lead(field: Field, evidence: Evidence) -> list[str]:
     """How far the most accurate is ahead of the next that it is not tied with, and when two are said to differ."""
     best, others = field.variants[0], len(field.variants) - 1
     against = field.comparisons[:others]
@@ -85,7 +88,7 @@ def _lead(field: Field) -> list[str]:
             f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
             f"the other on {apart.losses:,.0f}."
         )
-    rival = next((pair for pair in against if pair.other.first.trained), None)  # not the same training read once more
+    rival = next((pair for pair in against if not read_again(pair.other.results[0].record, evidence)), None)
     power = ""
     if rival is not None and rival.detectable is not None:
         power = (
@@ -132,7 +135,7 @@ def _bill(evidence: Evidence) -> list[str]:
 def _differ(evidence: Evidence, one: Variant, other: Variant) -> bool:
     """Whether a comparison found the first better than the second."""
     pairs = [pair for field in fields(evidence) for pair in field.comparisons]
-    return any(pair.better is one and pair.other is other and pair.differs for pair in pairs)
+    return any(pair.better == one and pair.other == other and pair.differs for pair in pairs)
 
 
 def _dominated(evidence: Evidence) -> list[str]:
@@ -166,7 +169,7 @@ def _audit(evidence: Evidence) -> list[str]:
     return [whole, compared]
 
 
-def _not_run(table3: pd.DataFrame) -> list[str]:
+def _not_run(table3: pd.DataFrame, evidence: Evidence) -> list[str]:
     """The study's models without a result here, and the command that runs all five."""
     measured = set(table3.loc[table3["accuracy"].notna(), "name"])
     missing = table3[table3["study"].notna() & ~table3["name"].isin(measured)]
@@ -176,6 +179,6 @@ def _not_run(table3: pd.DataFrame) -> list[str]:
         f"Not run here: {', '.join(missing['model'])}. Their weights are on the model hub, Llama 3's behind Meta's "
         "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five."
     )
-    if measured.isdisjoint(study.TABLE3):
+    if measured.isdisjoint(study.TABLE3) and only_small(evidence):
         whole += " Small models are not the study's models: no figure measured here says what those reach."
     return [whole]

@@ -14,10 +14,10 @@ FOOTNOTES = {
     "pairwise": (
         "The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it is k/m"
         " times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
-        "*Holm* corrects for all pairs of the table. Two differ where that is below 0.05 and the interval leaves out 0;"
-        " else they are tied. *Detectable* is the difference that McNemar's test would find with 80% power at the "
-        "disagreement measured, at 0.05 divided by the number of pairs, Holm's strictest step. Counts are means over "
-        "pairs of seeds."
+        "*Holm* corrects for all pairs on the same test texts. Two differ where that is below 0.05 and the interval "
+        "leaves out 0; else they are tied. *Detectable* is the difference that McNemar's test would find with 80% "
+        "power at the disagreement measured, at 0.05 divided by the number of pairs, Holm's strictest step. Counts are "
+        "means over pairs of seeds."
     ),
     "ties": "Two that share a letter are tied: no difference between them was found. Ties do not carry over.",
     "seeds": (
@@ -35,7 +35,8 @@ FOOTNOTES = {
         "there being ten tests."
     ),
     "selective": (
-        "Accuracy on the surest share of the texts, and the expected calibration error (15 bins); means over seeds."
+        "Accuracy on the surest share of the texts, and the expected calibration error (15 bins); means over seeds. "
+        "Free answers say nothing of how sure they are."
     ),
     "frontier": (
         "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody on the same "

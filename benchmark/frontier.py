@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from benchmark.comparisons import fields
 from benchmark.records import Evidence, RunRecord
-from benchmark.variants import Variant, with_results
+from benchmark.variants import Variant
 
 AXES = {
     "training_seconds": "training time",
@@ -52,8 +53,11 @@ class Offer:
 
 
 def offers(evidence: Evidence) -> list[Offer]:
-    """Every variant with results, the most accurate first; costs are medians over seeds."""
-    return [Offer(variant, _costs(variant)) for variant in with_results(evidence)]
+    """Every variant with results on the test texts that most answered, the most accurate first.
+
+    Costs are medians over seeds.
+    """
+    return [Offer(variant, _costs(variant)) for field in fields(evidence)[:1] for variant in field.variants]
 
 
 def on_frontier(found: list[Offer], axis: str) -> list[Offer]:

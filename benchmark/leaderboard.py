@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from benchmark.classifier import BenchmarkError
 
@@ -34,11 +34,14 @@ class Closing(Callback):
         from benchmark.records import read_evidence  # --help must not pay for pandas
         from benchmark.tables import leaderboard
 
-        results_dir = Path(Closing.config.results_dir)
+        results_dir, asked = (OmegaConf.select(Closing.config, option) for option in ("results_dir", "dataset.name"))
+        if results_dir is None:
+            return
+        results_dir = Path(results_dir)
         try:
             evidence = read_evidence(results_dir)
             ended = [run for run in evidence.runs if run.record.finished >= Closing.started]
-            for dataset in sorted({run.record.dataset for run in ended} or {str(Closing.config.dataset.name)}):
+            for dataset in sorted({run.record.dataset for run in ended} or {str(asked)}):
                 standing = leaderboard(evidence, dataset)
                 if not standing.empty:
                     sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")

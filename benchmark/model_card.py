@@ -1,6 +1,7 @@
 """The model card of one run, as the Hugging Face hub reads it; its figures come from the stored predictions."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
@@ -18,6 +19,7 @@ ON_THE_HUB = {
     "expected_calibration_error": ("expected_calibration_error", "Expected calibration error (15 bins)"),
 }
 """A metric's type as the hub calls it, and its name."""
+GRADELESS = ("accuracy", "macro_f1")  # need no probabilities
 
 LICENCE = "base-model-and-research-data"
 
@@ -57,7 +59,7 @@ def _check(record: RunRecord) -> None:
 
 def _front_matter(run: Run) -> str:
     record = run.record
-    hub = record.config["dataset"]["hub"] or {}
+    hub = _published_data(record)
     base = _base_model(record)
     data = ModelCardData(
         base_model=base,
@@ -83,10 +85,22 @@ def _front_matter(run: Run) -> str:
                 metric_value=round(metric(run, name), 6),
                 metric_args={"average": "macro"} if kind == "f1" else None,
             )
-            for name, (kind, title) in ON_THE_HUB.items()
+            for name, (kind, title) in _stated(run).items()
         ],
     )
     return f"---\n{data.to_yaml()}\n---"
+
+
+def _stated(run: Run) -> dict[str, tuple[str, str]]:
+    """The metrics that mean something of its answers: where there is no confidence, none can be calibrated."""
+    return {name: named for name, named in ON_THE_HUB.items() if run.predictions.graded or name in GRADELESS}
+
+
+def _published_data(record: RunRecord) -> dict[str, Any]:
+    """The data set's place on the hub, if the test texts came from there or were held against its hash."""
+    declared = record.config["dataset"]
+    from_hub = str((record.data or {}).get("route", "")).startswith("hub ")
+    return dict(declared["hub"] or {}) if from_hub or declared["sha256"].get("test") else {}
 
 
 def _summary(run: Run) -> str:
@@ -107,7 +121,7 @@ def _results(run: Run) -> str:
     scores = per_class(run.gold, run.predictions.predicted, len(labels))
     columns = {"Label": labels, "Precision": scores.precision, "Recall": scores.recall, "F1": scores.f1}
     table = pd.DataFrame(columns | {"Support": scores.support}).to_markdown(index=False, floatfmt=".4f")
-    lines = [f"- {title}: {metric(run, name):.4f}" for name, (_, title) in ON_THE_HUB.items()]
+    lines = [f"- {title}: {metric(run, name):.4f}" for name, (_, title) in _stated(run).items()]
     return "\n".join(["## Results on the test split", "", *lines, "", table])
 
 

@@ -122,7 +122,7 @@ def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
-    runs = {} if "train_rows" in table else runs  # a row is of fewer texts than the runs are
+    runs = {} if "train_rows" in table or name == "readouts" else runs  # a row is of fewer texts or seeds than the runs
     shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
     texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
     columns = [str(column) for column in texts.columns]

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
@@ -299,7 +299,10 @@ def read(folder: Path) -> Run:
 def read_all(results_dir: Path) -> list[Run]:
     """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
     folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/*/record.json"))
-    runs = [read(folder) for folder in folders if not folder.name.startswith(".")]
+    runs = []
+    for folder in folders:
+        with suppress(FileNotFoundError):  # another process replaces or withdraws it just now
+            runs += [] if folder.name.startswith(".") else [read(folder)]
     return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
 
 

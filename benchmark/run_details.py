@@ -61,7 +61,7 @@ def details(evidence: Evidence) -> list[Details]:
 
 
 def anchor(run: str) -> str:
-    """Where the block of a variant stands, by the name of its first run."""
+    """Where the block of a variant stands, by the name of its leading run."""
     return "run-" + re.sub(r"[^A-Za-z0-9]+", "-", run)
 
 
@@ -80,7 +80,7 @@ def _size(value: str) -> float:
 def _block(variant: Variant) -> Details:
     first = variant.first
     return Details(
-        anchor=anchor(variant.runs[0].name),
+        anchor=anchor(variant.leading.name),
         title=f"{first.title}, {variant.recipe}",
         facts=[first.dataset, *_facts(variant)],
         command=command_of(variant),
@@ -109,6 +109,7 @@ def _run(run: Run) -> dict[str, Any]:
     record, folder = run.record, quote(f"runs/{run.name}")
     done = record.status is Status.completed
     scored = done and record.scorable
+    graded = scored and run.predictions.graded
     files = [
         "record.json",
         *(["predictions.parquet"] if done else []),
@@ -121,7 +122,7 @@ def _run(run: Run) -> dict[str, Any]:
         "status": str(record.status),
         "accuracy": f"{metric(run, 'accuracy'):.4f}" if scored else None,
         "macro_f1": f"{metric(run, 'macro_f1'):.4f}" if scored else None,
-        "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if scored else None,
+        "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if graded else None,
         "training": duration(seconds) if seconds is not None else None,
         "memory": f"{record.memory / 2**30:.2f} GiB" if record.memory is not None else None,
         "hardware": record.hardware,

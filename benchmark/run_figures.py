@@ -91,8 +91,11 @@ def training_curve(run: Run) -> Figure | None:
 
 @house_style()
 def reliability(run: Run) -> Figure | None:
-    """Accuracy at each confidence, against the diagonal of perfect calibration, over the confidences' histogram."""
-    if run.record.status is not Status.completed:
+    """Accuracy at each confidence, against the diagonal of perfect calibration, over the confidences' histogram.
+
+    None for answers that say nothing of how sure they are.
+    """
+    if run.record.status is not Status.completed or not run.predictions.graded:
         return None
     predicted, probabilities = run.predictions.predicted, run.predictions.probabilities
     bins = calibration_bins(run.gold, predicted, probabilities)

@@ -37,19 +37,26 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
     classifier = build_classifier(config.model)
     record = _begun(config, overrides)
     results_dir = Path(config.results_dir)
-    try:
+    with _failure_published(results_dir, record):
         for found in unwritable(config):
             raise BenchmarkError(f"{found}; name a folder that can.")
         record, splits = _with_data(config, record)
         _announce(config, splits.gate)
-        with _alone(_work_dir(config, record)):
-            if (finished := _finished(results_dir, record)) is not None and not config.force:
-                log.info("already finished in %s; force=true runs it again", finished.folder)
-                if (kept := _model_dir(config, record)) is not None and not kept.is_dir():
-                    log.warning("no model of it is kept in %s; force=true trains it again and keeps it there", kept)
-                _withdraw_earlier_failure(config, record)
-                return finished
-            return _contest(config, classifier, splits, record)
+    with _alone(_work_dir(config, record)), _failure_published(results_dir, record):
+        if (finished := _finished(results_dir, record)) is not None and not config.force:
+            log.info("already finished in %s; force=true runs it again", finished.folder)
+            if (kept := _model_dir(config, record)) is not None and not kept.is_dir():
+                log.warning("no model of it is kept in %s; force=true trains it again and keeps it there", kept)
+            _withdraw_earlier_failure(config, record)
+            return finished
+        return _contest(config, classifier, splits, record)
+
+
+@contextmanager
+def _failure_published(results_dir: Path, record: RunRecord) -> Iterator[None]:
+    """What ends the block is recorded; never while waiting for another process, whose run it is."""
+    try:
+        yield
     except BaseException as error:
         if not _disk_full(error):
             _publish_failure(results_dir, record, error)
@@ -71,11 +78,12 @@ def unwritable(config: RunConfig) -> Iterator[str]:
 
 
 def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:
-    """Write the failed record of a run whose process could not."""
+    """Write the failed record of a run whose process could not, unless another process is at it."""
     record = _begun(config, overrides)
     with suppress(BenchmarkError, OSError):  # else it stands under the digest without data
         record, _ = _with_data(config, record)
-    _publish_failure(Path(config.results_dir), record, error)
+    with suppress(Timeout, OSError), FileLock(_lock_file(_work_dir(config, record)), timeout=0):
+        _publish_failure(Path(config.results_dir), record, error)
 
 
 def _begun(config: RunConfig, overrides: Sequence[str]) -> RunRecord:
@@ -170,11 +178,15 @@ def _work_dir(config: RunConfig, record: RunRecord) -> Path:
     return Path(config.checkpoints_dir) / record.digest[:16]
 
 
+def _lock_file(work_dir: Path) -> str:
+    work_dir.parent.mkdir(parents=True, exist_ok=True)
+    return f"{work_dir}.lock"
+
+
 @contextmanager
 def _alone(work_dir: Path) -> Iterator[None]:
     """Wait until no other process is at this run; the system frees the lock of a process that dies."""
-    work_dir.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{work_dir}.lock")
+    lock = FileLock(_lock_file(work_dir))
     try:
         lock.acquire(timeout=0)
     except Timeout:

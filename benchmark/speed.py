@@ -74,6 +74,8 @@ def main() -> None:
     log.setLevel(logging.INFO)
     with plain_endings():
         overrides = with_config_dir(arguments.overrides, arguments.config_dir)
+        if reason := environment.why_unwritable(arguments.results_dir):
+            raise BenchmarkError(f"--results-dir {arguments.results_dir} cannot be written ({reason}); name another.")
         document = measure(overrides, arguments.precisions, arguments.steps, arguments.texts, arguments.rounds)
     path = arguments.results_dir / "speed" / _slug(document["device"]) / f"{document['model']}.json"
     with replacing(path) as temporary:

@@ -14,7 +14,7 @@ from benchmark import audit, frontier, learning, readouts, significance, study, 
 from benchmark.metrics import per_class as scores_by_label
 from benchmark.records import Contestant, Evidence
 from benchmark.tuning import tuning
-from benchmark.variants import Variant, command_of, repeats_study, scores, variants
+from benchmark.variants import Variant, command_of, repeats_study, scores, variants, with_results
 from benchmark.wording import cell
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
@@ -52,10 +52,10 @@ def table2_settings(evidence: Evidence) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
     run_models = set()
     for variant in variants(evidence.runs, study.DATASET):
-        first = variant.first
+        first = variant.leading.record
         if variant.results and first.config["model"]["family"] in ("encoder", "decoder") and first.trained:
-            run_models.add(variant.first.model)
-            rows.append(_settings(variant.first.config, variant.recipe, "run"))
+            run_models.add(first.model)
+            rows.append(_settings(first.config, variant.recipe, "run"))
     rows += [
         _settings(contestant.config, contestant.config["recipe"]["name"], "not run")
         for name, contestant in sorted(evidence.contestants.items(), key=_by_size)
@@ -103,22 +103,21 @@ def leaderboard(evidence: Evidence, dataset: str) -> pd.DataFrame:
 def per_class(evidence: Evidence) -> pd.DataFrame:
     """Precision, recall and F1 of each label, the mean over seeds, for every variant with a result on emotion."""
     rows = []
-    for variant in variants(evidence.runs, study.DATASET):
-        if variant.results:
-            labels = variant.first.labels
-            scores = [scores_by_label(run.gold, run.predictions.predicted, len(labels)) for run in variant.results]
-            rows += [
-                {
-                    "model": variant.first.title,
-                    "recipe": variant.recipe,
-                    "label": label,
-                    "precision_score": float(np.mean([score.precision[index] for score in scores])),
-                    "recall": float(np.mean([score.recall[index] for score in scores])),
-                    "f1": float(np.mean([score.f1[index] for score in scores])),
-                    "support": int(scores[0].support[index]),
-                }
-                for index, label in enumerate(labels)
-            ]
+    for variant in with_results(evidence):
+        labels = variant.first.labels
+        scores = [scores_by_label(run.gold, run.predictions.predicted, len(labels)) for run in variant.results]
+        rows += [
+            {
+                "model": variant.first.title,
+                "recipe": variant.recipe,
+                "label": label,
+                "precision_score": float(np.mean([score.precision[index] for score in scores])),
+                "recall": float(np.mean([score.recall[index] for score in scores])),
+                "f1": float(np.mean([score.f1[index] for score in scores])),
+                "support": int(scores[0].support[index]),
+            }
+            for index, label in enumerate(labels)
+        ]
     columns = ["model", "recipe", "label", "precision_score", "recall", "f1", "support"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
@@ -182,12 +181,12 @@ RESULT_COLUMNS = [
 
 
 def _result(variant: Variant) -> dict[str, Any]:
-    """A row; `run` is the first counted."""
+    """A row; `run` is the leading one."""
     record = variant.first
     row: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     row |= {"name": record.model, "model": record.title, "recipe": variant.recipe, "status": _status(variant)}
     shown = variant.counted
-    row |= {"command": command_of(variant), "run": (shown or variant.runs)[0].name}
+    row |= {"command": command_of(variant), "run": variant.leading.name}
     if not shown:
         return row
     row["seeds"] = len(shown)
@@ -223,7 +222,9 @@ def _status(variant: Variant) -> str:
 
 
 def _reason(variant: Variant) -> str:
-    """How the first run ended and what was wrong; the remedy, behind a semicolon by custom, stays in the record."""
+    """How the first run without a result ended; the remedy, behind a semicolon by custom, stays in the record."""
+    if not variant.failed:
+        return str(variant.completed[0].record.stand_in)
     record = variant.failed[0].record
     return f"{record.status}, {record.failure.message.partition('; ')[0]}" if record.failure else str(record.status)
 
@@ -238,7 +239,7 @@ def _not_run(name: str, contestant: Contestant, failed: Variant | None) -> dict[
         "study": study.TABLE3.get(name),
         "status": f"not run{reason}",
         "command": f"python -m benchmark model={name}",
-        "run": failed.runs[0].name if failed else None,
+        "run": failed.leading.name if failed else None,
     }
 
 

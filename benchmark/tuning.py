@@ -24,7 +24,8 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
 def _is_trial(record: RunRecord) -> bool:
     ended = record.status is Status.completed and record.pretrained
     untested = record.config["dataset"]["test_rows"] == 1
-    return ended and untested and record.dataset == study.DATASET and bool(_accuracies(record))
+    whole = "steps" not in record.limits
+    return ended and untested and whole and record.dataset == study.DATASET and bool(_accuracies(record))
 
 
 def _accuracies(record: RunRecord) -> list[float]:
@@ -33,15 +34,17 @@ def _accuracies(record: RunRecord) -> list[float]:
     return [point.validation_accuracy for point in curve if point.validation_accuracy is not None]
 
 
-def _of_the_model(record: RunRecord) -> list[str]:
-    return [setting for setting in settings_of(record) if setting.startswith("model.")]
+def _settings(record: RunRecord) -> list[str]:
+    """Those without a column of their own."""
+    columns = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=")
+    return [setting for setting in settings_of(record) if not setting.lstrip("+").startswith(columns)]
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
     recipe = record.config["recipe"]
     return {
         "model": record.title,
-        "recipe": ", ".join([record.recipe, *shortened(_of_the_model(record))]),
+        "recipe": ", ".join([record.recipe, *shortened(_settings(record))]),
         "learning_rate": recipe["learning_rate"],
         "epochs": recipe["epochs"],
         "train_rows": record.config["dataset"]["train_rows"] or "all",

@@ -41,6 +41,11 @@ class Variant:
         """The runs that a row speaks of: the results, or where there is none whatever completed."""
         return self.results or self.completed
 
+    @property
+    def leading(self) -> Run:
+        """The first of them, by which rows and links address the variant; of none, the first run of all."""
+        return (self.counted or self.runs)[0]
+
     @cached_property
     def failed(self) -> list[Run]:
         return [run for run in self.runs if run.record.status is not Status.completed]
@@ -79,25 +84,35 @@ class Variant:
 
     @cached_property
     def settings(self) -> list[str]:
-        """What sets it apart from the model as shipped, and what was overridden of data and recipe.
+        """What sets it apart from the model as shipped and from `recipe=paper`, if that is what it goes by.
 
-        Of the model all that differs, whether the command line or an experiment's file set it.
+        All that differs, whether the command line or an experiment's file set it; of the data and of any other recipe
+        what was overridden on the command line.
         """
         return settings_of(self.first)
 
 
+NAMES = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
+"""What every row shows in a column of its own."""
+
+
 def settings_of(record: RunRecord) -> list[str]:
     """See `Variant.settings`; of a model that nobody shipped, what was overridden."""
-    given = given_options(record)
+    given = [override for override in given_options(record) if not override.lstrip("+").startswith(NAMES)]
     shipped = read_contestants().get(record.model)
     if shipped is None:
         return given
-    others = [override for override in given if not override.lstrip("+~").startswith("model.")]
-    return sorted([*others, *_changes(shipped.config["model"]["parameters"], record.config["model"]["parameters"])])
+    usual, used = shipped.config, record.config
+    changes = [*_changes(usual["model"]["parameters"], used["model"]["parameters"], "model")]
+    known = ["model."]
+    if used["recipe"]["name"] == usual["recipe"]["name"]:
+        changes += _changes(usual["recipe"], used["recipe"], "recipe")
+        known += ["recipe."]
+    return sorted([*changes, *(override for override in given if not override.lstrip("+~").startswith(tuple(known)))])
 
 
-def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str = "model") -> Iterator[str]:
-    """The parameters that are not as shipped, as overrides; of what was read, the name without its hash."""
+def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Iterator[str]:
+    """The options that are not as shipped, as overrides; of what was read, the name without its hash."""
     for name, value in used.items():
         option, usual = f"{group}.{name}", shipped.get(name)
         if isinstance(value, dict):
@@ -165,7 +180,7 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
     """The runs on a data set, grouped by everything but the seed.
 
     A run that failed before its data were read joins the only group with its configuration, if there is one;
-    nothing is said of it where the same seed has completed.
+    nothing is said of it where the same seed came further.
     """
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))  # by configuration, by content
     for run in runs:
@@ -178,8 +193,8 @@ def variants(runs: list[Run], dataset: str) -> list[Variant]:
         if "" in by_content and len(by_content) == 2:
             unread = by_content.pop("")
             (read,) = by_content.values()
-            completed = {run.record.seed for run in read if run.record.status is Status.completed}
-            read.extend(run for run in unread if run.record.seed not in completed)
+            seeds = {run.record.seed for run in read}
+            read.extend(run for run in unread if run.record.seed not in seeds)
     return [Variant(group) for by_content in groups.values() for group in by_content.values()]
 
 
@@ -188,6 +203,12 @@ def with_results(evidence: Evidence) -> list[Variant]:
     """The variants on the study's data set that have results, the most accurate first."""
     found = [variant for variant in variants(evidence.runs, study.DATASET) if variant.results]
     return sorted(found, key=lambda variant: (-variant.accuracy, variant.name))
+
+
+def read_again(record: RunRecord, evidence: Evidence) -> bool:
+    """Whether it scores an adapter that another of these runs trained and kept: the same training once more."""
+    adapter = record.fit.weights.get("adapter") if record.fit is not None else None
+    return adapter is not None and any(run.folder.name == adapter["name"] for run in evidence.runs)
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:
@@ -217,7 +238,12 @@ def command_of(variant: Variant) -> str:
         options = ("experiment", "dataset", "recipe", "dataset.train_rows")
         chosen = [given[option] for option in options if option in given and given[option] not in options_given]
     else:
-        chosen = [f"dataset={first.dataset}", f"recipe={first.recipe}"]
+        named = {"dataset": first.dataset, "recipe": first.recipe}
+        chosen = [
+            given.get(option, f"{option}={name}")
+            for option, name in named.items()
+            if option in given or f"{option}.name" not in given  # what was named otherwise is no choice of this name
+        ]
     given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in options_given]
     chosen = [f"model={first.model}", *chosen, *given_folders]
     sweep = ["-m"] if "," in seeds else []

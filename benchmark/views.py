@@ -53,19 +53,33 @@ def _views(run: Run) -> dict[str, npt.NDArray[np.bool_]]:
 
 
 def selective(evidence: Evidence) -> pd.DataFrame:
-    """Calibration error, and accuracy where only the surest share of the texts is answered; means over seeds."""
+    """Calibration error, and accuracy where only the surest share of the texts is answered; means over seeds.
+
+    Empty where answers say nothing of how sure they are.
+    """
     rows = [
         {
             "model": variant.first.title,
             "recipe": variant.recipe,
             "seeds": len(variant.results),
-            "expected_calibration_error": _mean(variant, METRICS["expected_calibration_error"]),
-            **{_column(share): coverage_accuracy(variant, share) for share in COVERAGES},
+            **_confidence(variant),
         }
         for variant in with_results(evidence)
     ]
     columns = ["model", "recipe", "seeds", "expected_calibration_error", *(_column(share) for share in COVERAGES)]
     return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def _confidence(variant: Variant) -> dict[str, float | None]:
+    graded = is_graded(variant)
+    error = _mean(variant, METRICS["expected_calibration_error"]) if graded else None
+    shares = [share for share in COVERAGES if graded or share == 1]
+    return {"expected_calibration_error": error} | {_column(s): coverage_accuracy(variant, s) for s in shares}
+
+
+def is_graded(variant: Variant) -> bool:
+    """Whether the answers of every seed say how sure they are."""
+    return all(run.predictions.graded for run in variant.results)
 
 
 def coverage_accuracy(variant: Variant, share: float) -> float:

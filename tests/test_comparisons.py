@@ -8,6 +8,7 @@ from test_records import LABELS, a_record, answers, publish, the_test_split
 
 from benchmark import records
 from benchmark.comparisons import Comparison, fields
+from benchmark.frontier import offers
 from benchmark.paired import combined, detectable_difference, holm, mcnemar
 from benchmark.records import Evidence, Run, RunRecord, read_contestants
 
@@ -99,8 +100,8 @@ def test_other_test_texts_are_another_field(tmp_path: Path) -> None:
     runs = [
         told(tmp_path, a_record("minilm"), wrong_at(range(3))),
         told(tmp_path, a_record("tfidf"), wrong_at(range(9))),
-        told(tmp_path, a_record("bert_base"), wrong_at(range(9), gold), gold),
-        told(tmp_path, a_record("roberta_base"), wrong_at(range(9), GOLD[:100]), GOLD[:100]),
+        told(tmp_path, a_record("bert_base", test_sha256="d" * 64), wrong_at(range(9), gold), gold),
+        told(tmp_path, a_record("roberta_base", test_sha256="e" * 64), wrong_at(range(9), GOLD[:100]), GOLD[:100]),
     ]
     found = fields(evidence(*runs))
     assert [len(field.variants) for field in found] == [2, 1, 1]
@@ -126,3 +127,13 @@ def test_a_comparison_does_not_depend_on_who_else_was_there(tmp_path: Path) -> N
     among = compared(*runs, told(tmp_path, a_record("bert_base"), wrong_at(range(5))))
     (same,) = [pair for pair in among if (pair.better.first.model, pair.other.first.model) == ("minilm", "tfidf")]
     assert (alone.interval, alone.p) == (same.interval, same.p)
+
+
+def test_other_texts_with_the_same_labels_are_another_test_set(tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, a_record("tfidf"), GOLD),
+        told(tmp_path, a_record("minilm"), GOLD),
+        told(tmp_path, a_record("minilm", test_sha256="d" * 64), GOLD),
+    ]
+    assert [len(field.variants) for field in fields(evidence(*runs))] == [2, 1]
+    assert len(offers(evidence(*runs))) == 2  # costs are set against each other on one test set

@@ -161,3 +161,9 @@ def test_a_model_in_a_folder_of_ones_own_is_examined(
     assert capsys.readouterr().out.startswith("Mine on synthetic, recipe paper\n")
     assert "model/mine" in str(told(monkeypatch, "model=mine", "dataset=synthetic"))
     assert "nowhere is no folder" in str(told(monkeypatch, "--config-dir", "nowhere", "model=mine"))
+
+
+def test_an_option_with_several_values_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = str(told(monkeypatch, "model=majority", "seed=0,1,2"))
+    assert "'seed=0,1,2'" in said
+    assert said.endswith("give it one value.")

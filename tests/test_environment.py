@@ -4,6 +4,7 @@ import getpass
 import json
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,18 @@ def test_the_widest_vector_units_are_named(
     monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
     described = environment.describe()
     assert (described["processor"], described["vector_units"]) == ("A processor", units)
+
+
+def test_processes_that_try_a_folder_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(environment.why_unwritable, [tmp_path / "new"] * 400)) == {None}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("allocated", "peaks"), [(0, {"host"}), (2**20, {"host", "device"})])
+def test_an_accelerator_counts_where_it_was_used(
+    monkeypatch: pytest.MonkeyPatch, allocated: int, peaks: set[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: allocated)
+    assert environment.peak_memory().keys() == peaks

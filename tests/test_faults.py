@@ -234,7 +234,7 @@ def test_a_job_that_dies_or_raises_leaves_the_others_and_the_rerun_does_what_is_
 
 
 def test_a_job_that_raises_leaves_its_traceback_and_the_others(tmp_path: Path) -> None:
-    with benchmark(tmp_path, "-m", "model=tiny_bert", "model.architecture.num_attention_heads=5,4") as sweep:
+    with benchmark(tmp_path, "-m", "model=tiny_bert", "+model.architecture.type_vocab_size=0,2") as sweep:
         shown = sweep.communicate()[0]
     assert sweep.returncode == 1, shown
     failed, completed = sorted(records.read_all(tmp_path / "results"), key=lambda run: run.record.status, reverse=True)

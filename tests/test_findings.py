@@ -9,7 +9,7 @@ from test_records import FIT, a_record
 
 from benchmark import records
 from benchmark.findings import LONG_TABLES, findings, more
-from benchmark.records import Evidence, Failure, Run, Status
+from benchmark.records import Evidence, Failure, Run, RunRecord, Status
 from benchmark.tables import TABLES
 
 
@@ -17,6 +17,14 @@ def said(*runs: Run, beginning: str) -> str:
     """The one sentence about these runs that begins so."""
     (sentence,) = [found for found in findings(evidence(*runs)) if found.startswith(beginning)]
     return sentence
+
+
+def reading(trained: Run) -> RunRecord:
+    """The adapter of that run, read by free generation."""
+    adapter = {"adapter": {"name": trained.folder.name, "sha256": "f" * 64}}
+    return replace(
+        a_record("smollm2_lora", "model.readout=generate"), fit=replace(FIT, trained_parameters=0, weights=adapter)
+    )
 
 
 def test_they_open_with_the_answer_and_what_is_ahead_has_its_figures(tmp_path: Path) -> None:
@@ -45,10 +53,10 @@ def test_the_smallest_network_stands_beside_the_studys_best_figure(wrong: int, p
 
 def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_path: Path) -> None:
     """Not of the same training read out in another way."""
-    read_again = replace(a_record("smollm2_lora", "model.readout=generate"), fit=replace(FIT, trained_parameters=0))
+    trained = told(tmp_path, a_record("smollm2_lora"), wrong_at(range(2)))
     runs = [
-        told(tmp_path, a_record("smollm2_lora"), wrong_at(range(2))),
-        told(tmp_path, read_again, wrong_at(range(3))),
+        trained,
+        told(tmp_path, reading(trained), wrong_at(range(3))),
         told(tmp_path, a_record("minilm"), wrong_at(range(29))),
     ]
     rule = said(*runs, beginning="Two are said to differ")
@@ -59,10 +67,10 @@ def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_pat
 
 
 def test_the_same_training_read_again_is_no_rival_unless_there_is_no_other(tmp_path: Path) -> None:
-    again = replace(FIT, trained_parameters=0)
+    trained = told(tmp_path, a_record("smollm2_lora"), wrong_at(range(2)))
     runs = [
-        told(tmp_path, a_record("smollm2_lora"), wrong_at(range(2))),
-        told(tmp_path, replace(a_record("smollm2_lora", "model.readout=generate"), fit=again), wrong_at(range(3))),
+        trained,
+        told(tmp_path, reading(trained), wrong_at(range(3))),
         told(tmp_path, a_record("minilm"), wrong_at(range(5))),
     ]
     tied = said(*runs, beginning="The most accurate").partition("statistically tied with ")[2]
@@ -159,3 +167,36 @@ def test_every_table_pointed_to_exists() -> None:
     shown = {"table1_models", "table2_settings", "table3_accuracy", "speed"}
     assert set(LONG_TABLES) == set(TABLES) - shown
     assert re.findall(r"tables/(\w+)\.md", more()) == list(LONG_TABLES)
+
+
+def test_where_a_network_of_unknown_or_large_size_was_scored_small_models_are_not_spoken_of(tmp_path: Path) -> None:
+    small = told(tmp_path, a_record("minilm"), wrong_at(range(9)))
+    assert "a small model speaks for itself" in " ".join(findings(evidence(small)))
+    for other in ("external", "llama3_head"):
+        run = told(tmp_path, a_record(other), wrong_at(range(5)))
+        text = " ".join(findings(evidence(small, run)))
+        assert "whether the big model pays stays open. " in text
+        assert "mall model" not in text
+
+
+def test_the_smallest_network_is_found_behind_a_failed_seed_and_a_large_one_is_counted_in_millions(
+    tmp_path: Path,
+) -> None:
+    failed = replace(a_record("minilm", status=Status.failed, failure=Failure("no")), card=None)
+    runs = [
+        records.write(tmp_path, failed),
+        told(tmp_path, a_record("minilm", seed=1), wrong_at(range(9))),
+        told(tmp_path, a_record("llama3_lora"), wrong_at(range(5))),
+    ]
+    assert "reaches 0.9550" in said(*runs, beginning="With 22.7 million parameters MiniLM-L6")
+    assert said(*runs[2:], beginning="With 8,030 million parameters")
+
+
+def test_what_was_made_elsewhere_is_a_rival(tmp_path: Path) -> None:
+    elsewhere = replace(a_record("external"), fit=replace(FIT, trained_parameters=0))
+    runs = [
+        told(tmp_path, a_record("minilm"), wrong_at(range(2))),
+        told(tmp_path, elsewhere, wrong_at(range(3))),
+    ]
+    tied = said(*runs, beginning="The most accurate").partition("statistically tied with ")[2]
+    assert tied == "External predictions on recipe paper (0.9850)."

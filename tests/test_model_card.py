@@ -117,3 +117,16 @@ def test_every_committed_result_has_a_card() -> None:
         if run.record.is_result:
             (accuracy, *_) = ModelCard(model_card(run)).data.eval_results
             assert accuracy.metric_value == round(float((run.gold == run.predictions.predicted).mean()), 6)
+
+
+def test_other_data_under_a_declared_hub_id_are_not_passed_off_as_the_hubs(tmp_path: Path) -> None:
+    record = a_record("minilm", dataset="mine")
+    record.config["dataset"]["sha256"] = {}
+    (result, *_) = ModelCard(model_card(publish(tmp_path, record))).data.eval_results
+    assert (result.dataset_type, result.dataset_revision) == ("mine", None)
+
+
+def test_free_answers_are_given_no_calibration(tmp_path: Path) -> None:
+    generated = publish(tmp_path, a_record("smollm2_lora", "model.readout=generate"), ONE_WRONG, ["words"] * 10)
+    assert "calibration" not in model_card(generated)
+    assert "calibration" in model_card(publish(tmp_path, a_record("minilm"), ONE_WRONG))

@@ -345,3 +345,25 @@ def test_a_missing_file_of_predictions_ends_a_command_with_a_sentence(
     )
     Closing.print()
     assert "predictions.parquet" in capsys.readouterr().err
+
+
+def test_links_lead_to_the_block_of_a_variant_whose_first_seed_failed(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm", status=Status.failed, failure=Failure("no")))
+    publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
+    elements = Elements(rendered(tmp_path))
+    ids = {element["id"] for _, element in elements.found if element.get("id")}
+    links = {str(element["href"]) for element in elements.all("a") if str(element.get("href")).startswith("#run-")}
+    assert links
+    assert {link[1:] for link in links} <= ids
+
+
+def test_a_command_that_was_refused_shows_no_table_of_a_data_set_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Closing, "started", "9")
+    for config in ({"results_dir": str(tmp_path), "dataset": {"labels": []}}, {"results_dir": None}, {}):
+        refused = OmegaConf.create(config)
+        OmegaConf.set_struct(refused, True)
+        monkeypatch.setattr(Closing, "config", refused)
+        Closing.print()
+    assert capsys.readouterr().out == ""

@@ -4,8 +4,10 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from benchmark import records, runner
 from benchmark.classifier import BenchmarkError
@@ -138,8 +140,8 @@ def test_a_forced_run_that_fails_leaves_the_good_one_alone(
 
 
 def test_a_crash_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
-    config = compose_run("model=tiny_bert", "model.architecture.num_attention_heads=5")  # 32 is no multiple of 5
-    with pytest.raises(ValueError, match="multiple"):
+    config = compose_run("model=tiny_bert", "+model.architecture.type_vocab_size=0")  # no row for the first type
+    with pytest.raises(RuntimeError, match="index_select"):
         runner.run(config)
     (run,) = records.read_all(tmp_path / "results")
     assert run.record.failure is not None
@@ -215,3 +217,31 @@ def test_texts_cut_in_train_and_test_are_counted_in_the_record(compose_run: Comp
 )
 def test_an_override_is_published_without_folders(override: str, published: str | None) -> None:
     assert runner._without_folder(override) == published
+
+
+class Held(FileLock):
+    """A lock that another process holds until somebody loses patience."""
+
+    def acquire(self, timeout: float | None = None, *_: Any, **__: Any) -> Any:
+        if timeout == 0 or self.timeout == 0:
+            raise Timeout(self.lock_file)
+        raise KeyboardInterrupt
+
+
+def test_who_is_stopped_while_another_process_is_at_the_run_says_nothing_of_it(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runner, "FileLock", Held)
+    config = compose_run("model=majority")
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(config)
+    runner.record_failure(config, [], BenchmarkError("killed while waiting"))
+    assert records.read_all(tmp_path / "results") == []
+
+
+def test_a_run_that_is_replaced_while_all_are_read_is_left_out_for_once(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runner.run(compose_run("model=majority"))
+    monkeypatch.setattr(records, "read", lambda folder: (folder / "moved").read_bytes())
+    assert records.read_all(tmp_path / "results") == []

@@ -92,3 +92,13 @@ def test_nothing_can_be_measured_no_times(
     with pytest.raises(SystemExit):
         speed.main()
     assert f"{option}: must be at least 1" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["speed", "model=minilm", "--results-dir", f"{tmp_path}/file/results"])
+    monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("measured first"))
+    with pytest.raises(SystemExit, match="cannot be written"):
+        speed.main()

@@ -259,7 +259,7 @@ def test_a_variant_is_a_row_of_its_own_without_the_studys_figure(tmp_path: Path)
     ]
     plain, variant = (row for row in table("table3_accuracy", *runs) if row["name"] == "bert_base")
     assert (plain["recipe"], plain["study"], plain["accuracy"], plain["seeds"]) == ("paper", 0.9063, 0.8, 1)
-    assert (variant["recipe"], variant["study"]) == ("paper, recipe.learning_rate=0.00002", None)
+    assert (variant["recipe"], variant["study"]) == ("paper, recipe.learning_rate=2e-05", None)
     assert (variant["accuracy"], variant["seeds"]) == (0.9, 2)
     assert plain["command"] == "python -m benchmark model=bert_base dataset=emotion recipe=paper"
     assert variant["command"].endswith(" recipe=paper recipe.learning_rate=0.00002 seed=0,1")
@@ -388,3 +388,11 @@ def test_with_nothing_to_show_a_table_has_its_columns_and_is_still_a_table(name:
 def test_the_first_run_does_not_change_a_tables_columns(name: str, tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record(model), TWO_WRONG) for model in ("tfidf", "minilm")]
     assert list(TABLES[name](evidence(*runs)).columns) == list(TABLES[name](Evidence([], {})).columns)
+
+
+def test_a_study_model_with_weights_from_a_mirror_alone_is_not_run(tmp_path: Path) -> None:
+    fit = replace(FIT, weights={"endpoint": "https://mirror.example"})
+    mirrored = publish(tmp_path, a_record("bert_base", fit=fit))
+    row = the(table("table3_accuracy", mirrored), name="bert_base")
+    assert row["status"] == "not run: weights from https://mirror.example, not the hub"
+    assert (row["study"], row["accuracy"], row["run"]) == (0.9063, None, mirrored.name)

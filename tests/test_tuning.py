@@ -37,3 +37,14 @@ def test_one_answered_test_text_is_no_accuracy(tmp_path: Path) -> None:
     assert row["accuracy"] is None
     assert row["training_seconds"] == 90
     assert "1 test rows only" in row["status"]
+
+
+def test_trials_that_differ_in_more_than_their_rate_are_told_apart_and_short_ones_left_out(tmp_path: Path) -> None:
+    fit = replace(FIT, curve=(CurvePoint(1, 1.0, validation_accuracy=0.5),))
+    trial = ("minilm", "recipe.learning_rate=0.5", "dataset.test_rows=1", "recipe.name=tune_cpu")
+    runs = [
+        publish(tmp_path, a_record(*trial, *more, fit=fit))
+        for more in ([], ["recipe.batch_size=16"], ["recipe.max_steps=3"])
+    ]
+    table = tuning(Evidence(runs, read_contestants()))
+    assert sorted(table["recipe"]) == ["tune_cpu", "tune_cpu, recipe.batch_size=16"]

@@ -78,8 +78,8 @@ def test_what_an_experiments_file_sets_of_a_model_stands_in_the_rows_name(tmp_pa
 
 
 def test_what_is_overridden_to_what_it_is_anyway_and_a_title_do_not(tmp_path: Path) -> None:
-    record = replace(a_record("minilm"), overrides=["model.precision=fp32", "model.title=MiniLM", "recipe.epochs=9"])
-    assert named(record, tmp_path) == "MiniLM-L6 (22M BERT), paper, recipe.epochs=9"
+    record = replace(a_record("minilm"), overrides=["model.precision=fp32", "model.title=MiniLM", "recipe.epochs=3"])
+    assert named(record, tmp_path) == "MiniLM-L6 (22M BERT), paper"
 
 
 def test_settings_read_as_they_would_be_typed() -> None:
@@ -99,3 +99,24 @@ def test_of_a_model_that_was_not_shipped_the_overrides_speak(tmp_path: Path) -> 
     record = replace(a_record("minilm"), overrides=["+model.precision=bf16"])
     record.config["model"]["name"] = "my_model"
     assert settings_of(record) == ["+model.precision=bf16"]
+
+
+def test_a_seed_that_failed_twice_is_one_seed(tmp_path: Path) -> None:
+    publish(tmp_path, replace(a_record("minilm", **FAILED), data=None, digest="0" * 64))
+    publish(tmp_path, a_record("minilm", **FAILED))
+    (variant,) = variants(read_all(tmp_path), "emotion")
+    assert [run.record.seed for run in variant.runs] == [0]
+    assert "seed" not in command_of(variant)
+
+
+def test_what_an_experiments_file_sets_of_the_papers_recipe_stands_in_the_rows_name(tmp_path: Path) -> None:
+    record = replace(a_record("minilm", "recipe.learning_rate=0.5"), overrides=["experiment=mine"])
+    assert named(record, tmp_path) == "MiniLM-L6 (22M BERT), paper, recipe.learning_rate=0.5"
+
+
+def test_a_data_set_and_a_recipe_that_were_renamed_are_asked_for_by_their_choice(tmp_path: Path) -> None:
+    given = ["model=minilm", "dataset.name=mine", "recipe=tuned", "recipe.name=ours"]
+    record = replace(a_record("minilm", dataset="mine"), overrides=given)
+    record.config["recipe"]["name"] = "ours"
+    (variant,) = variants([publish(tmp_path, record)], "mine")
+    assert command_of(variant) == "python -m benchmark model=minilm recipe=tuned dataset.name=mine recipe.name=ours"

@@ -10,6 +10,7 @@ from test_tables import rows_of, the
 
 from benchmark import records
 from benchmark.classifier import NO_LABEL, Predictions
+from benchmark.figures import FIGURES, RUN_FIGURES
 from benchmark.records import Run, RunRecord
 from benchmark.statistics import wilson_interval
 from benchmark.tables import TABLES
@@ -107,3 +108,24 @@ def test_no_table_holds_a_text(tmp_path: Path) -> None:
     ]
     for table in TABLES.values():
         assert "secret" not in table(evidence(*runs)).to_csv()
+
+
+def test_free_answers_have_no_confidence_to_be_judged(tmp_path: Path) -> None:
+    free = told_freely(tmp_path, a_record("external"), wrong_at(range(20)))
+    (row,) = rows("selective", free)
+    assert (row["coverage_100"], row["coverage_50"], row["expected_calibration_error"]) == (0.9, None, None)
+    assert not free.predictions.graded
+    assert FIGURES["calibration"](evidence(free)) is None
+    assert RUN_FIGURES["reliability"](free) is None
+
+
+def told_freely(results_dir: Path, record: RunRecord, predicted: list[int]) -> Run:
+    words = [LABELS[label] for label in predicted]
+    content = records.encode_predictions(the_test_split(GOLD), Predictions.from_answers(words, LABELS), LABELS)
+    return records.write(results_dir, replace(record, predicted_rows=len(predicted)), content)
+
+
+def test_one_probability_below_1_is_a_confidence() -> None:
+    told = Predictions(np.array([[1, 0], [0.9, 0.1]], dtype=np.float32), np.array([0, 0]), ("a", "a"))
+    assert told.graded
+    assert not Predictions.from_answers(["nothing", "at all"], ["a", "b"]).graded
