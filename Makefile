@@ -40,8 +40,8 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 	$(BIN)/python -m benchmark -m $(TUNED) seed=0,1,2 models_dir=outputs/models
 	$(BIN)/python -m benchmark model=smollm2_lora model.precision=bf16
 	$(BIN)/python -m benchmark experiment=readouts
-	ls -d $(ADAPTER) || $(BIN)/python -m benchmark $(TUNED) models_dir=outputs/models force=true
-	$(BIN)/python -m benchmark $(TUNED) model.readout=generate model.adapter=$$(echo $(ADAPTER))
+	ls -d $(ADAPTER) > /dev/null || $(BIN)/python -m benchmark $(TUNED) models_dir=outputs/models force=true
+	$(BIN)/python -m benchmark $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
 	$(BIN)/python -m benchmark experiment=learning_curve
 
 constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, set_seed
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    set_seed,
+)
 
 from baselines import adapters
 from baselines.attention import check, usual
@@ -112,7 +118,11 @@ class DecoderClassifier:
         self.prompter = Prompter(
             self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
         )
-        if by_head:
+        if self.readout is Readout.generate:
+            self._check_room_for_labels()
+        if not by_head:
+            loaded.network.generation_config = GenerationConfig()  # the checkpoint's may penalise or sample
+        else:
             loaded.network.score.float()  # trained, as the adapters are
             loaded.network.config.pad_token_id = self.prompter.end  # tells transformers where a prompt's last token is
         adapted = self.lora.attach(loaded.network, self._task) if adapter is None else adapter.attach(loaded.network)
@@ -120,6 +130,14 @@ class DecoderClassifier:
         if self.batching is Batching.packed:
             adapters.fuse(self.network)
         return loaded
+
+    def _check_room_for_labels(self) -> None:
+        longest = max(self.prompter.answers, key=len)
+        if (tokens := len(longest) - 1) > self.max_new_tokens:  # but for the end
+            raise BenchmarkError(
+                f"model.max_new_tokens is {self.max_new_tokens}, but the label {self.tokenizer.decode(longest[:-1])} "
+                f"has {tokens} tokens; set model.max_new_tokens={tokens + 1}."
+            )
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self._generate(texts) if self.readout is Readout.generate else self.classify(texts)

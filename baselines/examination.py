@@ -22,6 +22,7 @@ PROCESS_BYTES = 600e6
 class Estimate:
     """Bytes that fine-tuning takes, about: `fixed` for the network and its optimiser, the rest by sample."""
 
+    weights: float  # as they are loaded; part of `fixed`
     fixed: float
     by_sample: float
 
@@ -42,7 +43,8 @@ def estimate(card: ModelCard, precision: Precision, adapted: bool, tokens_a_samp
     hidden = card.dimensions["hidden_size"]
     wide = 20 * hidden + 6 * card.dimensions.get("intermediate_size", 4 * hidden)
     activations = card.dimensions["num_hidden_layers"] * wide * size
-    return Estimate(PROCESS_BYTES + weights + 12 * card.trained_parameters, tokens_a_sample * activations)
+    fixed = PROCESS_BYTES + weights + 12 * card.trained_parameters
+    return Estimate(weights, fixed, tokens_a_sample * activations)
 
 
 def examine(
@@ -57,6 +59,7 @@ def examine(
     stopping = [Finding.stopping("hardware", obstacle) for obstacle in obstacles]
     yield from stopping or [Finding("hardware", _hardware(device))]
     yield _memory(device, needed, context.recipe.effective_batch)
+    yield from _memory_to_load(device, needed)
     yield from _tracked(context.report_to)
     try:
         yield Finding("weights", f"{identity(weights)}, {obtainable(weights)}")
@@ -87,6 +90,14 @@ def _memory(device: Device, needed: Estimate, samples: int) -> Finding:
         return Finding("memory", f"{found} and {_gb(needed.of(1))} with one",
                        "free some, lower model.precision or recipe.max_length, or take a smaller model")  # fmt: skip
     return Finding("memory", found if needed.of(samples) <= free else f"{found}; passes will be halved until they fit")
+
+
+def _memory_to_load(device: Device, needed: Estimate) -> Iterator[Finding]:
+    """The weights pass through the process's memory on their way to a GPU."""
+    free = _available_memory()
+    if device is not Device.cpu and torch.cuda.is_available() and needed.weights > free:
+        yield Finding("loading", f"{_gb(free)} of memory free, {_gb(needed.weights)} needed to read the weights before "
+                      "they go to the GPU", "free some, or take a smaller model")  # fmt: skip
 
 
 def _available_memory() -> float:

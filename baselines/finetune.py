@@ -4,6 +4,7 @@ Trainer hands over one effective batch a step; it is computed in as few passes a
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -38,12 +39,14 @@ from benchmark.classifier import (
     FitReport,
     Optimizer,
     Predictions,
+    Schedule,
 )
 
 log = logging.getLogger(__name__)
 
 NEVER = 2**62
 
+SCHEDULES = {Schedule.constant: "constant_with_warmup"}  # its plain namesake ignores the warm-up
 OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafactor"}
 
 
@@ -102,7 +105,7 @@ def finetune(
         untrained(model, loaded.provenance, computation),
         trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         steps=trainer.state.global_step,
-        samples_seen=round((trainer.state.epoch or 0.0) * len(samples)),
+        samples_seen=samples_in(trainer.state.global_step, len(samples), recipe.effective_batch),
         effective_batch=recipe.effective_batch,
         pass_size=trainer.pass_size,
         training_seconds=observer.seconds,
@@ -111,6 +114,12 @@ def finetune(
         truncated_texts=truncated,
         curve=tuple(_curve(trainer.state.log_history)),
     )
+
+
+def samples_in(steps: int, samples: int, batch: int) -> int:
+    """How many were trained on in so many steps: the last batch of an epoch may be a small one."""
+    epochs, rest = divmod(steps, -(-samples // batch))
+    return epochs * samples + rest * batch
 
 
 def untrained(model: PreTrainedModel, provenance: dict[str, Any], computation: Computation) -> FitReport:
@@ -205,11 +214,14 @@ def check_trackers(report_to: Sequence[str]) -> None:
 def training_arguments(context: FitContext, computation: Computation) -> TrainingArguments:
     """The recipe in Trainer's words; 50 log points and 10 checkpoints a run."""
     recipe = context.recipe
+    # By default the logs would lie among the checkpoints, which go when the run has ended.
+    logs = context.work_dir.parent / "tensorboard" / context.work_dir.name
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(logs))
     arguments = TrainingArguments(
         output_dir=str(context.work_dir),
         optim=OPTIMIZERS[recipe.optimizer],
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule.value,
+        lr_scheduler_type=SCHEDULES.get(recipe.schedule, recipe.schedule.value),
         warmup_steps=recipe.warmup_ratio,  # below 1: a share of all steps
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,

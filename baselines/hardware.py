@@ -1,10 +1,10 @@
 """Where and how the arithmetic runs; what is asked for and missing stops the run, nothing falls back."""
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -48,7 +48,11 @@ DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16, Precisi
 
 
 def has_flash_attn() -> bool:
-    return importlib.util.find_spec("flash_attn") is not None
+    """Whether FlashAttention-2's package is installed; its module's name alone may be FlashAttention-4's."""
+    try:
+        return bool(version("flash-attn"))
+    except PackageNotFoundError:
+        return False
 
 
 def resolve(device: Device, precision: Precision, attention: Attention, torch_has_kernel: bool = False) -> torch.device:
@@ -90,6 +94,11 @@ def obstacles(
             yield (
                 "model.attention=flash_attention_2 needs the flash-attn package; "
                 "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."
+            )
+        if not on_cpu and torch.cuda.get_device_capability() < (8, 0):
+            yield (
+                "model.attention=flash_attention_2 needs a GPU of compute capability 8.0 (Ampere) or newer; "
+                "set model.attention=sdpa."
             )
         if precision is Precision.fp32:
             yield "model.attention=flash_attention_2 needs model.precision=bf16 or fp16."

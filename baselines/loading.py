@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     GgufConfig,
     PreTrainedConfig,
@@ -60,8 +61,10 @@ def load(
     try:
         with progress_on_terminals_only():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
-            network = auto_class.from_pretrained(
+            network, info = auto_class.from_pretrained(
                 checkpoint.folder,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # of a head for other labels; anything else is refused below
                 dtype=dtype,
                 attn_implementation=attention.value,
                 use_safetensors=True,
@@ -78,6 +81,8 @@ def load(
             + ("put a sound checkpoint there." if own else f"delete {checkpoint.folder} to fetch them again.")
         ) from error
     check_architecture(network.config, architecture, identity(weights))
+    lacking = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
+    check_whole(lacking, network.base_model_prefix, auto_class is AutoModelForSequenceClassification, identity(weights))
     return Loaded(tokenizer, network, checkpoint.provenance)
 
 
@@ -109,6 +114,19 @@ def check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model
                 f"The weights of {model} have {key}={actual}, but model.architecture declares {value}; "
                 "correct the declaration or the weights."
             )
+
+
+def check_whole(lacking: set[str], body: str, new_head: bool, model: str) -> None:
+    """Raise where the checkpoint has no numbers, or others in shape, for what it should: chance would stand in.
+
+    A classification head is new by design, the pooler before it in checkpoints that never classified.
+    """
+    new = sorted(name for name in lacking if not new_head or (name.startswith(f"{body}.") and ".pooler." not in name))
+    if new:
+        raise BenchmarkError(
+            f"The weights of {model} lack {new[0]} or have it in another shape ({len(new)} in all); "
+            "give a whole checkpoint of the declared architecture."
+        )
 
 
 SPECIAL_TOKENS = {

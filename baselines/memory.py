@@ -12,8 +12,11 @@ from benchmark.classifier import BenchmarkError
 
 log = logging.getLogger(__name__)
 
-MESSAGES = ("can't allocate memory", "not enough memory", "bad_alloc", "could not create a ")
-"""Of torch's CPU allocator, of C++, and of oneDNN, which says no more."""
+MESSAGES = (
+    "can't allocate memory", "not enough memory", "bad_alloc", "could not create a ", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)  # fmt: skip
+"""Of torch's CPU allocator, of C++, of oneDNN, which says no more, of cuBLAS, and of the driver."""
 
 
 def ran_out(error: RuntimeError | MemoryError) -> bool:

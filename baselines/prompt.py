@@ -6,6 +6,10 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmark.classifier import BenchmarkError
 
+DATE = "26 Jul 2024"
+"""For templates that tell the model the day, as Llama 3.1's does: a prompt must not change overnight."""
+MARK = "~ the answer ~"  # in no template
+
 
 class Prompter:
     """Turns texts into prompts; `answers[label]` are the ids that answer one, `end` their last."""
@@ -24,7 +28,9 @@ class Prompter:
         self.chat_template = chat_template or tokenizer.chat_template
         self.instruction = instruction
         self.labels = tuple(labels)
-        self.end = self._end_token(labels[0])
+        if "strftime_now" in self.chat_template and "date_string" not in self.chat_template:
+            raise BenchmarkError("The chat template writes today's date; write one without under model.chat_template.")
+        self.end = self._end_token()
         self.answers = [[*self._ids(label), self.end] for label in labels]
         self.limit = max_length - max(map(len, self.answers))
 
@@ -44,8 +50,9 @@ class Prompter:
         if answer is not None:
             turns.append({"role": "assistant", "content": answer})
         rendered = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=answer is None, chat_template=self.chat_template
-        )
+            turns, tokenize=False, add_generation_prompt=answer is None, chat_template=self.chat_template,
+            date_string=DATE,
+        )  # fmt: skip
         assert isinstance(rendered, str)
         return rendered
 
@@ -59,9 +66,9 @@ class Prompter:
             raise BenchmarkError("recipe.max_length leaves no room for the prompt; raise it.")
         return ids
 
-    def _end_token(self, label: str) -> int:
+    def _end_token(self) -> int:
         """The token that closes an answer: what the template writes behind it, else end of sequence."""
-        behind = self.render("", label).rpartition(label)[2]
+        behind = self.render("", MARK).rpartition(MARK)[2]
         ids = self._ids(behind)
         end = ids[0] if ids else self.tokenizer.eos_token_id
         if end is None:

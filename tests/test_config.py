@@ -344,15 +344,16 @@ def test_the_identity_keeps_only_the_last_name_of_what_a_model_reads(overrides: 
 def test_other_weights_under_the_same_name_make_another_identity(tmp_path: Path) -> None:
     """Else they would be taken for a run that is finished."""
     found = []
-    for number, content in enumerate(["one", "two", "one"]):
+    for number, content in enumerate(["one", "two", "one", "one"]):
         folder = tmp_path / str(number) / "mine"
         (folder / "logs").mkdir(parents=True)
         (folder / "model.safetensors").write_text(content)
         (folder / "README.md").write_text(str(number))
+        (folder / "chat_template.jinja").write_text("another" if number == 3 else "the same")
         found.append(changed("model.weights.source=folder", f"model.weights.path={folder}").identity())
-    one, two, again = found
-    assert one != two
+    one, two, again, prompted = found
     assert one == again
+    assert two != one != prompted
 
 
 @pytest.mark.parametrize("model", MODELS)

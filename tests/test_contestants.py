@@ -1,5 +1,6 @@
 """Every family learns, answers in order, and repeats itself exactly; toy sizes, real code."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from transformers import TrainingArguments
 
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
-from baselines.finetune import training_arguments
+from baselines.finetune import samples_in, training_arguments
 from baselines.hardware import Attention, Batching, Computation, Precision
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
@@ -318,4 +319,33 @@ def test_an_architecture_that_cannot_be_built_is_one_sentence_before_any_trainin
 ) -> None:
     classifier = contestant(model, f"model.architecture.{mistake}")
     with pytest.raises(BenchmarkError, match=f"model.architecture cannot be built .*{said}.*correct it"):
+        classifier.fit(splits.train, splits.validation, context(tmp_path))
+
+
+def arguments_of(folder: Path, *overrides: str) -> TrainingArguments:
+    computation = Computation(torch.device("cpu"), Precision.fp32, Attention.sdpa, Batching.packed)
+    return training_arguments(context(folder, *overrides), computation)
+
+
+def test_a_constant_rate_is_warmed_up_as_any_other(tmp_path: Path) -> None:
+    assert arguments_of(tmp_path, "recipe.schedule=constant").lr_scheduler_type == "constant_with_warmup"
+    assert arguments_of(tmp_path, "recipe.schedule=cosine").lr_scheduler_type == "cosine"
+
+
+def test_trackers_files_do_not_go_with_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    arguments_of(tmp_path / "run")
+    assert Path(os.environ.pop("TENSORBOARD_LOGGING_DIR")) == tmp_path / "tensorboard" / "run"
+
+
+@pytest.mark.parametrize(
+    ("steps", "samples", "batch", "seen"), [(9, 60, 20, 180), (40, 2000, 32, 1280), (7, 60, 25, 145), (6, 60, 25, 120)]
+)
+def test_samples_are_counted_exactly(steps: int, samples: int, batch: int, seen: int) -> None:
+    assert samples_in(steps, samples, batch) == seen
+
+
+def test_a_label_that_generation_cannot_write_out_is_refused(splits: Splits, tmp_path: Path) -> None:
+    classifier = contestant("tiny_llama", "model.readout=generate", "model.max_new_tokens=1")
+    with pytest.raises(BenchmarkError, match=r"max_new_tokens is 1, but the label \w+ has \d+ tokens; set"):
         classifier.fit(splits.train, splits.validation, context(tmp_path))

@@ -167,3 +167,17 @@ def test_an_option_with_several_values_is_refused_with_what_to_do(monkeypatch: p
     said = str(told(monkeypatch, "model=majority", "seed=0,1,2"))
     assert "'seed=0,1,2'" in said
     assert said.endswith("give it one value.")
+
+
+def test_what_passes_through_memory_on_its_way_to_a_gpu_must_fit_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**40, 2**40))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr("baselines.examination.obtainable", lambda _: "at hand")
+    monkeypatch.setattr("baselines.examination.download_bytes", lambda _: 0)
+    for free, stopped in ((10e9, True), (20e9, False)):
+        monkeypatch.setattr("baselines.examination._available_memory", lambda free=free: free)
+        found = stops("model=llama3_lora")
+        assert ("loading" in found) is stopped
+        assert "memory" not in found

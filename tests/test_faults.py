@@ -22,8 +22,9 @@ from transformers import AutoConfig, LlamaForCausalLM
 
 from baselines.loading import train_tokenizer
 from benchmark import job, records, runner
-from benchmark.classifier import BenchmarkError
-from benchmark.config import RunConfig
+from benchmark.classifier import BenchmarkError, FitContext
+from benchmark.config import RunConfig, build_classifier
+from benchmark.data import load
 from benchmark.job import Stopped
 from benchmark.records import Run, Status
 from benchmark.terminal import INTERRUPTED
@@ -456,3 +457,15 @@ def test_a_kept_model_loaded_in_a_new_process_gives_the_same_predictions(
     command = [sys.executable, "-c", RELOADED, str(pickled), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == run.record.predictions_sha256, done.stderr[-2000:]
+
+
+def test_the_checkpoints_own_way_of_generating_is_not_taken_over(compose_run: Compose, tmp_path: Path) -> None:
+    chosen = llama_in_a_folder(compose_run, tmp_path / "base")
+    (tmp_path / "base/generation_config.json").write_text('{"repetition_penalty": 5.0, "do_sample": true}')
+    config = compose_run(*chosen)
+    classifier = build_classifier(config.model)
+    splits = load(config.dataset)
+    classifier.fit(
+        splits.train, splits.validation, FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
+    )
+    assert classifier.network.generation_config.repetition_penalty in (None, 1.0)  # type: ignore[attr-defined]

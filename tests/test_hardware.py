@@ -3,11 +3,22 @@
 import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
 
-from baselines.hardware import Attention, Device, Precision, autocast, has_bf16_kernels, name_of, resolve
+from baselines import memory
+from baselines.hardware import (
+    Attention,
+    Device,
+    Precision,
+    autocast,
+    has_bf16_kernels,
+    has_flash_attn,
+    name_of,
+    resolve,
+)
 from benchmark import environment
 from benchmark.classifier import BenchmarkError
 
@@ -63,6 +74,7 @@ def test_a_missing_gpu_is_named_by_the_option_that_needs_it(
 
 def test_torchs_own_flash_attention_serves_where_it_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr("baselines.hardware.has_flash_attn", lambda: False)
     asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
     assert resolve(*asked, torch_has_kernel=True).type == "cuda"
@@ -112,3 +124,39 @@ def test_freed_memory_is_kept_for_the_next_step(way: str, kept: bool) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_auto_is_the_gpu_where_there_is_one() -> None:
     assert resolve(Device.auto, Precision.bf16, Attention.sdpa).type == "cuda"
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (7, 5)])
+def test_an_older_gpu_is_not_asked_for_flash_attention(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    with pytest.raises(BenchmarkError, match="compute capability 8.0"):
+        resolve(Device.auto, Precision.fp16, Attention.flash_attention_2, torch_has_kernel=True)
+    assert resolve(Device.auto, Precision.fp16, Attention.sdpa).type == "cuda"
+
+
+def test_another_package_with_flash_attns_module_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.hardware.version", {"flash-attn": "2.8.3"}.__getitem__)
+    assert has_flash_attn()
+
+    def only_the_fourth(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("baselines.hardware.version", only_the_fourth)
+    assert not has_flash_attn()
+
+
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported elsewhere"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+    ],
+)
+def test_memory_that_ran_out_is_told_from_other_errors(error: RuntimeError | MemoryError, ran_out: bool) -> None:
+    assert memory.ran_out(error) is ran_out

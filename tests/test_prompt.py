@@ -80,3 +80,22 @@ def test_a_label_that_begins_another_parts_from_it_by_its_end() -> None:
 
 def test_a_single_label_never_parts() -> None:
     assert branches([[7, 8, 0]]) == {}
+
+
+@pytest.mark.parametrize("labels", [("n", "p"), ("e", "n", "c"), ("end", "of")])
+def test_a_label_that_also_stands_in_the_closing_tag_changes_nothing(
+    labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    asked = Prompter(tokenizer, LLAMA3["chat_template"], "n or p?", labels, 512)
+    assert asked.end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+
+
+DATED = (
+    "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}{{ date_string }}"
+)
+
+
+def test_a_prompt_does_not_change_overnight(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert prompter(tokenizer, DATED + LLAMA3["chat_template"]).render("text").startswith("26 Jul 2024<|begin")
+    with pytest.raises(BenchmarkError, match="today's date"):
+        prompter(tokenizer, "{{ strftime_now('%Y') }}" + LLAMA3["chat_template"])

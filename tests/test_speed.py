@@ -25,7 +25,7 @@ FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthet
 
 def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--steps", "2", "--texts", "30", "--rounds", "2", "--results-dir", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *FEW_ROWS, *options])
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", "model.max_new_tokens=8", *FEW_ROWS, *options])
     speed.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama.json")
     measured = json.loads(path.read_text())
@@ -102,3 +102,14 @@ def test_a_folder_that_cannot_be_written_is_found_before_measuring(
     monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("measured first"))
     with pytest.raises(SystemExit, match="cannot be written"):
         speed.main()
+
+
+def test_a_product_added_in_place_counts_as_one() -> None:
+    with (counter := speed._flop_counter()):
+        torch.zeros(4, 6).addmm_(torch.ones(4, 5), torch.ones(5, 6))
+    assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
+
+
+def test_the_plain_way_of_a_head_is_a_head() -> None:
+    for model, readout in (("tiny_llama", "generate"), ("tiny_llama_head", "head")):
+        assert speed._way([f"model={model}"], "padded", "fp32").config.model.parameters["readout"] == readout

@@ -17,10 +17,12 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
 )
 
@@ -344,3 +346,39 @@ def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
 def test_identity_names_weights_in_one_phrase() -> None:
     assert identity(Weights(Source.hub, hub=Hub("a/b", "0123456789"))) == "a/b@01234567"
     assert identity(Weights(Source.random)) == "random"
+
+
+def another_bert(folder: Path, auto_class: Any, **options: Any) -> Path:
+    sizes = {key: value for key, value in TINY.items() if key != "model_type"}
+    auto_class(BertConfig(**sizes, **options)).save_pretrained(folder)
+    return folder
+
+
+def test_a_head_for_other_labels_is_begun_anew(local_bert: Path) -> None:
+    another_bert(local_bert, BertForSequenceClassification, num_labels=3)
+    loaded = load_bert(local_bert, TINY)
+    assert loaded.network.classifier.out_features == 6  # type: ignore[attr-defined]
+
+
+def test_a_pooler_may_be_missing_and_nothing_else_of_the_body(local_bert: Path) -> None:
+    another_bert(local_bert, BertForMaskedLM)
+    load_bert(local_bert, TINY)
+    tensors = load_file(local_bert / "model.safetensors")
+    del tensors["bert.encoder.layer.1.output.dense.weight"]
+    save_file(tensors, local_bert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BenchmarkError, match=r"lack bert.encoder.layer.1.output.dense.weight .* \(1 in all\)"):
+        load_bert(local_bert, TINY)
+
+
+def test_numbers_in_another_shape_than_their_own_configuration_says_are_refused(local_bert: Path) -> None:
+    tensors = load_file(local_bert / "model.safetensors")
+    tensors["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(3, 3)
+    save_file(tensors, local_bert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BenchmarkError, match=r"lack bert.encoder.layer.0.output.dense.weight or have it in another"):
+        load_bert(local_bert, TINY)
+
+
+def test_an_adapter_is_not_taken_for_a_models_weights(local_bert: Path) -> None:
+    (local_bert / "adapter_config.json").write_text("{}")
+    with pytest.raises(BenchmarkError, match="is a LoRA adapter; set model.adapter="):
+        load_bert(local_bert, TINY)
