@@ -49,12 +49,13 @@ def make_run(tmp_path: Path) -> MakeRun:
         **limits: int,
     ) -> Run:
         config: dict[str, Any] = {
-            "model": {"name": model, "title": title, "parameters": {"overrides": list(overrides)}},
+            "model": {"name": model, "title": title, "parameters": {}},
             "dataset": {"name": "emotion", "labels": list(LABELS), "train_rows": None, "test_rows": None, "sha256": {}},
             "recipe": {"name": recipe, "max_steps": limits.pop("max_steps", None)},
             "seed": seed,
         }
         config["dataset"] |= limits
+        config["recipe"] |= dict(override.removeprefix("recipe.").split("=") for override in overrides)
         splits = {"train": {"rows": sum(train.values()), "sha256": "0" * 64, "counts": train}}
         fit = FitReport(weights={"source": source}, curve=curve)
         digest = hashlib.sha256(repr((config, train, curve)).encode()).hexdigest()
