@@ -38,7 +38,7 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 	$(BIN)/python -m benchmark experiment=tune_cpu
 	$(BIN)/python -m benchmark -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
 	$(BIN)/python -m benchmark -m $(TUNED) seed=0,1,2 models_dir=outputs/models
-	$(BIN)/python -m benchmark model=smollm2_lora model.precision=bf16
+	$(BIN)/python -m benchmark model=smollm2_lora
 	$(BIN)/python -m benchmark experiment=readouts
 	ls -d $(ADAPTER) > /dev/null || $(BIN)/python -m benchmark $(TUNED) models_dir=outputs/models force=true
 	$(BIN)/python -m benchmark $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)

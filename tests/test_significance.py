@@ -26,7 +26,8 @@ def test_pairs_stand_with_the_better_one_first_and_their_verdict(tmp_path: Path)
 def test_variants_that_share_a_letter_are_tied(tmp_path: Path) -> None:
     ends = {"minilm": 2, "bert_base": 7, "tfidf": 12}
     runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
-    runs.append(told(tmp_path, a_record("roberta_base", test_sha256="d" * 64), GOLD[:50], GOLD[:50]))  # another test set
+    elsewhere = a_record("roberta_base", test_sha256="d" * 64)  # on another test set
+    runs.append(told(tmp_path, elsewhere, GOLD[:50], GOLD[:50]))
     rows = rows_of(TABLES["ties"](evidence(*runs)))
     assert [row["group"] for row in rows] == ["a", "a b", "b", "c"]
 
