@@ -15,7 +15,7 @@ from baselines import decoder, encoder
 from baselines.decoder import DecoderClassifier, Readout
 from baselines.encoder import EncoderClassifier
 from baselines.finetune import Sample
-from baselines.hardware import Batching
+from baselines.hardware import Batching, has_flash_attn
 from benchmark import data
 from benchmark.classifier import BenchmarkError, FitContext, FitReport
 from benchmark.config import RunConfig, build_classifier
@@ -244,3 +244,19 @@ def test_flash_attention_on_the_gpu_gives_the_padded_loss_and_gradients(compose_
     assert packed_loss == pytest.approx(padded_loss, rel=1e-2)
     for name, gradient in padded.items():
         assert (packed[name] - gradient).norm() < 0.1 * gradient.norm() + 1e-3, name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])  # the latter with scaled losses
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama", "tiny_llama_head"])
+def test_a_run_on_the_gpu_learns(model: str, precision: str, compose_run: Compose, tmp_path: Path) -> None:
+    if model == "tiny_bert" and not has_flash_attn():
+        pytest.skip("an encoder needs the flash-attn package: its attention has dropout")
+    asked = [f"model={model}", "model.device=cuda", "model.attention=flash_attention_2", f"model.precision={precision}"]
+    _, report, _ = trained(compose_run(*asked, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
+    assert report.device.startswith("cuda")
+    assert report.attention.startswith("packed, ")
+    losses = [point.loss for point in report.curve if point.loss is not None]
+    assert all(np.isfinite(losses))
+    assert losses[-1] < losses[0]
