@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hub import Hub, serving
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.loading import train_tokenizer
 from benchmark import records
@@ -48,7 +48,8 @@ def checkpoint(model: str, folder: Path) -> tuple[tuple[str, str], tuple[str, Pa
     architecture = {**parameters["architecture"], **TINY}
     tokenizer = train_tokenizer(architecture, ["i feel quite happy today", "Do emotion classification"])
     tokenizer.save_pretrained(folder / model)
-    network = AutoModel.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
+    pretrained = AutoModelForCausalLM if architecture["model_type"] == "llama" else AutoModelForMaskedLM  # with its head
+    network = pretrained.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
     network.save_pretrained(folder / model)
     at = parameters["weights"]["hub"]
     return ("models", at["id"]), (at["revision"], folder / model)
