@@ -10,7 +10,7 @@ from benchmark.frontier import AXES, Offer, offers
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
-from benchmark.variants import Variant, read_again, with_results
+from benchmark.variants import Variant, read_again, repeats_study, with_results
 from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
@@ -40,6 +40,7 @@ def findings(evidence: Evidence) -> list[str]:
         *_smallest(evidence),
         *_not_run(table3, evidence),
         *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field, evidence)),
+        *_recipes(evidence),
         *_bill(evidence),
         *_dominated(evidence),
         *_audit(evidence),
@@ -77,10 +78,10 @@ def _smallest(evidence: Evidence) -> list[str]:
 
 
 def _lead(field: Field, evidence: Evidence) -> list[str]:
-    """How far the most accurate is ahead of the next that it is not tied with, and when two are said to differ."""
+    """How far the most accurate is ahead of the next model it is not tied with, and when two are said to differ."""
     best, others = field.variants[0], len(field.variants) - 1
     against = field.comparisons[:others]
-    apart = next((pair for pair in against if pair.differs), None)
+    apart = next((pair for pair in against if pair.differs and pair.other.first.model != best.first.model), None)
     lead = []
     if apart is not None:
         lead.append(
@@ -100,6 +101,23 @@ def _lead(field: Field, evidence: Evidence) -> list[str]:
         f"{len(field.comparisons)} pairs, and a paired bootstrap over seeds and texts find it.{power}"
     )
     return [*lead, rule]
+
+
+def _recipes(evidence: Evidence) -> list[str]:
+    """What each network reaches under the study's recipe, and at its best under any other that was tried here."""
+    found = [variant for variant in with_results(evidence) if variant.leading.record.trained]
+    told = []
+    for plain in found:
+        network = plain.first.config["model"]["family"] in ("encoder", "decoder")
+        best = next((other for other in found if other.first.model == plain.first.model and other != plain), None)
+        if network and best is not None and repeats_study(plain, evidence):
+            ranked = (best, plain) if found.index(best) < found.index(plain) else (plain, best)
+            verdict = "more" if _differ(evidence, *ranked) else "no more"
+            told.append(
+                f"{plain.first.title} {plain.accuracy:.4f} against {best.accuracy:.4f} ({best.recipe}), {verdict} than "
+                "chance explains"
+            )
+    return [f"The study's recipe against the best other one tried here: {'; '.join(told)}."] if told else []
 
 
 def _bill(evidence: Evidence) -> list[str]:

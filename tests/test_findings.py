@@ -200,3 +200,21 @@ def test_what_was_made_elsewhere_is_a_rival(tmp_path: Path) -> None:
     ]
     tied = said(*runs, beginning="The most accurate").partition("statistically tied with ")[2]
     assert tied == "External predictions on recipe paper (0.9850)."
+
+
+def test_the_studys_recipe_stands_beside_the_best_other_one(tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, a_record("smollm2_lora"), wrong_at(range(50))),
+        told(tmp_path, a_record("smollm2_lora", "recipe.name=tuned"), wrong_at(range(5))),
+        told(tmp_path, a_record("smollm2_lora", "recipe.name=worse"), wrong_at(range(90))),
+        told(tmp_path, a_record("minilm"), wrong_at(range(7))),
+        told(tmp_path, a_record("minilm", "recipe.name=tuned"), wrong_at(range(9))),
+        told(tmp_path, a_record("tfidf"), wrong_at(range(60))),
+        told(tmp_path, a_record("tfidf", "recipe.name=tuned"), wrong_at(range(80))),
+    ]
+    sentence = said(*runs, beginning="The study's recipe against")
+    assert sentence == (
+        "The study's recipe against the best other one tried here: MiniLM-L6 (22M BERT) 0.9650 against 0.9550 (tuned), "
+        "no more than chance explains; SmolLM2-135M + LoRA 0.7500 against 0.9750 (tuned), more than chance explains."
+    )
+    assert said(*runs, beginning="SmolLM2-135M + LoRA, tuned leads TF-IDF + logistic regression, paper by 0.2750")
