@@ -43,12 +43,12 @@ configs:
 
 
 def checkpoint(model: str, folder: Path) -> tuple[tuple[str, str], tuple[str, Path]]:
-    """A tiny network of the model's own family, and where the hub has it."""
+    """A tiny network of the model's own family with the head it was pretrained with, and where the hub has it."""
     parameters: dict[str, Any] = composed([f"model={model}"]).model.parameters
     architecture = {**parameters["architecture"], **TINY}
     tokenizer = train_tokenizer(architecture, ["i feel quite happy today", "Do emotion classification"])
     tokenizer.save_pretrained(folder / model)
-    pretrained = AutoModelForCausalLM if architecture["model_type"] == "llama" else AutoModelForMaskedLM  # with its head
+    pretrained = AutoModelForCausalLM if architecture["model_type"] == "llama" else AutoModelForMaskedLM
     network = pretrained.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
     network.save_pretrained(folder / model)
     at = parameters["weights"]["hub"]
