@@ -120,11 +120,11 @@ class DecoderClassifier:
         )
         if self.readout is Readout.generate:
             self._check_room_for_labels()
-        if not by_head:
-            loaded.network.generation_config = GenerationConfig()  # the checkpoint's may penalise or sample
-        else:
+        if by_head:
             loaded.network.score.float()  # trained, as the adapters are
             loaded.network.config.pad_token_id = self.prompter.end  # tells transformers where a prompt's last token is
+        else:
+            loaded.network.generation_config = GenerationConfig()  # the checkpoint's may penalise or sample
         adapted = self.lora.attach(loaded.network, self._task) if adapter is None else adapter.attach(loaded.network)
         self.network = adapted.to(self.torch_device)
         if self.batching is Batching.packed:

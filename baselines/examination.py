@@ -9,7 +9,7 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from baselines.finetune import check_trackers
-from baselines.hardware import DTYPES, Device, Precision
+from baselines.hardware import DTYPES, Device, Precision, uses_gpu
 from baselines.weights import Weights, download_bytes, identity, obtainable
 from benchmark.classifier import BenchmarkError, Finding, FitContext, ModelCard
 
@@ -72,13 +72,12 @@ def examine(
 
 
 def _hardware(device: Device) -> str:
-    on_gpu = torch.cuda.is_available() and device is not Device.cpu
-    return torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name() if uses_gpu(device) else f"CPU, {torch.get_num_threads()} threads"
 
 
 def _memory(device: Device, needed: Estimate, samples: int) -> Finding:
     """What is there of the memory that the device asked for would use."""
-    if device is not Device.cpu and torch.cuda.is_available():
+    if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
     elif device is Device.cuda:
         return Finding("memory", f"needs about {_gb(needed.of(samples))} of GPU memory with {samples} samples a pass, "
@@ -95,7 +94,7 @@ def _memory(device: Device, needed: Estimate, samples: int) -> Finding:
 def _memory_to_load(device: Device, needed: Estimate) -> Iterator[Finding]:
     """The weights pass through the process's memory on their way to a GPU."""
     free = _available_memory()
-    if device is not Device.cpu and torch.cuda.is_available() and needed.weights > free:
+    if uses_gpu(device) and needed.weights > free:
         yield Finding("loading", f"{_gb(free)} of memory free, {_gb(needed.weights)} needed to read the weights before "
                       "they go to the GPU", "free some, or take a smaller model")  # fmt: skip
 

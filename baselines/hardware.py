@@ -62,7 +62,12 @@ def resolve(device: Device, precision: Precision, attention: Attention, torch_ha
     """
     for remedy in obstacles(device, precision, attention, torch_has_kernel):
         raise BenchmarkError(remedy)
-    return torch.device("cuda" if torch.cuda.is_available() and device is not Device.cpu else "cpu")
+    return torch.device("cuda" if uses_gpu(device) else "cpu")
+
+
+def uses_gpu(device: Device) -> bool:
+    """Whether this choice comes to a GPU here."""
+    return torch.cuda.is_available() and device is not Device.cpu
 
 
 def obstacles(
@@ -78,13 +83,12 @@ def obstacles(
         )
         if needed
     ]
-    if needs_cuda and (not torch.cuda.is_available() or device is Device.cpu):
+    if needs_cuda and not uses_gpu(device):
         yield (
             f"{' and '.join(needs_cuda)} need a CUDA GPU, and none is used here; run on one, or set "
             "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
         )
-    on_cpu = device is Device.cpu or not torch.cuda.is_available()
-    if precision is Precision.bf16 and not needs_cuda and on_cpu and not has_bf16_kernels():
+    if precision is Precision.bf16 and not needs_cuda and not uses_gpu(device) and not has_bf16_kernels():
         yield (
             "model.precision=bf16 would be about a hundred times slower than fp32 on this processor, which has neither "
             "AVX-512 nor AMX; set model.precision=fp32."
@@ -95,7 +99,7 @@ def obstacles(
                 "model.attention=flash_attention_2 needs the flash-attn package; "
                 "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."
             )
-        if not on_cpu and torch.cuda.get_device_capability() < (8, 0):
+        if uses_gpu(device) and torch.cuda.get_device_capability() < (8, 0):
             yield (
                 "model.attention=flash_attention_2 needs a GPU of compute capability 8.0 (Ampere) or newer; "
                 "set model.attention=sdpa."
