@@ -42,7 +42,8 @@ def run(config: RunConfig, overrides: Sequence[str] = ()) -> Run:
             raise BenchmarkError(f"{found}; name a folder that can.")
         record, splits = _with_data(config, record)
         _announce(config, splits.gate)
-    with _alone(_work_dir(config, record)), _failure_published(results_dir, record):
+        lock = _lock(config, record)
+    with _alone(lock), _failure_published(results_dir, record):
         if (finished := _finished(results_dir, record)) is not None and not config.force:
             log.info("already finished in %s; force=true runs it again", finished.folder)
             if (kept := _model_dir(config, record)) is not None and not kept.is_dir():
@@ -82,7 +83,7 @@ def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception
     record = _begun(config, overrides)
     with suppress(BenchmarkError, OSError):  # else it stands under the digest without data
         record, _ = _with_data(config, record)
-    with suppress(Timeout, OSError), FileLock(_lock_file(_work_dir(config, record)), timeout=0):
+    with suppress(Timeout, OSError), _lock(config, record).acquire(timeout=0):
         _publish_failure(Path(config.results_dir), record, error)
 
 
@@ -178,15 +179,16 @@ def _work_dir(config: RunConfig, record: RunRecord) -> Path:
     return Path(config.checkpoints_dir) / record.digest[:16]
 
 
-def _lock_file(work_dir: Path) -> str:
+def _lock(config: RunConfig, record: RunRecord) -> FileLock:
+    """Held by the one process that is at this run."""
+    work_dir = _work_dir(config, record)
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    return f"{work_dir}.lock"
+    return FileLock(f"{work_dir}.lock")
 
 
 @contextmanager
-def _alone(work_dir: Path) -> Iterator[None]:
+def _alone(lock: FileLock) -> Iterator[None]:
     """Wait until no other process is at this run; the system frees the lock of a process that dies."""
-    lock = FileLock(_lock_file(work_dir))
     try:
         lock.acquire(timeout=0)
     except Timeout:

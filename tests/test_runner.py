@@ -223,7 +223,7 @@ class Held(FileLock):
     """A lock that another process holds until somebody loses patience."""
 
     def acquire(self, timeout: float | None = None, *_: Any, **__: Any) -> Any:
-        if timeout == 0 or self.timeout == 0:
+        if timeout == 0:
             raise Timeout(self.lock_file)
         raise KeyboardInterrupt
 
