@@ -1,8 +1,10 @@
 """Speed is measured on real trainings of tiny models, and tabulated as ratios."""
 
+import gc
 import json
 import re
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +115,17 @@ def test_a_product_added_in_place_counts_as_one() -> None:
 def test_the_plain_way_of_a_head_is_a_head() -> None:
     for model, readout in (("tiny_llama", "generate"), ("tiny_llama_head", "head")):
         assert speed._way([f"model={model}"], "padded", "fp32").config.model.parameters["readout"] == readout
+
+
+def test_a_network_that_was_measured_makes_room_for_the_next() -> None:
+    config = composed(["model=tiny_llama", *FEW_ROWS])
+    splits = load(config.dataset)
+    gc.disable()
+    try:
+        before, _ = speed._fit(config, splits.train, splits, max_steps=1)
+        network = weakref.ref(before.network)  # type: ignore[attr-defined]
+        del before
+        speed._fit(config, splits.train, splits, max_steps=1)
+        assert network() is None
+    finally:
+        gc.enable()
