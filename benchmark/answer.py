@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.records import Evidence
-from benchmark.variants import read_again, with_results
+from benchmark.variants import training_behind, with_results
 from benchmark.wording import duration
 
 Row = dict[Hashable, Any]
@@ -38,7 +38,7 @@ def answer(table3: pd.DataFrame, ties: pd.DataFrame, evidence: Evidence) -> list
 def only_small(evidence: Evidence) -> bool:
     """Whether every network with a result is known to be small."""
     cards = [
-        variant.results[0].record.card
+        variant.leading.record.card
         for variant in with_results(evidence)
         if variant.first.config["model"]["family"] not in ("constant", "linear")
     ]
@@ -50,7 +50,7 @@ def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
     records = {run.name: run.record for run in evidence.runs}
     asked = records[best["run"]]
     others = [
-        row | {"read_again": read_again(records[row["run"]], evidence)}
+        row | {"read_again": training_behind(records[row["run"]], evidence) is not None}
         for row in others
         if records[row["run"]].splits["test"]["sha256"] == asked.splits["test"]["sha256"]
     ]

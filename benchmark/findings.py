@@ -10,7 +10,7 @@ from benchmark.frontier import AXES, Offer, offers
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
-from benchmark.variants import Variant, read_again, repeats_study, with_results
+from benchmark.variants import Variant, repeats_study, training_behind, with_results
 from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
@@ -58,18 +58,17 @@ def _smallest(evidence: Evidence) -> list[str]:
     networks = [
         (card.parameters, variant)
         for variant in with_results(evidence)
-        if (record := variant.results[0].record).trained
+        if (record := variant.leading.record).trained
         and (card := record.card) is not None
         and card.parameters is not None
     ]
     if not networks:
         return []
     parameters, smallest = min(networks, key=lambda network: network[0])  # the first is the most accurate of its size
-    millions = f"{parameters / 1e6:.3g}" if parameters < 1e9 else f"{parameters / 1e6:,.0f}"
     interval = accuracy_interval(smallest.correct)
     place = "below" if interval.high < printed else "above" if interval.low > printed else "around"
     whole = (
-        f"With {millions} million parameters {smallest.name} reaches {smallest.accuracy:.4f} on "
+        f"With {parameters / 1e6:,.1f} million parameters {smallest.name} reaches {smallest.accuracy:.4f} on "
         f"{' / '.join(smallest.hardware)}; its 95% interval, {interval.low:.4f} to {interval.high:.4f}, lies {place} "
         f"the {printed:.4f} that the study printed for {study.TABLE3_TITLES[best]}. Without the study's predictions "
         "no test can say more."
@@ -89,7 +88,7 @@ def _lead(field: Field, evidence: Evidence) -> list[str]:
             f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
             f"the other on {apart.losses:,.0f}."
         )
-    rival = next((pair for pair in against if not read_again(pair.other.results[0].record, evidence)), None)
+    rival = next((pair for pair in against if training_behind(pair.other.leading.record, evidence) is None), None)
     power = ""
     if rival is not None and rival.detectable is not None:
         power = (

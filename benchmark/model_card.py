@@ -19,7 +19,6 @@ ON_THE_HUB = {
     "expected_calibration_error": ("expected_calibration_error", "Expected calibration error (15 bins)"),
 }
 """A metric's type as the hub calls it, and its name."""
-GRADELESS = ("accuracy", "macro_f1")  # need no probabilities
 
 LICENCE = "base-model-and-research-data"
 
@@ -93,7 +92,9 @@ def _front_matter(run: Run) -> str:
 
 def _stated(run: Run) -> dict[str, tuple[str, str]]:
     """The metrics that mean something of its answers: where there is no confidence, none can be calibrated."""
-    return {name: named for name, named in ON_THE_HUB.items() if run.predictions.graded or name in GRADELESS}
+    return {
+        name: named for name, named in ON_THE_HUB.items() if run.predictions.graded or name in ("accuracy", "macro_f1")
+    }
 
 
 def _published_data(record: RunRecord) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _training(record: RunRecord) -> str:
             f"- {fit.steps:,} steps of {fit.effective_batch} samples ({recipe['epochs']:g} epochs), {fit.precision}",
             f"- parameters trained: {fit.trained_parameters:,} of {fit.parameters:,}",
         ]
-    if fit is not None and (adapter := fit.weights.get("adapter")):
+    if adapter := record.adapter:
         lines.append(f"- adapter {adapter['name']}, SHA-256 `{adapter['sha256']}`, trained before")
     lines += [f"- limited to {limit:,} {what}: a trial" for what, limit in record.limits.items()]
     packages = record.environment.get("packages") or {}

@@ -9,8 +9,8 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.classifier import NO_LABEL
-from benchmark.records import Evidence, Run, RunRecord
-from benchmark.variants import Variant, mean_accuracy, shortened
+from benchmark.records import Evidence, Run
+from benchmark.variants import Variant, mean_accuracy, shortened, training_behind
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
 """What a table calls each value of `model.readout`."""
@@ -43,27 +43,20 @@ def _groups(evidence: Evidence) -> list[dict[str, dict[int, Run]]]:
 
     An adapter that a run here kept, told by its name, counts as that run's; one made elsewhere stands alone.
     """
-    kept = {run.folder.name: run.record for run in evidence.runs if run.record.trained}
     groups: dict[str, dict[str, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in evidence.runs:
         record = run.record
         parameters = record.config["model"]["parameters"]
         if record.dataset == study.DATASET and record.is_result and parameters.get("readout") in READOUTS:
             shared = [parameters.get(name) for name in SHARED]
-            training, foreign = _training(record, kept)
+            kept = training_behind(record, evidence)
+            foreign = record.adapter["sha256"] if record.adapter and kept is None else None
+            training = kept or record
             lora = training.config["model"]["parameters"].get("lora")
             data = [training.config["dataset"], training.splits]
             key = json.dumps([shared, lora, training.config["recipe"], data, foreign], sort_keys=True)
             groups[key][parameters["readout"]].setdefault(training.seed, run)
     return [_in_common(group) for group in groups.values() if len(group) > 1]
-
-
-def _training(record: RunRecord, kept: dict[str, RunRecord]) -> tuple[RunRecord, str | None]:
-    """The run that trained what is read: itself, or one that `kept` its adapter; else the adapter's hash as well."""
-    adapter = record.fit.weights.get("adapter") if record.fit is not None else None
-    if adapter is None:
-        return record, None
-    return (kept[adapter["name"]], None) if adapter["name"] in kept else (record, adapter["sha256"])
 
 
 def _in_common(group: dict[str, dict[int, Run]]) -> dict[str, dict[int, Run]]:

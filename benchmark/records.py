@@ -153,6 +153,11 @@ class RunRecord:
         return self.fit is None or self.fit.trained_parameters != 0
 
     @property
+    def adapter(self) -> dict[str, str] | None:
+        """Name and SHA-256 of the adapter that was only read; None if there was none, or it was trained here."""
+        return None if self.fit is None else self.fit.weights.get("adapter")
+
+    @property
     def hardware(self) -> str:
         """What it was computed on, as tables call it."""
         return hardware_name(self.environment, self.fit.device if self.fit is not None else "cpu")

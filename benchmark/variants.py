@@ -103,12 +103,15 @@ def settings_of(record: RunRecord) -> list[str]:
     if shipped is None:
         return given
     usual, used = shipped.config, record.config
-    changes = [*_changes(usual["model"]["parameters"], used["model"]["parameters"], "model")]
-    known = ["model."]
+    compared = {"model": (usual["model"]["parameters"], used["model"]["parameters"])}
     if used["recipe"]["name"] == usual["recipe"]["name"]:
-        changes += _changes(usual["recipe"], used["recipe"], "recipe")
-        known += ["recipe."]
-    return sorted([*changes, *(override for override in given if not override.lstrip("+~").startswith(tuple(known)))])
+        compared["recipe"] = (usual["recipe"], used["recipe"])
+    changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+    return sorted([*changes, *(override for override in given if _group(override) not in compared)])
+
+
+def _group(override: str) -> str:
+    return override.lstrip("+~").partition(".")[0]
 
 
 def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Iterator[str]:
@@ -205,10 +208,10 @@ def with_results(evidence: Evidence) -> list[Variant]:
     return sorted(found, key=lambda variant: (-variant.accuracy, variant.name))
 
 
-def read_again(record: RunRecord, evidence: Evidence) -> bool:
-    """Whether it scores an adapter that another of these runs trained and kept: the same training once more."""
-    adapter = record.fit.weights.get("adapter") if record.fit is not None else None
-    return adapter is not None and any(run.folder.name == adapter["name"] for run in evidence.runs)
+def training_behind(record: RunRecord, evidence: Evidence) -> RunRecord | None:
+    """The run that trained and kept the adapter which this one only reads, told by its name; None if there is none."""
+    name = record.adapter and record.adapter["name"]
+    return next((run.record for run in evidence.runs if run.folder.name == name), None)
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:

@@ -189,7 +189,7 @@ def test_the_smallest_network_is_found_behind_a_failed_seed_and_a_large_one_is_c
         told(tmp_path, a_record("llama3_lora"), wrong_at(range(5))),
     ]
     assert "reaches 0.9550" in said(*runs, beginning="With 22.7 million parameters MiniLM-L6")
-    assert said(*runs[2:], beginning="With 8,030 million parameters")
+    assert said(*runs[2:], beginning="With 8,030.3 million parameters")
 
 
 def test_what_was_made_elsewhere_is_a_rival(tmp_path: Path) -> None:
