@@ -1,4 +1,7 @@
-"""What LoRA leaves frozen makes cheaper: its products as one step, and norms that need no gradient of their own."""
+"""What LoRA leaves frozen makes cheaper: its products as one step, and norms that need no gradient of their own.
+
+On a CPU without instructions for bf16, products of bf16 values are computed in fp32 and rounded once.
+"""
 
 from functools import partial
 from typing import Any
@@ -6,7 +9,10 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch import nn
+from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from baselines.hardware import product_type
 
 
 def fuse(network: nn.Module) -> None:
@@ -17,6 +23,8 @@ def fuse(network: nn.Module) -> None:
     for layer in network.modules():
         if type(layer) is Linear and _is_plain(layer):
             layer.forward = partial(_adapted, layer)
+        elif type(layer) is nn.Linear and product_type(layer.weight) is not layer.weight.dtype:
+            layer.forward = partial(_widened, layer)
         elif type(layer) is LlamaRMSNorm and not layer.weight.requires_grad:
             layer.forward = partial(_normalised, layer)
 
@@ -42,6 +50,11 @@ def _adapted(layer: Any, states: torch.Tensor) -> torch.Tensor:
     return product
 
 
+def _widened(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    weight, bias = layer.weight.float(), None if layer.bias is None else layer.bias.float()
+    return functional.linear(states.float(), weight, bias).to(states.dtype)
+
+
 def _normalised(layer: Any, states: torch.Tensor) -> torch.Tensor:
     result: torch.Tensor = FrozenNorm.apply(states, layer.weight, layer.variance_epsilon)  # type: ignore[no-untyped-call]
     return result
@@ -50,8 +63,8 @@ def _normalised(layer: Any, states: torch.Tensor) -> torch.Tensor:
 class AdaptedProduct(torch.autograd.Function):
     """y = x W' + scale (x A') B' (+ bias), with W and bias frozen; ' transposes.
 
-    x: (..., in), W: (out, in), A: (rank, in), B: (out, rank). Products are in W's dtype; the
-    gradients of A and B in their own.
+    x: (..., in), W: (out, in), A: (rank, in), B: (out, rank). Results are in W's dtype, and products where
+    torch has them; the gradients of A and B in their own.
     """
 
     @staticmethod
@@ -64,25 +77,28 @@ class AdaptedProduct(torch.autograd.Function):
         up: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
-        flat = states.reshape(-1, states.shape[-1])
-        low = (down.to(weight.dtype) @ flat.t()).mul_(scale)  # (rank, tokens): the quicker way round
-        result = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
-        result = result.addmm_(low.t(), up.to(weight.dtype).t())
-        ctx.save_for_backward(flat, weight, down, up, low)
+        kind = product_type(weight)
+        given, frozen = states.reshape(-1, states.shape[-1]), weight.to(kind).t()
+        flat = given.to(kind)
+        low = (down.to(kind) @ flat.t()).mul_(scale)  # (rank, tokens): the quicker way round
+        result = flat @ frozen if bias is None else torch.addmm(bias.to(kind), flat, frozen)
+        result = result.addmm_(low.t(), up.to(kind).t()).to(weight.dtype)
+        ctx.save_for_backward(given, weight, down, up, low)
         ctx.scale = scale
         return result.view(*states.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        flat, weight, down, up, low = ctx.saved_tensors
-        gradient = gradients[0].reshape(-1, weight.shape[0])
-        low_gradient = (up.to(weight.dtype).t().contiguous() @ gradient.t()).mul_(ctx.scale)  # (rank, tokens)
-        down_gradient = (low_gradient @ flat).to(down.dtype)
+        given, weight, down, up, low = ctx.saved_tensors
+        kind = product_type(weight)
+        gradient = gradients[0].reshape(-1, weight.shape[0]).to(kind)
+        low_gradient = (up.to(kind).t().contiguous() @ gradient.t()).mul_(ctx.scale)  # (rank, tokens)
+        down_gradient = (low_gradient @ given.to(kind)).to(down.dtype)
         up_gradient = (low @ gradient).t().to(up.dtype)
         states_gradient = None
         if ctx.needs_input_grad[0]:
-            states_gradient = (gradient @ weight).addmm_(low_gradient.t(), down.to(weight.dtype))
-            states_gradient = states_gradient.view(*gradients[0].shape[:-1], -1)
+            states_gradient = (gradient @ weight.to(kind)).addmm_(low_gradient.t(), down.to(kind))
+            states_gradient = states_gradient.view(*gradients[0].shape[:-1], -1).to(given.dtype)
         return states_gradient, None, None, down_gradient, up_gradient, None
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
 from baselines.dropout import dropout as drop
-from baselines.hardware import Attention, Batching, has_flash_attn
+from baselines.hardware import Attention, Batching, has_flash_attn, product_type
 from baselines.packing import Block, Blocks, Layout, Varlen
 from benchmark.classifier import BenchmarkError
 
@@ -85,7 +85,11 @@ def over_blocks(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Blocks, scaling: float, dropout: float
 ) -> torch.Tensor:
     """All (tokens, heads, size), `query` with a multiple of the others' heads; block by block."""
-    return torch.cat([_over_block(query, key, value, layout.prefix, b, scaling, dropout) for b in layout.blocks])
+    kind = product_type(query)
+    wide = (query.to(kind), key.to(kind), value.to(kind))
+    return torch.cat([_over_block(*wide, layout.prefix, block, scaling, dropout) for block in layout.blocks]).to(
+        query.dtype
+    )
 
 
 def _over_block(

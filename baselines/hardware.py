@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -55,12 +56,13 @@ def has_flash_attn() -> bool:
         return False
 
 
-def resolve(device: Device, precision: Precision, attention: Attention, torch_has_kernel: bool = False) -> torch.device:
+def resolve(device: Device, precision: Precision, attention: Attention, streams_only: bool = False) -> torch.device:
     """The device to use; raises `BenchmarkError` if device, precision and attention do not go together here.
 
-    `torch_has_kernel`: torch's own FlashAttention-2 will do, that of packed streams without dropout.
+    `streams_only`: a decoder that reads nothing but packed streams. Torch's own FlashAttention-2 will do for it, and
+    its products know what to do on a CPU without instructions for bf16.
     """
-    for remedy in obstacles(device, precision, attention, torch_has_kernel):
+    for remedy in obstacles(device, precision, attention, streams_only):
         raise BenchmarkError(remedy)
     return torch.device("cuda" if uses_gpu(device) else "cpu")
 
@@ -71,7 +73,7 @@ def uses_gpu(device: Device) -> bool:
 
 
 def obstacles(
-    device: Device, precision: Precision, attention: Attention, torch_has_kernel: bool = False
+    device: Device, precision: Precision, attention: Attention, streams_only: bool = False
 ) -> Iterator[str]:
     """What of the asked for cannot be had here, each with its remedy."""
     needs_cuda = [
@@ -88,13 +90,14 @@ def obstacles(
             f"{' and '.join(needs_cuda)} need a CUDA GPU, and none is used here; run on one, or set "
             "model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models)."
         )
-    if precision is Precision.bf16 and not needs_cuda and not uses_gpu(device) and not has_bf16_kernels():
+    on_cpu = not needs_cuda and not uses_gpu(device)
+    if precision is Precision.bf16 and on_cpu and not has_bf16_kernels() and not streams_only:
         yield (
-            "model.precision=bf16 would be about a hundred times slower than fp32 on this processor, which has neither "
-            "AVX-512 nor AMX; set model.precision=fp32."
+            "model.precision=bf16 would be many times slower than fp32 on this processor, which has neither AVX-512 nor "
+            "AMX; set model.precision=fp32 (only decoders with packed batches, read by labels or a head, need not)."
         )
     if attention is Attention.flash_attention_2:
-        if not has_flash_attn() and not torch_has_kernel:
+        if not has_flash_attn() and not streams_only:
             yield (
                 "model.attention=flash_attention_2 needs the flash-attn package; "
                 "pip install flash-attn --no-build-isolation, or set model.attention=sdpa."
@@ -108,8 +111,18 @@ def obstacles(
             yield "model.attention=flash_attention_2 needs model.precision=bf16 or fp16."
 
 
+def product_type(values: torch.Tensor) -> torch.dtype:
+    """In what to multiply matrices of such values: their own type, but bf16 in fp32 on a CPU that has only that.
+
+    Two bf16 values multiply exactly in fp32, and instructions for bf16 sum in fp32 too.
+    """
+    widened = values.dtype is torch.bfloat16 and values.device.type == "cpu" and not has_bf16_kernels()
+    return torch.float32 if widened else values.dtype
+
+
+@cache
 def has_bf16_kernels() -> bool:
-    """Whether torch multiplies bf16 matrices in blocks on this CPU; one by one they take a hundred times as long."""
+    """Whether torch multiplies bf16 matrices as fast as fp32 on this CPU; without, it takes many times as long."""
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 

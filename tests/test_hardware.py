@@ -77,7 +77,7 @@ def test_torchs_own_flash_attention_serves_where_it_will_do(monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr("baselines.hardware.has_flash_attn", lambda: False)
     asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
-    assert resolve(*asked, torch_has_kernel=True).type == "cuda"
+    assert resolve(*asked, streams_only=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="needs the flash-attn package"):
         resolve(*asked)
 
@@ -133,7 +133,7 @@ def test_an_older_gpu_is_not_asked_for_flash_attention(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     with pytest.raises(BenchmarkError, match="compute capability 8.0"):
-        resolve(Device.auto, Precision.fp16, Attention.flash_attention_2, torch_has_kernel=True)
+        resolve(Device.auto, Precision.fp16, Attention.flash_attention_2, streams_only=True)
     assert resolve(Device.auto, Precision.fp16, Attention.sdpa).type == "cuda"
 
 
