@@ -33,7 +33,7 @@ speed: setup  ## how fast the two small models train and answer here, against th
 	$(BIN)/python -m benchmark.speed model=smollm2_lora
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
 
-results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped; needs AVX-512 or AMX
+results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped; half as long with AVX-512 or AMX
 	$(BIN)/python -m benchmark -m model=majority,tfidf
 	$(BIN)/python -m benchmark experiment=tune_cpu
 	$(BIN)/python -m benchmark -m model=minilm recipe=paper,tuned seed=0,1,2,3,4

@@ -72,9 +72,7 @@ def uses_gpu(device: Device) -> bool:
     return torch.cuda.is_available() and device is not Device.cpu
 
 
-def obstacles(
-    device: Device, precision: Precision, attention: Attention, streams_only: bool = False
-) -> Iterator[str]:
+def obstacles(device: Device, precision: Precision, attention: Attention, streams_only: bool = False) -> Iterator[str]:
     """What of the asked for cannot be had here, each with its remedy."""
     needs_cuda = [
         reason
@@ -93,8 +91,8 @@ def obstacles(
     on_cpu = not needs_cuda and not uses_gpu(device)
     if precision is Precision.bf16 and on_cpu and not has_bf16_kernels() and not streams_only:
         yield (
-            "model.precision=bf16 would be many times slower than fp32 on this processor, which has neither AVX-512 nor "
-            "AMX; set model.precision=fp32 (only decoders with packed batches, read by labels or a head, need not)."
+            "model.precision=bf16 is many times slower than fp32 on this processor, which has neither AVX-512 nor AMX "
+            "(but for packed decoders, read by labels or a head); set model.precision=fp32."
         )
     if attention is Attention.flash_attention_2:
         if not has_flash_attn() and not streams_only:
