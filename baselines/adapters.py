@@ -24,7 +24,7 @@ def fuse(network: nn.Module) -> None:
         if type(layer) is Linear and _is_plain(layer):
             layer.forward = partial(_adapted, layer)
         elif type(layer) is nn.Linear and product_type(layer.weight) is not layer.weight.dtype:
-            layer.forward = partial(_widened, layer)
+            layer.forward = partial(_widened, layer)  # type: ignore[method-assign]
         elif type(layer) is LlamaRMSNorm and not layer.weight.requires_grad:
             layer.forward = partial(_normalised, layer)
 
