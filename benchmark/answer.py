@@ -64,7 +64,8 @@ def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
 def _after(row: Row) -> str:
     """What it took, unless the run only read out what had been trained before."""
     seconds = row["training_seconds"]
-    return "" if pd.isna(seconds) else f" after {duration(seconds)} of training on {row['hardware']}"
+    timed_on = str(row["hardware"]).partition(" / ")[0]
+    return "" if pd.isna(seconds) else f" after {duration(seconds)} of training on {timed_on}"
 
 
 def _rivals(best: Row, others: list[Row], tied: Tied) -> str:

@@ -77,10 +77,15 @@ def _smallest(evidence: Evidence) -> list[str]:
 
 
 def _lead(field: Field, evidence: Evidence) -> list[str]:
-    """How far the most accurate is ahead of the next model it is not tied with, and when two are said to differ."""
+    """How far the most accurate is ahead of the next it is not tied with, and when two are said to differ.
+
+    The next is one of another kind, if there is any, that is trained at all; else another model.
+    """
     best, others = field.variants[0], len(field.variants) - 1
     against = field.comparisons[:others]
-    apart = next((pair for pair in against if pair.differs and pair.other.first.model != best.first.model), None)
+    behind = [pair for pair in against if pair.differs and pair.other.first.model != best.first.model]
+    trained_kinds = (pair for pair in behind if _kind(pair.other) not in ("constant", _kind(best)))
+    apart = next(trained_kinds, behind[0] if behind else None)
     lead = []
     if apart is not None:
         lead.append(
@@ -122,14 +127,14 @@ def _recipes(evidence: Evidence) -> list[str]:
 def _bill(evidence: Evidence) -> list[str]:
     """The most accurate of each family and its price, the dearest first, and what that one gets for its price.
 
-    Of those whose times are known and of one machine, that of the most accurate.
+    Of those timed on the machine that timed most kinds; of several such, that of the most accurate.
     """
-    timed = [offer for offer in offers(evidence) if {"training_seconds", "seconds_per_text"} <= offer.costs.keys()]
-    best: dict[str, Offer] = {}
-    for offer in timed:
-        family = str(offer.variant.first.config["model"]["family"])
-        if family != "constant" and offer.hardware == timed[0].hardware:
-            best.setdefault(family, offer)
+    machines: dict[str, dict[str, Offer]] = {}
+    for offer in offers(evidence):
+        timed = {"training_seconds", "seconds_per_text"} <= offer.costs.keys()
+        if timed and (kind := _kind(offer.variant)) != "constant":
+            machines.setdefault(offer.hardware, {}).setdefault(kind, offer)
+    best = max(machines.values(), key=len, default={})
     bills = sorted(best.values(), key=lambda offer: -offer.costs["training_seconds"])
     if len(bills) < 2:
         return []
@@ -147,6 +152,10 @@ def _bill(evidence: Evidence) -> list[str]:
         f"accuracy than chance explains ({dear.accuracy - cheap.accuracy:+.4f})."
     )
     return [whole]
+
+
+def _kind(variant: Variant) -> str:
+    return str(variant.first.config["model"]["family"])
 
 
 def _differ(evidence: Evidence, one: Variant, other: Variant) -> bool:

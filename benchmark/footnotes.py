@@ -41,7 +41,8 @@ FOOTNOTES = {
     "frontier": (
         "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody on the same "
         "hardware is at least as accurate and as cheap in every cost measured, and more accurate or a tenth cheaper in "
-        "one. Costs are medians over seeds; times across different hardware say little."
+        "one. Costs are medians over the seeds of the machine that ran most; times across different hardware say "
+        "little."
     ),
     "tuning": "Accuracy on the whole validation split after the last epoch. These runs left the test split alone.",
     "confused_pairs": "Texts are means over seeds.",

@@ -23,7 +23,10 @@ CLEARLY = 0.9  # of another's cost: what differs less may be the machine's mood
 
 @dataclass(frozen=True)
 class Offer:
-    """A variant as somebody choosing sees it: its accuracy, and what it costs on each axis that was measured."""
+    """A variant as somebody choosing sees it: its accuracy, and what it costs on each axis that was measured.
+
+    Costs are medians over the seeds of one machine, that of most.
+    """
 
     variant: Variant
     costs: dict[str, float]
@@ -34,7 +37,7 @@ class Offer:
 
     @property
     def hardware(self) -> str:
-        return " / ".join(self.variant.hardware)
+        return self.variant.hardware[0]
 
     def beats(self, other: "Offer", axes: Collection[str], margin: float = 1.0) -> bool:
         """At least as accurate and as cheap on these axes, on which both were measured, and better in one respect.
@@ -53,10 +56,7 @@ class Offer:
 
 
 def offers(evidence: Evidence) -> list[Offer]:
-    """Every variant with results on the test texts that most answered, the most accurate first.
-
-    Costs are medians over seeds.
-    """
+    """Every variant with results on the test texts that most answered, the most accurate first."""
     return [Offer(variant, _costs(variant)) for field in fields(evidence)[:1] for variant in field.variants]
 
 
@@ -90,12 +90,11 @@ def frontier(evidence: Evidence) -> pd.DataFrame:
 
 
 def _costs(variant: Variant) -> dict[str, float]:
-    """What is measured of every seed; of several machines only what does not depend on them."""
-    axes = AXES if len(variant.hardware) == 1 else {"trained_parameters"}
-    costs = [_cost(run.record) for run in variant.results]
+    """What is measured of every seed of the machine."""
+    costs = [_cost(run.record) for run in variant.timed]
     return {
         axis: float(np.median([cost[axis] for cost in costs]))
-        for axis in axes
+        for axis in AXES
         if all(cost[axis] is not None for cost in costs)
     }
 

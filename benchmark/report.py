@@ -159,7 +159,7 @@ def section(evidence: Evidence) -> str:
 NOTES = (
     f"*Study* is what {study.TITLE} printed; every other figure was measured by this suite and is recomputed "
     "from the stored predictions. The interval is Wilson's for one seed, a bootstrap over seeds and test rows for "
-    "more. *Training* is the median over seeds, without loading and validation."
+    "more. *Training* is the median over the seeds of one machine, the first named, without loading and validation."
 )
 
 

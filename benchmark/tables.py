@@ -191,8 +191,8 @@ def _result(variant: Variant) -> dict[str, Any]:
         return row
     row["seeds"] = len(shown)
     row["hardware"] = " / ".join(variant.hardware)
-    trained = [seconds for run in shown if (seconds := run.record.training_seconds) is not None]
-    if trained and len(variant.hardware) == 1:
+    trained = [seconds for run in variant.timed if (seconds := run.record.training_seconds) is not None]
+    if trained:
         row["training_seconds"] = float(np.median(trained))
     if shown[0].record.scorable:
         row |= scores(shown)

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -52,8 +52,13 @@ class Variant:
 
     @property
     def hardware(self) -> list[str]:
-        """What the counted runs were computed on; times and memory of several machines have no mean."""
-        return list(dict.fromkeys(run.record.hardware for run in self.counted))
+        """What the counted runs were computed on, first what computed most of them."""
+        return [name for name, _ in Counter(run.record.hardware for run in self.counted).most_common()]
+
+    @property
+    def timed(self) -> list[Run]:
+        """The counted runs of the first of these: times and memory of several machines have no mean."""
+        return [run for run in self.counted if run.record.hardware == self.hardware[0]]
 
     @property
     def name(self) -> str:

@@ -291,15 +291,6 @@ def test_training_time_is_the_median_over_seeds(tmp_path: Path) -> None:
     assert the(table("table3_accuracy", *runs), name="minilm")["training_seconds"] == 70
 
 
-def test_time_is_no_mean_over_different_machines(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, a_record("minilm", seed=0))]
-    runs.append(
-        publish(tmp_path, replace(a_record("minilm", seed=1), environment={"processor": "Another", "cores": 8}))
-    )
-    row = the(table("table3_accuracy", *runs), name="minilm")
-    assert (row["training_seconds"], row["hardware"]) == (None, "A processor, 2 cores / Another, 8 cores")
-
-
 def test_validation_rows_taken_from_train_are_stated_and_do_not_repeat_the_study(tmp_path: Path) -> None:
     record = a_record("bert_base")
     assert record.data is not None
