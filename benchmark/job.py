@@ -1,18 +1,19 @@
 """One job of a command: a run with its errors told, and within a sweep in a process of its own.
 
 A process that dies (killed by the system for its memory, crashed in native code) then takes nothing with it:
-the sweep notes the failure and goes on.
+the sweep notes the failure and goes on. On Linux the processes are forked from a server that has imported the
+libraries once: each job would spend some seconds on that, also one that finds its run already finished.
 """
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,17 @@ from benchmark.config import RunConfig
 from benchmark.terminal import INTERRUPTED
 
 log = logging.getLogger(__name__)
+
+LIBRARIES = [
+    "transformers.trainer",
+    "peft",
+    "datasets",
+    "sklearn.linear_model",
+    "benchmark.runner",
+    "benchmark.report",
+    "benchmark.figures",
+]
+"""What every job needs or may need; importing them neither starts threads nor touches a GPU, as forking demands."""
 
 
 class Stopped(CompactHydraException):
@@ -51,9 +63,7 @@ def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
 
 def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: Any) -> None:
     """`attempt` in a process of its own; if that dies, the run is recorded as failed here."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=_in_child, args=(config, list(overrides), logging_config)
-    )
+    process = _process(target=_in_child, args=(config, list(overrides), logging_config, dict(os.environ)))
     process.start()
     try:
         process.join()
@@ -70,8 +80,17 @@ def attempt_apart(config: RunConfig, overrides: Sequence[str], logging_config: A
         raise Stopped(f"{config.model.name} failed, see above")
 
 
-def _in_child(config: RunConfig, overrides: list[str], logging_config: Any) -> None:
-    _die_with_parent()
+def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn").Process(target=target, args=args)
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(LIBRARIES)
+    return forked.Process(target=target, args=args)
+
+
+def _in_child(config: RunConfig, overrides: list[str], logging_config: Any, environment: dict[str, str]) -> None:
+    _end_with_the_sweep()
+    os.environ.update(environment)  # the server's is that of the first job; Hydra can set variables for each
     configure_log(OmegaConf.create(logging_config))
     try:
         attempt(config, overrides)
@@ -105,11 +124,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
 
 
-def _die_with_parent() -> None:
-    """Ask Linux for a SIGTERM when the sweep itself is killed; elsewhere the run goes on to its end."""
-    with suppress(OSError, AttributeError):
-        set_parent_death_signal = 1  # prctl(2)
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+def _end_with_the_sweep() -> None:
+    """Ask for an end, as by SIGTERM, once the sweep's process is gone."""
+
+    def watch() -> None:
+        sweep = multiprocessing.parent_process()
+        assert sweep is not None
+        sweep.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def quiet_libraries() -> None:

@@ -85,12 +85,25 @@ def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> Non
 
 
 def refresh(results_dir: str) -> None:
-    """Rebuild tables, figures and page after a run; a broken record or full disk must not hide the run's own end."""
+    """Rebuild tables, figures and page after a run, unless it and all others were there the last time.
+
+    A broken record or full disk must not hide the run's own end.
+    """
+    folder = Path(results_dir)
     try:
-        with locked(Path(results_dir)):
-            build(read_evidence(Path(results_dir)), Path(results_dir))
+        with locked(folder):
+            if not _newer_than_every_run(folder / PAGE, folder / "runs"):
+                build(read_evidence(folder), folder)
     except (BenchmarkError, OSError) as error:
         log.error("tables not refreshed: %s", error)
+
+
+def _newer_than_every_run(page: Path, runs: Path) -> bool:
+    """Of the page, which a rebuild writes last; a run comes and goes by a rename within its model's folders."""
+    folders = [runs, *runs.glob("*"), *runs.glob("*/*")]
+    records = [path for path in runs.glob("*/*/*/record.json") if not path.parent.name.startswith(".")]
+    changed = max((path.stat().st_mtime_ns for path in [*folders, *records] if path.exists()), default=0)
+    return page.is_file() and page.stat().st_mtime_ns > changed
 
 
 def build(evidence: Evidence, results_dir: Path) -> set[Path]:

@@ -35,7 +35,11 @@ def emotion() -> Path:
 
 @pytest.fixture
 def compose_run(tmp_path: Path) -> Callable[..., RunConfig]:
-    """A run of the tiny synthetic data set whose results and checkpoints stay in `tmp_path`."""
+    return composer(tmp_path)
+
+
+def composer(folder: Path) -> Callable[..., RunConfig]:
+    """Composes a run of the tiny synthetic data set whose results and checkpoints stay in `folder`."""
 
     def compose(*overrides: str) -> RunConfig:
         return composed(
@@ -45,8 +49,8 @@ def compose_run(tmp_path: Path) -> Callable[..., RunConfig]:
                 "dataset.synthetic.validation=12",
                 "dataset.synthetic.test=24",
                 "recipe.max_steps=2",
-                f"results_dir={tmp_path}/results",
-                f"checkpoints_dir={tmp_path}/checkpoints",
+                f"results_dir={folder}/results",
+                f"checkpoints_dir={folder}/checkpoints",
                 *overrides,
             ]
         )

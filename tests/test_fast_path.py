@@ -1,6 +1,6 @@
 """Packed is the same as padded: losses, gradients, predictions and whole trainings, in fp32 and without dropout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import composer
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
@@ -26,10 +27,12 @@ Compose = Callable[..., RunConfig]
 Network = EncoderClassifier | DecoderClassifier
 
 
-@pytest.fixture(autouse=True)
-def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    for family in (encoder, decoder):
-        monkeypatch.setattr(family, "load", _without_dropout(family.load))
+@pytest.fixture(scope="module", autouse=True)
+def no_dropout() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for family in (encoder, decoder):
+            patch.setattr(family, "load", _without_dropout(family.load))
+        yield
 
 
 def _without_dropout(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,6 +58,17 @@ def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network,
     return classifier, report, splits
 
 
+@pytest.fixture(scope="module", params=[*TINY, *REAL])
+def learner(
+    no_dropout: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Network, data.Splits]:
+    """Each contestant, trained once for the tests that only read it."""
+    folder = tmp_path_factory.mktemp("learner")
+    config = composer(folder)(f"model={request.param}", "recipe.learning_rate=2e-4")
+    classifier, _, splits = trained(config, folder / "work")
+    return classifier, splits
+
+
 def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
     texts, labels = splits.train.texts[:rows], splits.train.labels[:rows].tolist()
     if isinstance(classifier, EncoderClassifier):
@@ -67,17 +81,17 @@ def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Samp
 def loss_and_gradients(
     classifier: Network, samples: list[Sample], batching: Batching
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    classifier.batching = batching
     classifier.network.zero_grad()
-    loss = classifier.loss(samples)
-    loss.backward()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "batching", batching)
+        loss = classifier.loss(samples)
+        loss.backward()
     named = classifier.network.named_parameters()
     return loss.item(), {name: p.grad.clone() for name, p in named if p.grad is not None}
 
 
-@pytest.mark.parametrize("model", [*TINY, *REAL])
-def test_loss_and_every_gradient_equal_the_padded_ones(model: str, compose_run: Compose, tmp_path: Path) -> None:
-    classifier, _, splits = trained(compose_run(f"model={model}", "recipe.learning_rate=2e-4"), tmp_path)
+def test_loss_and_every_gradient_equal_the_padded_ones(learner: tuple[Network, data.Splits]) -> None:
+    classifier, splits = learner
     samples = samples_of(classifier, splits, rows=20)
     padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
     packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
@@ -91,9 +105,8 @@ def test_loss_and_every_gradient_equal_the_padded_ones(model: str, compose_run: 
         assert (packed[name] - gradient).norm() / scale < 1e-5, name
 
 
-@pytest.mark.parametrize("model", [*TINY, *REAL])
-def test_one_samples_text_does_not_change_anothers_prediction(model: str, compose_run: Compose, tmp_path: Path) -> None:
-    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+def test_one_samples_text_does_not_change_anothers_prediction(learner: tuple[Network, data.Splits]) -> None:
+    classifier, splits = learner
     texts = list(splits.test.texts[:8])
     before = classifier.predict(texts).probabilities
     texts[3] = "i had quite a different day and it was a long one with much to tell about every hour of it"
@@ -103,18 +116,17 @@ def test_one_samples_text_does_not_change_anothers_prediction(model: str, compos
     assert np.abs(after[3] - before[3]).max() > 1e-6
 
 
-@pytest.mark.parametrize("model", [*TINY, *REAL])
 def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
-    model: str, compose_run: Compose, tmp_path: Path
+    learner: tuple[Network, data.Splits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+    classifier, splits = learner
     texts = list(splits.test.texts)
     expected = classifier.predict(texts).probabilities
     for size in (1, 5):
-        classifier.prediction_batch_size = size
+        monkeypatch.setattr(classifier, "prediction_batch_size", size)
         assert np.abs(classifier.predict(texts).probabilities - expected).max() < 5e-6
     assert np.abs(classifier.predict(texts[::-1]).probabilities[::-1] - expected).max() < 5e-6
-    classifier.batching = Batching.padded
+    monkeypatch.setattr(classifier, "batching", Batching.padded)
     assert np.abs(classifier.predict(texts).probabilities - expected).max() < 2e-5
 
 
@@ -123,7 +135,7 @@ def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
 def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
     model: str, batch_size: int, compose_run: Compose, tmp_path: Path
 ) -> None:
-    whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=300"]
+    whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=100"]
     config = compose_run(f"model={model}", *whole_data)
     options = {"max_steps": 50, "batch_size": batch_size, "gradient_accumulation_steps": 1}
     packed, _, splits = trained(config, tmp_path, **options)

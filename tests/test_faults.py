@@ -203,16 +203,37 @@ def benchmark(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def child_at_work(sweep: int) -> int | None:
-    """The process of a sweep's present job."""
-    children = Path(f"/proc/{sweep}/task/{sweep}/children").read_text().split()
-    at_work = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    return int(at_work[0]) if at_work else None
+    """The process of a sweep's present job: the only child of the server that forks them."""
+    (server,) = [pid for pid in children_of(sweep) if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text()]
+    at_work = children_of(server)
+    return at_work[0] if at_work else None
+
+
+def children_of(process: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+FORKABLE = """
+import importlib, threading, torch
+from benchmark.job import LIBRARIES
+def asked(*_, **__):
+    raise SystemExit("a GPU was asked for")
+for name in ("_lazy_init", "is_available", "device_count", "get_device_capability"):
+    setattr(torch.cuda, name, asked)
+for name in LIBRARIES:
+    importlib.import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+"""
+
+
+def test_what_a_sweep_imports_once_can_be_forked() -> None:
+    subprocess.run([sys.executable, "-c", FORKABLE], check=True)
 
 
 def test_a_job_that_dies_or_raises_leaves_the_others_and_the_rerun_does_what_is_missing(tmp_path: Path) -> None:
-    arguments = ["-m", "model=tiny_bert,tiny_roberta,majority", "recipe.max_steps=400"]
+    arguments = ["-m", "model=tiny_bert,tiny_roberta,majority", "recipe.max_steps=200"]
     sweep = benchmark(tmp_path, *arguments)
-    while not list(tmp_path.glob("checkpoints/*/checkpoint-40/seal.json")):
+    while not list(tmp_path.glob("checkpoints/*/checkpoint-20/seal.json")):
         assert sweep.poll() is None
     child = child_at_work(sweep.pid)
     assert child is not None
@@ -245,9 +266,9 @@ def test_a_job_that_raises_leaves_its_traceback_and_the_others(tmp_path: Path) -
 
 
 def test_a_killed_sweep_takes_its_job_along_and_the_rerun_completes(tmp_path: Path) -> None:
-    arguments = ["-m", "model=tiny_bert", "recipe.max_steps=400"]
+    arguments = ["-m", "model=tiny_bert", "recipe.max_steps=200"]
     sweep = benchmark(tmp_path, *arguments)
-    while not list(tmp_path.glob("checkpoints/*/checkpoint-40/seal.json")):
+    while not list(tmp_path.glob("checkpoints/*/checkpoint-20/seal.json")):
         assert sweep.poll() is None
     sweep.kill()
     sweep.communicate()

@@ -107,7 +107,7 @@ def test_one_failing_job_leaves_the_rest_of_the_sweep_running(tmp_path: Path) ->
 
 
 def test_sigterm_leaves_an_interrupted_record_and_the_same_command_continues(tmp_path: Path) -> None:
-    arguments = ["model=tiny_bert", *SMALL, "recipe.max_steps=400"]
+    arguments = ["model=tiny_bert", *SMALL, "recipe.max_steps=200"]
     places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints"]
     places += [f"hydra.run.dir={tmp_path}/run"]
     with subprocess.Popen(
@@ -115,7 +115,7 @@ def test_sigterm_leaves_an_interrupted_record_and_the_same_command_continues(tmp
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "step 48/" in line:  # behind the first checkpoint
+            if "step 24/" in line:  # behind the first checkpoint
                 process.send_signal(signal.SIGTERM)
                 break
         process.communicate()
@@ -128,4 +128,4 @@ def test_sigterm_leaves_an_interrupted_record_and_the_same_command_continues(tmp
     (run,) = records.read_all(tmp_path / "results")
     assert run.record.status is Status.completed
     assert run.record.fit is not None
-    assert run.record.fit.steps == 400
+    assert run.record.fit.steps == 200

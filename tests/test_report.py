@@ -260,6 +260,22 @@ def test_a_refresh_rebuilds_tables_and_figures_and_leaves_the_readme(project: Pa
     assert stale(project) == ["README.md"]
 
 
+def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> None:
+    results = project / "results"
+    table = results / "tables/table3_accuracy.md"
+    report.refresh(str(results))
+    table.write_text("kept")
+    report.refresh(str(results))
+    assert table.read_text() == "kept"
+    run = publish(results, a_record("roberta_base"), ONE_WRONG)
+    report.refresh(str(results))
+    assert "0.9" in table.read_text()
+    table.write_text("kept")
+    shutil.rmtree(run.folder)
+    report.refresh(str(results))
+    assert table.read_text() != "kept"
+
+
 def test_a_report_imports_none_of_the_heavy_libraries() -> None:
     program = (
         "import sys, benchmark.report;"
