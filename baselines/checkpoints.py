@@ -21,14 +21,15 @@ def seal(checkpoint: Path) -> None:
 def newest_whole(folder: Path) -> Path | None:
     """The newest `checkpoint-<step>` in `folder` that is as it was sealed; newer, damaged ones are deleted."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
-        if (damage := _damage(checkpoint)) is None:
+        if (found := damage(checkpoint)) is None:
             return checkpoint
-        log.warning("%s is damaged (%s); going back to the one before", checkpoint, damage)
+        log.warning("%s is damaged (%s); going back to the one before", checkpoint, found)
         shutil.rmtree(checkpoint)
     return None
 
 
-def _damage(checkpoint: Path) -> str | None:
+def damage(checkpoint: Path) -> str | None:
+    """In what the folder is not as it was sealed, in a phrase; None if it is."""
     try:
         sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
     except (OSError, ValueError):

