@@ -46,27 +46,27 @@ def one_thread_a_process() -> Iterator[None]:
         yield
 
 
-def attempt(config: RunConfig) -> None:
-    """In a child: as the command line does it, its log beside the results."""
+def attempt(config: RunConfig, tables: bool) -> None:
+    """In a child: as the command line does it, or without rebuilding the tables; its log beside the results."""
     folder = Path(config.results_dir).parent
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "log.txt", level=logging.INFO, force=True)
     try:
-        job.attempt(config, [])
-    except Stopped:
+        job.attempt(config, []) if tables else runner.run(config)
+    except (Stopped, BenchmarkError):
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
-def start(config: RunConfig) -> BaseProcess:
-    process = PROCESSES.Process(target=attempt, args=(config,))
+def start(config: RunConfig, tables: bool = True) -> BaseProcess:
+    process = PROCESSES.Process(target=attempt, args=(config, tables))
     process.start()
     return process
 
 
 def finish(config: RunConfig) -> Run:
-    process = start(config)
+    process = start(config, tables=False)
     process.join()
     assert process.exitcode == 0, log_of(config)
     (run,) = records.read_all(Path(config.results_dir))
