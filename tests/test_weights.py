@@ -356,6 +356,17 @@ def test_the_copy_of_a_gguf_file_is_bit_for_bit_what_the_file_gives(
         assert tokens_then == tokens
 
 
+def test_no_copy_is_made_of_a_gguf_file_that_lacks_numbers(
+    index: Path, local_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TINY_GGUF, "blk.0.ffn_up")
+    write_gguf(local_gguf, lambda shape: np.ones(shape, np.float32))
+    wheel = gguf_wheel(index, local_gguf)
+    for _ in range(2):
+        with pytest.raises(BenchmarkError, match=r"cannot be loaded \(it lacks model.layers.0.mlp.up_proj.weight\)"):
+            load(AutoModelForCausalLM, wheel, {"vocab_size": 8}, [], torch.float32, Attention.sdpa)
+
+
 def test_a_damaged_copy_of_a_gguf_file_is_made_again(index: Path, local_gguf: Path) -> None:
     wheel = gguf_wheel(index, local_gguf)
     declared = {"vocab_size": 8}
