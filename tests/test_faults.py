@@ -230,6 +230,27 @@ def test_what_a_sweep_imports_once_can_be_forked() -> None:
     subprocess.run([sys.executable, "-c", FORKABLE], check=True)
 
 
+CONTESTANT = """
+import os
+from pathlib import Path
+from baselines.majority import MajorityClassifier
+class Told(MajorityClassifier):
+    def fit(self, *arguments):
+        Path(os.environ["PLACE"]).touch()
+        return super().fit(*arguments)
+"""
+
+
+def test_each_job_has_the_variables_set_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "contestant.py").write_text(CONTESTANT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    places = f"+hydra.job.env_set.PLACE={tmp_path}/of-job-${{hydra.job.num}}"
+    with benchmark(tmp_path, "-m", "model=majority", "model._target_=contestant.Told", "seed=0,1", places) as sweep:
+        shown = sweep.communicate()[0]
+    assert sweep.returncode == 0, shown
+    assert sorted(path.name for path in tmp_path.glob("of-job-*")) == ["of-job-0", "of-job-1"]
+
+
 def test_a_job_that_dies_or_raises_leaves_the_others_and_the_rerun_does_what_is_missing(tmp_path: Path) -> None:
     arguments = ["-m", "model=tiny_bert,tiny_roberta,majority", "recipe.max_steps=200"]
     sweep = benchmark(tmp_path, *arguments)
