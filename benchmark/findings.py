@@ -90,19 +90,19 @@ def _lead(field: Field, evidence: Evidence) -> list[str]:
     if apart is not None:
         lead.append(
             f"{best.name} leads {apart.other.name} by {apart.difference:.4f} (95% interval {apart.interval.low:.4f} to "
-            f"{apart.interval.high:.4f}); it alone is right on {apart.wins:,.0f} texts, "
-            f"the other on {apart.losses:,.0f}."
+            f"{apart.interval.high:.4f}): {apart.wins:,.0f} texts only the first gets right, {apart.losses:,.0f} only "
+            "the second."
         )
     rival = next((pair for pair in against if training_behind(pair.other.leading.record, evidence) is None), None)
     power = ""
     if rival is not None and rival.detectable is not None:
         power = (
-            f" Against {rival.other.name}, McNemar's test at its strictest correction would find a difference of "
-            f"{rival.detectable:.4f} in 4 cases of 5."
+            f" A difference from {rival.other.name} would have to be {rival.detectable:.4f} for McNemar's test, at its "
+            "strictest correction, to find it in 4 cases of 5."
         )
     rule = (
-        "Two are said to differ, and else to be tied, where both McNemar's exact test, corrected after Holm for all "
-        f"{len(field.comparisons)} pairs, and a paired bootstrap over seeds and texts find it.{power}"
+        "Two results count as different if two tests agree on it, McNemar's exact test (Holm's correction for all "
+        f"{len(field.comparisons)} pairs) and a paired bootstrap over seeds and texts; otherwise they are tied.{power}"
     )
     return [*lead, rule]
 
@@ -116,10 +116,9 @@ def _recipes(evidence: Evidence) -> list[str]:
         best = next((other for other in found if other.first.model == plain.first.model and other != plain), None)
         if network and best is not None and repeats_study(plain, evidence):
             ranked = (best, plain) if found.index(best) < found.index(plain) else (plain, best)
-            verdict = "more" if _differ(evidence, *ranked) else "no more"
+            verdict = "more than chance explains" if _differ(evidence, *ranked) else "tied"
             told.append(
-                f"{plain.first.title} {plain.accuracy:.4f} against {best.accuracy:.4f} ({best.recipe}), {verdict} than "
-                "chance explains"
+                f"{plain.first.title} {plain.accuracy:.4f} against {best.accuracy:.4f} ({best.recipe}), {verdict}"
             )
     return [f"The study's recipe against the best other one tried here: {'; '.join(told)}."] if told else []
 
@@ -145,11 +144,11 @@ def _bill(evidence: Evidence) -> list[str]:
     )
     dear, cheap = bills[:2]
     training, answering = (dear.costs[axis] / cheap.costs[axis] for axis in ("training_seconds", "seconds_per_text"))
-    verdict = "more" if _differ(evidence, dear.variant, cheap.variant) else "no more"
+    verdict = "more than chance explains" if _differ(evidence, dear.variant, cheap.variant) else "a tie"
     whole = (
         f"The best of each kind timed on {bills[0].hardware}, and its price: {priced}. The first takes "
-        f"{times(training)} the training of the second and {times(answering)} its time to answer, for {verdict} "
-        f"accuracy than chance explains ({dear.accuracy - cheap.accuracy:+.4f})."
+        f"{times(training)} the training of the second and {times(answering)} its time to answer; in accuracy that "
+        f"makes {dear.accuracy - cheap.accuracy:+.4f}, {verdict}."
     )
     return [whole]
 
@@ -172,7 +171,7 @@ def _dominated(evidence: Evidence) -> list[str]:
         for offer in found
         if any(other.dominates(offer) for other in found)
     ]
-    meaning = "Dominated, for another on the same hardware is at least as accurate and costs no more"
+    meaning = "Not worth the price, for another on the same hardware is at least as accurate and costs no more"
     return [f"{meaning}: {'; '.join(beaten)}."] if beaten else []
 
 

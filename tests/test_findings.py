@@ -35,7 +35,7 @@ def test_they_open_with_the_answer_and_what_is_ahead_has_its_figures(tmp_path: P
     assert first.endswith("statistically tied with BERT base (uncased) on recipe paper (0.9650).")
     lead = said(*runs, beginning="MiniLM-L6 (22M BERT), paper leads")
     assert "leads TF-IDF + logistic regression, paper by 0.2000 (95% interval 0.1" in lead
-    assert lead.endswith("it alone is right on 40 texts, the other on 0.")
+    assert lead.endswith("40 texts only the first gets right, 0 only the second.")
 
 
 @pytest.mark.parametrize(("wrong", "place"), [(2, "above"), (15, "around"), (60, "below")])
@@ -59,9 +59,10 @@ def test_what_could_be_found_is_said_of_the_next_that_was_trained_itself(tmp_pat
         told(tmp_path, reading(trained), wrong_at(range(3))),
         told(tmp_path, a_record("minilm"), wrong_at(range(29))),
     ]
-    rule = said(*runs, beginning="Two are said to differ")
+    rule = said(*runs, beginning="Two results count as different")
     found = (
-        r"Against MiniLM-L6 \(22M BERT\), paper, McNemar's test .* would find a difference of 0\.0\d+ in 4 cases of 5"
+        r"A difference from MiniLM-L6 \(22M BERT\), paper would have to be 0\.0\d+ for McNemar's test, at its "
+        r"strictest correction, to find it in 4 cases of 5"
     )
     assert re.search(found, rule)
 
@@ -91,10 +92,10 @@ def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(t
         "SmolLM2-135M + LoRA, paper: 0.9600 for 50.0 min of training and 20 ms a text; MiniLM-L6 (22M BERT), paper: "
         "0.9500 for 10.0 min of training and 10 ms a text; TF-IDF + logistic regression, paper: 0.7000 for 1.0 s of "
         "training and 1 ms a text. The first takes 5.0 times the training of the second and 2.0 times its time to "
-        "answer, for no more accuracy than chance explains (+0.0100)."
+        "answer; in accuracy that makes +0.0100, a tie."
     )
     clear = said(runs[1], runs[3], beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
-    assert "for more accuracy than chance explains (+0.2500)" in clear
+    assert "in accuracy that makes +0.2500, more than chance explains." in clear
     assert not any("its price" in sentence for sentence in findings(evidence(runs[0])))
 
 
@@ -155,7 +156,7 @@ def test_the_dominated_are_named(tmp_path: Path) -> None:
         offer(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
         offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
     ]
-    assert said(*runs, beginning="Dominated").endswith(
+    assert said(*runs, beginning="Not worth the price").endswith(
         "costs no more: BERT base (uncased), paper (training time, peak memory, parameters trained, time to answer)."
     )
 
@@ -226,6 +227,6 @@ def test_the_studys_recipe_stands_beside_the_best_other_one(tmp_path: Path) -> N
     sentence = said(*runs, beginning="The study's recipe against")
     assert sentence == (
         "The study's recipe against the best other one tried here: MiniLM-L6 (22M BERT) 0.9650 against 0.9550 (tuned), "
-        "no more than chance explains; SmolLM2-135M + LoRA 0.7500 against 0.9750 (tuned), more than chance explains."
+        "tied; SmolLM2-135M + LoRA 0.7500 against 0.9750 (tuned), more than chance explains."
     )
     assert said(*runs, beginning="SmolLM2-135M + LoRA, tuned leads TF-IDF + logistic regression, paper by 0.2750")
