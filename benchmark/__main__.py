@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
 def job(composed: DictConfig) -> None:
     hydra_config = HydraConfig.get()
-    overrides = list(hydra_config.overrides.task)
+    added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
+    overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
     sweeping = hydra_config.mode is RunMode.MULTIRUN
     try:
         config = from_hydra(composed)

@@ -52,7 +52,7 @@ class RunRecord:
 
     status: Status
     config: dict[str, Any]  # RunConfig.identity() plus the model's title and facts
-    overrides: list[str]  # as given on the command line, without paths
+    overrides: list[str]  # as given on the command line, --config-dir among them; without paths
     digest: str
     started: str
     finished: str

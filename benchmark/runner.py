@@ -214,7 +214,7 @@ def _without_folder(override: str) -> str | None:
     option, _, value = override.partition("=")
     if option.lstrip("+~").startswith(UNPUBLISHED):
         return None
-    if option.endswith((".path", ".adapter")):
+    if option.endswith((".path", ".adapter", "--config-dir")):
         return f"{option}={Path(value).name}"
     return re.sub(r"\b(path|adapter): *([^,}]+)", lambda found: f"{found[1]}:{Path(found[2]).name}", override)
 

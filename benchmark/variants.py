@@ -137,6 +137,7 @@ def _as_typed(value: object) -> str:
 def given_options(record: RunRecord) -> list[str]:
     """What the command line overrode besides the choices that every row names."""
     own = (
+        "--config-dir=",
         "model=",
         "dataset=",
         "recipe=",
@@ -237,7 +238,7 @@ def repeats_study(variant: Variant, evidence: Evidence) -> bool:
 
 
 def command_of(variant: Variant) -> str:
-    """The command line that makes the runs again; DIR is the folder of what a model reads, which no record keeps."""
+    """The command line that makes the runs again; DIR is where a folder or file that was read lies: no record says."""
     first = variant.first
     options_given = given_options(first)
     seeds = ",".join(str(run.record.seed) for run in variant.runs)
@@ -252,9 +253,9 @@ def command_of(variant: Variant) -> str:
             for option, name in named.items()
             if option in given or f"{option}.name" not in given  # what was named otherwise is no choice of this name
         ]
-    given_folders = [re.sub(r"\.(path|adapter)=", r"\g<0>DIR/", override) for override in options_given]
-    chosen = [f"model={first.model}", *chosen, *given_folders]
+    added = [given["--config-dir"]] if "--config-dir" in given else []
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
-    words = [*sweep, *chosen, *seed]
-    return " ".join(["python -m benchmark", *map(shlex.quote, words)])
+    words = [*added, *sweep, f"model={first.model}", *chosen, *options_given, *seed]
+    told = (re.sub(r"(\.path|\.adapter|^--config-dir)=", r"\g<0>DIR/", word) for word in words)
+    return " ".join(["python -m benchmark", *map(shlex.quote, told)])

@@ -48,6 +48,7 @@ def test_a_model_is_added_by_the_yaml_shown(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (run,) = read_all(tmp_path / "results")
     assert (run.record.model, run.record.title) == ("mine", "My RoBERTa")
+    assert run.record.overrides[:2] == ["--config-dir=conf", "model=mine"]
     assert run.record.fit is not None
     assert run.record.fit.weights["source"] == "folder"
 

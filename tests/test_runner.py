@@ -210,6 +210,7 @@ def test_texts_cut_in_train_and_test_are_counted_in_the_record(compose_run: Comp
     [
         ("dataset.path=/home/somebody/data", None),
         ("model.adapter=/home/somebody/mine", "model.adapter=mine"),
+        ("--config-dir=/home/somebody/conf", "--config-dir=conf"),
         ("model.weights={source:folder,path:/home/somebody/mine}", "model.weights={source:folder,path:mine}"),
         ("model.weights={path: /home/somebody/mine, source: folder}", "model.weights={path:mine, source: folder}"),
         ("recipe.epochs=1", "recipe.epochs=1"),

@@ -40,6 +40,19 @@ def test_the_command_of_an_experiments_run_makes_no_others(tmp_path: Path) -> No
     assert command_of(variant).count("train_rows=160") == 1
 
 
+def test_the_command_names_a_folder_of_ones_own(tmp_path: Path) -> None:
+    given = ["--config-dir=conf", "model=mine", "model.weights.path=weights"]
+    records = [replace(a_record("minilm", seed=seed), overrides=[*given, f"seed={seed}"]) for seed in (0, 1)]
+    for record in records:
+        record.config["model"]["name"] = "mine"
+    (variant,) = variants([publish(tmp_path, record) for record in records], "emotion")
+    assert command_of(variant) == (
+        "python -m benchmark --config-dir=DIR/conf -m model=mine dataset=emotion recipe=paper "
+        "model.weights.path=DIR/weights seed=0,1"
+    )
+    assert settings_of(records[0]) == ["model.weights.path=weights"]
+
+
 def test_between_two_contents_of_the_data_such_a_seed_stands_alone(tmp_path: Path) -> None:
     publish(tmp_path, a_record(seed=0), ONE_WRONG)
     publish(tmp_path, a_record(seed=0, test_sha256="d" * 64), ONE_WRONG)
