@@ -124,6 +124,11 @@ def test_the_keyboard_sorts_too_and_words_go_by_the_alphabet(page: Page) -> None
     assert study == ["0.9063", "0.9086", "0.9125", "0.9189", "0.9262"]
 
 
+def test_table_3_is_seen_whole_on_a_laptop(page: Page) -> None:
+    box = page.locator(".box", has=page.locator("#table3_accuracy"))
+    assert box.evaluate("(element) => element.scrollWidth <= element.clientWidth")
+
+
 def test_a_number_leads_to_its_runs(page: Page) -> None:
     block = page.locator("details.variant", has=page.locator("[id^=run-minilm-emotion-paper-seed0]")).first
     assert not block.evaluate("(element) => element.open")
