@@ -7,6 +7,7 @@ from benchmark.answer import answer, only_small
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
 from benchmark.frontier import AXES, Offer, offers
+from benchmark.learning import curves
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
@@ -33,7 +34,7 @@ LONG_TABLES = {
 
 
 def findings(evidence: Evidence) -> list[str]:
-    """The report's answer, then what leads, what is paid, what is dominated, and what the study's figures can mean."""
+    """The report's answer, then what leads, what is paid, what few texts teach, what the study's figures can mean."""
     table3 = TABLES["table3_accuracy"](evidence)
     return [
         *answer(table3, TABLES["ties"](evidence), evidence),
@@ -42,6 +43,7 @@ def findings(evidence: Evidence) -> list[str]:
         *(sentence for field in fields(evidence)[:1] if field.comparisons for sentence in _lead(field, evidence)),
         *_recipes(evidence),
         *_bill(evidence),
+        *_few_texts(evidence),
         *_dominated(evidence),
         *_audit(evidence),
     ]
@@ -151,6 +153,20 @@ def _bill(evidence: Evidence) -> list[str]:
         f"makes {dear.accuracy - cheap.accuracy:+.4f}, {verdict}."
     )
     return [whole]
+
+
+def _few_texts(evidence: Evidence) -> list[str]:
+    """What the models of the learning curves reach with the fewest training texts that all had, the best first."""
+    found = [(curve.name, {point.rows: point.accuracy for point in curve.points}) for curve in curves(evidence)]
+    shared = sorted(set.intersection(*(set(reached) for _, reached in found))) if len(found) > 1 else []
+    if len(shared) < 2:
+        return []
+    few, most = shared[0], shared[-1]
+    told = "; ".join(
+        f"{name} {reached[few]:.4f} in place of {reached[most]:.4f}"
+        for name, reached in sorted(found, key=lambda one: -one[1][few])
+    )
+    return [f"With {few:,} training texts in place of {most:,}, under the same recipe: {told}."]
 
 
 def _kind(variant: Variant) -> str:

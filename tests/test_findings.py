@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from test_comparisons import evidence, told, wrong_at
 from test_frontier import offer, on_a_gpu
+from test_learning import on_rows
 from test_records import FIT, a_record
 
 from benchmark import records
@@ -149,6 +150,19 @@ def test_the_lead_is_over_another_kind_that_is_trained(tmp_path: Path) -> None:
     without = [run for model, run in runs.items() if model != "tfidf"]
     lead = said(*without, beginning="SmolLM2-135M + LoRA, paper leads")
     assert "leads SmolLM2-135M + LoRA, classification head, paper by 0.1900" in lead
+
+
+def test_few_training_texts_are_held_against_many_where_all_had_as_many(tmp_path: Path) -> None:
+    runs = [
+        told(tmp_path, on_rows(rows, model, asked=rows < 1000), wrong_at(range(wrong)))
+        for model, ends in {"minilm": {160: 90, 1000: 4}, "tfidf": {16: 190, 160: 80, 400: 70, 1000: 30}}.items()
+        for rows, wrong in ends.items()
+    ]
+    assert said(*runs, beginning="With 160 training texts") == (
+        "With 160 training texts in place of 1,000, under the same recipe: TF-IDF + logistic regression, paper 0.6000 "
+        "in place of 0.8500; MiniLM-L6 (22M BERT), paper 0.5500 in place of 0.9800."
+    )
+    assert not any("in place of" in sentence for sentence in findings(evidence(*runs[:2])))
 
 
 def test_the_dominated_are_named(tmp_path: Path) -> None:
