@@ -117,10 +117,9 @@ def _recipes(evidence: Evidence) -> list[str]:
         network = plain.first.config["model"]["family"] in ("encoder", "decoder")
         best = next((other for other in found if other.first.model == plain.first.model and other != plain), None)
         if network and best is not None and repeats_study(plain, evidence):
-            ranked = (best, plain) if found.index(best) < found.index(plain) else (plain, best)
-            verdict = "more than chance explains" if _differ(evidence, *ranked) else "tied"
             told.append(
-                f"{plain.first.title} {plain.accuracy:.4f} against {best.accuracy:.4f} ({best.recipe}), {verdict}"
+                f"{plain.first.title} {plain.accuracy:.4f} against {best.accuracy:.4f} ({best.recipe}), "
+                f"{_verdict(evidence, plain, best)}"
             )
     return [f"The study's recipe against the best other one tried here: {'; '.join(told)}."] if told else []
 
@@ -146,11 +145,10 @@ def _bill(evidence: Evidence) -> list[str]:
     )
     dear, cheap = bills[:2]
     training, answering = (dear.costs[axis] / cheap.costs[axis] for axis in ("training_seconds", "seconds_per_text"))
-    verdict = "more than chance explains" if _differ(evidence, dear.variant, cheap.variant) else "a tie"
     whole = (
         f"The best of each kind timed on {bills[0].hardware}, and its price: {priced}. The first takes "
         f"{times(training)} the training of the second and {times(answering)} its time to answer; in accuracy that "
-        f"makes {dear.accuracy - cheap.accuracy:+.4f}, {verdict}."
+        f"makes {dear.accuracy - cheap.accuracy:+.4f}, {_verdict(evidence, dear.variant, cheap.variant)}."
     )
     return [whole]
 
@@ -173,10 +171,15 @@ def _kind(variant: Variant) -> str:
     return str(variant.first.config["model"]["family"])
 
 
-def _differ(evidence: Evidence, one: Variant, other: Variant) -> bool:
-    """Whether a comparison found the first better than the second."""
-    pairs = [pair for field in fields(evidence) for pair in field.comparisons]
-    return any(pair.better == one and pair.other == other and pair.differs for pair in pairs)
+def _verdict(evidence: Evidence, one: Variant, other: Variant) -> str:
+    """What the comparison of two that answered the same test texts found, whichever is better."""
+    pairs = (pair for field in fields(evidence) for pair in field.comparisons)
+    found = next(
+        (pair for pair in pairs if one in (pair.better, pair.other) and other in (pair.better, pair.other)), None
+    )
+    if found is None:
+        return "not to be compared"
+    return "more than chance explains" if found.differs else "a tie"
 
 
 def _dominated(evidence: Evidence) -> list[str]:

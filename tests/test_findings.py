@@ -97,6 +97,9 @@ def test_the_best_of_each_kind_is_priced_and_the_dearest_held_against_the_next(t
     )
     clear = said(runs[1], runs[3], beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
     assert "in accuracy that makes +0.2500, more than chance explains." in clear
+    worse = offer(tmp_path, "smollm2_head", 90, training=5000, memory=200, trained=50, answering=4)
+    dear = said(worse, runs[1], beginning="The best of each kind timed on A processor, 2 cores, and its price: ")
+    assert "in accuracy that makes -0.4000, more than chance explains." in dear
     assert not any("its price" in sentence for sentence in findings(evidence(runs[0])))
 
 
@@ -241,6 +244,6 @@ def test_the_studys_recipe_stands_beside_the_best_other_one(tmp_path: Path) -> N
     sentence = said(*runs, beginning="The study's recipe against")
     assert sentence == (
         "The study's recipe against the best other one tried here: MiniLM-L6 (22M BERT) 0.9650 against 0.9550 (tuned), "
-        "tied; SmolLM2-135M + LoRA 0.7500 against 0.9750 (tuned), more than chance explains."
+        "a tie; SmolLM2-135M + LoRA 0.7500 against 0.9750 (tuned), more than chance explains."
     )
     assert said(*runs, beginning="SmolLM2-135M + LoRA, tuned leads TF-IDF + logistic regression, paper by 0.2750")
