@@ -7,7 +7,7 @@ from benchmark.answer import answer, only_small
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
 from benchmark.frontier import AXES, Offer, offers
-from benchmark.learning import curves
+from benchmark.learning import Point, curves
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
@@ -155,16 +155,20 @@ def _bill(evidence: Evidence) -> list[str]:
 
 def _few_texts(evidence: Evidence) -> list[str]:
     """What the models of the learning curves reach with the fewest training texts that all had, the best first."""
-    found = [(curve.name, {point.rows: point.accuracy for point in curve.points}) for curve in curves(evidence)]
+    found = [(curve.name, {point.rows: point for point in curve.points}) for curve in curves(evidence)]
     shared = sorted(set.intersection(*(set(reached) for _, reached in found))) if len(found) > 1 else []
     if len(shared) < 2:
         return []
     few, most = shared[0], shared[-1]
     told = "; ".join(
-        f"{name} {reached[few]:.4f} in place of {reached[most]:.4f}"
-        for name, reached in sorted(found, key=lambda one: -one[1][few])
+        f"{name} {_after_steps(reached[few])} in place of {_after_steps(reached[most])}"
+        for name, reached in sorted(found, key=lambda one: -one[1][few].accuracy)
     )
-    return [f"With {few:,} training texts in place of {most:,}, under the same recipe: {told}."]
+    return [f"With {few:,} training texts in place of {most:,}, as many epochs and so fewer steps: {told}."]
+
+
+def _after_steps(point: Point) -> str:
+    return f"{point.accuracy:.4f}" + (f" ({point.steps:,} steps)" if point.steps else "")
 
 
 def _kind(variant: Variant) -> str:

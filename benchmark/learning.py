@@ -31,6 +31,12 @@ class Point:
         return accuracy_interval(right_answers(self.runs))
 
     @property
+    def steps(self) -> int | None:
+        """Optimiser steps of a run: the epochs stay those of the recipe, so fewer rows are also fewer steps."""
+        fit = self.runs[0].record.fit
+        return (fit and fit.steps) or None
+
+    @property
     def f1(self) -> dict[str, float]:
         """Of each label, the mean over seeds."""
         labels = self.runs[0].record.labels
@@ -71,7 +77,7 @@ def learning_curve(evidence: Evidence) -> pd.DataFrame:
     """Accuracy, macro-F1 and the F1 of each label by number of training rows; means over seeds."""
     rows = [_row(curve, point) for curve in curves(evidence) for point in curve.points]
     columns = ["accuracy", "spread", "low", "high", "macro_f1", *(f"f1_{label}" for label in study.LABELS)]
-    return pd.DataFrame(rows, columns=["model", "recipe", "train_rows", "seeds", *columns], dtype=object)
+    return pd.DataFrame(rows, columns=["model", "recipe", "train_rows", "steps", "seeds", *columns], dtype=object)
 
 
 def _row(curve: Curve, point: Point) -> dict[str, Any]:
@@ -79,6 +85,7 @@ def _row(curve: Curve, point: Point) -> dict[str, Any]:
         "model": curve.title,
         "recipe": curve.recipe,
         "train_rows": point.rows,
+        "steps": point.steps,
         "seeds": len(point.runs),
         **scores(point.runs),
         **{f"f1_{label}": score for label, score in point.f1.items()},

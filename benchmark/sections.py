@@ -35,7 +35,12 @@ SECTIONS = [
         "In training time, memory, trained parameters and time to answer, as measured on the hardware named.",
         ("frontier", "speed"),
     ),
-    Section("learning", "How much data it takes", "The same models on growing shares of train.", ("learning_curve",)),
+    Section(
+        "learning",
+        "How much data it takes",
+        "The same models on growing shares of train. The epochs stay the same, so fewer texts are also fewer steps.",
+        ("learning_curve",),
+    ),
     Section(
         "confidence",
         "How far confidence can be trusted",

@@ -31,7 +31,7 @@ HEADINGS = {
     "coverage_90": "Surest 90%", "coverage_80": "80%", "coverage_70": "70%", "coverage_50": "50%",
     "gold": "Gold", "predicted": "Predicted", "share": "Of gold", "id": "Id", "agreement": "Agreement",
     "runs": "Runs", "peak_memory": "Peak memory", "seconds_per_text": "A text", "frontier": "On the frontier of",
-    "dominated_by": "Dominated by", "train_rows": "Training rows", "seed": "Seed",
+    "dominated_by": "Dominated by", "train_rows": "Training rows", "steps": "Steps", "seed": "Seed",
     "validation_accuracy": "Validation accuracy",
     **{f"f1_{name}": f"F1 {name}" for name in study.LABELS},
     "readout": "Read by", "invalid": "No label", "differs_from_labels": "≠ labels",

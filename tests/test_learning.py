@@ -32,10 +32,10 @@ def test_a_curve_rises_over_the_rows_and_ends_with_all_of_them(tmp_path: Path) -
         told(tmp_path, on_rows(100, seed=1), wrong_at(range(80))),
         told(tmp_path, on_rows(10), wrong_at(range(150))),
     )
-    assert [(row["train_rows"], row["seeds"], row["accuracy"]) for row in rows] == [
-        (10, 1, 0.25),
-        (100, 2, pytest.approx(0.65)),
-        (1000, 1, 0.95),
+    assert [(row["train_rows"], row["steps"], row["seeds"], row["accuracy"]) for row in rows] == [
+        (10, 24, 1, 0.25),
+        (100, 24, 2, pytest.approx(0.65)),
+        (1000, 24, 1, 0.95),
     ]
     assert {(row["model"], row["recipe"]) for row in rows} == {("MiniLM-L6 (22M BERT)", "paper")}
     assert rows[1]["spread"] == pytest.approx(0.1 / 2**0.5)
