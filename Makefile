@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH := 2.13.0
+RESULTS ?= results
+RUN = $(BIN)/python -m benchmark results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
@@ -34,15 +36,15 @@ speed: setup  ## how fast the two small models train and answer here, against th
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
 
 results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped; half as long with AVX-512 or AMX
-	$(BIN)/python -m benchmark -m model=majority,tfidf
-	$(BIN)/python -m benchmark experiment=tune_cpu
-	$(BIN)/python -m benchmark -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
-	$(BIN)/python -m benchmark -m $(TUNED) seed=0,1,2 models_dir=outputs/models
-	$(BIN)/python -m benchmark model=smollm2_lora
-	$(BIN)/python -m benchmark experiment=readouts
-	ls -d $(ADAPTER) > /dev/null || $(BIN)/python -m benchmark $(TUNED) models_dir=outputs/models force=true
-	$(BIN)/python -m benchmark $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
-	$(BIN)/python -m benchmark experiment=learning_curve
+	$(RUN) -m model=majority,tfidf
+	$(RUN) experiment=tune_cpu
+	$(RUN) -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
+	$(RUN) -m $(TUNED) seed=0,1,2 models_dir=outputs/models
+	$(RUN) model=smollm2_lora
+	$(RUN) experiment=readouts
+	ls -d $(ADAPTER) > /dev/null || $(RUN) $(TUNED) models_dir=outputs/models force=true
+	$(RUN) $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
+	$(RUN) experiment=learning_curve
 
 constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints

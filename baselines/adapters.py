@@ -116,7 +116,9 @@ class FrozenNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         unit, inverse, weight = ctx.saved_tensors
-        gradient = gradients[0] * weight
+        dtype, gradient = unit.dtype, gradients[0] * weight
+        if dtype is torch.float16:  # losses are scaled until gradients come near the end of its range
+            gradient, unit = gradient.float(), unit.float()
         along = (gradient * unit).sum(dim=-1, keepdim=True, dtype=torch.float32) / unit.shape[-1]
         across = torch.addcmul(gradient, unit, along.to(unit.dtype), value=-1)
-        return (across * inverse).to(unit.dtype), None, None
+        return (across * inverse).to(dtype), None, None

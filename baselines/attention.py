@@ -1,7 +1,7 @@
 """Attention over a packed stream, plugged into transformers' `AttentionInterface`.
 
-On the CPU, samples of similar length become small padded blocks and plain batched products; on CUDA,
-FlashAttention-2 takes the whole stream in one call. Both are exact attention.
+Under `sdpa` and `eager`, samples of similar length become small padded blocks and plain batched products; under
+`flash_attention_2`, on CUDA, one call takes the whole stream. Both are exact attention.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 from baselines.dropout import dropout as drop
 from baselines.hardware import Attention, Batching, has_flash_attn, product_type
@@ -77,8 +77,7 @@ def attend(
     return over_segments(query, key, value, layout, scaling, dropout, variable_length_kernel())[None], None
 
 
-AttentionInterface.register(PACKED, attend)
-AttentionMaskInterface.register(PACKED, lambda *_, **__: None)
+AttentionInterface.register(PACKED, attend)  # transformers makes no mask for a kind of attention that names none
 
 
 def over_blocks(

@@ -67,8 +67,9 @@ def examine(
             yield _room(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
     except BenchmarkError as error:
         yield Finding.stopping("weights", str(error))
-    # Two checkpoints, each of what is trained and its optimiser's state.
-    yield _room(context.work_dir, "checkpoints", 2 * 16 * (card.trained_parameters or 0), "checkpoints_dir")
+    # A third is written before the first is deleted; each holds three fp32 numbers a trained parameter, the
+    # optimiser's two among them.
+    yield _room(context.work_dir, "checkpoints", 3 * 12 * (card.trained_parameters or 0), "checkpoints_dir")
 
 
 def _hardware(device: Device) -> str:

@@ -51,13 +51,19 @@ class ExternalClassifier:
         _check_ids(self.rows, str(self.path))
         answers = tuple(_answer(row, f"{self.path}, row {number}") for number, row in enumerate(self.rows, start=1))
         predictions = Predictions.from_answers(answers, self.labels)
+        if (predictions.predicted < 0).all():
+            raise BenchmarkError(
+                f"{self.path}: none of the {len(answers):,} answers is a label (first: {reprlib.repr(answers[0])}); "
+                f"write the labels' names, not their ids: {', '.join(self.labels)}."
+            )
         if all(f"p_{label}" in self.rows[0] for label in self.labels):
             return replace(predictions, probabilities=self._stated_probabilities())
         return predictions
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         try:
-            return [Finding("answers", f"{len(_read(self._file()))} in {self.path}")]
+            found = f"{len(_read(self._file())):,} in {self.path}; whether they fit the test rows is seen when scored"
+            return [Finding("answers", found)]
         except BenchmarkError as error:
             return [Finding.stopping("answers", str(error))]
 
@@ -120,6 +126,6 @@ def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
 
 def _answer(row: dict[str, Any], place: str) -> str:
     for key in ANSWER_KEYS:
-        if isinstance(answer := row.get(key), str):
-            return answer
+        if isinstance(answer := row.get(key), str | int):
+            return str(answer)
     raise BenchmarkError(f"{place} has no answer; write a label under '{ANSWER_KEYS[0]}'.")

@@ -24,7 +24,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from transformers.trainer import TRAINER_STATE_NAME
 
 from baselines import checkpoints, memory
@@ -140,7 +140,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, loss: Loss, pass_size: int, **options: Any) -> None:
         super().__init__(**options)
         self.loss = loss
-        self.pass_size = min(pass_size, self.args.per_device_train_batch_size)
+        self.pass_size = pass_size
         self.diverged_at = torch.full((), NEVER, device=self.args.device)
 
     def train_or_continue(self, checkpoint: Path | None) -> None:
@@ -164,7 +164,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         """Backpropagate the mean loss of the effective batch `inputs`; returns it, detached."""
         model.train()
         loss = self._in_passes(model, inputs)
-        step = self.state.global_step + 1  # noted on the device: to look at it there would wait for the GPU
+        step = self.state.global_step + 1  # noted on the device, and looked at when something is logged
         self.diverged_at = self.diverged_at.clamp(max=torch.where(loss.isfinite(), NEVER, step))
         return loss
 
@@ -173,11 +173,20 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         super().log(logs, *arguments, **options)
 
     def check_finite(self) -> None:
-        """Raise `BenchmarkError` with the first step whose loss was no number."""
+        """Raise `BenchmarkError` with the first step whose loss was no number, or if fp16 held no gradient lately.
+
+        A step whose gradients overflow changes nothing but the scale of the loss, which is halved.
+        """
         if (step := int(self.diverged_at)) < NEVER:
             raise BenchmarkError(
                 f"The training loss is no longer finite at step {step}; lower recipe.learning_rate or "
                 "raise the precision."
+            )
+        scaler = self.accelerator.scaler
+        if scaler is not None and scaler.get_scale() < 1:
+            raise BenchmarkError(
+                f"The gradients no longer fit into fp16 by step {self.state.global_step}; set model.precision=bf16 or "
+                "lower recipe.learning_rate."
             )
 
     def _in_passes(self, model: torch.nn.Module, inputs: list[Sample]) -> torch.Tensor:
@@ -204,10 +213,11 @@ def check_trackers(report_to: Sequence[str]) -> None:
     available = get_available_reporting_integrations()
     for tracker in report_to:
         if tracker not in available:
-            installed = ", ".join(available) or "none"
+            known = tracker in INTEGRATION_TO_CALLBACK
+            reason = "is not installed here" if known else "is no tracker that transformers knows"
+            remedy = f"pip install {tracker}, or leave it out" if known else "report_to=[] is none"
             raise BenchmarkError(
-                f"report_to names {tracker}, which is not installed here (installed: {installed}); "
-                f"pip install {tracker}, or leave it out."
+                f"report_to names {tracker}, which {reason} (installed: {', '.join(available) or 'none'}); {remedy}."
             )
 
 
@@ -309,6 +319,7 @@ class Observer(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        self.resumed_at = time.perf_counter()  # what is saved was logged, and so timed, just before
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._elapsed()

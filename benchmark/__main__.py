@@ -1,6 +1,7 @@
 """`python -m benchmark`: compose the configuration, run it, show how it stands."""
 
 import logging
+import os
 import sys
 
 import hydra
@@ -37,6 +38,8 @@ def job(composed: DictConfig) -> None:
 
 
 def main() -> None:
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # else one process holds the run's lock while it waits for the others
+        sys.exit("A run is one process on one device; start it by python -m benchmark, without torchrun or accelerate.")
     try:
         job()
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.records import Evidence
-from benchmark.variants import training_behind, with_results
+from benchmark.variants import read_again, with_results
 from benchmark.wording import duration
 
 Row = dict[Hashable, Any]
@@ -31,8 +31,8 @@ def answer(table3: pd.DataFrame, ties: pd.DataFrame, evidence: Evidence) -> list
         return bool(groups[_key(one)] & groups[_key(other)])
 
     if not measured:
-        return ["Nothing has been measured here yet.", _of_the_study([], tied, small=False)]
-    return [_best(measured, tied, evidence), _of_the_study(measured, tied, only_small(evidence))]
+        return ["Nothing has been measured here yet.", _of_the_study([], tied)]
+    return [_best(measured, tied, evidence), _of_the_study(measured, tied)]
 
 
 def only_small(evidence: Evidence) -> bool:
@@ -50,7 +50,7 @@ def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
     records = {run.name: run.record for run in evidence.runs}
     asked = records[best["run"]]
     others = [
-        row | {"read_again": training_behind(records[row["run"]], evidence) is not None}
+        row | {"read_again": read_again(records[row["run"]], asked, evidence)}
         for row in others
         if records[row["run"]].splits["test"]["sha256"] == asked.splits["test"]["sha256"]
     ]
@@ -81,7 +81,7 @@ def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
     return f"ahead of the next, {_name(others[0])} ({others[0]['accuracy']:.4f}), by more than chance explains"
 
 
-def _of_the_study(measured: list[Row], tied: Tied, small: bool) -> str:
+def _of_the_study(measured: list[Row], tied: Tied) -> str:
     """The printed figures, what came out of them here, and which of the study's models were not run."""
     *encoders, llama = study.TABLE3
     printed = max(encoders, key=lambda name: study.TABLE3[name])
@@ -96,8 +96,7 @@ def _of_the_study(measured: list[Row], tied: Tied, small: bool) -> str:
             otherwise.setdefault(row["name"], row)
     missing = [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in run and name not in otherwise]
     if not run and not otherwise:
-        alone = ": a small model speaks for itself alone" if small else ""
-        return f"{says}; none of its five models has been run here, so whether the big model pays stays open{alone}."
+        return f"{says}; none of its five models has been run here, so whether the big model pays stays open."
     apart = [f"under other settings: {_listed([_figure(row) for row in otherwise.values()])}"] if otherwise else []
     if not run:
         return "; ".join([says, "none of its five models has been run here under its settings", *apart]) + "."

@@ -92,7 +92,7 @@ def _comparison(better: str, other: str) -> dict[str, Any]:
 def _significance(unpaired_p: float, best_p: float) -> str:
     if best_p >= ALPHA:
         return "impossible"
-    return "even unpaired" if unpaired_p < ALPHA else "only with the paired predictions"
+    return "even unpaired" if unpaired_p < ALPHA else "unknown without the predictions"
 
 
 def _most_discordant(net: int) -> int:

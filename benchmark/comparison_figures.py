@@ -1,6 +1,7 @@
 """What differs and what it costs, drawn: the matrix of all pairs, and accuracy against each kind of cost."""
 
 import textwrap
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,8 @@ def _draw_offers(axes: Axes, found: list[Offer], axis: str, large: bool) -> None
             at = (offer.costs[axis] * unit, max(offer.accuracy, floor))
             marker = "v" if offer.accuracy < floor else "s" if _on_gpu(offer) else "o"
             face = BLUE if offer in best else "white"
-            axes.plot(*at, marker=marker, color=BLUE, markerfacecolor=face, markersize=6 if large else 4.5)
+            axes.plot(*at, marker=marker, color=BLUE, markerfacecolor=face, markersize=6 if large else 4.5,
+                      zorder=3 if offer in best else 2)  # fmt: skip
             if large or offer in best:
                 numbered[number] = at
     axes.set_xscale("log")
@@ -161,11 +163,13 @@ def _number(axes: Axes, points: dict[int, tuple[float, float]], size: float) -> 
 
 
 def _key(found: list[Offer], number: int) -> str:
-    """Number, name and accuracy; of the dominated, the most accurate of those that beat it on every axis."""
+    """Number, name, accuracy, hardware if it is not that of most; the most accurate that beats it on every axis."""
     offer = found[number - 1]
     better = [place for place, other in enumerate(found, start=1) if other.dominates(offer)]
     name = textwrap.shorten(offer.variant.name, 84, placeholder=" ...")
-    return f"{number}  {name}, {offer.accuracy:.4f}" + (f"; dominated by {better[0]}" if better else "")
+    usual = Counter(other.hardware for other in found).most_common(1)[0][0]
+    elsewhere = "" if offer.hardware == usual else f" on {offer.hardware}"
+    return f"{number}  {name}, {offer.accuracy:.4f}{elsewhere}" + (f"; dominated by {better[0]}" if better else "")
 
 
 def _on_gpu(offer: Offer) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.paired import (
     combined,
+    combining_factor,
     detectable_difference,
     discordant,
     holm,
@@ -87,6 +88,7 @@ def _field(found: tuple[Variant, ...]) -> Field:
         interval = interval_of_difference(drawn[one], drawn[other], items)
         measured.append((one, other, interval, wins, losses, len(counts), p))
     adjusted = holm([p for *_, p in measured])
+    strictest = ALPHA / max(1, len(measured))
     comparisons = [
         Comparison(
             found[one],
@@ -98,7 +100,7 @@ def _field(found: tuple[Variant, ...]) -> Field:
             pairs,
             p,
             adjusted_p,
-            detectable_difference(items, (wins + losses) / items, alpha=ALPHA / len(measured)),
+            detectable_difference(items, (wins + losses) / items, alpha=strictest / combining_factor(pairs)),
         )
         for (one, other, interval, wins, losses, pairs, p), adjusted_p in zip(measured, adjusted, strict=True)
     ]

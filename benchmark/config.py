@@ -230,7 +230,7 @@ def typed(schema: type[T], values: dict[str, Any], where: str) -> T:
         option = f"{where}{getattr(error, 'full_key', None) or ''}"
         fields = ", ".join(getattr(error, "object_type", None).__dataclass_fields__) if _is_unknown(error) else ""  # type: ignore[union-attr]
         known = f" Known here: {fields}." if fields else ""
-        reason = "it is a list; write [a, b], or [a] for one" if _wants_list(error) else _first_line(error)
+        reason = "it is a list; write [a, b], [a] for one, [] for none" if _wants_list(error) else _first_line(error)
         raise BenchmarkError(f"Option {option}: {reason}.{known}") from error
 
 

@@ -36,8 +36,8 @@ def describe() -> dict[str, Any]:
 
 def why_unwritable(folder: Path) -> str | None:
     """What would keep files from being written in `folder`, which need not be there yet; None if nothing."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:

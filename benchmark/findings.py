@@ -1,5 +1,7 @@
 """What the tables come to, in sentences for the README; every figure is taken from the evidence."""
 
+from collections import Counter
+
 import pandas as pd
 
 from benchmark import study
@@ -11,7 +13,7 @@ from benchmark.learning import Point, curves
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import TABLES
-from benchmark.variants import Variant, repeats_study, training_behind, with_results
+from benchmark.variants import Variant, read_again, repeats_study, with_results
 from benchmark.wording import duration, milliseconds, times
 
 LONG_TABLES = {
@@ -95,16 +97,18 @@ def _lead(field: Field, evidence: Evidence) -> list[str]:
             f"{apart.interval.high:.4f}): {apart.wins:,.0f} texts only the first gets right, {apart.losses:,.0f} only "
             "the second."
         )
-    rival = next((pair for pair in against if training_behind(pair.other.leading.record, evidence) is None), None)
+    leading = best.leading.record
+    rival = next((pair for pair in against if not read_again(pair.other.leading.record, leading, evidence)), None)
     power = ""
     if rival is not None and rival.detectable is not None:
         power = (
-            f" A difference from {rival.other.name} would have to be {rival.detectable:.4f} for McNemar's test, at its "
-            "strictest correction, to find it in 4 cases of 5."
+            f" To be found in 4 cases of 5 by McNemar's test at its strictest correction, the best model's lead over "
+            f"{rival.other.name} would have to be {rival.detectable:.4f}."
         )
     rule = (
-        "Two results count as different if two tests agree on it, McNemar's exact test (Holm's correction for all "
-        f"{len(field.comparisons)} pairs) and a paired bootstrap over seeds and texts; otherwise they are tied.{power}"
+        "Two results count as different if two tests agree on it, McNemar's exact test (Holm's correction, pairs "
+        f"compared: {len(field.comparisons)}) and a paired bootstrap over seeds and texts; otherwise they are "
+        f"tied.{power}"
     )
     return [*lead, rule]
 
@@ -154,17 +158,20 @@ def _bill(evidence: Evidence) -> list[str]:
 
 
 def _few_texts(evidence: Evidence) -> list[str]:
-    """What the models of the learning curves reach with the fewest training texts that all had, the best first."""
+    """What the learning curves reach with the fewest training texts that most of them had, the best first."""
     found = [(curve.name, {point.rows: point for point in curve.points}) for curve in curves(evidence)]
-    shared = sorted(set.intersection(*(set(reached) for _, reached in found))) if len(found) > 1 else []
-    if len(shared) < 2:
+    most = max((rows for _, reached in found for rows in reached), default=0)
+    whole = [(name, reached) for name, reached in found if most in reached]
+    sizes = Counter(rows for _, reached in whole for rows in reached if rows < most)
+    few, curves_with = max(sizes.items(), key=lambda size: (size[1], -size[0]), default=(0, 0))  # trials stand alone
+    if curves_with < 2:
         return []
-    few, most = shared[0], shared[-1]
+    compared = sorted((one for one in whole if few in one[1]), key=lambda one: -one[1][few].accuracy)
     told = "; ".join(
-        f"{name} {_after_steps(reached[few])} in place of {_after_steps(reached[most])}"
-        for name, reached in sorted(found, key=lambda one: -one[1][few].accuracy)
+        f"{name} {_after_steps(reached[few])} in place of {_after_steps(reached[most])}" for name, reached in compared
     )
-    return [f"With {few:,} training texts in place of {most:,}, as many epochs and so fewer steps: {told}."]
+    fewer = " and so fewer steps" if any(reached[few].steps for _, reached in compared) else ""
+    return [f"With {few:,} training texts in place of {most:,}, as many epochs{fewer}: {told}."]
 
 
 def _after_steps(point: Point) -> str:

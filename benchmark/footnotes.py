@@ -3,6 +3,9 @@
 from benchmark.tables import DEVIATES
 
 FOOTNOTES = {
+    "table1_models": (
+        "*Parameters trained* leaves out a classification head, whose size depends on the labels; the costs count it."
+    ),
     "table2_settings": f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
     "speed": (
         "*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by `generate` "
@@ -16,8 +19,8 @@ FOOTNOTES = {
         " times the m-th smallest, m being the upper median place, which is valid however they depend on each other. "
         "*Holm* corrects for all pairs on the same test texts. Two differ where that is below 0.05 and the interval "
         "leaves out 0; else they are tied. *Detectable* is the difference that McNemar's test would find with 80% "
-        "power at the disagreement measured, at 0.05 divided by the number of pairs, Holm's strictest step. Counts are "
-        "means over pairs of seeds."
+        "power on one pair of seeds at the disagreement measured, at 0.05 divided by the number of comparisons, Holm's "
+        "strictest step, and by k/m. Counts are means over pairs of seeds."
     ),
     "ties": "Two that share a letter are tied: no difference between them was found. Ties do not carry over.",
     "seeds": (
@@ -44,7 +47,10 @@ FOOTNOTES = {
         "one. Costs are medians over the seeds of the machine that ran most; times across different hardware say "
         "little."
     ),
-    "tuning": "Accuracy on the whole validation split after the last epoch. These runs left the test split alone.",
+    "tuning": (
+        "Accuracy on the whole validation split after the last epoch. Each of these runs answered one test text, so "
+        "none of them has a test accuracy."
+    ),
     "confused_pairs": "Texts are means over seeds.",
     "hard_items": (
         "Wrong for every seed of every variant, but for runs that give one answer to all: candidates for label noise. "

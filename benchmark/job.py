@@ -2,7 +2,8 @@
 
 A process that dies (killed by the system for its memory, crashed in native code) then takes nothing with it:
 the sweep notes the failure and goes on. On Linux the processes are forked from a server that has imported the
-libraries once: each job would spend some seconds on that, also one that finds its run already finished.
+libraries once, if there is no GPU: each job would spend some seconds on that, also one that finds its run already
+finished.
 """
 
 import logging
@@ -14,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -36,7 +38,9 @@ LIBRARIES = [
     "benchmark.report",
     "benchmark.figures",
 ]
-"""What every job needs or may need; importing them neither starts threads nor touches a GPU, as forking demands."""
+"""What every job needs or may need; importing them starts no threads, as forking demands."""
+
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's; under Windows' Linux; AMD's
 
 
 class Stopped(CompactHydraException):
@@ -84,8 +88,16 @@ def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn").Process(target=target, args=args)
     forked = multiprocessing.get_context("forkserver")
-    forked.set_forkserver_preload(LIBRARIES)
+    forked.set_forkserver_preload(_preloaded())
     return forked.Process(target=target, args=args)
+
+
+def _preloaded() -> list[str]:
+    """Nothing where there is a GPU: with flash-attn installed transformers asks for one while it is imported.
+
+    After that no forked process can use it.
+    """
+    return [] if any(Path(device).exists() for device in GPU_DEVICES) else LIBRARIES
 
 
 def _in_child(config: RunConfig, overrides: list[str], logging_config: Any, environment: dict[str, str]) -> None:

@@ -132,9 +132,10 @@ def _training(record: RunRecord) -> str:
     if _family(record) in ("encoder", "decoder") and fit is not None and fit.steps:
         schedule = f"{recipe['schedule']} schedule, warm-up {recipe['warmup_ratio']:g} of the steps"
         optimizer = f"{recipe['optimizer']}, learning rate {recipe['learning_rate']:g}"
+        epochs = "" if recipe["max_steps"] else f" ({recipe['epochs']:g} epochs)"
         lines += [
             f"- optimiser: {optimizer}, {schedule}, weight decay {recipe['weight_decay']:g}",
-            f"- {fit.steps:,} steps of {fit.effective_batch} samples ({recipe['epochs']:g} epochs), {fit.precision}",
+            f"- {fit.steps:,} steps of {fit.effective_batch} samples{epochs}, {fit.precision}",
             f"- parameters trained: {fit.trained_parameters:,} of {fit.parameters:,}",
         ]
     if adapter := record.adapter:

@@ -42,8 +42,9 @@ class Source(StrEnum):
 
 
 HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
+DESCRIPTIONS = ("table1_models", "table2_settings")  # of what was asked for, but for the status
 AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
-DECLARED = ("model", "recipe", "label")
+DECLARED = ("model", "other", "recipe", "label", "gold", "learning_rate", "epochs", "train_rows", "seed")
 WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
 WORDY = 24  # characters from which a cell needs room
 LONG = 15  # rows from which any other table is folded away
@@ -131,7 +132,7 @@ def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> 
         for text, values in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
     ]
     kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
-    headings = [(HEADINGS[column].strip(), kind) for column, kind in zip(columns, kinds, strict=True)]
+    headings = [(HEADINGS[column], kind) for column, kind in zip(columns, kinds, strict=True)]
     return Table(name, caption(name), headings, rows, len(table), _emphasised(FOOTNOTES.get(name, "")))
 
 
@@ -163,13 +164,14 @@ def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
     status = str(values.get("status") or "")
     if column == "study" or values.get("source") == "the study" or status == "published":
         return Source.study if given else Source.nothing
-    if status.startswith("not run") and column not in DECLARED:
+    declared = column in DECLARED or (table in DESCRIPTIONS and column != "status")
+    if status.startswith("not run") and not declared:
         return Source.not_run
     if not given:
         return Source.nothing
     if table in AUDITS:
         return Source.derived
-    return Source.declared if table == "table1_models" or column in DECLARED else Source.measured
+    return Source.declared if declared else Source.measured
 
 
 def _emphasised(text: str) -> Markup:

@@ -53,7 +53,12 @@ def combined(p_values: Sequence[float]) -> float:
     if not p_values:
         raise BenchmarkError("There is no p-value to combine; give at least one.")
     middle = len(p_values) // 2 + 1
-    return min(1.0, len(p_values) / middle * sorted(p_values)[middle - 1])
+    return min(1.0, combining_factor(len(p_values)) * sorted(p_values)[middle - 1])
+
+
+def combining_factor(count: int) -> float:
+    """What `combined` multiplies the upper median of so many p-values by."""
+    return count / (count // 2 + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

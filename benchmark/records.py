@@ -4,7 +4,8 @@
                                                               predictions.parquet  (id, gold, predicted, p_<label>...)
                                                               *.png                (per-run plots)
 
-A record holds counts and hashes, never a metric: metrics are recomputed from the predictions beside it.
+A record holds counts and hashes, never a metric of the test split: those are recomputed from the predictions beside
+it. The training curve with its validation accuracies stands in it, for nothing else could tell them.
 """
 
 import hashlib
@@ -159,8 +160,9 @@ class RunRecord:
 
     @property
     def hardware(self) -> str:
-        """What it was computed on, as tables call it."""
-        return hardware_name(self.environment, self.fit.device if self.fit is not None else "cpu")
+        """What it was computed on, as tables call it; of a run that did not finish, the best of the machine."""
+        usual = "cuda" if self.environment.get("gpu") else "cpu"
+        return hardware_name(self.environment, self.fit.device if self.fit is not None else usual)
 
     @property
     def memory(self) -> int | None:
@@ -415,5 +417,7 @@ def _replace_folder(new: Path, final: Path) -> None:
     if final.exists():
         retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
         final.replace(retired)
+        new.rename(final)
         shutil.rmtree(retired, ignore_errors=True)
-    new.rename(final)
+    else:
+        new.rename(final)

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import random
 import re
 import shutil
@@ -230,13 +231,19 @@ def _finished(results_dir: Path, record: RunRecord) -> Run | None:
 def _failed(record: RunRecord, error: BaseException) -> RunRecord:
     """The record of a run that `error` ended; errors that explain themselves need no traceback."""
     explained = isinstance(error, BenchmarkError)
-    trace = None if explained else "".join(traceback.format_exception(error))
+    trace = None if explained else _without_home("".join(traceback.format_exception(error)))
     return replace(
         record,
         status=Status.failed if isinstance(error, Exception) else Status.interrupted,
         finished=_now(),
-        failure=Failure(str(error) or type(error).__name__, trace),
+        failure=Failure(_without_home(str(error)) or type(error).__name__, trace),
     )
+
+
+def _without_home(text: str) -> str:
+    """As published: paths tell what they must, not whose they are."""
+    home = os.environ.get("HOME", "")
+    return re.sub(rf"{re.escape(home)}(?=[/\\\s]|$)", "~", text) if len(home) > 1 else text
 
 
 def _announce(config: RunConfig, gate: GateReport) -> None:

@@ -64,7 +64,7 @@ SECTIONS = [
     Section(
         "settings",
         "The settings and the data (Table 2)",
-        "What each model was trained with, under the study’s own settings.",
+        "What each model is trained with; the study’s own settings are the first row.",
         ("table2_settings", "tuning", "figure3_label_distribution"),
     ),
     Section(

@@ -78,7 +78,8 @@ def main() -> None:
         if reason := environment.why_unwritable(arguments.results_dir):
             raise BenchmarkError(f"--results-dir {arguments.results_dir} cannot be written ({reason}); name another.")
         document = measure(overrides, arguments.precisions, arguments.steps, arguments.texts, arguments.rounds)
-    path = arguments.results_dir / "speed" / _slug(document["device"]) / f"{document['model']}.json"
+    name = document["model"] + ("" if document["pretrained"] else "-random")  # the same work, but another's figures
+    path = arguments.results_dir / "speed" / _slug(document["device"]) / f"{name}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {path}; python -m benchmark.report shows it\n")

@@ -4,6 +4,7 @@ Numbers stay numbers here (a share is 0..1, time is seconds), so that a CSV can 
 `benchmark.report` writes them for people.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -216,8 +217,8 @@ def _status(variant: Variant) -> str:
     if shown[0].predictions.generated is not None:
         unnamed = float(np.mean([(run.predictions.predicted < 0).mean() for run in shown]))
         remarks.append(f"{unnamed:.1%} of answers name no label")
-    if variant.failed:
-        remarks.append(f"{len(variant.failed)} of {len(variant.runs)} runs {variant.failed[0].record.status}")
+    ended = Counter(run.record.status for run in variant.failed)
+    remarks += [f"{runs} of {len(variant.runs)} runs {status}" for status, runs in ended.items()]
     return "; ".join(["measured", *remarks])
 
 

@@ -38,8 +38,8 @@ class Variant:
 
     @property
     def counted(self) -> list[Run]:
-        """The runs that a row speaks of: the results, or where there is none whatever completed."""
-        return self.results or self.completed
+        """The runs that a row speaks of: the results; of a trial whatever completed, without stand-ins if it can be."""
+        return self.results or [run for run in self.completed if run.record.pretrained] or self.completed
 
     @property
     def leading(self) -> Run:
@@ -218,6 +218,13 @@ def training_behind(record: RunRecord, evidence: Evidence) -> RunRecord | None:
     """The run that trained and kept the adapter which this one only reads, told by its name; None if there is none."""
     name = record.adapter and record.adapter["name"]
     return next((run.record for run in evidence.runs if run.folder.name == name), None)
+
+
+def read_again(record: RunRecord, best: RunRecord, evidence: Evidence) -> bool:
+    """Whether it is no rival of `best`: it only reads what another run trained, or trained what `best` only reads."""
+    behind = training_behind(best, evidence)
+    trained_it = behind is not None and {**behind.identity, "seed": None} == {**record.identity, "seed": None}
+    return trained_it or training_behind(record, evidence) is not None
 
 
 def repeats_study(variant: Variant, evidence: Evidence) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 from benchmark import study
 
 HEADINGS = {
-    "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Trained",
+    "model": "Model", "weights": "Weights", "parameters": "Parameters", "trained_parameters": "Parameters trained",
     "context_length": "Context", "grouped_query_attention": "GQA", "training_data": "Training data",
     "token_count": "Tokens", "knowledge_cutoff": "Cutoff", "source": "Source", "recipe": "Recipe",
     "optimizer": "Optimizer",
@@ -17,8 +17,8 @@ HEADINGS = {
     "interval": "95% interval", "seeds": "Seeds", "macro_f1": "Macro-F1", "training_seconds": "Training",
     "label": "Label", "precision_score": "Precision", "recall": "Recall", "f1": "F1", "support": "Support",
     "hardware": "Hardware", "status": "Status", "command": "Command",
-    "batching": "Batching", "samples_per_second": "Trains, samples/s", "training_ratio": "× plain",
-    "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "× plain ",
+    "batching": "Batching", "samples_per_second": "Trains, samples/s", "training_ratio": "Training × plain",
+    "utilisation": "Of matrix peak", "answered_per_second": "Answers, texts/s", "answering_ratio": "Answering × plain",
     "better": "Better", "other": "Other", "difference": "Difference", "wins": "Only the better is right",
     "losses": "Only the other is right", "seed_pairs": "Pairs of seeds", "p": "McNemar's p",
     "adjusted_p": "p, Holm", "detectable": "Detectable at 80% power", "verdict": "Verdict", "group": "Tied group",
@@ -30,7 +30,7 @@ HEADINGS = {
     "view": "Test texts", "rows": "Rows", "expected_calibration_error": "ECE", "coverage_100": "All answered",
     "coverage_90": "Surest 90%", "coverage_80": "80%", "coverage_70": "70%", "coverage_50": "50%",
     "gold": "Gold", "predicted": "Predicted", "share": "Of gold", "id": "Id", "agreement": "Agreement",
-    "runs": "Runs", "peak_memory": "Peak memory", "seconds_per_text": "A text", "frontier": "On the frontier of",
+    "runs": "Runs", "peak_memory": "Peak memory", "seconds_per_text": "Time per text", "frontier": "On the frontier of",
     "dominated_by": "Dominated by", "train_rows": "Training rows", "steps": "Steps", "seed": "Seed",
     "validation_accuracy": "Validation accuracy",
     **{f"f1_{name}": f"F1 {name}" for name in study.LABELS},
@@ -124,6 +124,8 @@ def duration(seconds: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
+    if seconds >= 1:
+        return duration(seconds)
     return f"{1000 * seconds:.3g} ms" if seconds >= 1e-5 else "under 0.01 ms"
 
 

