@@ -196,13 +196,14 @@ def _verdict(evidence: Evidence, one: Variant, other: Variant) -> str:
 def _dominated(evidence: Evidence) -> list[str]:
     """Who pays as much or more of every cost, for no more accuracy, on the same hardware."""
     found = offers(evidence)
-    beaten = [
-        f"{offer.variant.name} ({', '.join(AXES[axis] for axis in AXES if axis in offer.costs)})"
-        for offer in found
-        if any(other.dominates(offer) for other in found)
-    ]
+    told = []
+    for offer in found:
+        better = next((other for other in found if other.dominates(offer)), None)
+        if better is not None:
+            paid = ", ".join(AXES[axis] for axis in AXES if axis in offer.costs)
+            told.append(f"{offer.variant.name} ({better.variant.name}, by {paid})")
     meaning = "Not worth the price, for another on the same hardware is at least as accurate and costs no more"
-    return [f"{meaning}: {'; '.join(beaten)}."] if beaten else []
+    return [f"{meaning}: {'; '.join(told)}."] if told else []
 
 
 def _audit(evidence: Evidence) -> list[str]:

@@ -191,7 +191,8 @@ def test_the_dominated_are_named(tmp_path: Path) -> None:
         offer(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
     ]
     assert said(*runs, beginning="Not worth the price").endswith(
-        "costs no more: BERT base (uncased), paper (training time, peak memory, parameters trained, time to answer)."
+        "costs no more: BERT base (uncased), paper (MiniLM-L6 (22M BERT), paper, by training time, peak memory, "
+        "parameters trained, time to answer)."
     )
 
 
