@@ -41,7 +41,10 @@ class Source(StrEnum):
     nothing = "does not apply"
 
 
-HIDDEN = {"table3_accuracy": ("command",)}  # it has a section of its own
+HIDDEN = {
+    "table3_accuracy": ("command",),  # it has a section of its own
+    "learning_curve": tuple(f"f1_{label}" for label in study.LABELS),  # the figure beside it shows them
+}
 DESCRIPTIONS = ("table1_models", "table2_settings")  # of what was asked for, but for the status
 AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
 DECLARED = ("model", "other", "recipe", "label", "gold", "learning_rate", "epochs", "train_rows", "seed")
