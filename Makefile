@@ -3,6 +3,7 @@ BIN := .venv/bin
 TORCH := 2.13.0
 RESULTS ?= results
 RUN = $(BIN)/python -m benchmark results_dir=$(RESULTS)
+SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
@@ -36,10 +37,10 @@ speed: setup  ## how fast the two small models train and answer here, against th
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
 
 results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped; half as long with AVX-512 or AMX
-	$(RUN) -m model=majority,tfidf
+	$(SWEEP) model=majority,tfidf
 	$(RUN) experiment=tune_cpu
-	$(RUN) -m model=minilm recipe=paper,tuned seed=0,1,2,3,4
-	$(RUN) -m $(TUNED) seed=0,1,2 models_dir=outputs/models
+	$(SWEEP) model=minilm recipe=paper,tuned seed=0,1,2,3,4
+	$(SWEEP) $(TUNED) seed=0,1,2 models_dir=outputs/models
 	$(RUN) model=smollm2_lora
 	$(RUN) experiment=readouts
 	ls -d $(ADAPTER) > /dev/null || $(RUN) $(TUNED) models_dir=outputs/models force=true

@@ -34,7 +34,7 @@ ANSWER_KEYS = ("predict", "prediction", "predicted", "output")
 
 @dataclass
 class ExternalClassifier:
-    """Answers from `path`; an answer that is no label, stripped and in lower case, counts as wrong."""
+    """Answers from `path`; one that is no label, stripped and in lower case, counts as wrong, but not all of them."""
 
     path: str | None = None
 
@@ -54,7 +54,7 @@ class ExternalClassifier:
         if (predictions.predicted < 0).all():
             raise BenchmarkError(
                 f"{self.path}: none of the {len(answers):,} answers is a label (first: {reprlib.repr(answers[0])}); "
-                f"write the labels' names, not their ids: {', '.join(self.labels)}."
+                f"write the labels' names alone, not ids: {', '.join(self.labels)}."
             )
         if all(f"p_{label}" in self.rows[0] for label in self.labels):
             return replace(predictions, probabilities=self._stated_probabilities())
@@ -125,7 +125,12 @@ def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
 
 
 def _answer(row: dict[str, Any], place: str) -> str:
-    for key in ANSWER_KEYS:
-        if isinstance(answer := row.get(key), str | int):
-            return str(answer)
+    given = [row[key] for key in ANSWER_KEYS if key in row]
+    answers = [answer for answer in given if isinstance(answer, str)] or [
+        str(answer)
+        for answer in given
+        if type(answer) is int  # an id, which is no label and is told so
+    ]
+    if answers:
+        return answers[0]
     raise BenchmarkError(f"{place} has no answer; write a label under '{ANSWER_KEYS[0]}'.")

@@ -10,13 +10,12 @@ import pandas as pd
 
 from benchmark import study
 from benchmark.records import Evidence
-from benchmark.variants import read_again, with_results
+from benchmark.variants import read_again
 from benchmark.wording import duration
 
 Row = dict[Hashable, Any]
 Tied = Callable[[Row, Row], bool]
 
-SMALL = 10**9  # parameters, below which a network is
 MOST_NAMED = 3  # of the models that the best is tied with
 
 
@@ -33,16 +32,6 @@ def answer(table3: pd.DataFrame, ties: pd.DataFrame, evidence: Evidence) -> list
     if not measured:
         return ["Nothing has been measured here yet.", _of_the_study([], tied)]
     return [_best(measured, tied, evidence), _of_the_study(measured, tied)]
-
-
-def only_small(evidence: Evidence) -> bool:
-    """Whether every network with a result is known to be small."""
-    cards = [
-        variant.leading.record.card
-        for variant in with_results(evidence)
-        if variant.first.config["model"]["family"] not in ("constant", "linear")
-    ]
-    return all(card is not None and card.parameters is not None and card.parameters < SMALL for card in cards)
 
 
 def _best(measured: list[Row], tied: Tied, evidence: Evidence) -> str:
@@ -72,8 +61,8 @@ def _rivals(best: Row, others: list[Row], tied: Tied) -> str:
     """Whom the best is tied with, or how far ahead of the next it is; the same training read again is no rival."""
     if not others:
         return "with no other to compare"
+    others = [row for row in others if not row["read_again"]] or others
     equal = [row for row in others if tied(best, row)]
-    equal = [row for row in equal if not row["read_again"]] or equal
     if equal:
         named = [f"{_name(row)} ({row['accuracy']:.4f})" for row in equal[:MOST_NAMED]]
         more = [f"{len(equal) - MOST_NAMED} more"] if len(equal) > MOST_NAMED else []

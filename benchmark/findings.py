@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 
 from benchmark import study
-from benchmark.answer import answer, only_small
+from benchmark.answer import answer
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
 from benchmark.frontier import AXES, Offer, offers
@@ -33,6 +33,7 @@ LONG_TABLES = {
     "study_comparisons": "the study's comparisons",
 }
 """Tables that stay in results/tables, and what the README calls them."""
+SMALL = 10**9  # parameters, below which a network is
 
 
 def findings(evidence: Evidence) -> list[str]:
@@ -170,8 +171,9 @@ def _few_texts(evidence: Evidence) -> list[str]:
     told = "; ".join(
         f"{name} {_after_steps(reached[few])} in place of {_after_steps(reached[most])}" for name, reached in compared
     )
-    fewer = " and so fewer steps" if any(reached[few].steps for _, reached in compared) else ""
-    return [f"With {few:,} training texts in place of {most:,}, as many epochs{fewer}: {told}."]
+    steps = any(reached[few].steps for _, reached in compared)
+    how = ", for networks as many epochs and so fewer steps" if steps else ""
+    return [f"With {few:,} training texts in place of {most:,}{how}: {told}."]
 
 
 def _after_steps(point: Point) -> str:
@@ -235,6 +237,16 @@ def _not_run(table3: pd.DataFrame, evidence: Evidence) -> list[str]:
         f"Not run here: {', '.join(missing['model'])}. Their weights are on the model hub, Llama 3's behind Meta's "
         "licence, and Llama 3 needs a CUDA GPU; `python -m benchmark experiment=table3` runs all five."
     )
-    if measured.isdisjoint(study.TABLE3) and only_small(evidence):
+    if measured.isdisjoint(study.TABLE3) and _only_small(evidence):
         whole += " Small models are not the study's models: no figure measured here says what those reach."
     return [whole]
+
+
+def _only_small(evidence: Evidence) -> bool:
+    """Whether every network with a result is known to be small."""
+    cards = [
+        variant.leading.record.card
+        for variant in with_results(evidence)
+        if variant.first.config["model"]["family"] not in ("constant", "linear")
+    ]
+    return all(card is not None and card.parameters is not None and card.parameters < SMALL for card in cards)

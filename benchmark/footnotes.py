@@ -45,7 +45,7 @@ FOOTNOTES = {
         "*On the frontier of* a cost: nobody is as accurate for less of it. *Dominated*: somebody on the same "
         "hardware is at least as accurate and as cheap in every cost measured, and more accurate or a tenth cheaper in "
         "one. Costs are medians over the seeds of the machine that ran most; times across different hardware say "
-        "little. Peak memory is the process's, with the libraries that it had loaded."
+        "little. Peak memory is the GPU's where one computed, else the process's with the libraries it had loaded."
     ),
     "tuning": (
         "Accuracy on the whole validation split after the last epoch. Each of these runs answered one test text, so "

@@ -242,8 +242,8 @@ def _failed(record: RunRecord, error: BaseException) -> RunRecord:
 
 def _without_home(text: str) -> str:
     """As published: paths tell what they must, not whose they are."""
-    home = os.environ.get("HOME", "")
-    return re.sub(rf"{re.escape(home)}(?=[/\\\s]|$)", "~", text) if len(home) > 1 else text
+    home = os.environ.get("HOME", "").rstrip("/")
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
 
 
 def _announce(config: RunConfig, gate: GateReport) -> None:

@@ -1,17 +1,20 @@
 """Every family learns, answers in order, and repeats itself exactly; toy sizes, real code."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerState, TrainingArguments
 
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
-from baselines.finetune import samples_in, training_arguments
+from baselines.finetune import NEVER, PassTrainer, samples_in, training_arguments
 from baselines.hardware import Attention, Batching, Computation, Precision
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
@@ -234,6 +237,16 @@ def test_a_diverging_run_stops_with_the_step(splits: Splits, tmp_path: Path) -> 
     ]
     with pytest.raises(BenchmarkError, match="at step"):
         contestant("tiny_llama").fit(splits.train, splits.validation, context(tmp_path, *overrides))
+
+
+def test_gradients_that_never_fit_into_fp16_stop_the_run() -> None:
+    """The scaler itself, of a run on a GPU: only there is fp16 trained."""
+    for scale, fits in ((1.0, True), (0.5, False)):
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        state = {"diverged_at": torch.full((), NEVER), "state": TrainerState(global_step=7)}
+        trainer: Any = SimpleNamespace(accelerator=SimpleNamespace(scaler=scaler), **state)
+        with nullcontext() if fits else pytest.raises(BenchmarkError, match="no longer fit into fp16 by step 7"):
+            PassTrainer.check_finite(trainer)
 
 
 def test_free_generation_counts_answers_that_are_no_label(splits: Splits, tmp_path: Path) -> None:

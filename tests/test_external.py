@@ -38,6 +38,7 @@ def test_answers_of_llama_factory_are_stripped_lowered_and_matched(tmp_path: Pat
     [
         ("answers.csv", "id,prediction\n1,joy\n2,love\n"),
         ("answers.json", '[{"predicted": "joy"}, {"output": "love"}]'),
+        ("answers.json", '[{"prediction": 1, "output": "joy"}, {"predict": "love", "prediction": 2}]'),
     ],
 )
 def test_csv_and_json_are_read_too(tmp_path: Path, name: str, content: str) -> None:
@@ -69,6 +70,12 @@ def test_stated_probabilities_are_kept(tmp_path: Path) -> None:
     [
         ("a.jsonl", '{"predict": "joy"}\n', "has 1 predictions for 2 test rows"),
         ("a.jsonl", '{"predict": "joy"}\n{"label": "joy"}\n', "row 2 has no answer"),
+        (
+            "a.jsonl",
+            '{"predict": 1}\n{"predict": 2}\n',
+            "none of the 2 answers is a label .first: '1'.; write the label",
+        ),
+        ("a.csv", "predict\nhappiness\nmirth\n", "none of the 2 answers is a label"),
         ("a.jsonl", '{"predict": "joy"\n', "malformed"),
         ("a.json", '{"predict": "joy"}', "one object with an answer for each test row"),
         ("a.txt", "joy\njoy\n", "must end in"),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,23 @@ def test_a_record_holds_no_metric_of_the_test_split_and_no_path(compose_run: Com
     document = json.loads(text)
     assert any("validation_accuracy" in point for point in document["fit"].pop("curve"))
     assert "accuracy" not in json.dumps(document)
-    assert "f1" not in json.dumps({**document, "seal": None, "digest": None, "predictions_sha256": None, "data": None})
+    assert not re.search(r'"[^"]*f1[^"]*":', json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("text", "published"),
+    [
+        ("/home/me/data is empty", "~/data is empty"),
+        ("cannot read '/home/me'; /home/me: no", "cannot read '~'; ~: no"),
+        ("/mnt/home/me/x and /home/meadow", "/mnt/home/me/x and /home/meadow"),
+    ],
+)
+def test_only_the_home_folder_is_shortened(text: str, published: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in ("/home/me", "/home/me/"):
+        monkeypatch.setenv("HOME", home)
+        assert runner._without_home(text) == published
+    monkeypatch.setenv("HOME", "/")
+    assert runner._without_home(text) == text
 
 
 def test_a_failure_is_published_without_the_home_folder(

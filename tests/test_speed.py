@@ -29,7 +29,7 @@ def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monk
     options = ["--steps", "2", "--texts", "30", "--rounds", "2", "--results-dir", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", "model.max_new_tokens=8", *FEW_ROWS, *options])
     speed.main()
-    [path] = (tmp_path / "speed").glob("*/tiny_llama.json")
+    [path] = (tmp_path / "speed").glob("*/tiny_llama-random.json")
     measured = json.loads(path.read_text())
     halved = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
     assert [(way["batching"], way["precision"]) for way in measured["ways"]] == [

@@ -16,7 +16,7 @@ from benchmark.records import Evidence, Failure, Run, RunRecord, Status, read_al
 from benchmark.runner import recorded
 from benchmark.statistics import accuracy_interval
 from benchmark.tables import DEVIATES, TABLES, leaderboard
-from benchmark.wording import markdown
+from benchmark.wording import cell, markdown
 
 TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
@@ -219,6 +219,9 @@ def test_a_seed_that_failed_is_counted_beside_those_that_did_not(tmp_path: Path)
     runs = [publish(tmp_path, a_record(seed=0, **FAILED)), publish(tmp_path, a_record(seed=1), ONE_WRONG)]
     row = the(table("table3_accuracy", *runs), name="tfidf")
     assert (row["accuracy"], row["seeds"], row["status"]) == (0.9, 1, "measured; 1 of 2 runs failed")
+    stopped = publish(tmp_path, a_record(seed=2, status=Status.interrupted, failure=Failure("signal SIGTERM")))
+    status = the(table("table3_accuracy", *runs, stopped), name="tfidf")["status"]
+    assert status == "measured; 1 of 3 runs failed; 1 of 3 runs interrupted"
 
 
 LIMITED = [
@@ -281,6 +284,28 @@ def test_a_seed_with_weights_from_a_mirror_is_not_counted(tmp_path: Path) -> Non
     assert (row["accuracy"], row["seeds"]) == (0.9, 1)
     assert row["status"] == "measured; 1 of 2 runs not counted: weights from a mirror, not the hub"
     assert any("0.9000 of the 10 test texts" in sentence for sentence in findings(evidence(*runs)))
+
+
+def test_nor_is_it_counted_in_a_trial(tmp_path: Path) -> None:
+    mirrored = replace(FIT, weights={"source": "hub", "endpoint": "a mirror"})
+    few = "dataset.train_rows=100"
+    runs = [
+        publish(tmp_path, a_record("minilm", few, seed=0, fit=mirrored), TWO_WRONG),
+        publish(tmp_path, a_record("minilm", few, seed=1), ONE_WRONG),
+    ]
+    (row,) = standing(*runs)
+    assert (row["accuracy"], row["seeds"]) == (0.9, 1)
+
+
+@pytest.mark.parametrize(("gpu", "hardware"), [("H100", "H100"), (None, "A processor, 2 cores")])
+def test_a_run_that_failed_is_of_the_best_device_of_its_machine(gpu: str | None, hardware: str) -> None:
+    record = a_record("minilm", fit=None, **FAILED)
+    assert replace(record, environment={**record.environment, "gpu": gpu}).hardware == hardware
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(1e-6, "under 0.01 ms"), (0.0289, "28.9 ms"), (1.234, "1.2 s")])
+def test_a_text_takes_milliseconds_or_longer(seconds: float, shown: str) -> None:
+    assert cell("seconds_per_text", seconds) == shown
 
 
 def test_training_time_is_the_median_over_seeds(tmp_path: Path) -> None:
