@@ -125,12 +125,7 @@ def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
 
 
 def _answer(row: dict[str, Any], place: str) -> str:
-    given = [row[key] for key in ANSWER_KEYS if key in row]
-    answers = [answer for answer in given if isinstance(answer, str)] or [
-        str(answer)
-        for answer in given
-        if type(answer) is int  # an id, which is no label and is told so
-    ]
-    if answers:
-        return answers[0]
+    given = [row[key] for key in ANSWER_KEYS if type(row.get(key)) in (str, int)]  # a number is no label and is told so
+    if answers := [answer for answer in given if isinstance(answer, str)] or given:
+        return str(answers[0])
     raise BenchmarkError(f"{place} has no answer; write a label under '{ANSWER_KEYS[0]}'.")

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmark import study
 from benchmark.comparisons import Field, fields
 from benchmark.drawing import BLUE, INK, MUTED, REACH, house_style, sheet
-from benchmark.frontier import AXES, Offer, offers, on_frontier
+from benchmark.frontier import AXES, Offer, dominating, offers, on_frontier
 from benchmark.records import Evidence
 
 MOST_PAIRED = 14  # more variants than that make cells too small for their numbers
@@ -165,11 +165,13 @@ def _number(axes: Axes, points: dict[int, tuple[float, float]], size: float) -> 
 def _key(found: list[Offer], number: int) -> str:
     """Number, name, accuracy, hardware if it is not that of most; the most accurate that beats it on every axis."""
     offer = found[number - 1]
-    better = [place for place, other in enumerate(found, start=1) if other.dominates(offer)]
+    better = dominating(offer, found)
     name = textwrap.shorten(offer.variant.name, 84, placeholder=" ...")
     usual = Counter(other.hardware for other in found).most_common(1)[0][0]
     elsewhere = "" if offer.hardware == usual else f" on {offer.hardware}"
-    return f"{number}  {name}, {offer.accuracy:.4f}{elsewhere}" + (f"; dominated by {better[0]}" if better else "")
+    return f"{number}  {name}, {offer.accuracy:.4f}{elsewhere}" + (
+        f"; dominated by {found.index(better[0]) + 1}" if better else ""
+    )
 
 
 def _on_gpu(offer: Offer) -> bool:

@@ -88,7 +88,6 @@ def _field(found: tuple[Variant, ...]) -> Field:
         interval = interval_of_difference(drawn[one], drawn[other], items)
         measured.append((one, other, interval, wins, losses, len(counts), p))
     adjusted = holm([p for *_, p in measured])
-    strictest = ALPHA / max(1, len(measured))
     comparisons = [
         Comparison(
             found[one],
@@ -100,7 +99,9 @@ def _field(found: tuple[Variant, ...]) -> Field:
             pairs,
             p,
             adjusted_p,
-            detectable_difference(items, (wins + losses) / items, alpha=strictest / combining_factor(pairs)),
+            detectable_difference(
+                items, (wins + losses) / items, alpha=ALPHA / len(measured) / combining_factor(pairs)
+            ),
         )
         for (one, other, interval, wins, losses, pairs, p), adjusted_p in zip(measured, adjusted, strict=True)
     ]

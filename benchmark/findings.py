@@ -8,7 +8,7 @@ from benchmark import study
 from benchmark.answer import answer
 from benchmark.audit import study_audit, study_comparisons
 from benchmark.comparisons import Field, fields
-from benchmark.frontier import AXES, Offer, offers
+from benchmark.frontier import AXES, Offer, dominating, offers
 from benchmark.learning import Point, curves
 from benchmark.records import Evidence
 from benchmark.statistics import accuracy_interval
@@ -200,10 +200,9 @@ def _dominated(evidence: Evidence) -> list[str]:
     found = offers(evidence)
     told = []
     for offer in found:
-        better = next((other for other in found if other.dominates(offer)), None)
-        if better is not None:
+        if better := dominating(offer, found):
             paid = ", ".join(AXES[axis] for axis in AXES if axis in offer.costs)
-            told.append(f"{offer.variant.name} ({better.variant.name}, by {paid})")
+            told.append(f"{offer.variant.name} ({better[0].variant.name}, by {paid})")
     meaning = "Not worth the price, for another on the same hardware is at least as accurate and costs no more"
     return [f"{meaning}: {'; '.join(told)}."] if told else []
 

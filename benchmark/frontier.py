@@ -60,6 +60,11 @@ def offers(evidence: Evidence) -> list[Offer]:
     return [Offer(variant, _costs(variant)) for field in fields(evidence)[:1] for variant in field.variants]
 
 
+def dominating(offer: Offer, found: list[Offer]) -> list[Offer]:
+    """Those of `found` that dominate `offer`, in their order."""
+    return [other for other in found if other.dominates(offer)]
+
+
 def on_frontier(found: list[Offer], axis: str) -> list[Offer]:
     """Those measured on `axis` for which nobody offers more accuracy for less of it."""
     measured = [offer for offer in found if axis in offer.costs]
@@ -81,7 +86,7 @@ def frontier(evidence: Evidence) -> pd.DataFrame:
             **{axis: offer.costs.get(axis) for axis in AXES},
             "hardware": offer.hardware,
             "frontier": ", ".join(name for axis, name in AXES.items() if offer in best_on[axis]) or None,
-            "dominated_by": "; ".join(other.variant.name for other in found if other.dominates(offer)) or None,
+            "dominated_by": "; ".join(other.variant.name for other in dominating(offer, found)) or None,
         }
         for offer in found
     ]

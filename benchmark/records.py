@@ -414,10 +414,8 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 def _replace_folder(new: Path, final: Path) -> None:
     """Rename over an earlier run, which is moved aside first: a folder cannot be swapped in one step."""
+    retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
     if final.exists():
-        retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
         final.replace(retired)
-        new.rename(final)
-        shutil.rmtree(retired, ignore_errors=True)
-    else:
-        new.rename(final)
+    new.rename(final)
+    shutil.rmtree(retired, ignore_errors=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from test_comparisons import evidence, told, wrong_at
 from test_figures import row_names, words
-from test_frontier import offer
+from test_frontier import offer, on_a_gpu
 from test_learning import on_rows
 from test_records import FIT, a_record
 
@@ -102,6 +102,15 @@ def test_the_frontier_fills_who_is_on_it_and_names_who_is_dominated(tmp_path: Pa
     }
     assert {x for x, face in marks.items() if face == "white"} == {90.0}
     assert "2  BERT base (uncased), paper, 0.9000; dominated by 1" in words(figure)
+
+
+def test_the_frontier_names_hardware_that_is_not_that_of_most(tmp_path: Path) -> None:
+    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
+    runs = [offer(tmp_path, model, wrong, **costs) for model, wrong in {"minilm": 10, "tfidf": 25}.items()]
+    elsewhere = on_a_gpu(offer(tmp_path, "bert_base", 20, **costs))
+    shown = words(draw("frontier", *runs, elsewhere))
+    assert f"2  BERT base (uncased), paper, 0.9000 on {elsewhere.record.hardware}" in shown
+    assert "1  MiniLM-L6 (22M BERT), paper, 0.9500" in shown
 
 
 def test_numbers_of_points_that_nearly_coincide_do_not_cover_each_other(tmp_path: Path) -> None:

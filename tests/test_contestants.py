@@ -1,6 +1,7 @@
 """Every family learns, answers in order, and repeats itself exactly; toy sizes, real code."""
 
 import os
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from transformers import TrainerState, TrainingArguments
 
+from baselines import checkpoints
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.finetune import NEVER, PassTrainer, samples_in, training_arguments
@@ -298,6 +300,25 @@ def test_every_checkpoint_ends_with_a_point_of_the_curve(splits: Splits, tmp_pat
     report = contestant("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, *steps))
     logged = {point.step for point in report.curve if point.loss is not None}
     assert logged == {*range(2, 71, 2), *range(7, 71, 7)}
+
+
+def test_training_time_leaves_out_the_writing_of_checkpoints(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that an hour passes on with every checkpoint."""
+    sealed: list[Path] = []
+    seal, clock = checkpoints.seal, time.perf_counter
+
+    def slowly(folder: Path) -> None:
+        seal(folder)
+        sealed.append(folder)
+
+    monkeypatch.setattr(checkpoints, "seal", slowly)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 3600 * len(sealed))
+    report = contestant("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=20"))
+    assert len(sealed) > 1
+    assert report.training_seconds is not None
+    assert report.training_seconds < 3600
 
 
 @pytest.mark.parametrize("name", TRAINED)

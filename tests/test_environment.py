@@ -82,6 +82,14 @@ def test_processes_that_try_a_folder_at_once_do_not_disturb_each_other(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_within_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert environment.why_unwritable(tmp_path / "new") == "Permission denied"
+
+
 @pytest.mark.parametrize(("allocated", "peaks"), [(0, {"host"}), (2**20, {"host", "device"})])
 def test_an_accelerator_counts_where_it_was_used(
     monkeypatch: pytest.MonkeyPatch, allocated: int, peaks: set[str]

@@ -234,9 +234,12 @@ def test_where_there_is_a_gpu_nothing_is_imported_before_the_fork(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "GPU_DEVICES", (f"{tmp_path}/device",))
-    assert job._preloaded() == job.LIBRARIES
+    told: list[list[str]] = []
+    monkeypatch.setattr(PROCESSES, "set_forkserver_preload", told.append)
+    job._process(target=print, args=())
     (tmp_path / "device").touch()
-    assert job._preloaded() == []
+    job._process(target=print, args=())
+    assert told == [job.LIBRARIES, []]
 
 
 CONTESTANT = """

@@ -57,6 +57,11 @@ def test_the_text_says_what_limits_the_figures(tmp_path: Path) -> None:
     assert "None is granted here" in text
 
 
+def test_epochs_are_stated_where_they_set_the_steps(tmp_path: Path) -> None:
+    assert "24 steps of 20 samples (3 epochs), fp32" in model_card(publish(tmp_path, a_record("minilm")))
+    assert "24 steps of 20 samples, fp32" in model_card(publish(tmp_path, a_record("minilm", "recipe.max_steps=24")))
+
+
 def test_an_adapter_that_was_only_scored_is_said_to_be(tmp_path: Path) -> None:
     fit = replace(FIT, trained_parameters=0, steps=0, weights={"adapter": {"name": "mine", "sha256": "ab"}})
     text = model_card(publish(tmp_path, a_record("smollm2_lora", fit=fit)))

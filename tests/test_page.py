@@ -370,3 +370,12 @@ def test_a_command_that_was_refused_shows_no_table_of_a_data_set_without_a_name(
         monkeypatch.setattr(Closing, "config", refused)
         Closing.print()
     assert capsys.readouterr().out == ""
+
+
+def test_the_page_leaves_out_of_a_table_what_the_figure_beside_it_shows(tmp_path: Path) -> None:
+    for rows in (5, 7):
+        publish(tmp_path, on_rows(rows), ONE_WRONG)
+    table = rendered(tmp_path).partition('id="learning_curve">')[2].partition("</table>")[0]
+    assert "Macro-F1" in table
+    assert "F1 joy" not in table
+    assert re.search(r'<td data-source="declared"[^>]*>(?:(?!</td>).)*5\s*</td>', table, re.DOTALL)  # training rows

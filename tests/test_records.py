@@ -196,6 +196,22 @@ def test_plots_are_drawn_before_the_run_is_seen(tmp_path: Path) -> None:
     assert (run.folder / "plot.png").read_bytes() == b"a plot"
 
 
+def test_an_earlier_run_is_deleted_once_the_new_one_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = publish(tmp_path, a_record()).folder
+    delete, there = shutil.rmtree, []
+
+    def looking(place: Path, **options: Any) -> None:
+        if place.name.startswith(".retired-") and any(place.iterdir()):
+            there.append((folder / "record.json").is_file())
+        delete(place, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", looking)
+    publish(tmp_path, a_record())
+    assert there == [True]
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_plot_that_cannot_be_drawn_leaves_nothing_behind(earlier: bool, tmp_path: Path) -> None:
     if earlier:
