@@ -17,18 +17,29 @@ from transformers import (
     set_seed,
 )
 
-from baselines import adapters
-from baselines.attention import check, usual
-from baselines.decoder_passes import last_tokens, packed_states, padded
-from baselines.examination import estimate, examine, tokens_a_text
-from baselines.finetune import Sample, check_trackers, finetune, untrained
-from baselines.hardware import DTYPES, Attention, Batching, Computation, Device, Precision, autocast, obstacles, resolve
-from baselines.loading import Loaded, load, on_meta
-from baselines.lora import CLASSIFYING, GENERATIVE, Adapter, Lora, read_adapter
-from baselines.memory import in_passes
+from baselines.packed import fused as adapters
+from baselines.packed.attention import check, usual
+from baselines.packed.passes import last_tokens, packed_states, padded
 from baselines.prompt import Prompter, branches
-from baselines.weights import Weights, identity
-from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from baselines.training.hardware import (
+    DTYPES,
+    Attention,
+    Batching,
+    Computation,
+    Device,
+    Precision,
+    autocast,
+    obstacles,
+    resolve,
+)
+from baselines.training.memory import in_passes
+from baselines.training.requirements import estimate, examine, tokens_a_text
+from baselines.training.trainer import Sample, check_trackers, finetune, untrained
+from baselines.weights.loading import Loaded, load, on_meta
+from baselines.weights.lora import CLASSIFYING, GENERATIVE, Adapter, Lora, read_adapter
+from baselines.weights.sources import Weights, identity
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 IGNORED = -100  # a target that cross-entropy leaves out
 DIMENSIONS = (

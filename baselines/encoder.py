@@ -10,16 +10,26 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
-from baselines.attention import check, packed_attention, usual
-from baselines.dropout import quicken
-from baselines.examination import estimate, examine, tokens_a_text
-from baselines.finetune import Sample, check_trackers, finetune
-from baselines.hardware import Attention, Batching, Computation, Device, Precision, autocast, obstacles, resolve
-from baselines.loading import load, on_meta
-from baselines.memory import in_passes
-from baselines.packing import Stream, pack
-from baselines.weights import Weights, identity
-from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from baselines.packed.attention import check, packed_attention, usual
+from baselines.packed.dropout import quicken
+from baselines.packed.stream import Stream, pack
+from baselines.training.hardware import (
+    Attention,
+    Batching,
+    Computation,
+    Device,
+    Precision,
+    autocast,
+    obstacles,
+    resolve,
+)
+from baselines.training.memory import in_passes
+from baselines.training.requirements import estimate, examine, tokens_a_text
+from baselines.training.trainer import Sample, check_trackers, finetune
+from baselines.weights.loading import load, on_meta
+from baselines.weights.sources import Weights, identity
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # their first position
 LEARNED_POSITIONS = ("bert", "distilbert", "electra", *BEHIND_PADDING)

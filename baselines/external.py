@@ -18,16 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.classifier import (
-    BenchmarkError,
-    Examples,
-    Finding,
-    FitContext,
-    FitReport,
-    ModelCard,
-    Predictions,
-    Probabilities,
-)
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
 
 ANSWER_KEYS = ("predict", "prediction", "predicted", "output")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.classifier import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from benchmark.classifier import BenchmarkError
+from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"
 """For templates that tell the model the day, as Llama 3.1's does: a prompt must not change overnight."""

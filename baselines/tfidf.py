@@ -8,7 +8,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from benchmark.classifier import BenchmarkError, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass

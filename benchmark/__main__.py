@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.classifier import BenchmarkError
+from benchmark.command import Stopped, attempt, attempt_in_process
 from benchmark.config import CONF_DIR, from_hydra
-from benchmark.job import Stopped, attempt, attempt_apart, heed_signals
-from benchmark.leaderboard import Closing
+from benchmark.errors import BenchmarkError
+from benchmark.run.callback import Started
+from benchmark.run.sweep import handle_signals
 from benchmark.terminal import INTERRUPTED
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ def job(composed: DictConfig) -> None:
             log.error("%s: %s", " ".join(overrides), error)
         raise Stopped(str(error)) from None
     if sweeping:
-        heed_signals()
-        attempt_apart(config, overrides, OmegaConf.to_container(hydra_config.job_logging, resolve=True))
+        handle_signals()
+        attempt_in_process(config, overrides, OmegaConf.to_container(hydra_config.job_logging, resolve=True))
     else:
         attempt(config, overrides)
 
@@ -46,7 +47,10 @@ def main() -> None:
         sys.stderr.write("Interrupted; the same command continues from the last checkpoint, if there is one yet.\n")
         sys.exit(INTERRUPTED)
     finally:
-        Closing.print()
+        if Started.results_dir is not None:
+            from benchmark.report.terminal import print_standing  # --help must not wait for pandas
+
+            print_standing(Started.results_dir, Started.dataset, Started.at)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.classifier import BenchmarkError, Classifier, Recipe
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Classifier, Recipe
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 

@@ -8,8 +8,8 @@ import evaluate
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.classifier import BenchmarkError
-from benchmark.metrics import LABEL_METRICS, METRICS, per_class
+from benchmark.analysis.metrics import LABEL_METRICS, METRICS, per_class
+from benchmark.errors import BenchmarkError
 
 _INPUTS = """
 Args:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmark.classifier import BenchmarkError
+from benchmark.errors import BenchmarkError
 
 INTERRUPTED = 130  # as shells count an interrupt
 

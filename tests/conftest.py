@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.catalogue import composed
 from benchmark.config import RunConfig
+from benchmark.run.compose import composed
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -10,12 +10,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark import study
-from benchmark.catalogue import composed
-from benchmark.classifier import BenchmarkError, Optimizer
+from benchmark.analysis import study
+from benchmark.analysis.evidence import read_evidence
 from benchmark.config import CONF_DIR, RunConfig, build_classifier, from_hydra
-from benchmark.records import read_evidence
-from benchmark.tables import TABLES
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Optimizer
+from benchmark.report.tables import TABLES
+from benchmark.run.compose import composed
 
 
 def shipped(group: str) -> list[str]:

@@ -10,9 +10,9 @@ from scipy.special import softmax
 from transformers import EvalPrediction
 
 import benchmark.evaluate_metric
-from benchmark.classifier import BenchmarkError
+from benchmark.analysis.metrics import LABEL_METRICS, METRICS, per_class
+from benchmark.errors import BenchmarkError
 from benchmark.evaluate_metric import EmotionMetrics
-from benchmark.metrics import LABEL_METRICS, METRICS, per_class
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 

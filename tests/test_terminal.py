@@ -1,6 +1,6 @@
 import pytest
 
-from benchmark.classifier import BenchmarkError
+from benchmark.errors import BenchmarkError
 from benchmark.terminal import plain_endings
 
 

@@ -1,0 +1,1 @@
+"""Training and prediction on packed streams of tokens."""

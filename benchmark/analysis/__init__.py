@@ -1,0 +1,1 @@
+"""Tables of numbers from records: metrics, intervals, comparisons."""

@@ -1,0 +1,1 @@
+"""Read a data set into three checked splits."""

@@ -1,0 +1,1 @@
+"""Tables, figures, page and README section from the analysis."""

@@ -1,0 +1,180 @@
+"""The record of a run: one immutable folder, written whole or not at all.
+
+    results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
+                                                              predictions.parquet  (id, gold, predicted, p_<label>...)
+                                                              *.png                (per-run plots)
+
+A record holds counts and hashes, never a metric of the test split: those are recomputed from the predictions beside
+it. The training curve with its validation accuracies stands in it, for nothing else could tell them.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, LabelIds, Predictions
+from benchmark.results.record import RunRecord, Status, sealed
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record read back, with its predictions loaded when first asked for."""
+
+    record: RunRecord
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Its folder below results/runs: model, data set, and recipe, seed and digest."""
+        return "/".join(self.folder.parts[-3:])
+
+    @cached_property
+    def table(self) -> pa.Table:
+        try:
+            return pq.read_table(self.folder / "predictions.parquet")
+        except (OSError, pa.ArrowInvalid) as error:
+            raise BenchmarkError(
+                f"{self.folder}/predictions.parquet cannot be read ({error}); rerun with force=true."
+            ) from error
+
+    @cached_property
+    def gold(self) -> LabelIds:
+        return np.asarray(self.table["gold"].to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self.table["id"].to_pylist())
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        columns = [self.table[f"p_{label}"].to_numpy() for label in self.record.labels]
+        generated = self.table["generated"].to_pylist() if "generated" in self.table.column_names else None
+        return Predictions(
+            probabilities=np.stack(columns, axis=1).astype(np.float32),
+            predicted=self.table["predicted"].to_numpy().astype(np.int64),
+            generated=None if generated is None else tuple(generated),
+        )
+
+
+def folder_of(results_dir: Path, config: dict[str, Any], digest: str) -> Path:
+    """Where the run of this configuration lives; the digest keeps variants apart."""
+    run = f"{config['recipe']['name']}-seed{config['seed']}-{digest[:8]}"
+    return results_dir / "runs" / str(config["model"]["name"]) / str(config["dataset"]["name"]) / run
+
+
+def read(folder: Path) -> Run:
+    path = folder / "record.json"
+    return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
+
+
+def read_all(results_dir: Path) -> list[Run]:
+    """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
+    folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/*/record.json"))
+    runs = []
+    for folder in folders:
+        with suppress(FileNotFoundError):  # another process replaces or withdraws it just now
+            runs += [] if folder.name.startswith(".") else [read(folder)]
+    return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
+
+
+def write(
+    results_dir: Path,
+    record: RunRecord,
+    predictions: bytes | None = None,
+    draw: Callable[[Run], None] | None = None,
+) -> Run:
+    """Publish a run: everything goes to a temporary folder beside its place, then one rename.
+
+    `draw` adds the plots to the still-hidden folder. A run that was there before is replaced. One process at
+    a time may be at one run; what an earlier one that was killed here has left is removed.
+    """
+    final = folder_of(results_dir, record.config, record.digest)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for left in final.parent.glob(f".partial-{final.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    hidden = Path(tempfile.mkdtemp(prefix=f".partial-{final.name}-", dir=final.parent))
+    try:
+        hidden.chmod(0o755)
+        if predictions is not None:
+            _write_durably(hidden / "predictions.parquet", predictions)
+        _write_durably(hidden / "record.json", sealed(record))
+        if draw is not None:
+            draw(Run(record, hidden))
+        with locked(results_dir):
+            _replace_folder(hidden, final)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return Run(record, final)
+
+
+def withdraw(results_dir: Path, config: dict[str, Any], digest: str) -> None:
+    """Remove the record of an attempt that failed, its cause being gone; a completed run stays."""
+    folder = folder_of(results_dir, config, digest)
+    with locked(results_dir):
+        if (folder / "record.json").is_file() and read(folder).record.status is not Status.completed:
+            shutil.rmtree(folder)
+
+
+def locked(results_dir: Path) -> FileLock:
+    """Held while a run takes its place and while tables are rebuilt from all of them, so that none is missed."""
+    results_dir.mkdir(parents=True, exist_ok=True)
+    return FileLock(results_dir / "results.lock")
+
+
+def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:
+    """The predictions file, the same bytes for the same predictions."""
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(test.ids, pa.string()),
+        "gold": pa.array(test.labels, pa.int16()),
+        "predicted": pa.array(predictions.predicted, pa.int16()),
+    }
+    for index, label in enumerate(labels):
+        columns[f"p_{label}"] = pa.array(predictions.probabilities[:, index], pa.float32())
+    if predictions.generated is not None:
+        columns["generated"] = pa.array(predictions.generated, pa.string())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place atomically if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Rename over an earlier run, which is moved aside first: a folder cannot be swapped in one step."""
+    retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
+    if final.exists():
+        final.replace(retired)
+    new.rename(final)
+    shutil.rmtree(retired, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Run one configuration, or a sweep of them."""

@@ -1,0 +1,114 @@
+"""Each job of a sweep runs in a process of its own, so that one that is killed does not stop the sweep.
+
+On Linux without a GPU the processes are forked from a server that has imported the libraries once.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.utils import configure_log
+from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
+
+from benchmark.terminal import INTERRUPTED
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = [
+    "transformers.trainer",
+    "peft",
+    "datasets",
+    "sklearn.linear_model",
+    "benchmark.command",
+    "benchmark.run.runner",
+    "benchmark.report.build",
+]
+"""What every job needs or may need; importing them starts no threads, as forking demands."""
+
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's; under Windows' Linux; AMD's
+
+
+def in_process(job: Callable[..., None], *arguments: Any, logging_config: Any) -> int:
+    """Call `job` in a process of its own and return its exit code, negative if a signal killed it."""
+    process = _process(target=_in_child, args=(job, arguments, logging_config, dict(os.environ)))
+    process.start()
+    try:
+        process.join()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.join()
+        raise
+    return process.exitcode or 0
+
+
+def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn").Process(target=target, args=args)
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(_preloaded())
+    return forked.Process(target=target, args=args)
+
+
+def _preloaded() -> list[str]:
+    """Nothing where there is a GPU: with flash-attn installed transformers asks for one while it is imported.
+
+    After that no forked process can use it.
+    """
+    return [] if any(Path(device).exists() for device in GPU_DEVICES) else LIBRARIES
+
+
+def _in_child(
+    job: Callable[..., None], arguments: tuple[Any, ...], logging_config: Any, environment: dict[str, str]
+) -> None:
+    _end_with_the_sweep()
+    os.environ.update(environment)  # the server's is that of the first job; Hydra can set variables for each
+    configure_log(OmegaConf.create(logging_config))
+    try:
+        job(*arguments)
+    except CompactHydraException:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def handle_signals() -> None:
+    """Both ways to ask for an end write an interrupted record; while it is written, further ones are ignored."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
+
+
+def _end_with_the_sweep() -> None:
+    """Ask for an end, as by SIGTERM, once the sweep's process is gone."""
+
+    def watch() -> None:
+        sweep = multiprocessing.parent_process()
+        assert sweep is not None
+        sweep.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def quiet_libraries() -> None:
+    """Keep the terminal for the run's own story."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="Could not find a config file")  # peft, of weights from a GGUF file

@@ -1,0 +1,284 @@
+"""Packed is the same as padded: losses, gradients, predictions and whole trainings, in fp32 and without dropout."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import composer
+from peft.tuners.lora import Linear as LoraLinear
+from torch import nn
+
+from baselines import decoder, encoder
+from baselines.decoder import DecoderClassifier, Readout
+from baselines.encoder import EncoderClassifier
+from baselines.training.hardware import Batching, has_flash_attn
+from baselines.training.trainer import Sample
+from benchmark.config import RunConfig, build_classifier
+from benchmark.data import load as data
+from benchmark.errors import BenchmarkError
+from benchmark.interface import FitContext, FitReport
+
+TINY = ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
+REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smollm2_lora", "smollm2_head")]
+Compose = Callable[..., RunConfig]
+Network = EncoderClassifier | DecoderClassifier
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_dropout() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for family in (encoder, decoder):
+            patch.setattr(family, "load", _without_dropout(family.load))
+        yield
+
+
+def _without_dropout(load: Callable[..., Any]) -> Callable[..., Any]:
+    def loaded(*arguments: Any, **options: Any) -> Any:
+        result = load(*arguments, **options)
+        for layer in result.network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        return result
+
+    return loaded
+
+
+def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network, FitReport, data.Splits]:
+    """A contestant after the few steps of `config`, adapters and heads no longer at their first values."""
+    classifier = build_classifier(config.model)
+    assert isinstance(classifier, EncoderClassifier | DecoderClassifier)
+    splits = data.load(config.dataset)
+    recipe = replace(config.recipe, **options)
+    context = FitContext(tuple(config.dataset.labels), recipe, config.seed, work_dir, checkpoints=False)
+    report = classifier.fit(splits.train, splits.validation, context)
+    assert not list(work_dir.glob("checkpoint-*"))  # or the next one would continue this one
+    return classifier, report, splits
+
+
+@pytest.fixture(scope="module", params=[*TINY, *REAL])
+def learner(
+    no_dropout: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Network, data.Splits]:
+    """Each contestant, trained once for the tests that only read it."""
+    folder = tmp_path_factory.mktemp("learner")
+    config = composer(folder)(f"model={request.param}", "recipe.learning_rate=2e-4")
+    classifier, _, splits = trained(config, folder / "work")
+    return classifier, splits
+
+
+def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
+    texts, labels = splits.train.texts[:rows], splits.train.labels[:rows].tolist()
+    if isinstance(classifier, EncoderClassifier):
+        return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts)[0], labels, strict=True)]
+    prompts, _ = classifier.prompter.prompts(texts)
+    answers = classifier.prompter.answers if classifier.readout is not Readout.head else [[label] for label in range(6)]
+    return [Sample(ids, answers[label]) for ids, label in zip(prompts, labels, strict=True)]
+
+
+def loss_and_gradients(
+    classifier: Network, samples: list[Sample], batching: Batching
+) -> tuple[float, dict[str, torch.Tensor]]:
+    classifier.network.zero_grad()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "batching", batching)
+        loss = classifier.loss(samples)
+        loss.backward()
+    named = classifier.network.named_parameters()
+    return loss.item(), {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def test_loss_and_every_gradient_equal_the_padded_ones(learner: tuple[Network, data.Splits]) -> None:
+    classifier, splits = learner
+    samples = samples_of(classifier, splits, rows=20)
+    padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
+    packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
+    assert packed_loss == pytest.approx(padded_loss, rel=1e-5)
+    assert packed.keys() == padded.keys()
+    assert len(packed) == sum(p.requires_grad for p in classifier.network.parameters())
+    largest = max(gradient.norm() for gradient in padded.values())
+    for name, gradient in padded.items():
+        # A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+        scale = gradient.norm() if not name.endswith("key.bias") else largest
+        assert (packed[name] - gradient).norm() / scale < 1e-5, name
+
+
+def test_one_samples_text_does_not_change_anothers_prediction(learner: tuple[Network, data.Splits]) -> None:
+    classifier, splits = learner
+    texts = list(splits.test.texts[:8])
+    before = classifier.predict(texts).probabilities
+    texts[3] = "i had quite a different day and it was a long one with much to tell about every hour of it"
+    after = classifier.predict(texts).probabilities
+    others = [row for row in range(8) if row != 3]
+    assert np.abs(after[others] - before[others]).max() < 1e-6
+    assert np.abs(after[3] - before[3]).max() > 1e-6
+
+
+def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
+    learner: tuple[Network, data.Splits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, splits = learner
+    texts = list(splits.test.texts)
+    expected = classifier.predict(texts).probabilities
+    for size in (1, 5):
+        monkeypatch.setattr(classifier, "prediction_batch_size", size)
+        assert np.abs(classifier.predict(texts).probabilities - expected).max() < 5e-6
+    assert np.abs(classifier.predict(texts[::-1]).probabilities[::-1] - expected).max() < 5e-6
+    monkeypatch.setattr(classifier, "batching", Batching.padded)
+    assert np.abs(classifier.predict(texts).probabilities - expected).max() < 2e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "batch_size"), [("minilm", 20), ("smollm2_lora", 2)])
+def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
+    model: str, batch_size: int, compose_run: Compose, tmp_path: Path
+) -> None:
+    whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=100"]
+    config = compose_run(f"model={model}", *whole_data)
+    options = {"max_steps": 50, "batch_size": batch_size, "gradient_accumulation_steps": 1}
+    packed, _, splits = trained(config, tmp_path, **options)
+    padded = build_classifier(config.model)
+    assert isinstance(padded, EncoderClassifier | DecoderClassifier)
+    padded.batching = Batching.padded
+    context = FitContext(
+        tuple(config.dataset.labels), replace(config.recipe, **options), config.seed, tmp_path, checkpoints=False
+    )
+    padded.fit(splits.train, splits.validation, context)
+    padded.batching = Batching.packed  # read alike: another test holds the two ways of reading against each other
+    ours, theirs = (classifier.predict(splits.test.texts) for classifier in (packed, padded))
+    assert np.array_equal(ours.predicted, theirs.predicted)
+    assert len(set(ours.predicted.tolist())) > 1
+    assert np.abs(ours.probabilities - theirs.probabilities).max() < 1e-3
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_the_last_layer_and_the_head_compute_only_what_is_read(
+    model: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
+    samples = samples_of(classifier, splits, rows=7)
+    encoder_layers = isinstance(classifier, EncoderClassifier)
+    body = classifier.network.base_model if encoder_layers else classifier.network.get_base_model().base_model
+    layers = [layer.intermediate for layer in body.encoder.layer] if encoder_layers else [x.mlp for x in body.layers]
+    if isinstance(classifier, EncoderClassifier):
+        head = classifier.network.classifier
+    else:
+        by_head = classifier.readout is Readout.head
+        head = classifier.network.get_base_model().score if by_head else classifier.network.get_output_embeddings()
+    rows: list[int] = []
+    for module in (*layers, head):
+        module.register_forward_hook(lambda _, states, __: rows.append(states[0].shape[:-1].numel()))
+    classifier.loss(samples)
+    read = sum(len(sample.targets) for sample in samples)
+    assert rows[-2:] == [read, read]
+    assert all(computed > read for computed in rows[:-2])
+
+
+@pytest.mark.parametrize(("batching", "quicker"), [("packed", True), ("padded", False)])
+@pytest.mark.parametrize(("model", "kind"), [("tiny_bert", nn.Dropout), ("tiny_llama", LoraLinear)])
+def test_quicker_layers_come_with_packing(
+    batching: str, quicker: bool, model: str, kind: type[nn.Module], compose_run: Compose, tmp_path: Path
+) -> None:
+    classifier, _, _ = trained(compose_run(f"model={model}", f"model.batching={batching}"), tmp_path)
+    layers = [layer for layer in classifier.network.modules() if type(layer) is kind]
+    assert layers
+    assert all(("forward" in vars(layer)) is quicker for layer in layers)
+
+
+def out_of_memory_above(samples_a_pass: int, family: type, error: RuntimeError) -> Callable[..., torch.Tensor]:
+    loss = family.loss  # type: ignore[attr-defined]
+
+    def loss_of_few(self: Any, samples: list[Sample]) -> torch.Tensor:
+        result: torch.Tensor = loss(self, samples)
+        if len(samples) > samples_a_pass:
+            raise error
+        return result
+
+    return loss_of_few
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("tiny_bert", torch.OutOfMemoryError("CUDA out of memory.")),
+        ("tiny_roberta", RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")),
+        ("tiny_llama", torch.OutOfMemoryError("CUDA out of memory.")),
+    ],
+)
+def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
+    model: str, error: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_run(f"model={model}", "recipe.learning_rate=1e-3")
+    whole, once, splits = trained(config, tmp_path)
+    assert once.pass_size == once.effective_batch == 20
+    assert once.training_seconds is not None
+    assert once.step_seconds is not None
+    assert 0 < once.step_seconds <= once.training_seconds
+
+    monkeypatch.setattr(type(whole), "loss", out_of_memory_above(6, type(whole), error))
+    halved, twice, _ = trained(config, tmp_path)
+    assert (twice.pass_size, twice.effective_batch) == (5, 20)
+    losses = [[point.loss for point in report.curve if point.loss is not None] for report in (once, twice)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    texts = splits.test.texts
+    assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
+
+
+def test_memory_too_small_for_one_sample_is_a_clear_failure(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = out_of_memory_above(0, EncoderClassifier, torch.OutOfMemoryError("CUDA out of memory."))
+    monkeypatch.setattr(EncoderClassifier, "loss", never)
+    with pytest.raises(BenchmarkError, match="Memory ran out on a single sample"):
+        trained(compose_run("model=tiny_bert"), tmp_path)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EncoderClassifier, "loss", out_of_memory_above(0, EncoderClassifier, RuntimeError("shapes")))
+    with pytest.raises(RuntimeError, match="^shapes$"):
+        trained(compose_run("model=tiny_bert"), tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_flash_attention_on_the_gpu_gives_the_padded_loss_and_gradients(compose_run: Compose, tmp_path: Path) -> None:
+    on_gpu = ["model.device=cuda", "model.attention=flash_attention_2", "model.precision=bf16"]
+    classifier, _, splits = trained(compose_run("model=tiny_llama", *on_gpu), tmp_path)
+    samples = samples_of(classifier, splits, rows=20)
+    packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
+    assert isinstance(classifier, DecoderClassifier)
+    classifier.network.get_base_model().config._attn_implementation = "sdpa"
+    padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
+    assert packed_loss == pytest.approx(padded_loss, rel=1e-2)
+    for name, gradient in padded.items():
+        assert (packed[name] - gradient).norm() < 0.1 * gradient.norm() + 1e-3, name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize(
+    ("attention", "precision"),
+    [
+        ("flash_attention_2", "bf16"),
+        ("flash_attention_2", "fp16"),
+        ("sdpa", "fp32"),
+    ],
+)  # fp16 with scaled losses; the encoders of Table 3 are the last
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"])
+def test_a_run_on_the_gpu_learns(
+    model: str, attention: str, precision: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    if model in ("tiny_bert", "tiny_roberta") and attention == "flash_attention_2" and not has_flash_attn():
+        pytest.skip("an encoder needs the flash-attn package: its attention has dropout")
+    asked = [f"model={model}", "model.device=cuda", f"model.attention={attention}", f"model.precision={precision}"]
+    _, report, _ = trained(compose_run(*asked, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
+    assert report.device.startswith("cuda")
+    assert report.attention.startswith("packed, ")
+    losses = [point.loss for point in report.curve if point.loss is not None]
+    assert all(np.isfinite(losses))
+    assert losses[-1] < losses[0]

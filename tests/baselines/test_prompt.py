@@ -1,0 +1,101 @@
+"""The decoder's prompt is the study's, token for token, and answers part where the labels' names do."""
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from baselines.prompt import Prompter, branches
+from baselines.weights.loading import train_tokenizer
+from benchmark.errors import BenchmarkError
+from benchmark.run.compose import composed
+
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
+LLAMA3 = composed(["model=llama3_lora"]).model.parameters
+UI2024 = composed(["model=llama3_lora_ui2024"]).model.parameters
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(LLAMA3["architecture"], [LLAMA3["instruction"], *LABELS, "i feel fine today"] * 20)
+
+
+def prompter(tokenizer: PreTrainedTokenizerFast, template: str | None, max_length: int = 512) -> Prompter:
+    return Prompter(tokenizer, template, LLAMA3["instruction"], LABELS, max_length)
+
+
+def test_the_llama3_prompt_is_the_published_reconstruction(tokenizer: PreTrainedTokenizerFast) -> None:
+    rendered = prompter(tokenizer, LLAMA3["chat_template"]).render("i feel fine", "joy")
+    assert rendered == (
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
+        "Do emotion classification for data in the following text.\ni feel fine<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\njoy<|eot_id|>"
+    )
+
+
+def test_the_2024_page_prompt_is_human_and_assistant(tokenizer: PreTrainedTokenizerFast) -> None:
+    rendered = prompter(tokenizer, UI2024["chat_template"]).render("i feel fine")
+    assert rendered == (
+        "<|begin_of_text|>Human: Do emotion classification for data in the following text.\ni feel fine\nAssistant: "
+    )
+
+
+def test_a_prompt_is_a_prefix_of_the_whole_conversation(tokenizer: PreTrainedTokenizerFast) -> None:
+    of_llama3 = prompter(tokenizer, LLAMA3["chat_template"])
+    (prompt,), _ = of_llama3.prompts(["i feel fine"])
+    whole = tokenizer(of_llama3.render("i feel fine", "fear"), add_special_tokens=False).input_ids
+    assert prompt + of_llama3.answers[LABELS.index("fear")] == whole
+
+
+def test_an_answer_ends_as_its_template_ends_it(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert prompter(tokenizer, LLAMA3["chat_template"]).end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    assert prompter(tokenizer, UI2024["chat_template"]).end == tokenizer.eos_token_id
+
+
+def test_a_long_text_is_cut_until_prompt_and_answer_fit(tokenizer: PreTrainedTokenizerFast) -> None:
+    limited = prompter(tokenizer, LLAMA3["chat_template"], max_length=40)
+    (prompt, short), truncated = limited.prompts(["fine " * 500, "i feel fine"])
+    longest = max(map(len, limited.answers))
+    assert truncated == 1
+    assert len(prompt) + longest <= 40
+    assert tokenizer.decode(prompt).endswith("assistant<|end_header_id|>\n\n")
+    assert short == prompter(tokenizer, LLAMA3["chat_template"]).prompts(["i feel fine"])[0][0]
+
+
+def test_a_limit_below_the_prompt_itself_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(BenchmarkError, match="max_length"):
+        prompter(tokenizer, LLAMA3["chat_template"], max_length=8).prompts(["i feel fine"])
+
+
+def test_a_tokenizer_without_template_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(BenchmarkError, match="chat_template"):
+        prompter(tokenizer, None)
+
+
+def test_answers_part_only_where_more_than_one_token_may_follow() -> None:
+    assert branches([[7, 8, 0], [7, 9, 0], [5, 0]]) == {(): {7: [0, 1], 5: [2]}, (7,): {8: [0], 9: [1]}}
+
+
+def test_a_label_that_begins_another_parts_from_it_by_its_end() -> None:
+    assert branches([[7, 0], [7, 8, 0]]) == {(7,): {0: [0], 8: [1]}}
+
+
+def test_a_single_label_never_parts() -> None:
+    assert branches([[7, 8, 0]]) == {}
+
+
+@pytest.mark.parametrize("labels", [("n", "p"), ("e", "n", "c"), ("end", "of")])
+def test_a_label_that_also_stands_in_the_closing_tag_changes_nothing(
+    labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    asked = Prompter(tokenizer, LLAMA3["chat_template"], "n or p?", labels, 512)
+    assert asked.end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+
+
+DATED = (
+    "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}{{ date_string }}"
+)
+
+
+def test_a_prompt_does_not_change_overnight(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert prompter(tokenizer, DATED + LLAMA3["chat_template"]).render("text").startswith("26 Jul 2024<|begin")
+    with pytest.raises(BenchmarkError, match="today's date"):
+        prompter(tokenizer, "{{ strftime_now('%Y') }}" + LLAMA3["chat_template"])

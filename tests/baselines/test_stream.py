@@ -1,0 +1,101 @@
+"""A stream holds every sample once, reads what was asked, and shares only what all samples begin with."""
+
+import itertools
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.packed.stream import SAMPLES_A_BLOCK, Blocks, Stream, Varlen, pack
+
+BEGINNING = [7, 7, 3]
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[list[list[int]], list[range]]:
+    """Samples that begin alike more often than not, each read at a few neighbouring positions."""
+    bodies = draw(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=40))
+    beginning = draw(st.sampled_from([[], BEGINNING]))
+    sequences = [beginning + body for body in bodies]
+    starts = [draw(st.integers(0, len(sequence) - 1)) for sequence in sequences]
+    reads = [range(start, draw(st.integers(start + 1, len(s)))) for start, s in zip(starts, sequences, strict=True)]
+    return sequences, reads
+
+
+def lengths(stream: Stream) -> list[int]:
+    """Of each sample's own tokens, in the stream's order, as the layout for CUDA tells them."""
+    assert isinstance(stream.layout, Varlen)
+    return torch.diff(stream.layout.query_ends).tolist()  # type: ignore[no-any-return]
+
+
+@given(batches(), st.integers(0, 2), st.booleans())
+def test_what_is_read_is_the_token_and_the_position_asked_for(
+    batch: tuple[list[list[int]], list[range]], first_position: int, causal: bool
+) -> None:
+    sequences, reads = batch
+    stream = pack(sequences, reads, causal, varlen=False, first_position=first_position)
+    asked = [
+        (ids[place], place + first_position) for ids, places in zip(sequences, reads, strict=True) for place in places
+    ]
+    tokens, positions = stream.input_ids[0, stream.read].tolist(), stream.position_ids[0, stream.read].tolist()
+    assert list(zip(tokens, positions, strict=True)) == asked
+
+
+@given(batches(), st.booleans())
+def test_blocks_hold_every_token_once_and_nothing_else(
+    batch: tuple[list[list[int]], list[range]], causal: bool
+) -> None:
+    sequences, reads = batch
+    stream = pack(sequences, reads, causal, varlen=False)
+    assert isinstance(stream.layout, Blocks)
+    ends = [0, *(block.end for block in stream.layout.blocks)]
+    assert [block.begin for block in stream.layout.blocks] == ends[:-1]
+    assert ends[-1] == stream.input_ids.shape[1]
+    for block in stream.layout.blocks:
+        assert block.samples <= SAMPLES_A_BLOCK
+        assert len(set(block.slots.tolist())) == block.end - block.begin
+        assert block.slots.max() < block.samples * block.longest
+
+
+@given(batches())
+def test_each_segments_keys_are_the_prefix_and_its_own_tokens(batch: tuple[list[list[int]], list[range]]) -> None:
+    sequences, reads = batch
+    stream = pack(sequences, reads, causal=True, varlen=True)
+    layout = stream.layout
+    assert isinstance(layout, Varlen)
+    ids = stream.input_ids[0]
+    keys = ids if layout.keys is None else ids[layout.keys]
+    ends = layout.key_ends.tolist()
+    segments = [keys[begin:end].tolist() for begin, end in itertools.pairwise(ends)]
+    if layout.keys is not None:
+        prefix = segments.pop(0)
+        assert all(sequence[: len(prefix)] == prefix for sequence in sequences)
+    assert sorted(segments) == sorted(sequences)
+    assert layout.most_keys == max(map(len, sequences))
+    assert layout.most_queries == max(lengths(stream))
+
+
+@given(batches())
+def test_the_prefix_is_the_longest_beginning_of_all_before_what_is_read(
+    batch: tuple[list[list[int]], list[range]],
+) -> None:
+    sequences, reads = batch
+    layout = pack(sequences, reads, causal=True, varlen=False).layout
+    assert isinstance(layout, Blocks)
+    first_read = min(places.start for places in reads)
+    assert layout.prefix <= first_read
+    assert len({tuple(sequence[: layout.prefix]) for sequence in sequences}) == 1
+    if layout.prefix < first_read:
+        assert len({tuple(sequence[: layout.prefix + 1]) for sequence in sequences}) > 1
+
+
+def test_a_model_that_looks_ahead_shares_nothing() -> None:
+    stream = pack([[1, 2, 3], [1, 2, 4]], [range(1)] * 2, causal=False, varlen=False)
+    assert stream.input_ids.tolist() == [[1, 2, 3, 1, 2, 4]]
+
+
+def test_a_shared_prefix_stands_in_the_stream_once() -> None:
+    stream = pack([[1, 2, 3, 9], [1, 2, 4]], [range(3, 4), range(2, 3)], causal=True, varlen=False)
+    assert stream.input_ids.tolist() == [[1, 2, 4, 3, 9]]
+    assert stream.position_ids.tolist() == [[0, 1, 2, 2, 3]]
+    assert stream.read.tolist() == [4, 2]

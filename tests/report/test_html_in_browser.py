@@ -1,0 +1,254 @@
+"""The page in a real Chromium, as people meet it: with a mouse, a keyboard, a phone, in the dark, on paper."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import CHROMIUM
+from factories import FIT, GOLD, a_record, publish
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmark.analysis.evidence import read_evidence
+from benchmark.interface import CurvePoint
+from benchmark.report import build as report
+from benchmark.report.figures import FIGURES
+from benchmark.results.record import Failure, Status
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
+CURVE = tuple(CurvePoint(48 * i, i / 16, 2 / i, 2 / i if i % 5 == 0 else None, 1 - 1 / i) for i in range(1, 51))
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of every kind: seeds, failures, an interruption, one answer to all, random weights, a trial."""
+    results = tmp_path_factory.mktemp("results")
+    for seed, wrong in enumerate((ONE_WRONG, ONE_WRONG[::-1], GOLD)):
+        publish(results, a_record("minilm", seed=seed, fit=replace(FIT, training_seconds=9.0, curve=CURVE)), wrong)
+    publish(results, a_record("tfidf", fit=replace(FIT, training_seconds=700.0, curve=())), ONE_WRONG)
+    publish(results, a_record("majority", fit=replace(FIT, training_seconds=90.0, curve=())), [1] * 10)
+    failure = Failure("loss is <not> a number.", "Traceback\n" + "  a long line of it " * 40)
+    publish(results, a_record("smollm2_lora", status=Status.failed, failure=failure))
+    publish(results, a_record("minilm", "recipe.epochs=9", status=Status.interrupted, failure=Failure("SIGTERM")))
+    publish(results, a_record("llama3_lora", "dataset.train_rows=5"), ONE_WRONG)
+    publish(results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights={"source": "random"})))
+    publish(results, a_record("tfidf", dataset="synthetic"), ONE_WRONG)
+    report.build(read_evidence(results), results)
+    return results / report.PAGE
+
+
+@pytest.fixture
+def page(browser: Browser, report_page: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, open; a test may ask for other settings of the browser by parametrising this fixture."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})})
+    opened = context.new_page()
+    opened.goto(report_page.as_uri())
+    yield opened
+    context.close()
+
+
+def settings(**values: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", [values], indirect=True)
+
+
+def column(page: Page, heading: str, table: str = "table3_accuracy") -> list[str]:
+    """A column's cells from the top, without their marks."""
+    names = [name.strip() for name in page.locator(f"#{table} thead th").all_inner_texts()]
+    cells = page.locator(f"#{table} tbody tr > :nth-child({names.index(heading) + 1})").all_inner_texts()
+    return [cell.lstrip("●◇○◈▫– \N{NO-BREAK SPACE}") for cell in cells]
+
+
+def unfold(page: Page) -> None:
+    """Open and lay out everything there is."""
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+    page.add_style_tag(content="section { content-visibility: visible !important }")
+
+
+def test_it_opens_without_a_complaint_and_asks_for_nothing(browser: Browser, report_page: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(report_page, tmp_path / "alone.html")
+    context = browser.new_context()
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(Path(alone).as_uri())
+    page.locator("#table3_accuracy button").first.click()
+    unfold(page)
+    context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [Path(alone).as_uri()]
+
+
+def test_a_click_sorts_by_number_and_another_turns_the_order(page: Page) -> None:
+    assert column(page, "Training") != ["9.0 s", "1.5 min", "11.7 min", *[""] * 8]
+    heading = page.locator("#table3_accuracy th", has_text="Training")
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    measured = [cell for cell in column(page, "Training") if cell]
+    assert measured == ["9.0 s", "1.5 min", "11.7 min"]
+    assert column(page, "Training")[:3] == measured  # what was not run comes last
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert column(page, "Training")[:3] == measured[::-1]
+    assert page.locator("#table3_accuracy [aria-sort]").count() == 1
+
+
+def test_the_keyboard_sorts_too_and_words_go_by_the_alphabet(page: Page) -> None:
+    page.locator("#table3_accuracy th", has_text="Model").locator("button").focus()
+    page.keyboard.press("Enter")
+    assert column(page, "Model") == sorted(column(page, "Model"), key=str.lower)
+    page.keyboard.press("Space")
+    assert column(page, "Model") == sorted(column(page, "Model"), key=str.lower, reverse=True)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    study = [cell for cell in column(page, "Study") if cell]
+    assert study == ["0.9063", "0.9086", "0.9125", "0.9189", "0.9262"]
+
+
+def test_table_3_is_seen_whole_on_a_laptop(page: Page) -> None:
+    box = page.locator(".box", has=page.locator("#table3_accuracy"))
+    assert box.evaluate("(element) => element.scrollWidth <= element.clientWidth")
+
+
+def test_a_number_leads_to_its_runs(page: Page) -> None:
+    block = page.locator("details.variant", has=page.locator("[id^=run-minilm-emotion-paper-seed0]")).first
+    assert not block.evaluate("(element) => element.open")
+    link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
+    target = link.get_attribute("href")
+    link.click()
+    opened = page.locator(f"details.variant:has({target})")
+    assert opened.evaluate("(element) => element.open")
+    assert opened.locator("summary").first.evaluate("(element) => element === document.activeElement")
+    shown = opened.inner_text()
+    assert "seed=0,1,2" in shown
+    assert "Training loss: from 2.000 to 0.040" in shown
+    assert opened.locator("tbody tr", has_text="completed").count() == 3
+    box = opened.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 800
+
+
+def test_what_was_not_run_leads_to_its_command(page: Page) -> None:
+    page.locator("#table3_accuracy tr", has_text="RoBERTa large").locator("a").click()
+    row = page.locator("tr:target")
+    assert "python -m benchmark model=roberta_large" in row.inner_text()
+
+
+@settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})
+def test_without_scripts_everything_is_there_and_links_open_the_runs(page: Page) -> None:
+    link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
+    target = link.get_attribute("href")
+    link.click()
+    assert page.locator(f"{target} table").first.is_visible()
+    assert page.locator("#table3_accuracy th button").count() == 0
+
+
+@settings(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+def test_on_a_phone_the_page_does_not_scroll_sideways(page: Page) -> None:
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("window.innerWidth") == 360
+    boxes = page.locator(".box").all()
+    assert any(box.evaluate("(element) => element.scrollWidth > element.clientWidth") for box in boxes)
+    assert all(float(page.evaluate(f"document.querySelectorAll('.box')[{i}].tabIndex")) == 0 for i in range(len(boxes)))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark"},
+        {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+    ],
+    indirect=True,
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_no_violation(page: Page) -> None:
+    unfold(page)
+    found = Axe().run(page)
+    said = [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found.response["violations"]]
+    assert said == []
+    assert len(found.response["passes"]) > 20
+
+
+@settings(color_scheme="dark", viewport={"width": 1280, "height": 800})
+def test_in_the_dark_plots_are_light_on_dark(page: Page) -> None:
+    pixels = _pixels(page)
+    assert np.median(pixels) < 60
+    assert pixels.max() > 180
+
+
+@settings(color_scheme="light", viewport={"width": 1280, "height": 800})
+def test_in_the_light_plots_are_dark_on_light(page: Page) -> None:
+    pixels = _pixels(page)
+    assert np.median(pixels) > 240
+    assert pixels.min() < 60
+
+
+def _pixels(page: Page) -> Any:
+    picture = page.locator("#figure-accuracy svg").screenshot()
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+
+
+@settings(color_scheme="dark", viewport={"width": 1000, "height": 800})
+def test_paper_is_white_even_in_the_dark(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('#figure-accuracy svg')).filter") == "none"
+    assert not page.locator("nav").is_visible()
+    assert page.locator("#table3_accuracy").is_visible()
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_the_first_tab_stop_skips_to_the_results_and_focus_can_be_seen(page: Page) -> None:
+    page.keyboard.press("Tab")
+    skip = page.locator(".skip")
+    assert skip.evaluate("(element) => element === document.activeElement")
+    box = skip.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert skip.evaluate("(element) => getComputedStyle(element).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
+
+
+def test_200_runs_stay_a_light_page(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "FIGURES", {"accuracy": FIGURES["accuracy"]})
+    fit = replace(FIT, curve=CURVE)
+    for number in range(40):
+        for seed in range(5):
+            record = a_record("minilm", f"recipe.learning_rate=0.{number + 1:04d}", seed=seed, fit=fit)
+            if (number, seed) == (0, 0):
+                record = replace(record, status=Status.failed, fit=None, failure=Failure("no.", "Traceback\n" * 50))
+            publish(tmp_path, record, np.roll(GOLD, seed % 2).tolist())
+    report.build(read_evidence(tmp_path), tmp_path)
+    file = tmp_path / report.PAGE
+    assert file.stat().st_size < 2_000_000
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(file.as_uri())
+    elements = page.locator("*").count()
+    blocks = page.locator("details.variant").count()
+    context.close()
+    assert blocks == 40
+    assert elements < 25_000

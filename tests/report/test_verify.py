@@ -1,0 +1,330 @@
+"""Whatever is changed by hand in records, predictions or tables is found, with its file and field."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark.analysis.evidence import read_evidence
+from benchmark.config import digest_of
+from benchmark.data.load import load
+from benchmark.interface import Predictions
+from benchmark.report import build as report
+from benchmark.report.verify import doubts_about_the_study, faults
+from benchmark.results import store as records
+from benchmark.results.record import RunRecord, Status, seal, sha256
+from benchmark.results.store import Run, folder_of, read_all
+from benchmark.run import runner
+from benchmark.run.compose import composed
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of two real runs and a failed one, with their tables."""
+    results = tmp_path_factory.mktemp("project") / "results"
+    places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
+    for model in ("majority", "tfidf"):
+        runner.run(composed([f"model={model}", *places]))
+    runner.record_failure(composed(["model=minilm", *places]), [], ValueError("no luck"))
+    report.build(read_evidence(results), results)
+    return results
+
+
+@pytest.fixture
+def results(once: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(once, tmp_path / "results")
+
+
+def run_of(results: Path, model: str = "tfidf") -> Run:
+    return next(run for run in read_all(results) if run.record.model == model)
+
+
+def found(results: Path) -> set[tuple[str, str]]:
+    return {(fault.file.name, fault.field) for fault in faults(results)}
+
+
+def edit(run: Run, change: Callable[[dict[str, Any]], None], reseal: bool = False) -> None:
+    file = run.folder / "record.json"
+    document = json.loads(file.read_text())
+    change(document)
+    if reseal:
+        document["seal"] = seal(document)
+    file.write_text(json.dumps(document))
+
+
+def test_what_runs_leave_is_without_fault(results: Path) -> None:
+    assert list(faults(results)) == []
+
+
+def test_the_committed_results_are_without_fault() -> None:
+    assert list(faults(Path(__file__).resolve().parents[2] / "results")) == []
+
+
+@pytest.mark.parametrize("field", sorted(asdict(RunRecord(Status.failed, {}, [], "", "", ""))))
+def test_any_field_changed_by_hand_is_named(field: str, results: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        value = document[field]
+        if isinstance(value, dict) and value:
+            first = next(key for key, inner in value.items() if not isinstance(inner, dict))
+            value[first] = "another"
+        else:
+            document[field] = {"int": 7, "str": "interrupted", "list": ["seed=9"]}.get(type(value).__name__, {"a": 1})
+
+    run = run_of(results)
+    if field in ("schema_version", "config", "status", "card", "fit", "failure"):  # need a value of their own kind
+        values = {
+            "schema_version": 0, "config": {**run.record.config, "seed": 9}, "status": "failed",
+            "card": {**asdict(run.record.card or records.ModelCard("", "")), "parameters": 7},
+            "fit": {**asdict(run.record.fit or records.FitReport()), "steps": 7},
+            "failure": {"message": "no", "traceback": None},
+        }  # fmt: skip
+        edit(run, lambda document: document.update({field: values[field]}))
+    else:
+        edit(run, change)
+    assert ("record.json", "the file" if field == "schema_version" else field) in found(results)
+
+
+def resealed(change: Callable[[dict[str, Any]], None]) -> Callable[[Run], None]:
+    return lambda run: edit(run, change, reseal=True)
+
+
+FORGERIES: dict[str, tuple[Callable[[Run], None], tuple[str, str]]] = {
+    "a setting": (
+        resealed(lambda document: document["config"]["recipe"].update(epochs=30)),
+        ("record.json", "digest"),
+    ),
+    "the hash of a split": (
+        resealed(lambda document: document["data"]["splits"]["train"].update(sha256="0" * 64)),
+        ("record.json", "digest"),
+    ),
+    "a count of labels": (
+        resealed(lambda document: document["data"]["splits"]["train"]["counts"].update(joy=1)),
+        ("record.json", "data.splits.train.counts"),
+    ),
+    "the number of test rows": (
+        resealed(lambda document: document.update(predicted_rows=299)),
+        ("predictions.parquet", "rows"),
+    ),
+    "a failure that was none": (
+        resealed(lambda document: document.update(failure={"message": "no", "traceback": None})),
+        ("record.json", "failure"),
+    ),
+    "a success that was none": (
+        resealed(lambda document: document.update(status="failed")),
+        ("record.json", "status"),
+    ),
+    "no seal": (lambda run: edit(run, lambda document: document.pop("seal")), ("record.json", "seal")),
+    "no record": (lambda run: (run.folder / "record.json").unlink(), ("record.json", "the file")),
+    "no predictions": (
+        lambda run: (run.folder / "predictions.parquet").unlink(),
+        ("predictions.parquet", "its content"),
+    ),
+    "half the predictions": (
+        lambda run: _halve(run.folder / "predictions.parquet"),
+        ("predictions.parquet", "its content"),
+    ),
+    "another folder": (
+        lambda run: shutil.move(run.folder, run.folder.with_name("paper-seed1-00000000")),
+        ("record.json", "digest"),
+    ),
+}  # fmt: skip
+
+
+def _halve(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_record_changed_and_sealed_again_contradicts_itself(forgery: str, results: Path) -> None:
+    change, expected = FORGERIES[forgery]
+    change(run_of(results))
+    assert expected in found(results)
+
+
+def rewrite(run: Run, gold: Any = None, predicted: Any = None, probabilities: Any = None, ids: Any = None) -> None:
+    """Other predictions, with a hash, seal and record to match."""
+    gold = run.gold if gold is None else gold
+    told = run.predictions
+    told = Predictions(
+        told.probabilities if probabilities is None else probabilities,
+        told.predicted if predicted is None else predicted,
+    )
+    names = tuple(run.table["id"].to_pylist()) if ids is None else ids
+    content = records.encode_predictions(records.Examples(names, names, gold), told, run.record.labels)
+    (run.folder / "predictions.parquet").write_bytes(content)
+    edit(run, lambda document: document.update(predictions_sha256=sha256(content)), reseal=True)
+
+
+def test_a_changed_prediction_is_found_by_its_hash(results: Path) -> None:
+    run = run_of(results)
+    file = run.folder / "predictions.parquet"
+    kept = (run.folder / "record.json").read_bytes()
+    rewrite(run, predicted=run.gold)
+    (run.folder / "record.json").write_bytes(kept)
+    assert (file.name, "its content") in found(results)
+
+
+def test_predictions_forged_with_their_hash_contradict_the_probabilities(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, predicted=run.gold)
+    assert found(results) == {("predictions.parquet", "predicted")}
+
+
+def test_gold_labels_changed_to_fit_contradict_the_counts_or_the_other_runs(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, gold=run.predictions.predicted)
+    assert found(results) == {("predictions.parquet", "gold")}
+
+
+def test_gold_labels_in_another_order_differ_from_those_of_another_run(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, gold=np.roll(run.gold, 1))
+    assert found(results) == {("predictions.parquet", "gold")}
+
+
+def test_rows_that_are_not_the_test_rows_are_found(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, ids=tuple(f"test-{row}" for row in range(1, len(run.gold) + 1)))
+    assert found(results) == {("predictions.parquet", "id")}
+
+
+def test_probabilities_that_are_none_are_found(results: Path) -> None:
+    run = run_of(results)
+    rewrite(run, probabilities=run.predictions.probabilities * np.float32(np.nan))
+    assert found(results) == {("predictions.parquet", "its content")}
+
+
+def test_a_whole_split_that_is_not_the_pinned_one_is_found(results: Path) -> None:
+    run = run_of(results)
+
+    def pin(document: dict[str, Any]) -> None:
+        document["config"]["dataset"]["sha256"] = {"test": "0" * 64}
+        identity = {**document["config"], "model": {**document["config"]["model"]}}
+        for shown in ("title", "facts"):
+            del identity["model"][shown]
+        hashes = {name: split["sha256"] for name, split in document["data"]["splits"].items()}
+        document["digest"] = digest_of(identity, hashes)
+
+    edit(run, pin, reseal=True)
+    pinned = RunRecord.from_json((run.folder / "record.json").read_bytes(), "here")
+    shutil.move(run.folder, folder_of(results, pinned.config, pinned.digest))
+    assert found(results) == {("record.json", "data.splits.test.sha256")}
+
+
+def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path) -> None:
+    """The study's own files have no validation split."""
+    for split in ("train", "test"):
+        rows = [f"{word} {number};{word}" for number in range(20) for word in ("joy", "love")]
+        (tmp_path / f"{split}.txt").write_text("\n".join(rows) + "\n")
+    hashes = load(composed(["dataset.path=" + str(tmp_path), "~dataset.sha256", "+dataset.sha256={}"]).dataset)
+    places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints", f"dataset.path={tmp_path}"]
+    pins = [f"dataset.sha256.{split}={hashes.gate.hashes()['test']}" for split in ("train", "test")]
+    run = runner.run(composed(["model=majority", *places, *pins]))
+    assert run.record.carved_rows == 4
+    assert list(faults(tmp_path / "results")) == []
+
+
+def test_an_accuracy_that_is_no_share_of_the_answers_is_found(results: Path) -> None:
+    file = results / "tables" / "leaderboard_synthetic.csv"
+    accuracy = float(np.mean(run_of(results).gold == run_of(results).predictions.predicted))
+    assert str(accuracy) in file.read_text()
+    file.write_text(file.read_text().replace(str(accuracy), str(round(accuracy, 2) + 0.0011)))
+    assert found(results) == {(file.name, "accuracy of tfidf")}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".md", ".tex"])
+def test_a_table_changed_by_hand_is_found_with_its_line(suffix: str, results: Path) -> None:
+    """Though the new figure is a possible one."""
+    file = results / "tables" / f"leaderboard_synthetic{suffix}"
+    lines = file.read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if "TF-IDF" in line)
+    lines[place] = re.sub(r"0\.\d\d", "0.99", lines[place], count=1)
+    file.write_text("".join(lines))
+    assert found(results) == {(file.name, f"line {place + 1}")}
+
+
+def test_a_record_without_its_data_is_named(results: Path) -> None:
+    edit(run_of(results), lambda document: document.update(data=None), reseal=True)
+    assert ("record.json", "data") in found(results)
+
+
+@pytest.mark.parametrize("accuracy", ["1.93", "-0.5", "much"])
+def test_an_accuracy_that_can_be_none_is_found(accuracy: str, results: Path) -> None:
+    file = results / "tables" / "leaderboard_synthetic.csv"
+    ours = str(float(np.mean(run_of(results).gold == run_of(results).predictions.predicted)))
+    file.write_text(file.read_text().replace(ours, accuracy))
+    assert {name for name, _ in found(results)} == {file.name}
+
+
+def test_an_empty_table_or_measurement_is_found(results: Path) -> None:
+    file = results / "speed" / "a-machine" / "minilm.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    assert found(results) == {("speed", "its content")}
+    table = results / "tables" / "table3_accuracy.csv"
+    table.write_text("")
+    assert found(results) == {(table.name, "its content")}
+
+
+def test_an_unreadable_record_beside_sound_ones_is_named(results: Path) -> None:
+    failed = run_of(results, "minilm").folder / "record.json"
+    failed.write_text("{")
+    assert found(results) == {("record.json", "the file")}
+
+
+def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
+    doubted = [sentence.partition(" is no share")[0].split()[-1] for sentence in doubts_about_the_study()]
+    assert doubted == ["0.9063", "0.9086", "0.9189", "0.9262"]
+
+
+def command(results: Path) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "benchmark.verify", "--results-dir", str(results)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_the_command_names_file_and_field_and_exits_1(results: Path) -> None:
+    sound = command(results)
+    assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, f"3 runs in {results}, 0 faults")
+    assert "0.9262 is no share k/2000" in sound.stdout
+    nowhere = command(results / "mistyped")
+    assert (nowhere.returncode, "mistyped holds no runs" in nowhere.stderr) == (1, True)
+    run = run_of(results)
+    edit(run, lambda document: document.update(seconds={"fit": 1.0}))
+    faulty = command(results)
+    assert faulty.returncode == 1
+    assert f"{run.folder}/record.json: seconds is not what the run wrote" in faulty.stdout
+
+
+MISSHAPEN: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "no ids": lambda table: table.drop_columns(["id"]),
+    "gold labels in words": lambda table: table.set_column(
+        table.schema.get_field_index("gold"), "gold", pa.array(["joy"] * len(table))
+    ),
+    "no answers": lambda table: table.append_column("generated", pa.nulls(len(table), pa.string())),
+}
+
+
+@pytest.mark.parametrize("shape", MISSHAPEN)
+def test_predictions_of_another_shape_are_a_fault_and_no_crash(shape: str, results: Path) -> None:
+    run = run_of(results)
+    file = run.folder / "predictions.parquet"
+    pq.write_table(MISSHAPEN[shape](pq.read_table(file)), file)
+    edit(run, lambda document: document.update(predictions_sha256=sha256(file.read_bytes())), reseal=True)
+    assert "its content" in {field for _, field in found(results)}
+
+
+def test_a_split_without_its_hash_is_a_fault_and_no_crash(results: Path) -> None:
+    run = run_of(results)
+    edit(run, lambda document: document["data"]["splits"].update(test={}), reseal=True)
+    assert (run.folder.name, "its content") in found(results)

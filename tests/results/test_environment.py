@@ -1,0 +1,99 @@
+"""What a record says of the machine is true of this run, and names nobody."""
+
+import getpass
+import json
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.results import environment
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+
+
+@linux
+def test_peak_memory_is_that_of_the_run_and_not_of_one_before_it() -> None:
+    environment.reset_peak_memory()
+    before = environment.peak_memory()["host"]
+    large = np.ones(40_000_000)  # 320 MB
+    during = environment.peak_memory()["host"]
+    del large
+    environment.reset_peak_memory()
+    after = environment.peak_memory()["host"]
+    assert during - before > 250e6
+    assert during - after > 250e6
+
+
+def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
+    described = environment.describe()
+    assert described["packages"]["torch"]
+    assert described["threads"] == torch.get_num_threads()
+    assert described["git"] is None or len(described["git"]["commit"]) == 40
+    text = json.dumps(described)
+    assert socket.gethostname() not in text.split('"')
+    assert getpass.getuser() not in text.split('"')
+
+
+@pytest.mark.parametrize(
+    ("described", "device", "name"),
+    [
+        ({"processor": "P", "cores": 2}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 1}, "cpu", "P, 1 core"),
+        ({"processor": "P", "cores": 2, "threads": 2}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 2, "threads": 1}, "cpu", "P, 1 of 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": "AVX2"}, "cpu", "P with AVX2, 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": "AVX-512 BF16"}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 2, "vector_units": None}, "cpu", "P, 2 cores"),
+        ({"processor": "P", "cores": 2, "gpu": "G"}, "cuda (G)", "G"),
+    ],
+)
+def test_hardware_is_the_device_that_computed(described: dict[str, object], device: str, name: str) -> None:
+    assert environment.hardware_name(described, device) == name
+
+
+@pytest.mark.parametrize(
+    ("flags", "units"),
+    [
+        ("fpu sse2 avx2", "AVX2"),
+        ("avx2 avx512f avx512_bf16 amx_bf16", "AMX"),
+        ("avx2 avx512f avx512_bf16", "AVX-512 BF16"),
+        ("avx2 avx512f", "AVX-512"),
+        ("fpu sse2", None),
+    ],
+)
+def test_the_widest_vector_units_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, units: str | None
+) -> None:
+    said = f"processor\t: 0\nmodel name\t: A processor\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: other\n"
+    (tmp_path / "cpuinfo").write_text(said)
+    monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
+    described = environment.describe()
+    assert (described["processor"], described["vector_units"]) == ("A processor", units)
+
+
+def test_processes_that_try_a_folder_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(environment.why_unwritable, [tmp_path / "new"] * 400)) == {None}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_within_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert environment.why_unwritable(tmp_path / "new") == "Permission denied"
+
+
+@pytest.mark.parametrize(("allocated", "peaks"), [(0, {"host"}), (2**20, {"host", "device"})])
+def test_an_accelerator_counts_where_it_was_used(
+    monkeypatch: pytest.MonkeyPatch, allocated: int, peaks: set[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: allocated)
+    assert environment.peak_memory().keys() == peaks

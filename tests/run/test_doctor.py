@@ -1,0 +1,185 @@
+"""The doctor names everything that would stop a run at once, each with a remedy, and nothing that would not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines.training.hardware import Precision
+from baselines.training.requirements import Estimate, estimate
+from benchmark.config import build_classifier
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Finding
+from benchmark.run import doctor, runner
+from benchmark.run.catalogue import shipped_models
+from benchmark.run.compose import composed, each_model
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that is missed here")
+
+
+def stops(*overrides: str) -> dict[str, Finding]:
+    findings = doctor.examine(composed(["dataset=synthetic", *overrides]))
+    return {finding.what: finding for finding in findings if finding.remedy is not None}
+
+
+def test_a_run_that_nothing_stops_has_no_findings_against_it() -> None:
+    assert stops("model=tiny_bert") == {}
+    assert stops("model=majority") == {}
+
+
+@no_gpu
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = stops(
+        "model=llama3_lora", "model.weights.source=folder", "model.weights.path=nowhere", "report_to=[wandb]",
+        f"dataset.path={tmp_path}", "dataset.synthetic=null", f"results_dir={tmp_path}/file/results",
+    )  # fmt: skip
+    assert found.keys() == {"data", "folders", "hardware", "memory", "weights", "trackers"}
+    assert "need a CUDA GPU" in found["hardware"].found
+    assert "about 2" in found["memory"].found  # 16 GB of weights, then adapters, then what a pass keeps
+    assert "nowhere is not a folder" in found["weights"].found
+    assert "has no train split" in found["data"].found
+    assert all(finding.remedy for finding in found.values())
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_every_contestant_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.training.requirements.obtainable", lambda _: "at hand")
+    found = list(doctor.examine(composed([f"model={model}", "dataset=synthetic"])))
+    assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
+
+
+def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
+    assert stops("model=external")["answers"].remedy == "set model.path=FILE"
+    (tmp_path / "answers.jsonl").write_text('{"predict": "joy"}\n')
+    assert stops("model=external", f"model.path={tmp_path}/answers.jsonl") == {}
+
+
+def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "peft" else real(name))
+    assert stops("model=majority")["versions"].found == "peft 0.1 (needs <0.22,>=0.21)"
+
+
+def test_too_little_memory_stops_only_where_not_even_one_sample_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = build_classifier(composed(["model=tiny_bert"]).model).describe()
+    needed = estimate(card, Precision.fp32, adapted=False, tokens_a_sample=20)
+    for free, stopped in ((needed.of(20) + 1, False), (needed.of(1) + 1, False), (needed.of(1) - 1, True)):
+        monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
+        monkeypatch.setattr("baselines.encoder.estimate", lambda *_, **__: needed)
+        assert ("memory" in stops("model=tiny_bert")) is stopped
+
+
+@pytest.mark.parametrize(
+    ("model", "samples", "tokens", "measured"), [("minilm", 20, 25, 1.5e9), ("smollm2_lora", 20, 40, 2.6e9)]
+)
+def test_the_memory_estimate_is_near_what_was_measured(
+    model: str, samples: int, tokens: float, measured: float
+) -> None:
+    classifier = build_classifier(composed([f"model={model}"]).model)
+    needed: Estimate = estimate(classifier.describe(), Precision.fp32, model == "smollm2_lora", tokens)
+    assert 0.6 < needed.of(samples) / measured < 1.6
+
+
+def test_too_small_a_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage("/")._replace(free=10)
+    monkeypatch.setattr("baselines.training.requirements.shutil.disk_usage", lambda _: full)
+    assert "set checkpoints_dir to another disk" in str(stops("model=tiny_bert")["disk"].remedy)
+
+
+def test_a_mistaken_option_is_one_sentence() -> None:
+    with pytest.raises(BenchmarkError, match="recipe.batch_size"):
+        stops("model=tiny_bert", "recipe.batch_size=0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["model=tiny_bert", "dataset=synthetic"], 0, "nothing would stop this run"),
+        (["model=external", "dataset=synthetic"], 1, "-> set model.path=FILE"),
+        (["model=no_such_model"], 1, "no_such_model"),
+    ],
+)
+def test_the_exit_code_says_whether_anything_would_stop_the_run(arguments: list[str], code: int, said: str) -> None:
+    command = [sys.executable, "-m", "benchmark.doctor", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_only_the_packages_that_were_checked_are_counted() -> None:
+    required = [line for line in distribution(doctor.DISTRIBUTION).requires or [] if "extra ==" not in line]
+    (finding,) = doctor._versions()
+    assert finding.found == f"{len(required)} packages as required"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "models"),
+    [
+        (["experiment=table3"], ["bert_base", "bert_large", "roberta_base", "roberta_large", "llama3_lora"]),
+        (["model=majority,tfidf", "seed=1"], ["majority", "tfidf"]),
+        (["experiment=table3", "model=tfidf"], ["tfidf"]),
+        (["dataset=synthetic"], ["minilm"]),
+    ],
+)
+def test_every_model_of_a_sweep_is_examined(overrides: list[str], models: list[str]) -> None:
+    assert [composed(one).model.name for one in each_model(overrides)] == models
+
+
+@pytest.mark.parametrize("option", ["results_dir", "checkpoints_dir", "models_dir"])
+def test_a_folder_that_cannot_be_written_stops_before_any_work(option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    asked = ["model=majority", "dataset=synthetic", f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/c"]
+    asked.append(f"{option}={tmp_path}/file/inside")
+    assert f"{option}={tmp_path}/file/inside cannot be written" in stops(*asked)["folders"].found
+    with pytest.raises(BenchmarkError, match=f"{option}=.* cannot be written .*; name a folder that can"):
+        runner.run(composed(asked))
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | None:
+    """How `python -m benchmark.doctor ARGUMENTS` ends."""
+    monkeypatch.setattr(sys, "argv", ["doctor", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        doctor.main()
+    return ended.value.code
+
+
+def test_a_model_in_a_folder_of_ones_own_is_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "my conf"
+    (own / "model").mkdir(parents=True)
+    (own / "model/mine.yaml").write_text("defaults: [tiny_bert, _self_]\ntitle: Mine\nname: mine\n")
+    assert told(monkeypatch, "--config-dir", str(own), "model=mine", "dataset=synthetic") == 0
+    assert capsys.readouterr().out.startswith("Mine on synthetic, recipe paper\n")
+    assert "model/mine" in str(told(monkeypatch, "model=mine", "dataset=synthetic"))
+    assert "nowhere is no folder" in str(told(monkeypatch, "--config-dir", "nowhere", "model=mine"))
+
+
+def test_an_option_with_several_values_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = str(told(monkeypatch, "model=majority", "seed=0,1,2"))
+    assert "'seed=0,1,2'" in said
+    assert said.endswith("give it one value.")
+
+
+def test_what_passes_through_memory_on_its_way_to_a_gpu_must_fit_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**40, 2**40))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr("baselines.training.requirements.obtainable", lambda _: "at hand")
+    monkeypatch.setattr("baselines.training.requirements.download_bytes", lambda _: 0)
+    for free, stopped in ((10e9, True), (20e9, False)):
+        monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
+        found = stops("model=llama3_lora")
+        assert ("loading" in found) is stopped
+        assert "memory" not in found
