@@ -1,6 +1,6 @@
-"""The seam between referee and contestants: the `Classifier` protocol and every type that crosses it.
+"""The interface between the harness and the models: the `Classifier` protocol and every type that crosses it.
 
-Besides `benchmark.errors` this is the only module of `benchmark` that `baselines` may import.
+Models (`baselines/` or your own) import this module and `benchmark.errors`, and nothing else of `benchmark`.
 """
 
 import math
@@ -19,12 +19,20 @@ LabelIds = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
 
 NO_LABEL = -1
-"""Predicted id of a generated answer that names none of the labels; it counts as wrong."""
+"""Predicted id of a generated answer that is none of the labels; it counts as wrong."""
+
+READS_FILES = "reads_files"
+"""Key in the metadata of a dataclass field whose value is a path.
+
+The metadata's value lists the file patterns that matter in a folder, for example
+`field(default=None, metadata={READS_FILES: ("*.safetensors", "*.json")})`. A record keeps the path's last part and a
+hash of those files instead of the path.
+"""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One split. All three have one entry a row, in the official order."""
+    """One split. All three have one entry per row, in the official order."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
@@ -47,10 +55,10 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a contestant is fine-tuned. Contestants without gradient descent ignore it.
+    """How a model is fine-tuned. Models without gradient descent ignore it.
 
-    The effective batch is `batch_size * gradient_accumulation_steps` samples. `warmup_ratio` is a
-    share of all optimiser steps; `max_length` counts tokens, the prompt's included.
+    The effective batch is `batch_size * gradient_accumulation_steps` samples. `warmup_ratio` is a share of all
+    optimiser steps. `max_length` counts tokens, including those of the prompt.
     """
 
     name: str
@@ -68,39 +76,40 @@ class Recipe:
 
     @property
     def effective_batch(self) -> int:
-        """Samples an optimiser step."""
+        """Samples per optimiser step."""
         return self.batch_size * self.gradient_accumulation_steps
 
     def __post_init__(self) -> None:
         for option in ("learning_rate", "max_gradient_norm", "epochs"):
-            if not 0 < getattr(self, option) < math.inf:
-                raise BenchmarkError(f"recipe.{option} is {getattr(self, option)}; it must be a number above 0.")
+            value = getattr(self, option)
+            if not 0 < value < math.inf:
+                raise BenchmarkError(f"recipe.{option} is {value}.", "Set it to a number above 0.")
         for option in ("batch_size", "gradient_accumulation_steps", "max_length", "max_steps"):
             value = getattr(self, option)
             if value is not None and value < 1:
-                raise BenchmarkError(f"recipe.{option} is {value}; it must be at least 1.")
+                raise BenchmarkError(f"recipe.{option} is {value}.", "Set it to 1 or more.")
         if not 0 <= self.warmup_ratio < 1:
-            raise BenchmarkError(f"recipe.warmup_ratio is {self.warmup_ratio}; it must lie in [0, 1).")
+            raise BenchmarkError(f"recipe.warmup_ratio is {self.warmup_ratio}.", "Set it to a number in [0, 1).")
         if not 0 <= self.weight_decay < math.inf:
-            raise BenchmarkError(f"recipe.weight_decay is {self.weight_decay}; it must be 0 or more.")
+            raise BenchmarkError(f"recipe.weight_decay is {self.weight_decay}.", "Set it to 0 or more.")
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What the referee tells a contestant besides the data."""
+    """What the harness tells a model besides the data."""
 
     labels: tuple[str, ...]
     recipe: Recipe
     seed: int
-    work_dir: Path  # for checkpoints; the same folder when an interrupted run is repeated
-    report_to: tuple[str, ...] = ()  # experiment trackers, as transformers names them
-    model_dir: Path | None = None  # where to keep the fine-tuned model, in the format of transformers or peft
-    checkpoints: bool = True  # off where training itself is timed
+    work_dir: Path  # for checkpoints; the same folder when an interrupted run is resumed
+    report_to: tuple[str, ...] = ()  # experiment trackers, by transformers' names
+    model_dir: Path | None = None  # where to save the fine-tuned model, in transformers' or peft's format
+    checkpoints: bool = True  # False while training is timed
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One logged moment of training; `loss` is the mean since the point before."""
+    """One logged point of training; `loss` is the mean since the previous point."""
 
     step: int
     epoch: float
@@ -110,50 +119,84 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class FitReport:
-    """What training did. Seconds are wall clock; training excludes validation and loading."""
+class AdapterSource:
+    """An adapter that was loaded, not trained: the name of its folder and the SHA-256 of its weights file."""
 
-    weights: dict[str, Any] = field(default_factory=dict)  # provenance: source, id, revision, hashes
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Where the weights came from. Only what applies is set."""
+
+    source: str | None = None  # hub, wheel, folder, random or external
+    id: str | None = None  # of a hub repository
+    revision: str | None = None  # the commit of that repository
+    endpoint: str | None = None  # the server, if it was not the official hub
+    package: str | None = None  # name==version of a wheel
+    wheel_sha256: str | None = None
+    file: str | None = None
+    sha256: str | dict[str, str] | None = None  # of the file, or by file name
+    adapter: AdapterSource | None = None
+
+    @property
+    def stand_in(self) -> str | None:
+        """Why these are not the model's own pretrained weights, or None if they are.
+
+        Runs on such weights measure speed and memory, never accuracy.
+        """
+        if self.endpoint is not None:
+            return f"weights from {self.endpoint}, not the hub"
+        return "random weights" if self.source == "random" else None
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What training did. Times are wall-clock seconds and leave out loading and validation."""
+
+    weights: WeightSource = field(default_factory=WeightSource)
     device: str = "cpu"
     precision: str = "fp32"
     attention: str | None = None
     parameters: int | None = None
-    trained_parameters: int | None = None  # 0: what answers was trained before, or elsewhere
+    trained_parameters: int | None = None  # 0 if nothing was trained
     steps: int = 0
     samples_seen: int = 0
     effective_batch: int | None = None
-    pass_size: int | None = None  # samples in one forward pass; below the effective batch, gradients are added up
+    pass_size: int | None = None  # samples per forward pass; below the effective batch, gradients are accumulated
     training_seconds: float | None = None
-    step_seconds: float | None = None  # of them, within optimiser steps; the rest is the training loop's own
-    tokens_per_sample: float | None = None  # prompt and answer, or text and label, on average
-    truncated_texts: int = 0  # of train, cut to the recipe's max_length
+    step_seconds: float | None = None  # of training_seconds, the part inside optimiser steps
+    tokens_per_sample: float | None = None  # mean; prompt and answer, or text and label
+    truncated_texts: int = 0  # training texts cut to recipe.max_length
+    saved_sha256: str | None = None  # of the weights file written to model_dir
     curve: tuple[CurvePoint, ...] = ()
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers in the order of the texts asked.
+    """Answers in the order of the texts.
 
-    `generated` is the raw answer of a model that writes freely; an answer that names no label has
-    `NO_LABEL` as its id.
+    `generated` holds the raw answers of a model that writes freely. An answer that is none of the labels has the id
+    `NO_LABEL`.
     """
 
-    probabilities: Probabilities  # (rows, labels), each row sums to 1
+    probabilities: Probabilities  # (rows, labels); each row sums to 1
     predicted: LabelIds  # (rows,)
     generated: tuple[str, ...] | None = None
-    truncated_texts: int = 0  # cut to the recipe's max_length before they were answered
+    truncated_texts: int = 0  # texts cut to recipe.max_length
 
     @classmethod
     def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
-        """The most probable label of each row; ties go to the lower id."""
+        """Predict the most probable label of each row; ties go to the lower id."""
         stored = probabilities.astype(np.float32)
         return cls(stored, stored.argmax(axis=1).astype(np.int64))
 
     @classmethod
     def from_answers(cls, answers: Sequence[str], labels: Sequence[str]) -> "Predictions":
-        """Free answers: stripped and in lower case, one either is a label or counts as wrong.
+        """Match free answers with the labels, ignoring case and surrounding space.
 
-        A named label gets probability 1; where none is named, all labels are equally probable.
+        A matched label gets probability 1. Where no label matches, all labels get the same probability.
         """
         ids = {label.lower(): index for index, label in enumerate(labels)}
         predicted = np.array([ids.get(answer.strip().lower(), NO_LABEL) for answer in answers], dtype=np.int64)
@@ -163,70 +206,84 @@ class Predictions:
 
     @property
     def graded(self) -> bool:
-        """Whether they say how sure they are: free answers do not, and stand with probability 1."""
+        """Whether they carry confidences: free answers do not, and have probability 1."""
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
     def check(self, rows: int, labels: int) -> None:
-        """Refuse what no evaluator should score: wrong shape, NaN, rows that are no distribution."""
+        """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution."""
         if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):
             raise BenchmarkError(
-                f"The model answered with probabilities {self.probabilities.shape} and labels "
-                f"{self.predicted.shape} for {rows} texts and {labels} labels."
+                f"The model returned probabilities {self.probabilities.shape} and labels {self.predicted.shape} "
+                f"for {rows} texts and {labels} labels.",
+                f"Return ({rows}, {labels}) and ({rows},).",
             )
         finite = np.isfinite(self.probabilities).all(axis=1)
         if not finite.all():
             raise BenchmarkError(
-                f"The probabilities of test row {int(np.argmin(finite))} are not finite; the model has diverged."
+                f"The probabilities of test row {int(np.argmin(finite))} are not finite: the model has diverged.",
+                "Lower recipe.learning_rate or raise the precision.",
             )
         sums = self.probabilities.sum(axis=1, dtype=np.float64)
         if (self.probabilities < 0).any() or np.abs(sums - 1).max(initial=0.0) > 1e-3:
-            raise BenchmarkError("The model's answers are no probabilities: a row is negative or does not sum to 1.")
+            raise BenchmarkError(
+                "The model returned no probabilities: a row has a negative value or does not sum to 1.",
+                "Apply softmax before returning them.",
+            )
         lowest = NO_LABEL if self.generated is not None else 0
         if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
-            raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.")
+            raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a contestant is, computed from its declared architecture without loading weights."""
+    """What a model is, computed from its parameters without loading weights. Tables describe models by it."""
 
     architecture: str
-    weights: str
+    weights: str  # a phrase that identifies the pretrained weights
+    kind: str = "other"  # models of one kind are compared with each other: constant, linear, encoder, decoder, ...
     parameters: int | None = None
     trained_parameters: int | None = None
     context_length: int | None = None
     grouped_query_attention: bool | None = None
     dimensions: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Training settings besides the recipe's, by Table 2's column names; empty for models that ignore the recipe."""
+    readout: str | None = None  # how an answer is read, for models that can be read in several ways
+    training: str | None = None  # identifies what is trained, the same for every read-out of it
+    random_weights: bool = False  # such a model measures speed, never accuracy
+    computed_here: bool = True  # False for predictions made elsewhere, which cost nothing here
+    learns: bool = True  # False for a constant prediction, which ignores the texts
+    base_model: str | None = None  # hub id of the pretrained weights
+    library: str | None = None  # that loads the saved model, as the hub names it
+    usage: str | None = None  # Python code that uses the saved model in FOLDER
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a run depends on, as it was found; what would stop the run has a `remedy`."""
+    """One thing a run depends on, as found on this machine. One that would stop the run has a `fix`."""
 
     what: str
     found: str
-    remedy: str | None = None
+    fix: str | None = None
 
     @classmethod
-    def stopping(cls, what: str, sentence: str) -> "Finding":
-        """From an error's sentence, whose remedy stands behind a semicolon by custom."""
-        wrong, _, remedy = sentence.partition("; ")
-        return cls(what, wrong, remedy.removesuffix(".") or "change that")
+    def from_error(cls, what: str, error: BenchmarkError) -> "Finding":
+        return cls(what, error.problem, error.fix or "Correct it.")
 
 
 class Classifier(Protocol):
-    """A contestant. Its constructor only stores parameters; weights load in `fit`."""
+    """A model. Its constructor only stores parameters; weights load in `fit`."""
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        """Learn from `train`. Raises `BenchmarkError` before any download if something is missing."""
+        """Train on `train`. Raises `BenchmarkError` before any download if something is missing."""
         ...
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        """Answer every text, in order."""
+        """Predict the label of every text, in order."""
         ...
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        """All that `fit` on such texts needs here, found without training."""
+        """Everything that `fit` on such texts needs on this machine, found without training."""
         ...
 
     def describe(self) -> ModelCard:
