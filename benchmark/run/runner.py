@@ -19,7 +19,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from benchmark.config import RunConfig, build_classifier
-from benchmark.data.load import GateReport, Splits, load
+from benchmark.data.load import Splits, load
+from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitContext
 from benchmark.results import environment
@@ -45,7 +46,7 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Callable[[Run], 
         for found in unwritable(config):
             raise BenchmarkError(f"{found}; name a folder that can.")
         record, splits = _with_data(config, record)
-        _announce(config, splits.gate)
+        _announce(config, splits.report)
         lock = _lock(config, record)
     with _alone(lock), _failure_published(results_dir, record):
         if (finished := _finished(results_dir, record)) is not None and not config.force:
@@ -108,8 +109,8 @@ def _with_data(config: RunConfig, record: RunRecord) -> tuple[RunRecord, Splits]
     splits = load(config.dataset)
     known = replace(
         record,
-        digest=config.digest(splits.gate.hashes()),
-        data=splits.gate.as_json(),
+        digest=config.digest(splits.report.hashes()),
+        data=splits.report.as_json(),
         seconds={"data": time.perf_counter() - started},
     )
     return known, splits
@@ -253,13 +254,13 @@ def _without_home(text: str) -> str:
     return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
 
 
-def _announce(config: RunConfig, gate: GateReport) -> None:
-    sizes = ", ".join(f"{split.rows} {name}" for name, split in gate.splits.items())
-    log.info("%s on %s (%s; %s), recipe %s, seed %d", config.model.title, config.dataset.name, sizes, gate.route,
+def _announce(config: RunConfig, report: DataReport) -> None:
+    sizes = ", ".join(f"{split.rows} {name}" for name, split in report.splits.items())
+    log.info("%s on %s (%s; %s), recipe %s, seed %d", config.model.title, config.dataset.name, sizes, report.route,
              config.recipe.name, config.seed)  # fmt: skip
-    for note in gate.notes:
+    for note in report.notes:
         log.info("%s", note)
-    for overlap in gate.overlaps:
+    for overlap in report.overlaps:
         if overlap.ids:
             log.info("%d %s texts also occur in %s, %d of them with another label", len(overlap.ids), overlap.of,
                      overlap.within, len(overlap.conflicting_ids))  # fmt: skip
