@@ -162,7 +162,8 @@ class RunRecord:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise BenchmarkError(
-                f"{origin} is not a valid record ({type(error).__name__}: {reason}).", "Restore it, or delete its folder."
+                f"{origin} is not a valid record ({type(error).__name__}: {reason}).",
+                "Restore it, or delete its folder.",
             ) from error
 
 
