@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from benchmark.analysis.evidence import Evidence
-from benchmark.data.load import GateReport, Overlap, SplitReport
+from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.interface import CurvePoint, Examples, FitReport, Predictions
 from benchmark.results import store as records
 from benchmark.results.catalogue import read_contestants
@@ -71,7 +71,7 @@ def a_record(
         for group in groups:
             place = place[group]
         place[last] = value if value.isidentifier() else json.loads(value)
-    gate = GateReport(
+    report = DataReport(
         "local files (.txt)",
         {
             "train": SplitReport(sum(TRAIN_COUNTS.values()), "a" * 64, TRAIN_COUNTS),
@@ -90,7 +90,7 @@ def a_record(
         digest=sha256(json.dumps([config, test_sha256], sort_keys=True).encode()),
         started="2026-01-01T10:00:00+00:00",
         finished="2026-01-01T10:01:40+00:00",
-        data=gate.as_json(),
+        data=report.as_json(),
         card=read_contestants()[model].card,
         fit=fit if status is Status.completed else None,
         environment={"processor": "A processor", "cores": 2, "gpu": None},

@@ -3,7 +3,7 @@
 import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.config import DatasetConfig, HubDataset
 from benchmark.data.formats import READERS, Row, read_file, require
+from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.data.synthetic import best_possible_accuracy, compose
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
@@ -24,42 +25,6 @@ SPLIT_FILES = {
 CARVING_SEED = 0  # fixed: every run on a data set sees the same validation rows
 
 
-@dataclass(frozen=True)
-class SplitReport:
-    rows: int
-    sha256: str  # of its `text;label` lines
-    counts: dict[str, int]  # label -> rows
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Texts of `of` that also occur in `within`; ids are those of `of`."""
-
-    of: str
-    within: str
-    ids: list[str]
-    conflicting_ids: list[str]  # those whose label differs from one in `within`
-
-
-@dataclass(frozen=True)
-class GateReport:
-    """What the data gate saw; `notes` says in words what it did to the data."""
-
-    route: str
-    splits: dict[str, SplitReport]
-    repeated_train_ids: list[str]  # texts seen before in train
-    conflicting_train_ids: list[str]  # those of them with another label than before
-    overlaps: list[Overlap]
-    notes: list[str]
-    carved_rows: int = 0  # of train, set aside for a validation split that is missing
-
-    def hashes(self) -> dict[str, str]:
-        return {name: split.sha256 for name, split in self.splits.items()}
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 UNTYPED = (".txt", ".csv")  # whose every field is text
 
 
@@ -68,7 +33,7 @@ class Splits:
     train: Examples
     validation: Examples
     test: Examples
-    gate: GateReport
+    report: DataReport
 
 
 def load(config: DatasetConfig) -> Splits:
@@ -95,8 +60,8 @@ def load(config: DatasetConfig) -> Splits:
         if rows is not None and rows < len(splits[name]):
             notes.append(f"Only the first {rows} of {len(splits[name])} {name} rows are used.")
             splits[name] = first(splits[name], rows)
-    gate = _report(route, splits, config.labels, notes, carved_rows)
-    return Splits(splits["train"], splits["validation"], splits["test"], gate)
+    report = _report(route, splits, config.labels, notes, carved_rows)
+    return Splits(splits["train"], splits["validation"], splits["test"], report)
 
 
 def content_sha256(examples: Examples, labels: Sequence[str]) -> str:
@@ -282,7 +247,7 @@ def _select(examples: Examples, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Ex
 
 def _report(
     route: str, splits: dict[str, Examples], labels: list[str], notes: list[str], carved_rows: int
-) -> GateReport:
+) -> DataReport:
     reports = {
         name: SplitReport(
             rows=len(examples),
@@ -294,7 +259,7 @@ def _report(
     repeated, conflicting = _repeats(splits["train"])
     pairs = (("test", "train"), ("validation", "train"), ("validation", "test"))
     overlaps = [_overlap(of, splits[of], within, splits[within]) for of, within in pairs]
-    return GateReport(route, reports, repeated, conflicting, overlaps, notes, carved_rows)
+    return DataReport(route, reports, repeated, conflicting, overlaps, notes, carved_rows)
 
 
 def _repeats(train: Examples) -> tuple[list[str], list[str]]:

@@ -54,8 +54,8 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     try:
         splits = load(config.dataset)
         texts = splits.train.texts
-        rows = ", ".join(f"{split.rows} {name}" for name, split in splits.gate.splits.items())
-        yield Finding("data", f"{rows} rows, {splits.gate.route}")
+        rows = ", ".join(f"{split.rows} {name}" for name, split in splits.report.splits.items())
+        yield Finding("data", f"{rows} rows, {splits.report.route}")
     except BenchmarkError as error:
         yield Finding.stopping("data", str(error))
     stopping = [Finding("folders", found, "name one that can") for found in unwritable(config)]

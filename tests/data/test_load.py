@@ -53,10 +53,10 @@ def test_splits_keep_order_labels_and_ids(folder: Folder) -> None:
     assert splits.test.texts == ("t one", "t two", "t three")
     assert splits.test.labels.tolist() == [1, 2, 0]
     assert splits.test.ids == ("test-0", "test-1", "test-2")
-    assert splits.gate.splits["test"].counts == {"sadness": 1, "joy": 1, "love": 1}
-    assert splits.gate.splits["train"].rows == len(splits.train) == 30
-    assert splits.gate.route == "local files (.txt)"
-    assert splits.gate.notes == []
+    assert splits.report.splits["test"].counts == {"sadness": 1, "joy": 1, "love": 1}
+    assert splits.report.splits["train"].rows == len(splits.train) == 30
+    assert splits.report.route == "local files (.txt)"
+    assert splits.report.notes == []
 
 
 def test_a_missing_validation_split_is_carved_from_train_stratified_and_noted(folder: Folder) -> None:
@@ -64,7 +64,7 @@ def test_a_missing_validation_split_is_carved_from_train_stratified_and_noted(fo
     splits = load(config)
     assert Counter(splits.validation.labels.tolist()) == {0: 4, 1: 2}  # a fifth of 20 and of 10
     assert Counter(splits.train.labels.tolist()) == {0: 16, 1: 8}
-    (note,) = splits.gate.notes
+    (note,) = splits.report.notes
     assert "6 rows carved from train, stratified, share 0.2" in note
 
 
@@ -85,7 +85,7 @@ def test_carving_loses_and_doubles_no_row_and_keeps_the_order(folder: Folder) ->
 def test_carving_takes_the_same_rows_every_time(folder: Folder) -> None:
     config = folder({"train.txt": TRAIN, "test.txt": TEST})
     assert load(config).validation.ids == load(config).validation.ids
-    assert load(config).gate == load(config).gate
+    assert load(config).report == load(config).report
 
 
 def test_a_train_split_too_small_to_carve_from_is_refused(folder: Folder) -> None:
@@ -104,21 +104,21 @@ def test_labels_by_id_are_the_labels_by_name(folder: Folder, tmp_path: Path) -> 
     pq.write_table(pa.table(ids), tmp_path / "train-00000-of-00001.parquet")  # as the hub names it
     (tmp_path / "test.txt").unlink()
     by_id = load(folder({"test.jsonl": json_lines(("t one", 1), ("t two", 2), ("t three", 0))}))
-    assert by_id.gate.hashes() == by_name.gate.hashes()
-    assert by_id.gate.route == "local files (.jsonl, .parquet, .txt)"
+    assert by_id.report.hashes() == by_name.report.hashes()
+    assert by_id.report.route == "local files (.jsonl, .parquet, .txt)"
 
 
 def test_repeated_and_conflicting_train_texts_are_counted(folder: Folder) -> None:
     train = "a;joy\nb;joy\na;joy\nb;love\na;love\nc;love\nb;love\n"
-    gate = load(folder({**COMPLETE, "train.txt": train})).gate
-    assert gate.repeated_train_ids == ["train-2", "train-3", "train-4", "train-6"]
-    assert gate.conflicting_train_ids == ["train-3", "train-4", "train-6"]  # the last: b is joy as well
+    report = load(folder({**COMPLETE, "train.txt": train})).report
+    assert report.repeated_train_ids == ["train-2", "train-3", "train-4", "train-6"]
+    assert report.conflicting_train_ids == ["train-3", "train-4", "train-6"]  # the last: b is joy as well
 
 
 def test_overlaps_between_splits_are_counted(folder: Folder) -> None:
     train, validation, test = "a;joy\nb;joy\nc;love\n", "c;joy\nd;joy\nb;joy\n", "b;love\nx;joy\na;joy\nd;joy\n"
-    gate = load(folder({"train.txt": train, "validation.txt": validation, "test.txt": test})).gate
-    assert {(overlap.of, overlap.within): (overlap.ids, overlap.conflicting_ids) for overlap in gate.overlaps} == {
+    report = load(folder({"train.txt": train, "validation.txt": validation, "test.txt": test})).report
+    assert {(overlap.of, overlap.within): (overlap.ids, overlap.conflicting_ids) for overlap in report.overlaps} == {
         ("test", "train"): (["test-0", "test-2"], ["test-0"]),
         ("validation", "train"): (["validation-0", "validation-2"], ["validation-0"]),
         ("validation", "test"): (["validation-1", "validation-2"], ["validation-2"]),
@@ -129,15 +129,15 @@ def test_limits_take_the_first_rows_and_are_noted(folder: Folder) -> None:
     splits = load(replace(folder(COMPLETE), train_rows=4, test_rows=2))
     assert splits.train.ids == ("train-0", "train-1", "train-2", "train-3")
     assert splits.test.texts == ("t one", "t two")
-    assert splits.gate.splits["train"].rows == 4
-    assert splits.gate.notes == [
+    assert splits.report.splits["train"].rows == 4
+    assert splits.report.notes == [
         "Only the first 4 of 30 train rows are used.",
         "Only the first 2 of 3 test rows are used.",
     ]
 
 
 def test_a_limit_above_the_size_is_none(folder: Folder) -> None:
-    assert load(replace(folder(COMPLETE), train_rows=30, test_rows=99)).gate == load(folder(COMPLETE)).gate
+    assert load(replace(folder(COMPLETE), train_rows=30, test_rows=99)).report == load(folder(COMPLETE)).report
 
 
 def test_a_data_set_without_source_is_refused() -> None:
@@ -146,15 +146,17 @@ def test_a_data_set_without_source_is_refused() -> None:
 
 def test_the_hash_is_of_the_text_and_label_lines(folder: Folder) -> None:
     splits = load(folder(COMPLETE))
-    assert splits.gate.hashes() == {
+    assert splits.report.hashes() == {
         split: sha256(COMPLETE[f"{split}.txt"].encode()).hexdigest() for split in ("train", "validation", "test")
     }
-    assert content_sha256(splits.test, LABELS[::-1]) != splits.gate.hashes()["test"]  # labels count by name, not by id
+    assert (
+        content_sha256(splits.test, LABELS[::-1]) != splits.report.hashes()["test"]
+    )  # labels count by name, not by id
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_content_with_another_hash_is_refused(split: str, folder: Folder) -> None:
-    hashes = load(folder(COMPLETE)).gate.hashes()
+    hashes = load(folder(COMPLETE)).report.hashes()
     config = replace(folder(COMPLETE), sha256=hashes)
     load(config)
     folder({f"{split}.txt": COMPLETE[f"{split}.txt"].replace("t", "T", 1)})
@@ -169,11 +171,11 @@ def test_changed_data_is_accepted_once_it_is_asked_for_as_the_refusal_says(folde
     said = refusal(composed(asked).dataset)
     assert "dataset.name=... '~dataset.sha256'" in said
     renamed = composed([*asked, "dataset.name=mine", "~dataset.sha256"]).dataset
-    assert load(renamed).gate.hashes() == load(folder(COMPLETE)).gate.hashes()
+    assert load(renamed).report.hashes() == load(folder(COMPLETE)).report.hashes()
 
 
 def test_the_hash_of_train_is_checked_before_rows_leave_it(folder: Folder) -> None:
-    hashes = load(folder(COMPLETE)).gate.hashes()
+    hashes = load(folder(COMPLETE)).report.hashes()
     (Path(folder({}).path or "") / "validation.txt").unlink()
     assert len(load(replace(folder({}), sha256=hashes, train_rows=5)).train) == 5
 
@@ -199,11 +201,11 @@ DEFECTS = {  # texts, and those of them with another label
 Rows = list[tuple[str, str]]
 
 
-def defects(gate: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def defects(report: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """As counted by the data gate, in the report that every record holds."""
-    repeated = {"repeated in train": (len(gate["repeated_train_ids"]), len(gate["conflicting_train_ids"]))}
+    repeated = {"repeated in train": (len(report["repeated_train_ids"]), len(report["conflicting_train_ids"]))}
     return repeated | {
-        f"{o['of']} in {o['within']}": (len(o["ids"]), len(o["conflicting_ids"])) for o in gate["overlaps"]
+        f"{o['of']} in {o['within']}": (len(o["ids"]), len(o["conflicting_ids"])) for o in report["overlaps"]
     }
 
 
@@ -253,7 +255,7 @@ def test_every_local_route_gives_the_official_hashes(
 ) -> None:
     for split in OFFICIAL:
         write(official_rows(emotion, split), tmp_path / split)
-    assert load_official(tmp_path).gate.hashes() == OFFICIAL
+    assert load_official(tmp_path).report.hashes() == OFFICIAL
 
 
 @pytest.mark.real_data
@@ -269,15 +271,15 @@ def test_one_flipped_byte_is_refused(split: str, emotion: Path, tmp_path: Path) 
 
 @pytest.mark.real_data
 def test_the_official_counts_and_known_defects_are_reproduced(emotion: Path) -> None:
-    gate = load_official(emotion).gate
-    assert {name: split.counts for name, split in gate.splits.items()} == COUNTS
-    assert {name: split.rows for name, split in gate.splits.items()} == {
+    report = load_official(emotion).report
+    assert {name: split.counts for name, split in report.splits.items()} == COUNTS
+    assert {name: split.rows for name, split in report.splits.items()} == {
         "train": 16000,
         "validation": 2000,
         "test": 2000,
     }
-    assert defects(gate.as_json()) == DEFECTS
-    assert gate.notes == []
+    assert defects(report.as_json()) == DEFECTS
+    assert report.notes == []
 
 
 def test_every_published_record_of_the_official_data_states_its_known_defects() -> None:
@@ -291,11 +293,11 @@ def test_every_published_record_of_the_official_data_states_its_known_defects() 
 def test_the_studys_own_files_get_a_validation_split_from_train(emotion: Path, tmp_path: Path) -> None:
     for split in ("train", "test"):
         to_instructions(official_rows(emotion, split), tmp_path / split)
-    gate = load_official(tmp_path).gate
-    assert gate.splits["validation"].counts == {label: round(rows / 10) for label, rows in COUNTS["train"].items()}
-    assert gate.splits["train"].rows + gate.splits["validation"].rows == 16000
-    assert gate.hashes()["test"] == OFFICIAL["test"]
-    assert "1600 rows carved from train" in gate.notes[0]
+    report = load_official(tmp_path).report
+    assert report.splits["validation"].counts == {label: round(rows / 10) for label, rows in COUNTS["train"].items()}
+    assert report.splits["train"].rows + report.splits["validation"].rows == 16000
+    assert report.hashes()["test"] == OFFICIAL["test"]
+    assert "1600 rows carved from train" in report.notes[0]
 
 
 def test_ids_in_a_file_of_text_are_ids_unless_labels_are_called_so(folder: Folder) -> None:

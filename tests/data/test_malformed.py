@@ -470,7 +470,7 @@ def test_a_declared_label_may_be_any_word(name: str, tmp_path: Path) -> None:
 def test_a_file_with_a_row_missing_is_refused_with_the_rows_it_has(tmp_path: Path) -> None:
     config = dataset(tmp_path)
     (tmp_path / "test.txt").write_text("a;joy\nb;love\nc;joy\n")
-    pinned = dataset(tmp_path, sha256=load(config).gate.hashes())
+    pinned = dataset(tmp_path, sha256=load(config).report.hashes())
     (tmp_path / "test.txt").write_text("a;joy\nb;love\n")
     sentence = refusal(pinned)
     assert sentence.startswith("The test split of mine from local files (.txt) is not the published one: 2 rows with")

@@ -67,7 +67,7 @@ def survive(rows: Pairs, encoders: Encoders, folder: Path) -> None:
         splits = load(dataset(folder, Path(name).suffix, encode(rows)))
         found = [(text, LABELS[label]) for text, label in zip(splits.test.texts, splits.test.labels, strict=True)]
         assert found == rows
-        hashes.add(splits.gate.hashes()["test"])
+        hashes.add(splits.report.hashes()["test"])
     assert len(hashes) == 1
 
 

@@ -229,7 +229,7 @@ def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path)
         (tmp_path / f"{split}.txt").write_text("\n".join(rows) + "\n")
     hashes = load(composed(["dataset.path=" + str(tmp_path), "~dataset.sha256", "+dataset.sha256={}"]).dataset)
     places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints", f"dataset.path={tmp_path}"]
-    pins = [f"dataset.sha256.{split}={hashes.gate.hashes()['test']}" for split in ("train", "test")]
+    pins = [f"dataset.sha256.{split}={hashes.report.hashes()['test']}" for split in ("train", "test")]
     run = runner.run(composed(["model=majority", *places, *pins]))
     assert run.record.carved_rows == 4
     assert list(faults(tmp_path / "results")) == []

@@ -27,7 +27,7 @@ def test_a_completed_run_keeps_what_was_asked_seen_and_answered(compose_run: Com
     assert record.status is Status.completed
     assert record.seed == 3
     assert record.overrides == ["model=tiny_bert", "seed=3"]
-    assert record.data == load(config.dataset).gate.as_json()
+    assert record.data == load(config.dataset).report.as_json()
     assert record.data["splits"]["test"]["rows"] == record.predicted_rows == 24
     assert record.predictions_sha256 == sha256((run.folder / "predictions.parquet").read_bytes())
     assert record.seconds.keys() == {"data", "fit", "predict"}

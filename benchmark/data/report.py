@@ -1,0 +1,51 @@
+"""The report of the checks on a data set. Every record stores it as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What identifies a split: its size, content and label distribution."""
+
+    rows: int
+    sha256: str  # of the split's `text;label` lines
+    counts: dict[str, int]  # label -> rows
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The rows of split `of` whose text also occurs in split `within`."""
+
+    of: str
+    within: str
+    ids: list[str]
+    conflicting_ids: list[str]  # the ids whose label differs from a label of the same text in `within`
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The report of the checks on a data set."""
+
+    route: str  # where the data came from
+    splits: dict[str, SplitReport]
+    repeated_train_ids: list[str]  # training rows whose text occurs in an earlier training row
+    conflicting_train_ids: list[str]  # the repeated rows whose label differs from an earlier label of the same text
+    overlaps: list[Overlap]
+    notes: list[str]  # sentences about what was changed in the data
+    carved_rows: int = 0  # training rows moved to the validation split because the data had none
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "DataReport":
+        """Read what `as_json` wrote. Records from before `carved_rows` existed have none."""
+        splits = {name: SplitReport(**split) for name, split in values["splits"].items()}
+        overlaps = [Overlap(**overlap) for overlap in values["overlaps"]]
+        return cls(**{**values, "splits": splits, "overlaps": overlaps})
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def hashes(self) -> dict[str, str]:
+        """Split -> SHA-256 of its content."""
+        return {name: split.sha256 for name, split in self.splits.items()}

@@ -1,0 +1,33 @@
+import json
+from dataclasses import replace
+
+import pytest
+from factories import LABELS
+
+from benchmark.data.report import DataReport, Overlap, SplitReport
+
+REPORT = DataReport(
+    "local files (.txt)",
+    {name: SplitReport(7, name[0] * 64, dict.fromkeys(LABELS, 1)) for name in ("train", "validation", "test")},
+    ["train-2", "train-3"],
+    ["train-3"],
+    [Overlap("test", "train", ["test-0", "test-1"], ["test-1"])],
+    ["Only the first 7 of 9 test rows are used."],
+)
+
+
+@pytest.mark.parametrize("report", [REPORT, replace(REPORT, carved_rows=1600)])
+def test_a_report_survives_json(report: DataReport) -> None:
+    document = json.loads(json.dumps(report.as_json()))
+    assert DataReport.from_json(document) == report
+    assert DataReport.from_json(document).as_json() == document
+
+
+def test_records_without_carved_rows_are_read() -> None:
+    document = REPORT.as_json()
+    del document["carved_rows"]
+    assert DataReport.from_json(document) == REPORT
+
+
+def test_hashes_are_those_of_the_splits() -> None:
+    assert REPORT.hashes() == {"train": "t" * 64, "validation": "v" * 64, "test": "t" * 64}
