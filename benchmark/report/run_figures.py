@@ -148,7 +148,7 @@ RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 def _new_figure(run: Run, content: str, height: float) -> Figure:
     """Create a figure whose title names the model and whose subtitle names the content and the run."""
     record = run.record
-    title = record.title if record.pretrained else f"{record.title}, {record.stand_in}"
+    title = record.title if record.stand_in is None else f"{record.title}, {record.stand_in}"
     facts = [content, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
     if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
