@@ -265,7 +265,7 @@ def test_a_data_set_that_is_not_laid_out_as_declared_is_refused(
     monkeypatch: pytest.MonkeyPatch, columns: tuple[str, str], splits: tuple[str, ...], message: str
 ) -> None:
     rows = datasets.Dataset.from_dict({columns[0]: ["i feel fine"], columns[1]: [1]})
-    monkeypatch.setattr("benchmark.data.load._reachable", lambda _: True)
+    monkeypatch.setattr("benchmark.data.hub._is_reachable", lambda _: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(dict.fromkeys(splits, rows)))
     with pytest.raises(BenchmarkError, match=message):
         load(composed(["dataset=emotion", "dataset.path=null"]).dataset)

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.config import CONF_DIR, DatasetConfig
-from benchmark.data.load import Splits, content_sha256, load
+from benchmark.data.checks import content_sha256
+from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.results import store as records
 from benchmark.run.compose import composed

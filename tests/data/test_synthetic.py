@@ -18,7 +18,7 @@ from benchmark.data.synthetic import (
     LABEL_ROWS,
     RESERVED_FEELINGS,
     best_possible_accuracy,
-    compose,
+    generate,
     label_counts,
 )
 from benchmark.errors import BenchmarkError
@@ -34,7 +34,7 @@ GOLDEN_SHA256 = "33c28b5863cbf516b2d11a073691ecd528192d2496fb1405aa26ce1b218a447
 
 
 def digest(config: Synthetic) -> str:
-    return sha256(repr(compose(config, LABELS)).encode()).hexdigest()
+    return sha256(repr(generate(config, LABELS)).encode()).hexdigest()
 
 
 def words(text: str) -> str:
@@ -43,20 +43,20 @@ def words(text: str) -> str:
 
 @pytest.mark.parametrize("config", [CONFIG, LARGE])
 def test_splits_have_the_sizes_asked(config: Synthetic) -> None:
-    sizes = {split: len(rows) for split, rows in compose(config, LABELS).items()}
+    sizes = {split: len(rows) for split, rows in generate(config, LABELS).items()}
     assert sizes == {"train": config.train, "validation": config.validation, "test": config.test}
 
 
 @pytest.mark.parametrize("config", [CONFIG, LARGE])
 def test_no_text_occurs_twice(config: Synthetic) -> None:
-    texts = Counter(text for rows in compose(config, LABELS).values() for text, _ in rows)
+    texts = Counter(text for rows in generate(config, LABELS).values() for text, _ in rows)
     assert [text for text, count in texts.items() if count > 1] == []
 
 
 def test_the_same_config_gives_the_same_rows_in_another_process_and_release() -> None:
     program = (
-        "from hashlib import sha256; from benchmark.config import Synthetic; from benchmark.synthetic import compose;"
-        f"print(sha256(repr(compose({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
+        "from hashlib import sha256; from benchmark.config import Synthetic; from benchmark.data.synthetic import generate;"
+        f"print(sha256(repr(generate({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert digest(CONFIG) == other.stdout.strip() == GOLDEN_SHA256
@@ -64,13 +64,13 @@ def test_the_same_config_gives_the_same_rows_in_another_process_and_release() ->
 
 def test_neither_the_global_random_state_nor_the_order_of_labels_matters() -> None:
     before = random.getstate()
-    assert compose(CONFIG, LABELS[::-1]) == compose(CONFIG, LABELS)
+    assert generate(CONFIG, LABELS[::-1]) == generate(CONFIG, LABELS)
     assert random.getstate() == before
 
 
 def test_another_seed_gives_other_texts() -> None:
     ours, theirs = (
-        {text for text, _ in compose(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
+        {text for text, _ in generate(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
     )
     assert len(ours & theirs) < 0.1 * CONFIG.train
 
@@ -93,21 +93,21 @@ def test_every_label_has_a_row_however_small_the_split() -> None:
 
 
 def test_rows_have_the_counts_of_their_labels_before_flipping() -> None:
-    for split, rows in compose(UNFLIPPED, LABELS).items():
+    for split, rows in generate(UNFLIPPED, LABELS).items():
         assert Counter(label for _, label in rows) == label_counts(split, len(rows))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.07, 0.5])
 def test_exactly_the_share_asked_is_flipped(share: float) -> None:
-    meant = {text: label for rows in compose(UNFLIPPED, LABELS).values() for text, label in rows}
-    for rows in compose(replace(CONFIG, flipped_share=share), LABELS).values():
+    meant = {text: label for rows in generate(UNFLIPPED, LABELS).values() for text, label in rows}
+    for rows in generate(replace(CONFIG, flipped_share=share), LABELS).values():
         assert sum(label != meant[text] for text, label in rows) == round(share * len(rows))
 
 
 def test_flipped_rows_get_every_wrong_label() -> None:
     config = replace(LARGE, flipped_share=0.5)
-    meant = dict(compose(replace(config, flipped_share=0.0), LABELS)["train"])
-    given = Counter((meant[text], label) for text, label in compose(config, LABELS)["train"] if label != meant[text])
+    meant = dict(generate(replace(config, flipped_share=0.0), LABELS)["train"])
+    given = Counter((meant[text], label) for text, label in generate(config, LABELS)["train"] if label != meant[text])
     assert set(given) == {(right, wrong) for right, wrong in product(LABELS, LABELS) if right != wrong}
     from_joy = [given["joy", wrong] for wrong in LABELS if wrong != "joy"]
     assert max(from_joy) < 1.5 * min(from_joy)
@@ -116,19 +116,19 @@ def test_flipped_rows_get_every_wrong_label() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.113])
 def test_best_possible_accuracy_is_that_of_the_labels_meant(share: float) -> None:
     config = replace(CONFIG, flipped_share=share)
-    meant = dict(compose(UNFLIPPED, LABELS)["test"])
-    right = sum(label == meant[text] for text, label in compose(config, LABELS)["test"])
+    meant = dict(generate(UNFLIPPED, LABELS)["test"])
+    right = sum(label == meant[text] for text, label in generate(config, LABELS)["test"])
     assert best_possible_accuracy(config) == pytest.approx(right / config.test, abs=1e-12)
 
 
 def test_rows_are_shuffled() -> None:
-    for rows in compose(UNFLIPPED, LABELS).values():
+    for rows in generate(UNFLIPPED, LABELS).values():
         changes = sum(ours != theirs for (_, ours), (_, theirs) in pairwise(rows))
         assert changes > len(rows) / 2
 
 
 def test_a_third_of_test_feelings_is_unseen_in_the_other_splits() -> None:
-    splits = compose(UNFLIPPED, LABELS)
+    splits = generate(UNFLIPPED, LABELS)
     reserved = [words(phrase) for phrases in RESERVED_FEELINGS.values() for phrase in phrases]
     unseen = {split: sum(any(p in words(text) for p in reserved) for text, _ in rows) for split, rows in splits.items()}
     assert unseen["train"] == unseen["validation"] == 0
@@ -150,14 +150,14 @@ def test_no_feeling_belongs_to_two_labels_or_lies_within_another() -> None:
 
 def test_contrasts_name_a_feeling_of_another_label() -> None:
     label_of = {words(phrase): label for label, phrases in FEELINGS.items() for phrase in phrases}
-    rows = compose(UNFLIPPED, LABELS)["train"]
+    rows = generate(UNFLIPPED, LABELS)["train"]
     named = [(label, {label_of[phrase] for phrase in label_of if phrase in words(text)}) for text, label in rows]
     assert all(label in labels for label, labels in named)
     assert sum(len(labels) == 2 for _, labels in named) == pytest.approx(synthetic.CONTRAST_SHARE * len(rows), abs=6)
 
 
 def test_texts_are_lower_case_words_that_speak_of_feeling() -> None:
-    texts = [text for rows in compose(LARGE, LABELS).values() for text, _ in rows]
+    texts = [text for rows in generate(LARGE, LABELS).values() for text, _ in rows]
     assert [text for text in texts if not set(text) <= set(ascii_lowercase + " ") or "  " in text] == []
     assert sum("feel" in text for text in texts) > 0.9 * len(texts)
 
@@ -198,14 +198,14 @@ def test_a_pool_can_be_drawn_empty_and_no_further() -> None:
 
 def test_foreign_labels_are_refused() -> None:
     with pytest.raises(BenchmarkError, match=r"has the labels sadness, joy, .* not joy, disgust"):
-        compose(CONFIG, ["joy", "disgust"])
+        generate(CONFIG, ["joy", "disgust"])
 
 
 def test_a_split_with_fewer_rows_than_labels_is_refused() -> None:
     with pytest.raises(BenchmarkError, match=r"dataset\.synthetic\.validation is 5; it needs 6"):
-        compose(replace(CONFIG, validation=5), LABELS)
+        generate(replace(CONFIG, validation=5), LABELS)
 
 
 def test_more_rows_than_the_grammar_can_compose_are_refused() -> None:
     with pytest.raises(BenchmarkError, match=r"asks for \d+ plain sadness sentences, but .* only 12672; lower"):
-        compose(replace(CONFIG, train=10_000_000), LABELS)
+        generate(replace(CONFIG, train=10_000_000), LABELS)
