@@ -1,11 +1,8 @@
-"""The record of a run: one immutable folder, written whole or not at all.
+"""Runs on disk: one folder per run, written completely or not at all.
 
-    results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
-                                                              predictions.parquet  (id, gold, predicted, p_<label>...)
-                                                              *.png                (per-run plots)
-
-A record holds counts and hashes, never a metric of the test split: those are recomputed from the predictions beside
-it. The training curve with its validation accuracies stands in it, for nothing else could tell them.
+results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
+predictions.parquet  (id, gold, predicted, p_<label>...)
+*.png                (plots of the run)
 """
 
 import os
@@ -16,38 +13,38 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from benchmark.config import RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
-from benchmark.results.record import RunRecord, Status, sealed
+from benchmark.results.record import RunRecord, Status, to_json
 
 
 @dataclass(frozen=True)
 class Run:
-    """A record read back, with its predictions loaded when first asked for."""
+    """A record with its folder; the predictions load when they are first asked for."""
 
     record: RunRecord
     folder: Path
 
     @property
     def name(self) -> str:
-        """Its folder below results/runs: model, data set, and recipe, seed and digest."""
+        """The folder below results/runs: model/dataset/recipe-seedN-digest."""
         return "/".join(self.folder.parts[-3:])
 
     @cached_property
     def table(self) -> pa.Table:
+        """The predictions file; raises `BenchmarkError` if it cannot be read."""
+        path = self.folder / "predictions.parquet"
         try:
-            return pq.read_table(self.folder / "predictions.parquet")
+            return pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise BenchmarkError(
-                f"{self.folder}/predictions.parquet cannot be read ({error}); rerun with force=true."
-            ) from error
+            raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
 
     @cached_property
     def gold(self) -> LabelIds:
@@ -68,10 +65,10 @@ class Run:
         )
 
 
-def folder_of(results_dir: Path, config: dict[str, Any], digest: str) -> Path:
-    """Where the run of this configuration lives; the digest keeps variants apart."""
-    run = f"{config['recipe']['name']}-seed{config['seed']}-{digest[:8]}"
-    return results_dir / "runs" / str(config["model"]["name"]) / str(config["dataset"]["name"]) / run
+def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
+    """Where the run with this digest is stored."""
+    run = f"{spec.recipe.name}-seed{spec.seed}-{digest[:8]}"
+    return results_dir / "runs" / spec.model.name / spec.dataset.name / run
 
 
 def read(folder: Path) -> Run:
@@ -84,7 +81,7 @@ def read_all(results_dir: Path) -> list[Run]:
     folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/*/record.json"))
     runs = []
     for folder in folders:
-        with suppress(FileNotFoundError):  # another process replaces or withdraws it just now
+        with suppress(FileNotFoundError):  # another process is replacing it
             runs += [] if folder.name.startswith(".") else [read(folder)]
     return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
 
@@ -95,10 +92,10 @@ def write(
     predictions: bytes | None = None,
     draw: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Publish a run: everything goes to a temporary folder beside its place, then one rename.
+    """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
-    `draw` adds the plots to the still-hidden folder. A run that was there before is replaced. One process at
-    a time may be at one run; what an earlier one that was killed here has left is removed.
+    `draw` adds plots before the rename. Only one process may write a given run at a time; what an earlier process
+    left behind when it was killed here is removed.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +106,7 @@ def write(
         hidden.chmod(0o755)
         if predictions is not None:
             _write_durably(hidden / "predictions.parquet", predictions)
-        _write_durably(hidden / "record.json", sealed(record))
+        _write_durably(hidden / "record.json", to_json(record))
         if draw is not None:
             draw(Run(record, hidden))
         with locked(results_dir):
@@ -119,22 +116,22 @@ def write(
     return Run(record, final)
 
 
-def withdraw(results_dir: Path, config: dict[str, Any], digest: str) -> None:
-    """Remove the record of an attempt that failed, its cause being gone; a completed run stays."""
-    folder = folder_of(results_dir, config, digest)
+def remove_unfinished(results_dir: Path, spec: RunSpec, digest: str) -> None:
+    """Delete the record of a failed or interrupted attempt; a completed run stays."""
+    folder = folder_of(results_dir, spec, digest)
     with locked(results_dir):
         if (folder / "record.json").is_file() and read(folder).record.status is not Status.completed:
             shutil.rmtree(folder)
 
 
 def locked(results_dir: Path) -> FileLock:
-    """Held while a run takes its place and while tables are rebuilt from all of them, so that none is missed."""
+    """A lock held while a run moves into place and while the report reads all runs."""
     results_dir.mkdir(parents=True, exist_ok=True)
     return FileLock(results_dir / "results.lock")
 
 
 def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:
-    """The predictions file, the same bytes for the same predictions."""
+    """The content of predictions.parquet: the same bytes for the same predictions."""
     columns: dict[str, pa.Array] = {
         "id": pa.array(test.ids, pa.string()),
         "gold": pa.array(test.labels, pa.int16()),
@@ -151,7 +148,7 @@ def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[s
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place atomically if the block succeeds."""
+    """A temporary file beside `path` that replaces it atomically if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -172,7 +169,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def _replace_folder(new: Path, final: Path) -> None:
-    """Rename over an earlier run, which is moved aside first: a folder cannot be swapped in one step."""
+    """Move an earlier run aside, then rename: a folder cannot be swapped in one step."""
     retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
     if final.exists():
         final.replace(retired)

@@ -1,7 +1,6 @@
 """`python -m benchmark.run.catalogue`: write what every shipped model is, without weights or network.
 
-The file it writes is part of the package, so that a report knows the models nobody has run yet.
-A test keeps it current.
+The file is part of the package, so that a report knows models that nobody has run yet. A test keeps it current.
 """
 
 import argparse
@@ -10,29 +9,29 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from benchmark.config import CONF_DIR, build_classifier
+from benchmark.config import CONF_DIR
 from benchmark.results.catalogue import CATALOGUE
-from benchmark.run.compose import composed
-from benchmark.run.runner import recorded
+from benchmark.run.compose import build_classifier, composed
+from benchmark.run.published import spec_of
 
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m benchmark.run.catalogue", description=__doc__).parse_args()
-    CATALOGUE.write_text(text(), encoding="utf-8")
+    CATALOGUE.write_text(catalogue(), encoding="utf-8")
     sys.stdout.write(f"wrote {CATALOGUE.name}\n")
 
 
-def text() -> str:
-    """The catalogue as JSON: name -> resolved configuration under recipe=paper, and model card."""
+def catalogue() -> str:
+    """The catalogue as JSON: model name -> its spec under recipe=paper, and its card."""
     entries: dict[str, dict[str, Any]] = {}
     for name in shipped_models():
         config = composed([f"model={name}"])
-        entries[name] = {"config": recorded(config), "card": asdict(build_classifier(config.model).describe())}
+        entries[name] = {"config": spec_of(config).as_json(), "card": asdict(build_classifier(config.model).describe())}
     return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def shipped_models() -> list[str]:
-    """Every model of `conf/model` that may give a result; the tiny ones exist for tests."""
+    """The models of `conf/model` that can give a result; the tiny ones are for tests."""
     return sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml") if not path.stem.startswith("tiny_"))
 
 

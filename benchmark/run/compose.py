@@ -1,18 +1,30 @@
-"""A run's configuration from Hydra overrides, for commands other than `python -m benchmark`."""
+"""From Hydra's configuration to a typed run and its model."""
 
 import argparse
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import DictConfig
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from benchmark.config import CONF_DIR, RunConfig, from_hydra
+from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.interface import Classifier
+
+T = TypeVar("T")
+
+
+def composed(overrides: list[str]) -> RunConfig:
+    """The run that command-line overrides ask for."""
+    return from_hydra(_composed(overrides))
 
 
 def each_model(overrides: list[str]) -> list[list[str]]:
-    """The overrides of each model's run, where they name several or an experiment sweeps them."""
+    """The overrides of one run per model, where they name several models or an experiment sweeps them."""
     named = [override.partition("=")[2] for override in overrides if override.startswith("model=")]
     others = [override for override in overrides if not override.startswith("model=")]
     if not named:
@@ -22,22 +34,17 @@ def each_model(overrides: list[str]) -> list[list[str]]:
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
-    """The option of `python -m benchmark` that Hydra reads there, for the other commands."""
-    parser.add_argument("--config-dir", type=Path, help="as for a run: a folder with model/ and dataset/ of your own")
+    """Add the option --config-dir, which `python -m benchmark` has from Hydra."""
+    parser.add_argument("--config-dir", type=Path, help="a folder with model/ and dataset/ files of your own")
 
 
 def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
-    """The overrides and, if there is one, the folder that is searched too."""
+    """The overrides, with `folder` added to Hydra's search path if there is one."""
     if folder is None:
         return overrides
     if not folder.is_dir():
-        raise BenchmarkError(f"--config-dir {folder} is no folder; name the one that holds model/ or dataset/.")
+        raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
     return [f"hydra.searchpath=['file://{folder.resolve()}']", *overrides]
-
-
-def composed(overrides: list[str]) -> RunConfig:
-    """The run that these command-line overrides ask for."""
-    return from_hydra(_composed(overrides))
 
 
 def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
@@ -45,7 +52,79 @@ def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictCo
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
     except HydraException as error:
-        said = " ".join(str(error).partition("Config search path")[0].split())
-        if said.startswith("Ambiguous value"):
-            said = f"{said.partition(' 1. ')[0]}; give it one value."
-        raise BenchmarkError(f"The overrides cannot be composed: {said}") from error
+        problem = " ".join(str(error).partition("Config search path")[0].partition(" 1. ")[0].split())
+        raise BenchmarkError(f"Hydra refused the overrides: {problem}", "Correct them.") from error
+
+
+def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
+    """Resolver `${by_family:{minilm: 1, encoder: 2, other: 3}}`: the model's value, else that of its family."""
+    model = _root_.model
+    return table[next((key for key in (model.name, model.family) if key in table), "other")]
+
+
+OmegaConf.register_new_resolver("by_family", by_family, replace=True)
+
+
+def from_hydra(values: DictConfig) -> RunConfig:
+    """Validate a composed configuration; raises `BenchmarkError` that names the option at fault."""
+    try:
+        plain = cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))
+    except OmegaConfBaseException as error:
+        raise BenchmarkError(f"The configuration cannot be resolved: {_first_line(error)}.", "Correct it.") from error
+    model = dict(plain["model"])
+    if not model.get("_target_"):
+        raise BenchmarkError("The model's YAML names no class.", "Set _target_: package.module.Class.")
+    known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}
+    plain["model"] = {**known, "target": model.pop("_target_"), "parameters": model}
+    return typed(RunConfig, plain, "")
+
+
+def build_classifier(model: ModelConfig) -> Classifier:
+    """The model that the configuration names; its parameters are checked against the fields of its class."""
+    return cast("Classifier", typed(model_class(model), model.parameters, "model."))
+
+
+def model_class(model: ModelConfig) -> type[Any]:
+    """The dataclass named by `target`."""
+    try:
+        found = get_class(model.target)
+    except (ImportError, ValueError, InstantiationException) as error:
+        raise BenchmarkError(
+            f"model._target_={model.target} cannot be imported ({' '.join(str(error).split())}).",
+            "Name a class as package.module.Class and install what it needs.",
+        ) from error
+    if not is_dataclass(found):
+        raise BenchmarkError(
+            f"model._target_={model.target} is not a dataclass.", "Decorate it, so that its options are checked."
+        )
+    return found
+
+
+def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
+    """An instance of the dataclass `schema`, nested ones included; `prefix` goes before option names in errors."""
+    try:
+        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values), values)))
+    except OmegaConfBaseException as error:
+        option = f"{prefix}{getattr(error, 'full_key', None) or ''}"
+        if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
+            fix = f"The options here are {', '.join(error.object_type.__dataclass_fields__)}."
+        elif "is not a ListConfig" in str(error):
+            fix = "Write a list: [a, b], [a] for one value, [] for none."
+        else:
+            fix = "Correct it."
+        raise BenchmarkError(f"Option {option}: {_first_line(error)}.", fix) from error
+
+
+def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
+    """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
+    node = OmegaConf.structured(schema)
+    OmegaConf.set_readonly(node, None)
+    for name, hint in get_type_hints(schema).items():
+        nested = next((candidate for candidate in (hint, *get_args(hint)) if is_dataclass(candidate)), None)
+        if nested is not None and isinstance(values.get(name), dict):
+            node[name] = _node(cast("type[Any]", nested), values[name])
+    return cast("DictConfig", node)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
