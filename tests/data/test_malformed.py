@@ -10,14 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import command_line
 
 from benchmark.config import DatasetConfig
 from benchmark.data.formats import READERS
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.results import store as records
-from benchmark.results.record import Status
 
 LABELS = ["sadness", "joy", "love"]
 MEGABYTE = "long " * 200_000 + "text"
@@ -345,24 +342,3 @@ def test_the_name_of_a_parent_folder_is_not_read_as_a_column(tmp_path: Path) -> 
     config = dataset(folder)
     (folder / "test.parquet").write_bytes(PARQUET)
     assert load(config).test.labels.tolist() == [1, 2]
-
-
-@pytest.mark.slow
-def test_a_run_on_a_malformed_file_fails_with_the_error_and_has_no_score(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    config = dataset(data, labels=["sadness", "joy", "love", "anger", "fear", "surprise"])
-    (data / "test.jsonl").write_bytes(jsonl(("a", "glee")))
-    error = refusal(config)
-    arguments = ("model=majority", f"dataset.path={data}", "dataset.sha256={}", "dataset.name=mine")
-    shown = command_line(tmp_path, *arguments)
-    assert shown.returncode == 1
-    assert error.problem in shown.stderr
-    assert str(error.fix) in shown.stderr
-    assert "Traceback" not in shown.stdout + shown.stderr
-    (run,) = records.read_all(tmp_path / "results")
-    assert run.record.status is Status.failed
-    assert run.record.failure is not None
-    assert error.problem in run.record.failure.message
-    assert run.record.failure.traceback is None
-    assert not (run.folder / "predictions.parquet").exists()
