@@ -105,9 +105,12 @@ def test_any_bytes_are_read_or_refused_with_the_file_named(file: tuple[str, byte
     try:
         load(config)
     except BenchmarkError as error:
-        assert f"test{file[0]}" in error.problem
-        assert error.fix
-        for sentence in (error.problem, error.fix):
-            assert sentence.encode()  # no surrogates
-            assert "\n" not in sentence
-            assert sentence.endswith(".")
+        refusal = error
+    else:
+        return
+    assert f"test{file[0]}" in refusal.problem
+    assert refusal.fix
+    for sentence in (refusal.problem, refusal.fix):
+        assert sentence.encode()  # no surrogates
+        assert "\n" not in sentence
+        assert sentence.endswith(".")
