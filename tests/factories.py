@@ -1,12 +1,10 @@
 """Records, runs and commands that several test modules build."""
 
-import csv
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -211,67 +207,6 @@ def command_line(folder: Path, *arguments: str, gpu: bool = False) -> "subproces
     places += [f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
     variables = {**os.environ, "HF_HUB_OFFLINE": "1"} if gpu else environment()
     return subprocess.run([*COMMAND, *arguments, *places], env=variables, capture_output=True, text=True, check=False)
-
-
-Pairs = list[tuple[str, str]]
-
-
-ROWS: Pairs = [
-    ("i feel calm", "joy"),
-    ("i paused; then i wept; i feel low", "sadness"),
-    ('she said "no", twice, and i feel it', "anger"),
-    ("naïve 雪 🙂", "surprise"),
-    (" spaced  ", "joy"),
-    ("null", "NA"),
-    ("None", "null"),
-    ("NA", "None"),
-    ("nan", "NaN"),
-    ("1,000", "1"),
-    ("# no comment", "true"),
-    ("true", "0.0"),
-]
-
-
-def objects(rows: Pairs) -> list[dict[str, str]]:
-    return [{"label": label, "text": text, "more": "ignored"} for text, label in rows]
-
-
-def txt(rows: Pairs) -> bytes:
-    return "".join(f"{text};{label}\n" for text, label in rows).encode()
-
-
-def csv_file(rows: Pairs) -> bytes:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
-    return file.getvalue().encode()
-
-
-def jsonl(rows: Pairs) -> bytes:
-    return "".join(json.dumps(item) + "\n" for item in objects(rows)).encode()
-
-
-def plain_json(rows: Pairs) -> bytes:
-    return json.dumps(objects(rows), indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def instructions(rows: Pairs) -> bytes:
-    return json.dumps([{"instruction": "Which?", "input": text, "output": label} for text, label in rows]).encode()
-
-
-def parquet(rows: Pairs) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"label": [label for _, label in rows], "text": [text for text, _ in rows]}), sink)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-FORMATS: list[tuple[str, Callable[[Pairs], bytes]]] = [
-    ("a.txt", txt),
-    ("a.csv", csv_file),
-    ("a.jsonl", jsonl),
-    ("a.json", plain_json),
-    ("a.json", instructions),
-    ("a.parquet", parquet),
-]
 
 
 def words(figure: Figure) -> str:

@@ -48,3 +48,6 @@ TABLE3_TITLES = {
     "roberta_large": "Roberta-Large",
     "llama3_lora": "Llama3-8b",
 }
+
+DECODERS = ("llama3_lora",)
+"""The models of Table 3 that are not encoders."""

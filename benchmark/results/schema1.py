@@ -6,6 +6,7 @@ names. Files are never rewritten, and digests do not change.
 
 import hashlib
 import json
+import re
 from typing import Any
 
 READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
@@ -15,7 +16,7 @@ TRAINED = ("encoder", "decoder")  # by gradient descent
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """The record with a complete card, under the present schema version."""
-    values = values | {"schema_version": 2}
+    values = values | {"schema_version": 2, "overrides": [_with_folder(override) for override in values["overrides"]]}
     if values["card"] is not None:
         values["card"] = values["card"] | _card_fields(values["config"]["model"])
     if values["failure"] is not None:
@@ -28,6 +29,11 @@ def seals(document: dict[str, Any]) -> dict[str, str]:
     """What schema 1 has in place of a checksum: a short hash of every field."""
     fields = {name: json.dumps(value, sort_keys=True) for name, value in document.items() if name != "seal"}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in fields.items()}
+
+
+def _with_folder(override: str) -> str:
+    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
+    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
 
 
 def _card_fields(model: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def spec_of(config: RunConfig) -> RunSpec:
 
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
-    """The overrides without those that name folders, and with the last part of other paths."""
+    """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
     names = "|".join([*_file_options(model_class(config.model)), "--config-dir"])
     published = []
     for override in overrides:
@@ -32,9 +32,9 @@ def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str
         if option.lstrip("+~").startswith(UNPUBLISHED):
             continue
         if re.fullmatch(rf"(.*\.)?({names})", option):
-            published.append(f"{option}={Path(value).name}")
+            published.append(f"{option}=DIR/{Path(value).name}")
         else:
-            published.append(re.sub(rf"\b({names}): *([^,}}]+)", lambda m: f"{m[1]}:{Path(m[2]).name}", override))
+            published.append(re.sub(rf"\b({names}): *([^,}}]+)", lambda m: f"{m[1]}:DIR/{Path(m[2]).name}", override))
     return published
 
 

@@ -84,6 +84,7 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = No
     with _failure_recorded(job):
         for error in unwritable(config):
             raise error
+        job = replace(job, record=replace(job.record, card=classifier.describe()))
         job, splits = _with_data(job)
         _log_data(job, splits.report)
         lock = job.lock
@@ -151,7 +152,6 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         job.record,
         status=Status.completed,
         finished=_now(),
-        card=classifier.describe(),
         fit=fit,
         seconds=seconds,
         peak_memory=environment.peak_memory(),
