@@ -15,7 +15,7 @@ import pytest
 from hub_server import Hub, serving
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from baselines.weights.loading import train_tokenizer
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.analysis.evidence import read_evidence
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
@@ -125,7 +125,7 @@ repositories, troubles, overrides = json.loads(sys.argv[1])
 hub = Hub({(kind, id): (revision, Path(folder)) for kind, id, revision, folder in repositories})
 with serving(hub):
     os.environ["HF_ENDPOINT"] = hub.url
-    from baselines.weights.sources import fetch, obtainable
+    from baselines.weights.sources import fetch
     from benchmark.run.compose import composed
     from benchmark.errors import BenchmarkError
     from benchmark.config import build_classifier
