@@ -32,18 +32,11 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
-    hardware_problems,
+    problems,
     resolve,
 )
 from baselines.training.memory import fill_rows, run_in_passes
-from baselines.training.requirements import (
-    Needs,
-    check_positive,
-    check_trackers,
-    estimate_memory,
-    examine,
-    tokens_per_text,
-)
+from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
@@ -187,9 +180,9 @@ class DecoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card = self.describe()
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
-        memory = estimate_memory(card, self.precision, adapted=True, tokens_per_sample=tokens)
-        problems = tuple(hardware_problems(self.device, self.precision, self.attention, self._only_packed))
-        findings = list(examine(Needs(self.weights, card, self.device, memory, problems), context))
+        hardware = problems(self.device, self.precision, self.attention, self._only_packed)
+        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
+        findings = list(examine(needs, context))
         try:
             adapter = self._trained_adapter(context.labels)
         except BenchmarkError as error:

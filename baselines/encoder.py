@@ -11,25 +11,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, DataColl
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_states
-from baselines.training.hardware import (
-    Attention,
-    Batching,
-    Computation,
-    Device,
-    Precision,
-    autocast,
-    hardware_problems,
-    resolve,
-)
+from baselines.training.hardware import Attention, Batching, Computation, Device, Precision, autocast, problems, resolve
 from baselines.training.memory import fill_rows
-from baselines.training.requirements import (
-    Needs,
-    check_positive,
-    check_trackers,
-    estimate_memory,
-    examine,
-    tokens_per_text,
-)
+from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
 from baselines.weights.loading import build_without_weights, load
 from baselines.weights.sources import Source, Weights, identity
@@ -142,9 +126,9 @@ class EncoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
-        memory = estimate_memory(card, self.precision, adapted=False, tokens_per_sample=tokens)
-        problems = tuple(hardware_problems(self.device, self.precision, self.attention))
-        findings = list(examine(Needs(self.weights, card, self.device, memory, problems), context))
+        hardware = problems(self.device, self.precision, self.attention)
+        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
+        findings = list(examine(needs, context))
         try:
             _check_length(card, max_length)
         except BenchmarkError as error:

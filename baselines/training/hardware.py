@@ -54,7 +54,7 @@ def resolve(device: Device, precision: Precision, attention: Attention, only_pac
     `only_packed` is true for a decoder that computes nothing but packed streams. It can use torch's own
     FlashAttention-2, and it computes bf16 in fp32 on a CPU without bf16 instructions.
     """
-    for problem in hardware_problems(device, precision, attention, only_packed):
+    for problem in problems(device, precision, attention, only_packed):
         raise problem
     return torch.device("cuda" if uses_gpu(device) else "cpu")
 
@@ -64,7 +64,7 @@ def uses_gpu(device: Device) -> bool:
     return torch.cuda.is_available() and device is not Device.cpu
 
 
-def hardware_problems(
+def problems(
     device: Device, precision: Precision, attention: Attention, only_packed: bool = False
 ) -> Iterator[BenchmarkError]:
     """One error for each reason why the combination does not work on this machine."""

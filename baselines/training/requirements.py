@@ -1,7 +1,7 @@
 """What fine-tuning needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +42,13 @@ class Needs:
     weights: Weights
     card: ModelCard
     device: Device
-    memory: MemoryEstimate
-    hardware_problems: Sequence[BenchmarkError]
+    precision: Precision
+    tokens_per_sample: float
+    problems: Iterable[BenchmarkError]  # of the hardware
 
 
-def estimate_memory(card: ModelCard, precision: Precision, adapted: bool, tokens_per_sample: float) -> MemoryEstimate:
-    """With adapters the base is kept in `precision` and the adapters in fp32; without, everything is in fp32.
+def estimate_memory(card: ModelCard, precision: Precision, tokens_per_sample: float) -> MemoryEstimate:
+    """A decoder's base is kept in `precision` and its adapters in fp32; an encoder is in fp32.
 
     AdamW keeps two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about
     20 rows of the hidden size and 6 of the intermediate size per token, in `precision`.
@@ -55,7 +56,8 @@ def estimate_memory(card: ModelCard, precision: Precision, adapted: bool, tokens
     assert card.parameters is not None
     assert card.trained_parameters is not None
     size = DTYPES[precision].itemsize
-    weights = card.parameters * size + card.trained_parameters * 4 if adapted else card.parameters * 4
+    decoder = card.kind == "decoder"
+    weights = card.parameters * size + card.trained_parameters * 4 if decoder else card.parameters * 4
     hidden = card.dimensions["hidden_size"]
     values_per_token = 20 * hidden + 6 * card.dimensions.get("intermediate_size", 4 * hidden)
     activations = card.dimensions["num_hidden_layers"] * values_per_token * size
@@ -91,11 +93,12 @@ def check_trackers(report_to: Sequence[str]) -> None:
 
 def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
     """Everything that fine-tuning depends on, whether it is available or not."""
-    yield from [Finding.from_error("hardware", problem) for problem in needs.hardware_problems] or [
-        Finding("hardware", _hardware(needs.device))
-    ]
-    yield _memory(needs.device, needs.memory, context.recipe.effective_batch)
-    yield from _loading_memory(needs.device, needs.memory)
+    hardware = torch.cuda.get_device_name() if uses_gpu(needs.device) else f"CPU, {torch.get_num_threads()} threads"
+    problems = [Finding.from_error("hardware", problem) for problem in needs.problems]
+    yield from problems or [Finding("hardware", hardware)]
+    memory = estimate_memory(needs.card, needs.precision, needs.tokens_per_sample)
+    yield _memory(needs.device, memory, context.recipe.effective_batch)
+    yield from _loading_memory(needs.device, memory)
     try:
         check_trackers(context.report_to)
     except BenchmarkError as error:
@@ -109,10 +112,6 @@ def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
     checkpoints = CHECKPOINTS * 12 * (needs.card.trained_parameters or 0)
     yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
-
-
-def _hardware(device: Device) -> str:
-    return torch.cuda.get_device_name() if uses_gpu(device) else f"CPU, {torch.get_num_threads()} threads"
 
 
 def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:

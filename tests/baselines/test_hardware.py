@@ -14,9 +14,9 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
+    device_name,
     has_bf16_kernels,
     has_flash_attn,
-    name_of,
     resolve,
 )
 from benchmark.errors import BenchmarkError
@@ -27,7 +27,7 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 
 def test_the_cpu_runs_what_needs_no_gpu() -> None:
     assert resolve(Device.cpu, Precision.fp32, Attention.sdpa).type == "cpu"
-    assert name_of(torch.device("cpu")) == "cpu"
+    assert device_name(torch.device("cpu")) == "cpu"
 
 
 @no_gpu
@@ -77,7 +77,7 @@ def test_torchs_own_flash_attention_serves_where_it_will_do(monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr("baselines.training.hardware.has_flash_attn", lambda: False)
     asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
-    assert resolve(*asked, streams_only=True).type == "cuda"
+    assert resolve(*asked, only_packed=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="needs the flash-attn package"):
         resolve(*asked)
 
@@ -99,8 +99,8 @@ KEPT = """
 import resource, sys, torch
 from baselines.training import memory
 
-if sys.argv[1] == "keep_freed":
-    memory.keep_freed()
+if sys.argv[1] == "keep_freed_memory":
+    memory.keep_freed_memory()
 
 def resident() -> int:
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
@@ -113,7 +113,7 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of another C library")
-@pytest.mark.parametrize(("way", "kept"), [("keep_freed", True), ("as it is", False)])
+@pytest.mark.parametrize(("way", "kept"), [("keep_freed_memory", True), ("as it is", False)])
 def test_freed_memory_is_kept_for_the_next_step(way: str, kept: bool) -> None:
     """In a process of its own: the heap that other tests leave behind decides what goes back."""
     run = subprocess.run([sys.executable, "-c", KEPT, way], capture_output=True, text=True, check=True)
@@ -133,7 +133,7 @@ def test_an_older_gpu_is_not_asked_for_flash_attention(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     with pytest.raises(BenchmarkError, match="compute capability 8.0"):
-        resolve(Device.auto, Precision.fp16, Attention.flash_attention_2, streams_only=True)
+        resolve(Device.auto, Precision.fp16, Attention.flash_attention_2, only_packed=True)
     assert resolve(Device.auto, Precision.fp16, Attention.sdpa).type == "cuda"
 
 
@@ -159,4 +159,4 @@ def test_another_package_with_flash_attns_module_is_not_taken_for_it(monkeypatch
     ],
 )
 def test_memory_that_ran_out_is_told_from_other_errors(error: RuntimeError | MemoryError, ran_out: bool) -> None:
-    assert memory.ran_out(error) is ran_out
+    assert memory.is_out_of_memory(error) is ran_out

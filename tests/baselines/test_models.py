@@ -19,12 +19,11 @@ from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training import checkpoints
 from baselines.training.hardware import Attention, Batching, Computation, Precision
-from baselines.training.trainer import NEVER, PassTrainer, samples_in, training_arguments
-from benchmark.config import build_classifier
+from baselines.training.trainer import NEVER, PassTrainer, samples_seen, training_arguments
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples, FitContext
-from benchmark.run.compose import composed
+from benchmark.run.compose import build_classifier, composed
 
 FAMILIES = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
 TRAINED = FAMILIES[2:]
@@ -382,7 +381,7 @@ def test_trackers_files_do_not_go_with_the_checkpoints(tmp_path: Path, monkeypat
     ("steps", "samples", "batch", "seen"), [(9, 60, 20, 180), (40, 2000, 32, 1280), (7, 60, 25, 145), (6, 60, 25, 120)]
 )
 def test_samples_are_counted_exactly(steps: int, samples: int, batch: int, seen: int) -> None:
-    assert samples_in(steps, samples, batch) == seen
+    assert samples_seen(steps, samples, batch) == seen
 
 
 def test_a_label_that_generation_cannot_write_out_is_refused(splits: Splits, tmp_path: Path) -> None:

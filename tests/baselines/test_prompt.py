@@ -4,7 +4,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from baselines.prompt import Prompter, branches
-from baselines.weights.loading import train_tokenizer
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed
 

