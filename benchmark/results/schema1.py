@@ -17,7 +17,7 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """The record with a complete card, under the present schema version."""
     values = values | {"schema_version": 2}
     if values["card"] is not None:
-        values["card"] = values["card"] | _card_fields(values["config"]["model"])
+        values["card"] = values["card"] | card_fields(values["config"]["model"])
     if values["failure"] is not None:
         problem, _, fix = values["failure"]["message"].partition("; ")  # schema 1 wrote both in one sentence
         values["failure"] = values["failure"] | {"message": problem, "fix": fix or None}
@@ -30,7 +30,7 @@ def seals(document: dict[str, Any]) -> dict[str, str]:
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in fields.items()}
 
 
-def _card_fields(model: dict[str, Any]) -> dict[str, Any]:
+def card_fields(model: dict[str, Any]) -> dict[str, Any]:
     family, parameters = model["family"], model["parameters"]
     weights = parameters.get("weights") or {}
     hub = weights.get("hub") if weights.get("source") in ("hub", "wheel") else None
