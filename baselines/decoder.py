@@ -29,6 +29,7 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
+    fast_precisions,
     obstacles,
     resolve,
 )
@@ -332,3 +333,18 @@ class DecoderClassifier:
 
         in_passes(range(len(prompts)), self.prediction_batch_size, answer)
         return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
+
+    def fast_precisions(self) -> list[str]:
+        return fast_precisions(self.precision)
+
+    def in_precision(self, name: str) -> "DecoderClassifier":
+        return replace(self, precision=Precision(name))
+
+    def plain(self) -> "DecoderClassifier":
+        """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch."""
+        if self.adapter is not None:
+            raise BenchmarkError("model.adapter is given, so nothing is trained.", "Leave model.adapter out.")
+        padded = replace(self, batching=Batching.padded)
+        if self.readout is not Readout.labels:
+            return padded
+        return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)

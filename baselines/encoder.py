@@ -20,6 +20,7 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
+    fast_precisions,
     obstacles,
     resolve,
 )
@@ -183,6 +184,15 @@ class EncoderClassifier:
         """Of every text, cut to `max_length`; and of how many something was cut."""
         encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
         return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
+    def fast_precisions(self) -> list[str]:
+        return fast_precisions(self.precision)
+
+    def in_precision(self, name: str) -> "EncoderClassifier":
+        return replace(self, precision=Precision(name))
+
+    def plain(self) -> "EncoderClassifier":
+        return replace(self, batching=Batching.padded)
 
 
 def _first_position(config: Any) -> int:
