@@ -143,4 +143,4 @@ def failure(record: RunRecord) -> str:
     """How a run without a result ended, without the fix, which stays in the record."""
     if record.status is Status.completed:
         return str(record.stand_in)
-    return f"{record.status}, {record.failure.message}" if record.failure else str(record.status)
+    return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)

@@ -228,7 +228,7 @@ def _trained_by(records: dict[str, RunRecord], names: Iterable[str]) -> list[str
     def trained_by(name: str) -> str | None:
         fit = records[name].fit
         adapter = fit.weights.adapter if fit else None
-        return adapter and (saved.get(adapter.sha256) or folders.get(adapter.name))
+        return None if adapter is None else saved.get(adapter.sha256) or folders.get(adapter.name)
 
     return [trained_by(name) for name in names]
 
@@ -265,7 +265,8 @@ def _answers(runs: list[Run]) -> pd.DataFrame:
     if not tables:
         columns = ("run", "item", "gold", "predicted", "correct", "confidence")
         return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
-    return pa.concat_tables(tables, promote_options="default").to_pandas()
+    answers: pd.DataFrame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return answers
 
 
 def _answer_table(run: Run) -> pa.Table:

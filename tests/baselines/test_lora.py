@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmark.analysis.evidence import Evidence
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
 from baselines.weights.lora import CONFIG, WEIGHTS, Lora, read_adapter
-from benchmark.analysis.evidence import Evidence
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError

@@ -2,11 +2,11 @@
 
 import pandas as pd
 import pytest
-
 from benchmark.analysis.evidence import Evidence
+from benchmark.report.wording import INTERNAL, readable
+
 from benchmark.report.latex import latex
 from benchmark.report.tables import TABLES
-from benchmark.report.wording import INTERNAL, readable
 from benchmark.results.catalogue import read_contestants
 
 
