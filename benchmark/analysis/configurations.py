@@ -21,7 +21,7 @@ COSTS = {
 }
 """What a configuration costs, by column."""
 SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "label", "dataset", "test_sha256", "trial",
-          "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "parameters")  # fmt: skip
+          "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters")  # fmt: skip
 """Columns of a run that its configuration takes over, from the first counted run."""
 
 
