@@ -1,18 +1,16 @@
-"""BERT, RoBERTa and relatives with a sequence-classification head, every weight trained."""
+"""BERT, RoBERTa and related encoders with a classification head; all weights are trained."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
-from baselines.packed.attention import check, packed_attention, usual
-from baselines.packed.dropout import quicken
-from baselines.packed.stream import Stream, pack
+from baselines.packed.attention import check_supported, loading_attention
+from baselines.packed.fused import use_fast_dropout
+from baselines.packed.passes import encoder_states
 from baselines.training.hardware import (
     Attention,
     Batching,
@@ -20,24 +18,35 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
-    obstacles,
+    fast_precisions,
+    problems,
     resolve,
 )
-from baselines.training.memory import in_passes
-from baselines.training.requirements import estimate, examine, tokens_a_text
-from baselines.training.trainer import Sample, check_trackers, finetune
-from baselines.weights.loading import load, on_meta
-from baselines.weights.sources import Weights, identity
+from baselines.training.memory import fill_rows
+from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
+from baselines.training.trainer import Job, Sample, finetune, label_loss
+from baselines.weights.loading import build_without_weights, load
+from baselines.weights.sources import Source, Weights, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
-BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # their first position
-LEARNED_POSITIONS = ("bert", "distilbert", "electra", *BEHIND_PADDING)
+POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
+"""Architectures whose first position follows the id of the padding token."""
+LEARNED_POSITIONS = ("bert", "distilbert", "electra", *POSITIONS_AFTER_PADDING)
+SPECIAL_TOKENS = 2  # around every text
+DIMENSIONS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+USAGE = """from transformers import pipeline
+
+pipeline("text-classification", model="FOLDER")("i feel rather well today")"""
 
 
 @dataclass
 class EncoderClassifier:
-    """`architecture` is transformers' configuration: checked against weights, used for random ones."""
+    """A fine-tuned encoder.
+
+    `architecture` holds the options of transformers' configuration. Loaded weights are checked against it, and random
+    ones are created from it.
+    """
 
     weights: Weights
     architecture: dict[str, Any]
@@ -48,49 +57,46 @@ class EncoderClassifier:
     prediction_batch_size: int = 64
 
     def __post_init__(self) -> None:
-        if self.prediction_batch_size < 1:
-            raise BenchmarkError("model.prediction_batch_size must be at least 1.")
+        check_positive(prediction_batch_size=self.prediction_batch_size)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.torch_device = resolve(self.device, self.precision, self.attention)
         self.max_length = context.recipe.max_length
-        card = self.describe()  # an architecture that cannot be is to fail before it is trained
-        check(card.architecture, self.batching)
-        if too_long := self._too_long(card, context):
-            raise BenchmarkError(too_long)
+        card = self.describe()  # raises for an impossible architecture, before anything is loaded
+        check_supported(card.architecture, self.batching)
+        _check_length(card, self.max_length)
         check_trackers(context.report_to)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,
             self.weights,
             self.architecture,
-            train.texts,
-            torch.float32,
-            usual(self.attention),
+            texts=train.texts,
+            dtype=torch.float32,
+            attention=loading_attention(self.attention),
             id2label=dict(enumerate(context.labels)),
             label2id={label: index for index, label in enumerate(context.labels)},
         )
         self.tokenizer, self.network = loaded.tokenizer, loaded.network.to(self.torch_device)
         if self.batching is Batching.packed:
-            quicken(self.network)
+            use_fast_dropout(self.network)
         token_ids, truncated = self._token_ids(train.texts)
-        samples = [Sample(ids, [label]) for ids, label in zip(token_ids, train.labels.tolist(), strict=True)]
         return finetune(
-            self.network,
-            loaded,
-            samples,
-            truncated,
-            self.loss,
-            context,
-            Computation(self.torch_device, self.precision, self.attention, self.batching),
-            validation,
-            self.predict,
+            Job(
+                network=self.network,
+                loaded=loaded,
+                computation=Computation(self.torch_device, self.precision, self.attention, self.batching),
+                samples=[Sample(ids, [label]) for ids, label in zip(token_ids, train.labels.tolist(), strict=True)],
+                truncated_texts=truncated,
+                loss=self.loss,
+                validation=validation,
+                predict=self.predict,
+                context=context,
+            )
         )
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        logits = self.logits([sample.input_ids for sample in samples])
-        labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
-        return functional.cross_entropy(logits, labels, reduction="sum")
+        return label_loss(self.logits([sample.input_ids for sample in samples]), samples)
 
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         """(texts, labels) float32."""
@@ -104,99 +110,86 @@ class EncoderClassifier:
         return logits
 
     def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        """The head sees the last layer's first tokens only: (texts, 1, hidden)."""
-        stream = pack(
-            token_ids,
-            [range(1)] * len(token_ids),
-            causal=False,
-            varlen=self.attention is Attention.flash_attention_2,
-            first_position=_first_position(self.network.config),
-        ).to(self.torch_device)
-        body = self.network.base_model
-        with packed_attention(self.network), _last_layer_where_read(body.encoder.layer[-1], stream):
-            states = body(
-                input_ids=stream.input_ids, position_ids=stream.position_ids, layout=stream.layout
-            ).last_hidden_state.transpose(0, 1)
-        if body.pooler is not None:
-            states = self.network.dropout(body.pooler(states))
+        varlen = self.attention is Attention.flash_attention_2
+        first = _first_position(self.network.config)
+        states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
+        pooler = self.network.base_model.pooler
+        if pooler is not None:
+            states = self.network.dropout(pooler(states))
         logits: torch.Tensor = self.network.classifier(states)
         return logits
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        """Texts are batched by length and answered in their own order."""
+        """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
         token_ids, truncated = self._token_ids(texts)
         by_length = sorted(range(len(texts)), key=lambda row: len(token_ids[row]))
         probabilities = np.zeros((len(texts), self.network.config.num_labels), dtype=np.float32)
         self.network.eval()
-
-        def answer(rows: Sequence[int]) -> None:
-            with torch.inference_mode():
-                logits = self.logits([token_ids[row] for row in rows])
-            probabilities[rows] = logits.softmax(dim=-1).cpu().numpy()
-
-        in_passes(by_length, self.prediction_batch_size, answer)
+        fill_rows(
+            probabilities,
+            by_length,
+            self.prediction_batch_size,
+            lambda rows: self.logits([token_ids[row] for row in rows]).softmax(dim=-1),
+        )
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        tokens = min(tokens_a_text(texts) + 2, context.recipe.max_length)
-        card = self.describe()
-        needed = estimate(card, self.precision, adapted=False, tokens_a_sample=tokens)
-        hardware = obstacles(self.device, self.precision, self.attention)
-        found = list(examine(self.weights, card, self.device, hardware, needed, context))
-        too_long = self._too_long(card, context)
-        return [Finding.stopping("max_length", too_long), *found] if too_long else found
-
-    def _too_long(self, card: ModelCard, context: FitContext) -> str | None:
-        """Where positions are learned, there is none behind the last."""
-        asked, most = context.recipe.max_length, card.context_length
-        if card.architecture not in LEARNED_POSITIONS or most is None or asked <= most:
-            return None
-        return (
-            f"recipe.max_length is {asked}, but this model reads {most} tokens at most; set recipe.max_length={most}."
-        )
+        card, max_length = self.describe(), context.recipe.max_length
+        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
+        hardware = problems(self.device, self.precision, self.attention)
+        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
+        findings = list(examine(needs, context))
+        try:
+            _check_length(card, max_length)
+        except BenchmarkError as error:
+            return [Finding.from_error("max_length", error), *findings]
+        return findings
 
     def describe(self) -> ModelCard:
-        network = on_meta(AutoModel, self.architecture)
+        network = build_without_weights(AutoModel, self.architecture)
         config = network.config
         parameters = sum(parameter.numel() for parameter in network.parameters())
         return ModelCard(
             architecture=config.model_type,
             weights=identity(self.weights),
+            kind="encoder",
             parameters=parameters,
             trained_parameters=parameters,
             context_length=config.max_position_embeddings - _first_position(config),
             grouped_query_attention=False,
-            dimensions={
-                key: getattr(config, key)
-                for key in (
-                    "hidden_size",
-                    "num_hidden_layers",
-                    "num_attention_heads",
-                    "intermediate_size",
-                    "vocab_size",
-                )
-                if hasattr(config, key)  # DistilBERT has another name for one
-            },
+            # Some architectures have other names: DistilBERT has no intermediate_size.
+            dimensions={key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)},
+            settings={"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"},
+            random_weights=self.weights.source is Source.random,
+            base_model=self.weights.hub_id,
+            library="transformers",
+            usage=USAGE,
         )
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Of every text, cut to `max_length`; and of how many something was cut."""
+        """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
         encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
         return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
 
+    def fast_precisions(self) -> list[str]:
+        return fast_precisions(self.precision)
+
+    def in_precision(self, name: str) -> "EncoderClassifier":
+        return replace(self, precision=Precision(name))
+
+    def plain(self) -> "EncoderClassifier":
+        return replace(self, batching=Batching.padded)
+
+
+def _check_length(card: ModelCard, max_length: int) -> None:
+    """Raise if texts can be longer than the learned positions."""
+    longest = card.context_length
+    if card.architecture in LEARNED_POSITIONS and longest is not None and max_length > longest:
+        raise BenchmarkError(
+            f"recipe.max_length is {max_length}, but this model reads at most {longest} tokens.",
+            f"Set recipe.max_length={longest}.",
+        )
+
 
 def _first_position(config: Any) -> int:
-    """RoBERTa and its kin count positions from behind their padding's."""
-    return int(config.pad_token_id) + 1 if config.model_type in BEHIND_PADDING else 0
-
-
-@contextmanager
-def _last_layer_where_read(layer: Any, stream: Stream) -> Iterator[None]:
-    """Behind its attention, a layer treats every token alone: compute the last one only for tokens that are read."""
-    handle = layer.attention.output.register_forward_pre_hook(
-        lambda _, states: tuple(state[:, stream.read] for state in states)
-    )
-    try:
-        yield
-    finally:
-        handle.remove()
+    return int(config.pad_token_id) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0

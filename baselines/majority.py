@@ -1,4 +1,4 @@
-"""Always the commonest label of the training split: what accuracy is worth without reading a word."""
+"""The constant baseline: always predicts the most frequent label of the training split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,4 +22,4 @@ class MajorityClassifier:
         return []
 
     def describe(self) -> ModelCard:
-        return ModelCard(architecture="constant", weights="none")
+        return ModelCard(architecture="constant", weights="none", kind="constant", learns=False)

@@ -7,12 +7,12 @@ from transformers import PreTrainedTokenizerBase
 from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"
-"""For templates that tell the model the day, as Llama 3.1's does: a prompt must not change overnight."""
-MARK = "~ the answer ~"  # in no template
+"""The date in templates that contain one, as Llama 3.1's does, so that prompts do not change from day to day."""
+MARK = "~ the answer ~"  # does not occur in templates
 
 
 class Prompter:
-    """Turns texts into prompts; `answers[label]` are the ids that answer one, `end` their last."""
+    """Renders texts as prompts; `answers[label id]` are the token ids of an answer, and `end` is their last."""
 
     def __init__(
         self,
@@ -23,19 +23,19 @@ class Prompter:
         max_length: int,
     ) -> None:
         if chat_template is None and tokenizer.chat_template is None:
-            raise BenchmarkError("The tokenizer has no chat template; write one under model.chat_template.")
+            raise BenchmarkError("The tokenizer has no chat template.", "Set model.chat_template.")
         self.tokenizer = tokenizer
         self.chat_template = chat_template or tokenizer.chat_template
         self.instruction = instruction
         self.labels = tuple(labels)
         if "strftime_now" in self.chat_template and "date_string" not in self.chat_template:
-            raise BenchmarkError("The chat template writes today's date; write one without under model.chat_template.")
+            raise BenchmarkError("The chat template contains today's date.", "Set model.chat_template to one without.")
         self.end = self._end_token()
         self.answers = [[*self._ids(label), self.end] for label in labels]
         self.limit = max_length - max(map(len, self.answers))
 
     def prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Prompt ids of each text, and how many texts were cut so that prompt and answer fit."""
+        """The prompt of each text as token ids, and the number of texts that were cut so that prompt and answer fit."""
         prompts = [self._ids(self.render(text)) for text in texts]
         truncated = 0
         for row, ids in enumerate(prompts):
@@ -45,7 +45,7 @@ class Prompter:
         return prompts, truncated
 
     def render(self, text: str, answer: str | None = None) -> str:
-        """The conversation as one string, up to where the answer begins, or with it."""
+        """The conversation as one string, with `answer` or up to where the answer begins."""
         turns = [{"role": "user", "content": f"{self.instruction}\n{text}"}]
         if answer is not None:
             turns.append({"role": "assistant", "content": answer})
@@ -58,21 +58,23 @@ class Prompter:
 
     def _shortened(self, text: str, excess: int) -> list[int]:
         text_ids = self._ids(text)
-        while excess > 0 and text_ids:  # decoding and encoding again may add a token at the seam
+        while excess > 0 and text_ids:  # decoding and encoding again may add a token
             text_ids = text_ids[:-excess]
             ids = self._ids(self.render(self.tokenizer.decode(text_ids)))
             excess = len(ids) - self.limit
         if excess > 0:
-            raise BenchmarkError("recipe.max_length leaves no room for the prompt; raise it.")
+            raise BenchmarkError("recipe.max_length is too small for the prompt and an answer.", "Raise it.")
         return ids
 
     def _end_token(self) -> int:
-        """The token that closes an answer: what the template writes behind it, else end of sequence."""
-        behind = self.render("", MARK).rpartition(MARK)[2]
-        ids = self._ids(behind)
+        """The token that ends an answer: the first that the template writes after it, or the end of the sequence."""
+        ids = self._ids(self.render("", MARK).rpartition(MARK)[2])
         end = ids[0] if ids else self.tokenizer.eos_token_id
         if end is None:
-            raise BenchmarkError("Neither the chat template nor the tokenizer says how an answer ends.")
+            raise BenchmarkError(
+                "Neither the chat template nor the tokenizer has a token that ends an answer.",
+                "Set model.chat_template to one that writes such a token after the answer.",
+            )
         return int(end)
 
     def _ids(self, text: str) -> list[int]:
@@ -81,13 +83,13 @@ class Prompter:
 
 
 def branches(answers: Sequence[Sequence[int]]) -> dict[tuple[int, ...], dict[int, list[int]]]:
-    """Where answers part: the path of tokens so far -> next token -> the answers it leads to.
+    """The points where answers differ: the tokens before it -> the next token -> the answers that continue with it.
 
     >>> branches([[7, 8, 0], [7, 9, 0], [5, 0]])
     {(): {7: [0, 1], 5: [2]}, (7,): {8: [0], 9: [1]}}
     """
-    followed: dict[tuple[int, ...], dict[int, list[int]]] = {}
+    continued: dict[tuple[int, ...], dict[int, list[int]]] = {}
     for index, answer in enumerate(answers):
         for depth, token in enumerate(answer):
-            followed.setdefault(tuple(answer[:depth]), {}).setdefault(token, []).append(index)
-    return {path: children for path, children in followed.items() if len(children) > 1}
+            continued.setdefault(tuple(answer[:depth]), {}).setdefault(token, []).append(index)
+    return {path: children for path, children in continued.items() if len(children) > 1}

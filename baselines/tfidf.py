@@ -1,4 +1,4 @@
-"""Logistic regression on TF-IDF weighted words and word pairs: the strongest cheap baseline."""
+"""Logistic regression on TF-IDF weighted words and word pairs: a strong and cheap baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelC
 
 @dataclass
 class TfidfClassifier:
-    """`C` is the inverse strength of the L2 penalty; n-grams seen in fewer than `min_df` texts are dropped."""
+    """`C` is the inverse strength of the L2 penalty. N-grams that occur in fewer than `min_df` texts are ignored."""
 
     ngrams: int = 2
     min_df: int = 2
@@ -22,8 +22,11 @@ class TfidfClassifier:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        if self.ngrams < 1 or self.min_df < 1 or self.C <= 0:
-            raise BenchmarkError("model.ngrams and model.min_df must be at least 1 and model.C above 0.")
+        for option in ("ngrams", "min_df"):
+            if (value := getattr(self, option)) < 1:
+                raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
+        if self.C <= 0:
+            raise BenchmarkError(f"model.C is {self.C}.", "Set it to a number above 0.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = len(context.labels)
@@ -38,13 +41,13 @@ class TfidfClassifier:
         )
         try:
             self.pipeline.fit(train.texts, train.labels)
-        except ValueError as error:  # one label only, or no n-gram frequent enough
-            raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}); use more of them.") from error
+        except ValueError as error:  # there is only one label, or no n-gram is frequent enough
+            raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}).", "Use more texts.") from error
         parameters = int(self.pipeline[-1].coef_.size + self.pipeline[-1].intercept_.size)
         return FitReport(parameters=parameters, trained_parameters=parameters)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        probabilities = np.zeros((len(texts), self.labels))  # a label absent from training keeps probability 0
+        probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts
         probabilities[:, self.pipeline.classes_] = self.pipeline.predict_proba(texts)
         return Predictions.from_probabilities(probabilities)
 
@@ -52,4 +55,4 @@ class TfidfClassifier:
         return []
 
     def describe(self) -> ModelCard:
-        return ModelCard(architecture="TF-IDF + logistic regression", weights="none")
+        return ModelCard(architecture="TF-IDF + logistic regression", weights="none", kind="linear", library="sklearn")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -296,4 +296,34 @@ class Classifier(Protocol):
 
     def describe(self) -> ModelCard:
         """The model's dimensions and parameter counts, without weights or network."""
+        ...
+
+
+@runtime_checkable
+class Measurable(Classifier, Protocol):
+    """A trainable model whose speed can be compared: as configured, the plain way, and in several precisions."""
+
+    @property
+    def batching(self) -> str:
+        """How samples form a batch, for example packed or padded."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16."""
+        ...
+
+    def fast_precisions(self) -> list[str]:
+        """The model's own precision, then the others that this machine computes at least as fast."""
+        ...
+
+    def in_precision(self, name: str) -> Self:
+        """The same model, not trained, in another precision."""
+        ...
+
+    def plain(self) -> Self:
+        """The same model, not trained, computed as libraries do by default: padded batches and free generation.
+
+        Raises `BenchmarkError` if there is nothing to train.
+        """
         ...

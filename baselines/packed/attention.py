@@ -1,7 +1,7 @@
-"""Attention over a packed stream, plugged into transformers' `AttentionInterface`.
+"""Exact attention over a packed stream, registered with transformers' `AttentionInterface`.
 
-Under `sdpa` and `eager`, samples of similar length become small padded blocks and plain batched products; under
-`flash_attention_2`, on CUDA, one call takes the whole stream. Both are exact attention.
+With `sdpa` and `eager`, samples of similar length become small padded blocks, computed by batched matrix products. With
+`flash_attention_2`, on CUDA, one variable-length call computes the whole stream.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,42 +12,49 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from baselines.packed.dropout import dropout as drop
+from baselines.packed.fused import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
-from baselines.training.hardware import Attention, Batching, has_flash_attn, product_type
+from baselines.training.hardware import Attention, Batching, has_flash_attn, matmul_dtype
 from benchmark.errors import BenchmarkError
 
 PACKED = "packed"
-PROVEN = ("bert", "roberta", "llama")
-"""Architectures whose packed losses and gradients the tests hold against the padded ones."""
+SUPPORTED = ("bert", "roberta", "llama")
+"""Architectures for which tests show that packed losses and gradients equal the padded ones."""
+
+States = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Query (tokens, heads, size), key and value (tokens, key heads, size); heads are a multiple of the key heads."""
+
+Kernel = Callable[[States, Varlen, float, float], torch.Tensor]
+"""(states, layout, scaling, dropout) -> (tokens, heads, size); a causal mask is aligned with the last key."""
 
 
 @contextmanager
 def packed_attention(network: PreTrainedModel) -> Iterator[None]:
-    """Within, `network` takes a packed stream and its `layout`; outside, ordinary padded batches."""
-    usual = network.config._attn_implementation
+    """Within this context, `network` takes a packed stream with its `layout` instead of padded batches."""
+    # The public set_attn_implementation walks over all modules, which is too slow for every pass.
+    padded = network.config._attn_implementation
     network.config._attn_implementation = PACKED
     try:
         yield
     finally:
-        network.config._attn_implementation = usual
+        network.config._attn_implementation = padded
 
 
-def usual(attention: Attention) -> Attention:
-    """What a network is loaded with: transformers wants flash-attn itself; torch's kernel serves streams only."""
+def loading_attention(attention: Attention) -> Attention:
+    """The attention to load a network with; transformers accepts FlashAttention-2 only if flash-attn is installed."""
     return Attention.sdpa if attention is Attention.flash_attention_2 and not has_flash_attn() else attention
 
 
-def check(model_type: str, batching: Batching) -> None:
-    """Raise for an architecture nobody has shown to be the same packed; it trains padded."""
-    if batching is Batching.packed and model_type not in PROVEN:
+def check_supported(model_type: str, batching: Batching) -> None:
+    """Raise for packed batching of an architecture that it was not tested with."""
+    if batching is Batching.packed and model_type not in SUPPORTED:
         raise BenchmarkError(
-            f"model.batching=packed is proven for {', '.join(PROVEN)}, not for {model_type}; set model.batching=padded."
+            f"model.batching=packed supports {', '.join(SUPPORTED)}, not {model_type}.", "Set model.batching=padded."
         )
 
 
-def description(attention: Attention, batching: Batching) -> str:
-    """What computes attention in training, for the record."""
+def attention_description(attention: Attention, batching: Batching) -> str:
+    """How attention is computed in training, for the record."""
     if batching is Batching.padded:
         return attention.value
     if attention is Attention.flash_attention_2:
@@ -67,117 +74,87 @@ def attend(
     layout: Layout,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: query (1, heads, tokens, size), key and value (1, key heads, tokens, size).
+    """Attention with the signature of transformers: query (1, heads, tokens, size), key and value with key heads.
 
-    Returns (1, tokens, heads, size), and no weights.
+    Returns (1, tokens, heads, size), and no attention weights.
     """
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     if isinstance(layout, Blocks):
-        return over_blocks(query, key, value, layout, scaling, dropout)[None], None
-    return over_segments(query, key, value, layout, scaling, dropout, variable_length_kernel())[None], None
+        return over_blocks((query, key, value), layout, scaling, dropout)[None], None
+    return over_segments((query, key, value), layout, scaling, dropout, variable_length_kernel())[None], None
 
 
-AttentionInterface.register(PACKED, attend)  # transformers makes no mask for a kind of attention that names none
+AttentionInterface.register(PACKED, attend)  # without a mask function, transformers creates no mask
 
 
-def over_blocks(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Blocks, scaling: float, dropout: float
-) -> torch.Tensor:
-    """All (tokens, heads, size), `query` with a multiple of the others' heads; block by block."""
-    kind = product_type(query)
-    wide = (query.to(kind), key.to(kind), value.to(kind))
-    return torch.cat([_over_block(*wide, layout.prefix, block, scaling, dropout) for block in layout.blocks]).to(
-        query.dtype
-    )
+def over_blocks(states: States, layout: Blocks, scaling: float, dropout: float) -> torch.Tensor:
+    """(tokens, heads, size), computed block by block."""
+    dtype = states[0].dtype
+    query, key, value = (part.to(matmul_dtype(part)) for part in states)
+    blocks = [_over_block((query, key, value), layout.prefix, block, scaling, dropout) for block in layout.blocks]
+    return torch.cat(blocks).to(dtype)
 
 
-def _over_block(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    prefix: int,
-    block: Block,
-    scaling: float,
-    dropout: float,
-) -> torch.Tensor:
-    """(tokens of the block, heads, size). Key heads come first, so that the prefix needs one product each."""
+def _over_block(states: States, prefix: int, block: Block, scaling: float, dropout: float) -> torch.Tensor:
+    """(tokens of the block, heads, size). Key heads are the first dimension, so that the prefix needs one product."""
+    query, key, value = states
     heads, size = query.shape[1:]
     key_heads = key.shape[1]
     groups = heads // key_heads  # query heads that share a key head
     samples, longest = block.samples, block.longest
     flat = (key_heads * samples, groups * longest)
 
-    def padded(states: torch.Tensor) -> torch.Tensor:
-        own = states[block.begin : block.end]
+    def padded(part: torch.Tensor) -> torch.Tensor:
+        own = part[block.begin : block.end]
         empty = own.new_zeros(samples * longest, *own.shape[1:])
         return empty.index_copy_(0, block.slots, own).view(samples, longest, *own.shape[1:])
 
     queries = padded(query * scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
-    own_key, own_value = (padded(states).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for states in (key, value))
+    own_key, own_value = (padded(part).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for part in (key, value))
     scores = torch.bmm(queries.reshape(*flat, size), own_key.transpose(1, 2))
     scores = scores.view(key_heads, samples, groups, longest, longest)
     scores.masked_fill_(~block.visible[:, None], float("-inf"))
-    if block.begin < prefix or prefix == 0:  # nothing stands before
-        weights = drop(scores.softmax(dim=-1), dropout)
+    if block.begin < prefix or prefix == 0:  # nothing comes before
+        weights = apply_dropout(scores.softmax(dim=-1), dropout)
         mixed = torch.bmm(weights.view(*flat, longest), own_value)
     else:
         before = torch.bmm(queries.reshape(key_heads, -1, size), key[:prefix].permute(1, 2, 0))
         scores = torch.cat((before.view(*scores.shape[:-1], prefix), scores), dim=-1)
-        weights = drop(scores.softmax(dim=-1), dropout)
+        weights = apply_dropout(scores.softmax(dim=-1), dropout)
         mixed = torch.bmm(weights[..., :prefix].reshape(key_heads, -1, prefix), value[:prefix].transpose(0, 1))
         mixed = mixed.view(*flat, size) + torch.bmm(weights[..., prefix:].reshape(*flat, longest), own_value)
     mixed = mixed.view(key_heads, samples, groups, longest, size).permute(1, 3, 0, 2, 4)
     return mixed.reshape(samples * longest, heads, size).index_select(0, block.slots)
 
 
-Kernel = Callable[..., torch.Tensor]
-"""(query, key, value, layout, scaling, dropout) -> (tokens, heads, size); causal masks end at the last key."""
-
-
-def over_segments(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    layout: Varlen,
-    scaling: float,
-    dropout: float,
-    kernel: Kernel,
-) -> torch.Tensor:
-    """All (tokens, heads, size); one call, each segment's keys with the prefix gathered before them."""
+def over_segments(states: States, layout: Varlen, scaling: float, dropout: float, kernel: Kernel) -> torch.Tensor:
+    """(tokens, heads, size), by one call of `kernel`; the prefix is repeated before the keys of each segment."""
+    query, key, value = states
     if layout.keys is not None:
         key, value = key.index_select(0, layout.keys), value.index_select(0, layout.keys)
-    return kernel(query, key, value, layout, scaling, dropout)
+    return kernel((query, key, value), layout, scaling, dropout)
 
 
 def variable_length_kernel() -> Kernel:
-    """FlashAttention-2: from the flash-attn package where it is installed, else the one within torch."""
-    return _flash_attn_package if has_flash_attn() else _torch_varlen
+    """FlashAttention-2 of the flash-attn package if it is installed, else that of torch."""
+    return _flash_attn_kernel if has_flash_attn() else _torch_kernel
 
 
-def _flash_attn_package(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Varlen, scaling: float, dropout: float
-) -> torch.Tensor:
-    from flash_attn import flash_attn_varlen_func  # exists on machines with CUDA only
+def _flash_attn_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
+    from flash_attn import flash_attn_varlen_func  # can be installed with CUDA only
 
     mixed: torch.Tensor = flash_attn_varlen_func(
-        query,
-        key,
-        value,
-        *layout.bounds,
-        dropout_p=dropout,
-        softmax_scale=scaling,
-        causal=layout.causal,
+        *states, *layout.bounds, dropout_p=dropout, softmax_scale=scaling, causal=layout.causal
     )
     return mixed
 
 
-def _torch_varlen(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Varlen, scaling: float, dropout: float
-) -> torch.Tensor:
+def _torch_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     if dropout:
         raise NotImplementedError("torch's variable-length attention has no dropout")
+    query, key, value = states
     mixed = varlen_attn(
         query,
         key,

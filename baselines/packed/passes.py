@@ -1,4 +1,4 @@
-"""One forward pass of a decoder over some sequences: as one packed stream, or padded to the longest."""
+"""Forward passes of encoders and decoders over a packed stream, and padded batches of decoders."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,34 +7,55 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
-from transformers import BatchEncoding
+from torch.utils.hooks import RemovableHandle
+from transformers import BatchEncoding, PreTrainedModel
 
 from baselines.packed.attention import packed_attention
 from baselines.packed.stream import Stream, pack
 
 
-def packed_states(
+def decoder_states(
     network: PeftModel, sequences: Sequence[list[int]], reads: Sequence[range], varlen: bool, device: torch.device
 ) -> torch.Tensor:
-    """(reads, hidden): the last hidden states at the positions to read, in one packed pass."""
+    """(reads, hidden): the last hidden states at the positions to read. The last MLP computes only those."""
     stream = pack(sequences, reads, causal=True, varlen=varlen).to(device)
     base = network.get_base_model()
     body = base.base_model
-    with packed_attention(base), _last_mlp_where_read(body.layers[-1].mlp, stream):
-        states = body(
-            input_ids=stream.input_ids, position_ids=stream.position_ids, layout=stream.layout, use_cache=False
-        ).last_hidden_state
-    read: torch.Tensor = states[0, stream.read]
-    return read
+    mlp = body.layers[-1].mlp
+
+    def scatter(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        return output.new_zeros(1, stream.input_ids.shape[1], output.shape[-1]).index_copy_(1, stream.read, output)
+
+    select = mlp.register_forward_pre_hook(lambda _, states: states[0][:, stream.read])
+    with packed_attention(base), _temporary(select, mlp.register_forward_hook(scatter)):
+        states: torch.Tensor = body(**_inputs(stream), use_cache=False).last_hidden_state
+    return states[0, stream.read]
+
+
+def encoder_states(
+    network: PreTrainedModel, sequences: Sequence[list[int]], varlen: bool, first_position: int, device: torch.device
+) -> torch.Tensor:
+    """(sequences, 1, hidden): the last hidden states of the first tokens. After attention, the last layer computes
+    only those.
+    """
+    reads = [range(1)] * len(sequences)
+    stream = pack(sequences, reads, causal=False, varlen=varlen, first_position=first_position).to(device)
+    body = network.base_model
+    select = body.encoder.layer[-1].attention.output.register_forward_pre_hook(
+        lambda _, states: tuple(state[:, stream.read] for state in states)
+    )
+    with packed_attention(network), _temporary(select):
+        states: torch.Tensor = body(**_inputs(stream)).last_hidden_state
+    return states.transpose(0, 1)
 
 
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
-    """What to read of each sequence when only its last token matters."""
+    """The positions to read if only the last token of each sequence matters."""
     return [range(len(ids) - 1, len(ids)) for ids in sequences]
 
 
 def padded(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncoding:
-    """A batch: padded on the left, its last column holds every last token; on the right, as training usually has it."""
+    """A batch padded on the `side` "left", where its last column contains every last token, or on the "right"."""
 
     def filled(rows: list[torch.Tensor], value: int) -> torch.Tensor:
         return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
@@ -45,19 +66,14 @@ def padded(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncod
     )
 
 
+def _inputs(stream: Stream) -> dict[str, Any]:
+    return {"input_ids": stream.input_ids, "position_ids": stream.position_ids, "layout": stream.layout}
+
+
 @contextmanager
-def _last_mlp_where_read(mlp: Any, stream: Stream) -> Iterator[None]:
-    """Behind the last attention every token stands alone: compute the last MLP only for tokens that are read."""
-
-    def everywhere(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
-        return output.new_zeros(1, stream.input_ids.shape[1], output.shape[-1]).index_copy_(1, stream.read, output)
-
-    handles = [
-        mlp.register_forward_pre_hook(lambda _, states: states[0][:, stream.read]),
-        mlp.register_forward_hook(everywhere),
-    ]
+def _temporary(*hooks: RemovableHandle) -> Iterator[None]:
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for hook in hooks:
+            hook.remove()

@@ -1,4 +1,4 @@
-"""Checkpoints that can be continued from: a seal is written once one is whole, and checked before it is used."""
+"""Checks that a checkpoint is intact: the hashes of its files are written last and compared before it is used."""
 
 import hashlib
 import json
@@ -8,43 +8,45 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SEAL = "seal.json"
+HASHES = "seal.json"
 
 
-def seal(checkpoint: Path) -> None:
-    """Write down the hash of every file in the folder; call it when all others are there."""
-    temporary = checkpoint / f".{SEAL}"
+def write_hashes(checkpoint: Path) -> None:
+    """Write the hash of every file in the folder; call it when all other files are complete."""
+    temporary = checkpoint / f".{HASHES}"
     temporary.write_text(json.dumps(_hashes(checkpoint)), encoding="utf-8")
-    temporary.replace(checkpoint / SEAL)
+    temporary.replace(checkpoint / HASHES)
 
 
-def newest_whole(folder: Path) -> Path | None:
-    """The newest `checkpoint-<step>` in `folder` that is as it was sealed; newer, damaged ones are deleted."""
+def newest_intact(folder: Path) -> Path | None:
+    """The newest intact `checkpoint-<step>` in `folder`; newer ones, which are damaged, are deleted."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
-        if (found := damage(checkpoint)) is None:
+        if (damage := find_damage(checkpoint)) is None:
             return checkpoint
-        log.warning("%s is damaged (%s); going back to the one before", checkpoint, found)
+        log.warning("%s is damaged (%s): deleted, continuing from the previous checkpoint", checkpoint, damage)
         shutil.rmtree(checkpoint)
     return None
 
 
-def damage(checkpoint: Path) -> str | None:
-    """In what the folder is not as it was sealed, in a phrase; None if it is."""
+def find_damage(checkpoint: Path) -> str | None:
+    """A phrase that says what differs from the written hashes, or None if the folder is intact."""
     try:
-        sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        written = json.loads((checkpoint / HASHES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "it was not written to its end"
+        return "it is incomplete"
     actual = _hashes(checkpoint)
-    changed = sorted(name for name in sealed.keys() | actual.keys() if sealed.get(name) != actual.get(name))
-    return f"{changed[0]} is not what was written" if changed else None
+    changed = sorted(name for name in written.keys() | actual.keys() if written.get(name) != actual.get(name))
+    return f"{changed[0]} has changed" if changed else None
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
-    hashes = {}
-    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file() and not path.name.endswith(SEAL)):
-        with path.open("rb") as file:
-            hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
+    files = (path for path in checkpoint.rglob("*") if path.is_file() and not path.name.endswith(HASHES))
+    return {str(path.relative_to(checkpoint)): file_sha256(path) for path in sorted(files)}
 
 
 def _step(checkpoint: Path) -> int:

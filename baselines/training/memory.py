@@ -1,73 +1,97 @@
-"""Memory that runs out: how that is recognised, given back, and answered by smaller passes."""
+"""Out-of-memory errors: recognise them, free memory, and continue with smaller passes."""
 
 import ctypes
 import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
 
-MESSAGES = (
-    "can't allocate memory", "not enough memory", "bad_alloc", "could not create a ", "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDA error: out of memory",
-)  # fmt: skip
-"""Of torch's CPU allocator, of C++, of oneDNN, which says no more, of cuBLAS, and of the driver."""
+OUT_OF_MEMORY = (
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same, on Windows
+    "bad_alloc",  # C++
+    "could not create a ",  # oneDNN, which gives no reason
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",  # the CUDA driver
+)
+"""Parts of the messages of out-of-memory errors that have no exception class of their own."""
 
 
-def ran_out(error: RuntimeError | MemoryError) -> bool:
-    """Whether `error` says that memory ran out; CUDA and Python have a class for it."""
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(message in str(error) for message in MESSAGES)
+    return known or any(message in str(error) for message in OUT_OF_MEMORY)
 
 
-def smaller(pass_size: int, error: RuntimeError | MemoryError) -> int:
-    """Half of `pass_size`; raises `error` if it is another one, `BenchmarkError` if a single sample was too much."""
-    if not ran_out(error):
+def halved(pass_size: int, error: RuntimeError | MemoryError) -> int:
+    """Half of `pass_size`, after it ran out of memory.
+
+    Raises `error` if it is something else, and `BenchmarkError` if memory was too small for a single sample.
+    """
+    if not is_out_of_memory(error):
         raise error
     if pass_size == 1:
         raise BenchmarkError(
-            "Memory ran out on a single sample; lower recipe.max_length or take a smaller model."
+            "Memory ran out on a single sample.", "Lower recipe.max_length or choose a smaller model."
         ) from error
-    halved = (pass_size + 1) // 2
-    log.warning("out of memory: %d samples a pass from here on", halved)
-    return halved
+    half = (pass_size + 1) // 2
+    log.warning("out of memory: continuing with %d samples per pass", half)
+    return half
 
 
-def give_back() -> None:
-    """Return what a failed pass had taken; behind the `except` block only, whose error still holds it."""
+def free_memory() -> None:
+    """Free the memory of a failed pass. Call it after the `except` block, whose error still refers to that memory."""
     gc.collect()
     torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequence[int]], None]) -> None:
-    """`compute` on all `rows`, at most `pass_size` of them at a time, fewer if memory runs out."""
+def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequence[int]], None]) -> None:
+    """Call `compute` on all `rows`, at most `pass_size` at a time, and fewer if memory runs out."""
     start = 0
     while start < len(rows):
         part = rows[start : start + pass_size]
         try:
             compute(part)
         except (RuntimeError, MemoryError) as error:
-            pass_size = smaller(len(part), error)
+            pass_size = halved(len(part), error)
         else:
             start += len(part)
             continue
-        give_back()
+        free_memory()
 
 
-def keep_freed() -> None:
-    """Let glibc keep the large blocks that are freed every step, instead of faulting each page in again.
+def fill_rows(
+    output: npt.NDArray[Any],
+    order: Sequence[int],
+    pass_size: int,
+    compute: Callable[[Sequence[int]], torch.Tensor],
+) -> None:
+    """Set every row of `output` to what `compute` returns for it, without gradients, in passes over `order`."""
 
-    mallopt(3): blocks above M_MMAP_THRESHOLD come from the system and return to it. Elsewhere nothing happens.
+    def fill(rows: Sequence[int]) -> None:
+        with torch.inference_mode():
+            output[rows] = compute(rows).float().cpu().numpy()
+
+    run_in_passes(order, pass_size, fill)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep large blocks that are freed in every step instead of returning them to the system.
+
+    Otherwise each of their pages is faulted in again. See mallopt(3) for M_MMAP_THRESHOLD and M_TRIM_THRESHOLD. Does
+    nothing on other C libraries.
     """
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1
     with suppress(OSError, AttributeError):
         allocator = ctypes.CDLL("libc.so.6")
-        allocator.mallopt(mmap_threshold, most)
-        allocator.mallopt(trim_threshold, most)
+        allocator.mallopt(mmap_threshold, largest)
+        allocator.mallopt(trim_threshold, largest)

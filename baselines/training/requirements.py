@@ -1,134 +1,160 @@
-"""What fine-tuning needs of this machine: the device asked for, memory, the weights, room for checkpoints."""
+"""What fine-tuning needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
+from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from baselines.training.hardware import DTYPES, Device, Precision, uses_gpu
-from baselines.training.trainer import check_trackers
-from baselines.weights.sources import Weights, download_bytes, identity, obtainable
+from baselines.weights.sources import Weights, availability, download_bytes, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 
-TOKENS_A_WORD = 1.3
+TOKENS_PER_WORD = 1.3
+WORDS_PER_TEXT = 20  # of a tweet; used when there are no texts yet
 PROCESS_BYTES = 600e6
-"""Of Python with its libraries, or of a CUDA context: measured, about."""
+"""Of Python with its libraries, or of a CUDA context; measured, approximately."""
+CHECKPOINTS = 3
+"""A third is written before the first of two is deleted."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Bytes that fine-tuning takes, about: `fixed` for the network and its optimiser, the rest by sample."""
+class MemoryEstimate:
+    """Approximate bytes that fine-tuning takes."""
 
     weights: float  # as they are loaded; part of `fixed`
-    fixed: float
-    by_sample: float
+    fixed: float  # network, gradients and optimiser
+    per_sample: float  # activations
 
-    def of(self, samples: int) -> float:
-        return self.fixed + samples * self.by_sample
+    def total(self, samples: int) -> float:
+        return self.fixed + samples * self.per_sample
 
 
-def estimate(card: ModelCard, precision: Precision, adapted: bool, tokens_a_sample: float) -> Estimate:
-    """Adapters leave the base in `precision` and train beside it; without them all is trained in fp32.
+@dataclass(frozen=True)
+class Needs:
+    """What one model needs to be fine-tuned."""
 
-    AdamW keeps two fp32 moments and a gradient of what is trained. Kept for the way back, each layer and token:
-    about 20 rows of the hidden size and 6 of the intermediate one, in `precision`.
+    weights: Weights
+    card: ModelCard
+    device: Device
+    precision: Precision
+    tokens_per_sample: float
+    problems: Iterable[BenchmarkError]  # of the hardware
+
+
+def estimate_memory(card: ModelCard, precision: Precision, tokens_per_sample: float) -> MemoryEstimate:
+    """A decoder's base is kept in `precision` and its adapters in fp32; an encoder is in fp32.
+
+    AdamW keeps two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about
+    20 rows of the hidden size and 6 of the intermediate size per token, in `precision`.
     """
     assert card.parameters is not None
     assert card.trained_parameters is not None
     size = DTYPES[precision].itemsize
-    weights = card.parameters * size + card.trained_parameters * 4 if adapted else card.parameters * 4
+    decoder = card.kind == "decoder"
+    weights = card.parameters * size + card.trained_parameters * 4 if decoder else card.parameters * 4
     hidden = card.dimensions["hidden_size"]
-    wide = 20 * hidden + 6 * card.dimensions.get("intermediate_size", 4 * hidden)
-    activations = card.dimensions["num_hidden_layers"] * wide * size
+    values_per_token = 20 * hidden + 6 * card.dimensions.get("intermediate_size", 4 * hidden)
+    activations = card.dimensions["num_hidden_layers"] * values_per_token * size
     fixed = PROCESS_BYTES + weights + 12 * card.trained_parameters
-    return Estimate(weights, fixed, tokens_a_sample * activations)
+    return MemoryEstimate(weights, fixed, tokens_per_sample * activations)
 
 
-def examine(
-    weights: Weights,
-    card: ModelCard,
-    device: Device,
-    obstacles: Iterable[str],
-    needed: Estimate,
-    context: FitContext,
-) -> Iterator[Finding]:
-    """Everything that could stop the fine-tuning, the good news included; `obstacles` are the hardware's."""
-    stopping = [Finding.stopping("hardware", obstacle) for obstacle in obstacles]
-    yield from stopping or [Finding("hardware", _hardware(device))]
-    yield _memory(device, needed, context.recipe.effective_batch)
-    yield from _memory_to_load(device, needed)
-    yield from _tracked(context.report_to)
+def tokens_per_text(texts: Sequence[str]) -> float:
+    """An approximate mean."""
+    words = sum(len(text.split()) for text in texts) / len(texts) if texts else WORDS_PER_TEXT
+    return TOKENS_PER_WORD * words
+
+
+def check_positive(**options: int) -> None:
+    for option, value in options.items():
+        if value < 1:
+            raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
+
+
+def check_trackers(report_to: Sequence[str]) -> None:
+    """Raise if an experiment tracker is not available."""
+    installed = get_available_reporting_integrations()
+    for tracker in report_to:
+        if tracker in installed:
+            continue
+        problem, fix = "which is not installed here", f"Run pip install {tracker}, or leave it out."
+        if tracker not in INTEGRATION_TO_CALLBACK:
+            problem, fix = "which transformers does not support", "Correct it, or set report_to=[] for none."
+        raise BenchmarkError(
+            f"report_to names {tracker}, {problem} (installed: {', '.join(installed) or 'none'}).", fix
+        )
+
+
+def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
+    """Everything that fine-tuning depends on, whether it is available or not."""
+    hardware = torch.cuda.get_device_name() if uses_gpu(needs.device) else f"CPU, {torch.get_num_threads()} threads"
+    problems = [Finding.from_error("hardware", problem) for problem in needs.problems]
+    yield from problems or [Finding("hardware", hardware)]
+    memory = estimate_memory(needs.card, needs.precision, needs.tokens_per_sample)
+    yield _memory(needs.device, memory, context.recipe.effective_batch)
+    yield from _loading_memory(needs.device, memory)
     try:
-        yield Finding("weights", f"{identity(weights)}, {obtainable(weights)}")
-        if missing := download_bytes(weights):
-            yield _room(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
+        check_trackers(context.report_to)
     except BenchmarkError as error:
-        yield Finding.stopping("weights", str(error))
-    # A third is written before the first is deleted; each holds three fp32 numbers a trained parameter, the
-    # optimiser's two among them.
-    yield _room(context.work_dir, "checkpoints", 3 * 12 * (card.trained_parameters or 0), "checkpoints_dir")
+        yield Finding.from_error("trackers", error)
+    try:
+        yield Finding("weights", f"{identity(needs.weights)}, {availability(needs.weights)}")
+        if missing := download_bytes(needs.weights):
+            yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
+    except BenchmarkError as error:
+        yield Finding.from_error("weights", error)
+    # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
+    checkpoints = CHECKPOINTS * 12 * (needs.card.trained_parameters or 0)
+    yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
-def _hardware(device: Device) -> str:
-    return torch.cuda.get_device_name() if uses_gpu(device) else f"CPU, {torch.get_num_threads()} threads"
-
-
-def _memory(device: Device, needed: Estimate, samples: int) -> Finding:
-    """What is there of the memory that the device asked for would use."""
+def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
+    """Whether the memory of the requested device is large enough."""
     if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
     elif device is Device.cuda:
-        return Finding("memory", f"needs about {_gb(needed.of(samples))} of GPU memory with {samples} samples a pass, "
-                       "and there is no GPU", "run on a GPU with that much")  # fmt: skip
+        found = f"about {_gb(needed.total(samples))} of GPU memory needed with {samples} samples per pass, but no GPU"
+        return Finding("memory", found, "Run on a GPU with that much memory.")
     else:
         kind, free = "memory", _available_memory()
-    found = f"{_gb(free)} of {kind} free, about {_gb(needed.of(samples))} needed with {samples} samples a pass"
-    if needed.of(1) > free:
-        return Finding("memory", f"{found} and {_gb(needed.of(1))} with one",
-                       "free some, lower model.precision or recipe.max_length, or take a smaller model")  # fmt: skip
-    return Finding("memory", found if needed.of(samples) <= free else f"{found}; passes will be halved until they fit")
+    found = f"{_gb(free)} of {kind} free, about {_gb(needed.total(samples))} needed with {samples} samples per pass"
+    if needed.total(1) > free:
+        return Finding(
+            "memory",
+            f"{found} and {_gb(needed.total(1))} with one",
+            "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model.",
+        )
+    fits = needed.total(samples) <= free
+    return Finding("memory", found if fits else f"{found}; passes will be halved until they fit")
 
 
-def _memory_to_load(device: Device, needed: Estimate) -> Iterator[Finding]:
-    """The weights pass through the process's memory on their way to a GPU."""
+def _loading_memory(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:
+    """Weights are read into the CPU's memory before they are moved to a GPU."""
     free = _available_memory()
     if uses_gpu(device) and needed.weights > free:
-        yield Finding("loading", f"{_gb(free)} of memory free, {_gb(needed.weights)} needed to read the weights before "
-                      "they go to the GPU", "free some, or take a smaller model")  # fmt: skip
+        yield Finding(
+            "loading",
+            f"{_gb(free)} of memory free, {_gb(needed.weights)} needed to read the weights before they go to the GPU",
+            "Free some memory, or choose a smaller model.",
+        )
 
 
 def _available_memory() -> float:
-    """Caches that the system would give up included; infinite where it does not say (elsewhere than on Linux)."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return float("inf")
+    return float(psutil.virtual_memory().available)
 
 
-def _tracked(report_to: Sequence[str]) -> Iterator[Finding]:
-    try:
-        check_trackers(report_to)
-    except BenchmarkError as error:
-        yield Finding.stopping("trackers", str(error))
-
-
-def _room(folder: Path, what: str, needed: int, option: str) -> Finding:
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
-    free = shutil.disk_usage(there).free
-    found = f"{_gb(free)} free for {what}, {_gb(needed)} needed"
-    return Finding("disk", found, None if free > needed else f"free some, or set {option} to another disk")
+def _disk_space(folder: Path, purpose: str, needed: int, option: str) -> Finding:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(existing).free
+    found = f"{_gb(free)} free for {purpose}, {_gb(needed)} needed"
+    return Finding("disk", found, None if free > needed else f"Free some space, or set {option} to another disk.")
 
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
-
-
-def tokens_a_text(texts: Sequence[str]) -> float:
-    """About; of texts not seen, those of a tweet."""
-    words = sum(len(text.split()) for text in texts) / len(texts) if texts else 20
-    return TOKENS_A_WORD * words

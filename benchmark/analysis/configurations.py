@@ -21,7 +21,7 @@ COSTS = {
 }
 """What a configuration costs, by column."""
 SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "label", "dataset", "test_sha256", "trial",
-          "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "parameters")  # fmt: skip
+          "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters")  # fmt: skip
 """Columns of a run that its configuration takes over, from the first counted run."""
 
 
@@ -143,4 +143,4 @@ def failure(record: RunRecord) -> str:
     """How a run without a result ended, without the fix, which stays in the record."""
     if record.status is Status.completed:
         return str(record.stand_in)
-    return f"{record.status}, {record.failure.message}" if record.failure else str(record.status)
+    return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)

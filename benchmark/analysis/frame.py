@@ -52,6 +52,7 @@ RUN_COLUMNS = {
     "learns": "whether the model looks at the texts",
     "graded": "whether the predictions carry confidences",
     "collapsed": "whether it predicts one label for every text",
+    "precision": "the precision of the arithmetic",
     "hardware": "the device that computed it",
     "test_rows": "predicted test rows",
     "train_rows": "rows of the training split",
@@ -169,6 +170,7 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
         "learns": card is None or card.learns,
         "graded": completed and run.predictions.graded,
         "collapsed": predicted is not None and len(np.unique(predicted)) == 1,
+        "precision": fit and fit.precision,
         "hardware": record.hardware,
         "test_rows": answered,
         "train_rows": train.rows if train else None,
@@ -228,7 +230,7 @@ def _trained_by(records: dict[str, RunRecord], names: Iterable[str]) -> list[str
     def trained_by(name: str) -> str | None:
         fit = records[name].fit
         adapter = fit.weights.adapter if fit else None
-        return adapter and (saved.get(adapter.sha256) or folders.get(adapter.name))
+        return None if adapter is None else saved.get(adapter.sha256) or folders.get(adapter.name)
 
     return [trained_by(name) for name in names]
 
@@ -265,7 +267,8 @@ def _answers(runs: list[Run]) -> pd.DataFrame:
     if not tables:
         columns = ("run", "item", "gold", "predicted", "correct", "confidence")
         return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
-    return pa.concat_tables(tables, promote_options="default").to_pandas()
+    answers: pd.DataFrame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return answers
 
 
 def _answer_table(run: Run) -> pa.Table:

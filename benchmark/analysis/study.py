@@ -51,3 +51,5 @@ TABLE3_TITLES = {
 
 DECODERS = ("llama3_lora",)
 """The models of Table 3 that are not encoders."""
+
+BEST_ENCODER = max((name for name in TABLE3 if name not in DECODERS), key=TABLE3.__getitem__)

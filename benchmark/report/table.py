@@ -4,7 +4,7 @@ A table is declared once, in `benchmark/report/tables/`: its name, title, functi
 stay numbers in the data (a share is 0..1, time is seconds), so that a CSV file can be computed with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -47,7 +47,7 @@ class Column:
     code: bool = False  # shown as code
     leave_out: tuple[str, ...] = ()  # of "md", "tex" and "html"
 
-    def text(self, row: dict[str, Any]) -> str:
+    def text(self, row: Mapping[Any, Any]) -> str:
         """The cell of a row, for people."""
         value = row[self.name]
         if pd.isna(value):

@@ -1,9 +1,17 @@
-"""Attention over a stream is each sample's own attention, whichever way it is computed."""
+"""Attention over a packed stream equals the attention of each sample alone."""
 
 import pytest
 import torch
 
-from baselines.packed.attention import check, description, over_blocks, over_segments, usual, variable_length_kernel
+from baselines.packed.attention import (
+    States,
+    attention_description,
+    check_supported,
+    loading_attention,
+    over_blocks,
+    over_segments,
+    variable_length_kernel,
+)
 from baselines.packed.stream import Blocks, Layout, Varlen, pack
 from baselines.training.hardware import Attention, Batching
 from benchmark.errors import BenchmarkError
@@ -17,8 +25,8 @@ def layout(causal: bool, varlen: bool) -> Layout:
     return pack(SEQUENCES, READS, causal, varlen).layout
 
 
-def states(causal: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Random query, key and value of every token of the stream."""
+def random_states(causal: bool) -> States:
+    """Query, key and value of every token of the stream."""
     tokens = pack(SEQUENCES, READS, causal, varlen=True).input_ids.shape[1]
     random = torch.Generator().manual_seed(0)
     shapes = ((tokens, HEADS, SIZE), (tokens, KEY_HEADS, SIZE), (tokens, KEY_HEADS, SIZE))
@@ -26,10 +34,9 @@ def states(causal: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return query, key, value
 
 
-def plain(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Varlen, scaling: float, dropout: float
-) -> torch.Tensor:
-    """The definition, segment by segment: a query sees all keys up to its own, which ends the segment's."""
+def reference_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
+    """The definition, segment by segment; with a causal mask, a query attends to the keys up to its own position."""
+    query, key, value = states
     ends = layout.query_ends.tolist(), layout.key_ends.tolist()
     mixed = []
     for segment in range(len(ends[0]) - 1):
@@ -46,28 +53,28 @@ def plain(
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_padded_blocks_and_variable_length_segments_agree_in_values_and_gradients(causal: bool) -> None:
-    query, key, value = states(causal)
+def test_padded_blocks_and_variable_length_segments_give_the_same_values_and_gradients(causal: bool) -> None:
+    states = random_states(causal)
     blocks, segments = layout(causal, varlen=False), layout(causal, varlen=True)
     assert isinstance(blocks, Blocks)
     assert isinstance(segments, Varlen)
-    one = over_blocks(query, key, value, blocks, 0.3, 0.0)
-    other = over_segments(query, key, value, segments, 0.3, 0.0, plain)
+    one = over_blocks(states, blocks, 0.3, 0.0)
+    other = over_segments(states, segments, 0.3, 0.0, reference_kernel)
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     weight = torch.randn(one.shape, generator=torch.Generator().manual_seed(1))
     for ours, theirs in zip(
-        torch.autograd.grad((one * weight).sum(), (query, key, value)),
-        torch.autograd.grad((other * weight).sum(), (query, key, value)),
+        torch.autograd.grad((one * weight).sum(), states),
+        torch.autograd.grad((other * weight).sum(), states),
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_dropout_thins_out_the_attention_weights() -> None:
-    query, key, _ = states(causal=True)
+def test_dropout_zeroes_attention_weights() -> None:
+    query, key, _ = random_states(causal=True)
     blocks = layout(causal=True, varlen=False)
     assert isinstance(blocks, Blocks)
-    sums = over_blocks(query, key, torch.ones_like(key), blocks, 0.3, 0.25)  # each 1 if nothing is dropped
+    sums = over_blocks((query, key, torch.ones_like(key)), blocks, 0.3, 0.25)  # 1 without dropout
     assert 0.9 < sums.mean() < 1.1
     assert sums.std() > 0.1
 
@@ -75,30 +82,31 @@ def test_dropout_thins_out_the_attention_weights() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("causal", [True, False])
-def test_flash_attention_on_the_gpu_is_the_plain_one(causal: bool) -> None:
-    query, key, value = (part.detach().cuda().bfloat16().repeat(1, 1, 8) for part in states(causal))
+def test_flash_attention_on_the_gpu_equals_the_definition(causal: bool) -> None:
+    query, key, value = (part.detach().cuda().bfloat16().repeat(1, 1, 8) for part in random_states(causal))
     segments = layout(causal, varlen=True).to(torch.device("cuda"))
     assert isinstance(segments, Varlen)
-    ours = over_segments(query, key, value, segments, 0.1, 0.0, variable_length_kernel()).float().cpu()
-    there = (part.float().cpu() for part in (query, key, value))
+    ours = over_segments((query, key, value), segments, 0.1, 0.0, variable_length_kernel()).float().cpu()
+    on_cpu = (query.float().cpu(), key.float().cpu(), value.float().cpu())
     here = layout(causal, varlen=True)
     assert isinstance(here, Varlen)
-    torch.testing.assert_close(ours, over_segments(*there, here, 0.1, 0.0, plain), rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(ours, over_segments(on_cpu, here, 0.1, 0.0, reference_kernel), rtol=2e-2, atol=2e-2)
 
 
-def test_an_architecture_nobody_has_proven_trains_padded() -> None:
-    check("distilbert", Batching.padded)
-    with pytest.raises(BenchmarkError, match="not for distilbert; set model.batching=padded"):
-        check("distilbert", Batching.packed)
+def test_an_untested_architecture_is_accepted_only_with_padded_batching() -> None:
+    check_supported("distilbert", Batching.padded)
+    with pytest.raises(BenchmarkError, match="distilbert") as refusal:
+        check_supported("distilbert", Batching.packed)
+    assert refusal.value.fix == "Set model.batching=padded."
 
 
-def test_the_record_says_what_computed_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert description(Attention.sdpa, Batching.padded) == "sdpa"
-    assert description(Attention.eager, Batching.packed) == "packed, batched products"
+def test_the_description_names_the_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert attention_description(Attention.sdpa, Batching.padded) == "sdpa"
+    assert attention_description(Attention.eager, Batching.packed) == "packed, batched products"
     monkeypatch.setattr("baselines.packed.attention.has_flash_attn", lambda: False)
-    assert description(Attention.flash_attention_2, Batching.packed) == "packed, FlashAttention-2 of torch"
-    assert usual(Attention.flash_attention_2) is Attention.sdpa
-    assert usual(Attention.eager) is Attention.eager
+    assert attention_description(Attention.flash_attention_2, Batching.packed) == "packed, FlashAttention-2 of torch"
+    assert loading_attention(Attention.flash_attention_2) is Attention.sdpa
+    assert loading_attention(Attention.eager) is Attention.eager
     monkeypatch.setattr("baselines.packed.attention.has_flash_attn", lambda: True)
-    assert description(Attention.flash_attention_2, Batching.packed) == "packed, flash-attn"
-    assert usual(Attention.flash_attention_2) is Attention.flash_attention_2
+    assert attention_description(Attention.flash_attention_2, Batching.packed) == "packed, flash-attn"
+    assert loading_attention(Attention.flash_attention_2) is Attention.flash_attention_2

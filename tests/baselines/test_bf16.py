@@ -1,4 +1,4 @@
-"""bf16 on a processor without instructions for it: a decoder's products are those of fp32, rounded once."""
+"""On a CPU without bf16 instructions, a decoder's products are computed in fp32 and rounded once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,11 +8,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.packed import fused as adapters
 from baselines.packed.attention import over_blocks
-from baselines.packed.fused import AdaptedProduct
+from baselines.packed.fused import LoraProduct, fuse
 from baselines.packed.stream import Blocks, pack
-from baselines.training.hardware import Attention, Device, Precision, product_type, resolve
+from baselines.training.hardware import Attention, Device, Precision, matmul_dtype, resolve
 from benchmark.config import RunConfig
 from benchmark.run.runner import run
 
@@ -34,23 +33,23 @@ def gradients(result: torch.Tensor, gradient: torch.Tensor, *of: torch.Tensor) -
     return list(torch.autograd.grad(result, of, gradient.to(result.dtype)))
 
 
-def test_only_packed_decoders_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve(Device.cpu, Precision.bf16, Attention.sdpa, streams_only=True).type == "cpu"
-    assert product_type(torch.ones(1)) is torch.float32
-    assert product_type(torch.ones(1).bfloat16()) is torch.float32
-    assert product_type(torch.ones(1, device="meta").bfloat16()) is torch.bfloat16
+def test_only_bf16_on_such_a_cpu_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve(Device.cpu, Precision.bf16, Attention.sdpa, only_packed=True).type == "cpu"
+    assert matmul_dtype(torch.ones(1)) is torch.float32
+    assert matmul_dtype(torch.ones(1).bfloat16()) is torch.float32
+    assert matmul_dtype(torch.ones(1, device="meta").bfloat16()) is torch.bfloat16
     monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: True)
-    assert product_type(torch.ones(1).bfloat16()) is torch.bfloat16
+    assert matmul_dtype(torch.ones(1).bfloat16()) is torch.bfloat16
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_an_adapted_product_and_its_gradients(bias: bool) -> None:
+def test_a_lora_product_and_its_gradients(bias: bool) -> None:
     states, weight, gradient = numbers(2, 5, 300), numbers(7, 300).detach(), numbers(2, 5, 7).detach()
     shift = numbers(7).detach() if bias else None
     down, up = torch.randn(4, 300).requires_grad_(), torch.randn(7, 4).requires_grad_()
     wide = widened(states)
-    expected = AdaptedProduct.apply(wide, weight.float(), None if shift is None else shift.float(), down, up, 2.0)
-    found = AdaptedProduct.apply(states, weight, shift, down, up, 2.0)
+    expected = LoraProduct.apply(wide, weight.float(), None if shift is None else shift.float(), down, up, 2.0)
+    found = LoraProduct.apply(states, weight, shift, down, up, 2.0)
     assert torch.equal(found, expected.bfloat16())
     for one, other in zip(
         gradients(found, gradient, states, down, up), gradients(expected, gradient, wide, down, up), strict=True
@@ -59,11 +58,11 @@ def test_an_adapted_product_and_its_gradients(bias: bool) -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_layer_without_adapter_and_its_gradient(bias: bool) -> None:
+def test_a_layer_without_an_adapter_and_its_gradient(bias: bool) -> None:
     layer, states, gradient = nn.Linear(300, 7, bias).bfloat16().requires_grad_(False), numbers(5, 300), numbers(5, 7)
     plain, wide = nn.Linear(300, 7, bias), widened(states)
     plain.load_state_dict(layer.state_dict())
-    adapters.fuse(nn.Sequential(layer))
+    fuse(nn.Sequential(layer))
     assert torch.equal(layer(states), plain(wide).bfloat16())
     [found], [expected] = gradients(layer(states), gradient, states), gradients(plain(wide), gradient, wide)
     assert torch.equal(found, expected.bfloat16())
@@ -74,17 +73,20 @@ def test_attention_and_its_gradients() -> None:
     stream = pack([[*beginning, 4], [*beginning, 5, 6], [*beginning, 7, 8]], [range(1)] * 3, causal=True, varlen=False)
     assert isinstance(stream.layout, Blocks)
     tokens = stream.input_ids.shape[1]
-    half = [numbers(tokens, heads, 8) for heads in (4, 2, 2)]
-    wide = [widened(states) for states in half]
-    found, expected = over_blocks(*half, stream.layout, 0.3, 0.0), over_blocks(*wide, stream.layout, 0.3, 0.0)
+    query, key, value = half = [numbers(tokens, heads, 8) for heads in (4, 2, 2)]
+    wide = (widened(query), widened(key), widened(value))
+    found, expected = (
+        over_blocks((query, key, value), stream.layout, 0.3, 0.0),
+        over_blocks(wide, stream.layout, 0.3, 0.0),
+    )
     assert torch.equal(found, expected.bfloat16())
     gradient = numbers(*found.shape).detach()
     for one, other in zip(gradients(found, gradient, *half), gradients(expected, gradient, *wide), strict=True):
         assert torch.equal(one, other.bfloat16())
 
 
-class Watched(TorchDispatchMode):
-    """Notes of which type the products are that reach torch's kernels."""
+class ProductTypes(TorchDispatchMode):
+    """Collects the dtypes of the matrix products that reach torch's kernels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,10 +101,10 @@ class Watched(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("other", ["model.readout=head", "model.lora.targets=[q_proj]", "model.lora.dropout=0.1"])
-def test_no_product_of_a_run_is_left_to_missing_instructions(compose_run: Callable[..., RunConfig], other: str) -> None:
+def test_a_run_computes_every_product_in_fp32(compose_run: Callable[..., RunConfig], other: str) -> None:
     config = compose_run("model=tiny_llama", "model.device=cpu", "model.precision=bf16", other)
-    with Watched() as watched:
+    with ProductTypes() as products:
         record = run(config).record
     assert record.fit is not None
     assert record.fit.precision == "bf16"
-    assert watched.seen == {torch.float32}
+    assert products.seen == {torch.float32}

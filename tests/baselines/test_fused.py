@@ -1,4 +1,4 @@
-"""The fused LoRA product is peft's, value and gradient."""
+"""The fused layers give the results of peft, transformers and torch."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from baselines.packed import fused as adapters
+from baselines.packed.fused import dropout, fuse, use_fast_dropout
 
 
 class Network(nn.Module):
@@ -43,18 +43,18 @@ def value_and_gradients(network: PeftModel, dtype: torch.dtype = torch.float32) 
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_fused_and_unfused_agree(bias: bool) -> None:
+def test_the_fused_lora_product_equals_pefts(bias: bool) -> None:
     expected = value_and_gradients(adapted(bias))
     network = adapted(bias)
-    adapters.fuse(network)
+    fuse(network)
     for name, tensor in value_and_gradients(network).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_frozen_bf16_weights_and_fp32_adapters_go_together() -> None:
+def test_the_fused_lora_product_takes_bf16_weights_with_fp32_adapters() -> None:
     expected = value_and_gradients(adapted())
     network = adapted(dtype=torch.bfloat16)
-    adapters.fuse(network)
+    fuse(network)
     found = value_and_gradients(network, torch.bfloat16)
     assert found["result"].dtype is torch.bfloat16
     for name in expected.keys() - {"result", "states"}:
@@ -64,19 +64,22 @@ def test_frozen_bf16_weights_and_fp32_adapters_go_together() -> None:
 
 
 @pytest.mark.parametrize("options", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
-def test_what_the_fused_product_does_not_cover_stays_pefts(options: dict[str, float | bool]) -> None:
+def test_lora_layers_that_are_not_covered_stay_unchanged(options: dict[str, float | bool]) -> None:
     network = adapted(bias=True, **options)
-    before = {name: type(layer).forward for name, layer in network.named_modules()}
-    adapters.fuse(network)
+    fuse(network)
     assert all("forward" not in vars(layer) for layer in network.modules())
-    assert before == {name: type(layer).forward for name, layer in network.named_modules()}
 
 
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "scale"),
-    [(torch.float32, 1e-6, 1), (torch.bfloat16, 2e-2, 1), (torch.float16, 2e-3, 1), (torch.float16, 2e-3, 1000)],
-)  # the last: gradients near the end of fp16's range, as scaled losses give
-def test_a_frozen_norm_agrees_in_value_and_gradient(dtype: torch.dtype, tolerance: float, scale: int) -> None:
+    [
+        (torch.float32, 1e-6, 1),
+        (torch.bfloat16, 2e-2, 1),
+        (torch.float16, 2e-3, 1),
+        (torch.float16, 2e-3, 1000),  # scaled losses give gradients near the end of fp16's range
+    ],
+)
+def test_the_frozen_norm_equals_transformers(dtype: torch.dtype, tolerance: float, scale: int) -> None:
     random = torch.Generator().manual_seed(0)
     norm = LlamaRMSNorm(24).to(dtype).requires_grad_(False)
     norm.weight.copy_(torch.rand(24, generator=random) + 0.5)
@@ -86,8 +89,50 @@ def test_a_frozen_norm_agrees_in_value_and_gradient(dtype: torch.dtype, toleranc
         result = norm(states)
         (result.float() * scale * torch.arange(24)).sum().backward()
         found.append((result.detach(), states.grad))
-        adapters.fuse(norm)
+        fuse(norm)
     assert "forward" in vars(norm)
     for expected, fused in zip(*found, strict=True):
         assert fused.dtype is dtype
         assert (fused.float() - expected.float()).norm() / expected.float().norm() < tolerance
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_the_given_share_and_keeps_the_mean(probability: float) -> None:
+    torch.manual_seed(0)
+    dropped = dropout(torch.ones(1001, 997), probability)
+    assert (dropped == 0).float().mean().item() == pytest.approx(probability, abs=0.003)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / (1 - probability)], rel=1e-3)
+
+
+def test_dropout_of_neighbours_is_independent() -> None:
+    torch.manual_seed(0)
+    kept = (dropout(torch.ones(400_000), 0.5) != 0).float() - 0.5
+    for distance in (1, 2, 3, 4, 8):
+        assert abs((kept[:-distance] * kept[distance:]).mean().item()) < 0.002
+
+
+def test_dropout_can_keep_or_zero_everything() -> None:
+    states = torch.randn(5, 3)
+    assert torch.equal(dropout(states, 0.0), states)
+    assert not dropout(states, 1.0).any()
+
+
+def test_dropout_gradients_have_the_same_mask() -> None:
+    states = torch.ones(999, requires_grad=True)
+    dropped = dropout(states, 0.3)
+    dropped.sum().backward()
+    assert torch.equal(states.grad, dropped.detach())  # type: ignore[arg-type]
+
+
+def test_a_dropout_layer_repeats_its_mask_for_a_seed_and_does_nothing_in_evaluation() -> None:
+    network = nn.Sequential(nn.Dropout(0.4))
+    use_fast_dropout(network)
+    states = torch.randn(50, 7)
+    masked = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        masked.append(network(states))
+    assert torch.equal(*masked)
+    assert not torch.equal(masked[0], states)
+    assert torch.equal(network.eval()(states), states)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmark.analysis.evidence import Evidence
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
 from baselines.weights.lora import CONFIG, WEIGHTS, Lora, read_adapter
-from benchmark.analysis.evidence import Evidence
-from benchmark.config import RunConfig, build_classifier
+from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
@@ -25,7 +25,7 @@ from benchmark.results.catalogue import read_contestants
 from benchmark.results.record import sha256
 from benchmark.results.store import Run
 from benchmark.run import doctor, runner
-from benchmark.run.compose import composed
+from benchmark.run.compose import build_classifier, composed
 
 Compose = Callable[..., RunConfig]
 TRAINING = ["recipe.max_steps=10", "recipe.learning_rate=1e-2"]

@@ -1,7 +1,10 @@
-"""Every family learns, answers in order, and repeats itself exactly; toy sizes, real code."""
+"""Every kind of model learns, keeps the order of the texts and is reproducible, at toy sizes."""
 
+import hashlib
+import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +16,20 @@ import pytest
 import torch
 from transformers import TrainerState, TrainingArguments
 
-from baselines.decoder import DecoderClassifier
+from baselines.decoder import DecoderClassifier, training_id
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training import checkpoints
 from baselines.training.hardware import Attention, Batching, Computation, Precision
-from baselines.training.trainer import NEVER, PassTrainer, samples_in, training_arguments
-from benchmark.config import build_classifier
+from baselines.training.trainer import NEVER, PassTrainer, samples_seen, training_arguments
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, Examples, FitContext
-from benchmark.run.compose import composed
+from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource
+from benchmark.run.compose import build_classifier, composed
 
-FAMILIES = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
-TRAINED = FAMILIES[2:]
+MODELS = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
+NETWORKS = MODELS[2:]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def splits() -> Splits:
     )
 
 
-def contestant(name: str, *overrides: str) -> Classifier:
+def model(name: str, *overrides: str) -> Classifier:
     return build_classifier(composed([f"model={name}", *overrides]).model)
 
 
@@ -54,7 +56,7 @@ def context(folder: Path, *overrides: str, seed: int = 0) -> FitContext:
 
 
 def fitted(name: str, splits: Splits, folder: Path, *overrides: str, seed: int = 0) -> Classifier:
-    classifier = contestant(name, *[o for o in overrides if o.startswith("model.")])
+    classifier = model(name, *[o for o in overrides if o.startswith("model.")])
     classifier.fit(
         splits.train,
         splits.validation,
@@ -63,31 +65,33 @@ def fitted(name: str, splits: Splits, folder: Path, *overrides: str, seed: int =
     return classifier
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_probabilities_are_distributions_over_the_labels(name: str, splits: Splits, tmp_path: Path) -> None:
     predictions = fitted(name, splits, tmp_path).predict(splits.test.texts)
     predictions.check(len(splits.test), 6)
     assert predictions.probabilities.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_answers_do_not_depend_on_the_order_of_the_texts(name: str, splits: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_predictions_do_not_depend_on_the_order_of_the_texts(name: str, splits: Splits, tmp_path: Path) -> None:
     classifier = fitted(name, splits, tmp_path)
     forward = classifier.predict(splits.test.texts).probabilities
     backward = classifier.predict(splits.test.texts[::-1]).probabilities[::-1]
     np.testing.assert_allclose(forward, backward, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_answers_do_not_depend_on_the_batch_size(name: str, splits: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_predictions_do_not_depend_on_the_batch_size(name: str, splits: Splits, tmp_path: Path) -> None:
     classifier = fitted(name, splits, tmp_path)
     together = classifier.predict(splits.test.texts).probabilities
     classifier.prediction_batch_size = 1  # type: ignore[attr-defined]
     np.testing.assert_allclose(classifier.predict(splits.test.texts).probabilities, together, atol=5e-6)
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_the_same_seed_gives_the_same_bits_and_another_does_not(name: str, splits: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_seed_gives_the_same_bits_again_and_another_seed_other_bits(
+    name: str, splits: Splits, tmp_path: Path
+) -> None:
     first = fitted(name, splits, tmp_path / "a").predict(splits.test.texts).probabilities
     again = fitted(name, splits, tmp_path / "b").predict(splits.test.texts).probabilities
     other = fitted(name, splits, tmp_path / "c", seed=1).predict(splits.test.texts).probabilities
@@ -95,9 +99,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(name: str, split
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_training_makes_the_training_labels_likelier(name: str, splits: Splits, tmp_path: Path) -> None:
-    classifier = contestant(name)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_lowers_the_loss(name: str, splits: Splits, tmp_path: Path) -> None:
+    classifier = model(name)
     report = classifier.fit(
         splits.train, splits.validation, context(tmp_path, "recipe.max_steps=60", "recipe.learning_rate=0.02")
     )
@@ -107,11 +111,12 @@ def test_training_makes_the_training_labels_likelier(name: str, splits: Splits, 
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_report_states_steps_samples_and_parameters(name: str, splits: Splits, tmp_path: Path) -> None:
-    classifier = contestant(name)
+    classifier = model(name)
     report = classifier.fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=null"))
-    assert report.weights == {"source": "random"}
+    assert report.weights == WeightSource("random")
+    assert report.saved_sha256 is None
     assert (report.steps, report.samples_seen, report.effective_batch) == (9, 180, 20)  # 60 rows, 3 epochs, 5 x 4
     assert [point.epoch for point in report.curve if point.validation_accuracy is not None] == [1, 2, 3]
     assert report.training_seconds is not None
@@ -119,7 +124,7 @@ def test_the_report_states_steps_samples_and_parameters(name: str, splits: Split
     assert report.device == "cpu"
     assert report.trained_parameters is not None
     assert report.parameters is not None
-    if name.startswith("tiny_llama"):  # adapters of rank 8 on seven projections of two layers, and any head
+    if name.startswith("tiny_llama"):  # adapters of rank 8 on seven projections of two layers, and a head if any
         head = 6 * 32 if name == "tiny_llama_head" else 0
         assert report.trained_parameters == 2 * 8 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)) + head
         assert report.trained_parameters < report.parameters
@@ -127,11 +132,11 @@ def test_the_report_states_steps_samples_and_parameters(name: str, splits: Split
         assert report.trained_parameters == report.parameters
 
 
-def test_an_accumulated_encoder_gradient_is_that_of_the_whole_batch(splits: Splits, tmp_path: Path) -> None:
-    """Fails with transformers' own loss, which adds up the means of the micro-batches."""
+def test_accumulated_gradients_of_an_encoder_equal_those_of_the_whole_batch(splits: Splits, tmp_path: Path) -> None:
+    """This fails with transformers' own loss, which sums the means of the micro-batches."""
     weights = []
     for name, batch, accumulation in (("whole", 20, 1), ("parts", 5, 4)):
-        classifier = contestant("tiny_bert", "model.architecture.vocab_size=600")
+        classifier = model("tiny_bert", "model.architecture.vocab_size=600")
         assert isinstance(classifier, EncoderClassifier)
         classifier.architecture |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         recipe = [f"recipe.batch_size={batch}", f"recipe.gradient_accumulation_steps={accumulation}"]
@@ -143,7 +148,7 @@ def test_an_accumulated_encoder_gradient_is_that_of_the_whole_batch(splits: Spli
     assert torch.linalg.norm(weights[0] - weights[1]) / torch.linalg.norm(weights[0]) < 1e-5
 
 
-def test_majority_answers_with_the_shares_of_the_training_labels() -> None:
+def test_majority_predicts_the_shares_of_the_training_labels() -> None:
     train = Examples(("a", "b", "c", "d"), ("w", "x", "y", "z"), np.array([1, 1, 0, 1]))
     classifier = MajorityClassifier()
     classifier.fit(train, train, FitContext(("n", "p"), composed([]).recipe, 0, Path()))
@@ -152,7 +157,7 @@ def test_majority_answers_with_the_shares_of_the_training_labels() -> None:
     assert predictions.probabilities.tolist() == [[0.25, 0.75]]
 
 
-def test_tfidf_gives_a_label_absent_from_training_no_probability() -> None:
+def test_tfidf_gives_a_label_without_training_texts_the_probability_0() -> None:
     texts = ("good day", "good sun", "bad rain", "bad day")
     train = Examples(tuple("abcd"), texts, np.array([0, 0, 2, 2]))
     classifier = TfidfClassifier(min_df=1)
@@ -162,46 +167,43 @@ def test_tfidf_gives_a_label_absent_from_training_no_probability() -> None:
     assert predictions.probabilities[:, 1].tolist() == [0, 0]
 
 
-def test_tfidf_on_one_label_says_what_is_wrong() -> None:
+def test_tfidf_refuses_texts_of_one_label() -> None:
     train = Examples(("a", "b"), ("good day", "good sun"), np.array([0, 0]))
     with pytest.raises(BenchmarkError, match="cannot learn"):
         TfidfClassifier(min_df=1).fit(train, train, FitContext(("n", "p"), composed([]).recipe, 0, Path()))
 
 
-def test_texts_over_the_limit_are_cut_and_counted(splits: Splits, tmp_path: Path) -> None:
-    for name in TRAINED:
-        report = contestant(name).fit(
-            splits.train, splits.validation, context(tmp_path / name, "recipe.max_length=96", "recipe.max_steps=1")
-        )
-        assert report.truncated_texts == 0
-        tight = "recipe.max_length=58" if name.startswith("tiny_llama") else "recipe.max_length=8"
-        report = contestant(name).fit(
-            splits.train, splits.validation, context(tmp_path / f"{name}-short", tight, "recipe.max_steps=1")
-        )
-        assert report.truncated_texts > 0
+@pytest.mark.parametrize("name", NETWORKS)
+def test_texts_over_max_length_are_cut_and_counted(name: str, splits: Splits, tmp_path: Path) -> None:
+    short = 58 if name.startswith("tiny_llama") else 8
+    for length, cut in ((96, False), (short, True)):
+        options = [f"recipe.max_length={length}", "recipe.max_steps=1"]
+        report = model(name).fit(splits.train, splits.validation, context(tmp_path / str(length), *options))
+        assert (report.truncated_texts > 0) is cut
 
 
-def test_an_encoder_asked_for_more_tokens_than_it_has_positions_is_refused(splits: Splits, tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"reads 512 tokens at most; set recipe\.max_length=512"):
-        contestant("tiny_roberta").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_length=513"))
-    (finding, *_) = contestant("tiny_bert").examine(splits.train.texts, context(tmp_path, "recipe.max_length=1024"))
-    assert finding.remedy == "set recipe.max_length=512"
+def test_a_max_length_above_an_encoders_positions_is_refused(splits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"recipe\.max_length is 513") as refusal:
+        model("tiny_roberta").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_length=513"))
+    assert refusal.value.fix == "Set recipe.max_length=512."
+    (finding, *_) = model("tiny_bert").examine(splits.train.texts, context(tmp_path, "recipe.max_length=1024"))
+    assert finding.fix == "Set recipe.max_length=512."
 
 
 def test_an_architecture_with_other_names_for_its_sizes_is_described(splits: Splits, tmp_path: Path) -> None:
-    """DistilBERT and GPT-2, say; nobody learns so after their training."""
+    """For example DistilBERT and GPT-2."""
     distilbert = EncoderClassifier(
-        contestant("tiny_bert").weights,  # type: ignore[attr-defined]
+        model("tiny_bert").weights,  # type: ignore[attr-defined]
         {"model_type": "distilbert", "vocab_size": 600, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
         batching=Batching.padded,
     )
-    gpt2 = contestant("tiny_llama", "model.lora.targets=[c_attn]", "model.batching=padded")
+    gpt2 = model("tiny_llama", "model.lora.targets=[c_attn]", "model.batching=padded")
     assert isinstance(gpt2, DecoderClassifier)
     gpt2.architecture = {"model_type": "gpt2", "vocab_size": 600, "n_embd": 32, "n_layer": 2, "n_head": 2}
     for classifier in (distilbert, gpt2):
         assert classifier.describe().dimensions["hidden_size"] == 32
         assert classifier.examine(splits.train.texts, context(tmp_path))
-        with pytest.raises(BenchmarkError, match="Random weights get a tokenizer for bert, "):
+        with pytest.raises(BenchmarkError, match="random weights can be of the types bert, "):
             classifier.fit(splits.train, splits.validation, context(tmp_path))
 
 
@@ -219,40 +221,36 @@ def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pyt
     assert arguments.train_batch_size == context(tmp_path).recipe.effective_batch
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_a_tracker_that_is_not_installed_is_refused_before_training(name: str, splits: Splits, tmp_path: Path) -> None:
-    remedies = {
-        "comet_ml": "is not installed here .*; pip install comet_ml",
-        "none": r"is no tracker .*; report_to=\[\]",
-    }
-    for tracker, told in remedies.items():
-        asked = replace(context(tmp_path), report_to=(tracker,))
-        with pytest.raises(BenchmarkError, match=f"report_to names {tracker}, which {told}"):
-            contestant(name).fit(splits.train, splits.validation, asked)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_tracker_that_is_not_available_is_refused_before_training(name: str, splits: Splits, tmp_path: Path) -> None:
+    for tracker, fix in {"comet_ml": "pip install comet_ml", "none": "report_to=[]"}.items():
+        with pytest.raises(BenchmarkError, match=f"report_to names {tracker}") as refusal:
+            model(name).fit(splits.train, splits.validation, replace(context(tmp_path), report_to=(tracker,)))
+        assert fix in str(refusal.value.fix)
 
 
-def test_a_diverging_run_stops_with_the_step(splits: Splits, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_step(splits: Splits, tmp_path: Path) -> None:
     overrides = [
         "recipe.learning_rate=1e30",
         "recipe.max_steps=30",
         "recipe.warmup_ratio=0",
         "recipe.max_gradient_norm=1e30",
     ]
-    with pytest.raises(BenchmarkError, match="at step"):
-        contestant("tiny_llama").fit(splits.train, splits.validation, context(tmp_path, *overrides))
+    with pytest.raises(BenchmarkError, match=r"not finite at step \d+"):
+        model("tiny_llama").fit(splits.train, splits.validation, context(tmp_path, *overrides))
 
 
-def test_gradients_that_never_fit_into_fp16_stop_the_run() -> None:
-    """The scaler itself, of a run on a GPU: only there is fp16 trained."""
+def test_gradients_that_overflow_fp16_repeatedly_stop_the_run() -> None:
+    """Tested with the scaler alone, because fp16 is trained on GPUs only."""
     for scale, fits in ((1.0, True), (0.5, False)):
         scaler = torch.amp.GradScaler("cpu", init_scale=scale)
         state = {"diverged_at": torch.full((), NEVER), "state": TrainerState(global_step=7)}
         trainer: Any = SimpleNamespace(accelerator=SimpleNamespace(scaler=scaler), **state)
-        with nullcontext() if fits else pytest.raises(BenchmarkError, match="no longer fit into fp16 by step 7"):
+        with nullcontext() if fits else pytest.raises(BenchmarkError, match="fp16 at step 7"):
             PassTrainer.check_finite(trainer)
 
 
-def test_free_generation_counts_answers_that_are_no_label(splits: Splits, tmp_path: Path) -> None:
+def test_free_generation_marks_answers_that_are_no_label(splits: Splits, tmp_path: Path) -> None:
     predictions = fitted("tiny_llama", splits, tmp_path, "model.readout=generate").predict(splits.test.texts)
     predictions.check(len(splits.test), 6)
     assert predictions.generated is not None
@@ -262,7 +260,7 @@ def test_free_generation_counts_answers_that_are_no_label(splits: Splits, tmp_pa
         assert predicted == (labels.index(answer.strip().lower()) if answer.strip().lower() in labels else -1)
 
 
-def test_generation_and_label_decoding_agree_once_the_labels_are_learnt(splits: Splits, tmp_path: Path) -> None:
+def test_free_generation_and_constrained_labels_agree_after_training(splits: Splits, tmp_path: Path) -> None:
     recipe = ["recipe.max_steps=60", "recipe.learning_rate=0.02", "recipe.batch_size=20"]
     classifier = fitted("tiny_llama", splits, tmp_path, *recipe)
     assert isinstance(classifier, DecoderClassifier)
@@ -273,8 +271,8 @@ def test_generation_and_label_decoding_agree_once_the_labels_are_learnt(splits: 
     assert (generated.predicted == decoded.predicted)[named].mean() > 0.95
 
 
-def test_label_probabilities_equal_those_of_one_plain_forward_pass_each(splits: Splits, tmp_path: Path) -> None:
-    """The batched trie against the definition: softmax over the labels' first tokens, prompt by prompt."""
+def test_constrained_label_probabilities_equal_the_definition(splits: Splits, tmp_path: Path) -> None:
+    """A softmax over the possible next tokens, computed prompt by prompt without batching."""
     classifier = fitted("tiny_llama", splits, tmp_path)
     assert isinstance(classifier, DecoderClassifier)
     answers = classifier.prompter.answers
@@ -285,10 +283,10 @@ def test_label_probabilities_equal_those_of_one_plain_forward_pass_each(splits: 
         for answer in answers:
             total = 0.0
             for depth, token in enumerate(answer):
-                rivals = sorted({other[depth] for other in answers if other[:depth] == answer[:depth]})
+                possible = sorted({other[depth] for other in answers if other[:depth] == answer[:depth]})
                 with torch.inference_mode():
                     logits = classifier.network(torch.tensor([prompt + answer[:depth]])).logits[0, -1]
-                total += float(logits[rivals].log_softmax(-1)[rivals.index(token)])
+                total += float(logits[possible].log_softmax(-1)[possible.index(token)])
             log_probability.append(total)
         expected.append(np.exp(log_probability))
     actual = classifier.predict(splits.test.texts[:6]).probabilities
@@ -296,69 +294,76 @@ def test_label_probabilities_equal_those_of_one_plain_forward_pass_each(splits: 
 
 
 def test_every_checkpoint_ends_with_a_point_of_the_curve(splits: Splits, tmp_path: Path) -> None:
-    """Of 70 steps every 2nd is logged and every 7th saved: what a checkpoint holds has been timed and looked at."""
+    """Of 70 steps, every 2nd is logged and every 7th saved. What is saved has a finite loss and a time."""
     steps = ["recipe.max_steps=70", "recipe.batch_size=5", "recipe.gradient_accumulation_steps=1"]
-    report = contestant("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, *steps))
+    report = model("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, *steps))
     logged = {point.step for point in report.curve if point.loss is not None}
     assert logged == {*range(2, 71, 2), *range(7, 71, 7)}
 
 
-def test_training_time_leaves_out_the_writing_of_checkpoints(
+def test_training_time_does_not_count_the_writing_of_checkpoints(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that an hour passes on with every checkpoint."""
-    sealed: list[Path] = []
-    seal, clock = checkpoints.seal, time.perf_counter
+    """The clock is advanced by an hour with every checkpoint."""
+    written: list[Path] = []
+    write_hashes, clock = checkpoints.write_hashes, time.perf_counter
 
-    def slowly(folder: Path) -> None:
-        seal(folder)
-        sealed.append(folder)
+    def slow(folder: Path) -> None:
+        write_hashes(folder)
+        written.append(folder)
 
-    monkeypatch.setattr(checkpoints, "seal", slowly)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 3600 * len(sealed))
-    report = contestant("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=20"))
-    assert len(sealed) > 1
+    monkeypatch.setattr(checkpoints, "write_hashes", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 3600 * len(written))
+    report = model("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=20"))
+    assert len(written) > 1
     assert report.training_seconds is not None
     assert report.training_seconds < 3600
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_a_run_cut_short_continues_from_its_checkpoint(name: str, splits: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("validations", "last_step"), [(0, 3), (3, 10)])  # in the first epoch, or after the last step
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_interrupted_run_continues_from_its_checkpoint(
+    name: str, validations: int, last_step: int, splits: Splits, tmp_path: Path
+) -> None:
     whole = fitted(name, splits, tmp_path / "whole", "recipe.max_steps=10").predict(splits.test.texts)
 
-    class Cut(Exception):
+    class Interrupted(Exception):
         pass
 
-    classifier = contestant(name)
-    healthy = classifier.predict
-
-    def cut(texts: object) -> None:
-        raise Cut
-
+    classifier: Any = model(name)
     method = "classify" if name.startswith("tiny_llama") else "predict"
-    setattr(classifier, method, cut)  # validation after the second epoch never returns
-    with pytest.raises(Cut):
+    predict, left = getattr(classifier, method), iter(range(validations))
+
+    def interrupt(texts: Sequence[str]) -> Predictions:
+        if next(left, None) is None:
+            raise Interrupted
+        return predict(texts)
+
+    setattr(classifier, method, interrupt)
+    with pytest.raises(Interrupted):
         classifier.fit(splits.train, splits.validation, context(tmp_path / "cut", "recipe.max_steps=10"))
-    assert list((tmp_path / "cut").glob("checkpoint-*"))
-    assert healthy is not None
+    assert (tmp_path / f"cut/checkpoint-{last_step}").is_dir()
     resumed = fitted(name, splits, tmp_path / "cut", "recipe.max_steps=10").predict(splits.test.texts)
     assert (resumed.probabilities == whole.probabilities).all()
 
 
-@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama", "tiny_llama_head"])
+@pytest.mark.parametrize(("name", "file"), [("tiny_bert", "model"), ("tiny_llama_head", "adapter_model")])
+def test_the_report_has_the_hash_of_the_saved_weights(name: str, file: str, splits: Splits, tmp_path: Path) -> None:
+    saving = replace(context(tmp_path / "work"), model_dir=tmp_path / "model")
+    report = model(name).fit(splits.train, splits.validation, saving)
+    weights = (tmp_path / f"model/{file}.safetensors").read_bytes()
+    assert report.saved_sha256 == hashlib.sha256(weights).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_llama_head"])
 @pytest.mark.parametrize(
-    ("mistake", "said"),
-    [
-        ("hidden_size=33", "33"),
-        ("model_type=brt", "brt"),
-        ("num_attention_heads=none", "none"),
-    ],
+    ("mistake", "named"), [("hidden_size=33", "33"), ("model_type=brt", "brt"), ("num_attention_heads=none", "none")]
 )
-def test_an_architecture_that_cannot_be_built_is_one_sentence_before_any_training(
-    model: str, mistake: str, said: str, splits: Splits, tmp_path: Path
+def test_an_architecture_that_cannot_be_built_is_refused_before_training(
+    name: str, mistake: str, named: str, splits: Splits, tmp_path: Path
 ) -> None:
-    classifier = contestant(model, f"model.architecture.{mistake}")
-    with pytest.raises(BenchmarkError, match=f"model.architecture cannot be built .*{said}.*correct it"):
+    classifier = model(name, f"model.architecture.{mistake}")
+    with pytest.raises(BenchmarkError, match=f"model.architecture cannot be built .*{named}"):
         classifier.fit(splits.train, splits.validation, context(tmp_path))
 
 
@@ -367,12 +372,12 @@ def arguments_of(folder: Path, *overrides: str) -> TrainingArguments:
     return training_arguments(context(folder, *overrides), computation)
 
 
-def test_a_constant_rate_is_warmed_up_as_any_other(tmp_path: Path) -> None:
+def test_a_constant_learning_rate_is_warmed_up(tmp_path: Path) -> None:
     assert arguments_of(tmp_path, "recipe.schedule=constant").lr_scheduler_type == "constant_with_warmup"
     assert arguments_of(tmp_path, "recipe.schedule=cosine").lr_scheduler_type == "cosine"
 
 
-def test_trackers_files_do_not_go_with_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracker_files_are_not_among_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
     arguments_of(tmp_path / "run")
     assert Path(os.environ.pop("TENSORBOARD_LOGGING_DIR")) == tmp_path / "tensorboard" / "run"
@@ -381,11 +386,90 @@ def test_trackers_files_do_not_go_with_the_checkpoints(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("steps", "samples", "batch", "seen"), [(9, 60, 20, 180), (40, 2000, 32, 1280), (7, 60, 25, 145), (6, 60, 25, 120)]
 )
-def test_samples_are_counted_exactly(steps: int, samples: int, batch: int, seen: int) -> None:
-    assert samples_in(steps, samples, batch) == seen
+def test_samples_seen_counts_smaller_last_batches(steps: int, samples: int, batch: int, seen: int) -> None:
+    assert samples_seen(steps, samples, batch) == seen
 
 
-def test_a_label_that_generation_cannot_write_out_is_refused(splits: Splits, tmp_path: Path) -> None:
-    classifier = contestant("tiny_llama", "model.readout=generate", "model.max_new_tokens=1")
-    with pytest.raises(BenchmarkError, match=r"max_new_tokens is 1, but the label \w+ has \d+ tokens; set"):
+def test_a_label_longer_than_max_new_tokens_is_refused(splits: Splits, tmp_path: Path) -> None:
+    classifier = model("tiny_llama", "model.readout=generate", "model.max_new_tokens=1")
+    with pytest.raises(BenchmarkError, match=r"max_new_tokens is 1, but the label \w+ has \d+ tokens"):
         classifier.fit(splits.train, splits.validation, context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("majority", {"kind": "constant", "learns": False, "library": None, "settings": {}}),
+        ("tfidf", {"kind": "linear", "learns": True, "library": "sklearn", "settings": {}}),
+        ("external", {"kind": "external", "computed_here": False, "library": None, "settings": {}}),
+        (
+            "minilm",
+            {
+                "kind": "encoder",
+                "readout": None,
+                "training": None,
+                "random_weights": False,
+                "base_model": "sentence-transformers/all-MiniLM-L6-v2",
+                "library": "transformers",
+                "settings": {"precision": "fp32", "attention": "sdpa", "lora_rank": "none"},
+            },
+        ),
+        ("tiny_llama_head", {"random_weights": True, "base_model": None, "readout": "classification head"}),
+        (
+            "llama3_lora",
+            {
+                "kind": "decoder",
+                "readout": "constrained labels",
+                "base_model": "meta-llama/Meta-Llama-3-8B-Instruct",
+                "library": "peft",
+                "settings": {"precision": "fp16", "attention": "flash_attention_2", "lora_rank": 8},
+            },
+        ),
+    ],
+)
+def test_the_card_describes_the_model(name: str, expected: dict[str, Any]) -> None:
+    card = model(name).describe()
+    assert {field: getattr(card, field) for field in expected} == expected
+    assert (card.usage is not None) is (card.kind in ("encoder", "decoder"))
+
+
+def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
+    def training(*overrides: str) -> str | None:
+        return model("smollm2_lora", *overrides).describe().training
+
+    expected = training()
+    assert training("model.readout=generate") == training("model.readout=head") == expected
+    assert training("model.precision=bf16") != expected
+    assert training("model.lora.rank=4") != expected
+
+
+def test_the_training_id_of_a_record_is_that_of_the_model() -> None:
+    records = Path(__file__).parents[2] / "results/runs/smollm2_lora/emotion"
+    found = set()
+    for path in records.glob("*/record.json"):
+        parameters = json.loads(path.read_text())["config"]["model"]["parameters"]
+        id_of_record = training_id(parameters["weights"], parameters["precision"], parameters["lora"])
+        card = model("smollm2_lora", f"model.precision={parameters['precision']}").describe()
+        assert card.training == id_of_record
+        found.add(id_of_record)
+    assert len(found) == 2  # fp32 and bf16
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("tiny_bert", "model.prediction_batch_size=0"),
+        ("tiny_llama", "model.prediction_batch_size=0"),
+        ("tiny_llama", "model.max_new_tokens=0"),
+        ("tiny_llama", "model.lora.rank=0"),
+        ("tiny_llama", "model.lora.alpha=0"),
+        ("tiny_llama", "model.lora.dropout=1.0"),
+        ("tiny_llama", "model.lora.dropout=-0.1"),
+        ("tfidf", "model.ngrams=0"),
+        ("tfidf", "model.min_df=0"),
+        ("tfidf", "model.C=0.0"),
+    ],
+)
+def test_an_option_out_of_range_is_named(name: str, option: str) -> None:
+    with pytest.raises(BenchmarkError, match=option.replace("=", " is ")):
+        model(name, option)

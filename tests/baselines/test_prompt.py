@@ -1,10 +1,10 @@
-"""The decoder's prompt is the study's, token for token, and answers part where the labels' names do."""
+"""The decoder's prompts are those of the study, and constrained decoding branches where labels differ."""
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from baselines.prompt import Prompter, branches
-from baselines.weights.loading import train_tokenizer
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed
 
@@ -38,14 +38,14 @@ def test_the_2024_page_prompt_is_human_and_assistant(tokenizer: PreTrainedTokeni
     )
 
 
-def test_a_prompt_is_a_prefix_of_the_whole_conversation(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_prompt_and_answer_are_the_tokens_of_the_whole_conversation(tokenizer: PreTrainedTokenizerFast) -> None:
     of_llama3 = prompter(tokenizer, LLAMA3["chat_template"])
     (prompt,), _ = of_llama3.prompts(["i feel fine"])
     whole = tokenizer(of_llama3.render("i feel fine", "fear"), add_special_tokens=False).input_ids
     assert prompt + of_llama3.answers[LABELS.index("fear")] == whole
 
 
-def test_an_answer_ends_as_its_template_ends_it(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_answer_ends_with_the_token_that_the_template_writes_after_it(tokenizer: PreTrainedTokenizerFast) -> None:
     assert prompter(tokenizer, LLAMA3["chat_template"]).end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
     assert prompter(tokenizer, UI2024["chat_template"]).end == tokenizer.eos_token_id
 
@@ -60,30 +60,32 @@ def test_a_long_text_is_cut_until_prompt_and_answer_fit(tokenizer: PreTrainedTok
     assert short == prompter(tokenizer, LLAMA3["chat_template"]).prompts(["i feel fine"])[0][0]
 
 
-def test_a_limit_below_the_prompt_itself_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_max_length_below_the_prompt_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(BenchmarkError, match="max_length"):
         prompter(tokenizer, LLAMA3["chat_template"], max_length=8).prompts(["i feel fine"])
 
 
-def test_a_tokenizer_without_template_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_tokenizer_without_a_chat_template_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(BenchmarkError, match="chat_template"):
         prompter(tokenizer, None)
 
 
-def test_answers_part_only_where_more_than_one_token_may_follow() -> None:
-    assert branches([[7, 8, 0], [7, 9, 0], [5, 0]]) == {(): {7: [0, 1], 5: [2]}, (7,): {8: [0], 9: [1]}}
-
-
-def test_a_label_that_begins_another_parts_from_it_by_its_end() -> None:
-    assert branches([[7, 0], [7, 8, 0]]) == {(7,): {0: [0], 8: [1]}}
-
-
-def test_a_single_label_never_parts() -> None:
-    assert branches([[7, 8, 0]]) == {}
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([[7, 8, 0], [7, 9, 0], [5, 0]], {(): {7: [0, 1], 5: [2]}, (7,): {8: [0], 9: [1]}}),
+        ([[7, 0], [7, 8, 0]], {(7,): {0: [0], 8: [1]}}),  # one label is the beginning of the other
+        ([[7, 8, 0]], {}),
+    ],
+)
+def test_answers_branch_where_more_than_one_token_is_possible(
+    answers: list[list[int]], expected: dict[tuple[int, ...], dict[int, list[int]]]
+) -> None:
+    assert branches(answers) == expected
 
 
 @pytest.mark.parametrize("labels", [("n", "p"), ("e", "n", "c"), ("end", "of")])
-def test_a_label_that_also_stands_in_the_closing_tag_changes_nothing(
+def test_a_label_that_occurs_in_the_end_tag_does_not_change_the_end(
     labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     asked = Prompter(tokenizer, LLAMA3["chat_template"], "n or p?", labels, 512)
@@ -95,7 +97,7 @@ DATED = (
 )
 
 
-def test_a_prompt_does_not_change_overnight(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_prompts_do_not_contain_todays_date(tokenizer: PreTrainedTokenizerFast) -> None:
     assert prompter(tokenizer, DATED + LLAMA3["chat_template"]).render("text").startswith("26 Jul 2024<|begin")
-    with pytest.raises(BenchmarkError, match="today's date"):
+    with pytest.raises(BenchmarkError, match="date"):
         prompter(tokenizer, "{{ strftime_now('%Y') }}" + LLAMA3["chat_template"])

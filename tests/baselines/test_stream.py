@@ -1,4 +1,4 @@
-"""A stream holds every sample once, reads what was asked, and shares only what all samples begin with."""
+"""A stream contains every sample once, reads the given positions, and shares only a prefix of all samples."""
 
 import itertools
 
@@ -6,30 +6,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.packed.stream import SAMPLES_A_BLOCK, Blocks, Stream, Varlen, pack
+from baselines.packed.stream import SAMPLES_PER_BLOCK, Blocks, Stream, Varlen, pack
 
-BEGINNING = [7, 7, 3]
+PREFIX = [7, 7, 3]
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[list[list[int]], list[range]]:
-    """Samples that begin alike more often than not, each read at a few neighbouring positions."""
+    """Samples, often with a common prefix, each read at a few consecutive positions."""
     bodies = draw(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=40))
-    beginning = draw(st.sampled_from([[], BEGINNING]))
-    sequences = [beginning + body for body in bodies]
+    prefix = draw(st.sampled_from([[], PREFIX]))
+    sequences = [prefix + body for body in bodies]
     starts = [draw(st.integers(0, len(sequence) - 1)) for sequence in sequences]
     reads = [range(start, draw(st.integers(start + 1, len(s)))) for start, s in zip(starts, sequences, strict=True)]
     return sequences, reads
 
 
 def lengths(stream: Stream) -> list[int]:
-    """Of each sample's own tokens, in the stream's order, as the layout for CUDA tells them."""
+    """Of each sample's own tokens, in the order of the stream."""
     assert isinstance(stream.layout, Varlen)
     return torch.diff(stream.layout.query_ends).tolist()  # type: ignore[no-any-return]
 
 
 @given(batches(), st.integers(0, 2), st.booleans())
-def test_what_is_read_is_the_token_and_the_position_asked_for(
+def test_reads_return_the_token_and_position_of_each_sample(
     batch: tuple[list[list[int]], list[range]], first_position: int, causal: bool
 ) -> None:
     sequences, reads = batch
@@ -42,9 +42,7 @@ def test_what_is_read_is_the_token_and_the_position_asked_for(
 
 
 @given(batches(), st.booleans())
-def test_blocks_hold_every_token_once_and_nothing_else(
-    batch: tuple[list[list[int]], list[range]], causal: bool
-) -> None:
+def test_blocks_contain_every_token_once(batch: tuple[list[list[int]], list[range]], causal: bool) -> None:
     sequences, reads = batch
     stream = pack(sequences, reads, causal, varlen=False)
     assert isinstance(stream.layout, Blocks)
@@ -52,7 +50,7 @@ def test_blocks_hold_every_token_once_and_nothing_else(
     assert [block.begin for block in stream.layout.blocks] == ends[:-1]
     assert ends[-1] == stream.input_ids.shape[1]
     for block in stream.layout.blocks:
-        assert block.samples <= SAMPLES_A_BLOCK
+        assert block.samples <= SAMPLES_PER_BLOCK
         assert len(set(block.slots.tolist())) == block.end - block.begin
         assert block.slots.max() < block.samples * block.longest
 
@@ -76,7 +74,7 @@ def test_each_segments_keys_are_the_prefix_and_its_own_tokens(batch: tuple[list[
 
 
 @given(batches())
-def test_the_prefix_is_the_longest_beginning_of_all_before_what_is_read(
+def test_the_prefix_is_the_longest_one_that_all_samples_share_before_the_first_read(
     batch: tuple[list[list[int]], list[range]],
 ) -> None:
     sequences, reads = batch
@@ -89,12 +87,12 @@ def test_the_prefix_is_the_longest_beginning_of_all_before_what_is_read(
         assert len({tuple(sequence[: layout.prefix + 1]) for sequence in sequences}) > 1
 
 
-def test_a_model_that_looks_ahead_shares_nothing() -> None:
+def test_a_bidirectional_model_shares_no_prefix() -> None:
     stream = pack([[1, 2, 3], [1, 2, 4]], [range(1)] * 2, causal=False, varlen=False)
     assert stream.input_ids.tolist() == [[1, 2, 3, 1, 2, 4]]
 
 
-def test_a_shared_prefix_stands_in_the_stream_once() -> None:
+def test_a_shared_prefix_is_in_the_stream_once() -> None:
     stream = pack([[1, 2, 3, 9], [1, 2, 4]], [range(3, 4), range(2, 3)], causal=True, varlen=False)
     assert stream.input_ids.tolist() == [[1, 2, 4, 3, 9]]
     assert stream.position_ids.tolist() == [[0, 1, 2, 2, 3]]

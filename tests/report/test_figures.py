@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark.analysis.evidence import Evidence
 from factories import row_names, words
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence
 from benchmark.interface import NO_LABEL, Examples, FitReport, ModelCard, Predictions
 from benchmark.report.figures import FIGURES
 from benchmark.results import store as records

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark.analysis.evidence import read_evidence
 from factories import FIT, GOLD, TRAIN_COUNTS, a_record, on_rows, publish
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import read_evidence
 from benchmark.interface import CurvePoint
 from benchmark.report import build as report
 from benchmark.report import html as page_module

@@ -9,7 +9,7 @@ import yaml
 from factories import command_line as benchmark
 from transformers import AutoConfig, AutoModelForMaskedLM
 
-from baselines.weights.loading import train_tokenizer
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR
 from benchmark.results.store import read_all
 from benchmark.run.catalogue import shipped_models

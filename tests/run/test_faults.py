@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from transformers import AutoConfig, LlamaForCausalLM
 
-from baselines.weights.loading import train_tokenizer
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark import command
 from benchmark.command import Stopped
 from benchmark.config import RunConfig, build_classifier

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from benchmark.analysis.evidence import read_evidence
 from hub_server import Hub, serving
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from baselines.weights.loading import train_tokenizer
-from benchmark.analysis.evidence import read_evidence
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.data.load import load
 from benchmark.report.tables import TABLES, leaderboard
 from benchmark.report.verify import faults

@@ -1,5 +1,6 @@
 """Which differences are significant: pairs, groups of tied models, and every seed that was asked for."""
 
+import math
 from string import ascii_lowercase
 
 import numpy as np
@@ -34,7 +35,7 @@ def pairwise(analysis: Analysis) -> pd.DataFrame:
         other=pairs["other"].map(analysis.label),
         p=[four_digits(p) for p in pairs["p"]],
         adjusted_p=[four_digits(p) for p in pairs["adjusted_p"]],
-        detectable=[None if found is None else round(found, 6) for found in pairs["detectable"]],
+        detectable=[math.nan if found is None else round(found, 6) for found in pairs["detectable"]],
         verdict=["differ" if differs else "tied" for differs in pairs["differs"]],
     )
 

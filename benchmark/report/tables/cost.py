@@ -20,13 +20,12 @@ def frontier(analysis: Analysis) -> pd.DataFrame:
     found = fields[0]
     best = {cost: on_frontier(found, cost) for cost in COSTS}
     dominating = dominated_by(found)
-    return found.assign(
-        model=found["title"],
-        hardware=found["machine"],
-        frontier=[", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
-        dominated_by=["; ".join(analysis.label[one] for one in ids) or None for ids in dominating],
-        dominated_by_id=[ids[0] if ids else None for ids in dominating],
-    )
+    columns: dict[str, list[Any]] = {
+        "frontier": [", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
+        "dominated_by": ["; ".join(analysis.label[one] for one in ids) or None for ids in dominating],
+        "dominated_by_id": [ids[0] if ids else None for ids in dominating],
+    }
+    return found.assign(model=found["title"], hardware=found["machine"], **columns)
 
 
 def speed(analysis: Analysis) -> pd.DataFrame:

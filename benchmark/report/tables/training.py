@@ -50,7 +50,7 @@ def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str,
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
     recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=",))
     rows = []
-    for train_rows, point in group.groupby("train_rows"):
+    for _, point in group.groupby("train_rows"):
         # All rows can be asked for by number or not at all: one run per seed counts.
         whole_first = point.sort_values(["trial", "seed"], kind="stable").drop_duplicates("seed")
         runs = whole_first.sort_values("seed")["run"].tolist()
@@ -59,7 +59,7 @@ def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str,
                 "curve": curve,
                 "model": last.title,
                 "recipe": recipe,
-                "train_rows": int(train_rows),
+                "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
                 **scores(results, runs),
