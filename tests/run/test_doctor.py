@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from baselines.training.hardware import Precision
-from baselines.training.requirements import Estimate, estimate
+from baselines.training.requirements import MemoryEstimate, estimate_memory
 from benchmark.config import build_classifier
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
@@ -49,7 +49,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", shipped_models())
 def test_every_contestant_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.training.requirements.obtainable", lambda _: "at hand")
+    monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "at hand")
     found = list(doctor.examine(composed([f"model={model}", "dataset=synthetic"])))
     assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
 
@@ -68,10 +68,10 @@ def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_too_little_memory_stops_only_where_not_even_one_sample_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     card = build_classifier(composed(["model=tiny_bert"]).model).describe()
-    needed = estimate(card, Precision.fp32, adapted=False, tokens_a_sample=20)
-    for free, stopped in ((needed.of(20) + 1, False), (needed.of(1) + 1, False), (needed.of(1) - 1, True)):
+    needed = estimate_memory(card, Precision.fp32, tokens_per_sample=20)
+    for free, stopped in ((needed.total(20) + 1, False), (needed.total(1) + 1, False), (needed.total(1) - 1, True)):
         monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
-        monkeypatch.setattr("baselines.encoder.estimate", lambda *_, **__: needed)
+        monkeypatch.setattr("baselines.training.requirements.estimate_memory", lambda *_, **__: needed)
         assert ("memory" in stops("model=tiny_bert")) is stopped
 
 
@@ -82,8 +82,8 @@ def test_the_memory_estimate_is_near_what_was_measured(
     model: str, samples: int, tokens: float, measured: float
 ) -> None:
     classifier = build_classifier(composed([f"model={model}"]).model)
-    needed: Estimate = estimate(classifier.describe(), Precision.fp32, model == "smollm2_lora", tokens)
-    assert 0.6 < needed.of(samples) / measured < 1.6
+    needed: MemoryEstimate = estimate_memory(classifier.describe(), Precision.fp32, tokens)
+    assert 0.6 < needed.total(samples) / measured < 1.6
 
 
 def test_too_small_a_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_what_passes_through_memory_on_its_way_to_a_gpu_must_fit_there_too(monke
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**40, 2**40))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    monkeypatch.setattr("baselines.training.requirements.obtainable", lambda _: "at hand")
+    monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "at hand")
     monkeypatch.setattr("baselines.training.requirements.download_bytes", lambda _: 0)
     for free, stopped in ((10e9, True), (20e9, False)):
         monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
