@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from baselines.training.hardware import (
     Device,
     Precision,
     autocast,
+    fast_precisions,
     problems,
     resolve,
 )
@@ -42,7 +42,7 @@ from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
 from baselines.weights.sources import Source, Weights, identity
 from benchmark.errors import BenchmarkError
-from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 
 IGNORED = -100  # a target that cross-entropy leaves out
 DIMENSIONS = (
@@ -58,19 +58,6 @@ USAGE = """# FOLDER holds the adapter; the prompt and the readout are the suite'
 from peft import PeftConfig
 
 PeftConfig.from_pretrained("FOLDER").base_model_name_or_path"""
-
-
-class Readout(StrEnum):
-    labels = "labels"  # constrained decoding: only the labels' tokens are possible
-    generate = "generate"  # free greedy generation: an answer that is no label is wrong
-    head = "head"  # a classification head on the prompt's last token, trained together with the adapter
-
-
-READOUT_NAMES = {
-    Readout.labels: "constrained labels",
-    Readout.generate: "free generation",
-    Readout.head: "classification head",
-}
 
 
 @dataclass
@@ -233,7 +220,7 @@ class DecoderClassifier:
                 "attention": self.attention.value,
                 "lora_rank": self.lora.rank,
             },
-            readout=READOUT_NAMES[self.readout],
+            readout=self.readout.value,
             training=training_id(asdict(self.weights), self.precision, asdict(self.lora)),
             random_weights=self.weights.source is Source.random,
             base_model=self.weights.hub_id,
@@ -351,6 +338,21 @@ class DecoderClassifier:
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
         return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
+
+    def fast_precisions(self) -> list[str]:
+        return fast_precisions(self.precision)
+
+    def in_precision(self, name: str) -> "DecoderClassifier":
+        return replace(self, precision=Precision(name))
+
+    def plain(self) -> "DecoderClassifier":
+        """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch."""
+        if self.adapter is not None:
+            raise BenchmarkError("model.adapter is given, so nothing is trained.", "Leave model.adapter out.")
+        padded = replace(self, batching=Batching.padded)
+        if self.readout is not Readout.labels:
+            return padded
+        return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
 
 
 def training_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:

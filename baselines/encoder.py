@@ -11,7 +11,17 @@ from transformers import AutoModel, AutoModelForSequenceClassification, DataColl
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_states
-from baselines.training.hardware import Attention, Batching, Computation, Device, Precision, autocast, problems, resolve
+from baselines.training.hardware import (
+    Attention,
+    Batching,
+    Computation,
+    Device,
+    Precision,
+    autocast,
+    fast_precisions,
+    problems,
+    resolve,
+)
 from baselines.training.memory import fill_rows
 from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
@@ -160,6 +170,15 @@ class EncoderClassifier:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
         encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
         return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
+    def fast_precisions(self) -> list[str]:
+        return fast_precisions(self.precision)
+
+    def in_precision(self, name: str) -> "EncoderClassifier":
+        return replace(self, precision=Precision(name))
+
+    def plain(self) -> "EncoderClassifier":
+        return replace(self, batching=Batching.padded)
 
 
 def _check_length(card: ModelCard, max_length: int) -> None:

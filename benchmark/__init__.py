@@ -1,1 +1,1 @@
-"""The referee: composes a run, judges its predictions, keeps its record and draws every table."""
+"""The harness: composes a run, scores its predictions, stores its record and builds every table."""

@@ -1,4 +1,4 @@
-"""One job of `python -m benchmark`: make a run, then rebuild the report."""
+"""One job of `python -m benchmark`: run a configuration, then rebuild the report."""
 
 import logging
 import signal
@@ -20,8 +20,8 @@ class Stopped(CompactHydraException):
 
 
 def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Make the run and rebuild the report whatever the outcome; raises `Stopped` if the run failed."""
-    from benchmark.report.build import refresh  # --help and --cfg need neither
+    """Run the configuration and rebuild the report in any case; raises `Stopped` if the run failed."""
+    from benchmark.report.build import refresh  # --help and --cfg do not wait for pandas
     from benchmark.report.figures import draw_run
     from benchmark.run import runner
 
@@ -40,14 +40,14 @@ def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
 
 
 def attempt_in_process(config: RunConfig, overrides: Sequence[str], logging_config: Any) -> None:
-    """`attempt` in a process of its own; if that is killed, record the run as failed."""
+    """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
     code = in_process(attempt, config, list(overrides), logging_config=logging_config)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code < 0:
         record_killed(config, overrides, signal.Signals(-code).name)
     if code != 0:
-        raise Stopped(f"{config.model.name} failed, see above")
+        raise Stopped(f"{config.model.name} failed; its error is shown above.")
 
 
 def record_killed(config: RunConfig, overrides: Sequence[str], cause: str) -> None:
@@ -57,7 +57,7 @@ def record_killed(config: RunConfig, overrides: Sequence[str], cause: str) -> No
 
     error = BenchmarkError(
         f"The run's process was killed by {cause}.",
-        "If the system ran out of memory (see its log), free some or use a smaller model; the same command continues "
+        "If the system ran out of memory (see its log), free some or use a smaller model. The same command continues "
         "from the last checkpoint, if there is one.",
     )
     log.error("%s failed: %s", config.model.name, error)

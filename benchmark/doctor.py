@@ -1,4 +1,4 @@
-"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run here, at once, with remedies."""
+"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run on this machine, with its fix."""
 
 from benchmark.run.doctor import main
 

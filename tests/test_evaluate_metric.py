@@ -20,7 +20,7 @@ LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
-        raise AssertionError("the metric went to the network")
+        raise AssertionError("the metric used the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
@@ -37,7 +37,7 @@ def sample(rows: int = 50) -> tuple[Any, Any, Any]:
     return generator.integers(len(LABELS), size=rows), probabilities.argmax(axis=1), probabilities
 
 
-def test_scores_are_those_of_the_suites_own_metrics(metrics: EmotionMetrics) -> None:
+def test_scores_equal_those_of_the_analysis(metrics: EmotionMetrics) -> None:
     gold, predicted, probabilities = sample()
     expected = {name: metric(gold, predicted, probabilities) for name, metric in METRICS.items()}
     f1 = per_class(gold, predicted, labels=len(LABELS)).f1
@@ -52,13 +52,13 @@ def test_lists_give_the_same_scores_as_arrays(metrics: EmotionMetrics) -> None:
     assert metrics.compute(predictions=lists[0], references=lists[1], probabilities=lists[2]) == arrays
 
 
-def test_without_probabilities_only_the_metrics_that_need_them_are_left_out(metrics: EmotionMetrics) -> None:
+def test_without_probabilities_the_metrics_that_need_them_are_omitted(metrics: EmotionMetrics) -> None:
     gold, predicted, _ = sample()
     scores = metrics.compute(predictions=predicted, references=gold)
     assert set(scores) == {*LABEL_METRICS, *(f"f1_{label}" for label in LABELS)}
 
 
-def test_rows_added_one_by_one_and_in_batches_count_alike(metrics: EmotionMetrics) -> None:
+def test_rows_may_be_added_one_by_one_or_in_batches(metrics: EmotionMetrics) -> None:
     gold, predicted, _ = sample()
     at_once = metrics.compute(predictions=predicted, references=gold)
     metrics.add_batch(predictions=predicted[:30], references=gold[:30])
@@ -90,12 +90,12 @@ def test_it_serves_a_trainer_as_compute_metrics(metrics: EmotionMetrics) -> None
     assert {type(score) for score in scores.values()} == {float}
 
 
-def test_an_answer_that_names_no_label_is_wrong(metrics: EmotionMetrics) -> None:
+def test_an_answer_that_is_none_of_the_labels_is_wrong(metrics: EmotionMetrics) -> None:
     assert metrics.compute(predictions=[-1, 1], references=[1, 1])["accuracy"] == 0.5
 
 
 @pytest.mark.parametrize(
-    ("inputs", "complaint"),
+    ("inputs", "problem"),
     [
         ({"predictions": [], "references": []}, "no row"),
         ({"predictions": [0, 6], "references": [0, 1]}, "prediction of row 1 is 6"),
@@ -103,15 +103,15 @@ def test_an_answer_that_names_no_label_is_wrong(metrics: EmotionMetrics) -> None
         ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "not logits"),
     ],
 )
-def test_a_refused_call_says_why_and_does_not_spoil_the_next(
-    metrics: EmotionMetrics, inputs: dict[str, Any], complaint: str
+def test_an_error_names_the_input_and_leaves_the_next_call_unaffected(
+    metrics: EmotionMetrics, inputs: dict[str, Any], problem: str
 ) -> None:
-    with pytest.raises(BenchmarkError, match=complaint):
+    with pytest.raises(BenchmarkError, match=problem):
         metrics.compute(**inputs)
     assert metrics.compute(predictions=[0, 1], references=[0, 1])["accuracy"] == 1
 
 
-def test_the_examples_in_its_documentation_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_in_the_docstring_are_correct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path)
     results = doctest.testmod(benchmark.evaluate_metric)
     assert results.attempted > 5

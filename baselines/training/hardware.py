@@ -143,3 +143,9 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision is Precision.fp32:
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
+
+
+def fast_precisions(own: Precision) -> list[str]:
+    """A model's own precision, and bf16 where it is not slower than fp32."""
+    bf16 = [Precision.bf16] if torch.cuda.is_available() or has_bf16_kernels() else []
+    return list(dict.fromkeys([own.value, *bf16]))

@@ -1,13 +1,15 @@
-"""Every two variants that answered the same test texts, compared: what differs, what is tied, what could be seen."""
+"""Every two configurations that predicted the same test texts, compared item by item."""
 
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.paired import (
+from benchmark.analysis.configurations import with_results
+from benchmark.analysis.frame import Results
+from benchmark.analysis.inference import (
+    ALPHA,
     combined,
     combining_factor,
     detectable_difference,
@@ -18,91 +20,73 @@ from benchmark.analysis.paired import (
     resampled,
     tied_groups,
 )
-from benchmark.analysis.statistics import Interval
-from benchmark.analysis.variants import Variant, with_results
 
-ALPHA = 0.05
+COLUMNS = ("test_sha256", "better", "other", "difference", "low", "high", "wins", "losses", "seed_pairs", "p",
+           "adjusted_p", "detectable", "differs")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The better of two variants against the other; the difference is that of their mean accuracies.
+def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
+    """A row per pair of configurations with results on the same test texts, the largest test set first.
 
-    Wins and losses, the items that only one of both gets right, are means over the pairs of seeds. Each pair
-    gives a McNemar p; `p` combines them (`paired.combined`), `adjusted_p` is Holm's over all comparisons.
+    `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
+    one of the two predicts correctly, means over the pairs of seeds. Each pair of seeds gives a McNemar p-value; `p`
+    combines them (`inference.combined`) and `adjusted_p` is Holm's over all pairs on these texts. `detectable` is the
+    difference found with 80% power at this discordance, at the strictest step of Holm's correction. `differs` needs
+    both tests: McNemar's, which knows the items, and the bootstrap, which knows the seeds too.
     """
-
-    better: Variant
-    other: Variant
-    difference: float
-    interval: Interval
-    wins: float
-    losses: float
-    pairs: int
-    p: float
-    adjusted_p: float
-    detectable: float | None  # with 80% power at this discordance, at the strictest step of Holm's correction
-
-    @property
-    def differs(self) -> bool:
-        """Both must say so: McNemar, which knows the items, and the bootstrap, which knows the seeds as well."""
-        return self.adjusted_p < ALPHA and self.interval.low > 0
+    rows = [row for field in fields(configurations) for row in _pairs(results, field)]
+    return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
 
 
-@dataclass(frozen=True)
-class Field:
-    """The variants that answered one test set, the most accurate first, and all comparisons between them."""
+def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
+    """The configurations with results by the test texts they predicted, each the most accurate first.
 
-    variants: list[Variant]
-    comparisons: list[Comparison]  # of (0, 1), (0, 2), ..., (1, 2), ...
-
-    @property
-    def by_place(self) -> dict[tuple[int, int], Comparison]:
-        """The comparisons by the places of both in `variants`."""
-        return dict(zip(combinations(range(len(self.variants)), 2), self.comparisons, strict=True))
-
-    @property
-    def groups(self) -> list[tuple[int, ...]]:
-        """The largest groups of places in `variants` between which no difference was found."""
-        differing = {places for places, found in self.by_place.items() if found.differs}
-        return tied_groups(len(self.variants), differing)
+    The test set with the most configurations comes first.
+    """
+    groups = [group for _, group in with_results(configurations).groupby("test_sha256", sort=False)]
+    return sorted(groups, key=len, reverse=True)
 
 
-@lru_cache(maxsize=1)
-def fields(evidence: Evidence) -> list[Field]:
-    """One field for each content of the test split of the study's data set, the largest first."""
-    by_content: dict[str, list[Variant]] = {}
-    for variant in with_results(evidence):
-        by_content.setdefault(variant.results[0].record.splits["test"]["sha256"], []).append(variant)
-    return [_field(tuple(found)) for found in sorted(by_content.values(), key=len, reverse=True)]
+def groups(field: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
+    """The largest groups of positions in `field` without a differing pair."""
+    place = {configuration: number for number, configuration in enumerate(field["configuration"])}
+    differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
+    return tied_groups(
+        len(field),
+        {(place[one], place[other]) for one, other in zip(differing["better"], differing["other"], strict=True)},
+    )
 
 
-def _field(found: tuple[Variant, ...]) -> Field:
-    items = found[0].correct.shape[1]
-    drawn = [resampled(variant.correct) for variant in found]
-    measured = []
-    for one, other in combinations(range(len(found)), 2):
-        counts = discordant(found[one].correct, found[other].correct)
+def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
+    correct = [results.correct(runs) for runs in field["counted"]]
+    drawn = [resampled(answers) for answers in correct]
+    accuracies, ids = field["accuracy"].tolist(), field["configuration"].tolist()
+    items = correct[0].shape[1] if correct else 0
+    rows = []
+    for one, other in combinations(range(len(field)), 2):
+        counts = discordant(correct[one], correct[other])
         wins, losses = np.mean(counts, axis=0).tolist()
-        p = combined([mcnemar(*pair) for pair in counts])
         interval = interval_of_difference(drawn[one], drawn[other], items)
-        measured.append((one, other, interval, wins, losses, len(counts), p))
-    adjusted = holm([p for *_, p in measured])
-    comparisons = [
-        Comparison(
-            found[one],
-            found[other],
-            found[one].accuracy - found[other].accuracy,
-            interval,
-            wins,
-            losses,
-            pairs,
-            p,
-            adjusted_p,
-            detectable_difference(
-                items, (wins + losses) / items, alpha=ALPHA / len(measured) / combining_factor(pairs)
-            ),
+        rows.append(
+            {
+                "test_sha256": field["test_sha256"].iloc[0],
+                "better": ids[one],
+                "other": ids[other],
+                "difference": accuracies[one] - accuracies[other],
+                "low": interval.low,
+                "high": interval.high,
+                "wins": wins,
+                "losses": losses,
+                "seed_pairs": len(counts),
+                "p": combined([mcnemar(*pair) for pair in counts]),
+            }
         )
-        for (one, other, interval, wins, losses, pairs, p), adjusted_p in zip(measured, adjusted, strict=True)
-    ]
-    return Field(list(found), comparisons)
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        discordance = (row["wins"] + row["losses"]) / items
+        alpha = ALPHA / len(rows) / combining_factor(row["seed_pairs"])
+        row |= {
+            "adjusted_p": adjusted,
+            "detectable": detectable_difference(items, discordance, alpha=alpha),
+            "differs": adjusted < ALPHA and row["low"] > 0,
+        }
+    return rows

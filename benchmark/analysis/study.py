@@ -48,3 +48,8 @@ TABLE3_TITLES = {
     "roberta_large": "Roberta-Large",
     "llama3_lora": "Llama3-8b",
 }
+
+DECODERS = ("llama3_lora",)
+"""The models of Table 3 that are not encoders."""
+
+BEST_ENCODER = max((name for name in TABLE3 if name not in DECODERS), key=TABLE3.__getitem__)

@@ -1,1 +1,1 @@
-"""Read a data set into three checked splits."""
+"""Load a data set as three checked splits."""

@@ -1,8 +1,4 @@
-"""The figures of the benchmark: pure functions of the records, None where there is nothing to show.
-
-`RUN_FIGURES` show one run and lie beside its record; `FIGURES` draw on all the evidence and lie in
-results/figures.
-"""
+"""The figures of many runs: pure functions of the records, None where there is nothing to show."""
 
 import textwrap
 from collections.abc import Callable
@@ -18,15 +14,17 @@ from benchmark.analysis import study
 from benchmark.analysis.evidence import Evidence
 from benchmark.analysis.statistics import Interval, accuracy_interval
 from benchmark.analysis.variants import Variant, repeats_study, variants
-from benchmark.report import comparison_figures, curve_figures, diagrams, run_figures
+from benchmark.report import comparison_figures, curve_figures, diagrams
 from benchmark.report.diagrams import Dimensions
+from benchmark.report.run_figures import RUN_FIGURES, draw_run
 from benchmark.report.style import (
     BLUE,
     INK,
     MUTED,
     ORANGE,
     REACH,
-    bars_across,
+    Bars,
+    draw_bars,
     house_style,
     save_png,
     save_svg,
@@ -34,7 +32,6 @@ from benchmark.report.style import (
     svg_with_text,
 )
 from benchmark.results.catalogue import Contestant
-from benchmark.results.store import Run
 
 __all__ = ["FIGURES", "RUN_FIGURES", "draw_run", "save_png", "save_svg", "svg_with_text"]
 
@@ -50,13 +47,6 @@ _STUDY: dict[str, Any] = {
     "linestyle": "none",
 }
 _BELOW: dict[str, Any] = {"color": BLUE, "marker": "<", "markersize": 6, "linestyle": "none"}
-
-
-def draw_run(run: Run) -> None:
-    """Save each figure that the run has something to show in, as PNG in its folder."""
-    for name, draw in RUN_FIGURES.items():
-        if (figure := draw(run)) is not None:
-            save_png(figure, run.folder / f"{name}.png")
 
 
 def figure1_decoder_block(evidence: Evidence) -> Figure | None:
@@ -89,7 +79,7 @@ def figure3_label_distribution(evidence: Evidence) -> Figure | None:
         f"Figure 3 of the study, redrawn: {names[0]} is {counts[0] / counts[-1]:.1f} times as frequent as {names[-1]}",
     )
     texts = [f"{count:,}  ({share:.1%})" for count, share in zip(counts, shares, strict=True)]
-    bars_across(figure.subplots(), names, counts, "training texts", BLUE, texts=texts)
+    draw_bars(figure.subplots(), names, Bars("training texts", counts, BLUE, texts))
     return figure
 
 
@@ -123,13 +113,6 @@ FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
     "frontier": comparison_figures.frontier,
     "learning_curve": curve_figures.learning_curve,
     "calibration": curve_figures.calibration,
-}
-
-RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
-    "label_distribution": run_figures.label_distribution,
-    "confusion": run_figures.confusion,
-    "training_curve": run_figures.training_curve,
-    "reliability": run_figures.reliability,
 }
 
 

@@ -1,19 +1,17 @@
-"""A table for a paper: LaTeX with the booktabs package, every character written so that it is printed."""
+r"""Tables for a paper, as LaTeX that needs \usepackage[T1]{fontenc} and \usepackage{booktabs}."""
 
 import re
 
 import pandas as pd
 
-MATH = {"±": r"$\pm$", "×": r"$\times$", "≠": r"$\neq$"}
+SYMBOLS = {"±": r"$\pm$", "×": r"$\times$", "≠": r"$\neq$"}  # not in T1; pandas escapes LaTeX's own characters
+
+_NUMBER = re.compile(r"-|(under |< ?)?[+-]?[\d.,e-]+( ?(%|ms|s|min|h|GiB|\*)| to [+-]?[\d.]+)?")
+"""A dash, or a number that may have a sign, a unit or a bound, or an interval."""
 
 
 def latex(table: pd.DataFrame) -> str:
-    r"""`table`, whose cells are text, as a tabular; figures to the right. Needs \usepackage[T1]{fontenc}, booktabs."""
-    columns = "".join("r" if table[column].map(_is_figure).all() else "l" for column in table)
-    written = table.to_latex(index=False, escape=True, column_format=columns)
-    return "".join(MATH.get(character, character) for character in written)
-
-
-def _is_figure(text: str) -> bool:
-    """A number, perhaps signed, with a unit, bounded or an interval; or a dash."""
-    return re.fullmatch(r"-|(under |< ?)?[+-]?[\d.,e-]+( ?(%|ms|s|min|h|GiB|\*)| to [+-]?[\d.]+)?", text) is not None
+    """Return a table of strings as a LaTeX tabular; columns of numbers are aligned right."""
+    alignment = "".join("r" if all(map(_NUMBER.fullmatch, table[column])) else "l" for column in table)
+    text = table.to_latex(index=False, escape=True, column_format=alignment)
+    return "".join(SYMBOLS.get(character, character) for character in text)

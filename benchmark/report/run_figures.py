@@ -1,4 +1,9 @@
-"""The figures of one run: labels, confusion, training and calibration, from its record and predictions."""
+"""The figures of one run, drawn from its record and predictions and saved beside them.
+
+Each function of `RUN_FIGURES` returns None if the run has nothing to show in that figure.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -6,54 +11,77 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.analysis.metrics import calibration_bins, confusion_matrix, expected_calibration_error
+from benchmark.analysis.metrics import CalibrationBins, calibration_bins, confusion_matrix, expected_calibration_error
 from benchmark.interface import CurvePoint
-from benchmark.report.style import BLUE, INK, MUTED, ORANGE, THOUSANDS, bars_across, house_style, legend_above, sheet
+from benchmark.report.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    THOUSANDS,
+    Bars,
+    draw_bars,
+    house_style,
+    legend_above,
+    new_figure,
+    save_png,
+)
 from benchmark.results.record import Status
 from benchmark.results.store import Run
 
-FEW_ROWS = 10  # the accuracy of fewer rows is drawn hollow: it says little
-MANY_LABELS = 15  # beyond, a cell is too small for its count
+FEW_ROWS = 10  # a marker is hollow if its accuracy is computed from fewer rows, because it is uncertain
+MANY_LABELS = 15  # above this number of labels, cells are too small for counts
+
+
+def draw_run(run: Run) -> None:
+    """Save every figure that has something to show as `<name>.png` in the run's folder."""
+    for name, draw in RUN_FIGURES.items():
+        if (figure := draw(run)) is not None:
+            save_png(figure, run.folder / f"{name}.png")
 
 
 @house_style()
 def label_distribution(run: Run) -> Figure | None:
-    """How often each label is right and how often it was answered, the most frequent first."""
+    """Draw how often each label is gold and how often it is predicted, the most frequent gold label first."""
     if run.record.status is not Status.completed:
         return None
     counts, columns = _confusion_counts(run)
     gold, predicted = counts.sum(axis=1), counts.sum(axis=0)
-    order = np.argsort(-gold, kind="stable")
-    order_with_no_label = [*order, *range(len(gold), len(predicted))]
-    names = [columns[column] for column in order_with_no_label]
-    figure = _sheet(1.35 + 0.42 * len(names), run, "Label distribution")
+    labels = np.argsort(-gold, kind="stable")
+    rows = [*labels, *range(len(gold), len(predicted))]  # the labels, then "no label" if it was predicted
+    figure = _new_figure(run, "Label distribution", 1.35 + 0.42 * len(rows))
     axes = figure.subplots()
-    bars_across(axes, names, gold[order], f"gold ({len(run.gold):,} test texts)", ORANGE, offset=-0.19, height=0.36)
-    bars_across(axes, names, predicted[order_with_no_label], "predicted", BLUE, offset=0.19, height=0.36)
+    draw_bars(
+        axes,
+        [columns[row] for row in rows],
+        Bars(f"gold ({len(run.gold):,} test texts)", gold[labels], ORANGE),
+        Bars("predicted", predicted[rows], BLUE),
+    )
     legend_above(axes)
     return figure
 
 
 @house_style()
 def confusion(run: Run) -> Figure | None:
-    """Counts of gold labels (rows) by predicted labels (columns), shaded by their share of the row."""
+    """Draw the confusion matrix: gold labels in rows, predicted labels in columns, shaded by share of the row."""
     if run.record.status is not Status.completed:
         return None
     counts, columns = _confusion_counts(run)
     labels, gold = run.record.labels, counts.sum(axis=1)
     shares = counts / np.maximum(gold, 1)[:, None]
     readable = len(columns) <= MANY_LABELS
-    figure = _sheet(1.75 + (0.46 if readable else 0.2) * len(labels), run, "Confusion matrix")
+    figure = _new_figure(run, "Confusion matrix", 1.75 + (0.46 if readable else 0.2) * len(labels))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    slant = 0 if len(" ".join(columns)) < 70 else 90
-    axes.set_xticks(range(len(columns)), columns, rotation=slant)
+    axes.set_xticks(range(len(columns)), columns, rotation=0 if len(" ".join(columns)) < 70 else 90)
     axes.set_yticks(range(len(labels)), [f"{name} ({rows:,})" for name, rows in zip(labels, gold, strict=True)])
     axes.set(xlabel="predicted label", ylabel="gold label (test texts)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     if readable:
-        _write_counts(axes, counts, shares)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.55 else INK
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
     if len(columns) > len(labels):
         axes.axvline(len(labels) - 0.5, color=INK, linewidth=1)
     figure.colorbar(image, label="share of the gold label's texts", pad=0.02).outline.set_visible(False)
@@ -62,24 +90,23 @@ def confusion(run: Run) -> Figure | None:
 
 @house_style()
 def training_curve(run: Run) -> Figure | None:
-    """Loss and, below it, validation accuracy over the optimiser steps."""
+    """Draw the loss and, below it, the validation accuracy by optimiser step."""
     curve = run.record.fit.curve if run.record.fit is not None else ()
-    loss, validation_loss, accuracy = (
-        _series(curve, value) for value in ("loss", "validation_loss", "validation_accuracy")
-    )
-    heights = [2.0] * bool(len(loss) or len(validation_loss)) + [1.5] * bool(len(accuracy))
+    has_loss = any(point.loss is not None or point.validation_loss is not None for point in curve)
+    has_accuracy = any(point.validation_accuracy is not None for point in curve)
+    heights = [2.0] * has_loss + [1.5] * has_accuracy
     if not heights:
         return None
-    figure = _sheet(1.2 + sum(heights), run, "Training")
+    figure = _new_figure(run, "Training", 1.2 + sum(heights))
     panels = figure.subplots(len(heights), squeeze=False, sharex=True, height_ratios=heights)[:, 0]
-    if len(loss) or len(validation_loss):
-        _draw_series(panels[0], loss, BLUE, "o", "training, mean since the point before")
-        _draw_series(panels[0], validation_loss, ORANGE, "D", "validation")
+    if has_loss:
+        _draw_series(panels[0], curve, "loss", "training, mean since the point before")
+        _draw_series(panels[0], curve, "validation_loss", "validation")
         panels[0].set(ylabel="loss")
         panels[0].set_ylim(bottom=0)
         legend_above(panels[0])
-    if len(accuracy):
-        _draw_series(panels[-1], accuracy, ORANGE, "D", "validation")
+    if has_accuracy:
+        _draw_series(panels[-1], curve, "validation_accuracy", "validation")
         panels[-1].set(ylabel="validation accuracy")
     for panel in panels:
         panel.grid(axis="y")
@@ -92,28 +119,17 @@ def training_curve(run: Run) -> Figure | None:
 
 @house_style()
 def reliability(run: Run) -> Figure | None:
-    """Accuracy at each confidence, against the diagonal of perfect calibration, over the confidences' histogram.
+    """Draw accuracy by confidence and, below it, the number of test texts by confidence.
 
-    None for answers that say nothing of how sure they are.
+    The diagonal is perfect calibration. Returns None for predictions without confidences.
     """
     if run.record.status is not Status.completed or not run.predictions.graded:
         return None
-    predicted, probabilities = run.predictions.predicted, run.predictions.probabilities
-    bins = calibration_bins(run.gold, predicted, probabilities)
-    error = expected_calibration_error(run.gold, predicted, probabilities)
-    figure = _sheet(4.9, run, f"Reliability, ECE {error:.4f}")
+    answers = run.gold, run.predictions.predicted, run.predictions.probabilities
+    bins = calibration_bins(*answers)
+    figure = _new_figure(run, f"Reliability, ECE {expected_calibration_error(*answers):.4f}", 4.9)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-    above.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect calibration")
-    for rows, face, label in (
-        (bins.counts >= FEW_ROWS, BLUE, "accuracy at mean confidence"),
-        ((bins.counts > 0) & (bins.counts < FEW_ROWS), "white", f"the same, fewer than {FEW_ROWS} texts"),
-    ):
-        if rows.any():
-            style = {"color": BLUE, "markerfacecolor": face, "label": label, "linestyle": "none"}
-            above.plot(bins.mean_confidence[rows], bins.accuracy[rows], marker="o", clip_on=False, zorder=3, **style)
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    legend_above(above)
-    above.grid()
+    _draw_accuracies(above, bins)
     centres, widths = (bins.edges[1:] + bins.edges[:-1]) / 2, np.diff(bins.edges)
     below.bar(centres, bins.counts, width=0.94 * widths, color=BLUE)
     below.yaxis.set_major_formatter(THOUSANDS)
@@ -121,39 +137,54 @@ def reliability(run: Run) -> Figure | None:
     return figure
 
 
-def _sheet(height: float, run: Run, what: str) -> Figure:
-    """A sheet headed by the model, and by what is shown of which run."""
+RUN_FIGURES: dict[str, Callable[[Run], Figure | None]] = {
+    "label_distribution": label_distribution,
+    "confusion": confusion,
+    "training_curve": training_curve,
+    "reliability": reliability,
+}
+
+
+def _new_figure(run: Run, content: str, height: float) -> Figure:
+    """Create a figure whose title names the model and whose subtitle names the content and the run."""
     record = run.record
-    title = record.title if record.pretrained else f"{record.title}, {record.stand_in}"
-    facts = [what, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
+    title = record.title if record.stand_in is None else f"{record.title}, {record.stand_in}"
+    facts = [content, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
     if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
         facts.append(f"test accuracy {right:,}/{rows:,} = {right / rows:.4f}")
     unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]
-    return sheet(height, title, " · ".join(unbroken))
+    return new_figure(height, title, " · ".join(unbroken))
 
 
 def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The confusion matrix and its columns' names: the labels, and one more if any answer named none."""
+    """Return the confusion matrix and the names of its columns, with "no label" only if it was predicted."""
     counts = confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
     if counts[:, -1].any():
         return counts, [*run.record.labels, "no label"]
     return counts[:, :-1], list(run.record.labels)
 
 
-def _write_counts(axes: Axes, counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> None:
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.55 else INK
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
-
-
-def _series(curve: tuple[CurvePoint, ...], value: str) -> npt.NDArray[np.float64]:
-    """Steps and values, (points, 2), of the points that have the value."""
+def _draw_series(axes: Axes, curve: tuple[CurvePoint, ...], value: str, label: str) -> None:
+    """Draw the points that have `value`, without markers if there are many. Training is blue, validation orange."""
     points = [(point.step, getattr(point, value)) for point in curve if getattr(point, value) is not None]
-    return np.array(points, dtype=np.float64).reshape(-1, 2)
+    colour, marker = (BLUE, "o") if value == "loss" else (ORANGE, "D")
+    if points:
+        steps, values = zip(*points, strict=True)
+        shape = marker if len(points) <= 30 else ""
+        axes.plot(steps, values, color=colour, marker=shape, markersize=4.5, linewidth=1.4, label=label)
 
 
-def _draw_series(axes: Axes, series: npt.NDArray[np.float64], colour: str, marker: str, label: str) -> None:
-    if len(series):
-        shape = marker if len(series) <= 30 else ""
-        axes.plot(*series.T, color=colour, marker=shape, markersize=4.5, linewidth=1.4, label=label)
+def _draw_accuracies(axes: Axes, bins: CalibrationBins) -> None:
+    """Draw the accuracy of each confidence bin at its mean confidence, hollow for bins with few rows."""
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect calibration")
+    for rows, face, label in (
+        (bins.counts >= FEW_ROWS, BLUE, "accuracy at mean confidence"),
+        ((bins.counts > 0) & (bins.counts < FEW_ROWS), "white", f"the same, fewer than {FEW_ROWS} texts"),
+    ):
+        if rows.any():
+            at = bins.mean_confidence[rows], bins.accuracy[rows]
+            axes.plot(*at, "o", color=BLUE, markerfacecolor=face, clip_on=False, zorder=3, label=label)
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    legend_above(axes)
+    axes.grid()

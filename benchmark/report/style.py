@@ -1,6 +1,6 @@
-"""How every figure looks and is saved: one palette, one sheet, the same bytes for the same figure.
+"""The style of the figures, and functions that save them so that the same figure always gives the same bytes.
 
-Figures are built without pyplot: no window, no backend, no list of figures shared between runs.
+Figures are built without pyplot, which needs a backend and keeps a global list of figures.
 """
 
 import re
@@ -8,6 +8,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -21,31 +22,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-# Blue and orange of Okabe and Ito's palette (2008): told apart by every kind of colour vision, and
-# in greyscale by their lightness.
+# From the palette of Okabe and Ito (2008), which readers with any kind of colour vision can tell apart. Blue and
+# orange also differ in lightness, so they stay distinct in greyscale.
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
-LINES = (
+SERIES_STYLES = (
     ("#0072b2", "-", "o"),
     ("#e69f00", "-", "s"),
     ("#009e73", "--", "^"),
     ("#cc79a7", "--", "D"),
     ("#56b4e9", ":", "v"),
     ("#222222", ":", "P"),
-)  # colour, dash and marker of up to six series in one panel; the last two tell them apart without colour
+)  # colour, line style and marker of up to six series in one panel
 INK = "#222222"
 MUTED = "#666666"
 
-THOUSANDS = "{x:,.0f}"  # a format of tick labels
-WIDTH = 7.0  # inches: a README's column
+THOUSANDS = "{x:,.0f}"  # format of tick labels
+WIDTH = 7.0  # inches; fits the text column of a README
 DOTS_PER_INCH = 150
-REACH = 0.12  # an accuracy further below the best would press the others together; an arrow stands for it
+ACCURACY_RANGE = 0.12  # accuracies further below the best are drawn as an arrow, to keep the others apart
 
 _STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.family": "DejaVu Sans",  # bundled with matplotlib, so it is the same everywhere
     "font.size": 9,
     "text.color": INK,
-    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
+    "text.parse_math": False,  # print dollar signs in labels as they are
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
@@ -59,20 +60,30 @@ _STYLE = {
     "xtick.labelcolor": INK,
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
-    "svg.fonttype": "path",  # outlines: a viewer without the font shows the same
+    "svg.fonttype": "path",  # outlines look the same in viewers without the font
 }
-_one_thread = RLock()  # matplotlib's settings are one dictionary a process
+_settings_lock = RLock()  # matplotlib's settings are global
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One series of horizontal bars."""
+
+    legend: str
+    counts: npt.NDArray[np.int64]
+    colour: str
+    texts: Sequence[str] | None = None  # written after the bars; the counts by default
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's matplotlibrc says; also a decorator."""
-    with _one_thread, style.context(["default", _STYLE]):
+    """Use matplotlib's defaults and this module's style, whatever the user's matplotlibrc sets; also a decorator."""
+    with _settings_lock, style.context(["default", _STYLE]):
         yield
 
 
-def sheet(height: float, title: str, subtitle: str) -> Figure:
-    """An empty figure of the house's width, `height` inches tall or more, under two lines of heading."""
+def new_figure(height: float, title: str, subtitle: str) -> Figure:
+    """Create an empty figure with a title and a subtitle. `height` is in inches and grows with wrapped lines."""
     title, subtitle = textwrap.fill(title, 72), textwrap.fill(subtitle, 105)
     below_title = 0.34 + 0.18 * title.count("\n")
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
@@ -84,19 +95,13 @@ def sheet(height: float, title: str, subtitle: str) -> Figure:
     return figure
 
 
-def bars_across(
-    axes: Axes,
-    names: Sequence[str],
-    counts: npt.NDArray[np.int64],
-    legend: str,
-    colour: str,
-    offset: float = 0.0,
-    height: float = 0.7,
-    texts: Sequence[str] | None = None,
-) -> None:
-    """A horizontal bar with its count (or text) for the first names, from the top down."""
-    bars = axes.barh(np.arange(len(counts)) + offset, counts, height, color=colour, label=legend)
-    axes.bar_label(bars, texts or [f"{count:,}" for count in counts], padding=3, size=8)
+def draw_bars(axes: Axes, names: Sequence[str], *series: Bars) -> None:
+    """Draw one row per name from the top down, with one or two bars each. A series may be shorter than `names`."""
+    height, spacing = (0.7, 0.0) if len(series) == 1 else (0.36, 0.38)
+    for number, bars in enumerate(series):
+        rows = np.arange(len(bars.counts)) + spacing * (number - (len(series) - 1) / 2)
+        drawn = axes.barh(rows, bars.counts, height, color=bars.colour, label=bars.legend)
+        axes.bar_label(drawn, bars.texts or [f"{value:,}" for value in bars.counts], padding=3, size=8)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -106,27 +111,31 @@ def bars_across(
 
 
 def legend_above(axes: Axes) -> None:
-    """The legend in one line over the axes, where no data can be."""
+    """Put the legend in one line above the axes, where it covers no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0, borderaxespad=0.8, columnspacing=1.5)
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write `figure` at 150 dots an inch."""
+    """Save `figure` as PNG with 150 dots per inch."""
     _save(figure, path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
 def save_svg(figure: Figure, path: Path) -> None:
-    """Write `figure` as scalable outlines."""
+    """Save `figure` as SVG with all text as outlines."""
     path.write_text(_svg(figure), encoding="utf-8", newline="\n")
 
 
 def svg_with_text(figure: Figure) -> str:
-    """`figure` as SVG whose words stay text: small, and to be found and read on a page."""
+    """Return `figure` as SVG whose text stays text, which is smaller and can be searched on a page."""
     return _svg(figure, {"svg.fonttype": "none"})
 
 
 def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
-    """Without what would change the bytes: date, version, and ids made from digits that depend on the processor."""
+    """Return `figure` as SVG without date and version.
+
+    Matplotlib names shared elements by a hash of their coordinates, whose last digits depend on the processor. They
+    are numbered instead.
+    """
     content = StringIO()
     _save(figure, content, settings, format="svg", metadata={"Date": None, "Creator": None})
     numbers = count(1)
@@ -134,9 +143,13 @@ def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
     return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda found: names[found[0]], content.getvalue())
 
 
-def _save(figure: Figure, place: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:
+def _save(figure: Figure, target: Path | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:
     with house_style(), rc_context(settings):
         if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once: a second time would move everything by a hair
-        figure.savefig(place, **options)
+            figure.set_layout_engine("none")  # a second layout would move everything slightly
+        figure.savefig(target, **options)
+
+
+# Other names, still used by the figures of several runs.
+sheet, LINES, REACH = new_figure, SERIES_STYLES, ACCURACY_RANGE

@@ -142,22 +142,25 @@ class RunRecord:
         """Parse the content of a record.json; raises `BenchmarkError` that names `origin` if it is not valid."""
         try:
             values = json.loads(content)
-            if values["schema_version"] not in (1, SCHEMA_VERSION):
+            version = values["schema_version"]
+            if type(version) is int and version > SCHEMA_VERSION:
                 raise BenchmarkError(
-                    f"{origin} has schema version {values['schema_version']}, and this version reads up to "
-                    f"{SCHEMA_VERSION}.",
-                    "Update this package to read it.",
+                    f"{origin} has schema version {version}, but this package reads versions up to {SCHEMA_VERSION}.",
+                    "Update the package.",
                 )
-            if values["schema_version"] == 1:
+            if version not in (1, SCHEMA_VERSION):
+                raise ValueError(f"schema_version is {version!r}")
+            if version == 1:
                 values = schema1.upgraded(values)
             values.pop("seal", None)
             values.pop("checksum", None)
             values["status"] = Status(values["status"])
             values["config"] = RunSpec.from_json(values["config"])
             values["environment"] = Environment.from_json(values["environment"])
-            readers = {"data": DataReport.from_json, "card": _card, "fit": _fit, "failure": _failure}
-            for name, read in readers.items():
-                values[name] = None if values[name] is None else read(values[name])
+            values["data"] = values["data"] and DataReport.from_json(values["data"])
+            values["card"] = values["card"] and ModelCard(**values["card"])
+            values["fit"] = values["fit"] and _fit(values["fit"])
+            values["failure"] = values["failure"] and Failure(**values["failure"])
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             reason = " ".join(str(error).split())
@@ -178,7 +181,7 @@ def to_json(record: RunRecord) -> bytes:
 
 
 def checksum(document: dict[str, Any]) -> str:
-    """SHA-256 of a record in JSON form, without its own checksum. It finds accidents and edits, not forgeries."""
+    """SHA-256 of a record in JSON form without its `checksum`. It reveals accidents and edits, not forgeries."""
     content = {name: value for name, value in document.items() if name != "checksum"}
     return sha256(json.dumps(content, sort_keys=True).encode())
 
@@ -187,17 +190,9 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _card(values: dict[str, Any]) -> ModelCard:
-    return ModelCard(**values)
-
-
 def _fit(values: dict[str, Any]) -> FitReport:
     weights = dict(values["weights"])
     adapter = weights.get("adapter")
     weights["adapter"] = adapter and AdapterSource(**adapter)
     curve = tuple(CurvePoint(**point) for point in values["curve"])
     return FitReport(**{**values, "weights": WeightSource(**weights), "curve": curve})
-
-
-def _failure(values: dict[str, Any]) -> Failure:
-    return Failure(**values)

@@ -1,36 +1,51 @@
-"""Records of schema 1, brought to the present schema when they are read.
+"""Upgrades records of schema 1 when they are read. Their files are never rewritten, and digests do not change.
 
-Their model cards lack what tables need now. It is derived from the model's parameters, which in schema 1 had fixed
-names. Files are never rewritten, and digests do not change.
+The cards of schema 1 lack fields that tables need. They are derived from the model's parameters, which had fixed
+names then.
 """
 
 import hashlib
 import json
+import re
 from typing import Any
 
-READOUTS = {"labels": "constrained labels", "generate": "free generation", "head": "classification head"}
+from benchmark.interface import Readout
+
 LIBRARIES = {"linear": "sklearn", "encoder": "transformers", "decoder": "peft"}
-TRAINED = ("encoder", "decoder")  # by gradient descent
+FINE_TUNED = ("encoder", "decoder")  # the families trained by gradient descent
 
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """The record with a complete card, under the present schema version."""
-    values = values | {"schema_version": 2}
+    values = values | {"schema_version": 2, "overrides": [_with_folder(override) for override in values["overrides"]]}
     if values["card"] is not None:
-        values["card"] = values["card"] | _card_fields(values["config"]["model"])
+        values["card"] = values["card"] | card_fields(values["config"]["model"])
     if values["failure"] is not None:
-        problem, _, fix = values["failure"]["message"].partition("; ")  # schema 1 wrote both in one sentence
-        values["failure"] = values["failure"] | {"message": problem, "fix": fix or None}
+        values["failure"] = _two_sentences(values["failure"])
     return values
 
 
 def seals(document: dict[str, Any]) -> dict[str, str]:
-    """What schema 1 has in place of a checksum: a short hash of every field."""
+    """A short hash of every field, which schema 1 stores as `seal` in place of a checksum."""
     fields = {name: json.dumps(value, sort_keys=True) for name, value in document.items() if name != "seal"}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in fields.items()}
 
 
-def _card_fields(model: dict[str, Any]) -> dict[str, Any]:
+def _with_folder(override: str) -> str:
+    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
+    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
+
+
+def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
+    problem, separator, fix = failure["message"].partition("; ")
+    if failure.get("traceback") is not None or not separator:
+        return failure | {"fix": None}
+    return failure | {"message": f"{problem}.", "fix": fix[:1].upper() + fix[1:]}
+
+
+def card_fields(model: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a card that schema 1 did not store, from the model's part of the configuration."""
     family, parameters = model["family"], model["parameters"]
     weights = parameters.get("weights") or {}
     hub = weights.get("hub") if weights.get("source") in ("hub", "wheel") else None
@@ -42,14 +57,15 @@ def _card_fields(model: dict[str, Any]) -> dict[str, Any]:
         "base_model": hub["id"] if hub else None,
         "library": LIBRARIES.get(family),
     }
-    if family in TRAINED:
+    if family in FINE_TUNED:
         fields["settings"] = {
             "precision": parameters["precision"],
             "attention": parameters["attention"],
             "lora_rank": parameters.get("lora", {}).get("rank", "none"),
         }
     if "readout" in parameters:
-        trained = json.dumps([weights, parameters["precision"], parameters["lora"]], sort_keys=True)
-        fields["readout"] = READOUTS[parameters["readout"]]
+        chosen = {option: value for option, value in weights.items() if value is not None}
+        trained = json.dumps([chosen, parameters["precision"], parameters["lora"]], sort_keys=True)
+        fields["readout"] = Readout[parameters["readout"]].value
         fields["training"] = hashlib.sha256(trained.encode()).hexdigest()[:16]
     return fields

@@ -78,11 +78,11 @@ def read(folder: Path) -> Run:
 
 def read_all(results_dir: Path) -> list[Run]:
     """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
-    folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/*/record.json"))
+    folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/[!.]*/record.json"))
     runs = []
     for folder in folders:
         with suppress(FileNotFoundError):  # another process is replacing it
-            runs += [] if folder.name.startswith(".") else [read(folder)]
+            runs.append(read(folder))
     return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
 
 

@@ -52,8 +52,10 @@ def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictCo
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
     except HydraException as error:
-        problem = " ".join(str(error).partition("Config search path")[0].partition(" 1. ")[0].split())
-        raise BenchmarkError(f"Hydra refused the overrides: {problem}", "Correct them.") from error
+        text = " ".join(str(error).partition("Config search path")[0].split())
+        problem, several, _ = text.partition(" 1. ")  # Hydra lists what several values for one option may mean
+        fix = "Give the option one value." if several else "Correct the override."
+        raise BenchmarkError(f"Hydra refused the overrides: {problem.rstrip('.')}.", fix) from error
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:

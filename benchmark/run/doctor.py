@@ -1,4 +1,4 @@
-"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run here, at once, with remedies."""
+"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run on this machine, with its fix."""
 
 import argparse
 import sys
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from benchmark.config import RunConfig, build_classifier
+from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext
-from benchmark.run.compose import add_config_dir, composed, each_model, with_config_dir
-from benchmark.run.runner import PLACES, unwritable
+from benchmark.run.compose import add_config_dir, build_classifier, composed, each_model, with_config_dir
+from benchmark.run.folders import unwritable
 from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
@@ -28,27 +28,27 @@ def main() -> None:
     quiet_libraries()
     with plain_endings():
         overrides = with_config_dir(arguments.overrides, arguments.config_dir)
-        stops = sum(show(composed(asked)) for asked in each_model(overrides))
-    sys.exit(1 if stops else 0)
+        problems = sum(show(composed(one_run)) for one_run in each_model(overrides))
+    sys.exit(1 if problems else 0)
 
 
 def show(config: RunConfig) -> int:
-    """Print what is found of one run; how much of it would stop the run."""
+    """Print the findings of one run; return how many of them would stop it."""
     findings = list(examine(config))
     sys.stdout.write(f"{config.model.title} on {config.dataset.name}, recipe {config.recipe.name}\n")
     for finding in findings:
-        mark = "ok  " if finding.remedy is None else "STOP"
-        sys.stdout.write(f"  {mark}  {finding.what:<9} {finding.found}\n")
-        if finding.remedy is not None:
-            sys.stdout.write(f"        {'':<9} -> {finding.remedy}\n")
-    stops = sum(finding.remedy is not None for finding in findings)
-    sys.stdout.write("nothing would stop this run\n" if not stops else f"{stops} would stop this run\n")
-    return stops
+        mark = "ok  " if finding.fix is None else "STOP"
+        sys.stdout.write(f"  {mark}  {finding.what:<10} {finding.found}\n")
+        if finding.fix is not None:
+            sys.stdout.write(f"        {'':<10} -> {finding.fix}\n")
+    problems = sum(finding.fix is not None for finding in findings)
+    sys.stdout.write(f"{problems} would stop this run\n" if problems else "nothing would stop this run\n")
+    return problems
 
 
 def examine(config: RunConfig) -> Iterator[Finding]:
-    """Versions, data, places to write, and what the contestant itself needs."""
-    yield from _versions()
+    """Package versions, data, folders, and what the model itself needs."""
+    yield _versions()
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
     try:
@@ -57,25 +57,24 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         rows = ", ".join(f"{split.rows} {name}" for name, split in splits.report.splits.items())
         yield Finding("data", f"{rows} rows, {splits.report.route}")
     except BenchmarkError as error:
-        yield Finding.stopping("data", str(error))
-    stopping = [Finding("folders", found, "name one that can") for found in unwritable(config)]
-    yield from stopping or [Finding("folders", f"{', '.join(PLACES)} can be written")]
+        yield Finding.from_error("data", error)
+    problems = [Finding.from_error("folders", error) for error in unwritable(config)]
+    yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
     context = FitContext(
         tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
     )
     yield from classifier.examine(texts, context)
 
 
-def _versions() -> Iterator[Finding]:
-    """Of the packages this one requires, those in the wrong version, or all in one line."""
-    wrong = []
+def _versions() -> Finding:
+    """Whether the packages that this one requires are installed in the right versions."""
     try:
-        all_required = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
+        requirements = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
     except PackageNotFoundError:
-        yield Finding("versions", f"{DISTRIBUTION} is not installed", "pip install --editable . in its folder")
-        return
-    required = [one for one in all_required if one.marker is None or one.marker.evaluate({"extra": ""})]
-    for requirement in required:
+        return Finding("versions", f"{DISTRIBUTION} is not installed.", "Run `pip install --editable .` in its folder.")
+    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+    wrong = []
+    for requirement in needed:
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
@@ -83,6 +82,7 @@ def _versions() -> Iterator[Finding]:
         if found == "missing" or not requirement.specifier.contains(found, prereleases=True):
             wrong.append(f"{requirement.name} {found} (needs {requirement.specifier})")
     if wrong:
-        yield Finding("versions", ", ".join(wrong), "pip install --constraint constraints.txt --editable .")
-    else:
-        yield Finding("versions", f"{len(required)} packages as required")
+        return Finding(
+            "versions", f"{', '.join(wrong)}.", "Run `pip install --constraint constraints.txt --editable .`."
+        )
+    return Finding("versions", f"{len(needed)} packages as required")

@@ -1,4 +1,4 @@
-"""What a record may say of local paths: their last part, and a hash of what was read there."""
+"""Removes local paths from what is published: only their last part remains, and a hash of the files read there."""
 
 import hashlib
 import os
@@ -14,27 +14,29 @@ from benchmark.interface import READS_FILES
 from benchmark.run.compose import model_class
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "hydra.")
+"""Beginnings of the options that records leave out."""
 
 
 def spec_of(config: RunConfig) -> RunSpec:
-    """The run as its record states it. Reads the model's local files, to hash them."""
+    """What the run computes, without local paths. Reads the model's local files, to hash them."""
     parameters = _without_paths(model_class(config.model), asdict(config.model)["parameters"])
     model = replace(config.model, parameters=parameters)
     return RunSpec(model, replace(config.dataset, path=None), config.recipe, config.seed)
 
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
-    """The overrides without those that name folders, and with the last part of other paths."""
-    names = "|".join([*_file_options(model_class(config.model)), "--config-dir"])
+    """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
+    names = "|".join({"path", *_file_options(model_class(config.model))})  # `path` is also that of the data
     published = []
     for override in overrides:
         option, _, value = override.partition("=")
         if option.lstrip("+~").startswith(UNPUBLISHED):
             continue
-        if re.fullmatch(rf"(.*\.)?({names})", option):
-            published.append(f"{option}={Path(value).name}")
-        else:
-            published.append(re.sub(rf"\b({names}): *([^,}}]+)", lambda m: f"{m[1]}:{Path(m[2]).name}", override))
+        if re.fullmatch(rf"(.*\.)?({names})|--config-dir", option):
+            published.append(f"{option}=DIR/{_last_part(value)}")
+        else:  # a path may be part of a dictionary, as in model.weights={source:folder,path:/tmp/mine}
+            inside = rf"\b({names}): *([^,}}]+)"
+            published.append(re.sub(inside, lambda found: f"{found[1]}:DIR/{_last_part(found[2])}", override))
     return published
 
 
@@ -42,6 +44,10 @@ def without_home(text: str) -> str:
     """`text` with ~ in place of the user's home folder."""
     home = os.environ.get("HOME", "").rstrip("/")
     return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
+
+
+def _last_part(value: str) -> str:
+    return Path(value.strip("\"' ")).name
 
 
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -64,12 +70,15 @@ def _file_options(schema: type[Any]) -> list[str]:
 
 
 def _fields(schema: type[Any]) -> dict[str, tuple[Sequence[str], type[Any] | None]]:
-    """Of each field, the patterns of the files it reads, and its dataclass if it is one."""
+    """Field name -> the patterns of the files that it reads, and the dataclass of its value, if it is one."""
     hints = get_type_hints(schema)
     found: dict[str, tuple[Sequence[str], type[Any] | None]] = {}
     for one in fields(schema):
-        candidates = (hints[one.name], *get_args(hints[one.name]))
-        found[one.name] = one.metadata.get(READS_FILES, ()), next(filter(is_dataclass, candidates), None)
+        types = (hints[one.name], *get_args(hints[one.name]))
+        nested = next(
+            (candidate for candidate in types if isinstance(candidate, type) and is_dataclass(candidate)), None
+        )
+        found[one.name] = (one.metadata.get(READS_FILES, ()), nested)
     return found
 
 

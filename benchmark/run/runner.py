@@ -34,7 +34,7 @@ Draw = Callable[[Run], None]
 
 @dataclass(frozen=True)
 class Job:
-    """A run in progress: its configuration, and the record as far as it is known."""
+    """A run in progress: its configuration, and the record with what is known so far."""
 
     config: RunConfig
     record: RunRecord
@@ -84,6 +84,7 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = No
     with _failure_recorded(job):
         for error in unwritable(config):
             raise error
+        job = replace(job, record=replace(job.record, card=classifier.describe()))
         job, splits = _with_data(job)
         _log_data(job, splits.report)
         lock = job.lock
@@ -101,6 +102,7 @@ def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception
     """Write the failed record of a run whose process could not, unless another process is making that run."""
     job = _started(config, overrides)
     with suppress(BenchmarkError, OSError):  # then it is recorded under the digest without data
+        job = replace(job, record=replace(job.record, card=build_classifier(config.model).describe()))
         job, _ = _with_data(job)
     with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
         _write_failure(job, error)
@@ -151,7 +153,6 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         job.record,
         status=Status.completed,
         finished=_now(),
-        card=classifier.describe(),
         fit=fit,
         seconds=seconds,
         peak_memory=environment.peak_memory(),
@@ -168,7 +169,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
 
 @contextmanager
 def _failure_recorded(job: Job) -> Iterator[None]:
-    """Record whatever ends the block. Not used while waiting for another process that makes the same run."""
+    """Record an error that ends the block. Not used while another process makes the same run."""
     try:
         yield
     except BaseException as error:
@@ -184,7 +185,7 @@ def _failure_recorded(job: Job) -> Iterator[None]:
 
 
 def _write_failure(job: Job, error: BaseException) -> None:
-    """A completed run of the same digest is left as it is."""
+    """Write the failed or interrupted record, unless a completed run has the same digest."""
     try:
         if job.finished() is None:
             store.write(job.results_dir, _failed(job.record, error))
@@ -193,7 +194,7 @@ def _write_failure(job: Job, error: BaseException) -> None:
 
 
 def _failed(record: RunRecord, error: BaseException) -> RunRecord:
-    """The record of a run that `error` ended; a `BenchmarkError` needs no traceback."""
+    """The record of a run that `error` ended. A `BenchmarkError` explains itself without a traceback."""
     if isinstance(error, BenchmarkError):
         failure = Failure(without_home(error.problem), fix=error.fix and without_home(error.fix))
     else:

@@ -33,9 +33,9 @@ LIBRARIES = [
     "benchmark.run.runner",
     "benchmark.report.build",
 ]
-"""What every job needs or may need; importing them starts no threads, as forking demands."""
+"""What most jobs import. Importing them starts no threads, so the process can be forked afterwards."""
 
-GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's; under Windows' Linux; AMD's
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
 
 
 def in_process(job: Callable[..., None], *arguments: Any, logging_config: Any) -> int:
@@ -60,9 +60,9 @@ def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
 
 
 def _preloaded() -> list[str]:
-    """Nothing where there is a GPU: with flash-attn installed transformers asks for one while it is imported.
+    """The modules that the server imports: none if there is a GPU.
 
-    After that no forked process can use it.
+    With flash-attn installed, importing transformers initialises CUDA, which then fails in forked processes.
     """
     return [] if any(Path(device).exists() for device in GPU_DEVICES) else LIBRARIES
 
@@ -70,8 +70,8 @@ def _preloaded() -> list[str]:
 def _in_child(
     job: Callable[..., None], arguments: tuple[Any, ...], logging_config: Any, environment: dict[str, str]
 ) -> None:
-    _end_with_the_sweep()
-    os.environ.update(environment)  # the server's is that of the first job; Hydra can set variables for each
+    _end_with_parent()
+    os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
     configure_log(OmegaConf.create(logging_config))
     try:
         job(*arguments)
@@ -82,7 +82,7 @@ def _in_child(
 
 
 def handle_signals() -> None:
-    """Both ways to ask for an end write an interrupted record; while it is written, further ones are ignored."""
+    """Turn SIGTERM and SIGINT into `KeyboardInterrupt`; further signals are ignored while the record is written."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
 
@@ -93,8 +93,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
 
 
-def _end_with_the_sweep() -> None:
-    """Ask for an end, as by SIGTERM, once the sweep's process is gone."""
+def _end_with_parent() -> None:
+    """Send SIGTERM to this process when the process of the sweep has ended."""
 
     def watch() -> None:
         sweep = multiprocessing.parent_process()
@@ -106,9 +106,11 @@ def _end_with_the_sweep() -> None:
 
 
 def quiet_libraries() -> None:
-    """Keep the terminal for the run's own story."""
+    """Keep log lines and warnings of libraries off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message="Could not find a config file")  # peft, of weights from a GGUF file
+    warnings.filterwarnings(
+        "ignore", message="Could not find a config file"
+    )  # from peft, with weights from a GGUF file

@@ -13,14 +13,14 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
 from baselines import decoder, encoder
-from baselines.decoder import DecoderClassifier, Readout
+from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.training.hardware import Batching, has_flash_attn
 from baselines.training.trainer import Sample
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, FitReport
+from benchmark.interface import FitContext, FitReport, Readout
 from benchmark.run.compose import build_classifier
 
 TINY = ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from factories import FORMATS, ROWS, Pairs, jsonl, parquet, plain_json
+from encoders import FORMATS, ROWS, Pairs, jsonl, parquet, plain_json
 
 from benchmark.data.formats import READERS, read_file
 
@@ -84,4 +84,4 @@ def test_unicode_line_separators_do_not_end_a_line(encode: Callable[[Pairs], byt
 )
 def test_every_row_knows_its_file_and_number(name: str, content: bytes, rows: list[int], written: Written) -> None:
     file = written(name, content)
-    assert [row.place for row in read_file(file, "text", "label")] == [f"{file}, row {number}" for number in rows]
+    assert [row.location for row in read_file(file, "text", "label")] == [f"{file}, row {number}" for number in rows]

@@ -2,13 +2,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from factories import LABELS
 
 from benchmark.data.report import DataReport, Overlap, SplitReport
 
 REPORT = DataReport(
     "local files (.txt)",
-    {name: SplitReport(7, name[0] * 64, dict.fromkeys(LABELS, 1)) for name in ("train", "validation", "test")},
+    {name: SplitReport(7, name[0] * 64, {"joy": 4, "anger": 3}) for name in ("train", "validation", "test")},
     ["train-2", "train-3"],
     ["train-3"],
     [Overlap("test", "train", ["test-0", "test-1"], ["test-1"])],

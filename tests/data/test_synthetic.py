@@ -18,7 +18,7 @@ from benchmark.data.synthetic import (
     LABEL_ROWS,
     RESERVED_FEELINGS,
     best_possible_accuracy,
-    compose,
+    generate,
     label_counts,
 )
 from benchmark.errors import BenchmarkError
@@ -29,34 +29,35 @@ POOLS = list(product(LABELS, (False, True), (False, True)))  # label, reserved f
 CONFIG = Synthetic(train=600, validation=150, test=300, flipped_share=0.05, seed=0)
 UNFLIPPED = replace(CONFIG, flipped_share=0.0)
 LARGE = Synthetic(train=5000, validation=1000, test=2000, flipped_share=0.05, seed=3)
-# of the rows of CONFIG; a change of the wording needs a new one
+# of the rows of CONFIG; it changes with the wording of the grammar
 GOLDEN_SHA256 = "33c28b5863cbf516b2d11a073691ecd528192d2496fb1405aa26ce1b218a4472"
 
 
 def digest(config: Synthetic) -> str:
-    return sha256(repr(compose(config, LABELS)).encode()).hexdigest()
+    return sha256(repr(generate(config, LABELS)).encode()).hexdigest()
 
 
 def words(text: str) -> str:
-    return f" {text} "  # so that a phrase is found at word boundaries only
+    return f" {text} "  # a phrase is searched for at word boundaries only
 
 
 @pytest.mark.parametrize("config", [CONFIG, LARGE])
-def test_splits_have_the_sizes_asked(config: Synthetic) -> None:
-    sizes = {split: len(rows) for split, rows in compose(config, LABELS).items()}
+def test_splits_have_the_configured_sizes(config: Synthetic) -> None:
+    sizes = {split: len(rows) for split, rows in generate(config, LABELS).items()}
     assert sizes == {"train": config.train, "validation": config.validation, "test": config.test}
 
 
 @pytest.mark.parametrize("config", [CONFIG, LARGE])
 def test_no_text_occurs_twice(config: Synthetic) -> None:
-    texts = Counter(text for rows in compose(config, LABELS).values() for text, _ in rows)
+    texts = Counter(text for rows in generate(config, LABELS).values() for text, _ in rows)
     assert [text for text, count in texts.items() if count > 1] == []
 
 
 def test_the_same_config_gives_the_same_rows_in_another_process_and_release() -> None:
     program = (
-        "from hashlib import sha256; from benchmark.config import Synthetic; from benchmark.synthetic import compose;"
-        f"print(sha256(repr(compose({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
+        "from hashlib import sha256; from benchmark.config import Synthetic;"
+        "from benchmark.data.synthetic import generate;"
+        f"print(sha256(repr(generate({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert digest(CONFIG) == other.stdout.strip() == GOLDEN_SHA256
@@ -64,18 +65,18 @@ def test_the_same_config_gives_the_same_rows_in_another_process_and_release() ->
 
 def test_neither_the_global_random_state_nor_the_order_of_labels_matters() -> None:
     before = random.getstate()
-    assert compose(CONFIG, LABELS[::-1]) == compose(CONFIG, LABELS)
+    assert generate(CONFIG, LABELS[::-1]) == generate(CONFIG, LABELS)
     assert random.getstate() == before
 
 
 def test_another_seed_gives_other_texts() -> None:
     ours, theirs = (
-        {text for text, _ in compose(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
+        {text for text, _ in generate(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
     )
     assert len(ours & theirs) < 0.1 * CONFIG.train
 
 
-def test_the_official_training_split_is_its_own_proportion() -> None:
+def test_16000_rows_have_the_official_label_counts() -> None:
     assert label_counts("train", 16_000) == LABEL_ROWS
 
 
@@ -92,50 +93,50 @@ def test_every_label_has_a_row_however_small_the_split() -> None:
         assert min(counts.values()) >= 1
 
 
-def test_rows_have_the_counts_of_their_labels_before_flipping() -> None:
-    for split, rows in compose(UNFLIPPED, LABELS).items():
+def test_rows_have_the_label_counts_before_flipping() -> None:
+    for split, rows in generate(UNFLIPPED, LABELS).items():
         assert Counter(label for _, label in rows) == label_counts(split, len(rows))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.07, 0.5])
-def test_exactly_the_share_asked_is_flipped(share: float) -> None:
-    meant = {text: label for rows in compose(UNFLIPPED, LABELS).values() for text, label in rows}
-    for rows in compose(replace(CONFIG, flipped_share=share), LABELS).values():
-        assert sum(label != meant[text] for text, label in rows) == round(share * len(rows))
+def test_exactly_the_configured_share_is_flipped(share: float) -> None:
+    true = {text: label for rows in generate(UNFLIPPED, LABELS).values() for text, label in rows}
+    for rows in generate(replace(CONFIG, flipped_share=share), LABELS).values():
+        assert sum(label != true[text] for text, label in rows) == round(share * len(rows))
 
 
 def test_flipped_rows_get_every_wrong_label() -> None:
     config = replace(LARGE, flipped_share=0.5)
-    meant = dict(compose(replace(config, flipped_share=0.0), LABELS)["train"])
-    given = Counter((meant[text], label) for text, label in compose(config, LABELS)["train"] if label != meant[text])
+    true = dict(generate(replace(config, flipped_share=0.0), LABELS)["train"])
+    given = Counter((true[text], label) for text, label in generate(config, LABELS)["train"] if label != true[text])
     assert set(given) == {(right, wrong) for right, wrong in product(LABELS, LABELS) if right != wrong}
     from_joy = [given["joy", wrong] for wrong in LABELS if wrong != "joy"]
     assert max(from_joy) < 1.5 * min(from_joy)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.113])
-def test_best_possible_accuracy_is_that_of_the_labels_meant(share: float) -> None:
+def test_best_possible_accuracy_is_that_of_the_true_labels(share: float) -> None:
     config = replace(CONFIG, flipped_share=share)
-    meant = dict(compose(UNFLIPPED, LABELS)["test"])
-    right = sum(label == meant[text] for text, label in compose(config, LABELS)["test"])
+    true = dict(generate(UNFLIPPED, LABELS)["test"])
+    right = sum(label == true[text] for text, label in generate(config, LABELS)["test"])
     assert best_possible_accuracy(config) == pytest.approx(right / config.test, abs=1e-12)
 
 
 def test_rows_are_shuffled() -> None:
-    for rows in compose(UNFLIPPED, LABELS).values():
+    for rows in generate(UNFLIPPED, LABELS).values():
         changes = sum(ours != theirs for (_, ours), (_, theirs) in pairwise(rows))
         assert changes > len(rows) / 2
 
 
 def test_a_third_of_test_feelings_is_unseen_in_the_other_splits() -> None:
-    splits = compose(UNFLIPPED, LABELS)
+    splits = generate(UNFLIPPED, LABELS)
     reserved = [words(phrase) for phrases in RESERVED_FEELINGS.values() for phrase in phrases]
     unseen = {split: sum(any(p in words(text) for p in reserved) for text, _ in rows) for split, rows in splits.items()}
     assert unseen["train"] == unseen["validation"] == 0
     assert unseen["test"] == pytest.approx(len(splits["test"]) / 3, abs=len(LABELS))
 
 
-def test_every_reserved_feeling_has_a_word_of_its_own() -> None:
+def test_every_reserved_feeling_has_a_word_that_no_other_phrase_has() -> None:
     tables = (synthetic.PLAIN, synthetic.CONTRASTS, synthetic.OCCASIONS, synthetic.DEGREES)
     phrases = [*chain(*tables), *chain(*FEELINGS.values()), *chain(*synthetic.REASONS.values())]
     seen = {word for phrase in phrases for word in phrase.split()}
@@ -143,21 +144,21 @@ def test_every_reserved_feeling_has_a_word_of_its_own() -> None:
     assert known == []
 
 
-def test_no_feeling_belongs_to_two_labels_or_lies_within_another() -> None:
+def test_no_feeling_belongs_to_two_labels_or_is_part_of_another() -> None:
     phrases = [phrase for table in (FEELINGS, RESERVED_FEELINGS) for part in table.values() for phrase in part]
     assert [(a, b) for a, b in product(phrases, phrases) if a is not b and words(a) in words(b)] == []
 
 
 def test_contrasts_name_a_feeling_of_another_label() -> None:
     label_of = {words(phrase): label for label, phrases in FEELINGS.items() for phrase in phrases}
-    rows = compose(UNFLIPPED, LABELS)["train"]
+    rows = generate(UNFLIPPED, LABELS)["train"]
     named = [(label, {label_of[phrase] for phrase in label_of if phrase in words(text)}) for text, label in rows]
     assert all(label in labels for label, labels in named)
     assert sum(len(labels) == 2 for _, labels in named) == pytest.approx(synthetic.CONTRAST_SHARE * len(rows), abs=6)
 
 
-def test_texts_are_lower_case_words_that_speak_of_feeling() -> None:
-    texts = [text for rows in compose(LARGE, LABELS).values() for text, _ in rows]
+def test_texts_are_lower_case_words_about_feelings() -> None:
+    texts = [text for rows in generate(LARGE, LABELS).values() for text, _ in rows]
     assert [text for text in texts if not set(text) <= set(ascii_lowercase + " ") or "  " in text] == []
     assert sum("feel" in text for text in texts) > 0.9 * len(texts)
 
@@ -189,23 +190,27 @@ def test_every_plain_sentence_of_the_grammar_is_distinct() -> None:
     assert len(set(texts)) == len(texts)
 
 
-def test_a_pool_can_be_drawn_empty_and_no_further() -> None:
+def test_a_pool_gives_all_its_sentences_and_no_more() -> None:
     rows = prod(map(len, synthetic._slots("surprise", True, False).values()))
     assert len(set(synthetic._draw("surprise", True, False, rows, random.Random(0)))) == rows
-    with pytest.raises(BenchmarkError, match=r"plain surprise sentences reserved for test, .*; lower .*\.test\."):
+    with pytest.raises(BenchmarkError) as caught:
         synthetic._draw("surprise", True, False, rows + 1, random.Random(0))
+    assert f"{rows + 1} plain surprise sentences reserved for test" in caught.value.problem
+    assert str(rows) in caught.value.problem
+    assert "dataset.synthetic.test." in str(caught.value.fix)
 
 
-def test_foreign_labels_are_refused() -> None:
-    with pytest.raises(BenchmarkError, match=r"has the labels sadness, joy, .* not joy, disgust"):
-        compose(CONFIG, ["joy", "disgust"])
-
-
-def test_a_split_with_fewer_rows_than_labels_is_refused() -> None:
-    with pytest.raises(BenchmarkError, match=r"dataset\.synthetic\.validation is 5; it needs 6"):
-        compose(replace(CONFIG, validation=5), LABELS)
-
-
-def test_more_rows_than_the_grammar_can_compose_are_refused() -> None:
-    with pytest.raises(BenchmarkError, match=r"asks for \d+ plain sadness sentences, but .* only 12672; lower"):
-        compose(replace(CONFIG, train=10_000_000), LABELS)
+@pytest.mark.parametrize(
+    ("changes", "labels", "problem", "fix"),
+    [
+        ({}, ["joy", "disgust"], r"sadness, joy, .* not joy, disgust", "dataset.labels"),
+        ({"validation": 5}, LABELS, r"dataset\.synthetic\.validation is 5", "6 or more"),
+        ({"train": 10_000_000}, LABELS, r"\d+ plain sadness sentences, .* only 12672", "dataset.synthetic.train,"),
+    ],
+)
+def test_an_impossible_configuration_is_refused(
+    changes: dict[str, int], labels: list[str], problem: str, fix: str
+) -> None:
+    with pytest.raises(BenchmarkError, match=problem) as caught:
+        generate(replace(CONFIG, **changes), labels)
+    assert fix in str(caught.value.fix)

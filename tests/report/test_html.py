@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark.analysis.evidence import read_evidence
 from factories import FIT, GOLD, TRAIN_COUNTS, a_record, on_rows, publish
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import read_evidence
 from benchmark.interface import CurvePoint
 from benchmark.report import build as report
 from benchmark.report import html as page_module
@@ -242,7 +242,8 @@ def test_a_long_table_is_cut_and_says_where_the_rest_is(tmp_path: Path, monkeypa
     monkeypatch.setattr(page_module, "MOST_ROWS", 2)
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     html = rendered(tmp_path)
-    assert 'The first 2 of 6 rows; all are in <a href="tables/per_class.csv">' in html
+    assert "2 of 6 rows" in html
+    assert '<a href="tables/per_class.csv">' in html
     table3 = html.partition('id="table3_accuracy"')[2].partition("</table>")[0]
     assert table3.count('<th scope="row">') == len(TABLES["table3_accuracy"](read_evidence(tmp_path)))
 

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from benchmark.analysis.evidence import read_evidence
+
 from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.interface import Predictions

@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page is complete; with it columns sort, and a link opens the runs it leads to.
+// Optional: sorts table columns, and opens the folded runs that a link points to.
 document.documentElement.classList.add("js");
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -18,13 +18,14 @@ function sort(table, heading, column) {
   heading.setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
   const body = table.tBodies[0];
-  const rows = [...body.rows].map((row) => [key(row.cells[column]), row]);
+  const rows = [...body.rows].map((row) => [sortValue(row.cells[column]), row]);
   const filled = rows.filter(([value]) => value !== null).sort(([a], [b]) => sign * compare(a, b));
-  const empty = rows.filter(([value]) => value === null); // last either way
+  const empty = rows.filter(([value]) => value === null); // last in both orders
   body.append(...[...filled, ...empty].map(([, row]) => row));
 }
 
-function key(cell) {
+// The cell's number, else its text without the source symbol; null for an empty cell.
+function sortValue(cell) {
   if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
   const text = cell.textContent.replace(/^[●◇○◈▫–]\s*/u, "").trim();
   return text === "" ? null : text;
@@ -32,11 +33,12 @@ function key(cell) {
 
 function compare(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
-  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // numbers before words
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // numbers before text
   return a.localeCompare(b, "en", { numeric: true });
 }
 
-function reveal() {
+// Unfold what the address's #fragment points to, scroll to it and focus its summary.
+function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
@@ -44,5 +46,5 @@ function reveal() {
   (block ?? target).scrollIntoView();
   block?.querySelector("summary").focus({ preventScroll: true });
 }
-addEventListener("hashchange", reveal);
-reveal();
+addEventListener("hashchange", openTarget);
+openTarget();

@@ -1,0 +1,290 @@
+"""Two tidy tables of everything that was run: one row per run, and one row per run and test item.
+
+A *configuration* is what runs share that differ only in their seed. It has an id, a hash, and one short label for
+people. Tables join on ids, never on labels.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.metrics import Correct, confidence_of
+from benchmark.config import RunSpec
+from benchmark.errors import BenchmarkError
+from benchmark.interface import NO_LABEL
+from benchmark.results.catalogue import CatalogueEntry, read_catalogue
+from benchmark.results.record import RunRecord, Status
+from benchmark.results.store import Run, read_all
+
+RUN_COLUMNS = {
+    "run": "its folder below results/runs: model/dataset/recipe-seedN-digest",
+    "configuration": "id of what runs share that differ only in their seed",
+    "curve": "id of what runs share that differ only in their seed and the number of training rows",
+    "training": "id of what read-outs of the same training share, but for their seed; None without read-outs",
+    "trained_by": "the run that trained the adapter which this run only loads; None if it is not among these runs",
+    "model": "the model's name",
+    "title": "the model's title",
+    "kind": "what sort of model it is (interface.ModelCard.kind)",
+    "readout": "how an answer is read, for models with several read-outs",
+    "recipe": "the recipe's name and the settings that differ from the shipped ones",
+    "label": "title and recipe: how people see the configuration",
+    "seed": "the seed",
+    "dataset": "the data set's name",
+    "test_sha256": "hash of the test split; None if the data were not read",
+    "status": "completed, failed or interrupted",
+    "result": "whether its accuracy may be compared: completed, pretrained, on all rows and steps",
+    "pretrained": "whether it used the model's own pretrained weights",
+    "scorable": "whether its predictions have an accuracy at all",
+    "limits": "names of what was limited (training rows, test rows, steps), comma-separated",
+    "trial": "whether rows or steps are limited, or the weights are random",
+    "counted": "whether the configuration's row counts it: its results, else its pretrained runs, else all completed",
+    "trained": "whether this run trained something",
+    "learns": "whether the model looks at the texts",
+    "graded": "whether the predictions carry confidences",
+    "collapsed": "whether it predicts one label for every text",
+    "precision": "the precision of the arithmetic",
+    "hardware": "the device that computed it",
+    "test_rows": "predicted test rows",
+    "train_rows": "rows of the training split",
+    "steps": "optimiser steps; None if there were none",
+    "parameters": "the model's parameters, without a classification head",
+    "training_seconds": "training time, without loading and validation",
+    "peak_memory": "peak bytes of the GPU, else of the process",
+    "trained_parameters": "trained parameters, a classification head included",
+    "seconds_per_text": "prediction time per test text",
+    "validation_accuracy": "after the last epoch; None without validation",
+}
+"""The columns of `Results.runs` and what they mean."""
+FLAGS = ("result", "pretrained", "scorable", "trial", "counted", "trained", "learns", "graded", "collapsed")
+"""The columns that are true or false."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything the report is computed from.
+
+    `answers` has one row per completed run and test item: run, item (its id), gold and predicted (label ids, -1 for no
+    label), correct, confidence, and p_<label> for each label.
+    """
+
+    runs: pd.DataFrame
+    answers: pd.DataFrame
+    by_name: dict[str, Run]
+    catalogue: dict[str, CatalogueEntry]
+    speeds: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, run: str) -> pd.DataFrame:
+        """The answers of one run, in the order of the test split."""
+        begin, end = self._places[run]
+        return self.answers.iloc[begin:end]
+
+    def correct(self, runs: Iterable[str]) -> Correct:
+        """Which items each run answered correctly, (runs, items)."""
+        return np.stack([self.of(run)["correct"].to_numpy() for run in runs])
+
+    def predicted(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
+        """The label ids that each run predicted, (runs, items)."""
+        return np.stack([self.of(run)["predicted"].to_numpy() for run in runs])
+
+    def labels(self, run: str) -> tuple[str, ...]:
+        return self.by_name[run].record.labels
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[int, int]]:
+        names, starts = np.unique(self.answers["run"].to_numpy(dtype=str), return_index=True)
+        order = np.argsort(starts)
+        ends = [*starts[order][1:], len(self.answers)]
+        return {str(names[place]): (int(starts[place]), int(end)) for place, end in zip(order, ends, strict=True)}
+
+
+def read_results(results_dir: Path) -> Results:
+    """Read every run and every measurement of speed below `results_dir`."""
+    return results_of(read_all(results_dir), read_speeds(results_dir))
+
+
+def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> Results:
+    """The tables of these runs."""
+    catalogue = read_catalogue()
+    rows = [_row(run, catalogue) for run in runs]
+    frame = pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object)
+    frame = _join_unread(frame)
+    records = {run.name: run.record for run in runs}
+    frame["trained_by"] = pd.Series(_trained_by(records, frame["run"]), frame.index, dtype=object)
+    frame["training"] = pd.Series(_training_ids(records, frame), frame.index, dtype=object)
+    frame["counted"] = _counted(frame)
+    frame = frame.astype(dict.fromkeys(FLAGS, bool))
+    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [])
+
+
+def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
+    """What `python -m benchmark.speed` wrote, by hardware and model."""
+    speeds = []
+    for path in sorted((results_dir / "speed").glob("*/*.json")):
+        try:
+            speeds.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
+    return speeds
+
+
+def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
+    record, card, fit = run.record, run.record.card, run.record.fit
+    recipe = recipe_label(record, catalogue)
+    completed = record.status is Status.completed
+    here = card is None or card.computed_here
+    test = record.data and record.data.splits.get("test")
+    train = record.data and record.data.splits.get("train")
+    predicted = run.predictions.predicted if completed else None
+    validated = [p.validation_accuracy for p in (fit.curve if fit else ()) if p.validation_accuracy is not None]
+    answered = record.predicted_rows if completed else None
+    return {
+        "run": run.name,
+        "configuration": _id(_shared(record.config)),
+        "curve": _id(_shared(record.config, without_rows=True), test.sha256 if test else None),
+        "model": record.model,
+        "title": record.title,
+        "kind": card.kind if card else record.config.model.family,
+        "readout": card and card.readout,
+        "recipe": recipe,
+        "label": f"{record.title}, {recipe}",
+        "seed": record.seed,
+        "dataset": record.dataset,
+        "test_sha256": test.sha256 if test else None,
+        "status": str(record.status),
+        "result": record.is_result,
+        "pretrained": record.stand_in is None,
+        "scorable": completed and record.scorable,
+        "limits": ", ".join(record.config.limits),
+        "trial": bool(record.config.limits) or record.stand_in is not None,
+        "trained": record.trained,
+        "learns": card is None or card.learns,
+        "graded": completed and run.predictions.graded,
+        "collapsed": predicted is not None and len(np.unique(predicted)) == 1,
+        "precision": fit and fit.precision,
+        "hardware": record.hardware,
+        "test_rows": answered,
+        "train_rows": train.rows if train else None,
+        "steps": (fit and fit.steps) or None,
+        "parameters": card and card.parameters,
+        "training_seconds": record.training_seconds if here else None,
+        "peak_memory": record.memory if here else None,
+        "trained_parameters": ((fit and fit.trained_parameters) or None) if here else None,
+        "seconds_per_text": record.seconds["predict"] / answered if here and answered else None,
+        "validation_accuracy": validated[-1] if validated else None,
+        "_content": " ".join(record.data_sha256.values()),
+    }
+
+
+def _shared(spec: RunSpec, without_rows: bool = False) -> dict[str, Any]:
+    """The spec without the seed and what tables only show; without the number of training rows if asked."""
+    values = spec.as_json()
+    model = {key: value for key, value in values["model"].items() if key not in ("title", "facts")}
+    dataset = {key: value for key, value in values["dataset"].items() if not (without_rows and key == "train_rows")}
+    return {"model": model, "dataset": dataset, "recipe": values["recipe"]}
+
+
+def _id(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _join_unread(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make configuration ids of spec and data content.
+
+    A run that ended before its data were read joins the only content with its spec, if there is exactly one; it is
+    left out if the same seed exists there.
+    """
+    kept = pd.Series(True, index=frame.index)
+    for _, group in frame.groupby("configuration", sort=False):
+        contents = [content for content in group["_content"].unique() if content]
+        unread = group.index[group["_content"] == ""]
+        if len(contents) == 1 and len(unread):
+            seeds = set(group.loc[group["_content"] != "", "seed"])
+            frame.loc[unread, "_content"] = contents[0]
+            kept[unread] = ~group.loc[unread, "seed"].isin(seeds)
+    frame["configuration"] = [
+        _id(spec, content) for spec, content in zip(frame["configuration"], frame["_content"], strict=True)
+    ]
+    return frame[kept].drop(columns="_content")
+
+
+def _trained_by(records: dict[str, RunRecord], names: Iterable[str]) -> list[str | None]:
+    """For each named run, the run that saved the adapter which it loads.
+
+    Runs of schema 1 did not record the hash of what they saved; the adapter's folder, named like the run, says it.
+    """
+    saved = {
+        record.fit.saved_sha256: name for name, record in records.items() if record.fit and record.fit.saved_sha256
+    }
+    folders = {name.rpartition("/")[2]: name for name, record in records.items() if record.fit}
+
+    def trained_by(name: str) -> str | None:
+        fit = records[name].fit
+        adapter = fit.weights.adapter if fit else None
+        return None if adapter is None else saved.get(adapter.sha256) or folders.get(adapter.name)
+
+    return [trained_by(name) for name in names]
+
+
+def _training_ids(records: dict[str, RunRecord], frame: pd.DataFrame) -> list[str | None]:
+    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read."""
+    ids: list[str | None] = []
+    for name, trained_by in zip(frame["run"], frame["trained_by"], strict=True):
+        card, fit = records[name].card, records[name].fit
+        origin = records[trained_by] if trained_by else records[name]
+        foreign = fit.weights.adapter.sha256 if fit and fit.weights.adapter and not trained_by else None
+        parts = origin.config.as_json(), origin.data_sha256
+        shared = parts[0]["recipe"], parts[0]["dataset"], parts[1], foreign
+        training = card and (origin.card or card).training
+        ids.append(_id(training, *shared) if card and card.readout else None)
+    return ids
+
+
+def _counted(frame: pd.DataFrame) -> pd.Series:
+    """The runs that a configuration's row speaks of."""
+    completed = frame["status"] == Status.completed
+    pretrained = completed & frame["pretrained"].astype(bool)
+    counted = pd.Series(False, index=frame.index)
+    for _, group in frame.groupby("configuration", sort=False):
+        for chosen in (frame["result"].astype(bool), pretrained, completed):
+            if chosen[group.index].any():
+                counted[group.index] = chosen[group.index]
+                break
+    return counted
+
+
+def _answers(runs: list[Run]) -> pd.DataFrame:
+    tables = [_answer_table(run) for run in runs if run.record.status is Status.completed]
+    if not tables:
+        columns = ("run", "item", "gold", "predicted", "correct", "confidence")
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
+    answers: pd.DataFrame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return answers
+
+
+def _answer_table(run: Run) -> pa.Table:
+    predictions = run.predictions
+    columns: dict[str, Any] = {
+        "run": pa.array([run.name] * len(run.gold)).dictionary_encode(),
+        "item": run.table["id"],
+        "gold": run.gold,
+        "predicted": predictions.predicted,
+        "correct": run.gold == predictions.predicted,
+        "confidence": confidence_of(predictions.predicted, predictions.probabilities),
+    }
+    return pa.table(columns | {name: run.table[name] for name in run.table.column_names if name.startswith("p_")})
+
+
+def label_names(labels: tuple[str, ...]) -> list[str]:
+    """Label names by id; the last one, also at -1, is `no label`."""
+    assert NO_LABEL == -1
+    return [*labels, "no label"]

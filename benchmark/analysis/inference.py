@@ -1,0 +1,234 @@
+"""Statistical inference from right and wrong answers: intervals, paired tests, and what an accuracy can mean.
+
+All functions are pure. `Correct` arrays are (seeds, items): which test items each seed answered correctly.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+from benchmark.analysis.metrics import Correct
+from benchmark.errors import BenchmarkError
+
+ALPHA = 0.05
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+QUANTILES = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% confidence interval; both ends belong to it."""
+
+    low: float
+    high: float
+
+
+def accuracy_interval(correct: Correct) -> Interval:
+    """The interval of the mean accuracy: Wilson for one seed, else the bootstrap over seeds and items."""
+    _check_shape(correct)
+    if len(correct) == 1:
+        return wilson_interval(int(np.count_nonzero(correct)), correct.size)
+    return bootstrap_interval(correct)
+
+
+def wilson_interval(correct: int, total: int) -> Interval:
+    """The score interval of `correct` out of `total`; unlike the normal interval it stays within 0..1.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference"
+    (doi:10.1080/01621459.1927.10502953).
+    """
+    if not 0 <= correct <= total or total == 0:
+        raise BenchmarkError(f"{correct} correct out of {total} is not an accuracy.", "Count at least one row.")
+    bounds = stats.binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(float(bounds.low), float(bounds.high))
+
+
+def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """The percentile interval of the mean accuracy over resampled seeds and items.
+
+    Each resample draws seeds with replacement, and items with replacement, the same items for all its seeds, because
+    all seeds answer the same test set. With few seeds the variance between them is understated by the factor
+    (seeds - 1) / seeds; if every answer is correct the width is 0. Owen 2007, "The pigeonhole bootstrap"
+    (doi:10.1214/07-AOAS122).
+    """
+    seeds, items = _check_shape(correct)
+    generator = np.random.default_rng(seed)
+    # Items that all seeds answer alike are interchangeable: drawing how often each pattern of answers occurs is
+    # drawing the items, without a resamples x items array.
+    packed, occurrences = np.unique(np.packbits(correct, axis=0), axis=1, return_counts=True)
+    patterns = np.unpackbits(packed, axis=0, count=seeds)  # (seeds, patterns)
+    drawn_patterns = generator.multinomial(items, occurrences / items, size=resamples)  # (resamples, patterns)
+    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
+    right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
+    accuracies = (right * drawn_seeds).sum(axis=1) / (seeds * items)
+    low, high = np.quantile(accuracies, QUANTILES)
+    return Interval(float(low), float(high))
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """The exact two-sided p-value of `wins` and `losses`, the items that only one of two models gets right.
+
+    Under the null hypothesis both are equally likely; the result is 1 if there are none. McNemar 1947
+    (doi:10.1007/BF02295996), with the binomial distribution in place of chi-squared (`bdtr` is its distribution
+    function).
+    """
+    if wins < 0 or losses < 0:
+        raise BenchmarkError(f"{wins} wins and {losses} losses are not counts.", "Give numbers of 0 or more.")
+    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
+
+
+def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:
+    """Wins and losses of `first` against `second` for every pair of their seeds."""
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1:] != second.shape[1:] or not first.size * second.size:
+        raise BenchmarkError(
+            f"Answers of shapes {first.shape} and {second.shape} cannot be paired.",
+            "Give (seeds, items) of the same items.",
+        )
+    return [(int((one & ~other).sum()), int((other & ~one).sum())) for one, other in product(first, second)]
+
+
+def combined(p_values: Sequence[float]) -> float:
+    """One p-value from several tests of the same hypothesis, valid under any dependence between them.
+
+    Of k p-values it is k/m times the m-th smallest, with m = k // 2 + 1, the upper median, so that most pairs of
+    seeds must agree; a single p-value is unchanged. Rüger's rule of 1978, as in Vovk and Wang 2020, "Combining
+    p-values via averaging" (doi:10.1093/biomet/asaa027).
+    """
+    if not p_values:
+        raise BenchmarkError("There is no p-value to combine.", "Give at least one.")
+    median = sorted(p_values)[len(p_values) // 2]
+    return min(1.0, combining_factor(len(p_values)) * median)
+
+
+def combining_factor(count: int) -> float:
+    """What `combined` multiplies the upper median of `count` p-values by."""
+    return count / (count // 2 + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given, that keep the family-wise error rate.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure" (https://www.jstor.org/stable/4615733).
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return [float(p) for p in adjusted]
+
+
+def resampled(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> npt.NDArray[np.float64]:
+    """The number of correct answers of each seed under resampled items, (resamples, seeds).
+
+    The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
+    in floats for speed: their sums are exact, and the same on every machine.
+    """
+    return _item_draws(correct.shape[1], resamples, seed) @ correct.T.astype(np.float64)
+
+
+def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
+    """The percentile interval of first minus second mean accuracy, from the `resampled` answers of each.
+
+    Each resample draws the items jointly and the seeds of each model separately, with the limits of
+    `bootstrap_interval`.
+    """
+    means = [
+        (right * _seed_draws(right.shape[1], len(right), side)).sum(axis=1) / (right.shape[1] * items)
+        for side, right in enumerate((first, second))
+    ]
+    low, high = np.quantile(means[0] - means[1], QUANTILES)
+    return Interval(float(low), float(high))
+
+
+def detectable_difference(items: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:
+    """The smallest difference in accuracy that McNemar's test on `items` detects with `power`.
+
+    `discordance` is the share of items that only one of the two models gets right. None if even winning all of them
+    would not be enough. Solves Connor's sample-size formula (1987, doi:10.2307/2531961) for the difference d:
+    d sqrt(n) = z_alpha sqrt(discordance) + z_power sqrt(discordance - d^2).
+    """
+    if items <= 0 or not 0 <= discordance <= 1 or not 0 < power < 1 or not 0 < alpha < 1:
+        raise BenchmarkError(
+            f"{items} items, discordance {discordance}, power {power} and alpha {alpha} do not describe a test.",
+            "Give at least one item and shares between 0 and 1.",
+        )
+    z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, power))
+    under_root = items + z_power**2 - z_alpha**2
+    if under_root < 0:
+        return None
+    ratio = (z_alpha * math.sqrt(items) + z_power * math.sqrt(under_root)) / (items + z_power**2)
+    difference = math.sqrt(discordance) * ratio  # the larger root of the quadratic in d
+    return difference if 0 < difference <= discordance else None
+
+
+def tied_groups(count: int, differing: set[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """The largest groups of 0..count-1 without a differing pair, ordered by their first members.
+
+    Ties are not transitive, so one member can be in several groups: the compact letter display, by insertion and
+    absorption. Piepho 2004 (doi:10.1198/1061860043515).
+    """
+    groups = [frozenset(range(count))] if count else []
+    for one, other in sorted(differing):
+        split = [group for group in groups if one in group and other in group]
+        whole = [group for group in groups if not (one in group and other in group)]
+        for part in (group - {gone} for group in split for gone in (one, other)):
+            if not any(part <= group for group in whole):
+                whole = [group for group in whole if not group <= part] + [part]
+        groups = whole
+    return sorted(tuple(sorted(group)) for group in groups)
+
+
+def possible_counts(accuracy: float, total: int, decimals: int = 4) -> list[int]:
+    """Every number of correct answers out of `total` that rounds to the stated accuracy, ascending.
+
+    An empty list means that nobody can have measured that accuracy on `total` rows. Halves may have been rounded
+    either way.
+    """
+    if not 0 <= accuracy <= 1 or total <= 0:
+        raise BenchmarkError(f"{accuracy} of {total} rows is not an accuracy.", "Give a share of at least one row.")
+    stated = Fraction(str(accuracy))  # the decimal as printed, not the binary float nearest to it
+    half = Fraction(1, 2 * 10**decimals)
+    lowest, highest = math.ceil((stated - half) * total), math.floor((stated + half) * total)
+    return list(range(max(lowest, 0), min(highest, total) + 1))
+
+
+def unpaired_z(first: float, second: float, total: int) -> float:
+    """The pooled two-proportion z of two accuracies on `total` rows each, above 0 if the first is higher.
+
+    It treats the two test sets as different ones, which is all that can be tested where only accuracies were
+    published. Fleiss, Levin and Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
+    """
+    if not (0 <= first <= 1 and 0 <= second <= 1) or total <= 0:
+        raise BenchmarkError(
+            f"{first} and {second} of {total} rows are not accuracies.", "Give shares of at least one row."
+        )
+    pooled = (first + second) / 2
+    error = math.sqrt(2 * pooled * (1 - pooled) / total)
+    return (first - second) / error if error else 0.0
+
+
+@lru_cache(maxsize=2)
+def _item_draws(items: int, resamples: int, seed: int) -> npt.NDArray[np.float64]:
+    """How often each item is drawn, (resamples, items)."""
+    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=resamples)
+    return drawn.astype(np.float64)
+
+
+@lru_cache(maxsize=64)
+def _seed_draws(seeds: int, resamples: int, side: int) -> npt.NDArray[np.int64]:
+    """How often each seed is drawn, (resamples, seeds); the two sides of a comparison are drawn independently."""
+    return np.random.default_rng((1, side)).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+
+
+def _check_shape(correct: Correct) -> tuple[int, int]:
+    if correct.ndim != 2 or correct.size == 0:
+        raise BenchmarkError(f"The answers have shape {correct.shape}.", "Give (seeds, items), at least one of each.")
+    return correct.shape[0], correct.shape[1]

@@ -1,0 +1,85 @@
+"""The short label of a configuration, and the command that makes its runs."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmark.results.catalogue import CatalogueEntry
+from benchmark.results.record import RunRecord
+
+SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
+"""Overrides that every table shows in a column of its own."""
+CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
+           "dataset.train_rows=null")  # fmt: skip
+"""Overrides that choose a model, data set or recipe, or change no result."""
+FILE_HASH = re.compile(r"@[0-9a-f]{12}$")
+
+
+def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
+    """The recipe's name and the settings that differ from the shipped ones, names of files last.
+
+    `leave_out` are the beginnings of settings that are not named.
+    """
+    settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(leave_out)]
+    shown = [re.sub(r"=DIR/", "=", setting).removeprefix("model.") for setting in settings]
+    shown.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
+    return ", ".join([record.recipe, *(FILE_HASH.sub("", setting) for setting in shown)])
+
+
+def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
+    """What distinguishes a run from its model as shipped and from `recipe=paper` if it uses that.
+
+    Model and recipe are compared with the shipped ones, whether the command line or an experiment's file changed
+    them. For everything else, and for a model that is not shipped, these are the overrides of the command line.
+    """
+    given = [override.lstrip("+~") for override in options_given(record)]
+    given = [override for override in given if not override.startswith(SHOWN)]
+    shipped = catalogue.get(record.model)
+    if shipped is None:
+        return given
+    compared = {"model": (shipped.config.model.parameters, record.config.model.parameters)}
+    if record.recipe == shipped.config.recipe.name:
+        compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
+    changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+    return sorted([*changes, *(override for override in given if override.partition(".")[0] not in compared)])
+
+
+def options_given(record: RunRecord) -> list[str]:
+    """The overrides of the command line other than choices of model, data set and recipe."""
+    return sorted(override for override in record.overrides if not override.lstrip("+").startswith(CHOICES))
+
+
+def command(records: Sequence[RunRecord]) -> str:
+    """The command line that makes the runs of one configuration again; DIR stands for unrecorded folders."""
+    first = records[0]
+    options = options_given(first)
+    seeds = ",".join(str(record.seed) for record in records)
+    given = {override.partition("=")[0]: override for override in first.overrides}
+    if "experiment" in given:  # what it sweeps must be named, or all of it would run
+        named = ("experiment", "dataset", "recipe", "dataset.train_rows")
+        chosen = [given[option] for option in named if option in given and given[option] not in options]
+    else:
+        names = {"dataset": first.dataset, "recipe": first.recipe}
+        chosen = [
+            given.get(option, f"{option}={name}")
+            for option, name in names.items()
+            if option in given or f"{option}.name" not in given  # a name given apart is not a choice
+        ]
+    folder = [given["--config-dir"]] if "--config-dir" in given else []
+    sweep = ["-m"] if "," in seeds else []
+    seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
+    words = [*folder, *sweep, f"model={first.model}", *chosen, *options, *seed]
+    return " ".join(["python -m benchmark", *map(shlex.quote, words)])
+
+
+def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Iterator[str]:
+    """The options whose values differ from the shipped ones, as overrides."""
+    for name, value in used.items():
+        option, usual = f"{group}.{name}", shipped.get(name)
+        if isinstance(value, dict):
+            yield from _changes(usual if isinstance(usual, dict) else {}, value, option)
+        elif value != usual or name not in shipped:
+            text = json.dumps(value, separators=(",", ":")).replace('"', "")
+            yield f"{option}={value if isinstance(value, str) else text}"

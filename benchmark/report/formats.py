@@ -1,0 +1,55 @@
+"""How numbers are written for people. Each format takes a value that is not missing."""
+
+from collections.abc import Callable
+from typing import Any
+
+Format = Callable[[Any], str]
+
+
+def plain(value: Any) -> str:
+    """Text on one line; whole numbers with thousands separators, others with up to six digits."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def fixed(spec: str) -> Format:
+    """A format with Python's format specification."""
+    return lambda value: format(value, spec)
+
+
+def p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+
+
+def gibibytes(value: float) -> str:
+    return f"{value / 2**30:.2f} GiB"
+
+
+def count(value: float) -> str:
+    """A count, or a mean of counts with one decimal."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def scientific(value: Any) -> str:
+    """`5e-5` for 0.00005; text unchanged."""
+    if not isinstance(value, float):
+        return plain(value)
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 0.1:
+        return "under 0.1 s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def milliseconds(seconds: float) -> str:
+    if seconds >= 1:
+        return duration(seconds)
+    return f"{1000 * seconds:.3g} ms" if seconds >= 1e-5 else "under 0.01 ms"

@@ -1,0 +1,160 @@
+"""The findings: a few sentences over the tables, worded by one template."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmark.analysis import comparisons, study
+from benchmark.report.formats import duration, milliseconds
+from benchmark.report.table import Analysis, Table
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+Row = dict[str, Any]
+
+
+def findings(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[str]:
+    """The sentences of the template, one paragraph each; the first answers the question of the report."""
+    text = environment().get_template("findings.md.jinja").render(facts(analysis, tables))
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+@cache
+def environment() -> Environment:
+    """Jinja for Markdown, with the formats of the tables as filters."""
+    made = Environment(  # noqa: S701  # Markdown, not HTML
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters = (duration, milliseconds, digits, times, listed, seeds, named, of_study, against_whole)
+    made.filters |= {one.__name__: one for one in filters}
+    return made
+
+
+def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> dict[str, Any]:
+    """What the template's sentences are made of."""
+    data = {table.name: frame for table, frame in tables.items()}
+    fields = comparisons.fields(analysis.configurations)
+    field = [dict(row) for _, row in fields[0].iterrows()] if fields else []
+    others = [row for row in field[1:] if not _same_training(field[0], row)] if field else []
+    tied = [row for row in others if not _differ(analysis, field[0], row)]
+    return {
+        "study": study,
+        "best": field[0] if field else None,
+        "tied": tied,
+        "next": others[0] if others else None,
+        "smallest": _smallest(field),
+        "cheaper": _cheaper(field[0], tied) if field else None,
+        "few": _few_texts(data["learning_curve"]),
+        "impossible": _impossible(data["study_audit"]),
+        **_of_the_study(analysis, data["table3_accuracy"]),
+    }
+
+
+def _same_training(one: Row, other: Row) -> bool:
+    """Whether one of the two only reads out what the other trained."""
+    return one["trained_by"] in other["runs"] or other["trained_by"] in one["runs"]
+
+
+def _differ(analysis: Analysis, one: Row, other: Row) -> bool:
+    pairs = analysis.comparisons
+    ids = {one["configuration"], other["configuration"]}
+    found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
+    return bool(found["differs"].any())
+
+
+def _smallest(field: list[Row]) -> Row | None:
+    """The most accurate configuration of the smallest network trained here."""
+    networks = [row for row in field if row["trained"] and row["parameters"] is not None]
+    return min(networks, key=lambda row: row["parameters"], default=None)
+
+
+def _cheaper(best: Row, tied: list[Row]) -> Row | None:
+    """The model tied with the best that trains fastest on the same machine, if it trains faster."""
+    costs = ("training_seconds", "seconds_per_text")
+    comparable = [
+        row
+        for row in tied
+        if row["machine"] == best["machine"] and all(pd.notna(one[cost]) for one in (row, best) for cost in costs)
+    ]
+    fastest = min(comparable, key=lambda row: row["training_seconds"], default=None)
+    return fastest if fastest and fastest["training_seconds"] < best["training_seconds"] else None
+
+
+def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
+    """The smallest number of training rows that most learning curves with all rows have, and all of their points."""
+    if curves.empty:
+        return None
+    most = curves["train_rows"].max()
+    whole = curves[curves["curve"].isin(curves.loc[curves["train_rows"] == most, "curve"])]
+    sizes = whole.loc[whole["train_rows"] < most, "train_rows"].value_counts().sort_index()
+    if sizes.empty or sizes.max() < 2:
+        return None
+    few = int(sizes[sizes == sizes.max()].index[0])
+    points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
+    at_most = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
+    rows = [{**row, "whole": at_most[row["curve"]]} for _, row in points.iterrows()]
+    return {"rows": few, "most": int(most), "points": rows}
+
+
+def _impossible(audit: pd.DataFrame) -> list[float]:
+    """The study's accuracies that no number of correct answers gives."""
+    found: list[float] = audit.loc[audit["possible_counts"] == "none", "study"].tolist()
+    return found
+
+
+def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
+    """The study's models: repeated under its settings, run otherwise, and not run."""
+    rows = {row["configuration"]: dict(row) for _, row in analysis.configurations.iterrows()}
+    measured = table3[table3["accuracy"].notna() & table3["name"].isin(study.TABLE3)]
+    repeated = measured[measured["study"].notna()]
+    otherwise = measured[~measured["name"].isin(repeated["name"])].sort_values(
+        "accuracy", ascending=False, kind="stable"
+    )
+    otherwise = otherwise.drop_duplicates("name")
+    of = {row["name"]: rows[row["configuration"]] for _, row in repeated.iterrows()}
+    decoder = next((of[name] for name in study.DECODERS if name in of), None)
+    encoder = max(
+        (row for name, row in of.items() if name not in study.DECODERS), key=lambda row: row["accuracy"], default=None
+    )
+    return {
+        "repeated": list(of.values()),
+        "otherwise": [rows[configuration] for configuration in otherwise["configuration"]],
+        "missing": [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in set(measured["name"])],
+        "pair": (decoder, encoder) if decoder and encoder else None,
+        "pair_differs": bool(decoder and encoder) and _differ(analysis, decoder, encoder),
+    }
+
+
+def digits(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
+
+
+def listed(items: list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def seeds(row: Row) -> str:
+    return "one seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
+
+
+def named(row: Row) -> str:
+    """A configuration with its accuracy."""
+    return f"{row['label']} ({digits(row['accuracy'])})"
+
+
+def of_study(row: Row) -> str:
+    """A configuration of one of the study's models, under the study's name for it."""
+    return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
+
+
+def against_whole(point: Row) -> str:
+    """A point of a learning curve, against the curve's last point."""
+    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({point['model']}, {point['recipe']})"

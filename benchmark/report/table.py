@@ -1,0 +1,142 @@
+"""What a table of the report is, and how it is written as Markdown, CSV and LaTeX.
+
+A table is declared once, in `benchmark/report/tables/`: its name, title, function, columns, note and place. Numbers
+stay numbers in the data (a share is 0..1, time is seconds), so that a CSV file can be computed with.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis.configurations import configurations
+from benchmark.analysis.frame import Results
+from benchmark.report.formats import Format, fixed, plain
+from benchmark.report.latex import latex
+
+
+class Source(StrEnum):
+    """Where a cell's content comes from; the page marks what was not measured here."""
+
+    measured = "measured here"
+    study = "the study's"
+    not_run = "not run"
+    derived = "derived from the study's figures"
+    declared = "as declared"  # configuration or model card, nothing that was measured
+    nothing = "does not apply"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    `name` is the column of the data. With `end`, both columns are shown as one interval. A column without a heading is
+    in the CSV file only.
+    """
+
+    name: str
+    heading: str | None = None
+    format: Format = plain
+    help: str = ""
+    end: str | None = None
+    source: Source = Source.measured
+    code: bool = False  # shown as code
+    leave_out: tuple[str, ...] = ()  # of "md", "tex" and "html"
+
+    def text(self, row: Mapping[Any, Any]) -> str:
+        """The cell of a row, for people."""
+        value = row[self.name]
+        if pd.isna(value):
+            return "-"
+        return self.format(value) if self.end is None else f"{value:.4f} to {row[self.end]:.4f}"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The results with everything that several tables need, computed once."""
+
+    results: Results
+
+    @cached_property
+    def configurations(self) -> pd.DataFrame:
+        return configurations(self.results)
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        return comparisons(self.results, self.configurations)
+
+    @cached_property
+    def label(self) -> dict[str, str]:
+        """The short label of each configuration, by id."""
+        return dict(zip(self.configurations["configuration"], self.configurations["label"], strict=True))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declaration: `make` returns the data, with at least the declared columns."""
+
+    name: str
+    title: str
+    make: Callable[[Analysis], pd.DataFrame]
+    columns: tuple[Column, ...]
+    note: str = ""  # Markdown
+    section: str = ""  # of the page
+    link: str = ""  # what the README calls it; empty if the README does not link to it
+
+    def data(self, analysis: Analysis) -> pd.DataFrame:
+        """The declared columns, one row per entry of the table."""
+        made = self.make(analysis)
+        return made.reindex(columns=[part for column in self.columns for part in _parts(column)]).astype(object)
+
+    def shown(self, target: str) -> list[Column]:
+        """The columns for people in this kind of file."""
+        return [column for column in self.columns if column.heading is not None and target not in column.leave_out]
+
+    def texts(self, data: pd.DataFrame, target: str) -> pd.DataFrame:
+        """The cells as text, under their headings."""
+        columns = self.shown(target)
+        rows = [[column.text(row) for column in columns] for row in data.to_dict("records")]
+        return pd.DataFrame(rows, columns=[column.heading for column in columns])
+
+    def markdown(self, data: pd.DataFrame) -> str:
+        texts = self.texts(data, "md").replace({r"\|": r"\\|"}, regex=True)
+        for column in self.shown("md"):
+            if column.code:
+                texts[column.heading] = [f"`{text}`" for text in texts[column.heading]]
+        return texts.to_markdown(index=False, disable_numparse=True)
+
+    def csv(self, data: pd.DataFrame) -> str:
+        return data.to_csv(index=False, lineterminator="\n")
+
+    def files(self, data: pd.DataFrame) -> dict[str, str]:
+        """The content of its files, by name."""
+        note = f"\n{self.note}\n" if self.note else ""
+        return {
+            f"{self.name}.csv": self.csv(data),
+            f"{self.name}.md": f"{self.markdown(data)}\n{note}",
+            f"{self.name}.tex": latex(self.texts(data, "tex")),
+        }
+
+
+def _parts(column: Column) -> list[str]:
+    return [column.name] if column.end is None else [column.name, column.end]
+
+
+FOUR = fixed(".4f")
+PERCENT = fixed(".1%")
+
+CONFIGURATION = Column("configuration", help="id of the configuration")
+MODEL = Column("model", "Model", source=Source.declared)
+RECIPE = Column("recipe", "Recipe", source=Source.declared)
+ACCURACY = Column("accuracy", "Accuracy", FOUR, "mean over the seeds")
+SPREAD = Column("spread", "± seeds", FOUR, "standard deviation over the seeds")
+INTERVAL = Column(
+    "low", "95% interval", end="high", help="Wilson's for one seed, else a bootstrap over seeds and texts"
+)
+SEEDS = Column("seeds", "Seeds")
+MACRO_F1 = Column("macro_f1", "Macro-F1", FOUR, "unweighted mean of the F1 of all labels")
+HARDWARE = Column("hardware", "Hardware")

@@ -1,0 +1,105 @@
+"""What accuracy costs, and how fast models train and predict."""
+
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis import comparisons
+from benchmark.analysis.configurations import COSTS
+from benchmark.analysis.costs import dominated_by
+from benchmark.analysis.costs import frontier as on_frontier
+from benchmark.report.formats import count, duration, fixed, gibibytes, milliseconds
+from benchmark.report.table import ACCURACY, CONFIGURATION, MODEL, RECIPE, Analysis, Column, Source, Table
+
+
+def frontier(analysis: Analysis) -> pd.DataFrame:
+    """Accuracy and costs of the configurations on the test texts that most of them predicted."""
+    fields = comparisons.fields(analysis.configurations)
+    if not fields:
+        return pd.DataFrame()
+    found = fields[0]
+    best = {cost: on_frontier(found, cost) for cost in COSTS}
+    dominating = dominated_by(found)
+    columns: dict[str, list[Any]] = {
+        "frontier": [", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
+        "dominated_by": ["; ".join(analysis.label[one] for one in ids) or None for ids in dominating],
+        "dominated_by_id": [ids[0] if ids else None for ids in dominating],
+    }
+    return found.assign(model=found["title"], hardware=found["machine"], **columns)
+
+
+def speed(analysis: Analysis) -> pd.DataFrame:
+    """Each way to train and predict on each machine; ratios are to the padded way in the first precision."""
+    return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)])
+
+
+def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    plain = next(way for way in measured["ways"] if way["batching"] == "padded")
+    return [
+        {
+            "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
+            "hardware": measured["device"],
+            "batch_size": measured["effective_batch"],
+            "batching": way["batching"],
+            "precision": way["precision"],
+            "samples_per_second": way["samples_per_second"],
+            "training_ratio": way["samples_per_second"] / plain["samples_per_second"],
+            "utilisation": way["utilisation"],
+            "answered_per_second": way["answered_per_second"],
+            "answering_ratio": way["answered_per_second"] / plain["answered_per_second"],
+        }
+        for way in measured["ways"]
+    ]
+
+
+TABLES = (
+    Table(
+        "frontier",
+        "Accuracy and cost",
+        frontier,
+        (
+            CONFIGURATION,
+            MODEL,
+            RECIPE,
+            ACCURACY,
+            Column("training_seconds", "Training", duration),
+            Column("peak_memory", "Peak memory", gibibytes),
+            Column("trained_parameters", "Trained parameters", count),
+            Column("seconds_per_text", "Time per text", milliseconds),
+            Column("hardware", "Hardware"),
+            Column("frontier", "On the frontier of"),
+            Column("dominated_by", "Dominated by"),
+            Column("dominated_by_id"),
+        ),
+        note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
+        "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
+        "or a tenth cheaper in one. Costs are medians over the seeds of the machine that ran most; times on different "
+        "hardware are not comparable. Peak memory is the GPU's if one was used, else the process's with its loaded "
+        "libraries.",
+        section="cost",
+        link="costs",
+    ),
+    Table(
+        "speed",
+        "Training and inference throughput",
+        speed,
+        (
+            MODEL,
+            Column("hardware", "Hardware"),
+            Column("batch_size", "Batch", source=Source.declared),
+            Column("batching", "Batching", source=Source.declared),
+            Column("precision", "Precision", source=Source.declared),
+            Column("samples_per_second", "Training, samples/s", fixed(".3g")),
+            Column("training_ratio", "Training × plain", fixed(".1f")),
+            Column("utilisation", "Utilisation", fixed(".0%")),
+            Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
+            Column("answering_ratio", "Inference × plain", fixed(".1f")),
+        ),
+        note="*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by free "
+        "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
+        "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
+        "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
+        "beginning of the prompts once. *Batch* is the effective one.",
+        section="cost",
+    ),
+)

@@ -1,0 +1,267 @@
+"""Where models err: by label, by pair of labels, on parts of the test set, by confidence, and text by text."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.analysis import comparisons
+from benchmark.analysis.configurations import mean_accuracy, with_results
+from benchmark.analysis.frame import Results, label_names
+from benchmark.analysis.inference import accuracy_interval
+from benchmark.analysis.metrics import accuracy_at_coverage, confusion_matrix, expected_calibration_error
+from benchmark.analysis.metrics import per_class as scores_by_label
+from benchmark.report.formats import count
+from benchmark.report.table import (
+    ACCURACY,
+    CONFIGURATION,
+    FOUR,
+    INTERVAL,
+    MODEL,
+    PERCENT,
+    RECIPE,
+    SEEDS,
+    Analysis,
+    Column,
+    Source,
+    Table,
+)
+
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+MOST_CONFUSED = 5  # pairs of labels shown per configuration
+
+
+def per_configuration(
+    analysis: Analysis, rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]]
+) -> pd.DataFrame:
+    """The rows that `rows_of` makes of each configuration with results, under its id, model and recipe."""
+    rows = []
+    for _, row in with_results(analysis.configurations).iterrows():
+        named = {"configuration": row["configuration"], "model": row["title"], "recipe": row["recipe"]}
+        rows += [named | made for made in rows_of(analysis.results, row)]
+    return pd.DataFrame(rows)
+
+
+def per_class(analysis: Analysis) -> pd.DataFrame:
+    """Precision, recall and F1 of each label, means over the seeds."""
+    return per_configuration(analysis, _per_class)
+
+
+def _per_class(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    labels = results.labels(row["run"])
+    scores = [
+        scores_by_label(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(labels))
+        for of in map(results.of, row["counted"])
+    ]
+    return [
+        {
+            "label": label,
+            "precision_score": float(np.mean([score.precision[index] for score in scores])),
+            "recall": float(np.mean([score.recall[index] for score in scores])),
+            "f1": float(np.mean([score.f1[index] for score in scores])),
+            "support": int(scores[0].support[index]),
+        }
+        for index, label in enumerate(labels)
+    ]
+
+
+def confused_pairs(analysis: Analysis) -> pd.DataFrame:
+    """The pairs of gold and predicted label that each configuration confuses most; counts are means over seeds."""
+    return per_configuration(analysis, _confused)
+
+
+def _confused(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    names = label_names(results.labels(row["run"]))
+    matrices = [
+        confusion_matrix(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(names) - 1)
+        for of in map(results.of, row["counted"])
+    ]
+    counts = np.mean(matrices, axis=0)
+    support = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
+    places = [tuple(int(index) for index in np.unravel_index(place, counts.shape)) for place in order]
+    return [
+        {
+            "gold": names[gold],
+            "predicted": names[predicted],
+            "texts": float(counts[gold, predicted]),
+            "share": float(counts[gold, predicted] / support[gold]),
+        }
+        for gold, predicted in places
+        if counts[gold, predicted]
+    ]
+
+
+def test_views(analysis: Analysis) -> pd.DataFrame:
+    """Accuracy on the official test split, and without the texts that the training split has too."""
+    return per_configuration(analysis, _views)
+
+
+def _views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    data = results.by_name[row["run"]].record.data
+    overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
+    left_out: dict[str, set[str]] = {
+        "official": set(),
+        "without texts that occur in train": {item for one in overlaps for item in one.ids},
+        "without conflicting duplicates": {item for one in overlaps for item in one.conflicting_ids},
+    }
+    items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
+    rows = []
+    for view, without in left_out.items():
+        kept = ~items.isin(without).to_numpy()
+        if kept.any():
+            interval = accuracy_interval(correct[:, kept])
+            rows.append(
+                {
+                    "view": view,
+                    "rows": int(kept.sum()),
+                    "accuracy": mean_accuracy(correct[:, kept]),
+                    "low": interval.low,
+                    "high": interval.high,
+                    "seeds": row["seeds"],
+                }
+            )
+    return rows
+
+
+def selective(analysis: Analysis) -> pd.DataFrame:
+    """Calibration error, and accuracy where only the most confident share of the texts is answered.
+
+    Means over seeds; empty where answers carry no confidence.
+    """
+    return per_configuration(analysis, _selective)
+
+
+def _selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    made = {"seeds": row["seeds"], _coverage_column(1.0): row["accuracy"]}
+    if row["graded"]:
+        answers = [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
+        made["expected_calibration_error"] = float(np.mean([expected_calibration_error(*one) for one in answers]))
+        for share in COVERAGES[1:]:
+            made[_coverage_column(share)] = coverage_accuracy(results, row, share)
+    return [made]
+
+
+def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
+    """A configuration's accuracy on its most confident `share` of the texts, the mean over seeds."""
+    if share == 1:
+        return float(row["accuracy"])
+    answers = [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
+    return float(np.mean([accuracy_at_coverage(*one, share) for one in answers]))
+
+
+def _coverage_column(share: float) -> str:
+    return f"coverage_{round(100 * share)}"
+
+
+def hard_items(analysis: Analysis) -> pd.DataFrame:
+    """The test texts that every seed of every configuration gets wrong, with the most frequent answer.
+
+    The most agreed first. Runs that predict one label for everything are left out; at least two configurations must
+    remain.
+    """
+    results, rows = analysis.results, []
+    collapsed = set(results.runs.loc[results.runs["collapsed"].astype(bool), "run"])
+    for field in comparisons.fields(analysis.configurations):
+        kept = [[run for run in runs if run not in collapsed] for runs in field["counted"]]
+        runs = [run for group in kept for run in group]
+        if sum(bool(group) for group in kept) < 2:
+            continue
+        predicted = results.predicted(runs)
+        answers = results.of(runs[0])
+        gold, items = answers["gold"].to_numpy(), answers["item"].to_numpy()
+        names = label_names(results.labels(runs[0]))
+        rows += [
+            {"id": items[item], "gold": names[gold[item]], **_majority(predicted[:, item], names)}
+            for item in np.flatnonzero((predicted != gold).all(axis=0))
+        ]
+    rows.sort(key=lambda row: -row["agreement"])
+    return pd.DataFrame(rows)
+
+
+def _majority(answers: npt.NDArray[np.int64], names: list[str]) -> dict[str, Any]:
+    (answer, given), *_ = Counter(answers.tolist()).most_common(1)
+    return {"predicted": names[answer], "agreement": given / len(answers), "runs": len(answers)}
+
+
+LABEL = Column("label", "Label", source=Source.declared)
+GOLD = Column("gold", "Gold", source=Source.declared)
+PREDICTED = Column("predicted", "Predicted")
+
+TABLES = (
+    Table(
+        "per_class",
+        "Precision, recall and F1 by label, mean over seeds",
+        per_class,
+        (
+            CONFIGURATION,
+            MODEL,
+            RECIPE,
+            LABEL,
+            Column("precision_score", "Precision", FOUR),
+            Column("recall", "Recall", FOUR),
+            Column("f1", "F1", FOUR),
+            Column("support", "Support"),
+        ),
+        section="errors",
+        link="scores by label",
+    ),
+    Table(
+        "confused_pairs",
+        "The most confused pairs of labels, mean over seeds",
+        confused_pairs,
+        (
+            CONFIGURATION,
+            MODEL,
+            RECIPE,
+            GOLD,
+            PREDICTED,
+            Column("texts", "Texts", count),
+            Column("share", "Of gold", PERCENT),
+        ),
+        note="Texts are means over seeds.",
+        section="errors",
+        link="confused labels",
+    ),
+    Table(
+        "test_views",
+        "Accuracy on parts of the test set",
+        test_views,
+        (CONFIGURATION, MODEL, RECIPE, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
+        section="errors",
+        link="without test texts that occur in train",
+    ),
+    Table(
+        "selective",
+        "Calibration error, and accuracy on the most confident texts",
+        selective,
+        (
+            CONFIGURATION,
+            MODEL,
+            RECIPE,
+            SEEDS,
+            Column("expected_calibration_error", "ECE", FOUR),
+            Column(_coverage_column(1.0), "All texts", FOUR),
+            Column(_coverage_column(0.9), "Most confident 90%", FOUR),
+            *(Column(_coverage_column(share), f"{share:.0%}", FOUR) for share in COVERAGES[2:]),
+        ),
+        note="Accuracy on the most confident share of the texts, and the expected calibration error (15 bins); means "
+        "over seeds. Free answers carry no confidence.",
+        section="confidence",
+        link="calibration and confident answers only",
+    ),
+    Table(
+        "hard_items",
+        "Test texts that every model gets wrong",
+        hard_items,
+        (Column("id", "Id"), GOLD, PREDICTED, Column("agreement", "Agreement", PERCENT), Column("runs", "Runs")),
+        note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
+        "noise. *Predicted* is the most frequent answer, *agreement* its share of the runs.",
+        section="errors",
+        link="texts that all get wrong",
+    ),
+)

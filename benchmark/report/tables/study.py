@@ -1,0 +1,206 @@
+"""The study's own tables: model details (Table 1), settings (Table 2), accuracy (Table 3)."""
+
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.analysis.configurations import failure, with_results
+from benchmark.config import RunSpec
+from benchmark.interface import ModelCard
+from benchmark.report.formats import duration, scientific
+from benchmark.report.table import (
+    ACCURACY,
+    CONFIGURATION,
+    FOUR,
+    HARDWARE,
+    INTERVAL,
+    MACRO_F1,
+    MODEL,
+    RECIPE,
+    SEEDS,
+    SPREAD,
+    Analysis,
+    Column,
+    Source,
+    Table,
+)
+from benchmark.results.catalogue import CatalogueEntry
+
+SETTINGS = {**study.TABLE2, **study.PROSE}
+"""What Table 2 compares, with the study's values in its order."""
+DEVIATES = "*"
+"""Follows a setting that differs from the study's."""
+
+
+def declared(name: str, heading: str, **options: Any) -> Column:
+    return Column(name, heading, source=Source.declared, **options)
+
+
+def table1_models(analysis: Analysis) -> pd.DataFrame:
+    """The study's row, then every shipped model with parameters, the largest first."""
+    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": "the study"}
+    ours = [
+        {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
+        for entry in _by_size(analysis)
+        if entry.card.parameters is not None
+    ]
+    return pd.DataFrame([theirs, *ours])
+
+
+def table2_settings(analysis: Analysis) -> pd.DataFrame:
+    """The study's settings, then those of every configuration with results, then those of models not run."""
+    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
+    run_models = set()
+    for _, row in analysis.configurations.iterrows():
+        record = analysis.results.by_name[row["run"]].record
+        if row["dataset"] != study.DATASET or not row["result"] or not row["trained"]:
+            continue
+        if record.card is not None and record.card.settings:
+            run_models.add(row["model"])
+            values = _settings(record.config, record.card)
+            rows.append({**values, "configuration": row["configuration"], "recipe": row["recipe"], "status": "run"})
+    for entry in _by_size(analysis):
+        if entry.config.model.name not in run_models and entry.card.settings:
+            recipe = entry.config.recipe.name
+            rows.append({**_settings(entry.config, entry.card), "recipe": recipe, "status": "not run"})
+    return pd.DataFrame(rows)
+
+
+def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
+    """The study's models in its order, then the others by rising accuracy, then those not run.
+
+    The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
+    weights are left out.
+    """
+    found = analysis.configurations[analysis.configurations["dataset"] == study.DATASET]
+    measured = with_results(analysis.configurations).loc[lambda table: table.index.isin(found.index)].sort_index()
+    rows = [_measured(row) for _, row in measured.iterrows()]
+    repeats = {row["model"]: row for _, row in found[found["repeats_study"].astype(bool)].iterrows()}
+    for name, entry in analysis.results.catalogue.items():
+        shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
+        if not shown and entry.card.computed_here:
+            rows.append(_not_run(analysis, name, entry, repeats.get(name)))
+    rows.sort(key=_position)
+    return pd.DataFrame(rows)
+
+
+def _measured(row: pd.Series) -> dict[str, Any]:
+    published = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
+    return {**row, "name": row["model"], "model": row["title"], "study": published}
+
+
+def _not_run(analysis: Analysis, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
+    reason = "" if failed is None else f": {failure(analysis.results.by_name[failed['run']].record)}"
+    return {
+        "configuration": None if failed is None else failed["configuration"],
+        "name": name,
+        "model": entry.config.model.title,
+        "study": study.TABLE3.get(name),
+        "recipe": entry.config.recipe.name,
+        "accuracy": None,
+        "status": f"not run{reason}",
+        "command": f"python -m benchmark model={name}",
+        "run": None if failed is None else failed["run"],
+    }
+
+
+def _position(row: dict[str, Any]) -> tuple[int, float]:
+    order = list(study.TABLE3)
+    if row["name"] in order:
+        return order.index(row["name"]), 0 if row["study"] else 1
+    return len(order), 2 if row["accuracy"] is None else row["accuracy"]
+
+
+def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
+    recipe = spec.recipe
+    name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe.optimizer]
+    optimizer = f"{name}, decay {recipe.weight_decay:g}" if recipe.weight_decay else f"{name}, no decay"
+    values = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
+    marked = {setting: _marked(setting, values[setting], theirs) for setting, theirs in SETTINGS.items()}
+    return {"model": spec.model.title, **marked}
+
+
+def _marked(setting: str, ours: Any, theirs: Any) -> Any:
+    same = ours == theirs or (setting == "optimizer" and ours == "AdamW, no decay")  # which is Adam
+    if same or ours is None or ours == "none":
+        return ours
+    return f"{scientific(ours) if setting == 'learning_rate' else SETTING_FORMAT(ours)} {DEVIATES}"
+
+
+SETTING_FORMAT = Column("setting").format
+
+
+def _by_size(analysis: Analysis) -> list[CatalogueEntry]:
+    """The shipped models, the largest first."""
+    entries = analysis.results.catalogue.items()
+    return [entry for _, entry in sorted(entries, key=lambda item: (-(item[1].card.parameters or 0), item[0]))]
+
+
+TABLES = (
+    Table(
+        "table1_models",
+        "Table 1. Model details",
+        table1_models,
+        (
+            declared("model", "Model"),
+            declared("weights", "Weights"),
+            declared("parameters", "Parameters"),
+            declared("trained_parameters", "Trained parameters"),
+            declared("context_length", "Context"),
+            declared("grouped_query_attention", "GQA"),
+            declared("training_data", "Training data"),
+            declared("token_count", "Tokens"),
+            declared("knowledge_cutoff", "Cutoff"),
+            declared("source", "Source"),
+        ),
+        note="*Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
+        section="models",
+    ),
+    Table(
+        "table2_settings",
+        "Table 2. Experiment settings",
+        table2_settings,
+        (
+            CONFIGURATION,
+            MODEL,
+            RECIPE,
+            declared("optimizer", "Optimizer"),
+            declared("learning_rate", "Learning rate", format=scientific),
+            declared("batch_size", "Batch"),
+            declared("epochs", "Epochs"),
+            declared("lora_rank", "LoRA rank"),
+            declared("gradient_accumulation_steps", "Accumulation"),
+            declared("max_length", "Max length"),
+            declared("schedule", "Schedule"),
+            declared("precision", "Precision"),
+            declared("attention", "Attention"),
+            Column("status", "Status"),
+        ),
+        note=f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
+        section="settings",
+    ),
+    Table(
+        "table3_accuracy",
+        "Table 3. Accuracy on the emotion test split",
+        table3_accuracy,
+        (
+            CONFIGURATION,
+            Column("name"),
+            MODEL,
+            Column("study", "Study", FOUR, "as the study printed it", source=Source.study),
+            RECIPE,
+            ACCURACY,
+            SPREAD,
+            INTERVAL,
+            SEEDS,
+            MACRO_F1,
+            Column("training_seconds", "Training", duration, "median over the seeds of one machine"),
+            HARDWARE,
+            Column("status", "Status"),
+            Column("command", "Command", code=True, leave_out=("tex", "html")),
+            Column("run"),
+        ),
+        section="accuracy",
+    ),
+)

@@ -1,0 +1,217 @@
+"""How accuracy depends on training: number of rows, read-out, and the trials behind `recipe=tuned`."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.analysis.configurations import mean_accuracy, scores
+from benchmark.analysis.frame import Results
+from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.metrics import per_class
+from benchmark.interface import NO_LABEL, Readout
+from benchmark.report.formats import scientific
+from benchmark.report.table import (
+    ACCURACY,
+    FOUR,
+    INTERVAL,
+    MACRO_F1,
+    MODEL,
+    PERCENT,
+    RECIPE,
+    SEEDS,
+    SPREAD,
+    Analysis,
+    Column,
+    Source,
+    Table,
+)
+from benchmark.results.record import Status
+
+CURVE = Column("curve", help="id of the configurations that differ only in the number of training rows")
+
+
+def learning_curve(analysis: Analysis) -> pd.DataFrame:
+    """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
+    results = analysis.results
+    runs = results.runs
+    completed = (runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]
+    found = runs[completed & runs["limits"].isin(["", "training rows"])]
+    rows: list[dict[str, Any]] = []
+    for curve, group in found.groupby("curve", sort=False):
+        if group["train_rows"].nunique() > 1:
+            rows += _points(results, str(curve), group)
+    rows.sort(key=lambda row: (row["model"], row["recipe"]))
+    return pd.DataFrame(rows)
+
+
+def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str, Any]]:
+    last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
+    recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=",))
+    rows = []
+    for _, point in group.groupby("train_rows"):
+        # All rows can be asked for by number or not at all: one run per seed counts.
+        whole_first = point.sort_values(["trial", "seed"], kind="stable").drop_duplicates("seed")
+        runs = whole_first.sort_values("seed")["run"].tolist()
+        rows.append(
+            {
+                "curve": curve,
+                "model": last.title,
+                "recipe": recipe,
+                "train_rows": int(point["train_rows"].iloc[0]),
+                "steps": point["steps"].iloc[0],
+                "seeds": len(runs),
+                **scores(results, runs),
+                **{f"f1_{label}": f1 for label, f1 in _f1(results, runs).items()},
+            }
+        )
+    return rows
+
+
+def _f1(results: Results, runs: list[str]) -> dict[str, float]:
+    labels = results.labels(runs[0])
+    by_seed = [
+        per_class(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(labels)).f1 for of in map(results.of, runs)
+    ]
+    return dict(zip(labels, np.mean(by_seed, axis=0).tolist(), strict=True))
+
+
+def readouts(analysis: Analysis) -> pd.DataFrame:
+    """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
+
+    `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
+    """
+    results = analysis.results
+    runs = results.runs
+    found = runs[(runs["dataset"] == study.DATASET) & runs["result"] & runs["training"].notna()]
+    rows: list[dict[str, Any]] = []
+    for _, group in found.groupby("training", sort=False):
+        if group["readout"].nunique() > 1:
+            rows += _ways(results, group)
+    return pd.DataFrame(rows)
+
+
+def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
+    by_name = results.runs.set_index("run")
+    origin = [trained_by or run for trained_by, run in zip(group["trained_by"], group["run"], strict=True)]
+    group = group.assign(seed=by_name.loc[origin, "seed"].to_numpy(), recipe=by_name.loc[origin, "recipe"].to_numpy())
+    group = group.drop_duplicates(["readout", "seed"])
+    group = group[group.groupby("seed")["seed"].transform("size") > 1]  # seeds with one read-out compare with nothing
+    predicted = {
+        (readout, seed): results.of(run)["predicted"].to_numpy()
+        for readout, seed, run in zip(group["readout"], group["seed"], group["run"], strict=True)
+    }
+    rows = []
+    for way in Readout:
+        one = group[group["readout"] == way]
+        if one.empty:
+            continue
+        answers = results.predicted(one["run"])
+        row = {
+            "model": one["title"].iloc[0],
+            "recipe": one["recipe"].iloc[0],
+            "readout": way.value,
+            "seeds": len(one),
+            "accuracy": mean_accuracy(results.correct(one["run"])),
+            "invalid": float((answers == NO_LABEL).mean(axis=1).mean()),
+        }
+        for other in Readout:
+            seeds = [seed for seed in one["seed"] if other is not way and (other, seed) in predicted]
+            shares = [(predicted[way, seed] != predicted[other, seed]).mean() for seed in seeds]
+            row[f"differs_from_{other.name}"] = float(np.mean(shares)) if shares else None
+        rows.append(row)
+    return rows
+
+
+def tuning(analysis: Analysis) -> pd.DataFrame:
+    """The runs that predicted one test text only, the best of each model first."""
+    results = analysis.results
+    runs = results.runs
+    found = runs[(runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]]
+    found = found[~found["scorable"] & found["validation_accuracy"].notna()]
+    rows = []
+    for _, row in found.iterrows():
+        record = results.by_name[row["run"]].record
+        if record.config.recipe.max_steps is None:
+            rows.append(
+                {
+                    "model": record.title,
+                    "recipe": recipe_label(record, results.catalogue, leave_out=OWN_COLUMNS),
+                    "learning_rate": record.config.recipe.learning_rate,
+                    "epochs": record.config.recipe.epochs,
+                    "train_rows": record.config.dataset.train_rows or "all",
+                    "seed": record.seed,
+                    "validation_accuracy": row["validation_accuracy"],
+                }
+            )
+    rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
+    return pd.DataFrame(rows)
+
+
+OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=")
+"""Settings that the table of trials shows in columns of their own."""
+
+
+def declared(name: str, heading: str, **options: Any) -> Column:
+    return Column(name, heading, source=Source.declared, **options)
+
+
+TABLES = (
+    Table(
+        "learning_curve",
+        "Accuracy by number of training texts",
+        learning_curve,
+        (
+            CURVE,
+            MODEL,
+            RECIPE,
+            declared("train_rows", "Training rows"),
+            Column("steps", "Steps"),
+            SEEDS,
+            ACCURACY,
+            SPREAD,
+            INTERVAL,
+            MACRO_F1,
+            *(Column(f"f1_{label}", f"F1 {label}", FOUR, leave_out=("html",)) for label in study.LABELS),
+        ),
+        section="learning",
+        link="training rows",
+    ),
+    Table(
+        "readouts",
+        "Read-outs of one fine-tuned decoder",
+        readouts,
+        (
+            MODEL,
+            RECIPE,
+            Column("readout", "Read-out", source=Source.declared),
+            SEEDS,
+            ACCURACY,
+            Column("invalid", "No label", PERCENT),
+            *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
+        ),
+        note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
+        "read-outs round differently, so texts near the boundary of two labels may change.",
+        section="errors",
+        link="read-outs",
+    ),
+    Table(
+        "tuning",
+        "Trials on the validation split, from which the learning rates of recipe tuned were chosen",
+        tuning,
+        (
+            MODEL,
+            RECIPE,
+            declared("learning_rate", "Learning rate", format=scientific),
+            declared("epochs", "Epochs"),
+            declared("train_rows", "Training rows"),
+            declared("seed", "Seed"),
+            Column("validation_accuracy", "Validation accuracy", FOUR),
+        ),
+        note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
+        "so none of them has a test accuracy.",
+        section="settings",
+        link="trials of the learning rate",
+    ),
+)

@@ -1,0 +1,191 @@
+"""The figures of one run show the values of its record and predictions."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from factories import FIT, a_record, row_names, words
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.interface import NO_LABEL, CurvePoint, Examples, Predictions, WeightSource
+from benchmark.report.run_figures import RUN_FIGURES, draw_run
+from benchmark.results import store as records
+from benchmark.results.record import Status
+from benchmark.results.store import Run
+
+LABELS = ("sadness", "joy", "love")
+GOLD = (0, 0, 0, 1, 1, 1, 1, 2)
+PREDICTED = (0, 0, 1, 1, 1, 1, 1, 0)  # 6 of 8 are right
+ONE_WITHOUT_LABEL = (0, 0, NO_LABEL, 1, 1, 1, 1, 2)
+CURVE = (CurvePoint(10, 0.5, loss=1.5), CurvePoint(20, 1.0, 1.0, validation_loss=0.9, validation_accuracy=0.75))
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    def make(
+        predicted: tuple[int, ...] = PREDICTED,
+        gold: tuple[int, ...] = GOLD,
+        title: str = "MiniLM",
+        status: Status = Status.completed,
+        seed: int = 0,
+        **fit: Any,
+    ) -> Run:
+        record = a_record("minilm", seed=seed, status=status, fit=replace(FIT, **fit))
+        config = record.config
+        config = replace(config, model=replace(config.model, title=title))
+        config = replace(config, dataset=replace(config.dataset, labels=list(LABELS)))
+        record = replace(record, config=config)
+        if status is not Status.completed:
+            return records.write(tmp_path, record)
+        ids = tuple(f"test-{row}" for row in range(len(gold)))
+        test = Examples(ids, ids, np.array(gold))
+        return records.write(tmp_path, record, records.encode_predictions(test, answers(predicted), LABELS))
+
+    return make
+
+
+def answers(predicted: tuple[int, ...]) -> Predictions:
+    """Predictions with probability 0.8 each; equal probabilities if no label is predicted."""
+    probabilities = np.full((len(predicted), len(LABELS)), 1 / 3)
+    for row, label in enumerate(predicted):
+        if label != NO_LABEL:
+            probabilities[row] = 0.1
+            probabilities[row, label] = 0.8
+    generated = tuple("?" for _ in predicted) if NO_LABEL in predicted else None
+    return Predictions(probabilities.astype(np.float32), np.array(predicted), generated)
+
+
+def draw(name: str, run: Run) -> Figure:
+    figure = RUN_FIGURES[name](run)
+    assert figure is not None
+    return figure
+
+
+def widths(axes: Axes, legend: str) -> list[float]:
+    [bars] = [bars for bars in axes.containers if bars.get_label() == legend]
+    return [float(bar.get_width()) for bar in bars]
+
+
+def series(axes: Axes, legend: str) -> list[list[float]]:
+    [line] = [line for line in axes.get_lines() if line.get_label() == legend]
+    return np.asarray(line.get_xydata()).tolist()
+
+
+@pytest.mark.parametrize("name", RUN_FIGURES)
+def test_every_figure_names_its_run(make_run: MakeRun, name: str) -> None:
+    text = words(draw(name, make_run(seed=7, curve=CURVE)))
+    assert "MiniLM" in text
+    assert "emotion · recipe paper · seed 7 · test accuracy 6/8 = 0.7500" in text
+
+
+def test_random_weights_are_named_and_have_no_accuracy(make_run: MakeRun) -> None:
+    text = words(draw("confusion", make_run(weights=WeightSource("random"))))
+    assert "MiniLM, random weights" in text
+    assert "accuracy" not in text
+
+
+def test_a_dollar_sign_in_a_title_is_no_formula(make_run: MakeRun) -> None:
+    draw("confusion", make_run(title=r"from $3 to $\x")).draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", RUN_FIGURES)
+def test_a_failed_run_has_no_figures(make_run: MakeRun, name: str) -> None:
+    assert RUN_FIGURES[name](make_run(status=Status.failed)) is None
+
+
+def test_draw_run_saves_the_figures_that_have_something_to_show(make_run: MakeRun) -> None:
+    run = make_run(curve=())
+    draw_run(run)
+    assert {path.stem for path in run.folder.glob("*.png")} == set(RUN_FIGURES) - {"training_curve"}
+
+
+@pytest.mark.parametrize(
+    ("predicted", "names", "counts"),
+    [(PREDICTED, [], [5, 3, 0]), (ONE_WITHOUT_LABEL, ["no label"], [4, 2, 1, 1])],
+)
+def test_labels_are_counted_from_the_most_frequent_gold_label_down(
+    make_run: MakeRun, predicted: tuple[int, ...], names: list[str], counts: list[int]
+) -> None:
+    [axes] = draw("label_distribution", make_run(predicted)).axes
+    assert row_names(axes) == ["joy", "sadness", "love", *names]
+    assert widths(axes, "gold (8 test texts)") == [4, 3, 1]
+    assert widths(axes, "predicted") == counts
+
+
+@pytest.mark.parametrize(
+    ("predicted", "columns", "counts"),
+    [(PREDICTED, [*LABELS], "210040100"), (ONE_WITHOUT_LABEL, [*LABELS, "no label"], "200104000010")],
+)
+def test_a_confusion_matrix_has_a_column_for_no_label_only_if_it_was_predicted(
+    make_run: MakeRun, predicted: tuple[int, ...], columns: list[str], counts: str
+) -> None:
+    axes = draw("confusion", make_run(predicted)).axes[0]
+    assert row_names(axes) == ["sadness (3)", "joy (4)", "love (1)"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == columns
+    assert "".join(text.get_text() for text in axes.texts) == counts
+
+
+@pytest.mark.parametrize(
+    ("gold", "shares"),
+    [
+        (GOLD, [[2 / 3, 1 / 3, 0], [0, 1, 0], [1, 0, 0]]),
+        ((0, 0, 0, 1, 1, 1, 1, 1), [[2 / 3, 1 / 3, 0], [0.2, 0.8, 0], [0, 0, 0]]),  # "love" is never gold
+    ],
+)
+def test_a_confusion_matrix_is_shaded_by_the_share_of_the_row(
+    make_run: MakeRun, gold: tuple[int, ...], shares: list[list[float]]
+) -> None:
+    axes = draw("confusion", make_run(gold=gold)).axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), shares)
+
+
+def test_a_training_curve_shows_the_logged_points(make_run: MakeRun) -> None:
+    losses, accuracies = draw("training_curve", make_run(curve=CURVE)).axes
+    assert series(losses, "training, mean since the point before") == [[10, 1.5], [20, 1.0]]
+    assert series(losses, "validation") == [[20, 0.9]]
+    assert series(accuracies, "validation") == [[20, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("point", "panel"),
+    [
+        (CurvePoint(10, 0.5, loss=1.5), "loss"),
+        (CurvePoint(10, 0.5, validation_loss=1.5), "loss"),
+        (CurvePoint(10, 0.5, validation_accuracy=0.5), "validation accuracy"),
+    ],
+)
+def test_a_training_curve_has_no_empty_panel(make_run: MakeRun, point: CurvePoint, panel: str) -> None:
+    [axes] = draw("training_curve", make_run(curve=(point,))).axes
+    assert axes.get_ylabel() == panel
+
+
+@pytest.mark.parametrize("curve", [(), (CurvePoint(5, 1.0),)])
+def test_a_run_without_logged_values_has_no_training_curve(make_run: MakeRun, curve: tuple[CurvePoint, ...]) -> None:
+    assert RUN_FIGURES["training_curve"](make_run(curve=curve)) is None
+
+
+@pytest.mark.parametrize(
+    ("copies", "legend"), [(1, "the same, fewer than 10 texts"), (2, "accuracy at mean confidence")]
+)
+def test_reliability_shows_accuracy_by_confidence_and_marks_small_bins(
+    make_run: MakeRun, copies: int, legend: str
+) -> None:
+    figure = draw("reliability", make_run(PREDICTED * copies, GOLD * copies))
+    above, below = figure.axes
+    assert "ECE 0.0500" in words(figure)  # accuracy 0.75 at confidence 0.8
+    np.testing.assert_allclose(series(above, legend), [[0.8, 0.75]])
+    assert sum(bar.get_height() for bar in below.patches) == 8 * copies

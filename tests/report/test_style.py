@@ -1,0 +1,94 @@
+"""Figures look the same and have the same bytes, whatever surrounds them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from factories import row_names
+from matplotlib.figure import Figure
+
+from benchmark.report.style import (
+    BLUE,
+    ORANGE,
+    Bars,
+    draw_bars,
+    house_style,
+    legend_above,
+    new_figure,
+    save_png,
+    save_svg,
+)
+
+GOLD = Bars("gold", np.array([4000, 1]), ORANGE)
+PREDICTED = Bars("predicted", np.array([3000, 1, 1000]), BLUE, ["most", "one", "rest"])
+
+Save = Callable[[Figure, Path], None]
+
+
+@house_style()
+def a_figure(*series: Bars) -> Figure:
+    figure = new_figure(2.0, "A title", "A subtitle")
+    axes = figure.subplots()
+    draw_bars(axes, ["joy", "sadness", "no label"], *series)
+    legend_above(axes)
+    return figure
+
+
+def saved(folder: Path, *order: Save) -> list[bytes]:
+    folder.mkdir(exist_ok=True)
+    figure = a_figure(GOLD, PREDICTED)
+    for save in order:
+        save(figure, folder / save.__name__)
+    return [(folder / save.__name__).read_bytes() for save in (save_png, save_svg)]
+
+
+def test_bars_have_their_counts_or_texts_from_the_top_down() -> None:
+    [axes] = a_figure(GOLD, PREDICTED).axes
+    assert [text.get_text() for text in axes.texts] == ["4,000", "1", "most", "one", "rest"]
+    assert row_names(axes) == ["joy", "sadness", "no label"]
+    assert axes.get_ylim() == (2.5, -0.5)
+
+
+@pytest.mark.parametrize(
+    ("series", "spans"), [((PREDICTED,), [(-0.35, 0.35)]), ((GOLD, PREDICTED), [(-0.37, -0.01), (0.01, 0.37)])]
+)
+def test_the_bars_of_a_row_do_not_overlap(series: tuple[Bars, ...], spans: list[tuple[float, float]]) -> None:
+    [axes] = a_figure(*series).axes
+    first = [bars.patches[0] for bars in axes.containers]  # type: ignore[attr-defined]
+    np.testing.assert_allclose([(bar.get_y(), bar.get_y() + bar.get_height()) for bar in first], spans)
+
+
+@pytest.mark.parametrize(
+    ("title", "subtitle", "height"), [("a", "b", 3.0), ("title " * 13, "b", 3.18), ("a", "words " * 20, 3.16)]
+)
+def test_a_figure_grows_with_each_extra_line_of_its_heading(title: str, subtitle: str, height: float) -> None:
+    assert new_figure(3.0, title, subtitle).get_figheight() == pytest.approx(height)
+
+
+def test_the_order_of_saving_does_not_change_the_bytes(tmp_path: Path) -> None:
+    assert saved(tmp_path, save_svg, save_png) == saved(tmp_path, save_png, save_svg)
+
+
+def test_user_settings_and_other_threads_do_not_change_the_bytes(tmp_path: Path) -> None:
+    expected = saved(tmp_path, save_svg, save_png)
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "black", "svg.fonttype": "none"}):
+        before = dict(mpl.rcParams)
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(lambda number: saved(tmp_path / str(number), save_svg, save_png), range(3)))
+        assert dict(mpl.rcParams) == before
+    assert found == [expected] * 3
+
+
+def test_rounding_that_depends_on_the_processor_does_not_change_the_bytes(tmp_path: Path) -> None:
+    drawn = []
+    for width in (0.8, np.nextafter(0.8, 1)):
+        figure = Figure()
+        figure.add_axes((0.1, 0.1, width, 0.8)).plot([1, 2], [3, 4], marker="o")  # has a shared clip path
+        save_svg(figure, tmp_path / "figure.svg")
+        drawn.append((tmp_path / "figure.svg").read_text(encoding="utf-8"))
+    assert drawn[0] == drawn[1]
+    assert drawn[0].count('id="shared-1"') == 1
+    assert "url(#shared-" in drawn[0]

@@ -1,0 +1,251 @@
+"""Data and weights from a local hub server over HTTP: tiny checkpoints under the real ids, every error of the hub."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from benchmark.analysis.evidence import read_evidence
+from hub_server import Hub, serving
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+from baselines.weights.tokenizer import train_tokenizer
+from benchmark.data.load import load
+from benchmark.report.tables import TABLES, leaderboard
+from benchmark.report.verify import faults
+from benchmark.results import store as records
+from benchmark.results.record import RunRecord, Status
+from benchmark.run.compose import composed
+
+pytestmark = pytest.mark.slow
+
+MODELS = ("bert_base", "roberta_large", "llama3_lora")
+TOKEN = "hf_" + "aSecretNobodyMayRead" * 2
+TINY = {"vocab_size": 600, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "intermediate_size": 64}
+ON_CPU = ["model.device=cpu", "model.attention=sdpa", "model.precision=fp32"]
+SMALL = [f"model.architecture.{name}={value}" for name, value in TINY.items()]
+CARD = """---
+configs:
+- config_name: split
+  data_files:
+  - {split: train, path: split/train-*}
+  - {split: validation, path: split/validation-*}
+  - {split: test, path: split/test-*}
+---
+"""
+
+
+def checkpoint(model: str, folder: Path) -> tuple[tuple[str, str], tuple[str, Path]]:
+    """A tiny network of the model's own family with the head it was pretrained with, and where the hub has it."""
+    parameters: dict[str, Any] = composed([f"model={model}"]).model.parameters
+    architecture = {**parameters["architecture"], **TINY}
+    tokenizer = train_tokenizer(architecture, ["i feel quite happy today", "Do emotion classification"])
+    tokenizer.save_pretrained(folder / model)
+    pretrained = AutoModelForCausalLM if architecture["model_type"] == "llama" else AutoModelForMaskedLM
+    network = pretrained.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
+    network.save_pretrained(folder / model)
+    at = parameters["weights"]["hub"]
+    return ("models", at["id"]), (at["revision"], folder / model)
+
+
+def emotion(folder: Path, texts: dict[str, tuple[list[str], list[int]]]) -> tuple[tuple[str, str], tuple[str, Path]]:
+    """The data set as the hub keeps it."""
+    (folder / "emotion" / "split").mkdir(parents=True)
+    (folder / "emotion" / "README.md").write_text(CARD)
+    for split, (rows, labels) in texts.items():
+        table = pa.table({"text": rows, "label": labels})
+        pq.write_table(table, folder / "emotion" / "split" / f"{split}-00000-of-00001.parquet")
+    at = composed(["dataset=emotion"]).dataset.hub
+    assert at is not None
+    return ("datasets", at.id), (at.revision, folder / "emotion")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """One with a tiny BERT and three rows that are not the published ones."""
+    made_up = {split: ([f"{split} text"], [1]) for split in ("train", "validation", "test")}
+    with serving(Hub(dict([checkpoint("bert_base", tmp_path / "hub"), emotion(tmp_path / "hub", made_up)]))) as hub:
+        yield hub
+
+
+def benchmark(folder: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints", f"hydra.run.dir={folder}/run"]
+    places += [f"hydra.sweep.dir={folder}/run"]
+    command = [sys.executable, "-m", "benchmark", *arguments, *places]
+    environment = environment_of(folder.parent, url)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def environment_of(folder: Path, url: str) -> dict[str, str]:
+    """With a token and an empty cache; whether to ask the hub is left to the run."""
+    unset = ("EMOTION_DATA", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    own = {"HF_ENDPOINT": url, "HF_HOME": f"{folder}/home", "HF_TOKEN": TOKEN, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+    return {**kept, **own, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def record(folder: Path) -> RunRecord:
+    (run,) = records.read_all(folder / "results")
+    return run.record
+
+
+def refused(folder: Path, url: str, *arguments: str) -> str:
+    """The one sentence; nothing was trained and nothing crashed."""
+    done = benchmark(folder, url, *arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    failed = record(folder)
+    assert failed.status is Status.failed
+    assert failed.fit is None
+    assert failed.failure is not None
+    assert failed.failure.traceback is None
+    assert failed.failure.message in done.stdout
+    return failed.failure.message
+
+
+WEIGHTS = ["model=bert_base", "dataset=synthetic", "recipe.max_steps=1", *SMALL]
+DATA = ["model=majority", "dataset=emotion"]
+GONE = "http://127.0.0.1:9"  # discard: nobody listens there
+
+
+# One process for all troubles: what takes long is to import the libraries, which read HF_ENDPOINT when imported.
+EVERY_TROUBLE = """
+import json, os, sys
+from pathlib import Path
+from hub_server import Hub, serving
+repositories, troubles, overrides = json.loads(sys.argv[1])
+hub = Hub({(kind, id): (revision, Path(folder)) for kind, id, revision, folder in repositories})
+with serving(hub):
+    os.environ["HF_ENDPOINT"] = hub.url
+    from baselines.weights.sources import fetch, obtainable
+    from benchmark.run.compose import composed
+    from benchmark.errors import BenchmarkError
+    from benchmark.config import build_classifier
+    from benchmark.data.load import load
+    config = composed(overrides)
+    weights = build_classifier(config.model).weights
+    for trouble in troubles:
+        hub.trouble = tuple(trouble) if isinstance(trouble, list) else trouble
+        for ask in (lambda: fetch(weights), lambda: load(config.dataset)):
+            try:
+                ask()
+                print("handed out")
+            except BenchmarkError as error:
+                print(error)
+"""
+REFUSALS = {
+    (401, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
+    (401, "GatedRepo"): "is gated; accept its licence on the hub and set HF_TOKEN to your token",
+    (403, "GatedRepo"): "is gated; accept its licence on the hub and set HF_TOKEN to your token",
+    (404, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
+    (404, "RevisionNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
+    (418, ""): "is neither in the local cache nor to be had from the hub (HfHubHTTPError); go online once",
+    "slow": "is neither in the local cache nor to be had from the hub",
+    "cut": "is neither in the local cache nor to be had from the hub",
+}
+
+
+def test_whatever_the_hub_does_not_hand_out_is_one_sentence_with_the_remedy(hub: Hub, tmp_path: Path) -> None:
+    repositories = [[*named, revision, str(folder)] for named, (revision, folder) in hub.repositories.items()]
+    asked = json.dumps([repositories, list(REFUSALS), ["model=bert_base", "dataset=emotion", *SMALL]])
+    command = [sys.executable, "-c", EVERY_TROUBLE, asked]
+    environment = environment_of(tmp_path, "") | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    said = done.stdout.splitlines()
+    for of_weights, of_data, expected in zip(said[::2], said[1::2], REFUSALS.values(), strict=True):
+        assert of_weights.startswith(f"google-bert/bert-base-uncased {expected}")
+        assert "set model.weights.source=folder model.weights.path=FOLDER" in of_weights
+        assert of_data.startswith("Data set dair-ai/emotion could not be loaded from the hub (")
+        assert "dataset.path" in of_data
+
+
+def test_a_gated_model_stops_the_run_before_training(hub: Hub, tmp_path: Path) -> None:
+    hub.trouble = (403, "GatedRepo")
+    assert "is gated; accept its licence" in refused(tmp_path / "here", hub.url, *WEIGHTS)
+
+
+def doctor(folder: Path, url: str) -> str:
+    command = [sys.executable, "-m", "benchmark.doctor", *WEIGHTS, *ON_CPU, f"checkpoints_dir={folder}/checkpoints"]
+    environment = environment_of(folder, url)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
+
+
+def test_the_doctor_asks_the_hub_for_access_and_for_the_size_of_the_download(hub: Hub, tmp_path: Path) -> None:
+    (folder,) = (place for (kind, _), (_, place) in hub.repositories.items() if kind == "models")
+    (folder / "more.json").write_bytes(b" " * 300_000_000)
+    assert "free for the download, 0.3 GB needed" in doctor(tmp_path, hub.url)
+    hub.trouble = (403, "GatedRepo")
+    assert "STOP  weights   google-bert/bert-base-uncased is gated" in doctor(tmp_path, hub.url)
+
+
+def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
+    assert "go online once" in refused(tmp_path / "weights", GONE, *WEIGHTS)
+    assert "Data set dair-ai/emotion could not be loaded" in refused(tmp_path / "data", GONE, *DATA)
+
+
+def test_hub_data_that_are_not_the_published_ones_are_refused(hub: Hub, tmp_path: Path) -> None:
+    assert "from hub dair-ai/emotion@cab853a1 is not the published one: 1 rows" in refused(
+        tmp_path / "here", hub.url, *DATA
+    )
+
+
+def test_weights_with_another_hash_than_the_hub_states_are_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.false_hashes = True
+    sentence = refused(tmp_path / "here", hub.url, *WEIGHTS)
+    assert "model.safetensors has hash" in sentence
+    assert "that the hub states; delete" in sentence
+
+
+def test_a_pickled_checkpoint_on_the_hub_is_not_opened(hub: Hub, tmp_path: Path) -> None:
+    (folder,) = (place for (kind, _), (_, place) in hub.repositories.items() if kind == "models")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    sentence = refused(tmp_path / "here", hub.url, *WEIGHTS)
+    assert "has no *.safetensors, and pickled weights are not opened" in sentence
+    assert not [asked for asked in hub.asked if ".bin" in asked]
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif("EMOTION_DATA" not in os.environ, reason="EMOTION_DATA is not set")
+def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_and_gives_no_result(tmp_path: Path) -> None:
+    splits = load(composed([f"dataset.path={os.environ['EMOTION_DATA']}"]).dataset)
+    texts = {
+        name: (list(examples.texts), examples.labels.tolist())
+        for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+    }
+    short = ["recipe.max_steps=2", "dataset.test_rows=20"]
+    sweep = ["-m", f"model={','.join(MODELS)}", *ON_CPU, *SMALL, *short]
+    with serving(Hub()) as hub:
+        hub.repositories = dict([*(checkpoint(model, tmp_path / "hub") for model in MODELS), emotion(tmp_path, texts)])
+        online = benchmark(tmp_path / "online", hub.url, *sweep)
+    assert online.returncode == 0, online.stdout + online.stderr
+    evidence = read_evidence(tmp_path / "online" / "results")
+    assert sorted(run.record.model for run in evidence.runs) == sorted(MODELS)
+    for run in evidence.runs:
+        assert run.record.status is Status.completed
+        assert run.record.fit is not None
+        assert run.record.fit.weights["endpoint"] == hub.url
+        assert run.record.data is not None
+        assert run.record.data["route"] == "hub dair-ai/emotion@cab853a1"
+        assert run.record.stand_in == f"weights from {hub.url}, not the hub"
+        assert not run.record.is_result
+    table = TABLES["table3_accuracy"](evidence)
+    assert table["accuracy"].isna().all()
+    assert leaderboard(evidence, "emotion")["status"].str.contains("not the hub, no accuracy").all()
+    assert list(faults(tmp_path / "online" / "results")) == []
+
+    offline = benchmark(tmp_path / "offline", hub.url, *sweep)  # where nobody answers any more
+    assert offline.returncode == 0, offline.stdout + offline.stderr
+    again = records.read_all(tmp_path / "offline" / "results")
+    assert [run.record.predictions_sha256 for run in again] == [run.record.predictions_sha256 for run in evidence.runs]
+
+    assert f"Bearer {TOKEN}" in hub.tokens
+    written = [path for place in ("online", "offline") for path in (tmp_path / place).rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
+    assert TOKEN not in online.stdout + online.stderr + offline.stdout + offline.stderr
