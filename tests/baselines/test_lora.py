@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmark.analysis.evidence import Evidence
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
 from baselines.weights.lora import CONFIG, WEIGHTS, Lora, read_adapter
-from benchmark.config import RunConfig
+from benchmark.config import RunConfig, digest_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource, FitContext
@@ -73,6 +72,10 @@ def test_one_adapter_can_be_used_with_two_readouts(
     assert written.folder != trained.folder
 
 
+def digest(config: RunConfig) -> str:
+    return digest_of(spec_of(config).as_json(), {})
+
+
 def test_the_record_contains_no_path_and_the_digest_depends_on_the_files(
     saved: Callable[..., tuple[Run, Path]], compose_run: Compose, tmp_path: Path
 ) -> None:
@@ -82,14 +85,14 @@ def test_the_record_contains_no_path_and_the_digest_depends_on_the_files(
     config = compose_run(*overrides)
     run = runner.run(config, overrides)
     assert str(tmp_path) not in (run.folder / "record.json").read_text()
-    assert run.record.overrides[-1] == f"model.adapter={folder.name}"
+    assert run.record.overrides[-1] == f"model.adapter=DIR/{folder.name}"
     there = ["model=tiny_llama", f"model.adapter={elsewhere}"]
-    assert spec_of(compose_run(*there)).digest({}) == spec_of(config).digest({})
+    assert digest(compose_run(*there)) == digest(config)
     scale(elsewhere, 2.0)
-    assert spec_of(compose_run(*there)).digest({}) != spec_of(config).digest({})
+    assert digest(compose_run(*there)) != digest(config)
     settings = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(settings | {"lora_alpha": 32}))
-    assert spec_of(compose_run(*overrides)).digest({}) != spec_of(config).digest({})
+    assert digest(compose_run(*overrides)) != digest(config)
 
 
 def scale(folder: Path, factor: float) -> None:

@@ -16,7 +16,8 @@ import pytest
 import torch
 from transformers import TrainerState, TrainingArguments
 
-from baselines.decoder import DecoderClassifier, training_id
+from baselines.cards import training_id
+from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
