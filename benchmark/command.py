@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import CompactHydraException
@@ -22,7 +23,7 @@ class Stopped(CompactHydraException):
 def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
     """Run the configuration and rebuild the report in any case; raises `Stopped` if the run failed."""
     from benchmark.report.build import refresh  # --help and --cfg do not wait for pandas
-    from benchmark.report.figures import draw_run
+    from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
 
     quiet_libraries()
@@ -36,7 +37,7 @@ def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
         log.exception("%s failed", config.model.name)
         raise Stopped(f"{type(error).__name__}: {error}") from None
     finally:
-        refresh(config.results_dir)
+        refresh(Path(config.results_dir))
 
 
 def attempt_in_process(config: RunConfig, overrides: Sequence[str], logging_config: Any) -> None:
@@ -62,4 +63,4 @@ def record_killed(config: RunConfig, overrides: Sequence[str], cause: str) -> No
     )
     log.error("%s failed: %s", config.model.name, error)
     runner.record_failure(config, overrides, error)
-    refresh(config.results_dir)
+    refresh(Path(config.results_dir))

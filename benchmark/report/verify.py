@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.frame import read_speeds, results_of
+from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import possible_counts
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
@@ -45,9 +45,7 @@ class Fault:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
-    parser.add_argument(
-        "--results-dir", type=Path, default=Path("results"), help="folder with the runs (default: results)"
-    )
+    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="folder with runs (default: results)")
     results_dir: Path = parser.parse_args().results_dir
     with plain_endings():
         if not (results_dir / "runs").is_dir():
@@ -84,7 +82,7 @@ def faults(results_dir: Path) -> Iterator[Fault]:
     differing = [*_different_gold(sound), *_impossible_accuracies(results_dir, runs)]
     yield from differing
     if len(sound) == len(folders) and not differing:
-        yield from _changed_tables(results_dir, sound)
+        yield from _changed_tables(results_dir)
 
 
 def doubts_about_the_study() -> list[str]:
@@ -209,20 +207,18 @@ def _impossible_in(file: Path, tested: dict[str, set[int]]) -> Iterator[Fault]:
             yield Fault(file, f"accuracy of {row['name']}", f"is {row['accuracy']}, not k/n of {of} answers")
 
 
-def _changed_tables(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
+def _changed_tables(results_dir: Path) -> Iterator[Fault]:
     """Tables that differ from what the records give."""
     try:
-        speeds = read_speeds(results_dir)
-    except BenchmarkError as error:
+        analysis = Analysis(read_results(results_dir))
+    except BenchmarkError as error:  # the runs are sound: a measurement of speed
         yield Fault(results_dir / "speed", "the content", f"cannot be read ({error})")
         return
-    for table, data in all_tables(Analysis(results_of(runs, speeds))).items():
+    for table, data in all_tables(analysis).items():
         for name, content in table.files(data).items():
             file = results_dir / "tables" / name
             if file.is_file():
                 stored = file.read_text(encoding="utf-8", errors="replace")
                 pairs = enumerate(zip_longest(content.splitlines(), stored.splitlines()), 1)
                 if line := next((number for number, (ours, theirs) in pairs if ours != theirs), None):
-                    yield Fault(
-                        file, f"line {line}", "does not follow from the records; run python -m benchmark.report"
-                    )
+                    yield Fault(file, f"line {line}", "does not follow from the records: run benchmark.report")

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from factories import a_record, files_below, publish
 
-from benchmark.analysis.evidence import read_evidence
+from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
+from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
-from benchmark.report.build import BEGIN, END
+from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
+from benchmark.report.tables import TABLES
 from benchmark.results.record import Failure, Status
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
@@ -23,9 +25,9 @@ README = f"{BEFORE}{BEGIN}\nwhatever was here\n{END}{AFTER}"
 
 
 def built(folder: Path, results: Path) -> None:
-    evidence = read_evidence(results)
-    report.build(evidence, results)
-    report.write_section(folder / "README.md", report.section(evidence))
+    made = Report(read_results(results))
+    report.build(made, results)
+    report.write_section(folder / "README.md", made.readme_section())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +45,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, predicted in enumerate((ONE_WRONG, ONE_WRONG[::-1])):
         publish(results, a_record("tfidf", seed=seed), predicted)
     publish(results, a_record("bert_base"), ONE_WRONG)
-    publish(results, a_record("minilm", status=Status.failed, failure=Failure("a | b\nsecond line")))
+    publish(results, a_record("minilm", status=Status.failed, failure=Failure("a | b\nsecond line.")))
     publish(results, a_record("majority", dataset="synthetic"), [1] * 10)
     (folder / "README.md").write_text(README, encoding="utf-8")
     built(folder, results)
@@ -68,7 +70,7 @@ def command(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         monkeypatch.chdir(project)
         monkeypatch.setattr(sys, "argv", ["report", *arguments])
         try:
-            report.main()
+            report_command.main()
         except SystemExit as exit_:
             if isinstance(exit_.code, str):  # as the interpreter does
                 sys.stderr.write(exit_.code)
@@ -88,8 +90,8 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "FIGURES", FIGURES)
-    report.build(read_evidence(project / "results"), project / "results")
-    tables = (*report.TABLES, "leaderboard_emotion", "leaderboard_synthetic")
+    report.build(Report(read_results(project / "results")), project / "results")
+    tables = (*TABLES, "leaderboard_emotion", "leaderboard_synthetic")
     assert {"table1_models", "table2_settings", "table3_accuracy"} <= set(tables)
     assert files_below(project / "results/tables") == {
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
@@ -170,7 +172,7 @@ def test_the_readme_keeps_what_surrounds_the_section(project: Path) -> None:
     assert content.startswith(BEFORE + BEGIN)
     assert content.endswith(END + AFTER)
     section = content.removeprefix(BEFORE + BEGIN).removesuffix(END + AFTER)
-    assert section == f"\n\n{report.section(read_evidence(project / 'results'))}\n\n"
+    assert section == f"\n\n{Report(read_results(project / 'results')).readme_section()}\n\n"
     assert "whatever was here" not in content
 
 
@@ -183,7 +185,7 @@ def test_windows_line_ends_around_the_section_stay(tmp_path: Path) -> None:
 
 
 def test_the_section_shows_the_three_tables_and_marks_deviations(project: Path) -> None:
-    section = report.section(read_evidence(project / "results"))
+    section = Report(read_results(project / "results")).readme_section()
     for name in ("table1_models", "table2_settings", "table3_accuracy"):
         assert (project / f"results/tables/{name}.md").read_text(encoding="utf-8").strip() in section
     assert "`*` differs from the study" in section
@@ -226,7 +228,7 @@ def test_a_report_says_where_it_was_written(
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
     assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
     assert not (project / "results").exists()
-    assert len(files_below(project / "elsewhere/tables")) == 3 * (len(report.TABLES) + 2)
+    assert len(files_below(project / "elsewhere/tables")) == 3 * (len(TABLES) + 2)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
@@ -251,29 +253,29 @@ def test_what_cannot_be_read_ends_with_one_sentence_and_exit_code_1(
 def test_a_broken_record_does_not_hide_the_end_of_a_run(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     record = next((project / "results/runs/tfidf").rglob("record.json"))
     record.write_text("{")
-    report.refresh(str(project / "results"))
-    assert f"tables not refreshed: {Path(record)}" in caplog.text
+    report.refresh(project / "results")
+    assert str(record) in caplog.text
 
 
 def test_a_refresh_rebuilds_tables_and_figures_and_leaves_the_readme(project: Path) -> None:
     publish(project / "results", replace(a_record("roberta_base"), overrides=[]), ONE_WRONG)
-    report.refresh(str(project / "results"))
+    report.refresh(project / "results")
     assert stale(project) == ["README.md"]
 
 
 def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> None:
     results = project / "results"
     table = results / "tables/table3_accuracy.md"
-    report.refresh(str(results))
+    report.refresh(results)
     table.write_text("kept")
-    report.refresh(str(results))
+    report.refresh(results)
     assert table.read_text() == "kept"
     run = publish(results, a_record("roberta_base"), ONE_WRONG)
-    report.refresh(str(results))
+    report.refresh(results)
     assert "0.9" in table.read_text()
     table.write_text("kept")
     shutil.rmtree(run.folder)
-    report.refresh(str(results))
+    report.refresh(results)
     assert table.read_text() != "kept"
 
 

@@ -1,0 +1,132 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import FIT, a_record, a_record_on_rows, publish_many, publish_with_costs, wrong_at
+
+from benchmark.analysis.frame import read_results, results_of
+from benchmark.interface import AdapterSource, WeightSource
+from benchmark.report.summary import facts, findings, listed, times
+from benchmark.report.table import Analysis
+from benchmark.report.tables import all_tables
+from benchmark.results.record import RunRecord
+from benchmark.results.store import Run
+
+
+def about(*runs: Run) -> dict[str, Any]:
+    analysis = Analysis(results_of(list(runs)))
+    return facts(analysis, all_tables(analysis))
+
+
+def sentences(*runs: Run) -> list[str]:
+    analysis = Analysis(results_of(list(runs)))
+    return findings(analysis, all_tables(analysis))
+
+
+def errors(folder: Path, **wrong: int) -> list[Run]:
+    """One run per model with so many errors of 200."""
+    return [publish_many(folder, a_record(model), wrong_at(range(count))) for model, count in wrong.items()]
+
+
+def models(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["model"] for row in rows]
+
+
+def loaded(trained: Run) -> RunRecord:
+    """The record of a run that reads that run's adapter by free generation."""
+    weights = WeightSource("wheel", adapter=AdapterSource(trained.folder.name, "f" * 64))
+    fit = replace(FIT, trained_parameters=0, weights=weights)
+    return replace(a_record("smollm2_lora", "model.readout=generate"), fit=fit)
+
+
+def test_the_best_model_is_named_with_those_it_is_tied_with(tmp_path: Path) -> None:
+    found = about(*errors(tmp_path, minilm=2, bert_base=7, tfidf=42))
+    assert found["best"]["model"] == "minilm"
+    assert models(found["tied"]) == ["bert_base"]
+    assert found["next"]["model"] == "bert_base"
+
+
+def test_the_next_model_is_named_if_none_is_tied(tmp_path: Path) -> None:
+    found = about(*errors(tmp_path, minilm=2, tfidf=62, majority=90))
+    assert (found["tied"], found["next"]["model"]) == ([], "tfidf")
+
+
+def test_a_read_out_of_the_same_training_is_not_a_rival(tmp_path: Path) -> None:
+    trained = publish_many(tmp_path, a_record("smollm2_lora"), wrong_at(range(2)))
+    read = publish_many(tmp_path, loaded(trained), wrong_at(range(3)))
+    (other,) = errors(tmp_path, minilm=4)
+    assert models(about(trained, read, other)["tied"]) == ["minilm"]
+    better = publish_many(tmp_path, loaded(trained), wrong_at(range(1)))
+    assert models(about(trained, better, other)["tied"]) == ["minilm"]
+
+
+def test_the_smallest_network_that_was_trained_is_at_its_best(tmp_path: Path) -> None:
+    runs = errors(tmp_path, bert_base=1, minilm=10, tfidf=3)
+    runs.append(publish_many(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at(range(5))))
+    assert (about(*runs)["smallest"]["model"], about(*runs)["smallest"]["accuracy"]) == ("minilm", 0.975)
+
+
+@pytest.mark.parametrize(("wrong", "verb"), [(2, "lies above"), (15, "contains"), (60, "lies below")])
+def test_the_smallest_network_is_compared_with_the_figure_of_the_study(wrong: int, verb: str, tmp_path: Path) -> None:
+    assert any(f"{verb} the 0.9262" in sentence for sentence in sentences(*errors(tmp_path, minilm=wrong)))
+
+
+def test_the_cheapest_tied_model_of_the_same_machine_is_compared(tmp_path: Path) -> None:
+    costs = {"memory": 9, "trained": 9, "answering": 1.0}
+    best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
+    middle = publish_with_costs(tmp_path, "roberta_base", 2, training=50, **costs)
+    cheap = publish_with_costs(tmp_path, "minilm", 3, training=10, **costs)
+    assert about(best, middle, cheap)["cheaper"]["model"] == "minilm"
+    dear = publish_with_costs(tmp_path, "minilm", 3, training=100, **costs)
+    assert about(best, dear)["cheaper"] is None
+
+
+def test_the_number_of_training_rows_that_most_curves_have_is_compared(tmp_path: Path) -> None:
+    sizes = {
+        "minilm": {10: 90, 100: 50, 1000: 10},
+        "tfidf": {10: 100, 100: 70, 1000: 30},
+        "majority": {10: 120, 1000: 110},
+    }
+    runs = [
+        publish_many(tmp_path, a_record_on_rows(rows, model, limited=rows < 1000), wrong_at(range(wrong)))
+        for model, curve in sizes.items()
+        for rows, wrong in curve.items()
+    ]
+    found = about(*runs)["few"]
+    assert (found["rows"], found["most"]) == (10, 1000)
+    assert [(point["accuracy"], point["whole"]) for point in found["points"]] == [
+        (0.55, 0.95),
+        (0.5, 0.85),
+        (0.4, 0.45),
+    ]
+    assert about(*runs[:3])["few"] is None
+
+
+def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    runs = errors(tmp_path, bert_base=9, roberta_large=3, llama3_lora=4, minilm=1)
+    runs.append(publish_many(tmp_path, a_record("bert_large", "recipe.epochs=9"), wrong_at(range(5))))
+    found = about(*runs)
+    assert models(found["repeated"]) == ["bert_base", "roberta_large", "llama3_lora"]
+    assert models(found["otherwise"]) == ["bert_large"]
+    assert found["missing"] == ["Roberta-Base"]
+    assert models(found["pair"]) == ["llama3_lora", "roberta_large"]
+    assert found["pair_differs"] is False
+
+
+def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
+    first, *others = sentences()
+    assert first == "Nothing has been measured here yet."
+    assert any("Not run here: Bert-Base" in sentence for sentence in others)
+
+
+def test_the_findings_of_the_shipped_results_are_at_most_six() -> None:
+    analysis = Analysis(read_results(Path(__file__).resolve().parents[2] / "results"))
+    found = findings(analysis, all_tables(analysis))
+    assert 4 <= len(found) <= 6
+    assert found[0].startswith("The best model here is SmolLM2-135M")
+
+
+def test_words_for_lists_and_ratios() -> None:
+    assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [times(9.94), times(10), times(1234.5)] == ["9.9 times", "10 times", "1,234 times"]
