@@ -1,7 +1,5 @@
 """Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from transformers import (
     set_seed,
 )
 
+from baselines.cards import network_card, training_id
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded
@@ -40,24 +39,11 @@ from baselines.training.requirements import Needs, check_positive, check_tracker
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
-from baselines.weights.sources import Source, Weights, identity
+from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 
 IGNORED = -100  # a target that cross-entropy leaves out
-DIMENSIONS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "intermediate_size",
-    "vocab_size",
-)
-USAGE = """# FOLDER holds the adapter; the prompt and the readout are the suite's
-# python -m benchmark model=MODEL model.adapter=FOLDER
-from peft import PeftConfig
-
-PeftConfig.from_pretrained("FOLDER").base_model_name_or_path"""
 
 
 @dataclass
@@ -199,33 +185,20 @@ class DecoderClassifier:
         """As for encoders, the parameters of a classification head are not counted: they depend on the data set."""
         auto_class = AutoModel if self.readout is Readout.head else AutoModelForCausalLM
         network = build_without_weights(auto_class, self.architecture)
-        config = network.config
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        config, lora = network.config, self.lora
+        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": lora.rank}
+        card = network_card("decoder", network, self.weights, settings)
         with torch.device("meta"):
-            adapted = self.lora.attach(network)
-        dimensions = {key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)}
-        dimensions |= {"lora_rank": self.lora.rank, "lora_alpha": self.lora.alpha}
-        return ModelCard(
-            architecture=config.model_type,
-            weights=identity(self.weights),
-            kind="decoder",
-            parameters=parameters,
+            adapted = lora.attach(network)
+        adapter = {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_targets": list(lora.targets)}
+        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        return replace(
+            card,
             trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-            context_length=config.max_position_embeddings,
             grouped_query_attention=key_value_heads < config.num_attention_heads,
-            dimensions={**dimensions, "lora_targets": list(self.lora.targets)},
-            settings={
-                "precision": self.precision.value,
-                "attention": self.attention.value,
-                "lora_rank": self.lora.rank,
-            },
+            dimensions=card.dimensions | adapter,
             readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, asdict(self.lora)),
-            random_weights=self.weights.source is Source.random,
-            base_model=self.weights.hub_id,
-            library="peft",
-            usage=USAGE,
+            training=training_id(asdict(self.weights), self.precision, asdict(lora)),
         )
 
     def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
@@ -353,13 +326,6 @@ class DecoderClassifier:
         if self.readout is not Readout.labels:
             return padded
         return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
-
-
-def training_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:
-    """16 hex digits that are the same for all readouts of one training; unset options of the weights do not count."""
-    chosen = {option: value for option, value in weights.items() if value is not None}
-    document = json.dumps([chosen, precision, lora], sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()[:16]
 
 
 def _sorted_rows(sequences: Sequence[list[int]]) -> list[int]:

@@ -80,7 +80,7 @@ def problems(
     if needs_cuda and not uses_gpu(device):
         verb = "needs" if len(needs_cuda) == 1 else "need"
         yield BenchmarkError(
-            f"{' and '.join(needs_cuda)} {verb} a CUDA GPU, but none is available or model.device=cpu.",
+            f"{' and '.join(needs_cuda)} {verb} a CUDA GPU, but none is used here.",
             "Run on a GPU, or set model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models).",
         )
     on_cpu = not needs_cuda and not uses_gpu(device)
