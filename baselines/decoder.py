@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from baselines.training.hardware import (
     problems,
     resolve,
 )
-from baselines.training.memory import fill_rows, run_in_passes
+from baselines.training.memory import compute_rows, run_in_passes
 from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
@@ -146,8 +147,11 @@ class DecoderClassifier:
         """Predict with a probability for each label, by the head or by constrained decoding."""
         prompts, truncated = self.prompter.prompts(texts)
         self.network.eval()
-        by_head = self.readout is Readout.head
-        probabilities = self._head_probabilities(prompts) if by_head else self._label_probabilities(prompts)
+        if self.readout is Readout.head:
+            labels, size = len(self.prompter.labels), self.prediction_batch_size
+            probabilities = compute_rows(prompts, labels, size, lambda part: self._head_logits(part).softmax(dim=-1))
+        else:
+            probabilities = self._label_probabilities(prompts)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
@@ -178,7 +182,7 @@ class DecoderClassifier:
 
     @property
     def _only_packed(self) -> bool:
-        """Whether transformers' own attention is never used; it generates, and needs flash-attn for that."""
+        """Whether transformers' own attention is never used. Generation needs it, and it needs flash-attn."""
         return self.batching is Batching.packed and self.readout is not Readout.generate
 
     def describe(self) -> ModelCard:
@@ -207,24 +211,15 @@ class DecoderClassifier:
         A label's log-probability is the sum of the log-probabilities of its tokens, each normalised over the tokens
         with which some label continues there. A token without alternative has probability 1.
         """
+        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
         log_probabilities = np.zeros((len(prompts), len(self.prompter.answers)))
         for path, children in branches(self.prompter.answers).items():
-            logits = self._next_token_logits([[*prompt, *path] for prompt in prompts], list(children))
+            sequences, next_token = [[*prompt, *path] for prompt in prompts], partial(score, list(children))
+            logits = compute_rows(sequences, len(children), self.prediction_batch_size, next_token)
             allowed = torch.from_numpy(logits).log_softmax(dim=-1).numpy()
             for column, label_ids in enumerate(children.values()):
                 log_probabilities[:, label_ids] += allowed[:, [column]]
         return np.exp(log_probabilities)
-
-    def _head_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float32]:
-        """(prompts, labels)."""
-        probabilities = np.zeros((len(prompts), len(self.prompter.labels)), dtype=np.float32)
-        fill_rows(
-            probabilities,
-            _sorted_rows(prompts),
-            self.prediction_batch_size,
-            lambda rows: self._head_logits([prompts[row] for row in rows]).softmax(dim=-1),
-        )
-        return probabilities
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the tokens of the answers, including their end; with a head, on the labels."""
@@ -262,25 +257,13 @@ class DecoderClassifier:
             loss: torch.Tensor = self.network(**batch, num_items_in_batch=1, use_cache=False).loss
         return loss
 
-    def _next_token_logits(self, sequences: list[list[int]], tokens: list[int]) -> npt.NDArray[np.float64]:
-        """(sequences, tokens): the logits of `tokens` after each sequence."""
-        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
-        logits = np.zeros((len(sequences), len(tokens)))
-        fill_rows(
-            logits,
-            _sorted_rows(sequences),
-            self.prediction_batch_size,
-            lambda rows: score([sequences[row] for row in rows], tokens),
-        )
-        return logits
-
-    def _packed_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
-        """The fp32 product with the rows of `tokens` of the language-model head."""
+    def _packed_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
+        """(sequences, tokens): the logits of `tokens` after each sequence, in fp32."""
         states = self._states(sequences, last_tokens(sequences))
         head = self.network.get_output_embeddings().weight[tokens]
         return functional.linear(states.float(), head.float())
 
-    def _padded_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
+    def _padded_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
         batch = padded(sequences, self.prompter.end, "left").to(self.torch_device)
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         with autocast(self.torch_device, self.precision):
@@ -326,8 +309,3 @@ class DecoderClassifier:
         if self.readout is not Readout.labels:
             return padded
         return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
-
-
-def _sorted_rows(sequences: Sequence[list[int]]) -> list[int]:
-    """Row numbers in an order in which neighbours share a long prefix."""
-    return sorted(range(len(sequences)), key=lambda row: sequences[row])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
@@ -23,7 +22,7 @@ from baselines.training.hardware import (
     problems,
     resolve,
 )
-from baselines.training.memory import fill_rows
+from baselines.training.memory import compute_rows
 from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
 from baselines.weights.loading import build_without_weights, load
@@ -119,15 +118,9 @@ class EncoderClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
         token_ids, truncated = self._token_ids(texts)
-        by_length = sorted(range(len(texts)), key=lambda row: len(token_ids[row]))
-        probabilities = np.zeros((len(texts), self.network.config.num_labels), dtype=np.float32)
+        labels, size = self.network.config.num_labels, self.prediction_batch_size
         self.network.eval()
-        fill_rows(
-            probabilities,
-            by_length,
-            self.prediction_batch_size,
-            lambda rows: self.logits([token_ids[row] for row in rows]).softmax(dim=-1),
-        )
+        probabilities = compute_rows(token_ids, labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:

@@ -4,12 +4,12 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from baselines.training.memory import fill_rows, halved, is_out_of_memory, run_in_passes
+from baselines.training.memory import compute_rows, halved, is_out_of_memory, run_in_passes
 from benchmark.errors import BenchmarkError
 
 
@@ -47,10 +47,20 @@ def test_every_row_is_computed_once_although_memory_runs_out() -> None:
     assert passes == [[7, 1, 5], [2, 9, 4], [3, 8]]
 
 
-def test_rows_are_filled_where_they_belong() -> None:
-    output = np.zeros((4, 2), dtype=np.float32)
-    fill_rows(output, [2, 0, 3, 1], 3, lambda rows: torch.tensor([[row, -row] for row in rows]))
-    assert output.tolist() == [[0, 0], [1, -1], [2, -2], [3, -3]]
+@pytest.mark.parametrize(
+    ("options", "passes"),
+    [({}, [[[1], [1, 5]], [[2, 2, 2], [4]]]), ({"key": len}, [[[4], [1]], [[1, 5], [2, 2, 2]]])],
+)
+def test_rows_are_computed_in_sorted_passes_and_returned_in_order(options: Any, passes: list[list[list[int]]]) -> None:
+    computed = []
+
+    def compute(sequences: list[list[int]]) -> torch.Tensor:
+        computed.append(sequences)
+        return torch.tensor([[sum(ids), len(ids)] for ids in sequences])
+
+    found = compute_rows([[4], [1, 5], [2, 2, 2], [1]], 2, 2, compute, **options)
+    assert found.tolist() == [[4, 1], [6, 2], [6, 3], [1, 1]]
+    assert computed == passes
 
 
 RESIDENT_AFTER_FREEING = """
