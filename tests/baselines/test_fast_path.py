@@ -271,8 +271,8 @@ def test_a_run_on_the_gpu_learns(
 ) -> None:
     if model in ("tiny_bert", "tiny_roberta") and attention == "flash_attention_2" and not has_flash_attn():
         pytest.skip("attention with dropout needs the flash-attn package")
-    asked = [f"model={model}", "model.device=cuda", f"model.attention={attention}", f"model.precision={precision}"]
-    _, report, _ = trained(compose_run(*asked, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
+    options = [f"model={model}", "model.device=cuda", f"model.attention={attention}", f"model.precision={precision}"]
+    _, report, _ = trained(compose_run(*options, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
     assert report.device.startswith("cuda")
     assert report.attention.startswith("packed, ")
     losses = [point.loss for point in report.curve if point.loss is not None]

@@ -75,10 +75,10 @@ def test_only_packed_decoders_can_use_torchs_flash_attention(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr("baselines.training.hardware.has_flash_attn", lambda: False)
-    asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
-    assert resolve(*asked, only_packed=True).type == "cuda"
+    options = Device.cuda, Precision.bf16, Attention.flash_attention_2
+    assert resolve(*options, only_packed=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="flash-attn package"):
-        resolve(*asked)
+        resolve(*options)
 
 
 def test_fp16_on_the_cpu_is_refused_although_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
