@@ -1,4 +1,4 @@
-"""The page in a real Chromium, as people meet it: with a mouse, a keyboard, a phone, in the dark, on paper."""
+"""The page in a real Chromium: with mouse and keyboard, on a phone, in dark mode, without scripts and in print."""
 
 import io
 import shutil
@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmark.analysis.evidence import read_evidence
-from benchmark.interface import CurvePoint
+from benchmark.interface import CurvePoint, WeightSource
 from benchmark.report import build as report
 from benchmark.report.figures import FIGURES
 from benchmark.results.record import Failure, Status
@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of every kind: seeds, failures, an interruption, one answer to all, random weights, a trial."""
+    """A page with runs of every kind: several seeds, failed, interrupted, constant, random weights, a trial."""
     results = tmp_path_factory.mktemp("results")
     for seed, wrong in enumerate((ONE_WRONG, ONE_WRONG[::-1], GOLD)):
         publish(results, a_record("minilm", seed=seed, fit=replace(FIT, training_seconds=9.0, curve=CURVE)), wrong)
@@ -49,7 +49,9 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish(results, a_record("smollm2_lora", status=Status.failed, failure=failure))
     publish(results, a_record("minilm", "recipe.epochs=9", status=Status.interrupted, failure=Failure("SIGTERM")))
     publish(results, a_record("llama3_lora", "dataset.train_rows=5"), ONE_WRONG)
-    publish(results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights={"source": "random"})))
+    publish(
+        results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights=WeightSource("random")))
+    )
     publish(results, a_record("tfidf", dataset="synthetic"), ONE_WRONG)
     report.build(read_evidence(results), results)
     return results / report.PAGE
@@ -57,7 +59,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, report_page: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page, open; a test may ask for other settings of the browser by parametrising this fixture."""
+    """The open page. Parametrise this fixture, for example with `settings`, to change the browser's settings."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})})
     opened = context.new_page()
     opened.goto(report_page.as_uri())
@@ -70,50 +72,50 @@ def settings(**values: Any) -> pytest.MarkDecorator:
 
 
 def column(page: Page, heading: str, table: str = "table3_accuracy") -> list[str]:
-    """A column's cells from the top, without their marks."""
+    """The cells of a column from the top, without their source symbols."""
     names = [name.strip() for name in page.locator(f"#{table} thead th").all_inner_texts()]
     cells = page.locator(f"#{table} tbody tr > :nth-child({names.index(heading) + 1})").all_inner_texts()
     return [cell.lstrip("●◇○◈▫– \N{NO-BREAK SPACE}") for cell in cells]
 
 
 def unfold(page: Page) -> None:
-    """Open and lay out everything there is."""
+    """Open every details element and lay out every section."""
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
     page.add_style_tag(content="section { content-visibility: visible !important }")
 
 
-def test_it_opens_without_a_complaint_and_asks_for_nothing(browser: Browser, report_page: Path, tmp_path: Path) -> None:
+def test_the_page_logs_no_error_and_requests_no_other_file(browser: Browser, report_page: Path, tmp_path: Path) -> None:
     alone = shutil.copy(report_page, tmp_path / "alone.html")
     context = browser.new_context()
     page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    errors: list[str] = []
+    requested: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(Path(alone).as_uri())
     page.locator("#table3_accuracy button").first.click()
     unfold(page)
     context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [Path(alone).as_uri()]
+    assert errors == []
+    assert [url for url in requested if not url.startswith("data:")] == [Path(alone).as_uri()]
 
 
-def test_a_click_sorts_by_number_and_another_turns_the_order(page: Page) -> None:
+def test_a_click_sorts_by_number_and_a_second_click_reverses_the_order(page: Page) -> None:
     assert column(page, "Training") != ["9.0 s", "1.5 min", "11.7 min", *[""] * 8]
     heading = page.locator("#table3_accuracy th", has_text="Training")
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     measured = [cell for cell in column(page, "Training") if cell]
     assert measured == ["9.0 s", "1.5 min", "11.7 min"]
-    assert column(page, "Training")[:3] == measured  # what was not run comes last
+    assert column(page, "Training")[:3] == measured  # empty cells come last
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "descending"
     assert column(page, "Training")[:3] == measured[::-1]
     assert page.locator("#table3_accuracy [aria-sort]").count() == 1
 
 
-def test_the_keyboard_sorts_too_and_words_go_by_the_alphabet(page: Page) -> None:
+def test_the_keyboard_sorts_a_column_of_words_alphabetically(page: Page) -> None:
     page.locator("#table3_accuracy th", has_text="Model").locator("button").focus()
     page.keyboard.press("Enter")
     assert column(page, "Model") == sorted(column(page, "Model"), key=str.lower)
@@ -125,12 +127,12 @@ def test_the_keyboard_sorts_too_and_words_go_by_the_alphabet(page: Page) -> None
     assert study == ["0.9063", "0.9086", "0.9125", "0.9189", "0.9262"]
 
 
-def test_table_3_is_seen_whole_on_a_laptop(page: Page) -> None:
+def test_table_3_fits_a_laptop_screen(page: Page) -> None:
     box = page.locator(".box", has=page.locator("#table3_accuracy"))
     assert box.evaluate("(element) => element.scrollWidth <= element.clientWidth")
 
 
-def test_a_number_leads_to_its_runs(page: Page) -> None:
+def test_a_number_links_to_its_runs(page: Page) -> None:
     block = page.locator("details.variant", has=page.locator("[id^=run-minilm-emotion-paper-seed0]")).first
     assert not block.evaluate("(element) => element.open")
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
@@ -148,14 +150,14 @@ def test_a_number_leads_to_its_runs(page: Page) -> None:
     assert 0 <= box["y"] < 800
 
 
-def test_what_was_not_run_leads_to_its_command(page: Page) -> None:
+def test_a_model_that_was_not_run_links_to_its_command(page: Page) -> None:
     page.locator("#table3_accuracy tr", has_text="RoBERTa large").locator("a").click()
     row = page.locator("tr:target")
     assert "python -m benchmark model=roberta_large" in row.inner_text()
 
 
 @settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})
-def test_without_scripts_everything_is_there_and_links_open_the_runs(page: Page) -> None:
+def test_without_scripts_links_open_the_runs_and_nothing_can_be_sorted(page: Page) -> None:
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
     target = link.get_attribute("href")
     link.click()
@@ -186,32 +188,28 @@ def test_on_a_phone_the_page_does_not_scroll_sideways(page: Page) -> None:
 def test_axe_finds_no_violation(page: Page) -> None:
     unfold(page)
     found = Axe().run(page)
-    said = [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found.response["violations"]]
-    assert said == []
+    violations = [
+        (one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found.response["violations"]
+    ]
+    assert violations == []
     assert len(found.response["passes"]) > 20
 
 
-@settings(color_scheme="dark", viewport={"width": 1280, "height": 800})
-def test_in_the_dark_plots_are_light_on_dark(page: Page) -> None:
-    pixels = _pixels(page)
-    assert np.median(pixels) < 60
-    assert pixels.max() > 180
-
-
-@settings(color_scheme="light", viewport={"width": 1280, "height": 800})
-def test_in_the_light_plots_are_dark_on_light(page: Page) -> None:
-    pixels = _pixels(page)
-    assert np.median(pixels) > 240
-    assert pixels.min() < 60
-
-
-def _pixels(page: Page) -> Any:
-    picture = page.locator("#figure-accuracy svg").screenshot()
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+@pytest.mark.parametrize(
+    ("page", "paper", "ink"),
+    [({"color_scheme": "dark"}, (0, 60), (180, 255)), ({"color_scheme": "light"}, (240, 255), (0, 60))],
+    indirect=["page"],
+    ids=["dark", "light"],
+)
+def test_figures_follow_the_colour_scheme(page: Page, paper: tuple[int, int], ink: tuple[int, int]) -> None:
+    screenshot = page.locator("#figure-accuracy svg").screenshot()
+    grey = np.asarray(Image.open(io.BytesIO(screenshot)).convert("L"))
+    assert paper[0] <= np.median(grey) <= paper[1]
+    assert ink[0] <= (grey.min() if paper[0] else grey.max()) <= ink[1]
 
 
 @settings(color_scheme="dark", viewport={"width": 1000, "height": 800})
-def test_paper_is_white_even_in_the_dark(page: Page) -> None:
+def test_print_is_white_in_dark_mode(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.querySelector('#figure-accuracy svg')).filter") == "none"
@@ -220,7 +218,7 @@ def test_paper_is_white_even_in_the_dark(page: Page) -> None:
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
-def test_the_first_tab_stop_skips_to_the_results_and_focus_can_be_seen(page: Page) -> None:
+def test_the_first_tab_stop_is_a_visible_link_to_the_results(page: Page) -> None:
     page.keyboard.press("Tab")
     skip = page.locator(".skip")
     assert skip.evaluate("(element) => element === document.activeElement")
@@ -232,7 +230,7 @@ def test_the_first_tab_stop_skips_to_the_results_and_focus_can_be_seen(page: Pag
     assert page.evaluate("location.hash") == "#main"
 
 
-def test_200_runs_stay_a_light_page(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_200_runs_stays_small(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "FIGURES", {"accuracy": FIGURES["accuracy"]})
     fit = replace(FIT, curve=CURVE)
     for number in range(40):

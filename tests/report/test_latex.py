@@ -2,12 +2,8 @@
 
 import pandas as pd
 import pytest
-from benchmark.analysis.evidence import Evidence
-from benchmark.report.wording import INTERNAL, readable
 
 from benchmark.report.latex import latex
-from benchmark.report.tables import TABLES
-from benchmark.results.catalogue import read_contestants
 
 
 def test_a_table_is_a_booktabs_tabular() -> None:
@@ -34,16 +30,6 @@ def test_a_table_is_a_booktabs_tabular() -> None:
 )
 def test_special_characters_are_printed(text: str, escaped: str) -> None:
     assert rf"{escaped} \\" in latex(pd.DataFrame({"A": [text]})).splitlines()
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_every_row_has_one_cell_per_column(name: str) -> None:
-    table = readable(
-        TABLES[name](Evidence([], read_contestants())).drop(columns=[*INTERNAL, "command"], errors="ignore")
-    )
-    rows = [line for line in latex(table).splitlines() if line.endswith(r"\\")]
-    assert len(rows) == len(table) + 1
-    assert {line.count(" & ") for line in rows} == {len(table.columns) - 1}
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def widths(axes: Axes, legend: str) -> list[float]:
 
 def series(axes: Axes, legend: str) -> list[list[float]]:
     [line] = [line for line in axes.get_lines() if line.get_label() == legend]
-    return np.asarray(line.get_xydata()).tolist()
+    return [list(point) for point in np.asarray(line.get_xydata())]
 
 
 @pytest.mark.parametrize("name", RUN_FIGURES)
@@ -150,7 +150,7 @@ def test_a_confusion_matrix_is_shaded_by_the_share_of_the_row(
     make_run: MakeRun, gold: tuple[int, ...], shares: list[list[float]]
 ) -> None:
     axes = draw("confusion", make_run(gold=gold)).axes[0]
-    np.testing.assert_allclose(axes.images[0].get_array(), shares)
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), np.array(shares))
 
 
 def test_a_training_curve_shows_the_logged_points(make_run: MakeRun) -> None:
@@ -188,4 +188,4 @@ def test_reliability_shows_accuracy_by_confidence_and_marks_small_bins(
     above, below = figure.axes
     assert "ECE 0.0500" in words(figure)  # accuracy 0.75 at confidence 0.8
     np.testing.assert_allclose(series(above, legend), [[0.8, 0.75]])
-    assert sum(bar.get_height() for bar in below.patches) == 8 * copies
+    assert sum(bar.get_height() for bar in below.containers[0]) == 8 * copies
