@@ -1,1 +1,1 @@
-"""The contestants: one file a family, each behind `benchmark.classifier.Classifier`."""
+"""The models: one file per kind, each with the interface `benchmark.interface.Classifier`."""

@@ -1,9 +1,8 @@
 """Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from transformers import (
     set_seed,
 )
 
+from baselines.cards import network_card, training_id
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded
@@ -35,29 +35,16 @@ from baselines.training.hardware import (
     problems,
     resolve,
 )
-from baselines.training.memory import fill_rows, run_in_passes
+from baselines.training.memory import compute_rows, run_in_passes
 from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
-from baselines.weights.sources import Source, Weights, identity
+from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 
 IGNORED = -100  # a target that cross-entropy leaves out
-DIMENSIONS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "intermediate_size",
-    "vocab_size",
-)
-USAGE = """# FOLDER holds the adapter; the prompt and the readout are the suite's
-# python -m benchmark model=MODEL model.adapter=FOLDER
-from peft import PeftConfig
-
-PeftConfig.from_pretrained("FOLDER").base_model_name_or_path"""
 
 
 @dataclass
@@ -160,8 +147,11 @@ class DecoderClassifier:
         """Predict with a probability for each label, by the head or by constrained decoding."""
         prompts, truncated = self.prompter.prompts(texts)
         self.network.eval()
-        by_head = self.readout is Readout.head
-        probabilities = self._head_probabilities(prompts) if by_head else self._label_probabilities(prompts)
+        if self.readout is Readout.head:
+            labels, size = len(self.prompter.labels), self.prediction_batch_size
+            probabilities = compute_rows(prompts, labels, size, lambda part: self._head_logits(part).softmax(dim=-1))
+        else:
+            probabilities = self._label_probabilities(prompts)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
@@ -192,40 +182,27 @@ class DecoderClassifier:
 
     @property
     def _only_packed(self) -> bool:
-        """Whether transformers' own attention is never used; it generates, and needs flash-attn for that."""
+        """Whether transformers' own attention is never used. Generation needs it, and it needs flash-attn."""
         return self.batching is Batching.packed and self.readout is not Readout.generate
 
     def describe(self) -> ModelCard:
         """As for encoders, the parameters of a classification head are not counted: they depend on the data set."""
         auto_class = AutoModel if self.readout is Readout.head else AutoModelForCausalLM
         network = build_without_weights(auto_class, self.architecture)
-        config = network.config
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        config, lora = network.config, self.lora
+        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": lora.rank}
+        card = network_card("decoder", network, self.weights, settings)
         with torch.device("meta"):
-            adapted = self.lora.attach(network)
-        dimensions = {key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)}
-        dimensions |= {"lora_rank": self.lora.rank, "lora_alpha": self.lora.alpha}
-        return ModelCard(
-            architecture=config.model_type,
-            weights=identity(self.weights),
-            kind="decoder",
-            parameters=parameters,
+            adapted = lora.attach(network)
+        adapter = {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_targets": list(lora.targets)}
+        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        return replace(
+            card,
             trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-            context_length=config.max_position_embeddings,
             grouped_query_attention=key_value_heads < config.num_attention_heads,
-            dimensions={**dimensions, "lora_targets": list(self.lora.targets)},
-            settings={
-                "precision": self.precision.value,
-                "attention": self.attention.value,
-                "lora_rank": self.lora.rank,
-            },
+            dimensions=card.dimensions | adapter,
             readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, asdict(self.lora)),
-            random_weights=self.weights.source is Source.random,
-            base_model=self.weights.hub_id,
-            library="peft",
-            usage=USAGE,
+            training=training_id(asdict(self.weights), self.precision, asdict(lora)),
         )
 
     def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
@@ -234,24 +211,15 @@ class DecoderClassifier:
         A label's log-probability is the sum of the log-probabilities of its tokens, each normalised over the tokens
         with which some label continues there. A token without alternative has probability 1.
         """
+        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
         log_probabilities = np.zeros((len(prompts), len(self.prompter.answers)))
         for path, children in branches(self.prompter.answers).items():
-            logits = self._next_token_logits([[*prompt, *path] for prompt in prompts], list(children))
+            sequences, next_token = [[*prompt, *path] for prompt in prompts], partial(score, list(children))
+            logits = compute_rows(sequences, len(children), self.prediction_batch_size, next_token)
             allowed = torch.from_numpy(logits).log_softmax(dim=-1).numpy()
             for column, label_ids in enumerate(children.values()):
                 log_probabilities[:, label_ids] += allowed[:, [column]]
         return np.exp(log_probabilities)
-
-    def _head_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float32]:
-        """(prompts, labels)."""
-        probabilities = np.zeros((len(prompts), len(self.prompter.labels)), dtype=np.float32)
-        fill_rows(
-            probabilities,
-            _sorted_rows(prompts),
-            self.prediction_batch_size,
-            lambda rows: self._head_logits([prompts[row] for row in rows]).softmax(dim=-1),
-        )
-        return probabilities
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the tokens of the answers, including their end; with a head, on the labels."""
@@ -289,25 +257,13 @@ class DecoderClassifier:
             loss: torch.Tensor = self.network(**batch, num_items_in_batch=1, use_cache=False).loss
         return loss
 
-    def _next_token_logits(self, sequences: list[list[int]], tokens: list[int]) -> npt.NDArray[np.float64]:
-        """(sequences, tokens): the logits of `tokens` after each sequence."""
-        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
-        logits = np.zeros((len(sequences), len(tokens)))
-        fill_rows(
-            logits,
-            _sorted_rows(sequences),
-            self.prediction_batch_size,
-            lambda rows: score([sequences[row] for row in rows], tokens),
-        )
-        return logits
-
-    def _packed_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
-        """The fp32 product with the rows of `tokens` of the language-model head."""
+    def _packed_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
+        """(sequences, tokens): the logits of `tokens` after each sequence, in fp32."""
         states = self._states(sequences, last_tokens(sequences))
         head = self.network.get_output_embeddings().weight[tokens]
         return functional.linear(states.float(), head.float())
 
-    def _padded_scores(self, sequences: list[list[int]], tokens: list[int]) -> torch.Tensor:
+    def _padded_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
         batch = padded(sequences, self.prompter.end, "left").to(self.torch_device)
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         with autocast(self.torch_device, self.precision):
@@ -353,15 +309,3 @@ class DecoderClassifier:
         if self.readout is not Readout.labels:
             return padded
         return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
-
-
-def training_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:
-    """16 hex digits that are the same for all readouts of one training; unset options of the weights do not count."""
-    chosen = {option: value for option, value in weights.items() if value is not None}
-    document = json.dumps([chosen, precision, lora], sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()[:16]
-
-
-def _sorted_rows(sequences: Sequence[list[int]]) -> list[int]:
-    """Row numbers in an order in which neighbours share a long prefix."""
-    return sorted(range(len(sequences)), key=lambda row: sequences[row])

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
+from baselines.cards import network_card
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_states
@@ -22,11 +22,11 @@ from baselines.training.hardware import (
     problems,
     resolve,
 )
-from baselines.training.memory import fill_rows
+from baselines.training.memory import compute_rows
 from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
 from baselines.weights.loading import build_without_weights, load
-from baselines.weights.sources import Source, Weights, identity
+from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
@@ -34,10 +34,6 @@ POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
 """Architectures whose first position follows the id of the padding token."""
 LEARNED_POSITIONS = ("bert", "distilbert", "electra", *POSITIONS_AFTER_PADDING)
 SPECIAL_TOKENS = 2  # around every text
-DIMENSIONS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-USAGE = """from transformers import pipeline
-
-pipeline("text-classification", model="FOLDER")("i feel rather well today")"""
 
 
 @dataclass
@@ -122,15 +118,9 @@ class EncoderClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
         token_ids, truncated = self._token_ids(texts)
-        by_length = sorted(range(len(texts)), key=lambda row: len(token_ids[row]))
-        probabilities = np.zeros((len(texts), self.network.config.num_labels), dtype=np.float32)
+        labels, size = self.network.config.num_labels, self.prediction_batch_size
         self.network.eval()
-        fill_rows(
-            probabilities,
-            by_length,
-            self.prediction_batch_size,
-            lambda rows: self.logits([token_ids[row] for row in rows]).softmax(dim=-1),
-        )
+        probabilities = compute_rows(token_ids, labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
@@ -147,24 +137,9 @@ class EncoderClassifier:
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
-        config = network.config
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        return ModelCard(
-            architecture=config.model_type,
-            weights=identity(self.weights),
-            kind="encoder",
-            parameters=parameters,
-            trained_parameters=parameters,
-            context_length=config.max_position_embeddings - _first_position(config),
-            grouped_query_attention=False,
-            # Some architectures have other names: DistilBERT has no intermediate_size.
-            dimensions={key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)},
-            settings={"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"},
-            random_weights=self.weights.source is Source.random,
-            base_model=self.weights.hub_id,
-            library="transformers",
-            usage=USAGE,
-        )
+        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"}
+        positions = network.config.max_position_embeddings - _first_position(network.config)
+        return replace(network_card("encoder", network, self.weights, settings), context_length=positions)
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""

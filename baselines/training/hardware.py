@@ -68,19 +68,16 @@ def problems(
     device: Device, precision: Precision, attention: Attention, only_packed: bool = False
 ) -> Iterator[BenchmarkError]:
     """One error for each reason why the combination does not work on this machine."""
-    needs_cuda = [
-        option
-        for option, needed in (
-            ("model.device=cuda", device is Device.cuda),
-            ("model.attention=flash_attention_2", attention is Attention.flash_attention_2),
-            ("model.precision=fp16", precision is Precision.fp16),
-        )
-        if needed
-    ]
+    cuda_options = {
+        "model.device=cuda": device is Device.cuda,
+        "model.attention=flash_attention_2": attention is Attention.flash_attention_2,
+        "model.precision=fp16": precision is Precision.fp16,
+    }
+    needs_cuda = [option for option, chosen in cuda_options.items() if chosen]
     if needs_cuda and not uses_gpu(device):
         verb = "needs" if len(needs_cuda) == 1 else "need"
         yield BenchmarkError(
-            f"{' and '.join(needs_cuda)} {verb} a CUDA GPU, but none is available or model.device=cpu.",
+            f"{' and '.join(needs_cuda)} {verb} a CUDA GPU, but none is used here.",
             "Run on a GPU, or set model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models).",
         )
     on_cpu = not needs_cuda and not uses_gpu(device)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -69,19 +70,25 @@ def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequen
         free_memory()
 
 
-def fill_rows(
-    output: npt.NDArray[Any],
-    order: Sequence[int],
+def compute_rows(
+    sequences: Sequence[list[int]],
+    columns: int,
     pass_size: int,
-    compute: Callable[[Sequence[int]], torch.Tensor],
-) -> None:
-    """Set every row of `output` to what `compute` returns for it, without gradients, in passes over `order`."""
+    compute: Callable[[list[list[int]]], torch.Tensor],
+    key: Callable[[list[int]], Any] = list,
+) -> npt.NDArray[np.float64]:
+    """(sequences, columns): what `compute` returns for the sequences, without gradients, in passes sorted by `key`.
+
+    Sorted by their tokens (the default), neighbours share a long prefix; sorted by length, they need little padding.
+    """
+    output = np.zeros((len(sequences), columns))
 
     def fill(rows: Sequence[int]) -> None:
         with torch.inference_mode():
-            output[rows] = compute(rows).float().cpu().numpy()
+            output[rows] = compute([sequences[row] for row in rows]).float().cpu().numpy()
 
-    run_in_passes(order, pass_size, fill)
+    run_in_passes(sorted(range(len(sequences)), key=lambda row: key(sequences[row])), pass_size, fill)
+    return output
 
 
 def keep_freed_memory() -> None:

@@ -1,1 +1,1 @@
-"""Where pretrained weights come from and how they are loaded."""
+"""Where networks and tokenizers come from: sources, checks, GGUF files, and LoRA adapters."""

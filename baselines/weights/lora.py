@@ -46,16 +46,8 @@ class Lora:
 
     def attach(self, network: PreTrainedModel, task: str | None = None) -> PeftModel:
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
-        return get_peft_model(
-            network,
-            LoraConfig(
-                r=self.rank,
-                lora_alpha=self.alpha,
-                lora_dropout=self.dropout,
-                target_modules=targets,
-                task_type=task,
-            ),
-        )
+        scale = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        return get_peft_model(network, LoraConfig(**scale, target_modules=targets, task_type=task))
 
 
 @dataclass(frozen=True)

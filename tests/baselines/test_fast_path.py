@@ -1,4 +1,4 @@
-"""Packed is the same as padded: losses, gradients, predictions and whole trainings, in fp32 and without dropout."""
+"""Packed and padded batching give the same losses, gradients, predictions and trainings (fp32, no dropout)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -49,23 +49,23 @@ def _without_dropout(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network, FitReport, data.Splits]:
-    """A contestant after the few steps of `config`, adapters and heads no longer at their first values."""
+    """A model after the few steps of `config`, so that adapters and heads have left their initial values."""
     classifier = build_classifier(config.model)
     assert isinstance(classifier, EncoderClassifier | DecoderClassifier)
     splits = data.load(config.dataset)
     recipe = replace(config.recipe, **options)
     context = FitContext(tuple(config.dataset.labels), recipe, config.seed, work_dir, checkpoints=False)
     report = classifier.fit(splits.train, splits.validation, context)
-    assert not list(work_dir.glob("checkpoint-*"))  # or the next one would continue this one
+    assert not list(work_dir.glob("checkpoint-*"))  # which the next training would continue from
     return classifier, report, splits
 
 
 @pytest.fixture(scope="module", params=[*TINY, *REAL])
-def learner(
+def trained_model(
     no_dropout: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Network, data.Splits]:
-    """Each contestant, trained once for the tests that only read it."""
-    folder = tmp_path_factory.mktemp("learner")
+    """Each model, trained once for the tests that only use it."""
+    folder = tmp_path_factory.mktemp("trained_model")
     config = composer(folder)(f"model={request.param}", "recipe.learning_rate=2e-4")
     classifier, _, splits = trained(config, folder / "work")
     return classifier, splits
@@ -92,8 +92,8 @@ def loss_and_gradients(
     return loss.item(), {name: p.grad.clone() for name, p in named if p.grad is not None}
 
 
-def test_loss_and_every_gradient_equal_the_padded_ones(learner: tuple[Network, data.Splits]) -> None:
-    classifier, splits = learner
+def test_packed_loss_and_gradients_equal_the_padded_ones(trained_model: tuple[Network, data.Splits]) -> None:
+    classifier, splits = trained_model
     samples = samples_of(classifier, splits, rows=20)
     padded_loss, padded = loss_and_gradients(classifier, samples, Batching.padded)
     packed_loss, packed = loss_and_gradients(classifier, samples, Batching.packed)
@@ -102,13 +102,13 @@ def test_loss_and_every_gradient_equal_the_padded_ones(learner: tuple[Network, d
     assert len(packed) == sum(p.requires_grad for p in classifier.network.parameters())
     largest = max(gradient.norm() for gradient in padded.values())
     for name, gradient in padded.items():
-        # A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+        # A key's bias adds the same to all scores of a query, so its gradient is zero except for rounding.
         scale = gradient.norm() if not name.endswith("key.bias") else largest
         assert (packed[name] - gradient).norm() / scale < 1e-5, name
 
 
-def test_one_samples_text_does_not_change_anothers_prediction(learner: tuple[Network, data.Splits]) -> None:
-    classifier, splits = learner
+def test_predictions_of_a_text_do_not_depend_on_the_others(trained_model: tuple[Network, data.Splits]) -> None:
+    classifier, splits = trained_model
     texts = list(splits.test.texts[:8])
     before = classifier.predict(texts).probabilities
     texts[3] = "i had quite a different day and it was a long one with much to tell about every hour of it"
@@ -118,10 +118,10 @@ def test_one_samples_text_does_not_change_anothers_prediction(learner: tuple[Net
     assert np.abs(after[3] - before[3]).max() > 1e-6
 
 
-def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
-    learner: tuple[Network, data.Splits], monkeypatch: pytest.MonkeyPatch
+def test_predictions_do_not_depend_on_batch_size_order_or_batching(
+    trained_model: tuple[Network, data.Splits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier, splits = learner
+    classifier, splits = trained_model
     texts = list(splits.test.texts)
     expected = classifier.predict(texts).probabilities
     for size in (1, 5):
@@ -134,7 +134,7 @@ def test_predictions_depend_on_neither_batch_size_nor_order_nor_batching(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "batch_size"), [("minilm", 20), ("smollm2_lora", 2)])
-def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
+def test_packed_and_padded_training_end_with_the_same_predictions(
     model: str, batch_size: int, compose_run: Compose, tmp_path: Path
 ) -> None:
     whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=100"]
@@ -148,7 +148,7 @@ def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
         tuple(config.dataset.labels), replace(config.recipe, **options), config.seed, tmp_path, checkpoints=False
     )
     padded.fit(splits.train, splits.validation, context)
-    padded.batching = Batching.packed  # read alike: another test holds the two ways of reading against each other
+    padded.batching = Batching.packed  # for prediction; another test compares packed and padded prediction
     ours, theirs = (classifier.predict(splits.test.texts) for classifier in (packed, padded))
     assert np.array_equal(ours.predicted, theirs.predicted)
     assert len(set(ours.predicted.tolist())) > 1
@@ -156,7 +156,7 @@ def test_the_same_training_packed_and_padded_ends_with_the_same_predictions(
 
 
 @pytest.mark.parametrize("model", TINY)
-def test_the_last_layer_and_the_head_compute_only_what_is_read(
+def test_the_last_layer_and_the_head_compute_only_positions_that_are_read(
     model: str, compose_run: Compose, tmp_path: Path
 ) -> None:
     classifier, _, splits = trained(compose_run(f"model={model}"), tmp_path)
@@ -178,23 +178,23 @@ def test_the_last_layer_and_the_head_compute_only_what_is_read(
     assert all(computed > read for computed in rows[:-2])
 
 
-@pytest.mark.parametrize(("batching", "quicker"), [("packed", True), ("padded", False)])
+@pytest.mark.parametrize(("batching", "replaced"), [("packed", True), ("padded", False)])
 @pytest.mark.parametrize(("model", "kind"), [("tiny_bert", nn.Dropout), ("tiny_llama", LoraLinear)])
-def test_quicker_layers_come_with_packing(
-    batching: str, quicker: bool, model: str, kind: type[nn.Module], compose_run: Compose, tmp_path: Path
+def test_layers_are_replaced_by_fused_ones_only_with_packed_batching(
+    batching: str, replaced: bool, model: str, kind: type[nn.Module], compose_run: Compose, tmp_path: Path
 ) -> None:
     classifier, _, _ = trained(compose_run(f"model={model}", f"model.batching={batching}"), tmp_path)
     layers = [layer for layer in classifier.network.modules() if type(layer) is kind]
     assert layers
-    assert all(("forward" in vars(layer)) is quicker for layer in layers)
+    assert all(("forward" in vars(layer)) is replaced for layer in layers)
 
 
-def out_of_memory_above(samples_a_pass: int, family: type, error: RuntimeError) -> Callable[..., torch.Tensor]:
+def fail_above(samples_per_pass: int, family: type, error: RuntimeError) -> Callable[..., torch.Tensor]:
     loss = family.loss  # type: ignore[attr-defined]
 
     def loss_of_few(self: Any, samples: list[Sample]) -> torch.Tensor:
         result: torch.Tensor = loss(self, samples)
-        if len(samples) > samples_a_pass:
+        if len(samples) > samples_per_pass:
             raise error
         return result
 
@@ -209,7 +209,7 @@ def out_of_memory_above(samples_a_pass: int, family: type, error: RuntimeError) 
         ("tiny_llama", torch.OutOfMemoryError("CUDA out of memory.")),
     ],
 )
-def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
+def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     model: str, error: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose_run(f"model={model}", "recipe.learning_rate=1e-3")
@@ -219,7 +219,7 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert once.step_seconds is not None
     assert 0 < once.step_seconds <= once.training_seconds
 
-    monkeypatch.setattr(type(whole), "loss", out_of_memory_above(6, type(whole), error))
+    monkeypatch.setattr(type(whole), "loss", fail_above(6, type(whole), error))
     halved, twice, _ = trained(config, tmp_path)
     assert (twice.pass_size, twice.effective_batch) == (5, 20)
     losses = [[point.loss for point in report.curve if point.loss is not None] for report in (once, twice)]
@@ -228,19 +228,19 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
 
 
-def test_memory_too_small_for_one_sample_is_a_clear_failure(
+def test_out_of_memory_on_one_sample_is_refused(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    never = out_of_memory_above(0, EncoderClassifier, torch.OutOfMemoryError("CUDA out of memory."))
+    never = fail_above(0, EncoderClassifier, torch.OutOfMemoryError("CUDA out of memory."))
     monkeypatch.setattr(EncoderClassifier, "loss", never)
-    with pytest.raises(BenchmarkError, match="Memory ran out on a single sample"):
+    with pytest.raises(BenchmarkError, match="single sample"):
         trained(compose_run("model=tiny_bert"), tmp_path)
 
 
-def test_another_error_is_not_taken_for_a_lack_of_memory(
+def test_other_errors_are_not_mistaken_for_out_of_memory(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EncoderClassifier, "loss", out_of_memory_above(0, EncoderClassifier, RuntimeError("shapes")))
+    monkeypatch.setattr(EncoderClassifier, "loss", fail_above(0, EncoderClassifier, RuntimeError("shapes")))
     with pytest.raises(RuntimeError, match="^shapes$"):
         trained(compose_run("model=tiny_bert"), tmp_path)
 
@@ -263,21 +263,16 @@ def test_flash_attention_on_the_gpu_gives_the_padded_loss_and_gradients(compose_
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize(
-    ("attention", "precision"),
-    [
-        ("flash_attention_2", "bf16"),
-        ("flash_attention_2", "fp16"),
-        ("sdpa", "fp32"),
-    ],
-)  # fp16 with scaled losses; the encoders of Table 3 are the last
+    ("attention", "precision"), [("flash_attention_2", "bf16"), ("flash_attention_2", "fp16"), ("sdpa", "fp32")]
+)
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"])
 def test_a_run_on_the_gpu_learns(
     model: str, attention: str, precision: str, compose_run: Compose, tmp_path: Path
 ) -> None:
     if model in ("tiny_bert", "tiny_roberta") and attention == "flash_attention_2" and not has_flash_attn():
-        pytest.skip("an encoder needs the flash-attn package: its attention has dropout")
-    asked = [f"model={model}", "model.device=cuda", f"model.attention={attention}", f"model.precision={precision}"]
-    _, report, _ = trained(compose_run(*asked, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
+        pytest.skip("attention with dropout needs the flash-attn package")
+    options = [f"model={model}", "model.device=cuda", f"model.attention={attention}", f"model.precision={precision}"]
+    _, report, _ = trained(compose_run(*options, "recipe.learning_rate=1e-3", "recipe.max_steps=30"), tmp_path)
     assert report.device.startswith("cuda")
     assert report.attention.startswith("packed, ")
     losses = [point.loss for point in report.curve if point.loss is not None]

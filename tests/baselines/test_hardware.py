@@ -1,14 +1,11 @@
 """Options that are not available on this machine stop the run, and nothing falls back."""
 
 import platform
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
 
-from baselines.training import memory
 from baselines.training.hardware import (
     Attention,
     Device,
@@ -78,10 +75,10 @@ def test_only_packed_decoders_can_use_torchs_flash_attention(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr("baselines.training.hardware.has_flash_attn", lambda: False)
-    asked = Device.cuda, Precision.bf16, Attention.flash_attention_2
-    assert resolve(*asked, only_packed=True).type == "cuda"
+    options = Device.cuda, Precision.bf16, Attention.flash_attention_2
+    assert resolve(*options, only_packed=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="flash-attn package"):
-        resolve(*asked)
+        resolve(*options)
 
 
 def test_fp16_on_the_cpu_is_refused_although_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,33 +101,6 @@ def test_autocast_multiplies_in_the_given_precision() -> None:
         assert (matrix @ matrix).dtype is torch.bfloat16
     with autocast(torch.device("cpu"), Precision.fp32):
         assert (matrix @ matrix).dtype is torch.float32
-
-
-RESIDENT_AFTER_FREEING = """
-import resource, sys, torch
-from baselines.training import memory
-
-if sys.argv[1] == "keep_freed_memory":
-    memory.keep_freed_memory()
-
-def resident() -> int:
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-
-before = resident()
-block = torch.ones(25_000_000)  # 100 MB, more than glibc keeps by default
-del block
-print(resident() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-@pytest.mark.parametrize(("way", "kept"), [("keep_freed_memory", True), ("default", False)])
-def test_keep_freed_memory_keeps_large_blocks_in_the_process(way: str, kept: bool) -> None:
-    """In a new process, because the heap of other tests changes what glibc returns."""
-    run = subprocess.run(
-        [sys.executable, "-c", RESIDENT_AFTER_FREEING, way], capture_output=True, text=True, check=True
-    )
-    assert (int(run.stdout) > 50_000_000) is kept
 
 
 @pytest.mark.gpu
@@ -159,17 +129,3 @@ def test_flash_attention_4_is_not_mistaken_for_flash_attention_2(monkeypatch: py
 
     monkeypatch.setattr("baselines.training.hardware.version", not_installed)
     assert not has_flash_attn()
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
-        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported elsewhere"), True),
-        (RuntimeError("CUDA error: device-side assert triggered"), False),
-    ],
-)
-def test_out_of_memory_errors_are_recognised(error: RuntimeError | MemoryError, expected: bool) -> None:
-    assert memory.is_out_of_memory(error) is expected

@@ -1,5 +1,6 @@
-"""An adapter kept by a run, or made elsewhere, is scored without training; one that does not fit is refused."""
+"""An adapter saved by a run or made elsewhere is evaluated without training; one that does not fit is refused."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -9,31 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmark.analysis.evidence import Evidence
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
 from baselines.weights.lora import CONFIG, WEIGHTS, Lora, read_adapter
-from benchmark.config import RunConfig
+from benchmark.config import RunConfig, digest_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext
-from benchmark.report.tables import leaderboard, table2_settings
-from benchmark.results.catalogue import read_contestants
-from benchmark.results.record import sha256
+from benchmark.interface import AdapterSource, FitContext
 from benchmark.results.store import Run
-from benchmark.run import doctor, runner
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run import runner
+from benchmark.run.compose import build_classifier
+from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 TRAINING = ["recipe.max_steps=10", "recipe.learning_rate=1e-2"]
 
 
 @pytest.fixture
-def kept(compose_run: Compose, tmp_path: Path) -> Callable[..., tuple[Run, Path]]:
-    """A tiny decoder after a short training, and the folder that keeps its adapter."""
+def saved(compose_run: Compose, tmp_path: Path) -> Callable[..., tuple[Run, Path]]:
+    """Trains a tiny decoder; returns the run and the folder of its adapter."""
 
     def train(model: str = "tiny_llama", *overrides: str) -> tuple[Run, Path]:
         run = runner.run(compose_run(f"model={model}", *TRAINING, f"models_dir={tmp_path}/models", *overrides))
@@ -44,21 +42,27 @@ def kept(compose_run: Compose, tmp_path: Path) -> Callable[..., tuple[Run, Path]
 
 
 @pytest.mark.parametrize("model", ["tiny_llama", "tiny_llama_head"])
-def test_a_kept_adapter_answers_as_the_run_that_trained_it_and_trains_nothing(
-    model: str, kept: Callable[..., tuple[Run, Path]], compose_run: Compose
+def test_a_saved_adapter_gives_the_predictions_of_its_run_without_training(
+    model: str, saved: Callable[..., tuple[Run, Path]], compose_run: Compose
 ) -> None:
-    trained, folder = kept(model)
+    trained, folder = saved(model)
     overrides = [f"model={model}", f"model.adapter={folder}"]
     read = runner.run(compose_run(*overrides), overrides).record
     assert read.predictions_sha256 == trained.record.predictions_sha256
     assert read.fit is not None
     assert (read.fit.steps, read.fit.trained_parameters, read.fit.training_seconds) == (0, 0, None)
-    assert read.fit.weights["adapter"]["sha256"] == sha256((folder / WEIGHTS).read_bytes())
-    assert read.fit.parameters == trained.record.fit.parameters  # type: ignore[union-attr]
+    assert (read.trained, read.training_seconds) == (False, None)
+    assert trained.record.fit is not None
+    sha256 = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    assert read.fit.weights.adapter == AdapterSource(folder.name, sha256)
+    assert trained.record.fit.saved_sha256 == sha256
+    assert read.fit.parameters == trained.record.fit.parameters
 
 
-def test_one_training_is_read_out_in_two_ways(kept: Callable[..., tuple[Run, Path]], compose_run: Compose) -> None:
-    trained, folder = kept()
+def test_one_adapter_can_be_used_with_two_readouts(
+    saved: Callable[..., tuple[Run, Path]], compose_run: Compose
+) -> None:
+    trained, folder = saved()
     written = runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}", "model.readout=generate"))
     assert written.predictions.generated is not None
     assert trained.predictions.generated is None
@@ -68,23 +72,28 @@ def test_one_training_is_read_out_in_two_ways(kept: Callable[..., tuple[Run, Pat
     assert written.folder != trained.folder
 
 
-def test_no_folder_reaches_the_record_and_the_digest_follows_the_content(
-    kept: Callable[..., tuple[Run, Path]], compose_run: Compose, tmp_path: Path
+def digest(config: RunConfig) -> str:
+    return digest_of(spec_of(config).as_json(), {})
+
+
+def test_the_record_contains_no_path_and_the_digest_depends_on_the_files(
+    saved: Callable[..., tuple[Run, Path]], compose_run: Compose, tmp_path: Path
 ) -> None:
-    _, folder = kept()
+    _, folder = saved()
     elsewhere = shutil.copytree(folder, tmp_path / "elsewhere" / folder.name)
     overrides = ["model=tiny_llama", f"model.adapter={folder}"]
     config = compose_run(*overrides)
     run = runner.run(config, overrides)
     assert str(tmp_path) not in (run.folder / "record.json").read_text()
-    assert run.record.overrides[-1] == f"model.adapter={folder.name}"
+    assert run.record.overrides[-1] == f"model.adapter=DIR/{folder.name}"
     there = ["model=tiny_llama", f"model.adapter={elsewhere}"]
-    assert compose_run(*there).digest({}) == config.digest({})
+    before = digest(config)
+    assert digest(compose_run(*there)) == before
     scale(elsewhere, 2.0)
-    assert compose_run(*there).digest({}) != config.digest({})
+    assert digest(compose_run(*there)) != before
     settings = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(settings | {"lora_alpha": 32}))
-    assert compose_run(*overrides).digest({}) != config.digest({})
+    assert digest(compose_run(*overrides)) != before
 
 
 def scale(folder: Path, factor: float) -> None:
@@ -92,25 +101,11 @@ def scale(folder: Path, factor: float) -> None:
     save_file({key: tensor * factor for key, tensor in weights.items()}, folder / WEIGHTS)
 
 
-def test_tables_show_no_training_that_did_not_happen(
-    kept: Callable[..., tuple[Run, Path]], compose_run: Compose
+def test_a_saved_head_gives_the_same_probabilities_with_transformers_and_peft_alone(
+    saved: Callable[..., tuple[Run, Path]], compose_run: Compose, tmp_path: Path
 ) -> None:
-    trained, folder = kept()
-    overrides = ["model=tiny_llama", f"model.adapter={folder}"]
-    read = runner.run(compose_run(*overrides, "recipe.max_steps=null"), overrides)
-    rows = leaderboard(Evidence([trained, read], read_contestants()), "synthetic").set_index("recipe")
-    before, after = rows.loc["paper"], rows.loc[f"paper, adapter={folder.name}"]
-    assert before.training_seconds > 0
-    assert after.training_seconds is None
-    assert "not trained by this run" in after.status
-    assert "run" not in set(table2_settings(Evidence([read], read_contestants())).status)
-
-
-def test_a_kept_head_read_by_plain_transformers_and_peft_gives_the_same_probabilities(
-    kept: Callable[..., tuple[Run, Path]], compose_run: Compose, tmp_path: Path
-) -> None:
-    """The base is the one of the same seed; each prompt goes in alone, so that nothing is padded."""
-    run, folder = kept("tiny_llama_head")
+    """The base has the same seed. Prompts are computed one by one, without padding."""
+    run, folder = saved("tiny_llama_head")
     config = compose_run("model=tiny_llama_head", f"model.adapter={folder}")
     classifier, splits = build_classifier(config.model), data.load(config.dataset)
     assert isinstance(classifier, DecoderClassifier)
@@ -118,19 +113,21 @@ def test_a_kept_head_read_by_plain_transformers_and_peft_gives_the_same_probabil
         splits.train, splits.validation, FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
     )
     base = classifier.network.get_base_model()
-    plain = AutoModelForSequenceClassification.from_config(base.config)
+    reference = AutoModelForSequenceClassification.from_config(base.config)
     state = {name.replace("base_layer.", ""): value for name, value in base.state_dict().items() if "lora_" not in name}
-    plain.load_state_dict({name: value for name, value in state.items() if name in plain.state_dict()}, strict=False)
-    network = PeftModel.from_pretrained(plain, folder).eval()
+    reference.load_state_dict(
+        {name: value for name, value in state.items() if name in reference.state_dict()}, strict=False
+    )
+    network = PeftModel.from_pretrained(reference, folder).eval()
     prompts, _ = classifier.prompter.prompts(splits.test.texts)
     with torch.inference_mode():
         found = [network(torch.tensor([prompt])).logits.softmax(-1)[0].numpy() for prompt in prompts]
     np.testing.assert_allclose(found, run.predictions.probabilities, atol=1e-5)
 
 
-def test_an_adapter_that_peft_alone_made_is_scored(compose_run: Compose, tmp_path: Path) -> None:
-    """As LLaMA-Factory saves one: targets by name, half precision."""
-    network = fresh(compose_run)
+def test_an_adapter_made_by_peft_is_evaluated(compose_run: Compose, tmp_path: Path) -> None:
+    """Like LLaMA-Factory's: targets by name, in half precision."""
+    network = new_network(compose_run)
     adapted = get_peft_model(
         network, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     )
@@ -138,62 +135,63 @@ def test_an_adapter_that_peft_alone_made_is_scored(compose_run: Compose, tmp_pat
     declared = ["model.lora.rank=4", "model.lora.alpha=8", "model.lora.targets=[q_proj,v_proj]"]
     run = runner.run(compose_run("model=tiny_llama", f"model.adapter={tmp_path}/made-elsewhere", *declared))
     assert run.record.fit is not None
-    assert run.record.fit.weights["adapter"]["name"] == "made-elsewhere"
+    assert run.record.fit.weights.adapter is not None
+    assert run.record.fit.weights.adapter.name == "made-elsewhere"
 
 
-def fresh(compose_run: Compose, **changes: Any) -> Any:
+def new_network(compose_run: Compose, **changes: Any) -> Any:
     architecture = compose_run("model=tiny_llama").model.parameters["architecture"]
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(**architecture | changes))
 
 
-def made(network: Any, folder: Path, task: str = "CAUSAL_LM", **options: Any) -> Path:
+def save_adapter(network: Any, folder: Path, task: str = "CAUSAL_LM", **options: Any) -> Path:
     config = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear", "task_type": task, **options}
     get_peft_model(network, LoraConfig(**config)).save_pretrained(folder)
     return folder
 
 
 @pytest.mark.parametrize(
-    ("changes", "options", "said"),
+    ("changes", "options", "named"),
     [
-        ({"hidden_size": 64}, {}, "made for another network"),
-        ({"num_hidden_layers": 3}, {}, "made for another network"),
-        ({"num_hidden_layers": 1}, {}, "made for another network"),
-        ({}, {"r": 4}, "has rank 4, but model.lora.rank says 8; set model.lora.rank=4"),
-        ({}, {"lora_alpha": 8}, "has alpha 8, but model.lora.alpha says 16; set model.lora.alpha=8"),
-        ({}, {"target_modules": ["q_proj"]}, "choose the model, model.lora.targets"),
-        ({}, {"task": "SEQ_CLS"}, "set model.readout=head"),
-        ({}, {"use_rslora": True}, "has use_rslora set, so that alpha / rank is not its scale"),
-        ({}, {"alpha_pattern": {"q_proj": 4}}, "has alpha_pattern set"),
+        ({"hidden_size": 64}, {}, "another network"),
+        ({"num_hidden_layers": 3}, {}, "another network"),
+        ({"num_hidden_layers": 1}, {}, "another network"),
+        ({}, {"r": 4}, r"rank 4, but model\.lora\.rank is 8.*model\.lora\.rank=4"),
+        ({}, {"lora_alpha": 8}, r"alpha 8, but model\.lora\.alpha is 16.*model\.lora\.alpha=8"),
+        ({}, {"target_modules": ["q_proj"]}, r"another network.*model\.lora\.targets"),
+        ({}, {"task": "SEQ_CLS"}, r"model\.readout=head"),
+        ({}, {"use_rslora": True}, "use_rslora"),
+        ({}, {"alpha_pattern": {"q_proj": 4}}, "alpha_pattern"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(
-    changes: dict[str, Any], options: dict[str, Any], said: str, compose_run: Compose, tmp_path: Path
+    changes: dict[str, Any], options: dict[str, Any], named: str, compose_run: Compose, tmp_path: Path
 ) -> None:
-    folder = made(fresh(compose_run, **changes), tmp_path / "adapter", **options)
-    with pytest.raises(BenchmarkError, match=said) as refusal:
+    folder = save_adapter(new_network(compose_run, **changes), tmp_path / "adapter", **options)
+    with pytest.raises(BenchmarkError, match=named) as refusal:
         runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}"))
     assert str(tmp_path) not in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("target", ["lm_head", "model.embed_tokens"])
-def test_adapters_where_none_would_be_read_are_refused(target: str) -> None:
-    with pytest.raises(BenchmarkError, match=f"targets names {target}, which is read without adapters"):
+def test_targets_that_are_used_without_adapters_are_refused(target: str) -> None:
+    with pytest.raises(BenchmarkError, match=f"targets names {target}"):
         Lora(targets=["q_proj", target])
 
 
-def test_an_adapter_without_a_head_is_refused_where_a_head_is_read(compose_run: Compose, tmp_path: Path) -> None:
-    folder = made(fresh(compose_run), tmp_path / "adapter")
-    with pytest.raises(BenchmarkError, match="set model.readout=labels"):
+def test_an_adapter_without_a_head_is_refused_for_the_readout_head(compose_run: Compose, tmp_path: Path) -> None:
+    folder = save_adapter(new_network(compose_run), tmp_path / "adapter")
+    with pytest.raises(BenchmarkError, match="model.readout=labels"):
         runner.run(compose_run("model=tiny_llama_head", f"model.adapter={folder}"))
 
 
-def test_a_head_for_other_labels_is_refused(kept: Callable[..., tuple[Run, Path]], compose_run: Compose) -> None:
-    _, folder = kept("tiny_llama_head")
+def test_a_head_for_other_labels_is_refused(saved: Callable[..., tuple[Run, Path]], compose_run: Compose) -> None:
+    _, folder = saved("tiny_llama_head")
     weights = load_file(folder / WEIGHTS)
     (head,) = (key for key in weights if "score" in key)
     save_file(weights | {head: weights[head][:5].contiguous()}, folder / WEIGHTS)
-    with pytest.raises(BenchmarkError, match="score.weight it has \\(5, 32\\), and \\(6, 32\\) is needed"):
+    with pytest.raises(BenchmarkError, match=r"score.weight is \(5, 32\), but should be \(6, 32\)"):
         runner.run(compose_run("model=tiny_llama_head", f"model.adapter={folder}"))
 
 
@@ -210,7 +208,7 @@ def truncated(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-100])
 
 
-def no_json(folder: Path) -> None:
+def malformed(folder: Path) -> None:
     (folder / CONFIG).write_text("{")
 
 
@@ -219,23 +217,25 @@ def another_kind(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "named"),
     [
-        (missing, "is no folder with an adapter_config.json"),
-        (pickled, "pickles are not read"),
+        (missing, "not a folder with an adapter_config.json"),
+        (pickled, "pickled"),
         (truncated, "cannot be read"),
-        (no_json, "cannot be read"),
-        (another_kind, "only LoRA"),
+        (malformed, "cannot be read"),
+        (another_kind, "IA3"),
     ],
 )
-def test_what_is_no_adapter_is_refused_in_one_sentence_before_weights_are_fetched(
-    damage: Callable[[Path], None], said: str, compose_run: Compose, tmp_path: Path
+def test_a_damaged_adapter_is_refused_before_weights_are_downloaded(
+    damage: Callable[[Path], None], named: str, compose_run: Compose, tmp_path: Path
 ) -> None:
-    folder = made(fresh(compose_run), tmp_path / "adapter")
+    folder = save_adapter(new_network(compose_run), tmp_path / "adapter")
     damage(folder)
-    with pytest.raises(BenchmarkError, match=said) as refusal:
-        read_adapter(folder, Lora(), fresh(compose_run), "CAUSAL_LM")
+    with pytest.raises(BenchmarkError, match=named) as refusal:
+        read_adapter(folder, Lora(), new_network(compose_run), "CAUSAL_LM")
     assert "\n" not in str(refusal.value)
     assert str(tmp_path) not in str(refusal.value)
-    config = composed(["model=tiny_llama", "dataset=synthetic", f"model.adapter={folder}"])
-    assert [finding.remedy is not None for finding in doctor.examine(config) if finding.what == "adapter"] == [True]
+    config = compose_run("model=tiny_llama", f"model.adapter={folder}")
+    context = FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
+    first = build_classifier(config.model).examine((), context)[0]
+    assert (first.what, first.found, first.fix) == ("adapter", refusal.value.problem, refusal.value.fix)

@@ -16,7 +16,8 @@ import pytest
 import torch
 from transformers import TrainerState, TrainingArguments
 
-from baselines.decoder import DecoderClassifier, training_id
+from baselines.cards import training_id
+from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
@@ -435,7 +436,7 @@ def test_the_card_describes_the_model(name: str, expected: dict[str, Any]) -> No
 
 def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
     def training(*overrides: str) -> str | None:
-        return model("smollm2_lora", *overrides).describe().training
+        return model("tiny_llama", *overrides).describe().training
 
     expected = training()
     assert training("model.readout=generate") == training("model.readout=head") == expected
@@ -445,14 +446,14 @@ def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
 
 def test_the_training_id_of_a_record_is_that_of_the_model() -> None:
     records = Path(__file__).parents[2] / "results/runs/smollm2_lora/emotion"
-    found = set()
+    found: dict[str, set[str]] = {}
     for path in records.glob("*/record.json"):
         parameters = json.loads(path.read_text())["config"]["model"]["parameters"]
-        id_of_record = training_id(parameters["weights"], parameters["precision"], parameters["lora"])
-        card = model("smollm2_lora", f"model.precision={parameters['precision']}").describe()
-        assert card.training == id_of_record
-        found.add(id_of_record)
-    assert len(found) == 2  # fp32 and bf16
+        precision = parameters["precision"]
+        found.setdefault(precision, set()).add(training_id(parameters["weights"], precision, parameters["lora"]))
+    described = {precision: model("smollm2_lora", f"model.precision={precision}").describe() for precision in found}
+    assert {precision: {card.training} for precision, card in described.items()} == found
+    assert found.keys() == {"fp32", "bf16"}
 
 
 @pytest.mark.parametrize(

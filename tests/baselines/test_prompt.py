@@ -88,8 +88,8 @@ def test_answers_branch_where_more_than_one_token_is_possible(
 def test_a_label_that_occurs_in_the_end_tag_does_not_change_the_end(
     labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    asked = Prompter(tokenizer, LLAMA3["chat_template"], "n or p?", labels, 512)
-    assert asked.end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    prompter_of_labels = Prompter(tokenizer, LLAMA3["chat_template"], "n or p?", labels, 512)
+    assert prompter_of_labels.end == tokenizer.convert_tokens_to_ids("<|eot_id|>")
 
 
 DATED = (

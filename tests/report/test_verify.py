@@ -330,4 +330,4 @@ def test_predictions_of_another_shape_are_a_fault_and_no_crash(shape: str, resul
 def test_a_split_without_its_hash_is_a_fault_and_no_crash(results: Path) -> None:
     run = run_of(results)
     edit(run, lambda document: document["data"]["splits"].update(test={}), with_checksum=True)
-    assert (run.folder.name, "the content") in found(results)
+    assert ("record.json", "the file") in found(results)

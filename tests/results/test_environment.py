@@ -1,10 +1,10 @@
-"""What a record says of the machine is true of this run, and names nobody."""
+"""The description of the machine is true and contains no host or user name."""
 
 import getpass
 import json
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmark.results import environment
+from benchmark.results.environment import Environment
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 
@@ -31,10 +32,10 @@ def test_peak_memory_is_that_of_the_run_and_not_of_one_before_it() -> None:
 
 def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     described = environment.describe()
-    assert described["packages"]["torch"]
-    assert described["threads"] == torch.get_num_threads()
-    assert described["git"] is None or len(described["git"]["commit"]) == 40
-    text = json.dumps(described)
+    assert described.packages["torch"]
+    assert described.threads == torch.get_num_threads()
+    assert described.git is None or len(described.git.commit) == 40
+    text = json.dumps(asdict(described))
     assert socket.gethostname() not in text.split('"')
     assert getpass.getuser() not in text.split('"')
 
@@ -42,18 +43,21 @@ def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
 @pytest.mark.parametrize(
     ("described", "device", "name"),
     [
-        ({"processor": "P", "cores": 2}, "cpu", "P, 2 cores"),
-        ({"processor": "P", "cores": 1}, "cpu", "P, 1 core"),
-        ({"processor": "P", "cores": 2, "threads": 2}, "cpu", "P, 2 cores"),
-        ({"processor": "P", "cores": 2, "threads": 1}, "cpu", "P, 1 of 2 cores"),
-        ({"processor": "P", "cores": 2, "vector_units": "AVX2"}, "cpu", "P with AVX2, 2 cores"),
-        ({"processor": "P", "cores": 2, "vector_units": "AVX-512 BF16"}, "cpu", "P, 2 cores"),
-        ({"processor": "P", "cores": 2, "vector_units": None}, "cpu", "P, 2 cores"),
-        ({"processor": "P", "cores": 2, "gpu": "G"}, "cuda (G)", "G"),
+        (Environment(processor="P", cores=2), "cpu", "P, 2 cores"),
+        (Environment(processor="P", cores=1), "cpu", "P, 1 core"),
+        (Environment(processor="P"), "cpu", "P, ? cores"),
+        (Environment(processor="P", cores=2, threads=2), "cpu", "P, 2 cores"),
+        (Environment(processor="P", cores=2, threads=1), "cpu", "P, 1 of 2 cores"),
+        (Environment(processor="P", cores=2, vector_units="AVX2"), "cpu", "P with AVX2, 2 cores"),
+        (Environment(processor="P", cores=2, vector_units="AMX"), "cpu", "P with AMX, 2 cores"),
+        (Environment(processor="P", cores=2, vector_units="AVX-512 BF16"), "cpu", "P, 2 cores"),
+        (Environment(processor="P", cores=2, gpu="G"), "cpu", "P, 2 cores"),
+        (Environment(processor="P", cores=2, gpu="G"), "cuda (G)", "G"),
+        (Environment(processor="P", cores=2), "cuda:0", "CUDA GPU"),
     ],
 )
-def test_hardware_is_the_device_that_computed(described: dict[str, object], device: str, name: str) -> None:
-    assert environment.hardware_name(described, device) == name
+def test_hardware_is_the_device_that_computed(described: Environment, device: str, name: str) -> None:
+    assert described.hardware(device) == name
 
 
 @pytest.mark.parametrize(
@@ -73,21 +77,7 @@ def test_the_widest_vector_units_are_named(
     (tmp_path / "cpuinfo").write_text(said)
     monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
     described = environment.describe()
-    assert (described["processor"], described["vector_units"]) == ("A processor", units)
-
-
-def test_processes_that_try_a_folder_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(environment.why_unwritable, [tmp_path / "new"] * 400)) == {None}
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_within_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(path: Path) -> bool:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "exists", closed)
-    assert environment.why_unwritable(tmp_path / "new") == "Permission denied"
+    assert (described.processor, described.vector_units) == ("A processor", units)
 
 
 @pytest.mark.parametrize(("allocated", "peaks"), [(0, {"host"}), (2**20, {"host", "device"})])

@@ -1,3 +1,5 @@
+"""The callback notes where results go."""
+
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,7 @@ from benchmark.run.callback import Started
 
 
 @pytest.mark.parametrize("values", [{"results_dir": "r", "dataset": {"labels": []}}, {"results_dir": None}, {}])
-def test_an_incomplete_configuration_is_noted_without_an_error(
-    values: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incomplete_configuration_is_no_error(values: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("results_dir", "dataset", "at"):
         monkeypatch.setattr(Started, name, None)
     config = OmegaConf.create(values)

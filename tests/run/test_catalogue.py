@@ -1,9 +1,12 @@
-"""The catalogue of contestants is what the configurations say, and the numbers are the published ones."""
+"""The catalogue of models agrees with the configurations, and its numbers with the published ones."""
+
+from dataclasses import asdict
 
 import pytest
 
-from benchmark.results.catalogue import CATALOGUE, read_contestants
-from benchmark.run import catalogue
+from benchmark.results import schema1
+from benchmark.results.catalogue import CATALOGUE, CatalogueEntry, read_catalogue
+from benchmark.run.catalogue import catalogue
 
 PARAMETERS = {  # as the model cards state them
     "bert_base": 109.5e6,
@@ -17,27 +20,36 @@ PARAMETERS = {  # as the model cards state them
 
 
 def test_the_shipped_catalogue_is_current() -> None:
-    assert catalogue.text() == CATALOGUE.read_text(encoding="utf-8"), "run python -m benchmark.run.catalogue"
+    assert catalogue() == CATALOGUE.read_text(encoding="utf-8"), "run python -m benchmark.run.catalogue"
 
 
 @pytest.mark.parametrize(("name", "expected"), PARAMETERS.items())
 def test_parameter_counts_are_those_of_the_model_cards(name: str, expected: float) -> None:
-    assert read_contestants()[name].card.parameters == pytest.approx(expected, rel=1e-3)
+    assert read_catalogue()[name].card.parameters == pytest.approx(expected, rel=1e-3)
 
 
-def test_both_readings_of_the_studys_lora_train_what_they_say() -> None:
-    contestants = read_contestants()
-    assert contestants["llama3_lora"].card.trained_parameters == 20_971_520
-    assert contestants["llama3_lora_ui2024"].card.trained_parameters == 3_407_872
+def test_both_interpretations_of_the_studys_lora_train_the_published_counts() -> None:
+    models = read_catalogue()
+    assert models["llama3_lora"].card.trained_parameters == 20_971_520
+    assert models["llama3_lora_ui2024"].card.trained_parameters == 3_407_872
 
 
-def test_context_and_grouped_queries_are_computed() -> None:
-    contestants = read_contestants()
-    assert contestants["llama3_lora"].card.context_length == 8192
-    assert contestants["llama3_lora"].card.grouped_query_attention is True
-    assert contestants["roberta_base"].card.context_length == 512
-    assert contestants["bert_base"].card.grouped_query_attention is False
+def test_context_lengths_and_grouped_queries_are_computed() -> None:
+    models = read_catalogue()
+    assert models["llama3_lora"].card.context_length == 8192
+    assert models["llama3_lora"].card.grouped_query_attention is True
+    assert models["roberta_base"].card.context_length == 512
+    assert models["bert_base"].card.grouped_query_attention is False
 
 
-def test_toy_models_are_no_contestants() -> None:
-    assert not [name for name in read_contestants() if name.startswith("tiny")]
+def test_test_models_are_not_in_the_catalogue() -> None:
+    assert not [name for name in read_catalogue() if name.startswith("tiny")]
+
+
+@pytest.mark.parametrize("entry", read_catalogue().values(), ids=read_catalogue())
+def test_an_upgraded_card_of_schema_1_equals_todays(entry: CatalogueEntry) -> None:
+    derived = schema1.card_fields(asdict(entry.config.model))
+    card = asdict(entry.card)
+    training = (derived.pop("training", None), card.pop("training"))
+    assert {name: card[name] for name in derived} == derived
+    assert (training[0] is None) == (training[1] is None)

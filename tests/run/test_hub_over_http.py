@@ -123,10 +123,9 @@ repositories, troubles, overrides = json.loads(sys.argv[1])
 hub = Hub({(kind, id): (revision, Path(folder)) for kind, id, revision, folder in repositories})
 with serving(hub):
     os.environ["HF_ENDPOINT"] = hub.url
-    from baselines.weights.sources import fetch, obtainable
-    from benchmark.run.compose import composed
+    from baselines.weights.sources import fetch
+    from benchmark.run.compose import build_classifier, composed
     from benchmark.errors import BenchmarkError
-    from benchmark.config import build_classifier
     from benchmark.data.load import load
     config = composed(overrides)
     weights = build_classifier(config.model).weights
@@ -140,14 +139,14 @@ with serving(hub):
                 print(error)
 """
 REFUSALS = {
-    (401, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
-    (401, "GatedRepo"): "is gated; accept its licence on the hub and set HF_TOKEN to your token",
-    (403, "GatedRepo"): "is gated; accept its licence on the hub and set HF_TOKEN to your token",
-    (404, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
-    (404, "RevisionNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN may not see it; check both",
-    (418, ""): "is neither in the local cache nor to be had from the hub (HfHubHTTPError); go online once",
-    "slow": "is neither in the local cache nor to be had from the hub",
-    "cut": "is neither in the local cache nor to be had from the hub",
+    (401, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN does not give access to it.",
+    (401, "GatedRepo"): "is gated. Accept its licence on the hub and set HF_TOKEN to your token",
+    (403, "GatedRepo"): "is gated. Accept its licence on the hub and set HF_TOKEN to your token",
+    (404, "RepoNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN does not give access to it.",
+    (404, "RevisionNotFound"): "at 86b5e093 is not on the hub, or HF_TOKEN does not give access to it.",
+    (418, ""): "is not in the local cache and could not be downloaded from the hub (HfHubHTTPError).",
+    "slow": "is not in the local cache and could not be downloaded from the hub",
+    "cut": "is not in the local cache and could not be downloaded from the hub",
 }
 
 
@@ -167,7 +166,7 @@ def test_whatever_the_hub_does_not_hand_out_is_one_sentence_with_the_remedy(hub:
 
 def test_a_gated_model_stops_the_run_before_training(hub: Hub, tmp_path: Path) -> None:
     hub.trouble = (403, "GatedRepo")
-    assert "is gated; accept its licence" in refused(tmp_path / "here", hub.url, *WEIGHTS)
+    assert "is gated. Accept its licence" in refused(tmp_path / "here", hub.url, *WEIGHTS)
 
 
 def doctor(folder: Path, url: str) -> str:
