@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.analysis.metrics import CalibrationBins, calibration_bins, confusion_matrix, expected_calibration_error
+from benchmark.analysis.metrics import (
+    CalibrationBins,
+    calibration_bins,
+    confidence_of,
+    confusion_matrix,
+    expected_calibration_error,
+)
 from benchmark.interface import CurvePoint
 from benchmark.report.style import (
     BLUE,
@@ -125,9 +131,10 @@ def reliability(run: Run) -> Figure | None:
     """
     if run.record.status is not Status.completed or not run.predictions.graded:
         return None
-    answers = run.gold, run.predictions.predicted, run.predictions.probabilities
-    bins = calibration_bins(*answers)
-    figure = _new_figure(run, f"Reliability, ECE {expected_calibration_error(*answers):.4f}", 4.9)
+    predicted = run.predictions.predicted
+    correct, confidence = run.gold == predicted, confidence_of(predicted, run.predictions.probabilities)
+    bins = calibration_bins(correct, confidence)
+    figure = _new_figure(run, f"Reliability, ECE {expected_calibration_error(correct, confidence):.4f}", 4.9)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     _draw_accuracies(above, bins)
     centres, widths = (bins.edges[1:] + bins.edges[:-1]) / 2, np.diff(bins.edges)
