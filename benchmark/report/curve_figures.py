@@ -1,38 +1,39 @@
-"""Accuracy as something grows: training rows, confidence, the share of texts answered."""
+"""Accuracy against the number of training rows, the confidence, and the share of texts answered."""
 
 import textwrap
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.learning import Curve, curves
-from benchmark.analysis.metrics import CalibrationBins, calibration_bins
-from benchmark.analysis.significance import collapsed
-from benchmark.analysis.variants import Variant, with_results
-from benchmark.analysis.views import coverage_accuracy, is_graded
-from benchmark.report.style import INK, LINES, MUTED, house_style, sheet
+from benchmark.analysis.configurations import with_results
+from benchmark.analysis.metrics import calibration_bins
+from benchmark.report.style import INK, MUTED, SERIES_STYLES, house_style, new_figure
+from benchmark.report.table import Analysis
+from benchmark.report.tables import TABLES
+from benchmark.report.tables.errors import coverage_accuracy
 
-FEW_ROWS = 10  # the accuracy of fewer answers says little and is not joined to the line
+FEW_ROWS = 10  # bins with fewer answers are left out: their accuracy says little
 SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 
 @house_style()
-def learning_curve(evidence: Evidence) -> Figure | None:
-    """Accuracy by training rows for as many models as there are line styles; below it the F1 of each label by model."""
-    every = curves(evidence)
-    found = every[: len(LINES)]
-    if not found:
+def learning_curve(analysis: Analysis) -> Figure | None:
+    """Accuracy by training rows for as many models as there are line styles; below it the F1 of each label."""
+    table = TABLES["learning_curve"].data(analysis)
+    if table.empty:
         return None
+    every = [curve for _, curve in table.groupby("curve", sort=False)]
+    found = every[: len(SERIES_STYLES)]
     which = f"; {len(found)} of {len(every)}" if len(found) < len(every) else ""
     rows = -(-len(found) // 3)
-    figure = sheet(
+    figure = new_figure(
         4.0 + 2.0 * rows,
         f"Learning curves, {study.DATASET} test split{which}",
-        "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, a panel a model.",
+        "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, one panel per model.",
     )
     layout = [["accuracy"] * 3] + [[f"{row} {column}" for column in range(3)] for row in range(rows)]
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * rows])
@@ -48,11 +49,10 @@ def learning_curve(evidence: Evidence) -> Figure | None:
     return figure
 
 
-def _draw_accuracies(axes: Axes, found: list[Curve]) -> None:
-    for curve, (colour, dash, marker) in zip(found, LINES, strict=False):
-        rows = [point.rows for point in curve.points]
-        means = np.array([point.accuracy for point in curve.points])
-        ends = np.array([[point.interval.low, point.interval.high] for point in curve.points]).T
+def _draw_accuracies(axes: Axes, curves: list[pd.DataFrame]) -> None:
+    for curve, (colour, dash, marker) in zip(curves, SERIES_STYLES, strict=False):
+        means = curve["accuracy"].to_numpy(float)
+        ends = curve[["low", "high"]].to_numpy(float).T
         style: dict[str, Any] = {
             "color": colour,
             "linestyle": dash,
@@ -60,24 +60,36 @@ def _draw_accuracies(axes: Axes, found: list[Curve]) -> None:
             "markersize": 4.5,
             "linewidth": 1.4,
         }
-        axes.errorbar(rows, means, np.abs(ends - means), capsize=2, elinewidth=0.9, label=curve.name, **style)
-    _finish_rows(axes, found, "accuracy")
+        bars = np.abs(ends - means)
+        style |= {"markersize": 4.5, "linewidth": 1.4, "capsize": 2, "elinewidth": 0.9, "label": _name(curve)}
+        axes.errorbar(curve["train_rows"], means, bars, **style)
+    _finish_axes(axes, curves, "accuracy")
     axes.set(xlabel="training rows")
     axes.legend(loc="lower right")
 
 
-def _draw_f1(axes: Axes, curve: Curve, leftmost: bool) -> None:
-    for label, (colour, dash, marker) in zip(curve.points[0].f1, LINES, strict=False):
-        rows, scores = [point.rows for point in curve.points], [point.f1[label] for point in curve.points]
-        axes.plot(rows, scores, color=colour, linestyle=dash, marker=marker, markersize=3.5, linewidth=1.1, label=label)
-    _finish_rows(axes, [curve], "F1" if leftmost else "")
+def _draw_f1(axes: Axes, curve: pd.DataFrame, leftmost: bool) -> None:
+    for label, (colour, dash, marker) in zip(study.LABELS, SERIES_STYLES, strict=False):
+        style: dict[str, Any] = {
+            "color": colour,
+            "linestyle": dash,
+            "marker": marker,
+            "markersize": 3.5,
+            "linewidth": 1.1,
+        }
+        axes.plot(curve["train_rows"], curve[f"f1_{label}"], label=label, **style)
+    _finish_axes(axes, [curve], "F1" if leftmost else "")
     axes.set_ylim(0, 1)
-    axes.set_title(textwrap.fill(curve.name, 34), size=8, color=INK)
+    axes.set_title(textwrap.fill(_name(curve), 34), size=8, color=INK)
 
 
-def _finish_rows(axes: Axes, found: list[Curve], name: str) -> None:
+def _name(curve: pd.DataFrame) -> str:
+    return f"{curve['model'].iloc[0]}, {curve['recipe'].iloc[0]}"
+
+
+def _finish_axes(axes: Axes, curves: list[pd.DataFrame], name: str) -> None:
     axes.set_xscale("log")
-    rows = sorted({point.rows for curve in found for point in curve.points})
+    rows = sorted({row for curve in curves for row in curve["train_rows"]})
     axes.set_xticks(rows, [f"{row:,}" if row < 10_000 else f"{row / 1000:g}k" for row in rows], size=8)
     axes.minorticks_off()
     axes.set(ylabel=name)
@@ -85,31 +97,36 @@ def _finish_rows(axes: Axes, found: list[Curve], name: str) -> None:
 
 
 @house_style()
-def calibration(evidence: Evidence) -> Figure | None:
-    """Accuracy by confidence, and accuracy by the share of texts answered, the surest first; over all seeds."""
-    found = [
-        variant
-        for variant in with_results(evidence)
-        if is_graded(variant) and not all(collapsed(run) for run in variant.results)
-    ]
-    if not found:
+def calibration(analysis: Analysis) -> Figure | None:
+    """Accuracy by confidence, and by the share of texts answered, the most confident first; over all seeds."""
+    found = with_results(analysis.configurations)
+    found = found[found["graded"].astype(bool) & (found["collapsed"] < found["seeds"])]
+    if found.empty:
         return None
-    shown = found[: len(LINES)]
+    shown = found.head(len(SERIES_STYLES))
     which = f"; the best {len(shown)} of {len(found)}" if len(shown) < len(found) else ""
-    figure = sheet(
+    figure = new_figure(
         4.2 + 0.18 * len(shown),
-        f"Do they know when they are right? {study.DATASET} test split{which}",
-        "Left: accuracy of answers by their confidence, the diagonal being perfect. Right: accuracy if only the "
-        "surest share of the texts is answered.",
+        f"Do models know when they are right? {study.DATASET} test split{which}",
+        "Left: accuracy of answers by their confidence; the diagonal is perfect. Right: accuracy if only the most "
+        "confident share of the texts is answered.",
     )
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
-    for variant, (colour, dash, marker) in zip(shown, LINES, strict=False):
-        style: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": 1.4}
-        _draw_reliability(left, variant, marker, style)
-        shares = [100 * share for share in SHARES]
-        accuracies = [coverage_accuracy(variant, share) for share in SHARES]
-        right.plot(shares, accuracies, marker=marker, markersize=4, markevery=(2, 4), label=variant.name, **style)
+    for (_, row), (colour, dash, marker) in zip(shown.iterrows(), SERIES_STYLES, strict=False):
+        style: dict[str, Any] = {
+            "color": colour,
+            "linestyle": dash,
+            "linewidth": 1.4,
+            "marker": marker,
+            "markersize": 4,
+        }
+        answers = pd.concat([analysis.results.of(run) for run in row["counted"]])
+        bins = calibration_bins(answers["correct"].to_numpy(), answers["confidence"].to_numpy(), bins=10)
+        enough = bins.counts >= FEW_ROWS
+        left.plot(bins.mean_confidence[enough], bins.accuracy[enough], clip_on=False, zorder=3, **style)
+        accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
+        right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["label"], **style)
     left.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     right.set(xlabel="texts answered, %", ylabel="accuracy", xlim=(102, 8))
     for panel in (left, right):
@@ -117,21 +134,3 @@ def calibration(evidence: Evidence) -> Figure | None:
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, [textwrap.shorten(label, 90) for label in labels], loc="outside lower left", ncols=1)
     return figure
-
-
-def _draw_reliability(axes: Axes, variant: Variant, marker: str, style: dict[str, Any]) -> None:
-    bins = _bins(variant)
-    enough = bins.counts >= FEW_ROWS
-    at = bins.mean_confidence[enough], bins.accuracy[enough]
-    axes.plot(*at, marker=marker, markersize=4, clip_on=False, zorder=3, **style)
-
-
-def _bins(variant: Variant) -> CalibrationBins:
-    """Of the answers of all seeds together."""
-    runs = variant.results
-    return calibration_bins(
-        np.concatenate([run.gold for run in runs]),
-        np.concatenate([run.predictions.predicted for run in runs]),
-        np.concatenate([run.predictions.probabilities for run in runs]),
-        bins=10,
-    )

@@ -1,16 +1,14 @@
-"""The report as one page that needs nothing beside it: `results/report.html`.
+"""The report as one self-contained page: `results/report.html`.
 
-It shows the tables and figures that were made anyway; only the answer's wording and the runs' details are its own.
-Every value that comes from a record is escaped, and the page's policy lets no script run but its own.
+It shows the tables and figures of the report, and the runs behind each number. Every value from a record is escaped,
+and the page's policy runs no script but its own.
 """
 
 import base64
 import hashlib
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,61 +18,105 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence
-from benchmark.report.answer import answer
-from benchmark.report.footnotes import FOOTNOTES
+from benchmark.report.figures import FIGURES
 from benchmark.report.run_details import anchor, details
-from benchmark.report.sections import ALTERNATIVES, Section, caption, complete
-from benchmark.report.wording import HEADINGS, INTERNAL, worded
+from benchmark.report.table import Analysis, Column, Source, Table
 
 TEMPLATES = Path(__file__).with_name("templates")
+WORDY = 24  # characters from which a column is wide
+LONG = 15  # rows from which a table is folded
+MOST_ROWS = 100  # shown of a folded table; the rest is in its CSV file
+LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first with a value links to the runs
 
 
-class Source(StrEnum):
-    """Where a cell's content comes from; the template gives each its mark."""
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: the figures and tables whose `section` is its name."""
 
-    measured = "measured here"
-    study = "the study's"
-    not_run = "not run"
-    derived = "worked out from the study's"
-    declared = "as declared"  # configuration or model card: nothing that was measured
-    nothing = "does not apply"
+    name: str
+    title: str
+    text: str
 
 
-HIDDEN = {
-    "table3_accuracy": ("command",),  # it has a section of its own
-    "learning_curve": tuple(f"f1_{label}" for label in study.LABELS),  # the figure beside it shows them
-}
-DESCRIPTIONS = ("table1_models", "table2_settings")  # of what was asked for, but for the status
-AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
-DECLARED = ("model", "other", "recipe", "label", "gold", "learning_rate", "epochs", "train_rows", "seed")
-WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
-WORDY = 24  # characters from which a cell needs room
-LONG = 15  # rows from which any other table is folded away
-MOST_ROWS = 100  # shown of it; the rest is in its CSV
-LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first of them with a value leads to the run
+SECTIONS = (
+    Section(
+        "accuracy",
+        "Accuracy (Table 3)",
+        "The study’s models in its order, then the others by rising accuracy. The interval is Wilson’s for one seed "
+        "and a bootstrap over seeds and test texts for several.",
+    ),
+    Section(
+        "differences",
+        "Which differences are significant",
+        "All models predict the same texts, so they are compared text by text. Two models differ if McNemar’s test, "
+        "corrected by Holm for the number of comparisons, and the bootstrap of the difference agree; otherwise they "
+        "are tied.",
+    ),
+    Section(
+        "cost",
+        "What accuracy costs",
+        "Training time, memory, trained parameters and prediction time, as measured on the hardware named.",
+    ),
+    Section(
+        "learning",
+        "How many training texts are needed",
+        "The same models with growing shares of the training texts. The number of epochs stays the same, so fewer "
+        "texts are also fewer steps.",
+    ),
+    Section(
+        "confidence",
+        "How reliable the confidence is",
+        "A calibrated model with a confidence of 80% is correct 80% of the time; ECE is its mean error. A model that "
+        "knows when it is unsure gains accuracy by answering only where it is confident.",
+    ),
+    Section(
+        "errors",
+        "Where models err",
+        "By label, by pair of labels, on parts of the test set, by read-out, and text by text: texts that every model "
+        "gets wrong may have a wrong label.",
+    ),
+    Section(
+        "models",
+        "Models (Table 1)",
+        "The study’s row as printed; parameters of all others are computed from the declared architecture.",
+    ),
+    Section(
+        "settings",
+        "Settings and data (Table 2)",
+        "How each model is trained; the study’s own settings are the first row.",
+    ),
+    Section(
+        "audit",
+        "What the study’s figures can mean",
+        "An accuracy on 2,000 texts is a multiple of 0.0005. Without the predictions, only the best case of a "
+        "comparison can be tested.",
+    ),
+    Section(
+        "everything",
+        "Everything that was run",
+        "On each data set, the most accurate first, with trials, random initialisation and failures, which are not in "
+        "Table 3.",
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Cell:
     text: str
     source: Source
-    number: float | None = None  # what a column of numbers is sorted by
+    number: float | None = None  # the value by which a column of numbers is sorted
     href: str | None = None
 
 
 @dataclass(frozen=True)
-class Table:
+class ShownTable:
     name: str
     caption: str
-    headings: list[tuple[str, str]]  # and what it stands over: number, long, or nothing in particular
+    headings: list[tuple[str, str]]  # heading and kind of column: "number", "long" or ""
     rows: list[list[Cell]]
     all_rows: int
+    folded: bool
     note: Markup
-
-    @property
-    def folded(self) -> bool:
-        return self.name not in WHOLE and self.all_rows > LONG
 
 
 @dataclass(frozen=True)
@@ -84,21 +126,20 @@ class Picture:
     alternative: str
 
 
-def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> str:
-    """The page's HTML, the same for the same records; `figures` are SVG documents by name."""
-    behind = details(evidence)
-    sections = complete([*figures, *tables])
+def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[str, str], findings: list[str]) -> str:
+    """The page's HTML, the same for the same records. `figures` are SVG documents by name."""
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
     return environment.get_template("report.html.jinja").render(
-        answer=answer(tables["table3_accuracy"], tables["ties"], evidence),
-        sections=[shown for section in sections if (shown := _shown(section, tables, figures))],
-        commands=_commands(tables["table3_accuracy"]),
-        details=behind,
-        runs=len(evidence.runs),
+        answer=findings[:2],
+        sections=[shown for section in SECTIONS if (shown := _shown(section, tables, figures))],
+        commands=[_command(row) for row in table3.to_dict("records")],
+        details=details(analysis),
+        runs=len(analysis.results.by_name),
         study=study.TITLE,
         sources=[source for source in Source if source is not Source.nothing],
         script=Markup(script),  # noqa: S704  # our own file
@@ -106,79 +147,77 @@ def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str,
     )
 
 
-def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
-    """What the section shows, in its order; None where it has nothing to show."""
-    runs = _runs(tables["table3_accuracy"])
-    parts: list[Table | Picture] = []
-    for name in section.shows:
-        if name in figures:
-            parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, caption(name))))
-        if name in tables and not tables[name].empty:
-            parts.append(_table(name, tables[name], runs))
+def _shown(section: Section, tables: dict[Table, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
+    """The figures of the section, then its tables; None if there is nothing to show."""
+    parts: list[ShownTable | Picture] = [
+        Picture(name, _inline(name, svg), FIGURES[name].alternative)
+        for name, svg in figures.items()
+        if FIGURES[name].section == section.name
+    ]
+    parts += [_table(table, data) for table, data in tables.items() if table.section == section.name and not data.empty]
     return {"section": section, "parts": parts} if parts else None
 
 
-def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """The run behind a model and recipe, where they name but one variant."""
-    rows = [row for row in table3.to_dict("records") if pd.notna(row["run"])]
-    named = Counter((row["model"], row["recipe"]) for row in rows)
-    return {key: row["run"] for row in rows if named[key := (row["model"], row["recipe"])] == 1}
-
-
-def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
-    runs = {} if "train_rows" in table or name == "readouts" else runs  # a row is of fewer texts or seeds than the runs
-    shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
-    texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
-    columns = [str(column) for column in texts.columns]
-    rows = [
-        _row(name, columns, text, {"run": runs.get((str(values.get("model")), str(values.get("recipe")))), **values})
-        for text, values in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
-    ]
+def _table(table: Table, data: pd.DataFrame) -> ShownTable:
+    folded = len(data) > LONG and not table.whole
+    columns = table.shown("html")
+    rows = [_row(columns, values) for values in data.head(MOST_ROWS if folded else len(data)).to_dict("records")]
     kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
-    headings = [(HEADINGS[column], kind) for column, kind in zip(columns, kinds, strict=True)]
-    return Table(name, caption(name), headings, rows, len(table), _emphasised(FOOTNOTES.get(name, "")))
+    headings = [(str(column.heading), kind) for column, kind in zip(columns, kinds, strict=True)]
+    return ShownTable(table.name, table.title, headings, rows, len(data), folded, _emphasised(table.note))
 
 
-def _kind(column: list[Cell]) -> str:
-    if any(cell.number is not None for cell in column):
+def _kind(cells: list[Cell]) -> str:
+    if any(cell.number is not None for cell in cells):
         return "number"
-    return "long" if max(len(cell.text) for cell in column) > WORDY else ""
+    return "long" if max(len(cell.text) for cell in cells) > WORDY else ""
 
 
-def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
-    target = anchor(values["run"]) if pd.notna(values["run"]) else None
-    if target is None and table == "table3_accuracy":
-        target = f"how-{values['name']}"
-    linking = next((column for column in LINKING if column in columns and pd.notna(values[column])), None)
+def _row(columns: list[Column], values: dict[Any, Any]) -> list[Cell]:
+    names = {column.name for column in columns}
+    linking = next((name for name in LINKING if name in names and pd.notna(values[name])), None)
+    target = _target(values)
     return [
         Cell(
-            text="–" if texts[column] == "-" else texts[column],
-            source=_source(table, column, values),
-            number=_number(values["low" if column == "interval" else column]),
-            href=f"#{target}" if target and column == linking else None,
+            text="–" if (text := column.text(values)) == "-" else text,
+            source=_source(column, values),
+            number=_number(values[column.name]),
+            href=f"#{target}" if target and column.name == linking else None,
         )
         for column in columns
     ]
 
 
-def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
-    """Where a cell comes from, by its table's rule."""
-    given = pd.notna(values["low" if column == "interval" else column])
-    status = str(values.get("status") or "")
-    if column == "study" or values.get("source") == "the study" or status == "published":
+def _target(row: dict[Any, Any]) -> str | None:
+    """Where a row links to: the runs of its configuration, or the command of a model that was not run."""
+    if pd.notna(row.get("configuration")):
+        return anchor(row["configuration"])
+    return f"how-{row['name']}" if "command" in row else None
+
+
+def _source(column: Column, row: dict[Any, Any]) -> Source:
+    given = pd.notna(row[column.name])
+    status = str(row.get("status") or "")
+    if column.source is Source.study or row.get("source") == "the study" or status == "published":
         return Source.study if given else Source.nothing
-    declared = column in DECLARED or (table in DESCRIPTIONS and column != "status")
-    if status.startswith("not run") and not declared:
+    if status.startswith("not run") and column.source is not Source.declared:
         return Source.not_run
-    if not given:
-        return Source.nothing
-    if table in AUDITS:
-        return Source.derived
-    return Source.declared if declared else Source.measured
+    return column.source if given else Source.nothing
+
+
+def _command(row: dict[Any, Any]) -> dict[str, Any]:
+    """How to make a row of Table 3, with the place that its cell links to."""
+    target, run = _target(row), pd.notna(row["configuration"])
+    return {
+        **{key: row[key] for key in ("model", "recipe", "command")},
+        "ran": pd.notna(row["accuracy"]),
+        "id": None if run else target,
+        "href": f"#{target}" if run else None,
+    }
 
 
 def _emphasised(text: str) -> Markup:
-    """A footnote's Markdown, of which it uses `code` and *emphasis*."""
+    """A note's Markdown, which uses only `code` and *emphasis*, as HTML."""
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
@@ -189,28 +228,12 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _commands(table3: pd.DataFrame) -> list[dict[str, Any]]:
-    """How to make each row of Table 3, with the place that its cell leads to."""
-    rows = table3.to_dict("records")
-    return [
-        {
-            **{key: row[key] for key in ("model", "recipe", "command")},
-            "ran": pd.notna(row["accuracy"]),
-            "id": None if pd.notna(row["run"]) else f"how-{row['name']}",
-            "href": f"#{anchor(row['run'])}" if pd.notna(row["run"]) else None,
-        }
-        for row in rows
-    ]
-
-
 def _inline(name: str, document: str) -> Markup:
-    """An SVG document as part of a page: its ids made its own, sized by the page, hidden behind its description."""
+    """An SVG document as part of the page: with ids of its own, sized by the page, labelled by its description."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    document = re.sub(
-        r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document
-    )  # XML has no place for them
-    root = ElementTree.fromstring(document)  # noqa: S314  # drawn by benchmark.figures a moment ago
+    valid = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document)  # not allowed in XML
+    root = ElementTree.fromstring(valid)  # noqa: S314  # drawn by benchmark.report.figures
     for element in root.iter():
         for attribute, value in element.attrib.items():
             if attribute == "id":

@@ -1,30 +1,30 @@
-"""What stands behind a number: the runs of a variant, their configuration, machine, training, errors and failures."""
+"""The runs behind a number: configuration, machine, training, errors and failures, one block per configuration."""
 
-import math
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.metrics import confusion_matrix
-from benchmark.analysis.variants import Variant, command_of, mean_accuracy, metric, variants
+from benchmark.analysis import metrics
+from benchmark.analysis.frame import Results, label_names
 from benchmark.interface import CurvePoint
-from benchmark.report.wording import duration
+from benchmark.report.formats import duration, gibibytes
+from benchmark.report.table import Analysis
 from benchmark.results.record import Status
 from benchmark.results.store import Run
 
 PANEL = (300, 110)  # width and height of a curve's drawing area
-MOST_POINTS = 100  # of a curve; more cannot be told apart at this size
+MOST_POINTS = 100  # of a curve: more cannot be told apart at this size
+MOST_LABELS = 12  # of a confusion matrix that can be read
+CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A curve a seed, as points of an SVG polyline in a box of `PANEL`'s size."""
+    """One curve per seed, as points of SVG polylines in a box of `PANEL`'s size."""
 
     title: str
     low: str
@@ -36,7 +36,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts over all seeds, gold down, predicted across, each with its share of the row."""
+    """Counts over all seeds by gold label (rows) and predicted label (columns), each with its share of the row."""
 
     columns: list[str]
     rows: list[tuple[str, list[tuple[int, float]]]]
@@ -44,7 +44,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Details:
-    """A variant's block on the page."""
+    """The block of a configuration."""
 
     anchor: str
     title: str
@@ -53,94 +53,89 @@ class Details:
     runs: list[dict[str, Any]]
     panels: list[Panel]
     confusion: Confusion | None
-    settings: list[tuple[str, str]]  # what is folded away: heading and lines
+    settings: list[tuple[str, str]]  # heading and lines of what is folded
 
 
-def details(evidence: Evidence) -> list[Details]:
-    """A block for each variant on each data set, by model, recipe and whatever else was set."""
-    datasets = sorted({run.record.dataset for run in evidence.runs})
-    return [_block(variant) for dataset in datasets for variant in sorted(variants(evidence.runs, dataset), key=_place)]
+def details(analysis: Analysis) -> list[Details]:
+    """One block per configuration, by data set, model, recipe and training rows."""
+    found = analysis.configurations.sort_values(["dataset", "title", "recipe"], key=_sortable, kind="stable")
+    return [_block(analysis.results, row) for _, row in found.iterrows()]
 
 
-def anchor(run: str) -> str:
-    """Where the block of a variant stands, by the name of its leading run."""
-    return "run-" + re.sub(r"[^A-Za-z0-9]+", "-", run)
+def anchor(configuration: str) -> str:
+    """The id of a configuration's block on the page."""
+    return f"run-{configuration}"
 
 
-def _place(variant: Variant) -> tuple[str, str, list[tuple[str, float, str]]]:
-    """Where the block stands: numbers by their size, so that 160 rows come before 1,600."""
-    settings = [override.partition("=") for override in variant.settings]
-    return variant.first.title, variant.first.recipe, [(name, _size(value), value) for name, _, value in settings]
+def _sortable(column: pd.Series) -> pd.Series:
+    """Numbers in the text padded with zeros, so that 160 rows come before 1,600."""
+    return column.astype(str).str.replace(r"\d+", lambda found: found[0].zfill(9), regex=True)
 
 
-def _size(value: str) -> float:
-    with suppress(ValueError):
-        return float(value)
-    return math.inf
-
-
-def _block(variant: Variant) -> Details:
-    first = variant.first
+def _block(results: Results, row: pd.Series) -> Details:
+    runs = [results.by_name[run] for run in row["runs"]]
     return Details(
-        anchor=anchor(variant.leading.name),
-        title=f"{first.title}, {variant.recipe}",
-        facts=[first.dataset, *_facts(variant)],
-        command=command_of(variant),
-        runs=[_run(run) for run in variant.runs],
-        panels=[panel for value, title in CURVES.items() if (panel := _panel(variant, value, title))],
-        confusion=_confusion(variant),
-        settings=[("Configuration", _lines(first.config, leave_out=("seed",))), *_differing(variant)],
+        anchor=anchor(row["configuration"]),
+        title=row["label"],
+        facts=[row["dataset"], *_facts(row, runs)],
+        command=row["command"],
+        runs=[_run(results, run) for run in runs],
+        panels=[panel for value, title in CURVES.items() if (panel := _panel(runs, value, title))],
+        confusion=_confusion(results, row),
+        settings=[("Configuration", _lines(runs[0].record.config.as_json(), leave_out=("seed",))), *_differing(runs)],
     )
 
 
-def _facts(variant: Variant) -> Iterator[str]:
-    """What the closed block says, in words."""
-    counted = variant.counted
-    yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
-    if counted and counted[0].record.scorable:
-        yield f"accuracy {mean_accuracy(counted):.4f}"
-    yield from sorted({stand_in for run in variant.runs if (stand_in := run.record.stand_in) is not None})
-    for what, limit in variant.first.limits.items():
+def _facts(row: pd.Series, runs: list[Run]) -> Iterator[str]:
+    """What the folded block says."""
+    yield "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    if pd.notna(row["accuracy"]):
+        yield f"accuracy {row['accuracy']:.4f}"
+    yield from sorted({stand_in for run in runs if (stand_in := run.record.stand_in) is not None})
+    for what, limit in runs[0].record.config.limits.items():
         yield f"only {limit:,} {what if limit > 1 else what.removesuffix('s')}"
     for status in (Status.failed, Status.interrupted):
-        if number := sum(run.record.status is status for run in variant.runs):
+        if number := sum(run.record.status is status for run in runs):
             yield f"{number} {status}"
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(results: Results, run: Run) -> dict[str, Any]:
     record, folder = run.record, quote(f"runs/{run.name}")
-    done = record.status is Status.completed
-    scored = done and record.scorable
-    graded = scored and run.predictions.graded
-    files = [
-        "record.json",
-        *(["predictions.parquet"] if done else []),
-        *sorted(p.name for p in run.folder.glob("*.png")),
-    ]
-    seconds = record.training_seconds if "fit" in record.seconds else None
-    git = record.environment.get("git") or {}
+    completed = record.status is Status.completed
+    plots = sorted(path.name for path in run.folder.glob("*.png"))
+    files = ["record.json", *(["predictions.parquet"] if completed else []), *plots]
+    git, seconds = record.environment.git, record.training_seconds
     return {
         "seed": record.seed,
         "status": str(record.status),
-        "accuracy": f"{metric(run, 'accuracy'):.4f}" if scored else None,
-        "macro_f1": f"{metric(run, 'macro_f1'):.4f}" if scored else None,
-        "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if graded else None,
+        **_scores(results, run),
         "training": duration(seconds) if seconds is not None else None,
-        "memory": f"{record.memory / 2**30:.2f} GiB" if record.memory is not None else None,
+        "memory": gibibytes(record.memory) if record.memory is not None else None,
         "hardware": record.hardware,
         "started": record.started[:16].replace("T", " "),
-        "commit": str(git.get("commit") or "")[:8] + ("+" if git.get("modified") else ""),
+        "commit": git.commit[:8] + "+" * git.modified if git else "",
         "files": [(name, f"{folder}/{quote(name)}") for name in files],
         "failure": record.failure,
     }
 
 
-CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
+def _scores(results: Results, run: Run) -> dict[str, str | None]:
+    scores: dict[str, str | None] = dict.fromkeys(("accuracy", "macro_f1", "calibration"))
+    if run.record.status is not Status.completed or not run.record.scorable:
+        return scores
+    answers = results.of(run.name)
+    gold, predicted = answers["gold"].to_numpy(), answers["predicted"].to_numpy()
+    scores["accuracy"] = f"{metrics.accuracy(gold, predicted):.4f}"
+    scores["macro_f1"] = f"{metrics.macro_f1(gold, predicted, len(run.record.labels)):.4f}"
+    if run.predictions.graded:
+        correct, confidence = answers["correct"].to_numpy(), answers["confidence"].to_numpy()
+        scores["calibration"] = f"{metrics.expected_calibration_error(correct, confidence):.4f}"
+    return scores
 
 
-def _panel(variant: Variant, value: str, title: str) -> Panel | None:
+def _panel(runs: list[Run], value: str, title: str) -> Panel | None:
     """The curves of all seeds in one box; from 0 for a loss, from the lowest value for an accuracy."""
-    curves = [_points(run.record.fit.curve, value) for run in variant.runs if run.record.fit is not None]
+    curves = [_points(run.record.fit.curve, value) for run in runs if run.record.fit is not None]
     curves = [curve for curve in curves if len(curve) > 1]
     if not curves:
         return None
@@ -152,8 +147,8 @@ def _panel(variant: Variant, value: str, title: str) -> Panel | None:
         " ".join(f"{x / steps * width:.0f},{height - (y - low) / ((high - low) or 1) * height:.0f}" for x, y in curve)
         for curve in curves
     ]
-    starts, ends = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
-    summary = f"{title}: from {starts:.3f} to {ends:.3f} in {steps:,} steps"
+    start, end = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
+    summary = f"{title}: from {start:.3f} to {end:.3f} in {steps:,} steps"
     return Panel(title, f"{low:.3g}", f"{high:.3g}", steps, lines, summary)
 
 
@@ -163,45 +158,46 @@ def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
     return [*points[:-1:every], *points[-1:]]
 
 
-def _confusion(variant: Variant) -> Confusion | None:
-    """None without an accuracy, and where the labels are too many to read."""
-    labels = variant.first.labels
-    runs = variant.counted
-    if not runs or not runs[0].record.scorable or len(labels) > 12:
+def _confusion(results: Results, row: pd.Series) -> Confusion | None:
+    """None without an accuracy, and where there are too many labels to read."""
+    labels = results.by_name[row["run"]].record.labels
+    if pd.isna(row["accuracy"]) or len(labels) > MOST_LABELS:
         return None
-    counts = sum(confusion_matrix(run.gold, run.predictions.predicted, len(labels)) for run in runs)
-    assert not isinstance(counts, int)
-    columns = [*labels, "no label"] if counts[:, -1].any() else [*labels]
+    answers = pd.concat([results.of(run) for run in row["counted"]])
+    counts = metrics.confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(labels))
+    columns = label_names(labels) if counts[:, -1].any() else [*labels]
     gold = np.maximum(counts.sum(axis=1), 1)
     rows = [
-        (label, [(int(count), float(count / gold[row])) for count in counts[row, : len(columns)]])
-        for row, label in enumerate(labels)
+        (label, [(int(count), float(count / gold[place])) for count in counts[place, : len(columns)]])
+        for place, label in enumerate(labels)
     ]
     return Confusion(columns, rows)
 
 
-def _differing(variant: Variant) -> Iterator[tuple[str, str]]:
-    """What each run says of itself, once for all seeds of which it is true."""
-    said = [("Environment", run.record.seed, _lines(run.record.environment)) for run in variant.runs]
-    said += [("Data and weights", run.record.seed, _lines(_provenance(run))) for run in variant.runs]
+def _differing(runs: list[Run]) -> Iterator[tuple[str, str]]:
+    """Environment, data and weights, once for all seeds that share them."""
+    stated = [("Environment", run.record.seed, _lines(asdict(run.record.environment))) for run in runs]
+    stated += [("Data and weights", run.record.seed, _lines(_sources(run))) for run in runs]
     seeds: dict[tuple[str, str], list[str]] = {}
-    for heading, seed, text in said:
+    for heading, seed, text in stated:
         seeds.setdefault((heading, text), []).append(str(seed))
     for (heading, text), which in seeds.items():
         if text:
             yield f"{heading}, {'seed' if len(which) == 1 else 'seeds'} {', '.join(which)}", text
 
 
-def _provenance(run: Run) -> dict[str, Any]:
-    data = run.record.data or {}
-    splits = {name: {key: split[key] for key in ("rows", "sha256")} for name, split in data.get("splits", {}).items()}
-    overlaps = {f"{one['of']} texts in {one['within']}": len(one["ids"]) for one in data.get("overlaps", [])}
-    cut = {f"{name} texts cut to max_length": f"{share:.1%}" for name, share in run.record.truncated.items()}
-    return {"data": {**splits, **overlaps, **cut}, "weights": run.record.fit.weights if run.record.fit else {}}
+def _sources(run: Run) -> dict[str, Any]:
+    data, fit = run.record.data, run.record.fit
+    facts: dict[str, Any] = {}
+    if data is not None:
+        facts = {name: {"rows": split.rows, "sha256": split.sha256} for name, split in data.splits.items()}
+        facts |= {f"{overlap.of} texts in {overlap.within}": len(overlap.ids) for overlap in data.overlaps}
+    facts |= {f"{name} texts cut to max_length": f"{share:.1%}" for name, share in run.record.truncated.items()}
+    return {"data": facts, "weights": asdict(fit.weights) if fit else {}}
 
 
 def _lines(values: Any, prefix: str = "", leave_out: tuple[str, ...] = ()) -> str:
-    """Nested values as `path.to.value: 1`, a line each, sorted; what is not set is left out."""
+    """Nested values as sorted lines `path.to.value: 1`, without those that are not set."""
     if isinstance(values, dict):
         inner = [
             _lines(value, f"{prefix}.{key}" if prefix else str(key))

@@ -149,7 +149,3 @@ def _save(figure: Figure, target: Path | StringIO, settings: dict[str, Any] | No
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # a second layout would move everything slightly
         figure.savefig(target, **options)
-
-
-# Other names, still used by the figures of several runs.
-sheet, LINES, REACH = new_figure, SERIES_STYLES, ACCURACY_RANGE

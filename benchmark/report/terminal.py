@@ -3,23 +3,23 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from benchmark.analysis.evidence import read_evidence
+from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.tables import leaderboard
-from benchmark.report.wording import readable
+from benchmark.report.table import Analysis
+from benchmark.report.tables.leaderboard import leaderboard
+
+COLUMNS = ("model", "recipe", "accuracy", "spread", "low", "macro_f1", "training_seconds", "status")
+WIDTHS = [None, 20, None, None, None, None, None, 40]
 
 
 def print_standing(results_dir: Path, asked: str, started: str) -> None:
     """The leaderboard of each data set with a run that ended since `started`, else of `asked`; what was written."""
     try:
-        evidence = read_evidence(results_dir)
-        ended = [run for run in evidence.runs if run.record.finished >= started]
+        analysis = Analysis(read_results(results_dir))
+        ended = [run for run in analysis.results.by_name.values() if run.record.finished >= started]
         for dataset in sorted({run.record.dataset for run in ended} or {asked}):
-            standing = leaderboard(evidence, dataset)
-            if not standing.empty:
-                sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")
+            if table := standing(analysis, dataset):
+                sys.stdout.write(f"\n{dataset}\n{table}\n")
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return
@@ -28,10 +28,12 @@ def print_standing(results_dir: Path, asked: str, started: str) -> None:
         sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))
 
 
-def terminal_table(standing: pd.DataFrame) -> str:
-    """The leaderboard's columns that fit a terminal."""
-    columns = ["model", "recipe", "accuracy", "spread", "low", "high", "macro_f1", "training_seconds", "status"]
-    table = readable(standing[columns])
-    return table.to_markdown(
-        index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=[None, 20, *[None] * 5, 40]
-    )
+def standing(analysis: Analysis, dataset: str) -> str:
+    """The columns of the leaderboard that fit a terminal; empty if nothing was run on the data set."""
+    table = leaderboard(dataset)
+    data = table.data(analysis)
+    if data.empty:
+        return ""
+    headings = [column.heading for column in table.columns if column.name in COLUMNS]
+    texts = table.texts(data, "md")[headings]
+    return texts.to_markdown(index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=WIDTHS)

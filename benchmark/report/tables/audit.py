@@ -115,7 +115,6 @@ TABLES = (
         note="An accuracy on n texts is k/n. *Smallest test sets* are those on which some k/n rounds to the figure; "
         "*means of runs* are the numbers of runs on 2,000 texts whose mean can round to it.",
         section="audit",
-        link="the study's figures",
     ),
     Table(
         "study_comparisons",
@@ -137,6 +136,5 @@ TABLES = (
         "only one of the two is correct on at most as many texts as the next column says. Nothing is corrected for "
         "ten tests.",
         section="audit",
-        link="the study's comparisons",
     ),
 )

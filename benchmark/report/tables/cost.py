@@ -77,7 +77,6 @@ TABLES = (
         "hardware are not comparable. Peak memory is the GPU's if one was used, else the process's with its loaded "
         "libraries.",
         section="cost",
-        link="costs",
     ),
     Table(
         "speed",

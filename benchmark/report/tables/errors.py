@@ -208,7 +208,6 @@ TABLES = (
             Column("support", "Support"),
         ),
         section="errors",
-        link="scores by label",
     ),
     Table(
         "confused_pairs",
@@ -225,7 +224,6 @@ TABLES = (
         ),
         note="Texts are means over seeds.",
         section="errors",
-        link="confused labels",
     ),
     Table(
         "test_views",
@@ -233,7 +231,6 @@ TABLES = (
         test_views,
         (CONFIGURATION, MODEL, RECIPE, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
         section="errors",
-        link="without test texts that occur in train",
     ),
     Table(
         "selective",
@@ -252,7 +249,6 @@ TABLES = (
         note="Accuracy on the most confident share of the texts, and the expected calibration error (15 bins); means "
         "over seeds. Free answers carry no confidence.",
         section="confidence",
-        link="calibration and confident answers only",
     ),
     Table(
         "hard_items",
@@ -262,6 +258,5 @@ TABLES = (
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
         "noise. *Predicted* is the most frequent answer, *agreement* its share of the runs.",
         section="errors",
-        link="texts that all get wrong",
     ),
 )

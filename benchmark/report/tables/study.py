@@ -156,6 +156,7 @@ TABLES = (
         ),
         note="*Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
         section="models",
+        whole=True,
     ),
     Table(
         "table2_settings",
@@ -179,6 +180,7 @@ TABLES = (
         ),
         note=f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
+        whole=True,
     ),
     Table(
         "table3_accuracy",
@@ -202,5 +204,6 @@ TABLES = (
             Column("run"),
         ),
         section="accuracy",
+        whole=True,
     ),
 )

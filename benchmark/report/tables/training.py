@@ -176,7 +176,6 @@ TABLES = (
             *(Column(f"f1_{label}", f"F1 {label}", FOUR, leave_out=("html",)) for label in study.LABELS),
         ),
         section="learning",
-        link="training rows",
     ),
     Table(
         "readouts",
@@ -194,7 +193,6 @@ TABLES = (
         note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
         "read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
-        link="read-outs",
     ),
     Table(
         "tuning",
@@ -212,6 +210,5 @@ TABLES = (
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy.",
         section="settings",
-        link="trials of the learning rate",
     ),
 )
