@@ -22,7 +22,7 @@ UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
     "peak_memory": ("peak memory, GiB", 2.0**-30),
     "trained_parameters": ("trained parameters", 1.0),
-    "seconds_per_text": ("prediction time per text, ms", 1000.0),
+    "seconds_per_text": ("prediction time, ms/text", 1000.0),
 }
 """The axis label of each cost, and the factor to its unit."""
 CORNERS: list[dict[str, Any]] = [
@@ -82,12 +82,14 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, large: bool) -> None
     best = points[points["best"]].sort_values("x", kind="stable")
     axes.step(best["x"], best["y"], where="post", color=BLUE, linewidth=1)
     numbered = {}
-    for place, row in points[points["x"].notna()].iterrows():
+    for number, (_, row) in enumerate(points.iterrows(), start=1):
+        if pd.isna(row["x"]):
+            continue
         marker = "v" if row["accuracy"] < floor else "s" if row["on_gpu"] else "o"
         axes.plot(row["x"], row["y"], marker=marker, color=BLUE, markerfacecolor=BLUE if row["best"] else "white",
                   markersize=6 if large else 4.5, zorder=3 if row["best"] else 2)  # fmt: skip
         if large or row["best"]:
-            numbered[place + 1] = (row["x"], row["y"])
+            numbered[number] = (row["x"], row["y"])
     axes.set_xscale("log")
     axes.margins(x=0.08, y=0.12)
     _write_numbers(axes, numbered, size=8 if large else 7)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
@@ -29,8 +30,8 @@ def label_distribution(analysis: Analysis) -> Drawing | None:
     found = runs[(runs["dataset"] == study.DATASET) & runs["result"]]
     if found.empty:
         return None
-    largest = found.loc[found["train_rows"].astype(int).idxmax(), "run"]  # others may have set rows aside
-    data = analysis.results.by_name[largest].record.data
+    largest_first = found.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
+    data = analysis.results.by_name[largest_first["run"].iloc[0]].record.data
     assert data is not None
     counts = pd.Series(data.splits["train"].counts).sort_values(ascending=False, kind="stable")
     figure = new_figure(
@@ -40,7 +41,7 @@ def label_distribution(analysis: Analysis) -> Drawing | None:
         f"frequent as {counts.index[-1]}",
     )
     texts = [f"{count:,}  ({count / counts.sum():.1%})" for count in counts]
-    draw_bars(figure.subplots(), counts.index.tolist(), Bars("training texts", counts.to_numpy(), BLUE, texts))
+    draw_bars(figure.subplots(), counts.index.tolist(), Bars("training texts", counts.to_numpy(np.int64), BLUE, texts))
     return figure
 
 
