@@ -41,7 +41,11 @@ def label_distribution(analysis: Analysis) -> Drawing | None:
         f"frequent as {counts.index[-1]}",
     )
     texts = [f"{count:,}  ({count / counts.sum():.1%})" for count in counts]
-    draw_bars(figure.subplots(), counts.index.tolist(), Bars("training texts", counts.to_numpy(np.int64), BLUE, texts))
+    draw_bars(
+        figure.subplots(),
+        counts.index.tolist(),
+        Bars("training texts", np.asarray(counts, dtype=np.int64), BLUE, texts),
+    )
     return figure
 
 
