@@ -92,7 +92,7 @@ def build(report: Report, results_dir: Path) -> set[Path]:
             drawn[name] = svg_with_text(made)
             written |= {*places}
     with replacing(results_dir / PAGE) as path:
-        path.write_text(page(report.analysis, report.tables, drawn, report.findings), encoding="utf-8")
+        path.write_text(page(report.analysis, report.tables, drawn, report.findings[:2]), encoding="utf-8")
     return {*written, results_dir / PAGE}
 
 

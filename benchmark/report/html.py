@@ -1,7 +1,6 @@
-"""The report as one self-contained page: `results/report.html`.
+"""The report as one page that needs no other file: `results/report.html`.
 
-It shows the tables and figures of the report, and the runs behind each number. Every value from a record is escaped,
-and the page's policy runs no script but its own.
+Every value from a record is escaped, and the page's policy allows no script but its own.
 """
 
 import base64
@@ -11,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -19,19 +19,22 @@ from markupsafe import Markup, escape
 
 from benchmark.analysis import study
 from benchmark.report.figures import FIGURES
+from benchmark.report.formats import duration, gibibytes
 from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Analysis, Column, Source, Table
+from benchmark.report.tables import study as study_tables
 
 TEMPLATES = Path(__file__).with_name("templates")
-WORDY = 24  # characters from which a column is wide
-LONG = 15  # rows from which a table is folded
-MOST_ROWS = 100  # shown of a folded table; the rest is in its CSV file
-LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first with a value links to the runs
+LONG_TEXT = 24  # characters from which a cell needs a wide column
+MOST_UNFOLDED = 15  # a table with more rows is folded
+MOST_ROWS = 100  # a longer table is cut; its CSV file has all rows
+LINKING = ("accuracy", "mean", "training_seconds", "status")
+"""The first of these columns with a value links to the configuration's runs."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: the figures and tables whose `section` is its name."""
+    """A part of the page. It shows the figures and tables that are declared with its name."""
 
     name: str
     title: str
@@ -42,48 +45,49 @@ SECTIONS = (
     Section(
         "accuracy",
         "Accuracy (Table 3)",
-        "The study’s models in its order, then the others by rising accuracy. The interval is Wilson’s for one seed "
-        "and a bootstrap over seeds and test texts for several.",
+        "The study’s models come first, in its order; then the others by rising accuracy. The interval shows the "
+        "uncertainty due to the number of test texts and seeds: Wilson’s for one seed, a bootstrap over seeds and "
+        "test texts for several.",
     ),
     Section(
         "differences",
         "Which differences are significant",
-        "All models predict the same texts, so they are compared text by text. Two models differ if McNemar’s test, "
-        "corrected by Holm for the number of comparisons, and the bootstrap of the difference agree; otherwise they "
-        "are tied.",
+        "All models predict the same texts, so they are compared text by text. Two models differ if both McNemar’s "
+        "test, corrected by Holm’s method for the number of comparisons, and the bootstrap of the difference say so. "
+        "Otherwise they are tied.",
     ),
     Section(
         "cost",
         "What accuracy costs",
-        "Training time, memory, trained parameters and prediction time, as measured on the hardware named.",
+        "Training time, memory, trained parameters and prediction time, measured on the named hardware.",
     ),
     Section(
         "learning",
-        "How many training texts are needed",
-        "The same models with growing shares of the training texts. The number of epochs stays the same, so fewer "
-        "texts are also fewer steps.",
+        "How much training data is needed",
+        "The same models on growing parts of the training split. The number of epochs is fixed, so fewer texts also "
+        "mean fewer steps.",
     ),
     Section(
         "confidence",
-        "How reliable the confidence is",
-        "A calibrated model with a confidence of 80% is correct 80% of the time; ECE is its mean error. A model that "
-        "knows when it is unsure gains accuracy by answering only where it is confident.",
+        "How reliable confidences are",
+        "A calibrated model that is 80% confident is right 80% of the time; ECE is the mean deviation from that. A "
+        "model with useful confidences gains accuracy by answering only the texts it is confident about.",
     ),
     Section(
         "errors",
-        "Where models err",
-        "By label, by pair of labels, on parts of the test set, by read-out, and text by text: texts that every model "
+        "Errors",
+        "By label, by pair of labels, on parts of the test set, by read-out, and text by text. A text that every model "
         "gets wrong may have a wrong label.",
     ),
     Section(
         "models",
         "Models (Table 1)",
-        "The study’s row as printed; parameters of all others are computed from the declared architecture.",
+        "The study’s row is as printed. The parameters of all other models are computed from their architecture.",
     ),
     Section(
         "settings",
         "Settings and data (Table 2)",
-        "How each model is trained; the study’s own settings are the first row.",
+        "The settings of every model; the first row has the study’s.",
     ),
     Section(
         "audit",
@@ -93,9 +97,9 @@ SECTIONS = (
     ),
     Section(
         "everything",
-        "Everything that was run",
-        "On each data set, the most accurate first, with trials, random initialisation and failures, which are not in "
-        "Table 3.",
+        "All runs",
+        "All configurations on each data set, the most accurate first. They include trials, random weights and failed "
+        "runs, which Table 3 leaves out.",
     ),
 )
 
@@ -104,42 +108,41 @@ SECTIONS = (
 class Cell:
     text: str
     source: Source
-    number: float | None = None  # the value by which a column of numbers is sorted
-    href: str | None = None
+    number: float | None  # sorts the column
+    href: str | None
 
 
 @dataclass(frozen=True)
 class ShownTable:
-    name: str
-    caption: str
-    headings: list[tuple[str, str]]  # heading and kind of column: "number", "long" or ""
+    """A table as the page shows it."""
+
+    table: Table
+    columns: list[tuple[str | None, str]]  # heading and CSS class
     rows: list[list[Cell]]
     all_rows: int
     folded: bool
-    note: Markup
 
 
-@dataclass(frozen=True)
-class Picture:
-    name: str
-    svg: Markup
-    alternative: str
+def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[str, str], answer: list[str]) -> str:
+    """The page's HTML, the same for the same records.
 
-
-def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[str, str], findings: list[str]) -> str:
-    """The page's HTML, the same for the same records. `figures` are SVG documents by name."""
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    `figures` are SVG documents by name, `answer` the sentences at the top. Sentences and notes may contain Markdown's
+    `code` and *emphasis*.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    filters = (anchor, duration, gibibytes, inline_markdown, quote)
+    environment.filters |= {one.__name__: one for one in filters}
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
     return environment.get_template("report.html.jinja").render(
-        answer=findings[:2],
+        answer=answer,
         sections=[shown for section in SECTIONS if (shown := _shown(section, tables, figures))],
-        commands=[_command(row) for row in table3.to_dict("records")],
+        table3=table3.astype(object).where(table3.notna(), None).to_dict("records"),
         details=details(analysis),
-        runs=len(analysis.results.by_name),
+        total=len(analysis.results.runs),
         study=study.TITLE,
         sources=[source for source in Source if source is not Source.nothing],
         script=Markup(script),  # noqa: S704  # our own file
@@ -147,79 +150,62 @@ def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[st
     )
 
 
+def inline_markdown(text: str) -> Markup:
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
+
+
 def _shown(section: Section, tables: dict[Table, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
-    """The figures of the section, then its tables; None if there is nothing to show."""
-    parts: list[ShownTable | Picture] = [
-        Picture(name, _inline(name, svg), FIGURES[name].alternative)
-        for name, svg in figures.items()
-        if FIGURES[name].section == section.name
-    ]
-    parts += [_table(table, data) for table, data in tables.items() if table.section == section.name and not data.empty]
-    return {"section": section, "parts": parts} if parts else None
+    """The section with its figures and tables; None if it has neither."""
+    drawn = [FIGURES[name] for name in figures if FIGURES[name].section == section.name]
+    pictures = [(figure, _inline_svg(figure.name, figures[figure.name])) for figure in drawn]
+    filled = [_table(table, data) for table, data in tables.items() if table.section == section.name and len(data)]
+    return {"section": section, "figures": pictures, "tables": filled} if pictures or filled else None
 
 
 def _table(table: Table, data: pd.DataFrame) -> ShownTable:
-    folded = len(data) > LONG and not table.whole
-    columns = table.shown("html")
-    rows = [_row(columns, values) for values in data.head(MOST_ROWS if folded else len(data)).to_dict("records")]
+    columns, whole = table.shown("html"), table in study_tables.TABLES
+    rows = [_row(columns, row) for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")]
     kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
-    headings = [(str(column.heading), kind) for column, kind in zip(columns, kinds, strict=True)]
-    return ShownTable(table.name, table.title, headings, rows, len(data), folded, _emphasised(table.note))
+    headings = [(column.heading, kind) for column, kind in zip(columns, kinds, strict=True)]
+    return ShownTable(table, headings, rows, len(data), folded=not whole and len(data) > MOST_UNFOLDED)
 
 
 def _kind(cells: list[Cell]) -> str:
     if any(cell.number is not None for cell in cells):
         return "number"
-    return "long" if max(len(cell.text) for cell in cells) > WORDY else ""
+    return "long" if max(len(cell.text) for cell in cells) > LONG_TEXT else ""
 
 
-def _row(columns: list[Column], values: dict[Any, Any]) -> list[Cell]:
-    names = {column.name for column in columns}
-    linking = next((name for name in LINKING if name in names and pd.notna(values[name])), None)
-    target = _target(values)
+def _row(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
+    given = [column.name for column in columns if pd.notna(row[column.name])]
+    linking = next((name for name in LINKING if name in given), None)
     return [
         Cell(
-            text="–" if (text := column.text(values)) == "-" else text,
-            source=_source(column, values),
-            number=_number(values[column.name]),
-            href=f"#{target}" if target and column.name == linking else None,
+            text=column.text(row) if column.name in given else "–",
+            source=_source(column, row),
+            number=_number(row[column.name]),
+            href=_href(row) if column.name == linking else None,
         )
         for column in columns
     ]
 
 
-def _target(row: dict[Any, Any]) -> str | None:
-    """Where a row links to: the runs of its configuration, or the command of a model that was not run."""
+def _href(row: dict[Any, Any]) -> str | None:
+    """The configuration's runs or, without runs, the command that makes one."""
     if pd.notna(row.get("configuration")):
-        return anchor(row["configuration"])
-    return f"how-{row['name']}" if "command" in row else None
+        return f"#{anchor(row['configuration'])}"
+    return f"#command-{row['name']}" if "command" in row else None
 
 
 def _source(column: Column, row: dict[Any, Any]) -> Source:
-    given = pd.notna(row[column.name])
-    status = str(row.get("status") or "")
-    if column.source is Source.study or row.get("source") == "the study" or status == "published":
-        return Source.study if given else Source.nothing
-    if status.startswith("not run") and column.source is not Source.declared:
+    """The column's source, unless the row is the study's or was not run."""
+    of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
+    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
         return Source.not_run
-    return column.source if given else Source.nothing
-
-
-def _command(row: dict[Any, Any]) -> dict[str, Any]:
-    """How to make a row of Table 3, with the place that its cell links to."""
-    target, run = _target(row), pd.notna(row["configuration"])
-    return {
-        **{key: row[key] for key in ("model", "recipe", "command")},
-        "ran": pd.notna(row["accuracy"]),
-        "id": None if run else target,
-        "href": f"#{target}" if run else None,
-    }
-
-
-def _emphasised(text: str) -> Markup:
-    """A note's Markdown, which uses only `code` and *emphasis*, as HTML."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
+    if pd.isna(row[column.name]):
+        return Source.nothing
+    return Source.study if of_study else column.source
 
 
 def _number(value: Any) -> float | None:
@@ -228,20 +214,17 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _inline(name: str, document: str) -> Markup:
-    """An SVG document as part of the page: with ids of its own, sized by the page, labelled by its description."""
+def _inline_svg(name: str, document: str) -> Markup:
+    """An SVG document as a part of the page, with ids of its own and labelled by its caption."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    valid = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document)  # not allowed in XML
-    root = ElementTree.fromstring(valid)  # noqa: S314  # drawn by benchmark.report.figures
+    document = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document)  # invalid in XML
+    root = ElementTree.fromstring(document)  # noqa: S314  # drawn by this package
     for element in root.iter():
         for attribute, value in element.attrib.items():
-            if attribute == "id":
-                element.set(attribute, f"{name}-{value}")
-            elif attribute.endswith("href") and value.startswith("#"):
-                element.set(attribute, f"#{name}-{value[1:]}")
-            elif "url(#" in value:
-                element.set(attribute, value.replace("url(#", f"url(#{name}-"))
+            reference = "^#" if attribute.endswith("href") else r"(?<=url\()#"
+            own = f"{name}-{value}" if attribute == "id" else re.sub(reference, f"#{name}-", value)
+            element.set(attribute, own)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-alternative"}

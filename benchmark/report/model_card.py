@@ -1,31 +1,34 @@
-"""The model card of one run, as the Hugging Face hub reads it; its figures come from the stored predictions."""
+"""The model card of a run: the README.md of a repository on the Hugging Face hub, with scores of stored predictions."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
-from benchmark.analysis import metrics, study
+from benchmark.analysis import study
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.config import HubDataset
+from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, macro_f1, per_class
 from benchmark.errors import BenchmarkError
-from benchmark.interface import ModelCard
 from benchmark.report.summary import environment
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run, read, read_all
 
-ON_THE_HUB = {
-    "accuracy": ("accuracy", "Accuracy"),
-    "macro_f1": ("f1", "Macro-F1"),
-    "calibration": ("expected_calibration_error", "Expected calibration error (15 bins)"),
-}
-"""A metric's type on the hub, and its name."""
 LICENCE = "base-model-and-research-data"
 
 
+METRICS = {
+    "accuracy": ("accuracy", "Accuracy"),
+    "macro_f1": ("f1", "Macro-F1"),
+    "calibration_error": ("expected_calibration_error", "Expected calibration error (15 bins)"),
+}
+"""The type and the name of each metric on the hub."""
+
+
 def find(results_dir: Path, wanted: str) -> Run:
-    """The run in the folder `wanted`, or with that name, or whose digest starts with it."""
+    """The run in the folder `wanted`, or with this name, or whose digest begins so; raises unless exactly one fits."""
     if (Path(wanted) / "record.json").is_file():
         return read(Path(wanted))
     found = [
@@ -35,106 +38,83 @@ def find(results_dir: Path, wanted: str) -> Run:
     ]
     if len(found) != 1:
         raise BenchmarkError(
-            f"{len(found) or 'No'} runs in {results_dir} match {wanted}.", "Name a run's folder, or more of its digest."
+            f"{len(found) or 'No'} runs in {results_dir} match {wanted!r}.",
+            "Give a run's folder, or the beginning of its digest.",
         )
     return found[0]
 
 
 def model_card(run: Run) -> str:
-    """README.md of a model's repository; raises `BenchmarkError` for a run without a meaningful accuracy."""
-    record = run.record
-    check(record)
-    gold, predicted = run.gold, run.predictions.predicted
-    scores = metrics.per_class(gold, predicted, len(record.labels))
-    columns = {"Label": record.labels, "Precision": scores.precision, "Recall": scores.recall, "F1": scores.f1}
-    table = pd.DataFrame(columns | {"Support": scores.support}).to_markdown(index=False, floatfmt=".4f")
-    stated = _scores(run)
-    text: str = (
-        environment()
-        .get_template("model_card.md.jinja")
-        .render(
-            front_matter=_front_matter(record, stated).to_yaml(),
-            name=_name(record),
-            record=record,
-            card=record.card or ModelCard("unknown", "unknown"),
-            usage=_usage(record),
-            interval=accuracy_interval((gold == predicted)[None]),
-            rows=len(gold),
-            scores={ON_THE_HUB[metric][1]: value for metric, value in stated.items()},
-            table=table,
-            study=study,
-        )
-    )
-    return text
+    """The card's Markdown; raises `BenchmarkError` for a run without scores on the whole test split."""
+    _check(run.record)
+    record, predicted = run.record, run.predictions.predicted
+    by_label = per_class(run.gold, predicted, len(record.labels))
+    columns = {"Label": record.labels, "Precision": by_label.precision, "Recall": by_label.recall, "F1": by_label.f1}
+    table = pd.DataFrame(columns | {"Support": by_label.support})
+    scores = _scores(run)
+    text = environment().get_template("model_card.md.jinja").render(
+        record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
+        front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
+        by_label=table.to_markdown(index=False, floatfmt=".4f"), usage=_usage(record),
+        research_only=record.dataset == study.DATASET,
+    )  # fmt: skip
+    return text.rstrip() + "\n"
 
 
-def check(record: RunRecord) -> None:
-    """Raise unless the run has an accuracy on the whole test split."""
+def _check(record: RunRecord) -> None:
     name = f"The run {record.digest[:8]} of {record.model}"
     if record.status is not Status.completed:
-        raise BenchmarkError(f"{name} is {record.status}.", "Complete it first.")
+        raise BenchmarkError(f"{name} is {record.status}, so it has no scores.", "Complete the run.")
     if record.stand_in is not None:
         raise BenchmarkError(f"{name} used {record.stand_in}, so it has no accuracy.", "Use the model's own weights.")
-    if "test rows" in record.config.limits:
-        raise BenchmarkError(f"{name} predicted a part of the test split.", "Run it with dataset.test_rows=null.")
+    if record.config.dataset.test_rows is not None:
+        raise BenchmarkError(f"{name} predicted only a part of the test split.", "Run it with dataset.test_rows=null.")
 
 
 def _scores(run: Run) -> dict[str, float]:
-    """The metrics that its predictions have: calibration needs confidences."""
-    gold, predictions = run.gold, run.predictions
-    scores = {
-        "accuracy": metrics.accuracy(gold, predictions.predicted),
-        "macro_f1": metrics.macro_f1(gold, predictions.predicted, len(run.record.labels)),
-    }
-    if predictions.graded:
-        confidence = metrics.confidence_of(predictions.predicted, predictions.probabilities)
-        scores["calibration"] = metrics.expected_calibration_error(gold == predictions.predicted, confidence)
+    """The metrics by name; without the calibration error if the answers carry no confidence."""
+    gold, predicted = run.gold, run.predictions.predicted
+    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
+    if run.predictions.graded:
+        confidence = confidence_of(predicted, run.predictions.probabilities)
+        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
     return scores
 
 
-def _front_matter(record: RunRecord, scores: dict[str, float]) -> ModelCardData:
-    hub, card = _published_data(record), record.card
-    return ModelCardData(
-        base_model=card.base_model if card else None,
-        datasets=hub.id if hub else None,
-        language="en" if record.dataset == study.DATASET else None,
-        library_name=card.library if card else None,
-        license="other",
-        license_name=LICENCE,
-        model_name=_name(record),
-        pipeline_tag="text-classification",
-        metrics=[ON_THE_HUB[metric][0] for metric in ("accuracy", "macro_f1")],
-        eval_results=[
-            EvalResult(
-                task_type="text-classification",
-                task_name="Text classification",
-                dataset_type=hub.id if hub else record.dataset,
-                dataset_name=record.dataset,
-                dataset_config=hub.configuration if hub else None,
-                dataset_split="test",
-                dataset_revision=hub.revision if hub else None,
-                metric_type=ON_THE_HUB[metric][0],
-                metric_name=ON_THE_HUB[metric][1],
-                metric_value=round(value, 6),
-                metric_args={"average": "macro"} if metric == "macro_f1" else None,
-            )
-            for metric, value in scores.items()
-        ],
-    )
+def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
+    """The YAML that the hub reads."""
+    card, hub = record.card, record.config.dataset.hub if _is_hub_dataset(record) else None
+    assert card is not None
+    dataset: dict[str, Any] = {"dataset_type": record.dataset}
+    if hub is not None:
+        dataset = {"dataset_type": hub.id, "dataset_config": hub.configuration, "dataset_revision": hub.revision}
+    results = [
+        EvalResult(
+            task_type="text-classification", task_name="Text classification", dataset_name=record.dataset,
+            dataset_split="test", metric_type=METRICS[name][0], metric_name=METRICS[name][1],
+            metric_value=round(value, 6), metric_args={"average": "macro"} if name == "macro_f1" else None, **dataset,
+        )
+        for name, value in scores.items()
+    ]  # fmt: skip
+    data = ModelCardData(
+        base_model=card.base_model, datasets=hub.id if hub else None, library_name=card.library,
+        language="en" if record.dataset == study.DATASET else None, license="other", license_name=LICENCE,
+        model_name=_name(record), pipeline_tag="text-classification", metrics=["accuracy", "f1"], eval_results=results,
+    )  # fmt: skip
+    return str(data.to_yaml())
+
+
+def _is_hub_dataset(record: RunRecord) -> bool:
+    """Whether the test texts came from the hub, or were checked against the hash of the hub's."""
+    from_hub = record.data is not None and record.data.route.startswith("hub ")
+    return from_hub or "test" in record.config.dataset.sha256
 
 
 def _usage(record: RunRecord) -> str | None:
-    """The code that uses the saved model; records of schema 1 lack it, and the catalogue of models has it."""
+    """Code that uses the saved model. Records of schema 1 have none, so the shipped model's is used."""
     shipped = read_catalogue().get(record.model)
-    cards = [card for card in (record.card, shipped.card if shipped else None) if card is not None]
-    return next((card.usage for card in cards if card.usage), None)
-
-
-def _published_data(record: RunRecord) -> HubDataset | None:
-    """The data set on the hub, if the test texts came from there or have its hash."""
-    dataset = record.config.dataset
-    from_hub = record.data is not None and record.data.route.startswith("hub ")
-    return dataset.hub if from_hub or dataset.sha256.get("test") else None
+    usage = (record.card.usage if record.card else None) or (shipped.card.usage if shipped else None)
+    return usage and usage.replace("model=MODEL", f"model={record.model}")
 
 
 def _name(record: RunRecord) -> str:

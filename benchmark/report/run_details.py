@@ -1,32 +1,40 @@
-"""The runs behind a number: configuration, machine, training, errors and failures, one block per configuration."""
+"""The page's block for each configuration: its runs, settings, training curves, errors and failures."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import metrics
 from benchmark.analysis.frame import Results, label_names
+from benchmark.analysis.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
 from benchmark.interface import CurvePoint
-from benchmark.report.formats import duration, gibibytes
 from benchmark.report.table import Analysis
-from benchmark.results.record import Status
+from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
-PANEL = (300, 110)  # width and height of a curve's drawing area
-MOST_POINTS = 100  # of a curve: more cannot be told apart at this size
-MOST_LABELS = 12  # of a confusion matrix that can be read
 CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
+PANEL = (300, 110)  # width and height of a curve's drawing area
+MOST_POINTS = 100  # of a curve; more cannot be told apart at this size
+MOST_LABELS = 12  # of a confusion matrix that can be read
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run with its scores by heading (None if it has none) and the names of its files."""
+
+    run: Run
+    scores: dict[str, float | None]
+    files: list[str]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One curve per seed, as points of SVG polylines in a box of `PANEL`'s size."""
+    """One curve per seed, as points of an SVG polyline in a box of `PANEL`'s size."""
 
-    title: str
     low: str
     high: str
     last_step: int
@@ -35,107 +43,80 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts over all seeds by gold label (rows) and predicted label (columns), each with its share of the row."""
-
-    columns: list[str]
-    rows: list[tuple[str, list[tuple[int, float]]]]
-
-
-@dataclass(frozen=True)
 class Details:
     """The block of a configuration."""
 
     anchor: str
-    title: str
+    label: str
     facts: list[str]
     command: str
-    runs: list[dict[str, Any]]
+    runs: list[RunRow]
     panels: list[Panel]
-    confusion: Confusion | None
-    settings: list[tuple[str, str]]  # heading and lines of what is folded
+    confusion: pd.DataFrame | None  # counts over all seeds; gold labels in rows, predicted labels in columns
+    settings: list[tuple[str, str]]  # heading and lines; folded on the page
 
 
 def details(analysis: Analysis) -> list[Details]:
-    """One block per configuration, by data set, model, recipe and training rows."""
-    found = analysis.configurations.sort_values(["dataset", "title", "recipe"], key=_sortable, kind="stable")
-    return [_block(analysis.results, row) for _, row in found.iterrows()]
+    """The block of every configuration, by data set and label."""
+    rows = [row for _, row in analysis.configurations.iterrows()]
+    return [_block(analysis.results, row) for row in sorted(rows, key=_order)]
 
 
 def anchor(configuration: str) -> str:
-    """The id of a configuration's block on the page."""
-    return f"run-{configuration}"
+    """The HTML id of a configuration's block."""
+    return f"runs-{configuration}"
 
 
-def _sortable(column: pd.Series) -> pd.Series:
-    """Numbers in the text padded with zeros, so that 160 rows come before 1,600."""
-    return column.astype(str).str.replace(r"\d+", lambda found: found[0].zfill(9), regex=True)
+def _order(row: pd.Series) -> tuple[str, list[str | float]]:
+    """Numbers in the label are sorted by size, so that 160 rows come before 1,600."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", row["label"])
+    return row["dataset"], [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _block(results: Results, row: pd.Series) -> Details:
-    runs = [results.by_name[run] for run in row["runs"]]
+    runs = [results.by_name[name] for name in row["runs"]]
+    records = [run.record for run in runs]
     return Details(
         anchor=anchor(row["configuration"]),
-        title=row["label"],
-        facts=[row["dataset"], *_facts(row, runs)],
+        label=row["label"],
+        facts=[row["dataset"], *_facts(row, records)],
         command=row["command"],
-        runs=[_run(results, run) for run in runs],
-        panels=[panel for value, title in CURVES.items() if (panel := _panel(runs, value, title))],
+        runs=[_run_row(results, run) for run in runs],
+        panels=[panel for value, title in CURVES.items() if (panel := _panel(records, value, title))],
         confusion=_confusion(results, row),
-        settings=[("Configuration", _lines(runs[0].record.config.as_json(), leave_out=("seed",))), *_differing(runs)],
+        settings=[("Configuration", _lines(records[0].config.as_json() | {"seed": None})), *_provenance(records)],
     )
 
 
-def _facts(row: pd.Series, runs: list[Run]) -> Iterator[str]:
-    """What the folded block says."""
-    yield "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    if pd.notna(row["accuracy"]):
+def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
+    """What the folded block shows."""
+    yield "1 run" if len(records) == 1 else f"{len(records)} runs"
+    if row["accuracy"] is not None:
         yield f"accuracy {row['accuracy']:.4f}"
-    yield from sorted({stand_in for run in runs if (stand_in := run.record.stand_in) is not None})
-    for what, limit in runs[0].record.config.limits.items():
+    yield from sorted({record.stand_in for record in records if record.stand_in is not None})
+    for what, limit in records[0].config.limits.items():
         yield f"only {limit:,} {what if limit > 1 else what.removesuffix('s')}"
-    for status in (Status.failed, Status.interrupted):
-        if number := sum(run.record.status is status for run in runs):
-            yield f"{number} {status}"
+    ended = Counter(record.status for record in records)
+    yield from (f"{ended[status]} {status}" for status in (Status.failed, Status.interrupted) if ended[status])
 
 
-def _run(results: Results, run: Run) -> dict[str, Any]:
-    record, folder = run.record, quote(f"runs/{run.name}")
-    completed = record.status is Status.completed
-    plots = sorted(path.name for path in run.folder.glob("*.png"))
-    files = ["record.json", *(["predictions.parquet"] if completed else []), *plots]
-    git, seconds = record.environment.git, record.training_seconds
-    return {
-        "seed": record.seed,
-        "status": str(record.status),
-        **_scores(results, run),
-        "training": duration(seconds) if seconds is not None else None,
-        "memory": gibibytes(record.memory) if record.memory is not None else None,
-        "hardware": record.hardware,
-        "started": record.started[:16].replace("T", " "),
-        "commit": git.commit[:8] + "+" * git.modified if git else "",
-        "files": [(name, f"{folder}/{quote(name)}") for name in files],
-        "failure": record.failure,
-    }
+def _run_row(results: Results, run: Run) -> RunRow:
+    scores: dict[str, float | None] = dict.fromkeys(("Accuracy", "Macro-F1", "ECE"))
+    completed = run.record.status is Status.completed
+    if completed and run.record.scorable:
+        answers = results.of(run.name)
+        gold, predicted = answers["gold"].to_numpy(), answers["predicted"].to_numpy()
+        scores["Accuracy"] = accuracy(gold, predicted)
+        scores["Macro-F1"] = macro_f1(gold, predicted, len(run.record.labels))
+        if run.predictions.graded:
+            scores["ECE"] = expected_calibration_error(gold == predicted, answers["confidence"].to_numpy())
+    files = ["record.json", *["predictions.parquet"] * completed, *sorted(one.name for one in run.folder.glob("*.png"))]
+    return RunRow(run, scores, files)
 
 
-def _scores(results: Results, run: Run) -> dict[str, str | None]:
-    scores: dict[str, str | None] = dict.fromkeys(("accuracy", "macro_f1", "calibration"))
-    if run.record.status is not Status.completed or not run.record.scorable:
-        return scores
-    answers = results.of(run.name)
-    gold, predicted = answers["gold"].to_numpy(), answers["predicted"].to_numpy()
-    scores["accuracy"] = f"{metrics.accuracy(gold, predicted):.4f}"
-    scores["macro_f1"] = f"{metrics.macro_f1(gold, predicted, len(run.record.labels)):.4f}"
-    if run.predictions.graded:
-        correct, confidence = answers["correct"].to_numpy(), answers["confidence"].to_numpy()
-        scores["calibration"] = f"{metrics.expected_calibration_error(correct, confidence):.4f}"
-    return scores
-
-
-def _panel(runs: list[Run], value: str, title: str) -> Panel | None:
-    """The curves of all seeds in one box; from 0 for a loss, from the lowest value for an accuracy."""
-    curves = [_points(run.record.fit.curve, value) for run in runs if run.record.fit is not None]
+def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:
+    """The curves of all seeds. The axis starts at 0 for a loss and at the lowest value for an accuracy."""
+    curves = [_points(record.fit.curve, value) for record in records if record.fit is not None]
     curves = [curve for curve in curves if len(curve) > 1]
     if not curves:
         return None
@@ -147,64 +128,58 @@ def _panel(runs: list[Run], value: str, title: str) -> Panel | None:
         " ".join(f"{x / steps * width:.0f},{height - (y - low) / ((high - low) or 1) * height:.0f}" for x, y in curve)
         for curve in curves
     ]
-    start, end = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
-    summary = f"{title}: from {start:.3f} to {end:.3f} in {steps:,} steps"
-    return Panel(title, f"{low:.3g}", f"{high:.3g}", steps, lines, summary)
+    first, last = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
+    summary = f"{title}: from {first:.3f} to {last:.3f} in {steps:,} steps"
+    return Panel(f"{low:.3g}", f"{high:.3g}", steps, lines, summary)
 
 
 def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
+    """Step and value of at most about `MOST_POINTS` points, the last included."""
     points = [(point.step, float(getattr(point, value))) for point in curve if getattr(point, value) is not None]
     every = max(1, -(-len(points) // MOST_POINTS))
     return [*points[:-1:every], *points[-1:]]
 
 
-def _confusion(results: Results, row: pd.Series) -> Confusion | None:
-    """None without an accuracy, and where there are too many labels to read."""
-    labels = results.by_name[row["run"]].record.labels
-    if pd.isna(row["accuracy"]) or len(labels) > MOST_LABELS:
+def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
+    """The confusion matrix over the counted runs; None without an accuracy or with many labels."""
+    names = label_names(results.labels(row["run"]))
+    if row["accuracy"] is None or len(names) - 1 > MOST_LABELS:
         return None
     answers = pd.concat([results.of(run) for run in row["counted"]])
-    counts = metrics.confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(labels))
-    columns = label_names(labels) if counts[:, -1].any() else [*labels]
-    gold = np.maximum(counts.sum(axis=1), 1)
-    rows = [
-        (label, [(int(count), float(count / gold[place])) for count in counts[place, : len(columns)]])
-        for place, label in enumerate(labels)
-    ]
-    return Confusion(columns, rows)
+    counts = confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(names) - 1)
+    matrix = pd.DataFrame(counts, index=names[:-1], columns=names)
+    return matrix if counts[:, -1].any() else matrix[names[:-1]]
 
 
-def _differing(runs: list[Run]) -> Iterator[tuple[str, str]]:
-    """Environment, data and weights, once for all seeds that share them."""
-    stated = [("Environment", run.record.seed, _lines(asdict(run.record.environment))) for run in runs]
-    stated += [("Data and weights", run.record.seed, _lines(_sources(run))) for run in runs]
+def _provenance(records: list[RunRecord]) -> Iterator[tuple[str, str]]:
+    """Environment, data and weights of the runs; seeds with the same text share it."""
     seeds: dict[tuple[str, str], list[str]] = {}
-    for heading, seed, text in stated:
-        seeds.setdefault((heading, text), []).append(str(seed))
+    for heading, values_of in (("Environment", lambda record: asdict(record.environment)), ("Data and weights", _data)):
+        for record in records:
+            seeds.setdefault((heading, _lines(values_of(record))), []).append(str(record.seed))
     for (heading, text), which in seeds.items():
         if text:
             yield f"{heading}, {'seed' if len(which) == 1 else 'seeds'} {', '.join(which)}", text
 
 
-def _sources(run: Run) -> dict[str, Any]:
-    data, fit = run.record.data, run.record.fit
-    facts: dict[str, Any] = {}
-    if data is not None:
-        facts = {name: {"rows": split.rows, "sha256": split.sha256} for name, split in data.splits.items()}
-        facts |= {f"{overlap.of} texts in {overlap.within}": len(overlap.ids) for overlap in data.overlaps}
-    facts |= {f"{name} texts cut to max_length": f"{share:.1%}" for name, share in run.record.truncated.items()}
-    return {"data": facts, "weights": asdict(fit.weights) if fit else {}}
+def _data(record: RunRecord) -> dict[str, Any]:
+    splits = {} if record.data is None else record.data.splits
+    overlaps = [] if record.data is None else record.data.overlaps
+    return {
+        "data": {
+            **{name: {"rows": split.rows, "sha256": split.sha256} for name, split in splits.items()},
+            **{f"{one.of} texts in {one.within}": len(one.ids) for one in overlaps},
+            **{f"{name} texts cut to max_length": f"{share:.1%}" for name, share in record.truncated.items()},
+        },
+        "weights": asdict(record.fit.weights) if record.fit else {},
+    }
 
 
-def _lines(values: Any, prefix: str = "", leave_out: tuple[str, ...] = ()) -> str:
+def _lines(values: Any, path: str = "") -> str:
     """Nested values as sorted lines `path.to.value: 1`, without those that are not set."""
     if isinstance(values, dict):
-        inner = [
-            _lines(value, f"{prefix}.{key}" if prefix else str(key))
-            for key, value in sorted(values.items())
-            if key not in leave_out
-        ]
+        inner = [_lines(value, f"{path}.{key}" if path else str(key)) for key, value in sorted(values.items())]
         return "\n".join(line for line in inner if line)
-    if isinstance(values, list):
+    if isinstance(values, list | tuple):
         values = ", ".join(map(str, values))
-    return "" if values is None else f"{prefix}: {values}"
+    return "" if values is None else f"{path}: {values}"

@@ -85,7 +85,6 @@ class Table:
     columns: tuple[Column, ...]
     note: str = ""  # Markdown
     section: str = ""  # of the page
-    whole: bool = False  # never folded on the page
 
     def data(self, analysis: Analysis) -> pd.DataFrame:
         """The declared columns, one row per entry of the table."""

@@ -29,6 +29,8 @@ from benchmark.results.catalogue import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
+STUDY = "the study"
+"""The source in Table 1, and the recipe in Table 2, of the study's own row."""
 DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
@@ -39,7 +41,7 @@ def declared(name: str, heading: str, **options: Any) -> Column:
 
 def table1_models(analysis: Analysis) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
-    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": "the study"}
+    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
     ours = [
         {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
         for entry in _by_size(analysis)
@@ -50,7 +52,7 @@ def table1_models(analysis: Analysis) -> pd.DataFrame:
 
 def table2_settings(analysis: Analysis) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
-    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
+    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}]
     run_models = set()
     for _, row in analysis.configurations.iterrows():
         record = analysis.results.by_name[row["run"]].record
@@ -156,7 +158,6 @@ TABLES = (
         ),
         note="*Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
         section="models",
-        whole=True,
     ),
     Table(
         "table2_settings",
@@ -180,7 +181,6 @@ TABLES = (
         ),
         note=f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
-        whole=True,
     ),
     Table(
         "table3_accuracy",
@@ -204,6 +204,5 @@ TABLES = (
             Column("run"),
         ),
         section="accuracy",
-        whole=True,
     ),
 )
