@@ -80,7 +80,7 @@ def seeds(analysis: Analysis) -> pd.DataFrame:
             }
         )
     rows.sort(key=lambda row: (1 if row["mean"] is None else -row["mean"], row["model"], row["recipe"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def letter(number: int) -> str:

@@ -42,7 +42,7 @@ def per_configuration(
     for _, row in with_results(analysis.configurations).iterrows():
         named = {"configuration": row["configuration"], "model": row["title"], "recipe": row["recipe"]}
         rows += [named | made for made in rows_of(analysis.results, row)]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def per_class(analysis: Analysis) -> pd.DataFrame:
@@ -180,7 +180,7 @@ def hard_items(analysis: Analysis) -> pd.DataFrame:
             for item in np.flatnonzero((predicted != gold).all(axis=0))
         ]
     rows.sort(key=lambda row: -row["agreement"])
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _majority(answers: npt.NDArray[np.int64], names: list[str]) -> dict[str, Any]:

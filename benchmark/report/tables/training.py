@@ -43,7 +43,7 @@ def learning_curve(analysis: Analysis) -> pd.DataFrame:
         if group["train_rows"].nunique() > 1:
             rows += _points(results, str(curve), group)
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def readouts(analysis: Analysis) -> pd.DataFrame:
     for _, group in found.groupby("training", sort=False):
         if group["readout"].nunique() > 1:
             rows += _ways(results, group)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def tuning(analysis: Analysis) -> pd.DataFrame:
                 }
             )
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=")
