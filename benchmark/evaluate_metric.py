@@ -8,7 +8,7 @@ import evaluate
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.metrics import LABEL_METRICS, METRICS, per_class
+from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
 from benchmark.errors import BenchmarkError
 
 _INPUTS = """
@@ -73,14 +73,15 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
         probabilities: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
         gold, predicted = np.asarray(references, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
-        shape = (len(gold), len(self.labels))
-        chosen = LABEL_METRICS if probabilities is None else METRICS
-        rows = np.zeros(shape, np.float32) if probabilities is None else np.asarray(probabilities, dtype=np.float32)
-        if rows.shape != shape:
-            raise BenchmarkError(
-                f"The probabilities have shape {rows.shape}, not {shape}.",
-                "Pass one row per reference and one column per label.",
-            )
-        scores = {name: metric(gold, predicted, rows) for name, metric in chosen.items()}
         f1 = per_class(gold, predicted, labels=len(self.labels)).f1
+        scores = {"accuracy": accuracy(gold, predicted), "macro_f1": float(f1.mean())}
+        if probabilities is not None:
+            rows = np.asarray(probabilities, dtype=np.float32)
+            if rows.shape != (shape := (len(gold), len(self.labels))):
+                raise BenchmarkError(
+                    f"The probabilities have shape {rows.shape}, not {shape}.",
+                    "Pass one row per reference and one column per label.",
+                )
+            confidence = confidence_of(predicted, rows)
+            scores["expected_calibration_error"] = expected_calibration_error(gold == predicted, confidence)
         return scores | {f"f1_{label}": float(value) for label, value in zip(self.labels, f1, strict=True)}
