@@ -104,7 +104,7 @@ def refused(folder: Path, url: str, *arguments: str) -> str:
     assert failed.failure is not None
     assert failed.failure.traceback is None
     assert failed.failure.message in done.stdout
-    return failed.failure.message
+    return f"{failed.failure.message} {failed.failure.fix}"
 
 
 WEIGHTS = ["model=bert_base", "dataset=synthetic", "recipe.max_steps=1", *SMALL]
