@@ -7,22 +7,25 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test setup lint report speed results constraints
+.PHONY: bench test test-all setup lint report speed results constraints
 
-bench: setup  ## four contestants with real weights on the embedded data, then tables and plots
+bench: setup  ## four models with real weights on the embedded data set, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
 
-test: setup  ## every test, two at a time; set EMOTION_DATA for those on the real data
+test: setup  ## the fast tests, on two cores; set EMOTION_DATA for those on the real data
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: setup  ## every test, with coverage: adds trainings, killed processes and the browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov=benchmark --cov=baselines --cov-report=term
 
-setup: .venv/installed  ## the virtual environment, with pinned dependencies
+setup: .venv/installed  ## a virtual environment with pinned dependencies
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-lint: setup  ## style, types, and who may import whom
+lint: setup  ## style, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -32,11 +35,11 @@ report: setup  ## tables, figures, the README's section and the notebook, from t
 	$(BIN)/python -m benchmark.report
 	$(BIN)/python notebooks/execute.py
 
-speed: setup  ## how fast the two small models train and answer here, against the plain way; about 30 minutes
+speed: setup  ## training and inference throughput of the two small models on this machine; about 30 minutes
 	$(BIN)/python -m benchmark.speed model=smollm2_lora
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
 
-results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, continued where they stopped; half as long with AVX-512 or AMX
+results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, resumed after an interruption; half as long with AVX-512 or AMX
 	$(SWEEP) model=majority,tfidf
 	$(RUN) experiment=tune_cpu
 	$(SWEEP) model=minilm recipe=paper,tuned seed=0,1,2,3,4
@@ -47,7 +50,7 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 	$(RUN) $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
 	$(RUN) experiment=learning_curve
 
-constraints:  ## pin the newest versions that pyproject.toml admits; torch as named here, in its CPU build if there is one
+constraints:  ## pin the newest versions that pyproject.toml allows; torch as named above, its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet "torch==$(TORCH)"
 	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev]'

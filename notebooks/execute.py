@@ -1,4 +1,4 @@
-"""`python notebooks/execute.py`: run results.ipynb on the records, and keep what its cells show."""
+"""`python notebooks/execute.py`: run results.ipynb on the records and store its output."""
 
 from pathlib import Path
 

@@ -16,14 +16,15 @@ from benchmark.run.catalogue import shipped_models
 from benchmark.run.compose import composed
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+USAGE, MODELS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("usage.md", "models.md"))
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def shown(language: str, beginning: str) -> str:
-    """The one block of code in `language` that begins so."""
-    (block,) = [
-        code for code in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if code.startswith(beginning)
-    ]
+def shown(document: str, language: str, beginning: str) -> str:
+    """The only block of code in `language` that begins so."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    (block,) = [code for code in blocks if code.startswith(beginning)]
     return block
 
 
@@ -35,23 +36,24 @@ def put(folder: Path, place: str, text: str) -> Path:
 
 
 @pytest.mark.slow
-def test_a_model_is_added_by_the_yaml_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", ["README.md", "docs/models.md"])
+def test_a_model_is_added_by_the_yaml_shown(document: str, tmp_path: Path) -> None:
     """At a toy size: its base is the tiny RoBERTa, its folder one with such weights."""
     architecture = composed(["model=tiny_roberta"]).model.parameters["architecture"]
     tokenizer = train_tokenizer(architecture, ["i feel well", "i feel rather low"])
     tokenizer.save_pretrained(tmp_path / "models/mine")
     config = AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id)
     AutoModelForMaskedLM.from_config(config).save_pretrained(tmp_path / "models/mine")
-    text = shown("yaml", "# conf/model/mine.yaml").replace("roberta_base", "tiny_roberta")
+    text = shown(document, "yaml", "# conf/model/mine.yaml").replace("roberta_base", "tiny_roberta")
     put(tmp_path, "conf/model/mine.yaml", text.replace("models/mine", f"{tmp_path}/models/mine"))
     small = ["dataset=synthetic", "dataset.synthetic.train=60", "dataset.synthetic.validation=12"]
     done = benchmark(tmp_path, f"--config-dir={tmp_path}/conf", "model=mine", *small, "recipe.max_steps=2")
     assert done.returncode == 0, done.stderr
     (run,) = read_all(tmp_path / "results")
     assert (run.record.model, run.record.title) == ("mine", "My RoBERTa")
-    assert run.record.overrides[:2] == ["--config-dir=conf", "model=mine"]
+    assert run.record.overrides[:2] == ["--config-dir=DIR/conf", "model=mine"]
     assert run.record.fit is not None
-    assert run.record.fit.weights["source"] == "folder"
+    assert run.record.fit.weights.source == "folder"
 
 
 def rows(*texts: str) -> str:
@@ -59,8 +61,11 @@ def rows(*texts: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_data_set_is_added_by_the_yaml_shown_and_foreign_predictions_are_scored_on_it(tmp_path: Path) -> None:
-    text = shown("yaml", "# conf/dataset/reviews.yaml")
+@pytest.mark.parametrize("document", ["README.md", "docs/data.md"])
+def test_a_data_set_is_added_by_the_yaml_shown_and_predictions_of_others_are_scored(
+    document: str, tmp_path: Path
+) -> None:
+    text = shown(document, "yaml", "# conf/dataset/reviews.yaml")
     assert yaml.safe_load(text)["path"] == "data/reviews"
     put(tmp_path, "conf/dataset/reviews.yaml", text.replace("data/reviews", f"{tmp_path}/data/reviews"))
     train = [f"a {label} {thing}, number {number}" for number in range(12) for label, thing in TOYS]
@@ -73,9 +78,11 @@ def test_a_data_set_is_added_by_the_yaml_shown_and_foreign_predictions_are_score
     assert (tmp_path / "results/tables/leaderboard_reviews.md").is_file()
 
     answers = put(
-        tmp_path, "predictions.csv", shown("csv", "id,predict").replace("sadness", "good").replace("joy", "good")
+        tmp_path,
+        "predictions.csv",
+        shown("docs/models.md", "csv", "id,predict").replace("sadness", "good").replace("joy", "good"),
     )
-    (command,) = [line for line in README.splitlines() if line.startswith("python -m benchmark model=external")]
+    (command,) = [line for line in MODELS.splitlines() if line.startswith("python -m benchmark model=external")]
     _, _, _, *options = shlex.split(command.replace("predictions.csv", str(answers)))
     done = benchmark(tmp_path, f"--config-dir={tmp_path}/conf", "dataset=reviews", *options)
     assert done.returncode == 0, done.stderr
@@ -91,22 +98,23 @@ TOYS = [("good", "film"), ("bad", "film"), ("good", "meal"), ("bad", "meal")]
 def test_the_python_shown_reads_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
-    exec(compile(shown("python", "from pathlib import Path"), "README.md", "exec"), names)
+    exec(compile(shown("docs/usage.md", "python", "from pathlib import Path"), "usage.md", "exec"), names)
     assert len(names["table3"]) >= 5  # type: ignore[arg-type]
-    assert "gold" in names["wrong"].columns  # type: ignore[attr-defined]
+    assert {"gold", "predicted"} <= set(names["wrong"].columns)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("group", ["model", "dataset", "recipe", "experiment"])
 def test_every_choice_there_is_is_listed(group: str) -> None:
     choices = shipped_models() if group == "model" else [path.stem for path in (CONF_DIR / group).glob("*.yaml")]
-    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{group}=` |")]
+    (row,) = [line for line in USAGE.splitlines() if line.startswith(f"| `{group}=` |")]
     assert set(choices) <= set(re.findall("`(.*?)`", row))
 
 
 def test_every_command_shown_composes() -> None:
-    commands = re.findall(r"^python -m benchmark (.*?)(?: +#.*)?$", README, re.MULTILINE)
-    assert len(commands) > 8
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
+    commands = re.findall(r"^python -m benchmark (.*?)(?: +#.*)?$", text, re.MULTILINE)
+    assert len(commands) > 12
     for command in commands:
-        options = [option for option in shlex.split(command) if not option.startswith("-")]
+        options = [option for option in shlex.split(command) if "=" in option]
         choices = [option for option in options if "," not in option]
         composed(choices)

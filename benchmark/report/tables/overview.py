@@ -1,0 +1,70 @@
+"""The README's table: the best configuration of every model, and the study's models that were not run."""
+
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.analysis.comparisons import fields
+from benchmark.report.formats import duration
+from benchmark.report.table import CONFIGURATION, FOUR, MACRO_F1, Analysis, Column, Source, Table
+
+
+def overview(analysis: Analysis) -> pd.DataFrame:
+    """The study's models in its order, then the others by falling accuracy; one row per model."""
+    found = fields(analysis.configurations)
+    best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
+    measured = {row["model"]: dict(row) for _, row in best.iterrows()}
+    catalogue = analysis.results.catalogue
+    rows = [_row(name, measured.get(name), catalogue[name].config.model.title) for name in study.TABLE3]
+    rows += [_row(name, row, row["title"]) for name, row in measured.items() if name not in study.TABLE3]
+    for row in rows:
+        entry = catalogue.get(row["name"])
+        row["parameters"] = entry.card.parameters if entry else row.get("parameters")
+    return pd.DataFrame(rows)
+
+
+def _row(name: str, measured: dict[str, Any] | None, title: str) -> dict[str, Any]:
+    if measured is None:
+        return {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
+    seeds = "1 seed" if measured["seeds"] == 1 else f"{measured['seeds']} seeds"
+    repeated = measured["repeats_study"]
+    interval = f"{measured['accuracy']:.4f} ({measured['low']:.4f} to {measured['high']:.4f})"
+    return {
+        **measured,
+        "name": name,
+        "model": measured["label"],
+        "study": study.TABLE3.get(name) if repeated else None,
+        "measured": interval,
+        "hardware": measured["machine"],
+        "status": f"measured, {seeds}",
+    }
+
+
+def parameters(value: float) -> str:
+    """In millions or billions, with three digits."""
+    return f"{value / 1e9:.3g}B" if value >= 1e9 else f"{value / 1e6:.3g}M"
+
+
+TABLES = (
+    Table(
+        "overview",
+        "The best configuration of every model",
+        overview,
+        (
+            CONFIGURATION,
+            Column("name"),
+            Column("model", "Model, recipe", source=Source.declared),
+            Column("parameters", "Parameters", parameters, source=Source.declared),
+            Column("study", "Study", FOUR, source=Source.study),
+            Column("measured", "Measured here (95% interval)"),
+            MACRO_F1,
+            Column("training_seconds", "Training", duration),
+            Column("hardware", "Hardware"),
+            Column("status", "Status"),
+        ),
+        note="*Study* is the accuracy that the study printed. Everything else is computed from stored predictions. The "
+        "interval is Wilson's for one seed and a bootstrap over seeds and test texts for several. *Training* is the "
+        "median over the seeds of one machine, without loading and validation.",
+    ),
+)
