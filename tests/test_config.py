@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark.analysis.evidence import read_evidence
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import read_evidence
 from benchmark.config import CONF_DIR, RunConfig, build_classifier, from_hydra
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Optimizer
