@@ -47,6 +47,7 @@ def test_the_fused_lora_product_equals_pefts(bias: bool) -> None:
     expected = value_and_gradients(adapted(bias))
     network = adapted(bias)
     fuse(network)
+    assert sum("forward" in vars(layer) for layer in network.modules()) == 2
     for name, tensor in value_and_gradients(network).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6, msg=name)
 
