@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
 from benchmark.run import doctor, runner
 from benchmark.run.catalogue import shipped_models
-from benchmark.run.compose import build_classifier, composed, each_model
+from benchmark.run.compose import build_classifier, composed
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -121,19 +121,6 @@ def test_only_the_packages_that_were_checked_are_counted() -> None:
     required = [line for line in distribution(doctor.DISTRIBUTION).requires or [] if "extra ==" not in line]
     finding = doctor._versions()
     assert finding.found == f"{len(required)} packages as required"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "models"),
-    [
-        (["experiment=table3"], ["bert_base", "bert_large", "roberta_base", "roberta_large", "llama3_lora"]),
-        (["model=majority,tfidf", "seed=1"], ["majority", "tfidf"]),
-        (["experiment=table3", "model=tfidf"], ["tfidf"]),
-        (["dataset=synthetic"], ["minilm"]),
-    ],
-)
-def test_every_model_of_a_sweep_is_examined(overrides: list[str], models: list[str]) -> None:
-    assert [composed(one).model.name for one in each_model(overrides)] == models
 
 
 @pytest.mark.parametrize("option", FOLDERS)
