@@ -1,9 +1,9 @@
 import pytest
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.paired import mcnemar
 from factories import rows_of, the
 
 from benchmark.analysis import study
+from benchmark.analysis.evidence import Evidence
+from benchmark.analysis.paired import mcnemar
 from benchmark.report.tables import TABLES
 
 AUDIT = rows_of(TABLES["study_audit"](Evidence([], {})))

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark.analysis.frontier import offers
-from benchmark.analysis.paired import combined, detectable_difference, holm, mcnemar
 from factories import MANY_GOLD as GOLD
 from factories import a_record, evidence, publish, told, wrong_at
 
 from benchmark.analysis.comparisons import Comparison, fields
+from benchmark.analysis.frontier import offers
+from benchmark.analysis.paired import combined, detectable_difference, holm, mcnemar
 from benchmark.results.store import Run
 
 

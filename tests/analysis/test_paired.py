@@ -4,6 +4,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import binom, binomtest, false_discovery_control
+
 from benchmark.analysis.paired import (
     combined,
     detectable_difference,
@@ -15,8 +17,6 @@ from benchmark.analysis.paired import (
     tied_groups,
 )
 from benchmark.analysis.statistics import Interval, bootstrap_interval
-from scipy.stats import binom, binomtest, false_discovery_control
-
 from benchmark.errors import BenchmarkError
 
 Correct = npt.NDArray[np.bool_]

@@ -1,6 +1,8 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import chi2_contingency, norm
+
 from benchmark.analysis.statistics import (
     Interval,
     accuracy_interval,
@@ -9,8 +11,6 @@ from benchmark.analysis.statistics import (
     unpaired_z,
     wilson_interval,
 )
-from scipy.stats import chi2_contingency, norm
-
 from benchmark.errors import BenchmarkError
 
 Correct = npt.NDArray[np.bool_]

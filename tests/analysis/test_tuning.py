@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.tuning import tuning
-from benchmark.report.wording import markdown
 from factories import FIT, a_record, publish
 
+from benchmark.analysis.evidence import Evidence
+from benchmark.analysis.tuning import tuning
 from benchmark.interface import CurvePoint
 from benchmark.report.tables import leaderboard
+from benchmark.report.wording import markdown
 from benchmark.results.catalogue import read_contestants
 
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark.analysis.variants import command_of, settings_of, shortened, variants
 from factories import FIT, a_record, publish
 
+from benchmark.analysis.variants import command_of, settings_of, shortened, variants
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.store import read_all
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmark.analysis.statistics import wilson_interval
 from factories import LABELS, a_record, answers, evidence, rows_of, the, the_test_split, told, wrong_at
 from factories import MANY_GOLD as GOLD
 
+from benchmark.analysis.statistics import wilson_interval
 from benchmark.interface import NO_LABEL, Predictions
 from benchmark.report.figures import FIGURES, RUN_FIGURES
 from benchmark.report.tables import TABLES

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark.analysis.evidence import Evidence, read_evidence
-from benchmark.analysis.statistics import accuracy_interval
-from benchmark.report.findings import findings
-from benchmark.report.wording import cell, markdown
 from factories import FIT, GOLD, a_record, publish, rows_of, the
 
 from benchmark.analysis import study
+from benchmark.analysis.evidence import Evidence, read_evidence
+from benchmark.analysis.statistics import accuracy_interval
 from benchmark.interface import NO_LABEL
+from benchmark.report.findings import findings
 from benchmark.report.tables import DEVIATES, TABLES, leaderboard
+from benchmark.report.wording import cell, markdown
 from benchmark.results.catalogue import read_contestants
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.store import Run, read_all

@@ -17,6 +17,7 @@ from processes import (
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.report.run_figures import draw_run
 from benchmark.results import store
 from benchmark.results.record import Status
 from benchmark.results.store import Run
@@ -53,14 +54,14 @@ def test_a_full_disk_damages_no_record_and_no_table(compose_run: Compose, small_
     for leaving in (0, 20_000, 80_000):
         ballast = fill(small_disk, leaving)
         with pytest.raises(BenchmarkError, match="The disk is full"):
-            runner.run(config)
+            runner.run(config, draw=draw_run)
         ballast.unlink()
         after = {path: path.read_bytes() for path in before}
         assert after == before
         assert not list(small_disk.rglob(".partial-*"))
         statuses = [run.record.status for run in store.read_all(small_disk / "results")]
         assert statuses.count(Status.completed) == 1
-    assert runner.run(config).record.status is Status.completed
+    assert runner.run(config, draw=draw_run).record.status is Status.completed
 
 
 def test_a_run_that_filled_the_disk_with_checkpoints_continues_when_there_is_space(
@@ -110,7 +111,7 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(tmp
 
 
 def test_too_little_memory_for_one_sample_fails_with_a_fix(tmp_path: Path) -> None:
-    done = limited(tmp_path, rows=8, spare=3_000_000)
+    done = limited(tmp_path, rows=8, spare=30_000_000)
     assert done.returncode == 1
     assert "Memory ran out on a single sample. Lower recipe.max_length" in done.stderr
     statuses = [run.record.status for run in store.read_all(tmp_path / "results")]

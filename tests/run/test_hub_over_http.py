@@ -192,7 +192,7 @@ def test_an_unreachable_hub_is_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_data_on_the_hub_that_differ_from_the_published_ones_are_refused(hub: Hub, tmp_path: Path) -> None:
-    assert "from hub dair-ai/emotion@cab853a1 is not the published one: 1 rows" in refused(
+    assert "from hub dair-ai/emotion@cab853a1 is not the published one: 1 rows" in problem_of(
         tmp_path / "here", hub.url, *DATA
     )
 
