@@ -8,8 +8,9 @@ import evaluate
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.metrics import LABEL_METRICS, METRICS, per_class
+from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
 from benchmark.errors import BenchmarkError
+from benchmark.interface import Probabilities
 
 _INPUTS = """
 Args:
@@ -73,14 +74,19 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
         probabilities: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
         gold, predicted = np.asarray(references, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
-        shape = (len(gold), len(self.labels))
-        chosen = LABEL_METRICS if probabilities is None else METRICS
-        rows = np.zeros(shape, np.float32) if probabilities is None else np.asarray(probabilities, dtype=np.float32)
-        if rows.shape != shape:
+        by_label = per_class(gold, predicted, labels=len(self.labels)).f1
+        scores = {"accuracy": accuracy(gold, predicted), "macro_f1": float(by_label.mean())}
+        scores |= {f"f1_{label}": float(f1) for label, f1 in zip(self.labels, by_label, strict=True)}
+        if probabilities is not None:
+            confidence = confidence_of(predicted, self._checked(probabilities, rows=len(gold)))
+            scores["expected_calibration_error"] = expected_calibration_error(gold == predicted, confidence)
+        return scores
+
+    def _checked(self, probabilities: npt.ArrayLike, rows: int) -> Probabilities:
+        checked, shape = np.asarray(probabilities, dtype=np.float32), (rows, len(self.labels))
+        if checked.shape != shape:
             raise BenchmarkError(
-                f"The probabilities have shape {rows.shape}, not {shape}.",
+                f"The probabilities have shape {checked.shape}, not {shape}.",
                 "Pass one row per reference and one column per label.",
             )
-        scores = {name: metric(gold, predicted, rows) for name, metric in chosen.items()}
-        f1 = per_class(gold, predicted, labels=len(self.labels)).f1
-        return scores | {f"f1_{label}": float(value) for label, value in zip(self.labels, f1, strict=True)}
+        return checked

@@ -1,0 +1,10 @@
+"""The figures over many runs, each declared once: in the module of its subject."""
+
+from benchmark.report.figure import Figure
+from benchmark.report.figures import accuracy, confidence, cost, differences, learning, study
+
+FIGURES: dict[str, Figure] = {
+    figure.name: figure
+    for module in (accuracy, differences, cost, learning, confidence, study)
+    for figure in module.FIGURES
+}
