@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from benchmark.analysis.evidence import read_evidence
 from conftest import CHROMIUM
 from factories import FIT, GOLD, a_record, publish
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmark.analysis.evidence import read_evidence
 from benchmark.interface import CurvePoint, WeightSource
 from benchmark.report import build as report
 from benchmark.report.figures import FIGURES
