@@ -47,7 +47,7 @@ def table1_models(analysis: Analysis) -> pd.DataFrame:
         for entry in _by_size(analysis)
         if entry.card.parameters is not None
     ]
-    return pd.DataFrame([theirs, *ours])
+    return pd.DataFrame([theirs, *ours], dtype=object)
 
 
 def table2_settings(analysis: Analysis) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def table2_settings(analysis: Analysis) -> pd.DataFrame:
         if entry.config.model.name not in run_models and entry.card.settings:
             recipe = entry.config.recipe.name
             rows.append({**_settings(entry.config, entry.card), "recipe": recipe, "status": "not run"})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
@@ -84,7 +84,7 @@ def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
         if not shown and entry.card.computed_here:
             rows.append(_not_run(analysis, name, entry, repeats.get(name)))
     rows.sort(key=_position)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _measured(row: pd.Series) -> dict[str, Any]:
