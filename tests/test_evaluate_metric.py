@@ -103,7 +103,7 @@ def test_an_answer_that_is_none_of_the_labels_is_wrong(metrics: EmotionMetrics) 
 @pytest.mark.parametrize(
     ("inputs", "problem"),
     [
-        ({"predictions": [], "references": []}, "no row"),
+        ({"predictions": [], "references": []}, "no rows"),
         ({"predictions": [0, 6], "references": [0, 1]}, "prediction of row 1 is 6"),
         ({"predictions": [0], "references": [0], "probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\)"),
         ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "not logits"),
