@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
+from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
 
 from baselines.cards import network_card
 from baselines.packed.attention import check_supported, loading_attention
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_states
+from baselines.packed.passes import encoder_states, padded
 from baselines.training.hardware import (
     Attention,
     Batching,
@@ -23,7 +23,7 @@ from baselines.training.hardware import (
     resolve,
 )
 from baselines.training.memory import compute_rows
-from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
+from baselines.training.requirements import Needs, check_positive, check_trackers, examine, failed, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
 from baselines.weights.loading import build_without_weights, load
 from baselines.weights.sources import Weights
@@ -100,8 +100,7 @@ class EncoderClassifier:
             return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
 
     def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        collate = DataCollatorWithPadding(self.tokenizer)
-        batch = collate([{"input_ids": ids} for ids in token_ids]).to(self.torch_device)
+        batch = padded(token_ids, self.tokenizer.pad_token_id, "right").to(self.torch_device)
         logits: torch.Tensor = self.network(**batch).logits
         return logits
 
@@ -109,8 +108,7 @@ class EncoderClassifier:
         varlen = self.attention is Attention.flash_attention_2
         first = _first_position(self.network.config)
         states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
-        pooler = self.network.base_model.pooler
-        if pooler is not None:
+        if (pooler := self.network.base_model.pooler) is not None:
             states = self.network.dropout(pooler(states))
         logits: torch.Tensor = self.network.classifier(states)
         return logits
@@ -128,12 +126,7 @@ class EncoderClassifier:
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         hardware = problems(self.device, self.precision, self.attention)
         needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
-        findings = list(examine(needs, context))
-        try:
-            _check_length(card, max_length)
-        except BenchmarkError as error:
-            return [Finding.from_error("max_length", error), *findings]
-        return findings
+        return [*failed("max_length", lambda: _check_length(card, max_length)), *examine(needs, context)]
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)

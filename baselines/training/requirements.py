@@ -1,7 +1,7 @@
 """What fine-tuning needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Needs:
     device: Device
     precision: Precision
     tokens_per_sample: float
-    problems: Iterable[BenchmarkError]  # of the hardware
+    problems: list[BenchmarkError]  # of the hardware
 
 
 def estimate_memory(card: ModelCard, precision: Precision, tokens_per_sample: float) -> MemoryEstimate:
@@ -81,14 +81,21 @@ def check_trackers(report_to: Sequence[str]) -> None:
     """Raise if an experiment tracker is not available."""
     installed = get_available_reporting_integrations()
     for tracker in report_to:
-        if tracker in installed:
-            continue
         problem, fix = "which is not installed here", f"Run pip install {tracker}, or leave it out."
         if tracker not in INTEGRATION_TO_CALLBACK:
             problem, fix = "which transformers does not support", "Correct it, or set report_to=[] for none."
-        raise BenchmarkError(
-            f"report_to names {tracker}, {problem} (installed: {', '.join(installed) or 'none'}).", fix
-        )
+        if tracker not in installed:
+            available = ", ".join(installed) or "none"
+            raise BenchmarkError(f"report_to names {tracker}, {problem} (installed: {available}).", fix)
+
+
+def failed(what: str, check: Callable[[], object]) -> list[Finding]:
+    """The finding of a check that raises `BenchmarkError`, or an empty list."""
+    try:
+        check()
+    except BenchmarkError as error:
+        return [Finding.from_error(what, error)]
+    return []
 
 
 def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
@@ -99,10 +106,7 @@ def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
     memory = estimate_memory(needs.card, needs.precision, needs.tokens_per_sample)
     yield _memory(needs.device, memory, context.recipe.effective_batch)
     yield from _loading_memory(needs.device, memory)
-    try:
-        check_trackers(context.report_to)
-    except BenchmarkError as error:
-        yield Finding.from_error("trackers", error)
+    yield from failed("trackers", lambda: check_trackers(context.report_to))
     try:
         yield Finding("weights", f"{identity(needs.weights)}, {availability(needs.weights)}")
         if missing := download_bytes(needs.weights):
@@ -116,22 +120,20 @@ def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
 
 def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
     """Whether the memory of the requested device is large enough."""
+    total, one = _gb(needed.total(samples)), _gb(needed.total(1))
+    if device is Device.cuda and not uses_gpu(device):
+        found = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
+        return Finding("memory", found, "Run on a GPU with that much memory.")
+    kind, free = "memory", _available_memory()
     if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
-    elif device is Device.cuda:
-        found = f"about {_gb(needed.total(samples))} of GPU memory needed with {samples} samples per pass, but no GPU"
-        return Finding("memory", found, "Run on a GPU with that much memory.")
-    else:
-        kind, free = "memory", _available_memory()
-    found = f"{_gb(free)} of {kind} free, about {_gb(needed.total(samples))} needed with {samples} samples per pass"
+    found = f"{_gb(free)} of {kind} free, about {total} needed with {samples} samples per pass"
     if needed.total(1) > free:
-        return Finding(
-            "memory",
-            f"{found} and {_gb(needed.total(1))} with one",
-            "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model.",
-        )
-    fits = needed.total(samples) <= free
-    return Finding("memory", found if fits else f"{found}; passes will be halved until they fit")
+        fix = "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model."
+        return Finding("memory", f"{found} and {one} with one", fix)
+    return Finding(
+        "memory", found if needed.total(samples) <= free else f"{found}; passes will be halved until they fit"
+    )
 
 
 def _loading_memory(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:
