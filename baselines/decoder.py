@@ -21,24 +21,13 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from baselines.cards import network_card, training_id
-from baselines.packed.attention import check_supported, loading_attention
+from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded
 from baselines.prompt import Prompter, branches
-from baselines.training.hardware import (
-    DTYPES,
-    Attention,
-    Batching,
-    Computation,
-    Device,
-    Precision,
-    autocast,
-    fast_precisions,
-    problems,
-    resolve,
-)
+from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows, run_in_passes
-from baselines.training.requirements import Needs, check_positive, check_trackers, examine, failed, tokens_per_text
+from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
@@ -75,13 +64,10 @@ class DecoderClassifier:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.torch_device = resolve(self.device, self.precision, self.attention, self._only_packed)
-        card = self.describe()  # raises for an impossible architecture, before anything is loaded
-        check_supported(card.architecture, self.batching)
-        check_trackers(context.report_to)
+        computation = prepare(self, context, self._only_packed)
+        self.torch_device = computation.device
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
-        computation = Computation(self.torch_device, self.precision, self.attention, self.batching)
         if adapter is not None:
             reads = replace(computation, batching=self.batching if self._only_packed else Batching.padded)
             return report_without_training(self.network, replace(loaded.source, adapter=adapter.source), reads)
@@ -157,14 +143,11 @@ class DecoderClassifier:
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        card = self.describe()
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
-        hardware = problems(self.device, self.precision, self.attention, self._only_packed)
-        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
         adapter = failed("adapter", lambda: self._trained_adapter(context.labels))
         if self.adapter is not None and not adapter:
             adapter = [Finding("adapter", f"{Path(self.adapter).name} fits")]
-        return [*adapter, *examine(needs, context)]
+        return [*adapter, *examine(self, tokens, context, self._only_packed)]
 
     def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
         if self.adapter is None:

@@ -4,13 +4,25 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from baselines.training.hardware import DTYPES, Device, Precision, uses_gpu
+from baselines.packed.attention import check_supported
+from baselines.training.hardware import (
+    DTYPES,
+    Attention,
+    Batching,
+    Computation,
+    Device,
+    Precision,
+    problems,
+    resolve,
+    uses_gpu,
+)
 from baselines.weights.sources import Weights, availability, download_bytes, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
@@ -35,16 +47,27 @@ class MemoryEstimate:
         return self.fixed + samples * self.per_sample
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What one model needs to be fine-tuned."""
+class Trainable(Protocol):
+    """The options that encoders and decoders have in common."""
 
     weights: Weights
-    card: ModelCard
     device: Device
     precision: Precision
-    tokens_per_sample: float
-    problems: list[BenchmarkError]  # of the hardware
+    attention: Attention
+    batching: Batching
+
+    def describe(self) -> ModelCard: ...
+
+
+def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
+    """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
+
+    For `only_packed`, see `resolve`.
+    """
+    device = resolve(model.device, model.precision, model.attention, only_packed)
+    check_supported(model.describe().architecture, model.batching)  # describe raises for an impossible architecture
+    check_trackers(context.report_to)
+    return Computation(device, model.precision, model.attention, model.batching)
 
 
 def estimate_memory(card: ModelCard, precision: Precision, tokens_per_sample: float) -> MemoryEstimate:
@@ -98,23 +121,26 @@ def failed(what: str, check: Callable[[], object]) -> list[Finding]:
     return []
 
 
-def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
+def examine(
+    model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
+) -> Iterator[Finding]:
     """Everything that fine-tuning depends on, whether it is available or not."""
-    hardware = torch.cuda.get_device_name() if uses_gpu(needs.device) else f"CPU, {torch.get_num_threads()} threads"
-    problems = [Finding.from_error("hardware", problem) for problem in needs.problems]
-    yield from problems or [Finding("hardware", hardware)]
-    memory = estimate_memory(needs.card, needs.precision, needs.tokens_per_sample)
-    yield _memory(needs.device, memory, context.recipe.effective_batch)
-    yield from _loading_memory(needs.device, memory)
+    hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
+    found = problems(model.device, model.precision, model.attention, only_packed)
+    yield from [Finding.from_error("hardware", problem) for problem in found] or [Finding("hardware", hardware)]
+    card = model.describe()
+    memory = estimate_memory(card, model.precision, tokens_per_sample)
+    yield _memory(model.device, memory, context.recipe.effective_batch)
+    yield from _loading_memory(model.device, memory)
     yield from failed("trackers", lambda: check_trackers(context.report_to))
     try:
-        yield Finding("weights", f"{identity(needs.weights)}, {availability(needs.weights)}")
-        if missing := download_bytes(needs.weights):
+        yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
+        if missing := download_bytes(model.weights):
             yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
     except BenchmarkError as error:
         yield Finding.from_error("weights", error)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
-    checkpoints = CHECKPOINTS * 12 * (needs.card.trained_parameters or 0)
+    checkpoints = CHECKPOINTS * 12 * (card.trained_parameters or 0)
     yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
