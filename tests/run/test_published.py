@@ -93,6 +93,10 @@ def test_a_path_of_the_data_is_removed_whatever_the_model_reads() -> None:
     ]  # fmt: skip
 
 
+def test_a_path_that_is_not_set_stays_null() -> None:
+    assert published_overrides(a_config(), ["model.adapter=null"]) == ["model.adapter=null"]
+
+
 def test_quotes_around_a_path_are_removed_with_it() -> None:
     assert published_overrides(a_config(), ["model.adapter='/private/of mine/a'"]) == ["model.adapter=DIR/a"]
 
