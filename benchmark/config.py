@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model's authors state and nobody can compute, and where they state it."""
+    """What a model's authors state and cannot be computed, and the source."""
 
     training_data: str | None = None
     token_count: str | None = None

@@ -37,11 +37,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything that is known of one run. Times are UTC, durations wall-clock seconds, memory bytes."""
+    """Everything known about one run. Times are UTC, durations wall-clock seconds, memory bytes."""
 
     status: Status
     config: RunSpec
-    overrides: list[str]  # of the command line, --config-dir included, without paths
+    overrides: list[str]  # of the command line, --config-dir included; DIR/ stands for folders
     digest: str
     started: str
     finished: str

@@ -150,7 +150,7 @@ def measurable(config: ModelConfig) -> Measurable:
 
 
 def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tuple[Measurable, FitReport]:
-    gc.collect()  # a network that was trained before is part of a reference cycle, and may fill the GPU
+    gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
