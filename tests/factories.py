@@ -249,6 +249,16 @@ def row_names(axes: Axes) -> list[str]:
     return [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
 
 
+def analysis(*runs: Run) -> Analysis:
+    """The analysis of these runs."""
+    return Analysis(results_of(list(runs)))
+
+
+def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
+    """The rows of a declared table made of these runs."""
+    return rows_of(TABLES[name].data(analysis(*runs)))
+
+
 # Command lines
 
 SMALL = [
@@ -279,23 +289,3 @@ def folders_in(folder: Path) -> list[str]:
     """The overrides that keep everything a run writes in `folder`."""
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
     return [*places, f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
-
-
-# Names used before; a module that is touched takes the new ones
-
-told = publish_many
-offer = publish_with_costs
-on_rows = a_record_on_rows
-the = row_with
-the_test_split = examples
-environment = variables
-
-
-def analysis(*runs: Run) -> Analysis:
-    """The analysis of these runs."""
-    return Analysis(results_of(list(runs)))
-
-
-def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
-    """The rows of a declared table made of these runs."""
-    return rows_of(TABLES[name].data(analysis(*runs)))

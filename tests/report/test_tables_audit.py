@@ -1,5 +1,5 @@
 import pytest
-from factories import table_rows, the
+from factories import row_with, table_rows
 
 from benchmark.analysis import study
 from benchmark.analysis.inference import mcnemar
@@ -23,11 +23,11 @@ def test_the_test_sets_said_to_fit_do_fit_and_no_smaller_one_does(row: dict[str,
 
 
 def test_no_test_set_up_to_3083_rows_fits_all_four_encoders() -> None:
-    assert the(AUDIT, figure="the four encoders")["fitting_rows"].startswith("3084,")
+    assert row_with(AUDIT, figure="the four encoders")["fitting_rows"].startswith("3084,")
 
 
 def test_means_of_four_or_five_runs_would_fit_every_figure() -> None:
-    assert the(AUDIT, figure="all five")["fitting_runs"].startswith("4, 5")
+    assert row_with(AUDIT, figure="all five")["fitting_runs"].startswith("4, 5")
 
 
 def test_every_two_of_the_five_figures_are_compared() -> None:
@@ -38,14 +38,14 @@ def test_every_two_of_the_five_figures_are_compared() -> None:
 
 
 def test_the_studys_main_claim_is_not_significant_as_printed() -> None:
-    row = the(COMPARISONS, better="Llama3-8b", other="Roberta-Large")
+    row = row_with(COMPARISONS, better="Llama3-8b", other="Roberta-Large")
     assert (row["texts"], round(row["z"], 2)) == (15, 0.86)
     assert row["unpaired_p"] > 0.3
     assert row["significance"] == "unknown without the predictions"
 
 
 def test_five_texts_are_too_few_at_best() -> None:
-    row = the(COMPARISONS, better="Bert-Large", other="Bert-Base")
+    row = row_with(COMPARISONS, better="Bert-Large", other="Bert-Base")
     assert (row["texts"], row["best_p"], row["most_discordant"]) == (5, 0.0625, None)
     assert row["significance"] == "impossible"
 

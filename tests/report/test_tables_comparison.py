@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from factories import MANY_GOLD as GOLD
-from factories import a_record, publish, table_rows, the, told, wrong_at
+from factories import a_record, publish, publish_many, row_with, table_rows, wrong_at
 
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run
@@ -10,7 +10,7 @@ from benchmark.results.store import Run
 
 def test_pairs_stand_with_the_better_one_first_and_their_verdict(tmp_path: Path) -> None:
     ends = {"minilm": 2, "bert_base": 7, "tfidf": 12}
-    runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
+    runs = [publish_many(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
     rows = table_rows("pairwise", *runs)
     assert [(row["better"], row["other"], row["verdict"]) for row in rows] == [
         ("MiniLM-L6 (22M BERT), paper", "BERT base (uncased), paper", "tied"),
@@ -24,9 +24,9 @@ def test_pairs_stand_with_the_better_one_first_and_their_verdict(tmp_path: Path)
 
 def test_variants_that_share_a_letter_are_tied(tmp_path: Path) -> None:
     ends = {"minilm": 2, "bert_base": 7, "tfidf": 12}
-    runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
+    runs = [publish_many(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
     elsewhere = a_record("roberta_base", test_sha256="d" * 64)  # on another test set
-    runs.append(told(tmp_path, elsewhere, GOLD[:50], GOLD[:50]))
+    runs.append(publish_many(tmp_path, elsewhere, GOLD[:50], GOLD[:50]))
     rows = table_rows("ties", *runs)
     assert [row["group"] for row in rows] == ["a", "a b", "b", "c"]
 
@@ -41,9 +41,9 @@ def test_seeds_that_failed_or_collapsed_are_counted_and_never_dropped(tmp_path: 
         publish(tmp_path, a_record("minilm", seed=seed, status=status, failure=Failure("stopped")))
         for seed, status in ended.items()
     ]
-    runs.append(told(tmp_path, a_record("minilm", seed=0), wrong_at(range(20))))
-    runs.append(told(tmp_path, a_record("minilm", seed=3), [1] * 200))
-    row = the(seeds_of(*runs))
+    runs.append(publish_many(tmp_path, a_record("minilm", seed=0), wrong_at(range(20))))
+    runs.append(publish_many(tmp_path, a_record("minilm", seed=3), [1] * 200))
+    row = row_with(seeds_of(*runs))
     assert [row[name] for name in ("asked", "completed", "failed", "interrupted", "collapsed")] == [4, 2, 1, 1, 1]
     collapsed = GOLD.count(1) / 200
     assert (row["minimum"], row["maximum"]) == (collapsed, 0.9)
@@ -52,7 +52,7 @@ def test_seeds_that_failed_or_collapsed_are_counted_and_never_dropped(tmp_path: 
 
 
 def test_a_model_of_which_every_seed_failed_has_a_row_of_its_own(tmp_path: Path) -> None:
-    row = the(seeds_of(publish(tmp_path, a_record(status=Status.failed, failure=Failure("stopped")))))
+    row = row_with(seeds_of(publish(tmp_path, a_record(status=Status.failed, failure=Failure("stopped")))))
     assert (row["asked"], row["failed"], row["mean"]) == (1, 1, None)
 
 
