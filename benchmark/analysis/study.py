@@ -39,7 +39,7 @@ TABLE3 = {
     "roberta_large": 0.9189,
     "llama3_lora": 0.9262,
 }
-"""Table 3, accuracy, by the name of the contestant here that repeats it."""
+"""Table 3, accuracy, by the name of the model here that repeats it."""
 
 TABLE3_TITLES = {
     "bert_base": "Bert-Base",

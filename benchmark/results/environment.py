@@ -130,7 +130,7 @@ def _vector_units() -> str | None:
 
 
 def _cpuinfo(key: str) -> str:
-    """A value of the first processor in /proc/cpuinfo, or "" if there is none."""
+    """A value of the first processor in /proc/cpuinfo, or an empty string."""
     with suppress(OSError):
         for line in CPUINFO.read_text().splitlines():
             name, _, value = line.partition(":")

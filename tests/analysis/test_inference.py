@@ -206,8 +206,7 @@ def two_models(seeds: tuple[int, int], items: int = 400, gap: float = 0.05) -> t
     )
 
 
-@pytest.mark.parametrize("wins", [0, 1, 6, 15, 40])
-@pytest.mark.parametrize("losses", [0, 1, 6, 16, 41])
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (6, 16), (15, 41), (40, 41), (40, 1)])
 def test_mcnemars_p_is_that_of_a_fair_coin(wins: int, losses: int) -> None:
     expected = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
     assert mcnemar(wins, losses) == pytest.approx(expected, rel=1e-12)
