@@ -15,9 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.interface import CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
+from benchmark.report.table import Analysis
+from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.environment import Environment
@@ -286,3 +289,13 @@ on_rows = a_record_on_rows
 the = row_with
 the_test_split = examples
 environment = variables
+
+
+def analysis(*runs: Run) -> Analysis:
+    """The analysis of these runs."""
+    return Analysis(results_of(list(runs)))
+
+
+def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
+    """The rows of a declared table made of these runs."""
+    return rows_of(TABLES[name].data(analysis(*runs)))

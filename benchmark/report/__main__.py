@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.build import PAGE, Report, build, out_of_date, remove_others, write_section
+from benchmark.report.build import PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.results.store import locked, replacing
 from benchmark.terminal import plain_endings
 
@@ -47,7 +47,7 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
         report = Report(read_results(results_dir))
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:
-            write_section(readme, report.readme_section())
+            write_documents(report, readme)
     places = [str(results_dir / name) for name in ("tables", "figures", PAGE)] + ([str(readme)] if readme else [])
     sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import page
+from benchmark.report.html import SECTIONS, page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -43,16 +42,23 @@ class Report:
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
         shown = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
-        links = [table for table in self.tables if table.link]
-        return (
-            environment()
-            .get_template("readme.md.jinja")
-            .render(findings=self.findings, tables=shown, links=links, study=study, measured=self._has_results)
-        )
+        return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
-    @property
-    def _has_results(self) -> bool:
-        return bool(self.analysis.configurations["result"].any())
+    def results_page(self) -> str:
+        """docs/results.md: findings, figures and tables by section."""
+        shown = [
+            {
+                "section": section,
+                "figures": [figure for figure in FIGURES.values() if figure.section == section.name],
+                "tables": [
+                    (table, table.markdown(data))
+                    for table, data in self.tables.items()
+                    if table.section == section.name and not data.empty
+                ],
+            }
+            for section in SECTIONS
+        ]
+        return environment().get_template("results.md.jinja").render(findings=self.findings, sections=shown)
 
 
 def refresh(results_dir: Path) -> None:
@@ -69,7 +75,7 @@ def refresh(results_dir: Path) -> None:
 
 
 def build(report: Report, results_dir: Path) -> set[Path]:
-    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each replaced atomically; returns their paths."""
+    """Write tables (.md, .csv, .tex), figures (.svg, .png) and the page, each atomically, and return their paths."""
     written = set()
     for table, data in report.tables.items():
         for name, content in table.files(data).items():
@@ -86,7 +92,7 @@ def build(report: Report, results_dir: Path) -> set[Path]:
             drawn[name] = svg_with_text(made)
             written |= {*places}
     with replacing(results_dir / PAGE) as path:
-        path.write_text(page(report.analysis, report.tables, drawn, report.findings), encoding="utf-8")
+        path.write_text(page(report.analysis, report.tables, drawn, report.findings[:2]), encoding="utf-8")
     return {*written, results_dir / PAGE}
 
 
@@ -98,7 +104,7 @@ def remove_others(results_dir: Path, current: set[Path]) -> None:
 
 
 def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
-    """The files that a rebuild would change."""
+    """The files that a rebuild would change; with `readme`, that file and docs/results.md beside it."""
     report = Report(read_results(results_dir))
     with tempfile.TemporaryDirectory() as scratch:
         build(report, Path(scratch))
@@ -111,15 +117,27 @@ def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
             or name not in kept
             or (name.suffix in COMPARED and fresh[name].read_bytes() != kept[name].read_bytes())
         ]
-    if readme is not None and with_section(readme, report.readme_section()) != readme.read_bytes():
-        stale.append(str(readme))
+    if readme is not None:
+        stale += [str(path) for path, content in documents(report, readme).items() if not _holds(path, content)]
     return stale
 
 
-def write_section(readme: Path, text: str) -> None:
-    content = with_section(readme, text)
-    with replacing(readme) as path:
-        path.write_bytes(content)
+def documents(report: Report, readme: Path) -> dict[Path, bytes]:
+    """The README with its section, and docs/results.md beside it if there is a docs folder."""
+    content = {readme: with_section(readme, report.readme_section())}
+    if (docs := readme.parent / "docs").is_dir():
+        content[docs / "results.md"] = report.results_page().encode()
+    return content
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def write_documents(report: Report, readme: Path) -> None:
+    for place, content in documents(report, readme).items():
+        with replacing(place) as path:
+            path.write_bytes(content)
 
 
 def with_section(readme: Path, text: str) -> bytes:

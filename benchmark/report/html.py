@@ -1,18 +1,17 @@
-"""The report as one page that needs nothing beside it: `results/report.html`.
+"""The report as one page that needs no other file: `results/report.html`.
 
-It shows the tables and figures that were made anyway; only the answer's wording and the runs' details are its own.
-Every value that comes from a record is escaped, and the page's policy lets no script run but its own.
+Every value from a record is escaped, and the page's policy allows no script but its own.
 """
 
 import base64
 import hashlib
 import math
 import re
-from collections import Counter
+import tomllib
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -20,85 +19,73 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence
-from benchmark.report.answer import answer
-from benchmark.report.footnotes import FOOTNOTES
+from benchmark.report.figures import FIGURES
+from benchmark.report.formats import duration, gibibytes
 from benchmark.report.run_details import anchor, details
-from benchmark.report.sections import ALTERNATIVES, Section, caption, complete
-from benchmark.report.wording import HEADINGS, INTERNAL, worded
+from benchmark.report.table import Analysis, Column, Source, Table
+from benchmark.report.tables import study as study_tables
 
 TEMPLATES = Path(__file__).with_name("templates")
+LONG_TEXT = 24  # characters from which a cell needs a wide column
+MOST_UNFOLDED = 15  # a table with more rows is folded
+MOST_ROWS = 100  # a longer table is cut; its CSV file has all rows
+LINKING = ("accuracy", "mean", "training_seconds", "status")
+"""The first of these columns with a value links to the configuration's runs."""
 
 
-class Source(StrEnum):
-    """Where a cell's content comes from; the template gives each its mark."""
+@dataclass(frozen=True)
+class Section:
+    """A part of the page. It shows the figures and tables that are declared with its name."""
 
-    measured = "measured here"
-    study = "the study's"
-    not_run = "not run"
-    derived = "worked out from the study's"
-    declared = "as declared"  # configuration or model card: nothing that was measured
-    nothing = "does not apply"
+    name: str
+    title: str
+    text: str
 
 
-HIDDEN = {
-    "table3_accuracy": ("command",),  # it has a section of its own
-    "learning_curve": tuple(f"f1_{label}" for label in study.LABELS),  # the figure beside it shows them
-}
-DESCRIPTIONS = ("table1_models", "table2_settings")  # of what was asked for, but for the status
-AUDITS = ("study_audit", "study_comparisons")  # of printed figures; nothing was measured
-DECLARED = ("model", "other", "recipe", "label", "gold", "learning_rate", "epochs", "train_rows", "seed")
-WHOLE = ("table1_models", "table2_settings", "table3_accuracy")
-WORDY = 24  # characters from which a cell needs room
-LONG = 15  # rows from which any other table is folded away
-MOST_ROWS = 100  # shown of it; the rest is in its CSV
-LINKING = ("accuracy", "mean", "training_seconds", "status")  # the first of them with a value leads to the run
+SECTIONS = tuple(
+    Section(**values) for values in tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))["sections"]
+)
 
 
 @dataclass(frozen=True)
 class Cell:
     text: str
     source: Source
-    number: float | None = None  # what a column of numbers is sorted by
-    href: str | None = None
+    number: float | None  # sorts the column
+    href: str | None
 
 
 @dataclass(frozen=True)
-class Table:
-    name: str
-    caption: str
-    headings: list[tuple[str, str]]  # and what it stands over: number, long, or nothing in particular
+class ShownTable:
+    """A table as the page shows it."""
+
+    table: Table
+    columns: list[tuple[str | None, str]]  # heading and CSS class
     rows: list[list[Cell]]
     all_rows: int
-    note: Markup
-
-    @property
-    def folded(self) -> bool:
-        return self.name not in WHOLE and self.all_rows > LONG
+    folded: bool
 
 
-@dataclass(frozen=True)
-class Picture:
-    name: str
-    svg: Markup
-    alternative: str
+def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[str, str], answer: list[str]) -> str:
+    """The page's HTML, the same for the same records.
 
-
-def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> str:
-    """The page's HTML, the same for the same records; `figures` are SVG documents by name."""
-    behind = details(evidence)
-    sections = complete([*figures, *tables])
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    `figures` are SVG documents by name, `answer` the sentences at the top. Sentences and notes may contain Markdown's
+    `code` and *emphasis*.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    filters = (anchor, duration, gibibytes, inline_markdown, quote)
+    environment.filters |= {one.__name__: one for one in filters}
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
     return environment.get_template("report.html.jinja").render(
-        answer=answer(tables["table3_accuracy"], tables["ties"], evidence),
-        sections=[shown for section in sections if (shown := _shown(section, tables, figures))],
-        commands=_commands(tables["table3_accuracy"]),
-        details=behind,
-        runs=len(evidence.runs),
+        answer=answer,
+        sections=[shown for section in SECTIONS if (shown := _shown(section, tables, figures))],
+        table3=table3.astype(object).where(table3.notna(), None).to_dict("records"),
+        details=details(analysis),
+        total=len(analysis.results.runs),
         study=study.TITLE,
         sources=[source for source in Source if source is not Source.nothing],
         script=Markup(script),  # noqa: S704  # our own file
@@ -106,81 +93,62 @@ def page(evidence: Evidence, tables: dict[str, pd.DataFrame], figures: dict[str,
     )
 
 
-def _shown(section: Section, tables: dict[str, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
-    """What the section shows, in its order; None where it has nothing to show."""
-    runs = _runs(tables["table3_accuracy"])
-    parts: list[Table | Picture] = []
-    for name in section.shows:
-        if name in figures:
-            parts.append(Picture(name, _inline(name, figures[name]), ALTERNATIVES.get(name, caption(name))))
-        if name in tables and not tables[name].empty:
-            parts.append(_table(name, tables[name], runs))
-    return {"section": section, "parts": parts} if parts else None
+def inline_markdown(text: str) -> Markup:
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _runs(table3: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """The run behind a model and recipe, where they name but one variant."""
-    rows = [row for row in table3.to_dict("records") if pd.notna(row["run"])]
-    named = Counter((row["model"], row["recipe"]) for row in rows)
-    return {key: row["run"] for row in rows if named[key := (row["model"], row["recipe"])] == 1}
+def _shown(section: Section, tables: dict[Table, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
+    """The section with its figures and tables; None if it has neither."""
+    drawn = [FIGURES[name] for name in figures if FIGURES[name].section == section.name]
+    pictures = [(figure, _inline_svg(figure.name, figures[figure.name])) for figure in drawn]
+    filled = [_table(table, data) for table, data in tables.items() if table.section == section.name and len(data)]
+    return {"section": section, "figures": pictures, "tables": filled} if pictures or filled else None
 
 
-def _table(name: str, table: pd.DataFrame, runs: dict[tuple[str, str], str]) -> Table:
-    runs = {} if "train_rows" in table or name == "readouts" else runs  # a row is of fewer texts or seeds than the runs
-    shown = table.drop(columns=[*HIDDEN.get(name, ())]).head(len(table) if name in WHOLE else MOST_ROWS)
-    texts = worded(shown.drop(columns=[*INTERNAL], errors="ignore"))
-    columns = [str(column) for column in texts.columns]
-    rows = [
-        _row(name, columns, text, {"run": runs.get((str(values.get("model")), str(values.get("recipe")))), **values})
-        for text, values in zip(texts.to_dict("records"), shown.to_dict("records"), strict=True)
-    ]
+def _table(table: Table, data: pd.DataFrame) -> ShownTable:
+    columns, whole = table.shown("html"), table in study_tables.TABLES
+    rows = [_row(columns, row) for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")]
     kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
-    headings = [(HEADINGS[column], kind) for column, kind in zip(columns, kinds, strict=True)]
-    return Table(name, caption(name), headings, rows, len(table), _emphasised(FOOTNOTES.get(name, "")))
+    headings = [(column.heading, kind) for column, kind in zip(columns, kinds, strict=True)]
+    return ShownTable(table, headings, rows, len(data), folded=not whole and len(data) > MOST_UNFOLDED)
 
 
-def _kind(column: list[Cell]) -> str:
-    if any(cell.number is not None for cell in column):
+def _kind(cells: list[Cell]) -> str:
+    if any(cell.number is not None for cell in cells):
         return "number"
-    return "long" if max(len(cell.text) for cell in column) > WORDY else ""
+    return "long" if max(len(cell.text) for cell in cells) > LONG_TEXT else ""
 
 
-def _row(table: str, columns: list[str], texts: dict[Any, str], values: dict[Any, Any]) -> list[Cell]:
-    target = anchor(values["run"]) if pd.notna(values["run"]) else None
-    if target is None and table == "table3_accuracy":
-        target = f"how-{values['name']}"
-    linking = next((column for column in LINKING if column in columns and pd.notna(values[column])), None)
+def _row(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
+    given = [column.name for column in columns if pd.notna(row[column.name])]
+    linking = next((name for name in LINKING if name in given), None)
     return [
         Cell(
-            text="–" if texts[column] == "-" else texts[column],
-            source=_source(table, column, values),
-            number=_number(values["low" if column == "interval" else column]),
-            href=f"#{target}" if target and column == linking else None,
+            text=column.text(row) if column.name in given else "–",
+            source=_source(column, row),
+            number=_number(row[column.name]),
+            href=_href(row) if column.name == linking else None,
         )
         for column in columns
     ]
 
 
-def _source(table: str, column: str, values: dict[Any, Any]) -> Source:
-    """Where a cell comes from, by its table's rule."""
-    given = pd.notna(values["low" if column == "interval" else column])
-    status = str(values.get("status") or "")
-    if column == "study" or values.get("source") == "the study" or status == "published":
-        return Source.study if given else Source.nothing
-    declared = column in DECLARED or (table in DESCRIPTIONS and column != "status")
-    if status.startswith("not run") and not declared:
+def _href(row: dict[Any, Any]) -> str | None:
+    """The configuration's runs or, without runs, the command that makes one."""
+    if pd.notna(row.get("configuration")):
+        return f"#{anchor(row['configuration'])}"
+    return f"#command-{row['name']}" if "command" in row else None
+
+
+def _source(column: Column, row: dict[Any, Any]) -> Source:
+    """The column's source, unless the row is the study's or was not run."""
+    of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
+    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
         return Source.not_run
-    if not given:
+    if pd.isna(row[column.name]):
         return Source.nothing
-    if table in AUDITS:
-        return Source.derived
-    return Source.declared if declared else Source.measured
-
-
-def _emphasised(text: str) -> Markup:
-    """A footnote's Markdown, of which it uses `code` and *emphasis*."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
+    return Source.study if of_study else column.source
 
 
 def _number(value: Any) -> float | None:
@@ -189,36 +157,17 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _commands(table3: pd.DataFrame) -> list[dict[str, Any]]:
-    """How to make each row of Table 3, with the place that its cell leads to."""
-    rows = table3.to_dict("records")
-    return [
-        {
-            **{key: row[key] for key in ("model", "recipe", "command")},
-            "ran": pd.notna(row["accuracy"]),
-            "id": None if pd.notna(row["run"]) else f"how-{row['name']}",
-            "href": f"#{anchor(row['run'])}" if pd.notna(row["run"]) else None,
-        }
-        for row in rows
-    ]
-
-
-def _inline(name: str, document: str) -> Markup:
-    """An SVG document as part of a page: its ids made its own, sized by the page, hidden behind its description."""
+def _inline_svg(name: str, document: str) -> Markup:
+    """An SVG document as a part of the page, with ids of its own and labelled by its caption."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    document = re.sub(
-        r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document
-    )  # XML has no place for them
-    root = ElementTree.fromstring(document)  # noqa: S314  # drawn by benchmark.figures a moment ago
+    document = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document)  # invalid in XML
+    root = ElementTree.fromstring(document)  # noqa: S314  # drawn by this package
     for element in root.iter():
         for attribute, value in element.attrib.items():
-            if attribute == "id":
-                element.set(attribute, f"{name}-{value}")
-            elif attribute.endswith("href") and value.startswith("#"):
-                element.set(attribute, f"#{name}-{value[1:]}")
-            elif "url(#" in value:
-                element.set(attribute, value.replace("url(#", f"url(#{name}-"))
+            reference = "^#" if attribute.endswith("href") else r"(?<=url\()#"
+            own = f"{name}-{value}" if attribute == "id" else re.sub(reference, f"#{name}-", value)
+            element.set(attribute, own)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-alternative"}

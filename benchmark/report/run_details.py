@@ -1,32 +1,40 @@
-"""What stands behind a number: the runs of a variant, their configuration, machine, training, errors and failures."""
+"""The page's block for each configuration: its runs, settings, training curves, errors and failures."""
 
-import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.metrics import confusion_matrix
-from benchmark.analysis.variants import Variant, command_of, mean_accuracy, metric, variants
+from benchmark.analysis.frame import Results, label_names
+from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
 from benchmark.interface import CurvePoint
-from benchmark.report.wording import duration
-from benchmark.results.record import Status
+from benchmark.report.table import Analysis
+from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
+CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
 PANEL = (300, 110)  # width and height of a curve's drawing area
 MOST_POINTS = 100  # of a curve; more cannot be told apart at this size
+MOST_LABELS = 12  # of a confusion matrix that can be read
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run with its scores, if it has any, and the names of its files."""
+
+    run: Run
+    scores: dict[str, float]
+    files: list[str]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A curve a seed, as points of an SVG polyline in a box of `PANEL`'s size."""
+    """One curve per seed, as points of an SVG polyline in a box of `PANEL`'s size."""
 
-    title: str
     low: str
     high: str
     last_step: int
@@ -35,112 +43,83 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts over all seeds, gold down, predicted across, each with its share of the row."""
-
-    columns: list[str]
-    rows: list[tuple[str, list[tuple[int, float]]]]
-
-
-@dataclass(frozen=True)
 class Details:
-    """A variant's block on the page."""
+    """The block of a configuration."""
 
     anchor: str
-    title: str
+    label: str
     facts: list[str]
     command: str
-    runs: list[dict[str, Any]]
+    runs: list[RunRow]
     panels: list[Panel]
-    confusion: Confusion | None
-    settings: list[tuple[str, str]]  # what is folded away: heading and lines
+    confusion: pd.DataFrame | None  # counts over all seeds; gold labels in rows, predicted labels in columns
+    settings: list[tuple[str, str]]  # heading and lines; folded on the page
 
 
-def details(evidence: Evidence) -> list[Details]:
-    """A block for each variant on each data set, by model, recipe and whatever else was set."""
-    datasets = sorted({run.record.dataset for run in evidence.runs})
-    return [_block(variant) for dataset in datasets for variant in sorted(variants(evidence.runs, dataset), key=_place)]
+def details(analysis: Analysis) -> list[Details]:
+    """The block of every configuration, by data set and label."""
+    rows = [row for _, row in analysis.configurations.iterrows()]
+    return [_block(analysis.results, row) for row in sorted(rows, key=_order)]
 
 
-def anchor(run: str) -> str:
-    """Where the block of a variant stands, by the name of its leading run."""
-    return "run-" + re.sub(r"[^A-Za-z0-9]+", "-", run)
+def anchor(configuration: str) -> str:
+    """The HTML id of a configuration's block."""
+    return f"runs-{configuration}"
 
 
-def _place(variant: Variant) -> tuple[str, str, list[tuple[str, float, str]]]:
-    """Where the block stands: numbers by their size, so that 160 rows come before 1,600."""
-    settings = [override.partition("=") for override in variant.settings]
-    return variant.first.title, variant.first.recipe, [(name, _size(value), value) for name, _, value in settings]
+def _order(row: pd.Series) -> tuple[str, list[str | float]]:
+    """Numbers in the label are sorted by size, so that 160 rows come before 1,600."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", row["label"])
+    return row["dataset"], [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
-def _size(value: str) -> float:
-    with suppress(ValueError):
-        return float(value)
-    return math.inf
-
-
-def _block(variant: Variant) -> Details:
-    first = variant.first
+def _block(results: Results, row: pd.Series) -> Details:
+    runs = [results.by_name[name] for name in row["runs"]]
+    records = [run.record for run in runs]
     return Details(
-        anchor=anchor(variant.leading.name),
-        title=f"{first.title}, {variant.recipe}",
-        facts=[first.dataset, *_facts(variant)],
-        command=command_of(variant),
-        runs=[_run(run) for run in variant.runs],
-        panels=[panel for value, title in CURVES.items() if (panel := _panel(variant, value, title))],
-        confusion=_confusion(variant),
-        settings=[("Configuration", _lines(first.config, leave_out=("seed",))), *_differing(variant)],
+        anchor=anchor(row["configuration"]),
+        label=row["label"],
+        facts=[row["dataset"], *_facts(row, records)],
+        command=row["command"],
+        runs=[_run_row(run) for run in runs],
+        panels=[panel for value, title in CURVES.items() if (panel := _panel(records, value, title))],
+        confusion=_confusion(results, row),
+        settings=[("Configuration", _lines(records[0].config.as_json() | {"seed": None})), *_provenance(records)],
     )
 
 
-def _facts(variant: Variant) -> Iterator[str]:
-    """What the closed block says, in words."""
-    counted = variant.counted
-    yield "1 run" if len(variant.runs) == 1 else f"{len(variant.runs)} runs"
-    if counted and counted[0].record.scorable:
-        yield f"accuracy {mean_accuracy(counted):.4f}"
-    yield from sorted({stand_in for run in variant.runs if (stand_in := run.record.stand_in) is not None})
-    for what, limit in variant.first.limits.items():
+def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
+    """What the folded block shows."""
+    yield "1 run" if len(records) == 1 else f"{len(records)} runs"
+    if row["accuracy"] is not None:
+        yield f"accuracy {row['accuracy']:.4f}"
+    yield from sorted({record.stand_in for record in records if record.stand_in is not None})
+    for what, limit in records[0].config.limits.items():
         yield f"only {limit:,} {what if limit > 1 else what.removesuffix('s')}"
-    for status in (Status.failed, Status.interrupted):
-        if number := sum(run.record.status is status for run in variant.runs):
-            yield f"{number} {status}"
+    ended = Counter(record.status for record in records)
+    yield from (f"{ended[status]} {status}" for status in (Status.failed, Status.interrupted) if ended[status])
 
 
-def _run(run: Run) -> dict[str, Any]:
-    record, folder = run.record, quote(f"runs/{run.name}")
-    done = record.status is Status.completed
-    scored = done and record.scorable
-    graded = scored and run.predictions.graded
-    files = [
-        "record.json",
-        *(["predictions.parquet"] if done else []),
-        *sorted(p.name for p in run.folder.glob("*.png")),
-    ]
-    seconds = record.training_seconds if "fit" in record.seconds else None
-    git = record.environment.get("git") or {}
-    return {
-        "seed": record.seed,
-        "status": str(record.status),
-        "accuracy": f"{metric(run, 'accuracy'):.4f}" if scored else None,
-        "macro_f1": f"{metric(run, 'macro_f1'):.4f}" if scored else None,
-        "calibration": f"{metric(run, 'expected_calibration_error'):.4f}" if graded else None,
-        "training": duration(seconds) if seconds is not None else None,
-        "memory": f"{record.memory / 2**30:.2f} GiB" if record.memory is not None else None,
-        "hardware": record.hardware,
-        "started": record.started[:16].replace("T", " "),
-        "commit": str(git.get("commit") or "")[:8] + ("+" if git.get("modified") else ""),
-        "files": [(name, f"{folder}/{quote(name)}") for name in files],
-        "failure": record.failure,
-    }
+def _run_row(run: Run) -> RunRow:
+    completed = run.record.status is Status.completed
+    scores = scores_of(run) if completed and run.record.scorable else {}
+    files = ["record.json", *["predictions.parquet"] * completed, *sorted(one.name for one in run.folder.glob("*.png"))]
+    return RunRow(run, scores, files)
 
 
-CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
+def scores_of(run: Run) -> dict[str, float]:
+    """The metrics of a completed run by name, without the calibration error if its answers carry no confidence."""
+    gold, predicted = run.gold, run.predictions.predicted
+    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
+    if run.predictions.graded:
+        confidence = confidence_of(predicted, run.predictions.probabilities)
+        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
+    return scores
 
 
-def _panel(variant: Variant, value: str, title: str) -> Panel | None:
-    """The curves of all seeds in one box; from 0 for a loss, from the lowest value for an accuracy."""
-    curves = [_points(run.record.fit.curve, value) for run in variant.runs if run.record.fit is not None]
+def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:
+    """The curves of all seeds. The axis starts at 0 for a loss and at the lowest value for an accuracy."""
+    curves = [_points(record.fit.curve, value) for record in records if record.fit is not None]
     curves = [curve for curve in curves if len(curve) > 1]
     if not curves:
         return None
@@ -152,63 +131,58 @@ def _panel(variant: Variant, value: str, title: str) -> Panel | None:
         " ".join(f"{x / steps * width:.0f},{height - (y - low) / ((high - low) or 1) * height:.0f}" for x, y in curve)
         for curve in curves
     ]
-    starts, ends = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
-    summary = f"{title}: from {starts:.3f} to {ends:.3f} in {steps:,} steps"
-    return Panel(title, f"{low:.3g}", f"{high:.3g}", steps, lines, summary)
+    first, last = (np.mean([curve[place][1] for curve in curves]) for place in (0, -1))
+    summary = f"{title}: from {first:.3f} to {last:.3f} in {steps:,} steps"
+    return Panel(f"{low:.3g}", f"{high:.3g}", steps, lines, summary)
 
 
 def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
+    """Step and value of at most about `MOST_POINTS` points, the last included."""
     points = [(point.step, float(getattr(point, value))) for point in curve if getattr(point, value) is not None]
     every = max(1, -(-len(points) // MOST_POINTS))
     return [*points[:-1:every], *points[-1:]]
 
 
-def _confusion(variant: Variant) -> Confusion | None:
-    """None without an accuracy, and where the labels are too many to read."""
-    labels = variant.first.labels
-    runs = variant.counted
-    if not runs or not runs[0].record.scorable or len(labels) > 12:
+def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
+    """The confusion matrix over the counted runs; None without an accuracy or with many labels."""
+    names = label_names(results.labels(row["run"]))
+    if row["accuracy"] is None or len(names) - 1 > MOST_LABELS:
         return None
-    counts = sum(confusion_matrix(run.gold, run.predictions.predicted, len(labels)) for run in runs)
-    assert not isinstance(counts, int)
-    columns = [*labels, "no label"] if counts[:, -1].any() else [*labels]
-    gold = np.maximum(counts.sum(axis=1), 1)
-    rows = [
-        (label, [(int(count), float(count / gold[row])) for count in counts[row, : len(columns)]])
-        for row, label in enumerate(labels)
-    ]
-    return Confusion(columns, rows)
+    answers = pd.concat([results.of(run) for run in row["counted"]])
+    counts = confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(names) - 1)
+    matrix = pd.DataFrame(counts, index=names[:-1], columns=names)
+    return matrix if counts[:, -1].any() else matrix[names[:-1]]
 
 
-def _differing(variant: Variant) -> Iterator[tuple[str, str]]:
-    """What each run says of itself, once for all seeds of which it is true."""
-    said = [("Environment", run.record.seed, _lines(run.record.environment)) for run in variant.runs]
-    said += [("Data and weights", run.record.seed, _lines(_provenance(run))) for run in variant.runs]
+def _provenance(records: list[RunRecord]) -> Iterator[tuple[str, str]]:
+    """Environment, data and weights of the runs; seeds with the same text share it."""
     seeds: dict[tuple[str, str], list[str]] = {}
-    for heading, seed, text in said:
-        seeds.setdefault((heading, text), []).append(str(seed))
+    for heading, values_of in (("Environment", lambda record: asdict(record.environment)), ("Data and weights", _data)):
+        for record in records:
+            seeds.setdefault((heading, _lines(values_of(record))), []).append(str(record.seed))
     for (heading, text), which in seeds.items():
         if text:
             yield f"{heading}, {'seed' if len(which) == 1 else 'seeds'} {', '.join(which)}", text
 
 
-def _provenance(run: Run) -> dict[str, Any]:
-    data = run.record.data or {}
-    splits = {name: {key: split[key] for key in ("rows", "sha256")} for name, split in data.get("splits", {}).items()}
-    overlaps = {f"{one['of']} texts in {one['within']}": len(one["ids"]) for one in data.get("overlaps", [])}
-    cut = {f"{name} texts cut to max_length": f"{share:.1%}" for name, share in run.record.truncated.items()}
-    return {"data": {**splits, **overlaps, **cut}, "weights": run.record.fit.weights if run.record.fit else {}}
+def _data(record: RunRecord) -> dict[str, Any]:
+    splits = {} if record.data is None else record.data.splits
+    overlaps = [] if record.data is None else record.data.overlaps
+    return {
+        "data": {
+            **{name: {"rows": split.rows, "sha256": split.sha256} for name, split in splits.items()},
+            **{f"{one.of} texts in {one.within}": len(one.ids) for one in overlaps},
+            **{f"{name} texts cut to max_length": f"{share:.1%}" for name, share in record.truncated.items()},
+        },
+        "weights": asdict(record.fit.weights) if record.fit else {},
+    }
 
 
-def _lines(values: Any, prefix: str = "", leave_out: tuple[str, ...] = ()) -> str:
-    """Nested values as `path.to.value: 1`, a line each, sorted; what is not set is left out."""
+def _lines(values: Any, path: str = "") -> str:
+    """Nested values as sorted lines `path.to.value: 1`, without those that are not set."""
     if isinstance(values, dict):
-        inner = [
-            _lines(value, f"{prefix}.{key}" if prefix else str(key))
-            for key, value in sorted(values.items())
-            if key not in leave_out
-        ]
+        inner = [_lines(value, f"{path}.{key}" if path else str(key)) for key, value in sorted(values.items())]
         return "\n".join(line for line in inner if line)
-    if isinstance(values, list):
+    if isinstance(values, list | tuple):
         values = ", ".join(map(str, values))
-    return "" if values is None else f"{prefix}: {values}"
+    return "" if values is None else f"{path}: {values}"

@@ -26,14 +26,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # orange also differ in lightness, so they stay distinct in greyscale.
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
-SERIES_STYLES = (
-    ("#0072b2", "-", "o"),
-    ("#e69f00", "-", "s"),
-    ("#009e73", "--", "^"),
-    ("#cc79a7", "--", "D"),
-    ("#56b4e9", ":", "v"),
-    ("#222222", ":", "P"),
-)  # colour, line style and marker of up to six series in one panel
+SERIES_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072b2", "linestyle": "-", "marker": "o"},
+    {"color": "#e69f00", "linestyle": "-", "marker": "s"},
+    {"color": "#009e73", "linestyle": "--", "marker": "^"},
+    {"color": "#cc79a7", "linestyle": "--", "marker": "D"},
+    {"color": "#56b4e9", "linestyle": ":", "marker": "v"},
+    {"color": "#222222", "linestyle": ":", "marker": "P"},
+)
+"""Up to six series in one panel."""
 INK = "#222222"
 MUTED = "#666666"
 
@@ -110,6 +111,11 @@ def draw_bars(axes: Axes, names: Sequence[str], *series: Bars) -> None:
     axes.margins(x=0.1)
 
 
+def in_two_lines(label: str, width: int) -> str:
+    """Break the label into at most two lines of `width` characters, and shorten it if it is longer."""
+    return textwrap.fill(label, width, max_lines=2, placeholder=" ...")
+
+
 def legend_above(axes: Axes) -> None:
     """Put the legend in one line above the axes, where it covers no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0, borderaxespad=0.8, columnspacing=1.5)
@@ -149,7 +155,3 @@ def _save(figure: Figure, target: Path | StringIO, settings: dict[str, Any] | No
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # a second layout would move everything slightly
         figure.savefig(target, **options)
-
-
-# Other names, still used by the figures of several runs.
-sheet, LINES, REACH = new_figure, SERIES_STYLES, ACCURACY_RANGE

@@ -124,7 +124,7 @@ def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
         "otherwise": [rows[configuration] for configuration in otherwise["configuration"]],
         "missing": [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in set(measured["name"])],
         "pair": (decoder, encoder) if decoder and encoder else None,
-        "pair_differs": bool(decoder and encoder) and _differ(analysis, decoder, encoder),
+        "pair_differs": decoder is not None and encoder is not None and _differ(analysis, decoder, encoder),
     }
 
 

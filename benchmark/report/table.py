@@ -85,7 +85,6 @@ class Table:
     columns: tuple[Column, ...]
     note: str = ""  # Markdown
     section: str = ""  # of the page
-    link: str = ""  # what the README calls it; empty if the README does not link to it
 
     def data(self, analysis: Analysis) -> pd.DataFrame:
         """The declared columns, one row per entry of the table."""

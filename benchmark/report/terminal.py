@@ -1,25 +1,29 @@
-"""What the terminal shows when a command ends: a short leaderboard and what was written."""
+"""What the terminal shows after the runs of a command: a short leaderboard and the written folders."""
 
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.analysis.evidence import read_evidence
+from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.tables import leaderboard
-from benchmark.report.wording import readable
+from benchmark.report.table import Analysis, Table
+from benchmark.report.tables.leaderboard import leaderboard
+
+COLUMNS = ("model", "recipe", "accuracy", "spread", "low", "macro_f1", "training_seconds", "status")
+"""The columns of the leaderboard that fit a terminal."""
 
 
 def print_standing(results_dir: Path, asked: str, started: str) -> None:
-    """The leaderboard of each data set with a run that ended since `started`, else of `asked`; what was written."""
+    """Print the leaderboard of each data set with a run that ended since `started`, or else of `asked`."""
     try:
-        evidence = read_evidence(results_dir)
-        ended = [run for run in evidence.runs if run.record.finished >= started]
+        analysis = Analysis(read_results(results_dir))
+        ended = [run for run in analysis.results.by_name.values() if run.record.finished >= started]
         for dataset in sorted({run.record.dataset for run in ended} or {asked}):
-            standing = leaderboard(evidence, dataset)
-            if not standing.empty:
-                sys.stdout.write(f"\n{dataset}\n{terminal_table(standing)}\n")
+            table = leaderboard(dataset)
+            data = table.data(analysis)
+            if not data.empty:
+                sys.stdout.write(f"\n{dataset}\n{terminal_table(table, data)}\n")
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return
@@ -28,10 +32,10 @@ def print_standing(results_dir: Path, asked: str, started: str) -> None:
         sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))
 
 
-def terminal_table(standing: pd.DataFrame) -> str:
-    """The leaderboard's columns that fit a terminal."""
-    columns = ["model", "recipe", "accuracy", "spread", "low", "high", "macro_f1", "training_seconds", "status"]
-    table = readable(standing[columns])
-    return table.to_markdown(
-        index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=[None, 20, *[None] * 5, 40]
-    )
+def terminal_table(table: Table, data: pd.DataFrame) -> str:
+    """The rows under the headings of `COLUMNS`, with long cells on several lines."""
+    columns = [column for column in table.columns if column.name in COLUMNS]
+    texts = [[column.text(row) for column in columns] for row in data.to_dict("records")]
+    shown = pd.DataFrame(texts, columns=[column.heading for column in columns])
+    widths = [{"recipe": 20, "status": 40}.get(column.name) for column in columns]
+    return shown.to_markdown(index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)

@@ -153,7 +153,7 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
     except (OSError, KeyError, BenchmarkError) as error:
         yield Fault(file, "the content", f"cannot be scored ({error})")
         return
-    split = record.data and record.data.splits.get("test")
+    split = record.data.splits.get("test") if record.data is not None else None
     if split is None:
         yield Fault(run.folder / "record.json", "data", "does not describe the test split")
         return
@@ -170,7 +170,7 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
 def _expected(predictions: Predictions, labels: tuple[str, ...]) -> LabelIds:
     if predictions.generated is not None:
         return Predictions.from_answers(predictions.generated, labels).predicted
-    return predictions.probabilities.argmax(axis=1)
+    return Predictions.from_probabilities(predictions.probabilities).predicted
 
 
 def _different_gold(runs: list[Run]) -> Iterator[Fault]:

@@ -58,6 +58,7 @@ def test_splits_keep_order_labels_and_ids(folder: Folder) -> None:
     assert splits.report.splits["train"].rows == len(splits.train) == 30
     assert splits.report.route == "local files (.txt)"
     assert splits.report.notes == []
+    assert splits.report.carved_rows == 0
 
 
 def test_a_missing_validation_split_is_taken_from_train_stratified_and_noted(folder: Folder) -> None:
@@ -87,8 +88,13 @@ def test_setting_rows_aside_keeps_every_row_once_and_in_order(folder: Folder) ->
 
 def test_the_same_rows_are_set_aside_every_time(folder: Folder) -> None:
     config = folder({"train.txt": TRAIN, "test.txt": TEST})
-    assert load(config).validation.ids == load(config).validation.ids
+    assert load(config).validation.ids == ("train-5", "train-8", "train-29")
     assert load(config).report == load(config).report
+
+
+def test_at_least_one_row_of_each_label_is_set_aside(folder: Folder) -> None:
+    config = replace(folder({"train.txt": TRAIN, "test.txt": TEST}), validation_share=0.001)
+    assert sorted(load(config).validation.labels.tolist()) == [0, 1]
 
 
 def test_a_train_split_too_small_for_validation_rows_is_refused(folder: Folder) -> None:

@@ -27,7 +27,7 @@ README = f"{BEFORE}{BEGIN}\nwhatever was here\n{END}{AFTER}"
 def built(folder: Path, results: Path) -> None:
     made = Report(read_results(results))
     report.build(made, results)
-    report.write_section(folder / "README.md", made.readme_section())
+    report.write_documents(made, folder / "README.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -179,17 +179,30 @@ def test_the_readme_keeps_what_surrounds_the_section(project: Path) -> None:
 def test_windows_line_ends_around_the_section_stay(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_bytes(f"before\r\n{BEGIN}\r\n{END}\r\nafter\r\n".encode())
-    report.write_section(readme, "results")
-    assert readme.read_bytes().startswith(b"before\r\n")
-    assert readme.read_bytes().endswith(b"\r\nafter\r\n")
+    content = report.with_section(readme, "results")
+    assert content.startswith(b"before\r\n")
+    assert content.endswith(b"\r\nafter\r\n")
 
 
-def test_the_section_shows_the_three_tables_and_marks_deviations(project: Path) -> None:
-    section = Report(read_results(project / "results")).readme_section()
-    for name in ("table1_models", "table2_settings", "table3_accuracy"):
-        assert (project / f"results/tables/{name}.md").read_text(encoding="utf-8").strip() in section
-    assert "`*` differs from the study" in section
-    assert "](results/figures/accuracy.svg)" in section
+def test_the_readme_shows_the_overview_and_the_results_page_every_table(project: Path) -> None:
+    (project / "docs").mkdir()
+    made = Report(read_results(project / "results"))
+    report.write_documents(made, project / "README.md")
+    overview = (project / "results/tables/overview.md").read_text(encoding="utf-8").strip()
+    assert overview in (project / "README.md").read_text(encoding="utf-8")
+    page = (project / "docs/results.md").read_text(encoding="utf-8")
+    for table, data in made.tables.items():
+        assert data.empty or table.name == "overview" or table.markdown(data) in page
+    assert "](../results/figures/accuracy.svg)" in page
+
+
+def test_the_results_page_is_checked_as_the_readme_is(project: Path) -> None:
+    (project / "docs").mkdir()
+    assert stale(project) == ["docs/results.md"]
+    report.write_documents(Report(read_results(project / "results")), project / "README.md")
+    assert stale(project) == []
+    (project / "docs/results.md").write_text("edited")
+    assert stale(project) == ["docs/results.md"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +213,7 @@ def test_a_readme_without_its_two_markers_is_an_error_that_shows_them(content: s
     readme = tmp_path / "README.md"
     readme.write_text(content)
     with pytest.raises(BenchmarkError) as error:
-        report.write_section(readme, "results")
+        report.with_section(readme, "results")
     assert all(words in str(error.value) for words in (str(readme), BEGIN, END))
     assert readme.read_text() == content
     assert files_below(tmp_path) == {"README.md"}

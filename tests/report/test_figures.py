@@ -1,183 +1,359 @@
-import hashlib
-import warnings
-from collections.abc import Callable, Iterator
+"""The figures over many runs show the values of the tables."""
+
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmark.analysis.evidence import Evidence
-from factories import row_names, words
+from factories import (
+    GOLD,
+    MANY_GOLD,
+    RANDOM_FIT,
+    a_record,
+    a_record_on_rows,
+    on_a_gpu,
+    publish,
+    publish_many,
+    publish_with_costs,
+    row_names,
+    words,
+    wrong_at,
+)
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from benchmark.analysis import study
-from benchmark.interface import NO_LABEL, Examples, FitReport, ModelCard, Predictions
-from benchmark.report.figures import FIGURES
-from benchmark.results import store as records
-from benchmark.results.catalogue import Contestant
-from benchmark.results.record import RunRecord, Status
+from benchmark.analysis.frame import results_of
+from benchmark.analysis.inference import wilson_interval
+from benchmark.report.figures import FIGURES, cost, differences
+from benchmark.report.html import SECTIONS
+from benchmark.report.style import SERIES_STYLES, save_png
+from benchmark.report.table import Analysis
+from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run
 
-LABELS = ("sadness", "joy", "love")
-GOLD = [0, 0, 0, 1, 1, 1, 1, 2]
-PREDICTED = [0, 0, 1, 1, 1, 1, 1, 0]  # 6 of 8 right
-TRAIN = {"sadness": 20, "joy": 30, "love": 5}
+pytestmark = pytest.mark.filterwarnings("error")
 
-MakeRun = Callable[..., Run]
+DIAGRAMS = {"figure1_decoder_block", "figure2_lora"}  # which need no runs
+MINILM = "MiniLM-L6 (22M BERT)"
 
 
-@pytest.fixture(autouse=True)
-def complain_about_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+def drawn(name: str, *runs: Run) -> Figure | None:
+    return FIGURES[name].draw(Analysis(results_of(list(runs))))
 
 
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    def make(
-        model: str = "minilm",
-        predicted: list[int] = PREDICTED,
-        recipe: str = "paper",
-        seed: int = 0,
-        title: str = "MiniLM",
-        source: str = "pip",
-        status: Status = Status.completed,
-        train: dict[str, int] = TRAIN,
-        overrides: tuple[str, ...] = (),
-        **limits: int,
-    ) -> Run:
-        config: dict[str, Any] = {
-            "model": {"name": model, "title": title, "parameters": {}},
-            "dataset": {"name": "emotion", "labels": list(LABELS), "train_rows": None, "test_rows": None, "sha256": {}},
-            "recipe": {"name": recipe, "max_steps": limits.pop("max_steps", None)},
-            "seed": seed,
-        }
-        config["dataset"] |= limits
-        config["recipe"] |= dict(override.removeprefix("recipe.").split("=") for override in overrides)
-        splits = {"train": {"rows": sum(train.values()), "sha256": "0" * 64, "counts": train}}
-        fit = FitReport(weights={"source": source})
-        digest = hashlib.sha256(repr((config, train)).encode()).hexdigest()
-        record = RunRecord(status, config, list(overrides), digest, "", "", data={"splits": splits}, fit=fit)
-        if status is not Status.completed:
-            return records.write(tmp_path, record)
-        ids = tuple(f"test-{row}" for row in range(len(GOLD)))
-        test = Examples(ids, ids, np.array(GOLD, dtype=np.int64))
-        return records.write(tmp_path, record, records.encode_predictions(test, answers(predicted), LABELS))
-
-    return make
-
-
-def answers(predicted: list[int]) -> Predictions:
-    """Each with probability 0.8, or three times a third where it names no label."""
-    probabilities = np.full((len(predicted), len(LABELS)), 1 / 3)
-    for row, label in enumerate(predicted):
-        if label != NO_LABEL:
-            probabilities[row] = 0.1
-            probabilities[row, label] = 0.8
-    generated = tuple("?" for _ in predicted) if NO_LABEL in predicted else None
-    return Predictions(probabilities.astype(np.float32), np.array(predicted, dtype=np.int64), generated)
-
-
-def llama(**changes: int) -> dict[str, Contestant]:
-    dimensions = {
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 128256,
-        "lora_rank": 8,
-        "lora_alpha": 16,
-        "lora_targets": ["all-linear"],
-    }
-    card = ModelCard("llama", "some weights", dimensions={**dimensions, **changes})
-    return {"llama3_lora": Contestant({"model": {"title": "Llama 3"}}, card)}
-
-
-def draw(name: str, evidence: Evidence) -> Figure:
-    figure = FIGURES[name](evidence)
+def draw(name: str, *runs: Run) -> Figure:
+    figure = drawn(name, *runs)
     assert figure is not None
     return figure
 
 
-def widths(axes: Axes, legend: str) -> list[float]:
-    [bars] = [bars for bars in axes.containers if bars.get_label() == legend]
-    return [float(bar.get_width()) for bar in bars]
+def epochs(results_dir: Path, count: int) -> list[Run]:
+    """As many configurations, each with one error more than the one before."""
+    return [
+        publish_many(results_dir, a_record("minilm", f"recipe.epochs={number + 1}"), wrong_at(range(number)))
+        for number in range(count)
+    ]
 
 
-def diamonds(axes: Axes) -> list[tuple[float, float]]:
-    return [tuple(np.ravel(line.get_xydata())) for line in axes.get_lines() if line.get_marker() == "D"]
+def marked(axes: Axes, marker: str) -> list[tuple[float, float]]:
+    lines = [line for line in axes.get_lines() if line.get_marker() == marker]
+    return [(float(x), float(y)) for line in lines for x, y in np.asarray(line.get_xydata())]
 
 
-def test_without_evidence_there_is_no_figure() -> None:
-    assert [figure(Evidence([], {})) for figure in FIGURES.values()] == [None] * len(FIGURES)
+def test_without_runs_only_the_diagrams_are_drawn() -> None:
+    assert {name for name in FIGURES if drawn(name) is not None} == DIAGRAMS
+
+
+def test_every_figure_has_a_section_of_the_page() -> None:
+    assert {figure.section for figure in FIGURES.values()} <= {section.name for section in SECTIONS}
 
 
 def test_the_diagrams_show_the_model_that_repeats_the_study() -> None:
-    assert "Decoder block: Llama 3" in words(draw("figure1_decoder_block", Evidence([], llama())))
-    assert "4,096 × 4" in words(draw("figure2_lora", Evidence([], llama(lora_rank=4))))
+    assert "Decoder block: Llama 3 8B Instruct + LoRA" in words(draw("figure1_decoder_block"))
+    assert "4,096 × 8" in words(draw("figure2_lora"))
 
 
-def test_training_labels_fall_with_counts_shares_and_ratio(make_run: MakeRun) -> None:
-    carved = make_run(seed=1, train={"sadness": 18, "joy": 27, "love": 4})
-    figure = draw("figure3_label_distribution", Evidence([carved, make_run()], {}))
-    [axes] = figure.axes
-    assert row_names(axes) == ["joy", "sadness", "love"]
-    assert widths(axes, "training texts") == [30, 20, 5]
-    for fact in ("55 training texts", "joy is 6.0 times as frequent as love", "30  (54.5%)"):
+def test_training_labels_are_those_of_the_largest_training_split(tmp_path: Path) -> None:
+    carved = a_record("minilm", seed=1)
+    whole = carved.data
+    assert whole is not None
+    train = replace(whole.splits["train"], rows=100, counts={"joy": 60, "love": 40})
+    carved = replace(carved, data=replace(whole, splits={**whole.splits, "train": train}))
+    figure = draw("figure3_label_distribution", publish(tmp_path, carved), publish(tmp_path, a_record("minilm")))
+    (axes,) = figure.axes
+    assert row_names(axes) == ["joy", "sadness", "anger", "fear", "love", "surprise"]
+    assert [bar.get_width() for bar in axes.containers[0]] == [50, 40, 20, 15, 10, 5]
+    for fact in ("140 training texts", "joy is 10.0 times as frequent as surprise", "50  (35.7%)"):
         assert fact in words(figure)
 
 
 @pytest.mark.parametrize(
-    "limit", [{"source": "random"}, {"train_rows": 4}, {"test_rows": 8}, {"max_steps": 1}, {"status": Status.failed}]
+    ("overrides", "changes"),
+    [
+        ([], {"fit": RANDOM_FIT}),
+        ([], {"status": Status.failed, "failure": Failure("No memory is left.")}),
+        ([], {"dataset": "mine"}),
+        (["dataset.train_rows=4"], {}),
+        (["dataset.test_rows=8"], {}),
+        (["recipe.max_steps=1"], {}),
+    ],
 )
-def test_what_is_no_result_is_not_shown_as_one(make_run: MakeRun, limit: dict[str, Any]) -> None:
-    evidence = Evidence([make_run(**limit)], {})
-    assert FIGURES["accuracy"](evidence) is None
-    assert FIGURES["figure3_label_distribution"](evidence) is None
+def test_only_results_on_the_studys_data_are_drawn(
+    tmp_path: Path, overrides: list[str], changes: dict[str, Any]
+) -> None:
+    run = publish(tmp_path, a_record("minilm", *overrides, **changes))
+    assert {name for name in FIGURES if drawn(name, run) is not None} == DIAGRAMS
 
 
-def test_accuracies_fall_and_gather_the_seeds_of_a_recipe(make_run: MakeRun) -> None:
+# Accuracy
+
+
+def test_accuracies_fall_and_the_seeds_of_a_configuration_share_a_row(tmp_path: Path) -> None:
     runs = [
-        make_run("minilm", recipe="paper", title="MiniLM", seed=0),
-        make_run("minilm", predicted=[0] * 8, recipe="paper", title="MiniLM", seed=1),
-        make_run("minilm", predicted=GOLD, recipe="tuned", title="MiniLM"),
-        make_run("minilm", recipe="tuned", title="MiniLM", overrides=("recipe.epochs=9",)),
+        publish_many(tmp_path, a_record("minilm", seed=0), wrong_at(range(20))),
+        publish_many(tmp_path, a_record("minilm", seed=1), wrong_at(range(10))),
+        publish_many(tmp_path, a_record("minilm", "recipe.name=tuned"), MANY_GOLD),
+        publish_many(tmp_path, a_record("minilm", "recipe.name=tuned", "recipe.epochs=9"), wrong_at([0])),
     ]
-    figure = draw("accuracy", Evidence(runs, {}))
-    ours = [name for name in row_names(figure.axes[0]) if name.startswith("MiniLM")]
-    assert ours == ["MiniLM, tuned", "MiniLM, tuned, recipe.epochs=9", "MiniLM, paper"]
-    assert "0.5625, 2 seeds" in words(figure)
-    assert "1.0000, 1 seed" in words(figure)
+    figure = draw("accuracy", *runs)
+    (axes,) = figure.axes
+    assert row_names(axes)[:2] == [f"{MINILM}, tuned", f"{MINILM}, tuned, recipe.epochs=9"]
+    place = row_names(axes).index(f"{MINILM}, paper")
+    assert (0.925, place) in marked(axes, "o")
+    assert {x for x, _ in marked(axes, "|")} == {0.9, 0.95}
+    assert {round(y - place, 2) for _, y in marked(axes, "|")} == {0.27}
+    assert "0.9250, 2 seeds" in words(figure)
+    assert "1.0000, 1 seed\n" in words(figure)
 
 
-def test_the_studys_values_are_hollow_and_named_as_its_own(make_run: MakeRun) -> None:
-    run = make_run("bert_base", title="BERT base", predicted=GOLD)
-    shipped = {"bert_base": Contestant(run.record.config, ModelCard("bert", "hub"))}
-    figure = draw("accuracy", Evidence([run], {**llama(), **shipped}))
-    [axes] = figure.axes
-    assert sorted(x for x, _ in diamonds(axes)) == sorted(study.TABLE3.values())
+def test_an_accuracy_has_its_interval(tmp_path: Path) -> None:
+    (axes,) = draw("accuracy", publish_many(tmp_path, a_record("minilm"), wrong_at(range(20)))).axes
+    (line,) = [line for line in axes.get_lines() if line.get_linewidth() == 2]
+    expected = wilson_interval(180, 200)
+    assert np.asarray(line.get_xdata()).tolist() == [expected.low, 0.9, expected.high]
+
+
+def test_the_studys_accuracies_are_hollow_diamonds_beside_what_repeats_them(tmp_path: Path) -> None:
+    figure = draw("accuracy", publish_many(tmp_path, a_record("bert_base"), MANY_GOLD))
+    (axes,) = figure.axes
+    assert row_names(axes)[:2] == ["BERT base (uncased), paper", "Llama 3 8B Instruct + LoRA, paper"]
+    diamonds = dict(marked(axes, "D"))
+    assert sorted(diamonds) == sorted(study.TABLE3.values())
+    assert diamonds[study.TABLE3["bert_base"]] == pytest.approx(-0.27)  # above the row's own interval
+    assert diamonds[study.TABLE3["llama3_lora"]] == 1
     assert {line.get_markerfacecolor() for line in axes.get_lines() if line.get_marker() == "D"} == {"white"}
-    assert row_names(axes)[:2] == ["BERT base, paper", "Llama 3, paper"]
     assert words(figure).count("not run here") == len(study.TABLE3) - 1
-    assert "the study, published" in words(figure)
 
 
-def test_the_studys_value_stands_by_the_recipe_that_repeats_it(make_run: MakeRun) -> None:
-    run = make_run("bert_base", title="BERT base", predicted=GOLD, recipe="tuned")
-    [axes] = draw("accuracy", Evidence([run], {})).axes
+def test_the_studys_accuracy_is_not_beside_another_recipe(tmp_path: Path) -> None:
+    run = publish_many(tmp_path, a_record("bert_base", "recipe.name=tuned"), MANY_GOLD)
+    (axes,) = draw("accuracy", run).axes
     names = row_names(axes)
-    rows = {round(y) for _, y in diamonds(axes)}
-    assert names.index("BERT base, tuned") not in rows
-    assert names.index("Bert-Base, paper") in rows
+    rows = {y for _, y in marked(axes, "D")}
+    assert names.index("BERT base (uncased), tuned") not in rows
+    assert names.index("BERT base (uncased), paper") in rows
 
 
-def test_an_accuracy_far_below_the_best_is_an_arrow_with_its_number(make_run: MakeRun) -> None:
-    runs = [make_run(predicted=GOLD), make_run("majority", predicted=[1] * 8, title="Majority")]
-    figure = draw("accuracy", Evidence(runs, {}))
-    [axes] = figure.axes
-    assert axes.get_xlim()[0] > 0.5
-    assert [line.get_marker() for line in axes.get_lines()].count("<") == 1
-    assert "0.5000, 1 seed" in words(figure)
+@pytest.mark.parametrize(("errors", "arrows"), [(23, 0), (25, 1)])
+def test_an_accuracy_far_below_the_best_is_an_arrow(tmp_path: Path, errors: int, arrows: int) -> None:
+    runs = [publish_many(tmp_path, a_record("minilm"), MANY_GOLD)]
+    runs += [publish_many(tmp_path, a_record("tfidf"), wrong_at(range(errors)))]
+    figure = draw("accuracy", *runs)
+    assert len(marked(figure.axes[0], "<")) == arrows
+    assert ("left of the axis" in words(figure)) == bool(arrows)
+    assert f"{1 - errors / 200:.4f}, 1 seed" in words(figure)
+
+
+# Differences
+
+
+def test_the_matrix_shows_differences_above_and_p_values_below_the_diagonal(tmp_path: Path) -> None:
+    errors = {"minilm": 2, "bert_base": 7, "tfidf": 42}
+    runs = [publish_many(tmp_path, a_record(model), wrong_at(range(count))) for model, count in errors.items()]
+    axes = draw("pairwise", *runs).axes[0]
+    cells = {tuple(text.get_position()): text.get_text() for text in axes.texts if text.get_ha() == "center"}
+    assert cells == {
+        (1, 0): "+2.5", (2, 0): "+20.0", (2, 1): "+17.5",
+        (0, 1): ".062", (0, 2): "<.001", (1, 2): "<.001",
+    }  # fmt: skip
+    colours = [patch.get_facecolor()[:3] for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert colours.count(to_rgb(differences.TIED)) == 2
+    assert colours.count(to_rgb(differences.DIFFERENT)) == 4
+    bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
+    assert bold == ["+20.0", "<.001", "+17.5", "<.001"]
+    assert row_names(axes)[0] == f"{MINILM}, paper"
+
+
+def test_a_matrix_too_large_to_read_shows_the_best(tmp_path: Path) -> None:
+    figure = draw("pairwise", *epochs(tmp_path, differences.MOST + 2))
+    assert f"the best {differences.MOST} of {differences.MOST + 2}" in words(figure)
+    assert len(row_names(figure.axes[0])) == differences.MOST
+
+
+def test_tied_and_different_cells_differ_in_greyscale() -> None:
+    tied, different = (
+        np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) for colour in (differences.TIED, differences.DIFFERENT)
+    )
+    assert tied - different > 0.2
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.00099, "<.001"), (0.001, ".001"), (0.9995, "1.000"), (0.9996, "1")])
+def test_a_p_value_is_short(p: float, text: str) -> None:
+    assert differences._short(p) == text
+
+
+@pytest.mark.parametrize("name", ["pairwise", "frontier"])
+def test_one_configuration_is_not_compared(name: str, tmp_path: Path) -> None:
+    assert drawn(name, publish_many(tmp_path, a_record(), wrong_at([0]))) is None
+
+
+# Costs
+
+
+def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> None:
+    figure = draw(
+        "frontier",
+        publish_with_costs(tmp_path, "minilm", 10, training=60, memory=2**31, trained=50, answering=2),
+        publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=2**32, trained=70, answering=3),
+        publish_with_costs(tmp_path, "tfidf", 25, training=1, memory=2**30, trained=60, answering=1),
+    )
+    points = [
+        {float(np.asarray(line.get_xdata())[0]): line.get_markerfacecolor() == "white" for line in axes.get_lines()
+         if line.get_marker() == "o"}
+        for axes in figure.axes
+    ]  # fmt: skip
+    assert points == [
+        {60: False, 90: True, 1: False},
+        {2: False, 4: True, 1: False},
+        {50: False, 70: True, 60: True},
+        {10: False, 15: True, 5: False},  # milliseconds per text
+    ]
+    assert "2  BERT base (uncased), paper, 0.9000; dominated by 1" in words(figure)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "accuracy", "", ""]
+
+
+def test_a_cost_that_fewer_than_two_have_gets_no_panel(tmp_path: Path) -> None:
+    runs = [
+        publish_with_costs(tmp_path, model, 10, training=60, memory=200, trained=trained, answering=2)
+        for model, trained in (("minilm", 50), ("tfidf", None))
+    ]
+    assert len(draw("frontier", *runs).axes) == 3
+
+
+def test_other_hardware_is_named_and_gpus_are_squares(tmp_path: Path) -> None:
+    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
+    runs = [publish_with_costs(tmp_path, model, wrong, **costs) for model, wrong in (("minilm", 10), ("tfidf", 25))]
+    without = draw("frontier", *runs)
+    assert "GPU" not in words(without)
+    assert not marked(without.axes[0], "s")
+    figure = draw("frontier", *runs, on_a_gpu(publish_with_costs(tmp_path, "bert_base", 20, **costs)))
+    assert "2  BERT base (uncased), paper, 0.9000 on A GPU" in words(figure)
+    assert f"1  {MINILM}, paper, 0.9500" in words(figure)
+    assert marked(figure.axes[0], "s") == [(60, 0.9)]
+    assert "Squares ran on a GPU" in words(figure)
+
+
+def test_accuracies_below_the_axis_of_costs_are_arrows(tmp_path: Path) -> None:
+    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
+    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 0), ("tfidf", 50))))
+    assert marked(figure.axes[0], "v") == [(60, 0.88)]
+    assert [axes.get_xlabel().endswith("arrows: below the axis") for axes in figure.axes] == [True, False, False, False]
+
+
+def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
+    close = {"minilm": (10, 2.00), "bert_base": (11, 2.03), "bert_large": (12, 2.06), "roberta_base": (12, 2.09)}
+    runs = [
+        publish_with_costs(tmp_path, name, wrong, training=60 * x, memory=int(200 * x), trained=50, answering=x)
+        for name, (wrong, x) in close.items()
+    ]
+    far = publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=9, trained=4, answering=0.01)
+    figure = draw("frontier", *runs, far)
+    figure.draw_without_rendering()
+    numbers = [text.get_window_extent().padded(-1) for text in figure.axes[0].texts]  # pixels
+    assert len(numbers) == 5
+    assert not any(one.overlaps(other) for one, other in combinations(numbers, 2))
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e9, "1G"), (2.5e6, "2.5M"), (1000, "1k"), (999, "999"), (0.01, "0.01")])
+def test_large_costs_have_a_prefix(value: float, text: str) -> None:
+    assert cost._with_prefix(value) == text
+
+
+# Learning curves and confidence
+
+
+def test_a_learning_curve_has_a_line_and_a_panel_per_model(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record_on_rows(rows, model), wrong_at(range(wrong)))
+        for model in ("minilm", "tfidf")
+        for rows, wrong in ((10, 90), (100, 50), (10_000, 12))
+    ]
+    figure = draw("learning_curve", *runs)
+    above, *below = figure.axes
+    assert {line.get_label(): list(line.lines[0].get_xydata()[:, 1]) for line in above.containers} == {
+        f"{MINILM}, paper": [0.55, 0.75, 0.94],
+        "TF-IDF + logistic regression, paper": [0.55, 0.75, 0.94],
+    }
+    assert [tick.get_text() for tick in above.get_xticklabels()] == ["10", "100", "10k"]
+    shown = [axes for axes in below if axes.get_title()]
+    assert len(shown) == 2
+    assert [axes.get_ylabel() for axes in shown] == ["F1", ""]
+    assert [[line.get_label() for line in axes.get_lines()] for axes in shown] == [[*study.LABELS]] * 2
+
+
+def test_more_learning_curves_than_line_styles_are_left_out(tmp_path: Path) -> None:
+    many = len(SERIES_STYLES) + 1
+    runs = [
+        publish(tmp_path, a_record_on_rows(rows, "minilm", 0, f"recipe.epochs={number + 1}"))
+        for number in range(many)
+        for rows in (10, 100)
+    ]
+    figure = draw("learning_curve", *runs)
+    assert f"{many - 1} of {many}" in words(figure)
+    assert len(figure.axes) == 1 + 2 * 3
+
+
+def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record("minilm"), wrong_at(range(9))),
+        publish_many(tmp_path, a_record("majority"), [1] * 200),
+    ]
+    left, right = draw("calibration", *runs).axes
+    (line,) = right.get_lines()
+    assert line.get_label() == f"{MINILM}, paper"
+    assert np.asarray(line.get_xydata())[-1].tolist() == [100, 0.955]
+    assert np.asarray(line.get_xdata())[0] == 10
+    assert marked(left, "o") == [(1.0, 0.955)]
+
+
+def test_calibration_leaves_out_answers_without_confidence(tmp_path: Path) -> None:
+    record = a_record("smollm2_lora", "model.readout=generate")
+    assert drawn("calibration", publish(tmp_path, record, GOLD, ["words"] * 10)) is None
+
+
+@pytest.mark.parametrize(("rows", "points"), [(9, 0), (10, 1)])
+def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points: int) -> None:
+    run = publish(tmp_path, a_record("minilm"), GOLD[:rows], gold=GOLD[:rows])
+    assert len(marked(draw("calibration", run).axes[0], "o")) == points
+
+
+def test_calibration_shows_as_many_models_as_line_styles(tmp_path: Path) -> None:
+    many = len(SERIES_STYLES) + 1
+    figure = draw("calibration", *epochs(tmp_path, many))
+    assert f"the best {many - 1} of {many}" in words(figure)
+    assert len(figure.axes[1].get_lines()) == many - 1
+
+
+@pytest.mark.parametrize("count", [2, 14])
+@pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration"])
+def test_nothing_exceeds_the_edges_of_a_figure(name: str, count: int, tmp_path: Path) -> None:
+    figure = draw(name, *epochs(tmp_path / "results", count))
+    save_png(figure, tmp_path / "figure.png")
+    used, (width, height) = figure.get_tightbbox(), figure.get_size_inches()  # both in inches
+    assert -0.01 <= used.x0 < used.x1 <= width + 0.01
+    assert -0.01 <= used.y0 < used.y1 <= height + 0.01

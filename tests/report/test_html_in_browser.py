@@ -15,7 +15,7 @@ from factories import FIT, GOLD, a_record, publish
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmark.analysis.evidence import read_evidence
+from benchmark.analysis.frame import read_results
 from benchmark.interface import CurvePoint, WeightSource
 from benchmark.report import build as report
 from benchmark.report.figures import FIGURES
@@ -53,7 +53,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights=WeightSource("random")))
     )
     publish(results, a_record("tfidf", dataset="synthetic"), ONE_WRONG)
-    report.build(read_evidence(results), results)
+    report.build(report.Report(read_results(results)), results)
     return results / report.PAGE
 
 
@@ -133,12 +133,11 @@ def test_table_3_fits_a_laptop_screen(page: Page) -> None:
 
 
 def test_a_number_links_to_its_runs(page: Page) -> None:
-    block = page.locator("details.variant", has=page.locator("[id^=run-minilm-emotion-paper-seed0]")).first
-    assert not block.evaluate("(element) => element.open")
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
     target = link.get_attribute("href")
+    opened = page.locator(f"details.configuration:has({target})")
+    assert not opened.evaluate("(element) => element.open")
     link.click()
-    opened = page.locator(f"details.variant:has({target})")
     assert opened.evaluate("(element) => element.open")
     assert opened.locator("summary").first.evaluate("(element) => element === document.activeElement")
     shown = opened.inner_text()
@@ -239,14 +238,14 @@ def test_a_page_of_200_runs_stays_small(browser: Browser, tmp_path: Path, monkey
             if (number, seed) == (0, 0):
                 record = replace(record, status=Status.failed, fit=None, failure=Failure("no.", "Traceback\n" * 50))
             publish(tmp_path, record, np.roll(GOLD, seed % 2).tolist())
-    report.build(read_evidence(tmp_path), tmp_path)
+    report.build(report.Report(read_results(tmp_path)), tmp_path)
     file = tmp_path / report.PAGE
     assert file.stat().st_size < 2_000_000
     context = browser.new_context()
     page = context.new_page()
     page.goto(file.as_uri())
     elements = page.locator("*").count()
-    blocks = page.locator("details.variant").count()
+    blocks = page.locator("details.configuration").count()
     context.close()
     assert blocks == 40
     assert elements < 25_000

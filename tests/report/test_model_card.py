@@ -1,15 +1,17 @@
-"""A model card is what the hub's own client reads, and its figures are those of the stored predictions."""
+"""The hub's client reads the model card, and its scores are those of the stored predictions."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from factories import FIT, a_record, publish
+from factories import FIT, RANDOM_FIT, a_record, files_below, publish
 from huggingface_hub import ModelCard
 
 from benchmark.errors import BenchmarkError
-from benchmark.report import build as report
+from benchmark.interface import AdapterSource, WeightSource
+from benchmark.report import __main__ as report_command
 from benchmark.report.model_card import find, model_card
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
@@ -18,121 +20,158 @@ ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
-def test_the_hubs_client_reads_the_model_index_and_finds_the_runs_own_figures(tmp_path: Path) -> None:
+def test_the_hubs_client_reads_the_scores_of_the_run(tmp_path: Path) -> None:
     card = ModelCard(model_card(publish(tmp_path, a_record("minilm", seed=3), ONE_WRONG)))
     assert card.data.model_name == "minilm-emotion-paper-seed3"
     results = {result.metric_type: result for result in card.data.eval_results}
     assert results["accuracy"].metric_value == 0.9
     assert results["f1"].metric_value == pytest.approx((0.8 + 1 + 1 + 2 / 3 + 1 + 1) / 6, abs=1e-6)
+    assert results["f1"].metric_args == {"average": "macro"}
+    assert results["accuracy"].metric_args is None
+    assert results["expected_calibration_error"].metric_value == pytest.approx(0.1)
     for result in results.values():
-        assert (result.dataset_type, result.dataset_config, result.dataset_split) == (
-            "dair-ai/emotion",
-            "split",
-            "test",
-        )
-        assert result.dataset_revision == "cab853a1dbdf4c42c2b3ef2173804746df8825fe"
+        place = (result.dataset_type, result.dataset_config, result.dataset_split, result.dataset_revision)
+        assert place == ("dair-ai/emotion", "split", "test", "cab853a1dbdf4c42c2b3ef2173804746df8825fe")
     assert (card.data.license, card.data.language, card.data.datasets) == ("other", "en", "dair-ai/emotion")
 
 
 @pytest.mark.parametrize(
-    ("model", "base", "library"),
+    ("model", "base", "library", "code"),
     [
-        ("roberta_base", "FacebookAI/roberta-base", "transformers"),
-        ("minilm", "sentence-transformers/all-MiniLM-L6-v2", "transformers"),
-        ("llama3_lora", "meta-llama/Meta-Llama-3-8B-Instruct", "peft"),
-        ("smollm2_lora", None, "peft"),  # of a quantised wheel: no hub id is known to be the same
-        ("tfidf", None, "sklearn"),
+        ("roberta_base", "FacebookAI/roberta-base", "transformers", 'pipeline("text-classification"'),
+        ("minilm", "sentence-transformers/all-MiniLM-L6-v2", "transformers", 'pipeline("text-classification"'),
+        ("llama3_lora", "meta-llama/Meta-Llama-3-8B-Instruct", "peft", "model=llama3_lora model.adapter=FOLDER"),
+        ("smollm2_lora", None, "peft", "model=smollm2_lora model.adapter=FOLDER"),  # a quantised wheel has no hub id
+        ("tfidf", None, "sklearn", None),
     ],
 )
-def test_the_base_model_is_named_where_it_is_known(model: str, base: str | None, library: str, tmp_path: Path) -> None:
-    data = ModelCard(model_card(publish(tmp_path, a_record(model)))).data
+def test_base_model_library_and_code_are_those_of_the_model(
+    model: str, base: str | None, library: str, code: str | None, tmp_path: Path
+) -> None:
+    text = model_card(publish(tmp_path, a_record(model)))
+    data = ModelCard(text).data
     assert (data.base_model, data.library_name) == (base, library)
+    assert code in text if code else "```" not in text
 
 
-def test_the_text_says_what_limits_the_figures(tmp_path: Path) -> None:
+def test_the_code_of_a_record_without_any_is_the_shipped_models(tmp_path: Path) -> None:
+    record = a_record("minilm")
+    assert record.card is not None
+    run = publish(tmp_path, replace(record, card=replace(record.card, usage=None)))
+    assert 'pipeline("text-classification"' in model_card(run)
+    own = publish(tmp_path, replace(record, card=replace(record.card, usage="my_code()")))
+    assert "```python\nmy_code()\n```" in model_card(own)
+
+
+def test_the_text_states_the_limits_of_the_scores(tmp_path: Path) -> None:
     text = model_card(publish(tmp_path, a_record("minilm", "dataset.train_rows=140"), ONE_WRONG))
-    assert "0.9000 of the 10 test texts (95% interval 0.5958 to 0.9821" in text  # Wilson's, as in Brown et al., 2001
-    assert "limited to 140 training rows: a trial" in text
+    assert "10 test texts is 0.9000 (95% interval 0.5958 to 0.9821" in text  # Wilson's, as in Brown et al., 2001
+    assert "trial on 140 training rows only" in text
     assert "1 test texts also occur in train, 1 of them with another label" in text
-    assert "50 training texts are joy, 5 surprise" in text
-    assert "None is granted here" in text
+    assert "50 training texts are joy, 5 are surprise" in text
+    assert "No licence is granted here" in text
+    assert "| anger    |      1.0000 |   0.5000 | 0.6667 |         2 |" in text
 
 
-def test_epochs_are_stated_where_they_set_the_steps(tmp_path: Path) -> None:
-    assert "24 steps of 20 samples (3 epochs), fp32" in model_card(publish(tmp_path, a_record("minilm")))
+def test_training_is_stated_for_models_that_follow_the_recipe(tmp_path: Path) -> None:
+    text = model_card(publish(tmp_path, a_record("minilm")))
+    assert "24 steps of 20 samples (3 epochs), fp32" in text
+    assert "optimizer: adamw, learning rate 5e-05, cosine schedule, warm-up over 0.1 of the steps" in text
+    assert "trained parameters: 10 of 1,000" in text
     assert "24 steps of 20 samples, fp32" in model_card(publish(tmp_path, a_record("minilm", "recipe.max_steps=24")))
+    assert "optimizer" not in model_card(publish(tmp_path, a_record("tfidf")))
 
 
-def test_an_adapter_that_was_only_scored_is_said_to_be(tmp_path: Path) -> None:
-    fit = replace(FIT, trained_parameters=0, steps=0, weights={"adapter": {"name": "mine", "sha256": "ab"}})
+def test_an_adapter_that_was_only_loaded_is_named(tmp_path: Path) -> None:
+    weights = WeightSource(adapter=AdapterSource("mine", "ab"))
+    fit = replace(FIT, trained_parameters=0, steps=0, weights=weights)
     text = model_card(publish(tmp_path, a_record("smollm2_lora", fit=fit)))
-    assert "was scored, not trained," in text
-    assert "adapter mine, SHA-256 `ab`, trained before" in text
+    assert "was evaluated, not trained," in text
+    assert "loaded adapter: mine, SHA-256 `ab`" in text
     assert "learning rate" not in text
 
 
-def test_runs_without_a_figure_have_no_card(tmp_path: Path) -> None:
-    failed = publish(tmp_path, a_record("minilm", status=Status.failed, failure=Failure("no")))
-    random = publish(tmp_path, a_record("bert_base", fit=replace(FIT, weights={"source": "random"})))
-    partial = publish(tmp_path, a_record("tfidf", "dataset.test_rows=10"))
-    for run, said in ((failed, "is failed"), (random, "random weights"), (partial, "part of the test split")):
-        with pytest.raises(BenchmarkError, match=said):
-            model_card(run)
+@pytest.mark.parametrize(
+    ("overrides", "changes", "problem"),
+    [
+        ([], {"status": Status.failed, "failure": Failure("No.")}, "is failed"),
+        ([], {"fit": RANDOM_FIT}, "random weights"),
+        (["dataset.test_rows=10"], {}, "part of the test split"),
+    ],
+)
+def test_a_run_without_scores_on_the_whole_test_split_has_no_card(
+    tmp_path: Path, overrides: list[str], changes: dict[str, Any], problem: str
+) -> None:
+    run = publish(tmp_path, a_record("minilm", *overrides, **changes))
+    with pytest.raises(BenchmarkError) as raised:
+        model_card(run)
+    assert problem in raised.value.problem
 
 
-def test_a_run_is_found_by_folder_or_digest_and_by_nothing_less(tmp_path: Path) -> None:
+def test_a_run_is_found_by_folder_name_or_digest(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record("tfidf", seed=seed)) for seed in range(2)]
     assert find(tmp_path, str(runs[1].folder)).record.seed == 1
     assert find(tmp_path, runs[0].record.digest[:8]).record.seed == 0
     assert find(tmp_path, runs[1].name).record.seed == find(tmp_path, runs[1].folder.name).record.seed == 1
-    for wanted, said in (("zzz", "No runs in"), ("", "2 runs in")):
-        with pytest.raises(BenchmarkError, match=said):
-            find(tmp_path, wanted)
 
 
-def test_the_command_writes_the_card_and_touches_nothing_else(
+@pytest.mark.parametrize(("wanted", "count"), [("zzz", "No"), ("", "2")])
+def test_a_run_that_is_not_exactly_one_is_an_error(tmp_path: Path, wanted: str, count: str) -> None:
+    for seed in range(2):
+        publish(tmp_path, a_record("tfidf", seed=seed))
+    with pytest.raises(BenchmarkError) as raised:
+        find(tmp_path, wanted)
+    assert raised.value.problem.startswith(f"{count} runs in {tmp_path}")
+
+
+def test_the_command_writes_the_card_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = publish(tmp_path / "results", a_record("minilm"), ONE_WRONG)
-    before = set((tmp_path / "results").rglob("*"))
+    before = files_below(tmp_path / "results")
     command = ["report", "--results-dir", str(tmp_path / "results"), "--model-card", run.record.digest[:8]]
     monkeypatch.setattr(sys, "argv", command)
-    report.main()
+    report_command.main()
     assert ModelCard(capsys.readouterr().out).data.eval_results[0].metric_value == 0.9
-    monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / "card" / "README.md")])
-    report.main()
-    assert ModelCard.load(tmp_path / "card" / "README.md").data.model_name == "minilm-emotion-paper-seed0"
-    (tmp_path / "card" / "README.md").unlink()
-    monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / "card")])
-    report.main()
-    assert (tmp_path / "card" / "README.md").is_file()
-    assert set((tmp_path / "results").rglob("*")) == before
+    (tmp_path / "folder").mkdir()
+    for output, written in (("card/README.md", "card/README.md"), ("folder", "folder/README.md")):
+        monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / output)])
+        report_command.main()
+        assert ModelCard.load(tmp_path / written).data.model_name == "minilm-emotion-paper-seed0"
+    assert files_below(tmp_path / "results") == before
 
 
-def test_a_file_that_is_no_card_is_not_replaced_by_one(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_card_is_not_overwritten(tmp_path: Path) -> None:
     run = publish(tmp_path / "results", a_record("minilm"), ONE_WRONG)
     readme = tmp_path / "README.md"
     readme.write_text("# The project's own\n")
-    with pytest.raises(BenchmarkError, match="is there and no model card; name another file"):
-        report.write_model_card(tmp_path / "results", run.record.digest[:8], readme)
+    with pytest.raises(BenchmarkError) as raised:
+        report_command.write_model_card(tmp_path / "results", run.record.digest[:8], readme)
+    assert str(readme) in raised.value.problem
     assert readme.read_text() == "# The project's own\n"
 
 
-def test_every_committed_result_has_a_card() -> None:
+def test_every_shipped_result_has_a_card() -> None:
     for run in read_all(RESULTS):
         if run.record.is_result:
-            (accuracy, *_) = ModelCard(model_card(run)).data.eval_results
-            assert accuracy.metric_value == round(float((run.gold == run.predictions.predicted).mean()), 6)
+            first, *_ = ModelCard(model_card(run)).data.eval_results
+            assert first.metric_value == round(float((run.gold == run.predictions.predicted).mean()), 6)
 
 
-def test_other_data_under_a_declared_hub_id_are_not_passed_off_as_the_hubs(tmp_path: Path) -> None:
-    record = a_record("minilm", dataset="mine")
-    record.config["dataset"]["sha256"] = {}
-    (result, *_) = ModelCard(model_card(publish(tmp_path, record))).data.eval_results
-    assert (result.dataset_type, result.dataset_revision) == ("mine", None)
+@pytest.mark.parametrize(
+    ("route", "dataset_type"), [("local files (.txt)", "mine"), ("hub dair-ai/emotion", "dair-ai/emotion")]
+)
+def test_unchecked_local_data_are_not_named_as_the_hubs(tmp_path: Path, route: str, dataset_type: str) -> None:
+    record = a_record("minilm", "dataset.sha256={}", dataset="mine")
+    assert record.data is not None
+    run = publish(tmp_path, replace(record, data=replace(record.data, route=route)))
+    card = ModelCard(model_card(run))
+    assert card.data.eval_results[0].dataset_type == dataset_type
+    assert (card.data.eval_results[0].dataset_revision is None) == (dataset_type == "mine")
+    assert card.data.language is None
 
 
-def test_free_answers_are_given_no_calibration(tmp_path: Path) -> None:
+def test_free_answers_have_no_calibration_error(tmp_path: Path) -> None:
     generated = publish(tmp_path, a_record("smollm2_lora", "model.readout=generate"), ONE_WRONG, ["words"] * 10)
     assert "calibration" not in model_card(generated)
     assert "calibration" in model_card(publish(tmp_path, a_record("minilm"), ONE_WRONG))

@@ -1,7 +1,6 @@
 """The figures of one run show the values of its record and predictions."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from benchmark.results import store as records
 from benchmark.results.record import Status
 from benchmark.results.store import Run
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 LABELS = ("sadness", "joy", "love")
 GOLD = (0, 0, 0, 1, 1, 1, 1, 2)
 PREDICTED = (0, 0, 1, 1, 1, 1, 1, 0)  # 6 of 8 are right
@@ -25,13 +26,6 @@ ONE_WITHOUT_LABEL = (0, 0, NO_LABEL, 1, 1, 1, 1, 2)
 CURVE = (CurvePoint(10, 0.5, loss=1.5), CurvePoint(20, 1.0, 1.0, validation_loss=0.9, validation_accuracy=0.75))
 
 MakeRun = Callable[..., Run]
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 @pytest.fixture

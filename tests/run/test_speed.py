@@ -1,8 +1,7 @@
-"""Speed is measured on real trainings of tiny models, and tabulated as ratios."""
+"""Speed is measured by training tiny models."""
 
 import gc
 import json
-import re
 import sys
 import weakref
 from dataclasses import replace
@@ -14,20 +13,24 @@ from factories import FIT
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.training.hardware import has_bf16_kernels
-from benchmark.analysis.evidence import Evidence, read_evidence
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.report.tables import TABLES
-from benchmark.report.wording import markdown
 from benchmark.run import speed
 from benchmark.run.compose import composed
 
+SINGLE_TOKENS = ["model.architecture.vocab_size=4000"]  # the plain way generates 4 tokens, and labels must fit
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
 
-def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def a_way(model: str) -> speed.Way:
+    config = composed([f"model={model}"])
+    return speed.Way(config, speed.measurable(config.model))
+
+
+@pytest.mark.slow
+def test_both_ways_do_the_same_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--steps", "2", "--texts", "30", "--rounds", "2", "--results-dir", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", "model.max_new_tokens=8", *FEW_ROWS, *options])
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS, *options])
     speed.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama-random.json")
     measured = json.loads(path.read_text())
@@ -42,11 +45,11 @@ def test_both_ways_do_the_same_work_and_are_put_in_relation(tmp_path: Path, monk
     rows, texts = measured["growth"]["rows"], measured["growth"]["text"]
     assert [point["rows"] for point in rows] == [80, 160, 320]
     assert texts[2]["tokens_per_sample"] > texts[1]["tokens_per_sample"] > texts[0]["tokens_per_sample"]
-    table = TABLES["speed"](read_evidence(tmp_path))
-    assert table["training_ratio"][1] == table["answering_ratio"][1] == 1.0
-    assert table["training_ratio"][0] == packed["samples_per_second"] / padded["samples_per_second"]
-    assert "random weights" in table["model"][0]
-    assert re.search(r"\| padded +\| fp32", markdown(table))
+    assert measured["rows"] == {"dataset": "synthetic", "train": 400, "answered": 30}
+    assert (measured["effective_batch"], measured["plain_batch"], measured["pretrained"]) == (20, 5, False)
+    for way in (packed, padded):
+        assert way["samples_per_second"] == pytest.approx(sum(way["rounds"]) / 2)
+        assert way["answered_per_second"] == pytest.approx(sum(way["answered_rounds"]) / 2)
 
 
 def test_only_products_of_two_matrices_count_as_linear() -> None:
@@ -57,37 +60,33 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 
 
 @pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
-def test_time_outside_steps_is_stated_where_a_step_waits_for_its_end(device: str, outside: float | None) -> None:
+def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
-    way = speed.Way(composed(["model=tiny_bert"]), [fit], [1.0], [{"host": 1}])
-    assert speed._figures(way, flops=1.0, peak=1.0)["outside_steps"] == outside
+    way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
+    assert speed._figures(way, peak=1.0)["outside_steps"] == outside
 
 
-def test_a_model_that_is_not_fine_tuned_is_refused() -> None:
-    with pytest.raises(BenchmarkError, match="majority trains nothing here"):
-        speed.measure(["model=majority", *FEW_ROWS], None, steps=1, texts=1, rounds=1)
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [(["model=majority"], "model=majority"), (["model=tiny_llama", "model.adapter=mine"], "model.adapter")],
+)
+def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str) -> None:
+    with pytest.raises(BenchmarkError) as error:
+        speed.measure([*overrides, *FEW_ROWS], None, speed.Amount(1, 1, 1))
+    assert named in error.value.problem
+    assert error.value.fix is not None
 
 
-def test_nothing_measured_is_an_empty_table() -> None:
-    assert TABLES["speed"](Evidence([], {})).empty
-
-
-def test_a_broken_measurement_is_named(tmp_path: Path) -> None:
-    (tmp_path / "speed/cpu").mkdir(parents=True)
-    (tmp_path / "speed/cpu/minilm.json").write_text("{")
-    with pytest.raises(BenchmarkError, match=r"minilm.json is not JSON .*; restore it or measure again"):
-        read_evidence(tmp_path)
-
-
-def test_growth_is_measured_on_however_few_rows_there_are() -> None:
+@pytest.mark.slow
+def test_growth_is_measured_on_few_rows_too() -> None:
     config = composed(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
-    growth = speed._growth(speed.Way(config), load(config.dataset))
+    growth = speed._growth(speed.Way(config, speed.measurable(config.model)), load(config.dataset))
     assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
     assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
 
 
 @pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
-def test_nothing_can_be_measured_no_times(
+def test_zero_measurements_are_refused(
     option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", option, "0"])
@@ -101,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_measuring(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(sys, "argv", ["speed", "model=minilm", "--results-dir", f"{tmp_path}/file/results"])
-    monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("it measured first"))
     with pytest.raises(SystemExit, match="cannot be written"):
         speed.main()
 
@@ -112,20 +111,45 @@ def test_a_product_added_in_place_counts_as_one() -> None:
     assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
 
 
-def test_the_plain_way_of_a_head_is_a_head() -> None:
-    for model, readout in (("tiny_llama", "generate"), ("tiny_llama_head", "head")):
-        assert speed._way([f"model={model}"], "padded", "fp32").config.model.parameters["readout"] == readout
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model=tiny_bert"], {"batching": "padded", "prediction_batch_size": 64}),
+        (
+            ["model=tiny_llama"],
+            {"batching": "padded", "readout": "generate", "prediction_batch_size": 8, "max_new_tokens": 4},
+        ),
+        (["model=tiny_llama", "model.readout=generate"], {"prediction_batch_size": 64, "max_new_tokens": 8}),
+        (["model=tiny_llama_head"], {"batching": "padded", "readout": "head", "prediction_batch_size": 64}),
+    ],
+)
+def test_the_plain_way_is_padded_and_generates_labels(overrides: list[str], expected: dict[str, object]) -> None:
+    model = speed.measurable(composed(overrides).model)
+    plain = model.plain()
+    assert {name: getattr(getattr(plain, name), "name", getattr(plain, name)) for name in expected} == expected
+    assert (plain.precision, plain.describe().parameters) == (model.precision, model.describe().parameters)
+    assert model.in_precision("bf16").precision == "bf16"
+    assert model.batching == "packed"  # the model itself is not changed
 
 
-def test_a_network_that_was_measured_makes_room_for_the_next() -> None:
+def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
+        monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
+        if not torch.cuda.is_available():
+            assert speed.measurable(composed(["model=tiny_bert"]).model).fast_precisions() == expected
+    assert speed.measurable(composed(["model=tiny_bert", "model.precision=bf16"]).model).fast_precisions() == ["bf16"]
+
+
+def test_a_measured_network_is_freed_before_the_next() -> None:
     config = composed(["model=tiny_llama", *FEW_ROWS])
     splits = load(config.dataset)
     gc.disable()
     try:
-        before, _ = speed._fit(config, splits.train, splits, max_steps=1)
+        way = speed.Way(config, speed.measurable(config.model))
+        before, _ = speed._fit(way, splits.train, splits, max_steps=1)
         network = weakref.ref(before.network)  # type: ignore[attr-defined]
         del before
-        speed._fit(config, splits.train, splits, max_steps=1)
+        speed._fit(way, splits.train, splits, max_steps=1)
         assert network() is None
     finally:
         gc.enable()

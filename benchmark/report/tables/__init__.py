@@ -3,11 +3,13 @@
 import pandas as pd
 
 from benchmark.report.table import Analysis, Table
-from benchmark.report.tables import audit, comparison, cost, errors, study, training
+from benchmark.report.tables import audit, comparison, cost, errors, overview, study, training
 from benchmark.report.tables.leaderboard import leaderboard
 
 TABLES: dict[str, Table] = {
-    table.name: table for module in (study, errors, comparison, audit, cost, training) for table in module.TABLES
+    table.name: table
+    for module in (study, overview, errors, comparison, audit, cost, training)
+    for table in module.TABLES
 }
 
 

@@ -25,7 +25,8 @@ def study_audit(_: Analysis) -> pd.DataFrame:
     """
     encoders = [figure for model, figure in study.TABLE3.items() if model not in study.DECODERS]
     rows = [_figure(study.TABLE3_TITLES[model], [figure]) for model, figure in study.TABLE3.items()]
-    return pd.DataFrame([*rows, _figure("the four encoders", encoders), _figure("all five", [*study.TABLE3.values()])])
+    rows += [_figure("the four encoders", encoders), _figure("all five", [*study.TABLE3.values()])]
+    return pd.DataFrame(rows, dtype=object)
 
 
 def study_comparisons(_: Analysis) -> pd.DataFrame:
@@ -36,7 +37,7 @@ def study_comparisons(_: Analysis) -> pd.DataFrame:
     is corrected for ten comparisons.
     """
     order = sorted(study.TABLE3, key=study.TABLE3.__getitem__, reverse=True)
-    return pd.DataFrame([_comparison(better, other) for better, other in combinations(order, 2)])
+    return pd.DataFrame([_comparison(better, other) for better, other in combinations(order, 2)], dtype=object)
 
 
 def _figure(name: str, figures: list[float]) -> dict[str, Any]:
@@ -115,7 +116,6 @@ TABLES = (
         note="An accuracy on n texts is k/n. *Smallest test sets* are those on which some k/n rounds to the figure; "
         "*means of runs* are the numbers of runs on 2,000 texts whose mean can round to it.",
         section="audit",
-        link="the study's figures",
     ),
     Table(
         "study_comparisons",
@@ -137,6 +137,5 @@ TABLES = (
         "only one of the two is correct on at most as many texts as the next column says. Nothing is corrected for "
         "ten tests.",
         section="audit",
-        link="the study's comparisons",
     ),
 )

@@ -80,7 +80,7 @@ def seeds(analysis: Analysis) -> pd.DataFrame:
             }
         )
     rows.sort(key=lambda row: (1 if row["mean"] is None else -row["mean"], row["model"], row["recipe"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def letter(number: int) -> str:
@@ -121,7 +121,6 @@ TABLES = (
         "power on one pair of seeds at the measured disagreement, at 0.05 divided by the number of comparisons, "
         "Holm's strictest step, and by k/m. Counts are means over pairs of seeds.",
         section="differences",
-        link="all pairs",
     ),
     Table(
         "ties",
@@ -130,7 +129,6 @@ TABLES = (
         (CONFIGURATION, MODEL, RECIPE, ACCURACY, SEEDS, Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
         section="accuracy",
-        link="tied groups",
     ),
     Table(
         "seeds",
@@ -153,6 +151,5 @@ TABLES = (
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",
         section="accuracy",
-        link="every seed",
     ),
 )

@@ -30,7 +30,7 @@ def frontier(analysis: Analysis) -> pd.DataFrame:
 
 def speed(analysis: Analysis) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to the padded way in the first precision."""
-    return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)])
+    return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)], dtype=object)
 
 
 def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,7 +77,6 @@ TABLES = (
         "hardware are not comparable. Peak memory is the GPU's if one was used, else the process's with its loaded "
         "libraries.",
         section="cost",
-        link="costs",
     ),
     Table(
         "speed",

@@ -42,7 +42,7 @@ def per_configuration(
     for _, row in with_results(analysis.configurations).iterrows():
         named = {"configuration": row["configuration"], "model": row["title"], "recipe": row["recipe"]}
         rows += [named | made for made in rows_of(analysis.results, row)]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def per_class(analysis: Analysis) -> pd.DataFrame:
@@ -180,7 +180,7 @@ def hard_items(analysis: Analysis) -> pd.DataFrame:
             for item in np.flatnonzero((predicted != gold).all(axis=0))
         ]
     rows.sort(key=lambda row: -row["agreement"])
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _majority(answers: npt.NDArray[np.int64], names: list[str]) -> dict[str, Any]:
@@ -208,7 +208,6 @@ TABLES = (
             Column("support", "Support"),
         ),
         section="errors",
-        link="scores by label",
     ),
     Table(
         "confused_pairs",
@@ -225,7 +224,6 @@ TABLES = (
         ),
         note="Texts are means over seeds.",
         section="errors",
-        link="confused labels",
     ),
     Table(
         "test_views",
@@ -233,7 +231,6 @@ TABLES = (
         test_views,
         (CONFIGURATION, MODEL, RECIPE, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
         section="errors",
-        link="without test texts that occur in train",
     ),
     Table(
         "selective",
@@ -252,7 +249,6 @@ TABLES = (
         note="Accuracy on the most confident share of the texts, and the expected calibration error (15 bins); means "
         "over seeds. Free answers carry no confidence.",
         section="confidence",
-        link="calibration and confident answers only",
     ),
     Table(
         "hard_items",
@@ -262,6 +258,5 @@ TABLES = (
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
         "noise. *Predicted* is the most frequent answer, *agreement* its share of the runs.",
         section="errors",
-        link="texts that all get wrong",
     ),
 )

@@ -21,7 +21,7 @@ def overview(analysis: Analysis) -> pd.DataFrame:
     for row in rows:
         entry = catalogue.get(row["name"])
         row["parameters"] = entry.card.parameters if entry else row.get("parameters")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _row(name: str, measured: dict[str, Any] | None, title: str) -> dict[str, Any]:
@@ -57,6 +57,9 @@ TABLES = (
             Column("model", "Model, recipe", source=Source.declared),
             Column("parameters", "Parameters", parameters, source=Source.declared),
             Column("study", "Study", FOUR, source=Source.study),
+            Column("accuracy"),
+            Column("low"),
+            Column("high"),
             Column("measured", "Measured here (95% interval)"),
             MACRO_F1,
             Column("training_seconds", "Training", duration),

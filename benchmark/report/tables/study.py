@@ -29,6 +29,8 @@ from benchmark.results.catalogue import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
+STUDY = "the study"
+"""The source in Table 1, and the recipe in Table 2, of the study's own row."""
 DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
@@ -39,18 +41,18 @@ def declared(name: str, heading: str, **options: Any) -> Column:
 
 def table1_models(analysis: Analysis) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
-    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": "the study"}
+    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
     ours = [
         {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
         for entry in _by_size(analysis)
         if entry.card.parameters is not None
     ]
-    return pd.DataFrame([theirs, *ours])
+    return pd.DataFrame([theirs, *ours], dtype=object)
 
 
 def table2_settings(analysis: Analysis) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
-    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": "the study", **SETTINGS, "status": "published"}]
+    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}]
     run_models = set()
     for _, row in analysis.configurations.iterrows():
         record = analysis.results.by_name[row["run"]].record
@@ -64,7 +66,7 @@ def table2_settings(analysis: Analysis) -> pd.DataFrame:
         if entry.config.model.name not in run_models and entry.card.settings:
             recipe = entry.config.recipe.name
             rows.append({**_settings(entry.config, entry.card), "recipe": recipe, "status": "not run"})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
@@ -82,7 +84,7 @@ def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
         if not shown and entry.card.computed_here:
             rows.append(_not_run(analysis, name, entry, repeats.get(name)))
     rows.sort(key=_position)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _measured(row: pd.Series) -> dict[str, Any]:

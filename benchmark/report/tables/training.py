@@ -43,7 +43,7 @@ def learning_curve(analysis: Analysis) -> pd.DataFrame:
         if group["train_rows"].nunique() > 1:
             rows += _points(results, str(curve), group)
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def readouts(analysis: Analysis) -> pd.DataFrame:
     for _, group in found.groupby("training", sort=False):
         if group["readout"].nunique() > 1:
             rows += _ways(results, group)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def tuning(analysis: Analysis) -> pd.DataFrame:
                 }
             )
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=")
@@ -176,7 +176,6 @@ TABLES = (
             *(Column(f"f1_{label}", f"F1 {label}", FOUR, leave_out=("html",)) for label in study.LABELS),
         ),
         section="learning",
-        link="training rows",
     ),
     Table(
         "readouts",
@@ -194,7 +193,6 @@ TABLES = (
         note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
         "read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
-        link="read-outs",
     ),
     Table(
         "tuning",
@@ -212,6 +210,5 @@ TABLES = (
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy.",
         section="settings",
-        link="trials of the learning rate",
     ),
 )

@@ -42,7 +42,7 @@ function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
-  const block = target.closest("details.variant");
+  const block = target.closest("details.configuration");
   (block ?? target).scrollIntoView();
   block?.querySelector("summary").focus({ preventScroll: true });
 }

@@ -1,13 +1,11 @@
 import pytest
-from factories import rows_of, the
+from factories import table_rows, the
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence
-from benchmark.analysis.paired import mcnemar
-from benchmark.report.tables import TABLES
+from benchmark.analysis.inference import mcnemar
 
-AUDIT = rows_of(TABLES["study_audit"](Evidence([], {})))
-COMPARISONS = rows_of(TABLES["study_comparisons"](Evidence([], {})))
+AUDIT = table_rows("study_audit")
+COMPARISONS = table_rows("study_comparisons")
 
 
 def test_of_the_studys_figures_only_one_is_a_count_of_2000() -> None:

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 from factories import MANY_GOLD as GOLD
-from factories import a_record, evidence, publish, rows_of, the, told, wrong_at
+from factories import a_record, publish, table_rows, the, told, wrong_at
 
-from benchmark.report.tables import TABLES
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run
 
@@ -12,7 +11,7 @@ from benchmark.results.store import Run
 def test_pairs_stand_with_the_better_one_first_and_their_verdict(tmp_path: Path) -> None:
     ends = {"minilm": 2, "bert_base": 7, "tfidf": 12}
     runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
-    rows = rows_of(TABLES["pairwise"](evidence(*runs)))
+    rows = table_rows("pairwise", *runs)
     assert [(row["better"], row["other"], row["verdict"]) for row in rows] == [
         ("MiniLM-L6 (22M BERT), paper", "BERT base (uncased), paper", "tied"),
         ("MiniLM-L6 (22M BERT), paper", "TF-IDF + logistic regression, paper", "differ"),
@@ -28,12 +27,12 @@ def test_variants_that_share_a_letter_are_tied(tmp_path: Path) -> None:
     runs = [told(tmp_path, a_record(model), wrong_at(range(end))) for model, end in ends.items()]
     elsewhere = a_record("roberta_base", test_sha256="d" * 64)  # on another test set
     runs.append(told(tmp_path, elsewhere, GOLD[:50], GOLD[:50]))
-    rows = rows_of(TABLES["ties"](evidence(*runs)))
+    rows = table_rows("ties", *runs)
     assert [row["group"] for row in rows] == ["a", "a b", "b", "c"]
 
 
 def seeds_of(*runs: Run) -> list[dict[str, object]]:
-    return rows_of(TABLES["seeds"](evidence(*runs)))
+    return table_rows("seeds", *runs)
 
 
 def test_seeds_that_failed_or_collapsed_are_counted_and_never_dropped(tmp_path: Path) -> None:

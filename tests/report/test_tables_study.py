@@ -6,38 +6,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from factories import FIT, GOLD, a_record, publish, rows_of, the
+from factories import FIT, GOLD, RANDOM_FIT, a_record, analysis, publish, row_with, rows_of, table_rows
 
 from benchmark.analysis import study
-from benchmark.analysis.evidence import Evidence, read_evidence
-from benchmark.analysis.statistics import accuracy_interval
-from benchmark.interface import NO_LABEL
-from benchmark.report.findings import findings
-from benchmark.report.tables import DEVIATES, TABLES, leaderboard
-from benchmark.report.wording import cell, markdown
-from benchmark.results.catalogue import read_contestants
+from benchmark.analysis.frame import read_results
+from benchmark.analysis.inference import accuracy_interval
+from benchmark.interface import NO_LABEL, WeightSource
+from benchmark.report.formats import milliseconds
+from benchmark.report.table import Analysis
+from benchmark.report.tables import TABLES
+from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.report.tables.study import DEVIATES
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import Failure, RunRecord, Status
-from benchmark.results.store import Run, read_all
+from benchmark.results.store import Run
 from benchmark.run.compose import composed
-from benchmark.run.runner import recorded
+from benchmark.run.published import spec_of
 
 TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
-FAILED = {"status": Status.failed, "failure": Failure("model.device=cuda needs a CUDA GPU; set model.device=cpu.")}
+FAILED = {"status": Status.failed, "failure": Failure("There is no CUDA GPU.", fix="Set model.device=cpu.")}
 LLAMA = "Llama 3 8B Instruct + LoRA"
-
-
-def evidence(*runs: Run) -> Evidence:
-    return Evidence(list(runs), read_contestants())
 
 
 def table(name: str, *runs: Run) -> list[dict[str, Any]]:
     """The table's rows, None where a cell is empty."""
-    return rows_of(TABLES[name](evidence(*runs)))
+    return table_rows(name, *runs)
 
 
 def standing(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
-    return rows_of(leaderboard(evidence(*runs), dataset))
+    return rows_of(leaderboard(dataset).data(analysis(*runs)))
 
 
 def deviating(row: dict[str, Any]) -> set[str]:
@@ -61,7 +59,7 @@ def test_table1_opens_with_the_studys_own_row_verbatim() -> None:
 
 
 def test_table1_computes_llama_3_from_its_architecture() -> None:
-    row = the(table("table1_models"), model=LLAMA)
+    row = row_with(table("table1_models"), model=LLAMA)
     assert (row["parameters"], row["trained_parameters"]) == (8_030_261_248, 20_971_520)
     assert (row["context_length"], row["grouped_query_attention"]) == (8192, True)
     assert row["weights"] == "meta-llama/Meta-Llama-3-8B-Instruct@8afb486c"
@@ -70,8 +68,8 @@ def test_table1_computes_llama_3_from_its_architecture() -> None:
 
 def test_table1_has_a_row_for_every_model_with_weights_the_largest_first() -> None:
     rows = table("table1_models")[1:]
-    with_weights = [c for c in read_contestants().values() if c.config["model"]["family"] in ("encoder", "decoder")]
-    assert {row["model"] for row in rows} == {contestant.config["model"]["title"] for contestant in with_weights}
+    with_weights = [entry for entry in read_catalogue().values() if entry.card.parameters is not None]
+    assert {row["model"] for row in rows} == {entry.config.model.title for entry in with_weights}
     assert [row["parameters"] for row in rows] == sorted((row["parameters"] for row in rows), reverse=True)
     assert all(row["source"] for row in rows)  # of what nobody can compute
 
@@ -93,7 +91,7 @@ def test_table2_opens_with_the_studys_settings() -> None:
     ],
 )
 def test_table2_marks_what_deviates_under_recipe_paper_and_nothing_else(model: str, deviations: set[str]) -> None:
-    row = the(table("table2_settings"), model=model)
+    row = row_with(table("table2_settings"), model=model)
     assert deviating(row) == deviations
     assert row["lora_rank"] == (8 if "LoRA" in model else "none")
     assert (row["optimizer"], row["learning_rate"], row["epochs"]) == ("AdamW, no decay", 5e-5, 3.0)
@@ -102,17 +100,17 @@ def test_table2_marks_what_deviates_under_recipe_paper_and_nothing_else(model: s
 
 def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record("smollm2_lora", "recipe.learning_rate=0.0002", "recipe.max_length=64"))
-    row = the(table("table2_settings", run), status="run")
+    row = row_with(table("table2_settings", run), status="run")
     assert row["recipe"] == "paper, recipe.learning_rate=0.0002, recipe.max_length=64"
     assert (row["learning_rate"], row["max_length"], row["precision"]) == ("2e-4 *", "64 *", "fp32 *")
     assert deviating(row) == {"learning_rate", "max_length", "precision", "attention"}
 
 
 def test_table2_marks_the_optimizer_that_is_not_adam(tmp_path: Path) -> None:
-    tuned = recorded(composed(["model=minilm", "recipe=tuned"]))
+    tuned = replace(a_record("minilm"), config=spec_of(composed(["model=minilm", "recipe=tuned"])))
     adafactor = a_record("smollm2_lora", "recipe.optimizer=adafactor")
-    rows = table("table2_settings", publish(tmp_path, a_record(config=tuned)), publish(tmp_path, adafactor))
-    minilm, smollm2 = the(rows, recipe="tuned"), the(rows, recipe="paper, recipe.optimizer=adafactor")
+    rows = table("table2_settings", publish(tmp_path, tuned), publish(tmp_path, adafactor))
+    minilm, smollm2 = row_with(rows, recipe="tuned"), row_with(rows, recipe="paper, recipe.optimizer=adafactor")
     assert (smollm2["optimizer"], minilm["optimizer"]) == ("Adafactor, no decay *", "AdamW, decay 0.01 *")
     assert deviating(minilm) == {
         "optimizer", "learning_rate", "batch_size", "gradient_accumulation_steps", "schedule", "precision", "attention"
@@ -121,7 +119,7 @@ def test_table2_marks_the_optimizer_that_is_not_adam(tmp_path: Path) -> None:
 
 def test_table2_has_one_row_for_all_seeds_and_none_for_models_that_are_not_fine_tuned(tmp_path: Path) -> None:
     rows = table("table2_settings", *(publish(tmp_path, a_record("minilm", seed=seed)) for seed in (0, 1)))
-    assert the(rows, model="MiniLM-L6 (22M BERT)")["status"] == "run"
+    assert row_with(rows, model="MiniLM-L6 (22M BERT)")["status"] == "run"
     assert "TF-IDF + logistic regression" not in {row["model"] for row in rows}
 
 
@@ -134,7 +132,7 @@ def test_table3_without_runs_has_the_studys_figures_and_nothing_of_ours() -> Non
         ("roberta_large", 0.9189),
         ("llama3_lora", 0.9262),
     ]
-    assert {row["name"] for row in rows} == set(read_contestants()) - {"external"}
+    assert {row["name"] for row in rows} == set(read_catalogue()) - {"external"}
     for row in rows:
         assert (row["status"], row["command"]) == ("not run", f"python -m benchmark model={row['name']}")
         measured = ("accuracy", "spread", "low", "high", "seeds", "macro_f1", "training_seconds", "hardware")
@@ -163,7 +161,7 @@ def test_figures_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None
         publish(tmp_path, a_record(seed=0, fit=replace(FIT, training_seconds=80.0)), TWO_WRONG),
         publish(tmp_path, a_record(seed=1, fit=replace(FIT, training_seconds=100.0)), ONE_WRONG),
     ]
-    row = the(table("table3_accuracy", *runs), name="tfidf")
+    row = row_with(table("table3_accuracy", *runs), name="tfidf")
     assert (row["seeds"], row["status"]) == (2, "measured")
     assert row["accuracy"] == pytest.approx((0.8 + 0.9) / 2)
     assert row["spread"] == pytest.approx(0.1 / 2**0.5)  # the standard deviation of two, one degree of freedom
@@ -183,12 +181,12 @@ def test_a_mean_over_seeds_has_the_same_digits_in_every_table(tmp_path: Path) ->
     assert [float((run.gold == run.predictions.predicted).mean()) for run in runs] == [0.7, 0.8, 0.9]
     columns = {"table3_accuracy": "accuracy", "ties": "accuracy", "seeds": "mean", "frontier": "accuracy"}
     columns |= {"selective": "coverage_100"}
-    found = {the(table(name, *runs), model="MiniLM-L6 (22M BERT)")[column] for name, column in columns.items()}
+    found = {row_with(table(name, *runs), model="MiniLM-L6 (22M BERT)")[column] for name, column in columns.items()}
     assert found == {24 / 30}
 
 
 def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
-    row = the(table("table3_accuracy", publish(tmp_path, a_record(), TWO_WRONG)), name="tfidf")
+    row = row_with(table("table3_accuracy", publish(tmp_path, a_record(), TWO_WRONG)), name="tfidf")
     assert (row["accuracy"], row["spread"], row["seeds"]) == (0.8, None, 1)
     assert (round(row["low"], 4), round(row["high"], 4)) == (0.4902, 0.9433)  # 8 of 10
 
@@ -196,24 +194,22 @@ def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["llama3_lora", "minilm"])
 def test_a_failed_run_is_not_run_for_the_reason_it_gave(name: str, tmp_path: Path) -> None:
     run = publish(tmp_path, a_record(name, **FAILED))
-    for row in (the(table("table3_accuracy", run), name=name), the(standing(run), name=name)):
-        reason, _, remedy = FAILED["failure"].message.partition("; ")
-        assert remedy
-        assert row["status"] == f"not run: failed, {reason}"
+    for row in (row_with(table("table3_accuracy", run), name=name), row_with(standing(run), name=name)):
+        assert row["status"] == "not run: failed, There is no CUDA GPU"
         assert (row["accuracy"], row["seeds"], row["training_seconds"]) == (None, None, None)
 
 
 def test_an_interrupted_run_is_not_run(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record("minilm", status=Status.interrupted, failure=Failure("signal SIGTERM")))
-    assert the(table("table3_accuracy", run), name="minilm")["status"] == "not run: interrupted, signal SIGTERM"
+    assert row_with(table("table3_accuracy", run), name="minilm")["status"] == "not run: interrupted, signal SIGTERM"
 
 
 def test_a_seed_that_failed_is_counted_beside_those_that_did_not(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record(seed=0, **FAILED)), publish(tmp_path, a_record(seed=1), ONE_WRONG)]
-    row = the(table("table3_accuracy", *runs), name="tfidf")
+    row = row_with(table("table3_accuracy", *runs), name="tfidf")
     assert (row["accuracy"], row["seeds"], row["status"]) == (0.9, 1, "measured; 1 of 2 runs failed")
     stopped = publish(tmp_path, a_record(seed=2, status=Status.interrupted, failure=Failure("signal SIGTERM")))
-    status = the(table("table3_accuracy", *runs, stopped), name="tfidf")["status"]
+    status = row_with(table("table3_accuracy", *runs, stopped), name="tfidf")["status"]
     assert status == "measured; 1 of 3 runs failed; 1 of 3 runs interrupted"
 
 
@@ -222,7 +218,7 @@ LIMITED = [
     (a_record("minilm", "dataset.test_rows=10"), "measured; 10 test rows only"),
     (a_record("minilm", "recipe.max_steps=24"), "measured; 24 steps only"),
     (
-        a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights={"source": "random"})),
+        a_record("minilm", "model.weights.source=random", fit=RANDOM_FIT),
         "measured; random weights, no accuracy",
     ),
 ]
@@ -233,7 +229,7 @@ def test_what_is_limited_is_in_the_leaderboard_by_name_and_not_in_table3(
     record: RunRecord, status: str, tmp_path: Path
 ) -> None:
     run = publish(tmp_path, record, ONE_WRONG)
-    assert the(table("table3_accuracy", run), name="minilm")["status"] == "not run"
+    assert row_with(table("table3_accuracy", run), name="minilm")["status"] == "not run"
     assert [row["model"] for row in table("table2_settings", run) if row["status"] == "run"] == []
     (row,) = standing(run)
     assert row["status"] == status
@@ -268,19 +264,18 @@ def test_a_variant_does_not_stand_for_the_studys_own_run(tmp_path: Path) -> None
 
 
 def test_a_seed_with_weights_from_a_mirror_is_not_counted(tmp_path: Path) -> None:
-    mirrored = replace(FIT, weights={"source": "hub", "endpoint": "a mirror"})
+    mirrored = replace(FIT, weights=WeightSource(source="hub", endpoint="a mirror"))
     runs = [
         publish(tmp_path, a_record("minilm", seed=0), ONE_WRONG),
         publish(tmp_path, a_record("minilm", seed=1, fit=mirrored), TWO_WRONG),
     ]
-    row = the(table("table3_accuracy", *runs), name="minilm")
+    row = row_with(table("table3_accuracy", *runs), name="minilm")
     assert (row["accuracy"], row["seeds"]) == (0.9, 1)
     assert row["status"] == "measured; 1 of 2 runs not counted: weights from a mirror, not the hub"
-    assert any("0.9000 of the 10 test texts" in sentence for sentence in findings(evidence(*runs)))
 
 
 def test_nor_is_it_counted_in_a_trial(tmp_path: Path) -> None:
-    mirrored = replace(FIT, weights={"source": "hub", "endpoint": "a mirror"})
+    mirrored = replace(FIT, weights=WeightSource(source="hub", endpoint="a mirror"))
     few = "dataset.train_rows=100"
     runs = [
         publish(tmp_path, a_record("minilm", few, seed=0, fit=mirrored), TWO_WRONG),
@@ -293,12 +288,12 @@ def test_nor_is_it_counted_in_a_trial(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("gpu", "hardware"), [("H100", "H100"), (None, "A processor, 2 cores")])
 def test_a_run_that_failed_is_of_the_best_device_of_its_machine(gpu: str | None, hardware: str) -> None:
     record = a_record("minilm", fit=None, **FAILED)
-    assert replace(record, environment={**record.environment, "gpu": gpu}).hardware == hardware
+    assert replace(record, environment=replace(record.environment, gpu=gpu)).hardware == hardware
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(1e-6, "under 0.01 ms"), (0.0289, "28.9 ms"), (1.234, "1.2 s")])
 def test_a_text_takes_milliseconds_or_longer(seconds: float, shown: str) -> None:
-    assert cell("seconds_per_text", seconds) == shown
+    assert milliseconds(seconds) == shown
 
 
 def test_training_time_is_the_median_over_seeds(tmp_path: Path) -> None:
@@ -306,13 +301,13 @@ def test_training_time_is_the_median_over_seeds(tmp_path: Path) -> None:
         publish(tmp_path, a_record("minilm", seed=seed, fit=replace(FIT, training_seconds=seconds)))
         for seed, seconds in enumerate((60.0, 70.0, 950.0))
     ]
-    assert the(table("table3_accuracy", *runs), name="minilm")["training_seconds"] == 70
+    assert row_with(table("table3_accuracy", *runs), name="minilm")["training_seconds"] == 70
 
 
 def test_validation_rows_taken_from_train_are_stated_and_do_not_repeat_the_study(tmp_path: Path) -> None:
     record = a_record("bert_base")
     assert record.data is not None
-    run = publish(tmp_path, replace(record, data={**record.data, "carved_rows": 1600}))
+    run = publish(tmp_path, replace(record, data=replace(record.data, carved_rows=1600)))
     first, second = (row for row in table("table3_accuracy", run) if row["name"] == "bert_base")
     assert (first["study"], first["status"]) == (0.9063, "not run")
     assert (second["study"], second["status"]) == (None, "measured; 1,600 training rows set aside for validation")
@@ -320,8 +315,8 @@ def test_validation_rows_taken_from_train_are_stated_and_do_not_repeat_the_study
 
 def test_a_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     record = a_record("external")
-    given = ["model=external", "model.title=My system", "model.path=answers.csv", "dataset=emotion", "recipe=paper"]
-    row = the(table("table3_accuracy", publish(tmp_path, replace(record, overrides=given))), name="external")
+    given = ["model=external", "model.title=My system", "model.path=DIR/answers.csv", "dataset=emotion", "recipe=paper"]
+    row = row_with(table("table3_accuracy", publish(tmp_path, replace(record, overrides=given))), name="external")
     assert shlex.split(row["command"])[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]
 
 
@@ -341,8 +336,7 @@ def test_runs_on_other_texts_under_the_same_name_are_not_averaged(tmp_path: Path
 
 
 def test_a_new_title_does_not_part_the_seeds_of_a_model(tmp_path: Path) -> None:
-    renamed = a_record(seed=1)
-    renamed.config["model"]["title"] = "Another title"
+    renamed = a_record("tfidf", "model.title=Another title", seed=1)
     (row,) = standing(publish(tmp_path, a_record(seed=0)), publish(tmp_path, renamed))
     assert row["seeds"] == 2
 
@@ -351,7 +345,7 @@ def test_the_share_of_answers_that_name_no_label_is_stated(tmp_path: Path) -> No
     predicted = [NO_LABEL, NO_LABEL, NO_LABEL, *GOLD[3:]]
     record = a_record("smollm2_lora", "model.readout=generate")
     run = publish(tmp_path, record, predicted, ["no idea"] * 3 + ["some label"] * 7)
-    row = the(table("table3_accuracy", run), recipe="paper, readout=generate")
+    row = row_with(table("table3_accuracy", run), recipe="paper, readout=generate")
     assert row["status"] == "measured; 30.0% of answers name no label"
     assert row["accuracy"] == 0.7
 
@@ -379,29 +373,28 @@ def test_tables_are_the_same_however_the_runs_were_made(tmp_path: Path) -> None:
     for place, order in (("one", made[:3]), ("two", made[2::-1])):
         for record in order:
             publish(tmp_path / place, record)
-    one, two = (read_all(tmp_path / place) for place in ("one", "two"))
-    for draw in TABLES.values():
-        assert draw(evidence(*one)).to_csv() == draw(evidence(*two)).to_csv()
-    assert read_evidence(tmp_path / "one").runs == one
+    one, two = (Analysis(read_results(tmp_path / place)) for place in ("one", "two"))
+    for table in TABLES.values():
+        assert table.csv(table.data(one)) == table.csv(table.data(two))
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_with_nothing_to_show_a_table_has_its_columns_and_is_still_a_table(name: str) -> None:
-    empty = TABLES[name](Evidence([], {}))
+    empty = TABLES[name].data(analysis())
     assert isinstance(empty, pd.DataFrame)
     assert len(empty.columns) > 2
-    assert len(markdown(empty).splitlines()) == len(empty) + 2
+    assert len(TABLES[name].markdown(empty).splitlines()) == len(empty) + 2
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_first_run_does_not_change_a_tables_columns(name: str, tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record(model), TWO_WRONG) for model in ("tfidf", "minilm")]
-    assert list(TABLES[name](evidence(*runs)).columns) == list(TABLES[name](Evidence([], {})).columns)
+    assert list(TABLES[name].data(analysis(*runs)).columns) == list(TABLES[name].data(analysis()).columns)
 
 
 def test_a_study_model_with_weights_from_a_mirror_alone_is_not_run(tmp_path: Path) -> None:
-    fit = replace(FIT, weights={"endpoint": "https://mirror.example"})
+    fit = replace(FIT, weights=WeightSource(source="hub", endpoint="https://mirror.example"))
     mirrored = publish(tmp_path, a_record("bert_base", fit=fit))
-    row = the(table("table3_accuracy", mirrored), name="bert_base")
+    row = row_with(table("table3_accuracy", mirrored), name="bert_base")
     assert row["status"] == "not run: weights from https://mirror.example, not the hub"
     assert (row["study"], row["accuracy"], row["run"]) == (0.9063, None, mirrored.name)

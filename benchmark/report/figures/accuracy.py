@@ -1,0 +1,107 @@
+"""The accuracy of every configuration with its interval, beside the study's."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from benchmark.analysis import study
+from benchmark.analysis.configurations import with_results
+from benchmark.report.figure import Figure
+from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, ORANGE, house_style, in_two_lines, new_figure
+from benchmark.report.table import Analysis
+
+MARKS: dict[str, dict[str, Any]] = {
+    "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
+    "one seed": {"color": ORANGE, "marker": "|", "markersize": 7, "markeredgewidth": 1.6, "linestyle": "none"},
+    "the study, published": {
+        "color": INK,
+        "marker": "D",
+        "markersize": 5.5,
+        "markerfacecolor": "white",
+        "linestyle": "none",
+    },
+    "left of the axis": {"color": BLUE, "marker": "<", "markersize": 6, "linestyle": "none"},
+}
+"""The marks by their names in the legend, in its order."""
+
+
+@house_style()
+def accuracy(analysis: Analysis) -> Drawing | None:
+    """Test accuracy with its 95% interval, one row per configuration, the most accurate first."""
+    rows = _rows(analysis)
+    measured = rows[rows["seeds"] > 0]
+    if measured.empty:
+        return None
+    figure = new_figure(
+        1.6 + 0.36 * len(rows),
+        f"Accuracy on the test split, {study.DATASET}",
+        "Mean over the seeds run here and its 95% interval; hollow diamonds are the study's, not measured here",
+    )
+    axes = figure.subplots()
+    floor = measured["accuracy"].max() - ACCURACY_RANGE
+    for place, row in enumerate(rows.to_dict("records")):
+        _draw_row(axes, place, row, floor)
+    axes.set_yticks(range(len(rows)), [in_two_lines(label, 38) for label in rows["label"]])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set(xlabel="accuracy")
+    for x, align, text in ((-0.015, "right", "model, recipe"), (1.015, "left", "mean accuracy")):
+        axes.text(x, -0.75, text, transform=axes.get_yaxis_transform(), ha=align, va="center", color=MUTED)
+    drawn = {str(line.get_label()): line for line in axes.get_lines()}
+    handles = [drawn[name] for name in MARKS if name in drawn]
+    figure.legend(handles=handles, loc="outside lower left", ncols=4, handletextpad=0.3, columnspacing=1.4)
+    return figure
+
+
+def _rows(analysis: Analysis) -> pd.DataFrame:
+    """The configurations with results, and the study's models that were not run under its settings.
+
+    `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
+    accuracies of the seeds.
+    """
+    rows: list[dict[Any, Any]] = with_results(analysis.configurations).to_dict("records")
+    for row in rows:
+        row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
+        row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)
+    titles = {name: entry.config.model.title for name, entry in analysis.results.catalogue.items()}
+    repeated = {row["model"] for row in rows if row["repeats_study"]}
+    rows += [
+        {"label": f"{titles[model]}, paper", "accuracy": published, "published": published, "seeds": 0}
+        for model, published in study.TABLE3.items()
+        if model not in repeated
+    ]
+    return pd.DataFrame(rows).sort_values(["accuracy", "label"], ascending=[False, True], kind="stable")
+
+
+def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:
+    """The interval at the row's place, its seeds a little below it and the study's accuracy a little above it."""
+
+    def draw(name: str, x: Any, shift: float = 0, **options: Any) -> None:
+        axes.plot(x, [place + shift] * len(x), label=name, **MARKS[name], **options)
+
+    if pd.notna(row["published"]):
+        draw("the study, published", [row["published"]], shift=-0.27 * bool(row["seeds"]))
+    beside = "not run here"
+    if row["seeds"]:
+        beside = f"{row['accuracy']:.4f}, {row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
+        if row["accuracy"] < floor:
+            draw("left of the axis", [0.02], transform=axes.get_yaxis_transform())
+        else:
+            draw("mean, 95% interval", [row["low"], row["accuracy"], row["high"]], markevery=[1])
+            if row["seeds"] > 1:
+                draw("one seed", row["by_seed"], shift=0.27)
+    colour = INK if row["seeds"] else MUTED
+    axes.text(1.015, place, beside, transform=axes.get_yaxis_transform(), va="center", color=colour)
+
+
+FIGURES = (
+    Figure(
+        "accuracy",
+        "Accuracy on the test split with its 95% interval, one row per model. Table 3 has the numbers.",
+        "accuracy",
+        accuracy,
+    ),
+)

@@ -1,0 +1,66 @@
+"""Accuracy by confidence, and by the share of texts answered."""
+
+import textwrap
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from benchmark.analysis import study
+from benchmark.analysis.configurations import with_results
+from benchmark.analysis.metrics import calibration_bins
+from benchmark.report.figure import Figure
+from benchmark.report.style import MUTED, SERIES_STYLES, house_style, new_figure
+from benchmark.report.table import Analysis
+from benchmark.report.tables.errors import coverage_accuracy
+
+FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
+SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
+
+
+@house_style()
+def calibration(analysis: Analysis) -> Drawing | None:
+    """The configurations with confidences, except those that predict one label for every text; over all seeds."""
+    found = with_results(analysis.configurations)
+    found = found[found["graded"].astype(bool) & (found["collapsed"] < found["seeds"])]
+    if found.empty:
+        return None
+    shown = found.head(len(SERIES_STYLES))
+    left_out = f"; the best {len(shown)} of {len(found)}" if len(shown) < len(found) else ""
+    figure = new_figure(
+        4.2 + 0.18 * len(shown),
+        f"Do models know when they are right? {study.DATASET} test split{left_out}",
+        "Left: accuracy of answers by their confidence; the diagonal is perfect. Right: accuracy if only the most "
+        "confident share of the texts is answered.",
+    )
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
+    for (_, row), series in zip(shown.iterrows(), SERIES_STYLES, strict=False):
+        style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
+        _draw_bins(left, pd.concat([analysis.results.of(run) for run in row["counted"]]), style)
+        accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
+        right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["label"], **style)
+    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    right.set(xlabel="texts answered, %", ylabel="accuracy", xlim=(102, 8))
+    for panel in (left, right):
+        panel.grid()
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, [textwrap.shorten(label, 90) for label in labels], loc="outside lower left", ncols=1)
+    return figure
+
+
+def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None:
+    bins = calibration_bins(answers["correct"].to_numpy(), answers["confidence"].to_numpy(), bins=10)
+    enough = bins.counts >= FEW_ROWS
+    axes.plot(bins.mean_confidence[enough], bins.accuracy[enough], clip_on=False, zorder=3, **style)
+
+
+FIGURES = (
+    Figure(
+        "calibration",
+        "Accuracy against confidence, and by share of texts answered. The table below has the numbers.",
+        "confidence",
+        calibration,
+    ),
+)

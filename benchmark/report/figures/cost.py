@@ -1,0 +1,142 @@
+"""Accuracy against every cost."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmark.analysis import comparisons, costs, study
+from benchmark.analysis.configurations import COSTS
+from benchmark.report.figure import Figure
+from benchmark.report.style import ACCURACY_RANGE, BLUE, house_style, new_figure
+from benchmark.report.table import Analysis
+
+MOST = 24  # as many labels fit below the panels
+WIDEST = 54  # characters of a label that fit in one of two columns
+UNITS = {
+    "training_seconds": ("training time, seconds", 1.0),
+    "peak_memory": ("peak memory, GiB", 2.0**-30),
+    "trained_parameters": ("trained parameters", 1.0),
+    "seconds_per_text": ("prediction time, ms/text", 1000.0),
+}
+"""The axis label of each cost, and the factor to its unit."""
+CORNERS: list[dict[str, Any]] = [
+    {"xytext": (4, 3), "ha": "left"},
+    {"xytext": (4, -3), "ha": "left", "va": "top"},
+    {"xytext": (-4, 3), "ha": "right"},
+    {"xytext": (-4, -3), "ha": "right", "va": "top"},
+]
+"""The positions that a point's number can have, in points from it."""
+NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
+
+
+@house_style()
+def frontier(analysis: Analysis) -> Drawing | None:
+    """Accuracy against the first cost, large, and against the others, small; labels stand below."""
+    fields = comparisons.fields(analysis.configurations)
+    found = fields[0].head(MOST).reset_index(drop=True) if fields else pd.DataFrame(columns=[*COSTS])
+    measured = [cost for cost in COSTS if found[cost].notna().sum() > 1]
+    if not measured:
+        return None
+    found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
+    labels = _labels(found)
+    columns = 1 if max(map(len, labels)) > WIDEST else 2
+    figure = new_figure(
+        5.2 + 0.17 * -(-len(found) // columns),
+        f"What accuracy costs, {study.DATASET} test split",
+        "Filled: no model is as accurate for less of that cost (the line joins them). Hollow: another model is."
+        + " Squares ran on a GPU." * bool(found["on_gpu"].any()),
+    )
+    first, *others = measured
+    layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
+    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
+    for cost, axes in panels.items():
+        _draw_panel(axes, found, cost, large=cost == first)
+        axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
+    figure.legend(
+        handles=[Line2D([], [], linestyle="none", label=label) for label in labels],
+        loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=7.5, columnspacing=1.0,
+    )  # fmt: skip
+    return figure
+
+
+def _used_gpu(analysis: Analysis, run: str) -> bool:
+    fit = analysis.results.by_name[run].record.fit
+    return fit is not None and fit.device.startswith("cuda")
+
+
+def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, large: bool) -> None:
+    """Draw every configuration by accuracy and one cost, with its number where there is room."""
+    name, unit = UNITS[cost]
+    floor = found["accuracy"].max() - ACCURACY_RANGE
+    points = found.assign(
+        best=costs.frontier(found, cost),
+        x=found[cost].astype(float) * unit,
+        y=np.maximum(found["accuracy"].astype(float), floor),
+    )
+    best = points[points["best"]].sort_values("x", kind="stable")
+    axes.step(best["x"], best["y"], where="post", color=BLUE, linewidth=1)
+    numbered = {}
+    for number, (_, row) in enumerate(points.iterrows(), start=1):
+        if pd.isna(row["x"]):
+            continue
+        marker = "v" if row["accuracy"] < floor else "s" if row["on_gpu"] else "o"
+        axes.plot(row["x"], row["y"], marker=marker, color=BLUE, markerfacecolor=BLUE if row["best"] else "white",
+                  markersize=6 if large else 4.5, zorder=3 if row["best"] else 2)  # fmt: skip
+        if large or row["best"]:
+            numbered[number] = (row["x"], row["y"])
+    axes.set_xscale("log")
+    axes.margins(x=0.08, y=0.12)
+    _write_numbers(axes, numbered, size=8 if large else 7)
+    steps = (1,) if points["x"].max() > 30 * points["x"].min() else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
+    below = found["accuracy"].min() < floor
+    axes.set(xlabel=name + ("; arrows: below the axis" if large and below else ""))
+    axes.grid()
+
+
+def _write_numbers(axes: Axes, points: dict[int, tuple[float, float]], size: float) -> None:
+    """Write each number at the first corner of its point, or at a later one if earlier points are close."""
+    axes.autoscale_view()
+    drawn = axes.transAxes.inverted().transform(axes.transData.transform(list(points.values())))
+    for place, (number, at) in enumerate(points.items()):
+        close = (np.abs(drawn[:place] - drawn[place]) < NEAR).all(axis=1).sum()
+        axes.annotate(str(number), at, textcoords="offset points", size=size, **CORNERS[close % len(CORNERS)])
+
+
+def _labels(found: pd.DataFrame) -> list[str]:
+    """Number, label and accuracy, the machine if most ran on another, and the most accurate that dominates it."""
+    number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
+    usual = found["machine"].value_counts().index[0]
+    labels = []
+    for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found), strict=True):
+        label = textwrap.shorten(row["label"], 84, placeholder=" ...")
+        elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
+        dominated = f"; dominated by {number[dominating[0]]}" if dominating else ""
+        labels.append(f"{number[row['configuration']]}  {label}, {row['accuracy']:.4f}{elsewhere}{dominated}")
+    return labels
+
+
+def _with_prefix(value: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+FIGURES = (
+    Figure(
+        "frontier",
+        "Accuracy against each cost, with the frontier. The table below has the numbers.",
+        "cost",
+        frontier,
+    ),
+)

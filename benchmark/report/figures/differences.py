@@ -1,0 +1,85 @@
+"""Which configurations differ significantly, as a matrix of all pairs."""
+
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.patches import Patch, Rectangle
+
+from benchmark.analysis import comparisons, study
+from benchmark.report.figure import Figure
+from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
+from benchmark.report.table import Analysis
+
+MOST = 14  # with more configurations the cells are too small for their numbers
+FEW = 8  # up to here the numbers are large
+TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and they differ in greyscale
+
+
+@house_style()
+def pairwise(analysis: Analysis) -> Drawing | None:
+    """The test set with most configurations: differences above the diagonal, p-values below it."""
+    field = next((field for field in comparisons.fields(analysis.configurations) if len(field) > 1), None)
+    if field is None:
+        return None
+    shown = field.head(MOST)
+    left_out = f"; the best {len(shown)} of {len(field)}" if len(shown) < len(field) else ""
+    figure = new_figure(
+        1.5 + 0.36 * len(shown),
+        f"Which models differ, {study.DATASET} test split{left_out}",
+        "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
+        "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
+    )
+    axes = figure.subplots()
+    _draw_cells(axes, analysis.comparisons, shown)
+    axes.set_yticks(range(len(shown)), [in_two_lines(label, 36) for label in shown["label"]], size=7.5)
+    axes.tick_params(axis="y", pad=58)
+    for place, accuracy in enumerate(shown["accuracy"]):
+        beside: dict[str, Any] = {
+            "xy": (0, place),
+            "xycoords": axes.get_yaxis_transform(),
+            "textcoords": "offset points",
+            "ha": "right",
+            "va": "center",
+        }
+        axes.annotate(f"{accuracy:.4f}", xytext=(-22, 0), size=7.5, **beside)
+        axes.annotate(str(place + 1), xytext=(-6, 0), size=8, **beside)
+    axes.set_xticks(range(len(shown)), [str(place + 1) for place in range(len(shown))], size=8)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    axes.spines[:].set_visible(False)
+    key = [Patch(facecolor=DIFFERENT, label="differ"), Patch(facecolor=TIED, edgecolor=MUTED, label="tied")]
+    figure.legend(handles=key, loc="outside lower right", ncols=2)
+    return figure
+
+
+def _draw_cells(axes: Axes, pairs: pd.DataFrame, shown: pd.DataFrame) -> None:
+    """Draw the two cells of every pair of `shown`."""
+    by_ids = pairs.set_index(["better", "other"])
+    few = len(shown) <= FEW
+    for (row, better), (column, other) in combinations(enumerate(shown["configuration"]), 2):
+        pair = by_ids.loc[(better, other)]
+        colour = DIFFERENT if pair["differs"] else TIED
+        weight = "bold" if pair["differs"] and few else "normal"
+        difference, p = f"{100 * pair['difference']:+.1f}", _short(pair["adjusted_p"])
+        for x, y, text in ((column, row, difference), (row, column, p)):
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour))
+            axes.text(x, y, text, ha="center", va="center", size=8.5 if few else 6.5, weight=weight, color=INK)
+    axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(len(shown) - 0.5, -0.5))
+
+
+def _short(p: float) -> str:
+    """A p-value in at most five characters."""
+    return "<.001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}".lstrip("0")
+
+
+FIGURES = (
+    Figure(
+        "pairwise",
+        "All pairs of models: which differ and by how much. The table below has the numbers.",
+        "differences",
+        pairwise,
+    ),
+)

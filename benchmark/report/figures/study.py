@@ -1,0 +1,76 @@
+"""The study's Figures 1 to 3, redrawn."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from benchmark.analysis import study
+from benchmark.report import diagrams
+from benchmark.report.figure import Figure
+from benchmark.report.style import BLUE, Bars, draw_bars, house_style, new_figure
+from benchmark.report.table import Analysis
+
+
+def decoder_block(analysis: Analysis) -> Drawing:
+    """Figure 1 with the dimensions of the model that repeats the study."""
+    return _diagram(analysis, diagrams.decoder_block)
+
+
+def lora(analysis: Analysis) -> Drawing:
+    """Figure 2 with the rank and scale of the model that repeats the study."""
+    return _diagram(analysis, diagrams.lora)
+
+
+@house_style()
+def label_distribution(analysis: Analysis) -> Drawing | None:
+    """Figure 3: the number of training texts with each label, the most frequent first."""
+    runs = analysis.results.runs
+    found = runs[(runs["dataset"] == study.DATASET) & runs["result"]]
+    if found.empty:
+        return None
+    largest_first = found.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
+    data = analysis.results.by_name[largest_first["run"].iloc[0]].record.data
+    assert data is not None
+    counts = pd.Series(data.splits["train"].counts).sort_values(ascending=False, kind="stable")
+    figure = new_figure(
+        1.2 + 0.33 * len(counts),
+        f"Labels of the {counts.sum():,} training texts, {study.DATASET}",
+        f"Figure 3 of the study, redrawn: {counts.index[0]} is {counts.iloc[0] / counts.iloc[-1]:.1f} times as "
+        f"frequent as {counts.index[-1]}",
+    )
+    texts = [f"{count:,}  ({count / counts.sum():.1%})" for count in counts]
+    draw_bars(
+        figure.subplots(),
+        counts.index.tolist(),
+        Bars("training texts", np.asarray(counts, dtype=np.int64), BLUE, texts),
+    )
+    return figure
+
+
+def _diagram(analysis: Analysis, draw: Callable[[str, diagrams.Dimensions], Drawing]) -> Drawing:
+    model = analysis.results.catalogue[study.DECODERS[0]]
+    return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
+
+
+FIGURES = (
+    Figure(
+        "figure1_decoder_block",
+        "A pre-normalisation decoder block of Llama 3 8B, with the dimensions of its matrices.",
+        "models",
+        decoder_block,
+    ),
+    Figure(
+        "figure2_lora",
+        "A frozen matrix beside its low-rank adapter, B after A, with their numbers of parameters.",
+        "models",
+        lora,
+    ),
+    Figure(
+        "figure3_label_distribution",
+        "The number of training texts with each label, the most frequent first.",
+        "settings",
+        label_distribution,
+    ),
+)

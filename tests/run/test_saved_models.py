@@ -1,0 +1,106 @@
+"""Saved models and repeated seeds give the same predictions."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from processes import predictions_of
+from transformers import AutoConfig, LlamaForCausalLM
+
+from baselines.weights.tokenizer import train_tokenizer
+from benchmark.config import RunConfig
+from benchmark.data.load import load
+from benchmark.interface import FitContext
+from benchmark.run import runner
+from benchmark.run.compose import build_classifier
+
+Compose = Callable[..., RunConfig]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_per_process")]
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
+def test_a_seed_determines_the_predictions(model: str, compose_run: Compose) -> None:
+    options = [f"model={model}", "recipe.max_steps=10", "recipe.learning_rate=1e-2", "force=true"]
+    first, second, other = (predictions_of(runner.run(compose_run(*options, f"seed={seed}"))) for seed in (0, 0, 1))
+    assert first == second != other
+
+
+RELOADED = """
+import pickle, sys
+from pathlib import Path
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+import torch
+from baselines.packed.fused import fuse
+from baselines.prompt import Prompter
+from benchmark.data.load import load
+from benchmark.results.record import sha256
+from benchmark.results.store import encode_predictions
+from benchmark.run.compose import build_classifier
+config, folder = pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]
+splits, classifier = load(config.dataset), build_classifier(config.model)
+classifier.torch_device = torch.device("cpu")
+classifier.tokenizer = AutoTokenizer.from_pretrained(folder)
+if config.model.family == "encoder":
+    classifier.network = AutoModelForSequenceClassification.from_pretrained(folder)
+    classifier.max_length = config.recipe.max_length
+    assert list(classifier.network.config.id2label.values()) == config.dataset.labels
+else:
+    by_head = classifier.readout == "classification head"
+    auto_class = AutoModelForSequenceClassification if by_head else AutoModelForCausalLM
+    base = auto_class.from_pretrained(classifier.weights.path, num_labels=6)
+    classifier.network = PeftModel.from_pretrained(base, folder)
+    fuse(classifier.network)
+    labels, length = config.dataset.labels, config.recipe.max_length
+    words = classifier.tokenizer, classifier.chat_template, classifier.instruction
+    classifier.prompter = Prompter(*words, labels, length)
+predictions = classifier.predict(splits.test.texts)
+content = encode_predictions(splits.test, predictions, tuple(config.dataset.labels))
+sys.stdout.write(sha256(content))
+"""
+
+
+def llama_in_a_folder(compose_run: Compose, folder: Path) -> list[str]:
+    """Overrides that take a tiny Llama's weights from `folder`, where they are put."""
+    config = compose_run("model=tiny_llama")
+    architecture = config.model.parameters["architecture"]
+    texts = [config.model.parameters["instruction"], *config.dataset.labels]
+    tokenizer = train_tokenizer(architecture, texts)
+    tokenizer.save_pretrained(folder)
+    padding = tokenizer.pad_token_id
+    LlamaForCausalLM(AutoConfig.for_model(**architecture, pad_token_id=padding)).save_pretrained(folder)
+    return ["model=tiny_llama", "model.weights.source=folder", f"+model.weights.path={folder}"]
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"])
+def test_a_saved_model_gives_the_same_predictions_in_a_new_process(
+    model: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    chosen = [f"model={model}"]
+    if model.startswith("tiny_llama"):
+        chosen = [*llama_in_a_folder(compose_run, tmp_path / "base")[1:], *chosen]
+    options = ["recipe.max_steps=10", "recipe.learning_rate=1e-2", f"models_dir={tmp_path}/models"]
+    config = compose_run(*chosen, *options)
+    run = runner.run(config)
+    (folder,) = (path.parent for path in (tmp_path / "models").rglob("*.safetensors"))
+    assert folder.name == run.folder.name
+    pickled = tmp_path / "config.pickle"
+    pickled.write_bytes(pickle.dumps(config))
+    command = [sys.executable, "-c", RELOADED, str(pickled), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == run.record.predictions_sha256, done.stderr[-2000:]
+
+
+def test_the_generation_settings_of_a_checkpoint_are_ignored(compose_run: Compose, tmp_path: Path) -> None:
+    chosen = llama_in_a_folder(compose_run, tmp_path / "base")
+    (tmp_path / "base/generation_config.json").write_text('{"repetition_penalty": 5.0, "do_sample": true}')
+    config = compose_run(*chosen)
+    classifier = build_classifier(config.model)
+    splits = load(config.dataset)
+    classifier.fit(
+        splits.train, splits.validation, FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
+    )
+    assert classifier.network.generation_config.repetition_penalty in (None, 1.0)  # type: ignore[attr-defined]
