@@ -111,6 +111,22 @@ def test_everything_else_is_kept() -> None:
     assert upgraded.schema_version == 2
 
 
+@pytest.mark.parametrize(
+    ("override", "upgraded"),
+    [
+        ("model.adapter=mine", "model.adapter=DIR/mine"),
+        ("+model.weights.path=mine", "+model.weights.path=DIR/mine"),
+        ("--config-dir=conf", "--config-dir=DIR/conf"),
+        ("model.weights={source:folder,path:mine}", "model.weights={source:folder,path:DIR/mine}"),
+        ("model.weights={path:mine, source: folder}", "model.weights={path:DIR/mine, source: folder}"),
+        ("model.adapter=null", "model.adapter=null"),
+        ("recipe.epochs=1", "recipe.epochs=1"),
+    ],
+)
+def test_paths_in_overrides_are_marked_as_such(override: str, upgraded: str) -> None:
+    assert read(as_schema1(a_record(), overrides=[override])).overrides == [upgraded]
+
+
 def test_a_seal_changes_with_its_field_only() -> None:
     document = as_schema1(a_record())
     changed = schema1.seals({**document, "seconds": {"fit": 1.0}})
