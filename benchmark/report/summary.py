@@ -48,6 +48,7 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> dict[str, An
         "smallest": _smallest(field),
         "cheaper": _cheaper(field[0], tied) if field else None,
         "few": _few_texts(data["learning_curve"]),
+        "constant": next((row["accuracy"] for row in field if not row["learns"]), None),
         "impossible": _impossible(data["study_audit"]),
         **_of_the_study(analysis, data["table3_accuracy"]),
     }

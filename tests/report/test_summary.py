@@ -101,6 +101,8 @@ def test_the_number_of_training_rows_that_most_curves_have_is_compared(tmp_path:
         (0.4, 0.45),
     ]
     assert about(*runs[:3])["few"] is None
+    assert about(*runs)["constant"] == 0.45
+    assert about(*runs[:3])["constant"] is None
 
 
 def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path) -> None:

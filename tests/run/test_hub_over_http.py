@@ -156,7 +156,8 @@ def test_every_error_of_the_hub_is_one_line_with_a_fix(hub: Hub, tmp_path: Path)
     repositories = [[*named, revision, str(folder)] for named, (revision, folder) in hub.repositories.items()]
     asked = json.dumps([repositories, list(REFUSALS), ["model=bert_base", "dataset=emotion", *SMALL]])
     command = [sys.executable, "-c", EVERY_ERROR, asked]
-    environment = environment_of(tmp_path, "") | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    places = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = environment_of(tmp_path, "") | {"PYTHONPATH": os.pathsep.join(places)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     lines = done.stdout.splitlines()
     for of_weights, of_data, expected in zip(lines[::2], lines[1::2], REFUSALS.values(), strict=True):

@@ -1,4 +1,4 @@
-"""A run ends in a record: completed with predictions, or failed with the reason."""
+"""Every run ends in a record: completed with its predictions, or failed or interrupted with the reason."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock, Timeout
 
 from benchmark.config import RunConfig
@@ -15,34 +16,53 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.report.run_figures import draw_run
 from benchmark.results import store
-from benchmark.results.record import Status, sha256
+from benchmark.results.record import Failure, Status, sha256
+from benchmark.results.store import Run
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier
 
 Compose = Callable[..., RunConfig]
 
+MAJORITY_FIT = "baselines.majority.MajorityClassifier.fit"
 
-def test_a_completed_run_records_its_configuration_data_and_costs(compose_run: Compose) -> None:
+
+def only_run(folder: Path) -> Run:
+    (run,) = store.read_all(folder / "results")
+    return run
+
+
+def failure_of(run: Run) -> Failure:
+    assert run.record.failure is not None
+    return run.record.failure
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def function(*_: object) -> None:
+        raise error
+
+    return function
+
+
+def test_a_completed_run_records_what_was_asked_read_and_computed(compose_run: Compose) -> None:
     config = compose_run("model=tiny_bert", "seed=3")
     run = runner.run(config, ["model=tiny_bert", "seed=3"])
     record = store.read(run.folder).record
-    assert record.status is Status.completed
-    assert record.seed == 3
-    assert record.overrides == ["model=tiny_bert", "seed=3"]
+    assert (record.status, record.seed, record.overrides) == (Status.completed, 3, ["model=tiny_bert", "seed=3"])
     assert record.data == load(config.dataset).report
-    assert record.data.splits["test"].rows == record.predicted_rows == 24
     assert record.card == build_classifier(config.model).describe()
+    assert record.predicted_rows == 24
     assert record.predictions_sha256 == sha256((run.folder / "predictions.parquet").read_bytes())
     assert record.seconds.keys() == {"data", "fit", "predict"}
     assert record.peak_memory["host"] > 50e6
     assert record.environment.packages["torch"]
     assert record.fit is not None
     assert record.fit.steps == 2
+    assert not list(Path(config.checkpoints_dir).rglob("checkpoint-*"))
 
 
 def test_a_record_holds_no_metric_of_the_test_split_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
-    paths = [f"results_dir={tmp_path}/results", f"dataset.path={tmp_path}"]
-    run = runner.run(compose_run("model=tiny_bert"), ["model=tiny_bert", *paths])
+    folders = [f"results_dir={tmp_path}/results", f"dataset.path={tmp_path}"]
+    run = runner.run(compose_run("model=tiny_bert"), ["model=tiny_bert", *folders])
     text = (run.folder / "record.json").read_text()
     assert str(tmp_path) not in text
     document = json.loads(text)
@@ -54,13 +74,11 @@ def test_a_failure_is_published_without_the_home_folder(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    config = compose_run("model=external", f"model.path={tmp_path}/answers.csv")
     with pytest.raises(BenchmarkError, match=f"model.path={tmp_path}/answers.csv cannot be read"):
-        runner.run(config)
-    (run,) = store.read_all(Path(config.results_dir))
-    assert run.record.failure is not None
-    assert run.record.failure.message.startswith("model.path=~/answers.csv cannot be read")
-    assert str(tmp_path) not in run.record.failure.message
+        runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
+    failure = failure_of(only_run(tmp_path))
+    assert failure.message.startswith("model.path=~/answers.csv cannot be read")
+    assert str(tmp_path) not in f"{failure.message} {failure.fix}"
 
 
 def test_plots_are_stored_with_the_record(compose_run: Compose) -> None:
@@ -68,12 +86,6 @@ def test_plots_are_stored_with_the_record(compose_run: Compose) -> None:
     assert {path.stem for path in run.folder.glob("*.png")} == {
         "label_distribution", "confusion", "training_curve", "reliability",
     }  # fmt: skip
-
-
-def test_checkpoints_are_deleted_when_a_run_is_recorded(compose_run: Compose) -> None:
-    config = compose_run("model=tiny_bert")
-    runner.run(config)
-    assert not list(Path(config.checkpoints_dir).rglob("checkpoint-*"))
 
 
 def test_a_finished_run_is_not_repeated_unless_forced(compose_run: Compose) -> None:
@@ -85,118 +97,109 @@ def test_a_finished_run_is_not_repeated_unless_forced(compose_run: Compose) -> N
     assert (first.folder / "record.json").stat().st_mtime_ns != before
 
 
-def test_an_override_makes_another_folder(compose_run: Compose) -> None:
-    official = runner.run(compose_run("model=tfidf"))
-    variant = runner.run(compose_run("model=tfidf", "model.C=1"))
-    assert official.folder != variant.folder
-    assert official.folder.parent == variant.folder.parent
+def test_runs_with_different_options_have_different_folders(compose_run: Compose) -> None:
+    shipped, changed = runner.run(compose_run("model=tfidf")), runner.run(compose_run("model=tfidf", "model.C=1"))
+    assert shipped.folder != changed.folder
+    assert shipped.folder.parent == changed.folder.parent
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("overrides", "problem", "fix"),
     [
-        (("model=llama3_lora",), "need a CUDA GPU"),
-        (("model=external",), "model.path=FILE"),
-        (("model=tfidf", "dataset.synthetic=null"), "has no source"),
+        pytest.param(
+            ("model=llama3_lora",),
+            "CUDA GPU",
+            "model.device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
+        (("model=external",), "model=external", "model.path=FILE"),
+        (("model=tfidf", "dataset.synthetic=null"), "no source", "dataset.path"),
     ],
 )
-def test_a_run_that_cannot_start_leaves_a_failed_record_with_a_fix(
-    compose_run: Compose, overrides: tuple[str, ...], message: str, tmp_path: Path
+def test_a_run_that_cannot_start_leaves_a_failed_record_without_a_traceback(
+    compose_run: Compose, overrides: tuple[str, ...], problem: str, fix: str, tmp_path: Path
 ) -> None:
-    if "CUDA" in message:
-        import torch
-
-        if torch.cuda.is_available():
-            pytest.skip("this machine has a GPU")
-    with pytest.raises(BenchmarkError, match=message):
+    with pytest.raises(BenchmarkError) as error:
         runner.run(compose_run(*overrides))
-    (run,) = store.read_all(tmp_path / "results")
+    run = only_run(tmp_path)
     assert run.record.status is Status.failed
-    assert run.record.failure is not None
-    assert message in f"{run.record.failure.message} {run.record.failure.fix}"
-    assert run.record.failure.traceback is None
+    assert failure_of(run) == Failure(error.value.problem, fix=error.value.fix)
+    assert problem in error.value.problem
+    assert fix in str(error.value.fix)
     assert not (run.folder / "predictions.parquet").exists()
 
 
-def test_a_finished_run_replaces_an_early_failure_and_warns_that_its_model_was_not_saved(
+def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_was_not_saved(
     compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def unread(*_: object) -> None:
-        raise BenchmarkError("dataset.path is not a folder.", "Name another.")
-
     finished = runner.run(compose_run("model=tiny_bert"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "load", unread)
-        with pytest.raises(BenchmarkError, match="not a folder"):
+        patch.setattr(runner, "load", raising(BenchmarkError("dataset.path is not a folder.", "Name another.")))
+        with pytest.raises(BenchmarkError, match="is not a folder"):
             runner.run(compose_run("model=tiny_bert"))
     assert len(store.read_all(tmp_path / "results")) == 2
     with caplog.at_level(logging.WARNING):
         again = runner.run(compose_run("model=tiny_bert", f"models_dir={tmp_path}/models"))
-    assert [run.folder for run in store.read_all(tmp_path / "results")] == [finished.folder] == [again.folder]
-    assert f"its model is not in {tmp_path}/models/tiny_bert/" in caplog.text
+    assert only_run(tmp_path).folder == finished.folder == again.folder
+    assert f"{tmp_path}/models/tiny_bert/" in caplog.text
 
 
 def test_a_forced_run_that_fails_keeps_the_completed_one(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = runner.run(compose_run("model=majority"))
-
-    def full_disk(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("baselines.majority.MajorityClassifier.fit", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    completed = runner.run(compose_run("model=majority"))
+    monkeypatch.setattr(MAJORITY_FIT, raising(OSError("broken")))
+    with pytest.raises(OSError, match="broken"):
         runner.run(compose_run("model=majority", "force=true"))
-    assert store.read(good.folder).record.status is Status.completed
+    assert store.read(completed.folder).record.status is Status.completed
 
 
-def test_a_crash_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
+def test_an_unexpected_error_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
     config = compose_run("model=tiny_bert", "+model.architecture.type_vocab_size=0")  # no row for the first type
     with pytest.raises(RuntimeError, match="index_select"):
         runner.run(config)
-    (run,) = store.read_all(tmp_path / "results")
-    assert run.record.failure is not None
-    assert run.record.failure.traceback is not None
-    assert "encoder.py" in run.record.failure.traceback
+    assert "encoder.py" in str(failure_of(only_run(tmp_path)).traceback)
 
 
-def test_a_failed_run_is_tried_again(compose_run: Compose, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(OSError("broken"), Status.failed), (KeyboardInterrupt(), Status.interrupted)]
+)
+def test_a_run_that_did_not_finish_is_recorded_and_tried_again(
+    error: BaseException, status: Status, compose_run: Compose, tmp_path: Path
+) -> None:
     config = compose_run("model=majority")
-
-    def full_disk(*_: object) -> None:
-        raise OSError("no space left")
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baselines.majority.MajorityClassifier.fit", full_disk)
-        with pytest.raises(OSError, match="no space"):
+        patch.setattr(MAJORITY_FIT, raising(error))
+        with pytest.raises(type(error)):
             runner.run(config)
-    assert [run.record.status for run in store.read_all(tmp_path / "results")] == [Status.failed]
+    assert only_run(tmp_path).record.status is status
     assert runner.run(config).record.status is Status.completed
-    assert len(store.read_all(tmp_path / "results")) == 1
+    assert only_run(tmp_path).record.status is Status.completed
 
 
-def test_an_interrupt_is_recorded_as_one(compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_two_files_with_the_same_name_are_two_runs(compose_run: Compose, tmp_path: Path) -> None:
+    folders = set()
+    for answer in ("joy", "love"):
+        file = tmp_path / answer / "answers.jsonl"
+        file.parent.mkdir()
+        file.write_text(f'{{"predict": "{answer}"}}\n' * 24)
+        folders.add(runner.run(compose_run("model=external", f"model.path={file}")).folder)
+    assert len(folders) == 2
 
-    monkeypatch.setattr("baselines.majority.MajorityClassifier.fit", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(compose_run("model=majority"))
-    (run,) = store.read_all(tmp_path / "results")
-    assert run.record.status is Status.interrupted
 
-
-def test_a_probability_that_is_not_finite_fails_and_names_its_row(compose_run: Compose, tmp_path: Path) -> None:
+def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score(
+    compose_run: Compose, tmp_path: Path
+) -> None:
     labels = compose_run().dataset.labels
     rows = [{"predict": "joy", **{f"p_{label}": 1 / len(labels) for label in labels}} for _ in range(24)]
     rows[7]["p_joy"] = float("nan")
     (tmp_path / "answers.json").write_text(json.dumps(rows))
-    with pytest.raises(BenchmarkError, match="The probabilities of test row 7 are not finite"):
+    with pytest.raises(BenchmarkError, match="test row 7 are not finite"):
         runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.json"))
-    (run,) = store.read_all(tmp_path / "results")
+    run = only_run(tmp_path)
     assert run.record.status is Status.failed
     assert not (run.folder / "predictions.parquet").exists()
 
 
-def test_truncated_texts_of_train_and_test_are_recorded(compose_run: Compose) -> None:
+def test_truncated_texts_of_both_splits_are_counted(compose_run: Compose) -> None:
     record = runner.run(compose_run("model=tiny_bert", "recipe.max_length=8")).record
     assert record.fit is not None
     assert 0 < record.fit.truncated_texts <= 60
@@ -205,7 +208,7 @@ def test_truncated_texts_of_train_and_test_are_recorded(compose_run: Compose) ->
 
 
 class Held(FileLock):
-    """A lock that another process holds; waiting for it is interrupted."""
+    """A lock that another process holds, and whose waiter is interrupted."""
 
     def acquire(self, timeout: float | None = None, *_: Any, **__: Any) -> Any:
         if timeout == 0:
@@ -213,12 +216,12 @@ class Held(FileLock):
         raise KeyboardInterrupt
 
 
-def test_stopping_while_another_process_makes_the_run_records_nothing(
+def test_a_process_that_only_waits_for_a_run_leaves_no_record_of_it(
     compose_run: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(runner, "FileLock", Held)
     config = compose_run("model=majority")
     with pytest.raises(KeyboardInterrupt):
         runner.run(config)
-    runner.record_failure(config, [], BenchmarkError("It was killed.", "Run it again."))
+    runner.record_failure(config, [], BenchmarkError("The run was killed while it waited."))
     assert store.read_all(tmp_path / "results") == []
