@@ -1,4 +1,4 @@
-"""The published study's own figures, and what is wrong with them; nothing here was measured by us.
+"""The published study's figures, as printed. Nothing in this module was measured here.
 
 "Emotion Text Classification Using Llama3-8b and LoRA", Daoyuan Li, 2024.
 """
@@ -39,7 +39,7 @@ TABLE3 = {
     "roberta_large": 0.9189,
     "llama3_lora": 0.9262,
 }
-"""Table 3, accuracy, by the name of the contestant here that repeats it."""
+"""Table 3, accuracy, by the name of the model here that repeats it."""
 
 TABLE3_TITLES = {
     "bert_base": "Bert-Base",
