@@ -15,9 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
-from benchmark.interface import CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
+from benchmark.interface import AdapterSource, CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
+from benchmark.report.table import Analysis
+from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.environment import Environment
@@ -186,6 +189,12 @@ def publish_many(
     return publish(results_dir, record, predicted, gold=gold)
 
 
+def loading(record: RunRecord, adapter: str, adapter_sha256: str = "f" * 64) -> RunRecord:
+    """The record of a run that loads this adapter and trains nothing."""
+    weights = WeightSource("wheel", adapter=AdapterSource(adapter, adapter_sha256))
+    return replace(record, fit=replace(FIT, weights=weights, trained_parameters=0))
+
+
 def publish_with_costs(
     results_dir: Path,
     model: str,
@@ -220,6 +229,16 @@ def _json_or_text(text: str) -> Any:
 
 
 # Tables and figures
+
+
+def analysis_of(*runs: Run) -> Analysis:
+    """The analysis of these runs."""
+    return Analysis(results_of(list(runs)))
+
+
+def table(name: str, *runs: Run) -> list[dict[str, Any]]:
+    """The rows of a table of these runs, with None for missing values."""
+    return rows_of(TABLES[name].data(analysis_of(*runs)))
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

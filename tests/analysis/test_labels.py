@@ -1,0 +1,118 @@
+"""The label of a configuration, and the command that makes its runs again."""
+
+import shlex
+from dataclasses import replace
+
+import pytest
+from factories import a_record
+
+from benchmark.analysis.labels import command, options_given, recipe_label, settings_of
+from benchmark.results.catalogue import read_catalogue
+from benchmark.results.record import RunRecord
+
+CATALOGUE = read_catalogue()
+
+
+def typed(record: RunRecord, *overrides: str) -> RunRecord:
+    """The record as if these had been the overrides of the command line."""
+    return replace(record, overrides=list(overrides))
+
+
+def label(record: RunRecord) -> str:
+    return recipe_label(record, CATALOGUE)
+
+
+def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
+    assert label(a_record("minilm")) == "paper"
+
+
+@pytest.mark.parametrize("override", ["model.precision=bf16", "recipe.learning_rate=0.5"])
+def test_what_an_experiments_file_changes_is_in_the_label(override: str) -> None:
+    record = typed(a_record("minilm", override), "experiment=mine", "model=minilm")
+    assert label(record) == f"paper, {override.removeprefix('model.')}"
+
+
+def test_an_override_that_changes_nothing_is_not_in_the_label() -> None:
+    record = typed(a_record("minilm"), "model.precision=fp32", "model.title=MiniLM", "recipe.epochs=3")
+    assert label(record) == "paper"
+
+
+def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> None:
+    record = a_record("minilm", "recipe.name=tuned", "recipe.learning_rate=0.5")
+    assert label(typed(record, "recipe=tuned")) == "tuned"
+    assert label(typed(record, "recipe=tuned", "recipe.learning_rate=0.5")) == "tuned, recipe.learning_rate=0.5"
+
+
+def test_settings_of_data_are_those_of_the_command_line() -> None:
+    assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, dataset.train_rows=16"
+    assert recipe_label(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
+
+
+def test_settings_are_written_as_on_the_command_line() -> None:
+    record = a_record(
+        "smollm2_lora", 'model.lora.targets=["q_proj","v_proj"]', "model.lora.rank=16", "recipe.max_steps=null",
+        "model.adapter=tuned-seed0@0123456789ab",
+    )  # fmt: skip
+    assert settings_of(record, CATALOGUE) == [
+        "model.adapter=tuned-seed0@0123456789ab",
+        "model.lora.rank=16",
+        "model.lora.targets=[q_proj,v_proj]",
+    ]
+
+
+def test_files_come_last_in_a_label_without_folder_and_hash() -> None:
+    record = a_record("smollm2_lora", "model.adapter=tuned-seed0@0123456789ab", "model.precision=bf16")
+    assert label(record) == "paper, precision=bf16, adapter=tuned-seed0"
+    other = typed(a_record("minilm", "model.name=mine"), "model.weights.path=DIR/weights")
+    assert label(other) == "paper, weights.path=weights"
+
+
+def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:
+    record = typed(a_record("minilm", "model.name=mine"), "+model.precision=bf16", "seed=3", "model.name=mine")
+    assert settings_of(record, CATALOGUE) == ["model.precision=bf16"]
+
+
+def test_options_are_the_overrides_that_choose_nothing() -> None:
+    chosen = ["--config-dir=DIR/conf", "model=m", "dataset=d", "recipe=r", "seed=1", "experiment=e", "force=true",
+              "report_to=[]", "dataset.train_rows=null"]  # fmt: skip
+    options = ["recipe.epochs=9", "+model.new=1", "dataset.train_rows=5"]
+    assert options_given(typed(a_record(), *chosen, *options)) == sorted(options)
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ([], "model=tfidf dataset=emotion recipe=paper"),
+        (["dataset=other", "recipe=tuned", "force=true"], "model=tfidf dataset=other recipe=tuned"),
+        (["recipe.epochs=9", "+x=1"], "model=tfidf dataset=emotion recipe=paper +x=1 recipe.epochs=9"),
+        (["dataset.name=mine"], "model=tfidf recipe=paper dataset.name=mine"),
+        (["dataset=d", "recipe.name=ours"], "model=tfidf dataset=d dataset.name=mine recipe.name=ours"),
+        (["--config-dir=DIR/conf"], "--config-dir=DIR/conf model=tfidf dataset=emotion recipe=paper"),
+    ],
+)
+def test_a_command_names_the_choices_and_the_options(given: list[str], made: str) -> None:
+    if "dataset=d" in given:
+        given = [*given, "dataset.name=mine"]
+    assert command([typed(a_record("tfidf"), *given)]) == f"python -m benchmark {made}"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [([0], "A=1"), ([3], "A=1 seed=3"), ([0, 1], "A=1 seed=0,1"), ([2, 3], "A=1 seed=2,3")]
+)
+def test_a_command_runs_the_seeds_of_all_records(seeds: list[int], words: str) -> None:
+    made = command([typed(a_record("tfidf", seed=seed), "A=1") for seed in seeds])
+    many = "-m " if len(seeds) > 1 else ""
+    assert made == f"python -m benchmark {many}model=tfidf dataset=emotion recipe=paper {words}"
+
+
+@pytest.mark.parametrize("rows", ["null", "160"])
+def test_the_command_of_an_experiments_run_names_what_the_experiment_sweeps(rows: str) -> None:
+    given = ("experiment=learning_curve", "model=tfidf", f"dataset.train_rows={rows}", "seed=0", "recipe=tuned")
+    made = shlex.split(command([typed(a_record("tfidf"), *given)]))
+    assert sorted(made[3:]) == sorted(given)
+    assert made[:5] == ["python", "-m", "benchmark", "model=tfidf", "experiment=learning_curve"]
+
+
+def test_a_command_can_be_pasted_into_a_shell() -> None:
+    made = command([typed(a_record("external"), "model.title=My system", "model.path=DIR/answers.csv")])
+    assert shlex.split(made)[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]
