@@ -7,25 +7,12 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons, study
+from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
-from benchmark.report.table import (
-    ACCURACY,
-    CONFIGURATION,
-    FOUR,
-    INTERVAL,
-    MODEL,
-    RECIPE,
-    SEEDS,
-    SPREAD,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
 from benchmark.results.record import Status
 
 
-def pairwise(analysis: Analysis) -> pd.DataFrame:
+def pairwise(analysis: t.Analysis) -> pd.DataFrame:
     """Every two configurations that predicted the same test texts, the more accurate first."""
     pairs = analysis.comparisons
     return pairs.assign(
@@ -40,7 +27,7 @@ def pairwise(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def ties(analysis: Analysis) -> pd.DataFrame:
+def ties(analysis: t.Analysis) -> pd.DataFrame:
     """The letters of each configuration's groups; letters never span two test sets."""
     parts, used = [], 0
     for field in comparisons.fields(analysis.configurations):
@@ -55,7 +42,7 @@ def ties(analysis: Analysis) -> pd.DataFrame:
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def seeds(analysis: Analysis) -> pd.DataFrame:
+def seeds(analysis: t.Analysis) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that completed."""
     runs = analysis.results.runs
     asked = runs[(runs["dataset"] == study.DATASET)]
@@ -95,24 +82,24 @@ def four_digits(p: float) -> float:
 
 
 TABLES = (
-    Table(
+    t.Table(
         "pairwise",
         "Every two models that predicted the same test texts, the more accurate first",
         pairwise,
         (
-            Column("better_id"),
-            Column("other_id"),
-            Column("better", "Better", source=Source.declared),
-            Column("other", "Other", source=Source.declared),
-            Column("difference", "Difference", fixed("+.4f")),
-            INTERVAL,
-            Column("wins", "Only the better is correct", count),
-            Column("losses", "Only the other is correct", count),
-            Column("seed_pairs", "Pairs of seeds"),
-            Column("p", "McNemar's p", p_value),
-            Column("adjusted_p", "p, Holm", p_value),
-            Column("detectable", "Detectable at 80% power", FOUR),
-            Column("verdict", "Verdict"),
+            t.Column("better_id"),
+            t.Column("other_id"),
+            t.declared("better", "Better"),
+            t.declared("other", "Other"),
+            t.Column("difference", "Difference", fixed("+.4f")),
+            t.INTERVAL,
+            t.Column("wins", "Only the better is correct", count),
+            t.Column("losses", "Only the other is correct", count),
+            t.Column("seed_pairs", "Pairs of seeds"),
+            t.Column("p", "McNemar's p", p_value),
+            t.Column("adjusted_p", "p, Holm", p_value),
+            t.Column("detectable", "Detectable at 80% power", t.FOUR),
+            t.Column("verdict", "Verdict"),
         ),
         note="The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it "
         "is k/m times the m-th smallest, with m the upper median place, which is valid under any dependence. *Holm* "
@@ -122,31 +109,29 @@ TABLES = (
         "Holm's strictest step, and by k/m. Counts are means over pairs of seeds.",
         section="differences",
     ),
-    Table(
+    t.Table(
         "ties",
         "Groups of tied models",
         ties,
-        (CONFIGURATION, MODEL, RECIPE, ACCURACY, SEEDS, Column("group", "Tied group")),
+        (*t.NAMED, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
         section="accuracy",
     ),
-    Table(
+    t.Table(
         "seeds",
         "Every seed that was asked for",
         seeds,
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
-            Column("asked", "Asked"),
-            Column("completed", "Completed"),
-            Column("failed", "Failed"),
-            Column("interrupted", "Interrupted"),
-            Column("collapsed", "One label for all"),
-            Column("mean", "Mean", FOUR),
-            SPREAD,
-            Column("minimum", "Lowest", FOUR),
-            Column("maximum", "Highest", FOUR),
+            *t.NAMED,
+            t.Column("asked", "Asked"),
+            t.Column("completed", "Completed"),
+            t.Column("failed", "Failed"),
+            t.Column("interrupted", "Interrupted"),
+            t.Column("collapsed", "One label for all"),
+            t.Column("mean", "Mean", t.FOUR),
+            t.SPREAD,
+            t.Column("minimum", "Lowest", t.FOUR),
+            t.Column("maximum", "Highest", t.FOUR),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",

@@ -6,33 +6,18 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.configurations import mean_accuracy, scores
+from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.labels import recipe_label
-from benchmark.analysis.metrics import per_class
 from benchmark.interface import NO_LABEL, Readout
+from benchmark.report import table as t
 from benchmark.report.formats import scientific
-from benchmark.report.table import (
-    ACCURACY,
-    FOUR,
-    INTERVAL,
-    MACRO_F1,
-    MODEL,
-    PERCENT,
-    RECIPE,
-    SEEDS,
-    SPREAD,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
 from benchmark.results.record import Status
 
-CURVE = Column("curve", help="id of the configurations that differ only in the number of training rows")
+CURVE = t.Column("curve", help="id of the configurations that differ only in the number of training rows")
 
 
-def learning_curve(analysis: Analysis) -> pd.DataFrame:
+def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results = analysis.results
     runs = results.runs
@@ -63,21 +48,14 @@ def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str,
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
                 **scores(results, runs),
-                **{f"f1_{label}": f1 for label, f1 in _f1(results, runs).items()},
+                **dict.fromkeys(f"f1_{label}" for label in study.LABELS),
+                **label_scores(results, runs)["f1"].add_prefix("f1_"),
             }
         )
     return rows
 
 
-def _f1(results: Results, runs: list[str]) -> dict[str, float]:
-    labels = results.labels(runs[0])
-    by_seed = [
-        per_class(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(labels)).f1 for of in map(results.of, runs)
-    ]
-    return dict(zip(labels, np.mean(by_seed, axis=0).tolist(), strict=True))
-
-
-def readouts(analysis: Analysis) -> pd.DataFrame:
+def readouts(analysis: t.Analysis) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
@@ -124,7 +102,7 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def tuning(analysis: Analysis) -> pd.DataFrame:
+def tuning(analysis: t.Analysis) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results = analysis.results
     runs = results.runs
@@ -153,59 +131,55 @@ OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=",
 """Settings that the table of trials shows in columns of their own."""
 
 
-def declared(name: str, heading: str, **options: Any) -> Column:
-    return Column(name, heading, source=Source.declared, **options)
-
-
 TABLES = (
-    Table(
+    t.Table(
         "learning_curve",
         "Accuracy by number of training texts",
         learning_curve,
         (
             CURVE,
-            MODEL,
-            RECIPE,
-            declared("train_rows", "Training rows"),
-            Column("steps", "Steps"),
-            SEEDS,
-            ACCURACY,
-            SPREAD,
-            INTERVAL,
-            MACRO_F1,
-            *(Column(f"f1_{label}", f"F1 {label}", FOUR, leave_out=("html",)) for label in study.LABELS),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("train_rows", "Training rows"),
+            t.Column("steps", "Steps"),
+            t.SEEDS,
+            t.ACCURACY,
+            t.SPREAD,
+            t.INTERVAL,
+            t.MACRO_F1,
+            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in study.LABELS),
         ),
         section="learning",
     ),
-    Table(
+    t.Table(
         "readouts",
         "Read-outs of one fine-tuned decoder",
         readouts,
         (
-            MODEL,
-            RECIPE,
-            Column("readout", "Read-out", source=Source.declared),
-            SEEDS,
-            ACCURACY,
-            Column("invalid", "No label", PERCENT),
-            *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("readout", "Read-out"),
+            t.SEEDS,
+            t.ACCURACY,
+            t.Column("invalid", "No label", t.PERCENT),
+            *(t.Column(f"differs_from_{way.name}", f"≠ {way.value}", t.PERCENT) for way in Readout),
         ),
         note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
         "read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),
-    Table(
+    t.Table(
         "tuning",
         "Trials on the validation split, from which the learning rates of recipe tuned were chosen",
         tuning,
         (
-            MODEL,
-            RECIPE,
-            declared("learning_rate", "Learning rate", format=scientific),
-            declared("epochs", "Epochs"),
-            declared("train_rows", "Training rows"),
-            declared("seed", "Seed"),
-            Column("validation_accuracy", "Validation accuracy", FOUR),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("learning_rate", "Learning rate", format=scientific),
+            t.declared("epochs", "Epochs"),
+            t.declared("train_rows", "Training rows"),
+            t.declared("seed", "Seed"),
+            t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy.",
