@@ -1,0 +1,56 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table
+
+from benchmark.analysis.frame import results_of
+from benchmark.report.table import Analysis
+from benchmark.report.tables import TABLES
+
+
+def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: Path) -> None:
+    runs = [
+        publish_with_costs(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
+        publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
+        publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=100, trained=60, answering=1),
+    ]
+    rows = table("frontier", *runs)
+    minilm, bert, tfidf = rows
+    assert minilm["model"] == "MiniLM-L6 (22M BERT)"
+    assert minilm["frontier"] == "training time, peak memory, trained parameters, prediction time"
+    assert (bert["frontier"], bert["dominated_by"]) == (None, "MiniLM-L6 (22M BERT), paper")
+    assert bert["dominated_by_id"] == minilm["configuration"]
+    assert (tfidf["frontier"], tfidf["dominated_by"]) == ("training time, peak memory, prediction time", None)
+    assert (tfidf["training_seconds"], tfidf["peak_memory"], tfidf["seconds_per_text"]) == (1, 100, 1 / 200)
+
+
+def test_a_gpu_does_not_dominate_a_cpu(tmp_path: Path) -> None:
+    slow = publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3)
+    fast = publish_with_costs(tmp_path, "minilm", 10, training=6, memory=200, trained=50, answering=0.2)
+    assert [row["dominated_by"] for row in table("frontier", slow, on_a_gpu(fast))] == [None, None]
+    rows = table("frontier", slow, fast)
+    assert row_with(rows, model="BERT base (uncased)")["hardware"] == "A processor, 2 cores"
+    assert [row["dominated_by"] is None for row in rows] == [True, False]
+
+
+def test_the_frontier_is_empty_without_results() -> None:
+    assert TABLES["frontier"].data(analysis_of()).empty
+
+
+def way(batching: str, precision: str, training: float, answering: float) -> dict[str, Any]:
+    return {"batching": batching, "precision": precision, "samples_per_second": training, "utilisation": 0.25,
+            "answered_per_second": answering}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pretrained", "model"), [(True, "A model"), (False, "A model, random weights")])
+def test_speeds_are_compared_with_padded_batches_in_the_first_precision(pretrained: bool, model: str) -> None:
+    ways = [way("packed", "fp32", 30, 80), way("padded", "fp32", 10, 20), way("padded", "bf16", 40, 50)]
+    measured = {"title": "A model", "pretrained": pretrained, "device": "A GPU", "effective_batch": 20, "ways": ways}
+    rows = rows_of(TABLES["speed"].data(Analysis(results_of([], [measured]))))
+    assert [(row["batching"], row["precision"]) for row in rows] == [
+        (one["batching"], one["precision"]) for one in ways
+    ]
+    assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, 4), (1, 1), (4, 2.5)]
+    assert (rows[0]["model"], rows[0]["hardware"], rows[0]["batch_size"]) == (model, "A GPU", 20)
+    assert (rows[2]["samples_per_second"], rows[2]["answered_per_second"], rows[2]["utilisation"]) == (40, 50, 0.25)
