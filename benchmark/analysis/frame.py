@@ -26,45 +26,17 @@ from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run, read_all
 
-RUN_COLUMNS = {
-    "run": "its folder below results/runs: model/dataset/recipe-seedN-digest",
-    "configuration": "id of what runs share that differ only in their seed",
-    "curve": "id of what runs share that differ only in their seed and the number of training rows",
-    "training": "id of what read-outs of the same training share, but for their seed; None without read-outs",
-    "trained_by": "the run that trained the adapter which this run only loads; None if it is not among these runs",
-    "model": "the model's name",
-    "title": "the model's title",
-    "kind": "models of one kind are compared with each other (interface.ModelCard.kind)",
-    "readout": "how an answer is read, for models with several read-outs",
-    "recipe": "the recipe's name and the settings that differ from the shipped ones",
-    "label": "title and recipe: how people see the configuration",
-    "seed": "the seed",
-    "dataset": "the data set's name",
-    "test_sha256": "hash of the test split; None if the data were not read",
-    "status": "completed, failed or interrupted",
-    "result": "whether its accuracy may be compared: completed, pretrained, on all rows and steps",
-    "pretrained": "whether it used the model's own pretrained weights",
-    "scorable": "whether its predictions have an accuracy at all",
-    "limits": "names of what was limited (training rows, test rows, steps), comma-separated",
-    "trial": "whether rows or steps are limited, or the weights are random",
-    "counted": "whether the configuration's row counts it: its results, else its pretrained runs, else all completed",
-    "trained": "whether this run trained something",
-    "learns": "whether the model looks at the texts",
-    "graded": "whether the predictions carry confidences",
-    "collapsed": "whether it predicts one label for every text",
-    "precision": "the precision of the arithmetic",
-    "hardware": "the device that computed it",
-    "test_rows": "predicted test rows",
-    "train_rows": "rows of the training split",
-    "steps": "optimiser steps; None if there were none",
-    "parameters": "the model's parameters, without a classification head",
-    "training_seconds": "training time, without loading and validation",
-    "peak_memory": "peak bytes of the GPU, else of the process",
-    "trained_parameters": "trained parameters, a classification head included",
-    "seconds_per_text": "prediction time per test text",
-    "validation_accuracy": "after the last epoch; None without validation",
-}
-"""The columns of `Results.runs` and what they mean."""
+RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
+               "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
+               "limits", "trial", "counted", "trained", "learns", "graded", "collapsed", "precision", "hardware",
+               "test_rows", "train_rows", "steps", "parameters", "training_seconds", "peak_memory",
+               "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
+"""The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
+
+`trained_by` is the run that trained the adapter which this run only loads, and `training` the id of what read-outs of
+one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
+else its pretrained runs, else all that completed.
+"""
 FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "graded", "collapsed")
 """The columns that are true or false."""
 
@@ -146,23 +118,23 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
 def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
     record, card = run.record, run.record.card
     test = record.data and record.data.splits.get("test")
-    recipe = recipe_label(record, catalogue)
+    test_sha256, recipe = test.sha256 if test else None, recipe_label(record, catalogue)
     return {
-        "run": run.name,
-        "configuration": _id(_shared(record.config)),
-        "curve": _id(_shared(record.config, without_rows=True), test.sha256 if test else None),
+        "run": run.name,  # its folder below results/runs
+        "configuration": _id(_shared(record.config)),  # shared by runs that differ only in their seed
+        "curve": _id(_shared(record.config, without_rows=True), test_sha256),  # ... and the number of training rows
         "model": record.model,
         "title": record.title,
         "kind": card.kind if card else record.config.model.family,
-        "readout": card and card.readout,
-        "recipe": recipe,
-        "label": f"{record.title}, {recipe}",
+        "readout": card and card.readout,  # None for models that are read in one way only
+        "recipe": recipe,  # its name and the settings that differ from the shipped ones
+        "label": f"{record.title}, {recipe}",  # how people see the configuration
         "seed": record.seed,
         "dataset": record.dataset,
-        "test_sha256": test.sha256 if test else None,
-        "learns": card is None or card.learns,
+        "test_sha256": test_sha256,
+        "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
-        "parameters": card and card.parameters,
+        "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
         **_outcome(run),
         **_measurements(record),
@@ -174,14 +146,14 @@ def _outcome(run: Run) -> dict[str, Any]:
     record, completed = run.record, run.record.status is Status.completed
     return {
         "status": str(record.status),
-        "result": record.is_result,
-        "pretrained": record.stand_in is None,
-        "scorable": completed and record.scorable,
-        "limits": ", ".join(record.config.limits),
+        "result": record.is_result,  # whether its accuracy may be compared
+        "pretrained": record.stand_in is None,  # whether it used the model's own pretrained weights
+        "scorable": completed and record.scorable,  # whether its predictions have an accuracy at all
+        "limits": ", ".join(record.config.limits),  # some of training rows, test rows, steps
         "trial": bool(record.config.limits) or record.stand_in is not None,
-        "trained": record.trained,
-        "graded": completed and run.predictions.graded,
-        "collapsed": completed and len(np.unique(run.predictions.predicted)) == 1,
+        "trained": record.trained,  # whether this run trained something
+        "graded": completed and run.predictions.graded,  # whether the predictions carry confidences
+        "collapsed": completed and len(set(run.predictions.predicted)) == 1,  # one label for every text
     }
 
 
@@ -190,20 +162,21 @@ def _measurements(record: RunRecord) -> dict[str, Any]:
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None
-    validated = (
-        [point.validation_accuracy for point in fit.curve if point.validation_accuracy is not None] if fit else []
-    )
-    return {
+    curve = [point.validation_accuracy for point in fit.curve] if fit else []
+    values = {
         "precision": fit and fit.precision,
         "test_rows": answered,
         "train_rows": train.rows if train else None,
         "steps": (fit and fit.steps) or None,
-        "training_seconds": record.training_seconds if here else None,
-        "peak_memory": record.memory if here else None,
-        "trained_parameters": ((fit and fit.trained_parameters) or None) if here else None,
-        "seconds_per_text": record.seconds["predict"] / answered if here and answered else None,
-        "validation_accuracy": validated[-1] if validated else None,
+        "validation_accuracy": next((value for value in reversed(curve) if value is not None), None),
     }
+    costs = {
+        "training_seconds": record.training_seconds,  # without loading and validation
+        "peak_memory": record.memory,  # bytes of the GPU, else of the process
+        "trained_parameters": (fit and fit.trained_parameters) or None,  # including a classification head
+        "seconds_per_text": record.seconds["predict"] / answered if answered else None,
+    }
+    return values | (costs if here else dict.fromkeys(costs))
 
 
 def _shared(spec: RunSpec, without_rows: bool = False) -> dict[str, Any]:

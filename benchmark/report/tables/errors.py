@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ MOST_CONFUSED = 5  # pairs of labels shown per configuration
 
 
 def per_configuration(
-    analysis: t.Analysis, rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]]
+    rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]], analysis: t.Analysis
 ) -> pd.DataFrame:
     """The rows that `rows_of` makes of each configuration with results, under its id, model and recipe."""
     rows = []
@@ -32,48 +33,31 @@ def per_configuration(
     return pd.DataFrame(rows, dtype=object)
 
 
-def per_class(analysis: t.Analysis) -> pd.DataFrame:
+def per_class(results: Results, row: pd.Series) -> list[dict[Any, Any]]:
     """Precision, recall and F1 of each label, means over the seeds."""
-    return per_configuration(analysis, _per_class)
-
-
-def _per_class(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     scores = label_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
-    scores = scores.astype({"support": int}).rename_axis("label").reset_index().astype(object)
-    return scores.to_dict("records")
+    return scores.astype({"support": int}).rename_axis("label").reset_index().astype(object).to_dict("records")
 
 
-def confused_pairs(analysis: t.Analysis) -> pd.DataFrame:
-    """The pairs of gold and predicted label that each configuration confuses most; counts are means over seeds."""
-    return per_configuration(analysis, _confused)
-
-
-def _confused(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    """The pairs of gold and predicted label that are confused most; counts are means over seeds."""
     names = label_names(results.labels(row["run"]))
     answers = zip(results.gold(row["counted"]), results.predicted(row["counted"]), strict=True)
     counts = np.mean([confusion_matrix(gold, predicted, len(names) - 1) for gold, predicted in answers], axis=0)
     support = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
-    places = [tuple(int(index) for index in np.unravel_index(place, counts.shape)) for place in order]
+    places = zip(*np.unravel_index(order, counts.shape), strict=True)
+    found = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
     return [
-        {
-            "gold": names[gold],
-            "predicted": names[predicted],
-            "texts": float(counts[gold, predicted]),
-            "share": float(counts[gold, predicted] / support[gold]),
-        }
-        for gold, predicted in places
-        if counts[gold, predicted]
+        {"gold": gold, "predicted": answer, "texts": texts, "share": float(texts / total)}
+        for gold, answer, texts, total in found
+        if texts
     ]
 
 
-def test_views(analysis: t.Analysis) -> pd.DataFrame:
+def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
-    return per_configuration(analysis, _views)
-
-
-def _views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     data = results.by_name[row["run"]].record.data
     overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
     left_out: dict[str, set[str]] = {
@@ -84,40 +68,22 @@ def _views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
     rows = []
     for view, without in left_out.items():
-        kept = ~items.isin(without).to_numpy()
-        if kept.any():
-            interval = accuracy_interval(correct[:, kept])
-            rows.append(
-                {
-                    "view": view,
-                    "rows": int(kept.sum()),
-                    "accuracy": mean_accuracy(correct[:, kept]),
-                    "low": interval.low,
-                    "high": interval.high,
-                    "seeds": row["seeds"],
-                }
-            )
+        kept = correct[:, ~items.isin(without).to_numpy()]
+        if kept.size:
+            scores = {"accuracy": mean_accuracy(kept), **vars(accuracy_interval(kept))}
+            rows.append({"view": view, "rows": kept.shape[1], **scores, "seeds": row["seeds"]})
     return rows
 
 
-def selective(analysis: t.Analysis) -> pd.DataFrame:
+def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Calibration error, and accuracy where only the most confident share of the texts is answered.
 
-    Means over seeds; empty where answers carry no confidence.
+    Means over seeds; missing where answers carry no confidence.
     """
-    return per_configuration(analysis, _selective)
-
-
-def _selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     of_share = {share: coverage_accuracy(results, row, share) if row["graded"] else None for share in COVERAGES[1:]}
-    return [
-        {
-            "seeds": row["seeds"],
-            "expected_calibration_error": _calibration_error(results, row) if row["graded"] else None,
-            _coverage_column(1.0): row["accuracy"],
-            **{_coverage_column(share): accuracy for share, accuracy in of_share.items()},
-        }
-    ]
+    error = _calibration_error(results, row) if row["graded"] else None
+    shares = {_coverage_column(share): accuracy for share, accuracy in {1.0: row["accuracy"], **of_share}.items()}
+    return [{"seeds": row["seeds"], "expected_calibration_error": error, **shares}]
 
 
 def _calibration_error(results: Results, row: pd.Series) -> float:
@@ -178,7 +144,7 @@ TABLES = (
     t.Table(
         "per_class",
         "Precision, recall and F1 by label, mean over seeds",
-        per_class,
+        partial(per_configuration, per_class),
         (
             *t.NAMED,
             LABEL,
@@ -192,7 +158,7 @@ TABLES = (
     t.Table(
         "confused_pairs",
         "The most confused pairs of labels, mean over seeds",
-        confused_pairs,
+        partial(per_configuration, confused_pairs),
         (
             *t.NAMED,
             GOLD,
@@ -206,14 +172,14 @@ TABLES = (
     t.Table(
         "test_views",
         "Accuracy on parts of the test set",
-        test_views,
+        partial(per_configuration, test_views),
         (*t.NAMED, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
         section="errors",
     ),
     t.Table(
         "selective",
         "Calibration error, and accuracy on the most confident texts",
-        selective,
+        partial(per_configuration, selective),
         (
             *t.NAMED,
             t.SEEDS,
