@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import MANY_GOLD, a_record, publish, publish_many, table, wrong_at
+from factories import MANY_GOLD, RANDOM_FIT, a_record, publish, publish_many, table, wrong_at
 
 from benchmark.report.tables.comparison import letter
 from benchmark.results.record import Failure, Status
@@ -68,6 +68,13 @@ def test_seeds_that_failed_or_predict_one_label_are_counted(tmp_path: Path) -> N
     assert (row["minimum"], row["maximum"]) == (collapsed, 0.9)
     assert row["mean"] == pytest.approx((0.9 + collapsed) / 2)
     assert row["spread"] == pytest.approx((0.9 - collapsed) / 2**0.5)
+
+
+def test_a_seed_that_is_not_counted_is_asked_for_too(tmp_path: Path) -> None:
+    replaced = publish_many(tmp_path, a_record("minilm", seed=1, fit=RANDOM_FIT), wrong_at(range(50)))
+    (row,) = table("seeds", replaced, publish_many(tmp_path, a_record("minilm"), wrong_at(range(4))))
+    assert [row[name] for name in ("asked", "completed", "mean", "minimum")] == [2, 2, 0.98, 0.98]
+    assert table("seeds", replaced) == []
 
 
 def test_seeds_are_ordered_by_mean_and_configurations_without_one_are_last(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import math
 from string import ascii_lowercase
 
-import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons, study
@@ -32,42 +31,30 @@ def ties(analysis: t.Analysis) -> pd.DataFrame:
     parts, used = [], 0
     for field in comparisons.fields(analysis.configurations):
         groups = comparisons.groups(field, analysis.comparisons)
-        letters = [letter(number) for number in range(used, used + len(groups))]
+        named = [(letter(used + number), group) for number, group in enumerate(groups)]
         used += len(groups)
-        of_place = [
-            " ".join(name for name, group in zip(letters, groups, strict=True) if place in group)
-            for place in range(len(field))
-        ]
+        of_place = [" ".join(name for name, group in named if place in group) for place in range(len(field))]
         parts.append(field.assign(group=of_place, model=field["title"]))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
 def seeds(analysis: t.Analysis) -> pd.DataFrame:
-    """How every seed that was asked for ended; the accuracies are those of all that completed."""
-    runs = analysis.results.runs
-    asked = runs[(runs["dataset"] == study.DATASET)]
-    rows = []
-    for _, row in analysis.configurations.iterrows():
-        group = asked[asked["configuration"] == row["configuration"]]
-        if group.empty or group["trial"].any():
-            continue
-        accuracies = analysis.results.correct(row["counted"]).mean(axis=1) if row["result"] else np.array([])
-        rows.append(
-            {
-                "configuration": row["configuration"],
-                "model": row["title"],
-                "recipe": row["recipe"],
-                "asked": len(group),
-                **{status.value: int((group["status"] == status).sum()) for status in Status},
-                "collapsed": row["collapsed"] if row["result"] else 0,
-                "mean": row["accuracy"] if row["result"] else None,
-                "spread": row["spread"] if row["result"] else None,
-                "minimum": float(accuracies.min()) if len(accuracies) else None,
-                "maximum": float(accuracies.max()) if len(accuracies) else None,
-            }
-        )
-    rows.sort(key=lambda row: (1 if row["mean"] is None else -row["mean"], row["model"], row["recipe"]))
-    return pd.DataFrame(rows, dtype=object)
+    """How every seed that was asked for ended; the accuracies are those of all that count."""
+    found = analysis.configurations
+    found = found[(found["dataset"] == study.DATASET) & ~found["trial"].astype(bool)]
+    status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
+    counts = status.reindex(index=found["configuration"], columns=list(map(str, Status)), fill_value=0)
+    accuracies = [analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in found["counted"]]
+    made = found.assign(
+        model=found["title"],
+        mean=found["accuracy"],
+        asked=[len(runs) for runs in found["runs"]],
+        minimum=[float(min(of)) for of in accuracies],
+        maximum=[float(max(of)) for of in accuracies],
+        **{name: column.to_list() for name, column in counts.items()},
+    )
+    order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
+    return made.loc[order.index]
 
 
 def letter(number: int) -> str:

@@ -19,19 +19,16 @@ CURVE = t.Column("curve", help="id of the configurations that differ only in the
 
 def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     completed = (runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]
     found = runs[completed & runs["limits"].isin(["", "training rows"])]
-    rows: list[dict[str, Any]] = []
-    for curve, group in found.groupby("curve", sort=False):
-        if group["train_rows"].nunique() > 1:
-            rows += _points(results, str(curve), group)
+    curves = [group for _, group in found.groupby("curve", sort=False) if group["train_rows"].nunique() > 1]
+    rows = [row for group in curves for row in _points(results, group)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
 
 
-def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str, Any]]:
+def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
     recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=",))
     rows = []
@@ -41,7 +38,7 @@ def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str,
         runs = whole_first.sort_values("seed")["run"].tolist()
         rows.append(
             {
-                "curve": curve,
+                "curve": group["curve"].iloc[0],
                 "model": last.title,
                 "recipe": recipe,
                 "train_rows": int(point["train_rows"].iloc[0]),
@@ -60,14 +57,10 @@ def readouts(analysis: t.Analysis) -> pd.DataFrame:
 
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
     """
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     found = runs[(runs["dataset"] == study.DATASET) & runs["result"] & runs["training"].notna()]
-    rows: list[dict[str, Any]] = []
-    for _, group in found.groupby("training", sort=False):
-        if group["readout"].nunique() > 1:
-            rows += _ways(results, group)
-    return pd.DataFrame(rows, dtype=object)
+    trainings = [group for _, group in found.groupby("training", sort=False) if group["readout"].nunique() > 1]
+    return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
 
 
 def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -104,25 +97,16 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 
 def tuning(analysis: t.Analysis) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     found = runs[(runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]]
-    found = found[~found["scorable"] & found["validation_accuracy"].notna()]
+    whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
     rows = []
-    for _, row in found.iterrows():
-        record = results.by_name[row["run"]].record
-        if record.config.recipe.max_steps is None:
-            rows.append(
-                {
-                    "model": record.title,
-                    "recipe": recipe_label(record, results.catalogue, leave_out=OWN_COLUMNS),
-                    "learning_rate": record.config.recipe.learning_rate,
-                    "epochs": record.config.recipe.epochs,
-                    "train_rows": record.config.dataset.train_rows or "all",
-                    "seed": record.seed,
-                    "validation_accuracy": row["validation_accuracy"],
-                }
-            )
+    for run, accuracy in found.loc[whole, ["run", "validation_accuracy"]].itertuples(index=False):
+        record = results.by_name[run].record
+        recipe, asked = record.config.recipe, record.config.dataset.train_rows
+        row = {"model": record.title, "recipe": recipe_label(record, results.catalogue, leave_out=OWN_COLUMNS)}
+        row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
+        rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
     return pd.DataFrame(rows, dtype=object)
 
