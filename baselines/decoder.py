@@ -14,29 +14,20 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    BatchEncoding,
     GenerationConfig,
     set_seed,
 )
+from transformers.utils import ModelOutput
 
 from baselines.cards import network_card, training_id
-from baselines.packed.attention import check_supported, loading_attention
+from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded
 from baselines.prompt import Prompter, branches
-from baselines.training.hardware import (
-    DTYPES,
-    Attention,
-    Batching,
-    Computation,
-    Device,
-    Precision,
-    autocast,
-    fast_precisions,
-    problems,
-    resolve,
-)
+from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows, run_in_passes
-from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
+from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.loading import Loaded, build_without_weights, load
 from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
@@ -73,13 +64,10 @@ class DecoderClassifier:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.torch_device = resolve(self.device, self.precision, self.attention, self._only_packed)
-        card = self.describe()  # raises for an impossible architecture, before anything is loaded
-        check_supported(card.architecture, self.batching)
-        check_trackers(context.report_to)
+        computation = prepare(self, context, self._only_packed)
+        self.torch_device = computation.device
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
-        computation = Computation(self.torch_device, self.precision, self.attention, self.batching)
         if adapter is not None:
             reads = replace(computation, batching=self.batching if self._only_packed else Batching.padded)
             return report_without_training(self.network, replace(loaded.source, adapter=adapter.source), reads)
@@ -155,16 +143,11 @@ class DecoderClassifier:
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        card = self.describe()
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
-        hardware = problems(self.device, self.precision, self.attention, self._only_packed)
-        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
-        findings = list(examine(needs, context))
-        try:
-            adapter = self._trained_adapter(context.labels)
-        except BenchmarkError as error:
-            return [Finding.from_error("adapter", error), *findings]
-        return findings if adapter is None else [Finding("adapter", f"{adapter.source.name} fits"), *findings]
+        adapter = failed("adapter", lambda: self._trained_adapter(context.labels))
+        if self.adapter is not None and not adapter:
+            adapter = [Finding("adapter", f"{Path(self.adapter).name} fits")]
+        return [*adapter, *examine(self, tokens, context, self._only_packed)]
 
     def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
         if self.adapter is None:
@@ -233,10 +216,8 @@ class DecoderClassifier:
             states = self._states(prompts, last_tokens(prompts)).float()
             logits: torch.Tensor = self.network.get_base_model().score(states)
             return logits
-        batch = padded(prompts, self.prompter.end, "right").to(self.torch_device)
-        with autocast(self.torch_device, self.precision):
-            logits = self.network(**batch, use_cache=False).logits
-        return logits.float()
+        padded_logits: torch.Tensor = self._forward(padded(prompts, self.prompter.end, "right")).logits
+        return padded_logits.float()
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """Computes logits only at positions that are followed by a token of the answer."""
@@ -249,12 +230,9 @@ class DecoderClassifier:
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """As transformers and peft compute it."""
         batch = padded([sample.input_ids + sample.targets for sample in samples], self.prompter.end, "right")
-        longest = batch["input_ids"].shape[1]
-        answer = torch.tensor([[0] * len(s.input_ids) + [1] * (longest - len(s.input_ids)) for s in samples])
-        batch["labels"] = batch["input_ids"].masked_fill((batch["attention_mask"] & answer) == 0, IGNORED)
-        batch = batch.to(self.torch_device)
-        with autocast(self.torch_device, self.precision):
-            loss: torch.Tensor = self.network(**batch, num_items_in_batch=1, use_cache=False).loss
+        labels = [[IGNORED] * len(sample.input_ids) + sample.targets for sample in samples]
+        batch["labels"] = padded(labels, IGNORED, "right")["input_ids"]
+        loss: torch.Tensor = self._forward(batch, num_items_in_batch=1).loss
         return loss
 
     def _packed_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
@@ -264,11 +242,15 @@ class DecoderClassifier:
         return functional.linear(states.float(), head.float())
 
     def _padded_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
-        batch = padded(sequences, self.prompter.end, "left").to(self.torch_device)
+        batch = padded(sequences, self.prompter.end, "left")
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
-        with autocast(self.torch_device, self.precision):
-            logits: torch.Tensor = self.network(**batch, logits_to_keep=1, use_cache=False).logits
+        logits: torch.Tensor = self._forward(batch, logits_to_keep=1).logits
         return logits[:, -1, tokens]
+
+    def _forward(self, batch: BatchEncoding, **options: int) -> ModelOutput:
+        """What transformers computes for a padded batch."""
+        with autocast(self.torch_device, self.precision):
+            return self.network(**batch.to(self.torch_device), use_cache=False, **options)
 
     def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
         varlen = self.attention is Attention.flash_attention_2

@@ -5,25 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
+from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
 
 from baselines.cards import network_card
-from baselines.packed.attention import check_supported, loading_attention
+from baselines.packed.attention import loading_attention
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_states
-from baselines.training.hardware import (
-    Attention,
-    Batching,
-    Computation,
-    Device,
-    Precision,
-    autocast,
-    fast_precisions,
-    problems,
-    resolve,
-)
+from baselines.packed.passes import encoder_states, padded
+from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
-from baselines.training.requirements import Needs, check_positive, check_trackers, examine, tokens_per_text
+from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
 from baselines.training.trainer import Job, Sample, finetune, label_loss
 from baselines.weights.loading import build_without_weights, load
 from baselines.weights.sources import Weights
@@ -56,12 +46,9 @@ class EncoderClassifier:
         check_positive(prediction_batch_size=self.prediction_batch_size)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.torch_device = resolve(self.device, self.precision, self.attention)
-        self.max_length = context.recipe.max_length
-        card = self.describe()  # raises for an impossible architecture, before anything is loaded
-        check_supported(card.architecture, self.batching)
-        _check_length(card, self.max_length)
-        check_trackers(context.report_to)
+        computation = prepare(self, context)
+        self.torch_device, self.max_length = computation.device, context.recipe.max_length
+        _check_length(self.describe(), self.max_length)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,
@@ -81,7 +68,7 @@ class EncoderClassifier:
             Job(
                 network=self.network,
                 loaded=loaded,
-                computation=Computation(self.torch_device, self.precision, self.attention, self.batching),
+                computation=computation,
                 samples=[Sample(ids, [label]) for ids, label in zip(token_ids, train.labels.tolist(), strict=True)],
                 truncated_texts=truncated,
                 loss=self.loss,
@@ -100,8 +87,7 @@ class EncoderClassifier:
             return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
 
     def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        collate = DataCollatorWithPadding(self.tokenizer)
-        batch = collate([{"input_ids": ids} for ids in token_ids]).to(self.torch_device)
+        batch = padded(token_ids, self.tokenizer.pad_token_id, "right").to(self.torch_device)
         logits: torch.Tensor = self.network(**batch).logits
         return logits
 
@@ -109,8 +95,7 @@ class EncoderClassifier:
         varlen = self.attention is Attention.flash_attention_2
         first = _first_position(self.network.config)
         states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
-        pooler = self.network.base_model.pooler
-        if pooler is not None:
+        if (pooler := self.network.base_model.pooler) is not None:
             states = self.network.dropout(pooler(states))
         logits: torch.Tensor = self.network.classifier(states)
         return logits
@@ -126,14 +111,7 @@ class EncoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
-        hardware = problems(self.device, self.precision, self.attention)
-        needs = Needs(self.weights, card, self.device, self.precision, tokens, hardware)
-        findings = list(examine(needs, context))
-        try:
-            _check_length(card, max_length)
-        except BenchmarkError as error:
-            return [Finding.from_error("max_length", error), *findings]
-        return findings
+        return [*failed("max_length", lambda: _check_length(card, max_length)), *examine(self, tokens, context)]
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)

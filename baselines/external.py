@@ -10,7 +10,7 @@ import io
 import json
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,11 @@ from benchmark.interface import (
 )
 
 ANSWER_KEYS = ("predict", "prediction", "predicted", "output")
+PARSERS: dict[str, Callable[[str], Any]] = {
+    ".jsonl": lambda text: [json.loads(line) for line in text.split("\n") if line.strip()],
+    ".json": json.loads,
+    ".csv": lambda text: list(csv.DictReader(io.StringIO(text, newline=""), strict=True)),
+}
 
 
 @dataclass
@@ -88,20 +93,14 @@ class ExternalClassifier:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix not in PARSERS:
+        raise BenchmarkError(f"model.path={path} is not a supported file.", "Give a .jsonl, .json or .csv file.")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"model.path={path} cannot be read ({error}).", "Give a UTF-8 file.") from error
-    rows: Any
     try:
-        if path.suffix == ".csv":
-            rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-        elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-        elif path.suffix == ".json":
-            rows = json.loads(text)
-        else:
-            raise BenchmarkError(f"model.path={path} is not a supported file.", "Give a .jsonl, .json or .csv file.")
+        rows = PARSERS[path.suffix](text)
     except (ValueError, RecursionError, csv.Error) as error:
         raise BenchmarkError(f"{path} is malformed ({error}).", "Export it again.") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -113,19 +112,13 @@ def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
     """Raise for an id that occurs twice, and for the id of another test row; other ids have no meaning here."""
     first_seen: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
-        if row.get("id") is None:
-            continue
-        identifier, place = str(row["id"]), f"{path}, row {number}"
-        if (earlier := first_seen.setdefault(identifier, number)) != number:
-            raise BenchmarkError(
-                f"{place}: the id {reprlib.repr(identifier)} is also that of row {earlier}.",
-                "Give one answer per test row.",
-            )
-        if re.fullmatch(r"test-\d+", identifier) and identifier != f"test-{number - 1}":
-            raise BenchmarkError(
-                f"{place}: the id is {reprlib.repr(identifier)}, but should be 'test-{number - 1}'.",
-                "Sort the rows in the order of the test split, counted from test-0.",
-            )
+        identifier, expected = str(row.get("id")), f"test-{number - 1}"
+        problem = f"{path}, row {number}: the id {reprlib.repr(identifier)}"
+        if row.get("id") is not None and (earlier := first_seen.setdefault(identifier, number)) != number:
+            raise BenchmarkError(f"{problem} is also that of row {earlier}.", "Give one answer per test row.")
+        if re.fullmatch(r"test-\d+", identifier) and identifier != expected:
+            fix = "Sort the rows in the order of the test split, counted from test-0."
+            raise BenchmarkError(f"{problem} should be {expected!r}.", fix)
 
 
 def _answer(row: dict[str, Any], place: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import check_option
 from benchmark.interface import Optimizer, Recipe, Schedule
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model's authors state and nobody can compute, and where they state it."""
+    """What a model's authors state and cannot be computed, and the source."""
 
     training_data: str | None = None
     token_count: str | None = None
@@ -57,12 +57,10 @@ class Synthetic:
 
     def __post_init__(self) -> None:
         for split in SPLITS:
-            if getattr(self, split) < 1:
-                raise BenchmarkError(f"dataset.synthetic.{split} is {getattr(self, split)}.", "Set it to 1 or more.")
-        if not 0 <= self.flipped_share < 1:
-            raise BenchmarkError(
-                f"dataset.synthetic.flipped_share is {self.flipped_share}.", "Set it to a number in [0, 1)."
-            )
+            rows = getattr(self, split)
+            check_option(f"dataset.synthetic.{split}", rows, rows >= 1, "Set it to 1 or more.")
+        share = self.flipped_share
+        check_option("dataset.synthetic.flipped_share", share, 0 <= share < 1, "Set it to a number in [0, 1).")
 
 
 @dataclass(frozen=True)
@@ -86,18 +84,16 @@ class DatasetConfig:
     test_rows: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
-            raise BenchmarkError(f"dataset.labels is {list(self.labels)}.", "Name two or more different labels.")
-        if unknown := sorted(set(self.sha256) - set(SPLITS)):
-            raise BenchmarkError(f"dataset.sha256 has the key {unknown[0]}.", f"The splits are {', '.join(SPLITS)}.")
-        if not 0 < self.validation_share < 1:
-            raise BenchmarkError(
-                f"dataset.validation_share is {self.validation_share}.", "Set it to a number between 0 and 1."
-            )
+        labels, share = list(self.labels), self.validation_share
+        different = len(set(labels)) == len(labels) >= 2
+        check_option("dataset.labels", labels, different, "Name two or more different labels.")
+        known = set(self.sha256) <= set(SPLITS)
+        check_option("dataset.sha256", sorted(self.sha256), known, f"Its keys are {', '.join(SPLITS)}.")
+        check_option("dataset.validation_share", share, 0 < share < 1, "Set it to a number between 0 and 1.")
         for option in ("train_rows", "test_rows"):
             rows = getattr(self, option)
-            if rows is not None and rows < 1:
-                raise BenchmarkError(f"dataset.{option} is {rows}.", "Set it to 1 or more, or to null for all rows.")
+            valid = rows is None or rows >= 1
+            check_option(f"dataset.{option}", rows, valid, "Set it to 1 or more, or to null for all rows.")
 
 
 @dataclass(frozen=True)
@@ -162,12 +158,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         for group in ("model", "dataset", "recipe"):
             name = getattr(self, group).name
-            if not re.fullmatch(r"\w[\w.-]*", name):
-                raise BenchmarkError(
-                    f"{group}.name is {name!r}, which cannot name a folder.", "Use letters, digits, '_', '-' and '.'."
-                )
-        if not 0 <= self.seed < 2**32:
-            raise BenchmarkError(f"seed is {self.seed}.", "Set it to a number in [0, 2**32).")
+            valid = re.fullmatch(r"\w[\w.-]*", name) is not None  # folders are named after it
+            check_option(f"{group}.name", repr(name), valid, "Use letters, digits, '_', '-' and '.'.")
+        check_option("seed", self.seed, 0 <= self.seed < 2**32, "Set it to a number in [0, 2**32).")
 
 
 FOLDERS = tuple(name.name for name in fields(RunConfig) if name.name.endswith("_dir"))

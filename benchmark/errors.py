@@ -11,3 +11,9 @@ class BenchmarkError(Exception):
 
     def __str__(self) -> str:
         return self.problem if self.fix is None else f"{self.problem} {self.fix}"
+
+
+def check_option(option: str, value: object, valid: bool, fix: str) -> None:
+    """Raise `BenchmarkError` that names the option and its value, unless it is valid."""
+    if not valid:
+        raise BenchmarkError(f"{option} is {value}.", fix)

@@ -10,15 +10,14 @@ import numpy.typing as npt
 
 from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Probabilities
 
 _INPUTS = """
 Args:
     predictions: label ids, (rows,); -1 for an answer that is none of the labels.
     references: gold label ids, (rows,).
-    probabilities: optional, (rows, labels); adds the metrics that need them.
+    probabilities: optional, (rows, labels); adds expected_calibration_error.
 Returns:
-    accuracy, macro_f1 and f1_<label> for each label; with probabilities also expected_calibration_error.
+    accuracy, macro_f1 and f1_<label> for each label.
 """
 
 
@@ -31,25 +30,14 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
 
     Add batches first and pass the probabilities of all rows at the end:
 
-    >>> metrics.add_batch(predictions=[0], references=[0])
-    >>> metrics.add_batch(predictions=[1], references=[0])
+    >>> metrics.add_batch(predictions=[0, 1], references=[0, 0])
     >>> scores = metrics.compute(probabilities=[[0.9, 0.1], [0.4, 0.6]])
     >>> sorted(scores)
     ['accuracy', 'expected_calibration_error', 'f1_anger', 'f1_joy', 'macro_f1']
 
-    As `compute_metrics` of a transformers Trainer, whose predictions are logits:
-
-    >>> from scipy.special import softmax
-    >>> def compute_metrics(evaluation):
-    ...     probabilities = softmax(evaluation.predictions, axis=1)
-    ...     predictions = probabilities.argmax(axis=1)
-    ...     return metrics.compute(
-    ...         predictions=predictions, references=evaluation.label_ids, probabilities=probabilities
-    ...     )
-
-    It also works in `evaluate.combine([metrics, ...])`, which passes `probabilities` to every metric. Omit them if
-    another metric does not accept them. `compute` raises `BenchmarkError` for empty input, for ids that are not labels
-    and for probabilities of a wrong shape.
+    It works in `compute_metrics` of a transformers Trainer, whose predictions are logits, and in `evaluate.combine`,
+    which passes `probabilities` to every metric. `compute` raises `BenchmarkError` for empty input, for ids that are
+    not labels and for probabilities of a wrong shape.
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
@@ -68,25 +56,20 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
         )
 
     def _compute(
-        self,
-        predictions: Sequence[int],
-        references: Sequence[int],
-        probabilities: npt.ArrayLike | None = None,
+        self, predictions: Sequence[int], references: Sequence[int], probabilities: npt.ArrayLike | None = None
     ) -> dict[str, float]:
         gold, predicted = np.asarray(references, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
         by_label = per_class(gold, predicted, labels=len(self.labels)).f1
         scores = {"accuracy": accuracy(gold, predicted), "macro_f1": float(by_label.mean())}
         scores |= {f"f1_{label}": float(f1) for label, f1 in zip(self.labels, by_label, strict=True)}
         if probabilities is not None:
-            confidence = confidence_of(predicted, self._checked(probabilities, rows=len(gold)))
-            scores["expected_calibration_error"] = expected_calibration_error(gold == predicted, confidence)
-        return scores
-
-    def _checked(self, probabilities: npt.ArrayLike, rows: int) -> Probabilities:
-        checked, shape = np.asarray(probabilities, dtype=np.float32), (rows, len(self.labels))
-        if checked.shape != shape:
-            raise BenchmarkError(
-                f"The probabilities have shape {checked.shape}, not {shape}.",
-                "Pass one row per reference and one column per label.",
+            given, shape = np.asarray(probabilities, dtype=np.float32), (len(gold), len(self.labels))
+            if given.shape != shape:
+                raise BenchmarkError(
+                    f"The probabilities have shape {given.shape}, not {shape}.",
+                    "Pass one row per reference and one column per label.",
+                )
+            scores["expected_calibration_error"] = expected_calibration_error(
+                gold == predicted, confidence_of(predicted, given)
             )
-        return checked
+        return scores

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
 
 LabelIds = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
@@ -82,16 +82,13 @@ class Recipe:
     def __post_init__(self) -> None:
         for option in ("learning_rate", "max_gradient_norm", "epochs"):
             value = getattr(self, option)
-            if not 0 < value < math.inf:
-                raise BenchmarkError(f"recipe.{option} is {value}.", "Set it to a number above 0.")
+            check_option(f"recipe.{option}", value, 0 < value < math.inf, "Set it to a number above 0.")
         for option in ("batch_size", "gradient_accumulation_steps", "max_length", "max_steps"):
             value = getattr(self, option)
-            if value is not None and value < 1:
-                raise BenchmarkError(f"recipe.{option} is {value}.", "Set it to 1 or more.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise BenchmarkError(f"recipe.warmup_ratio is {self.warmup_ratio}.", "Set it to a number in [0, 1).")
-        if not 0 <= self.weight_decay < math.inf:
-            raise BenchmarkError(f"recipe.weight_decay is {self.weight_decay}.", "Set it to 0 or more.")
+            check_option(f"recipe.{option}", value, value is None or value >= 1, "Set it to 1 or more.")
+        warmup, decay = self.warmup_ratio, self.weight_decay
+        check_option("recipe.warmup_ratio", warmup, 0 <= warmup < 1, "Set it to a number in [0, 1).")
+        check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Shared by the tests: where the real data is, if anywhere, and configurations composed as the command line would."""
+"""Fixtures for all tests: the folder of the real data, and composed configurations."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from factories import SMALL
 
 from benchmark.config import RunConfig
 from benchmark.run.compose import composed
@@ -42,17 +43,7 @@ def composer(folder: Path) -> Callable[..., RunConfig]:
     """Composes a run of the tiny synthetic data set whose results and checkpoints stay in `folder`."""
 
     def compose(*overrides: str) -> RunConfig:
-        return composed(
-            [
-                "dataset=synthetic",
-                "dataset.synthetic.train=60",
-                "dataset.synthetic.validation=12",
-                "dataset.synthetic.test=24",
-                "recipe.max_steps=2",
-                f"results_dir={folder}/results",
-                f"checkpoints_dir={folder}/checkpoints",
-                *overrides,
-            ]
-        )
+        folders = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
+        return composed([*SMALL, "recipe.max_steps=2", *folders, *overrides])
 
     return compose

@@ -236,7 +236,7 @@ def analysis_of(*runs: Run) -> Analysis:
     return Analysis(results_of(list(runs)))
 
 
-def table(name: str, *runs: Run) -> list[dict[str, Any]]:
+def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
     """The rows of a table of these runs, with None for missing values."""
     return rows_of(TABLES[name].data(analysis_of(*runs)))
 
@@ -295,13 +295,3 @@ def folders_in(folder: Path) -> list[str]:
     """The overrides that keep everything a run writes in `folder`."""
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
     return [*places, f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
-
-
-# Names used before; a module that is touched takes the new ones
-
-told = publish_many
-offer = publish_with_costs
-on_rows = a_record_on_rows
-the = row_with
-the_test_split = examples
-environment = variables

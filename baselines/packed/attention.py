@@ -78,10 +78,10 @@ def attend(
 
     Returns (1, tokens, heads, size), and no attention weights.
     """
-    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    states = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)
     if isinstance(layout, Blocks):
-        return over_blocks((query, key, value), layout, scaling, dropout)[None], None
-    return over_segments((query, key, value), layout, scaling, dropout, variable_length_kernel())[None], None
+        return over_blocks(states, layout, scaling, dropout)[None], None
+    return over_segments(states, layout, scaling, dropout, variable_length_kernel())[None], None
 
 
 AttentionInterface.register(PACKED, attend)  # without a mask function, transformers creates no mask
@@ -155,14 +155,7 @@ def _torch_kernel(states: States, layout: Varlen, scaling: float, dropout: float
     if dropout:
         raise NotImplementedError("torch's variable-length attention has no dropout")
     query, key, value = states
-    mixed = varlen_attn(
-        query,
-        key,
-        value,
-        *layout.bounds,
-        scale=scaling,
-        window_size=(-1, 0) if layout.causal else (-1, -1),
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    window, grouped = (-1, 0) if layout.causal else (-1, -1), query.shape[1] != key.shape[1]
+    mixed = varlen_attn(query, key, value, *layout.bounds, scale=scaling, window_size=window, enable_gqa=grouped)
     assert isinstance(mixed, torch.Tensor)
     return mixed

@@ -6,6 +6,7 @@ every sample, so they are computed once. For a bidirectional model it is empty.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -33,19 +34,17 @@ class Blocks:
     blocks: tuple[Block, ...]
 
     def to(self, device: torch.device) -> "Blocks":
-        moved = (
+        blocks = [
             replace(block, slots=block.slots.to(device), visible=block.visible.to(device)) for block in self.blocks
-        )
-        return Blocks(self.prefix, tuple(moved))
+        ]
+        return Blocks(self.prefix, tuple(blocks))
 
 
 @dataclass(frozen=True)
 class Varlen:
     """Attention by one variable-length call: a segment's queries are its own tokens, its keys also the prefix."""
 
-    keys: (
-        torch.Tensor | None
-    )  # (keys,): the position of each key in the stream, with repeated prefixes; None: 0, 1, ...
+    keys: torch.Tensor | None  # (keys,): positions in the stream, with the prefix repeated; None means 0, 1, 2, ...
     query_ends: torch.Tensor  # (segments + 1,) int32, cumulative from 0
     key_ends: torch.Tensor  # (segments + 1,) int32
     most_queries: int
@@ -89,15 +88,13 @@ def pack(
     """
     prefix = _shared_prefix(sequences, reads) if causal else 0
     by_length = sorted(range(len(sequences)), key=lambda sample: len(sequences[sample]))
-    tokens = list(sequences[0][:prefix])
-    positions = list(range(prefix))
-    starts: dict[int, int] = {}
+    tokens, positions = sequences[0][:prefix], list(range(prefix))
+    starts: dict[int, int] = {}  # where each sample's first token would be, with a prefix of its own
     for sample in by_length:
-        own = sequences[sample][prefix:]
-        starts[sample] = len(tokens)
-        tokens += own
-        positions += range(prefix, prefix + len(own))
-    read = [starts[sample] + position - prefix for sample, chosen in enumerate(reads) for position in chosen]
+        starts[sample] = len(tokens) - prefix
+        tokens += sequences[sample][prefix:]
+        positions += range(prefix, len(sequences[sample]))
+    read = [starts[sample] + position for sample, chosen in enumerate(reads) for position in chosen]
     lengths = [len(sequences[sample]) - prefix for sample in by_length]
     return Stream(
         input_ids=torch.tensor([tokens]),
@@ -115,12 +112,11 @@ def _shared_prefix(sequences: Sequence[list[int]], reads: Sequence[range]) -> in
 
 
 def _blocks(prefix: int, lengths: list[int], causal: bool) -> Blocks:
-    blocks = [_block(0, [prefix], causal)] if prefix else []
-    begin = prefix
-    for first in range(0, len(lengths), SAMPLES_PER_BLOCK):
-        blocks.append(_block(begin, lengths[first : first + SAMPLES_PER_BLOCK], causal))
-        begin = blocks[-1].end
-    return Blocks(prefix, tuple(blocks))
+    groups = [lengths[first : first + SAMPLES_PER_BLOCK] for first in range(0, len(lengths), SAMPLES_PER_BLOCK)]
+    if prefix:
+        groups.insert(0, [prefix])
+    begins = accumulate(map(sum, groups), initial=0)
+    return Blocks(prefix, tuple(_block(begin, group, causal) for begin, group in zip(begins, groups, strict=False)))
 
 
 def _block(begin: int, lengths: list[int], causal: bool) -> Block:
@@ -139,18 +135,14 @@ def _block(begin: int, lengths: list[int], causal: bool) -> Block:
 
 
 def _varlen(prefix: int, lengths: list[int], causal: bool) -> Varlen:
-    queries = torch.tensor([prefix, *lengths] if prefix else lengths)
-    before = torch.tensor([0] + [prefix] * len(lengths)) if prefix else torch.zeros(len(lengths), dtype=torch.long)
-    query_ends = torch.cumsum(torch.cat((torch.zeros(1), queries)), 0).int()
-    key_ends = torch.cumsum(torch.cat((torch.zeros(1), queries + before)), 0).int()
-    shared = torch.arange(prefix)
-    segments = zip(query_ends[:-1].tolist(), query_ends[1:].tolist(), before.tolist(), strict=True)
-    keys = torch.cat([part for begin, end, seen in segments for part in (shared[:seen], torch.arange(begin, end))])
+    query_ends = list(accumulate([prefix, *lengths] if prefix else lengths, initial=0))
+    own = [range(begin, end) for begin, end in pairwise(query_ends)]
+    seen = [own[0], *([*range(prefix), *positions] for positions in own[1:])] if prefix else own
     return Varlen(
-        keys=keys if prefix else None,
-        query_ends=query_ends,
-        key_ends=key_ends,
-        most_queries=int(queries.max()),
-        most_keys=int((queries + before).max()),
+        keys=torch.tensor([position for positions in seen for position in positions]) if prefix else None,
+        query_ends=torch.tensor(query_ends, dtype=torch.int32),
+        key_ends=torch.tensor(list(accumulate(map(len, seen), initial=0)), dtype=torch.int32),
+        most_queries=max(map(len, own)),
+        most_keys=max(map(len, seen)),
         causal=causal,
     )

@@ -39,14 +39,14 @@ def find_damage(checkpoint: Path) -> str | None:
     return f"{changed[0]} has changed" if changed else None
 
 
-def file_sha256(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
     files = (path for path in checkpoint.rglob("*") if path.is_file() and not path.name.endswith(HASHES))
-    return {str(path.relative_to(checkpoint)): file_sha256(path) for path in sorted(files)}
+    return {str(path.relative_to(checkpoint)): sha256_of_file(path) for path in sorted(files)}
 
 
 def _step(checkpoint: Path) -> int:

@@ -1,6 +1,5 @@
 """Device, precision and attention. An option that is not available here stops the run; nothing falls back."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,44 +65,45 @@ def uses_gpu(device: Device) -> bool:
 
 def problems(
     device: Device, precision: Precision, attention: Attention, only_packed: bool = False
-) -> Iterator[BenchmarkError]:
+) -> list[BenchmarkError]:
     """One error for each reason why the combination does not work on this machine."""
+    on_gpu, flash = uses_gpu(device), attention is Attention.flash_attention_2
     cuda_options = {
         "model.device=cuda": device is Device.cuda,
-        "model.attention=flash_attention_2": attention is Attention.flash_attention_2,
+        "model.attention=flash_attention_2": flash,
         "model.precision=fp16": precision is Precision.fp16,
     }
     needs_cuda = [option for option, chosen in cuda_options.items() if chosen]
-    if needs_cuda and not uses_gpu(device):
-        verb = "needs" if len(needs_cuda) == 1 else "need"
-        yield BenchmarkError(
-            f"{' and '.join(needs_cuda)} {verb} a CUDA GPU, but none is used here.",
+    no_bf16_kernels = "neither AVX-512 nor AMX; only packed decoders with model.readout=labels or head avoid that"
+    slow_bf16 = precision is Precision.bf16 and not has_bf16_kernels() and not only_packed
+    checks = (
+        (
+            needs_cuda and not on_gpu,
+            f"{' and '.join(needs_cuda)} need{'s' * (len(needs_cuda) == 1)} a CUDA GPU, but none is used here.",
             "Run on a GPU, or set model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models).",
-        )
-    on_cpu = not needs_cuda and not uses_gpu(device)
-    if precision is Precision.bf16 and on_cpu and not has_bf16_kernels() and not only_packed:
-        yield BenchmarkError(
-            "model.precision=bf16 is many times slower than fp32 on this processor, which has neither AVX-512 nor AMX; "
-            "only packed decoders with model.readout=labels or head avoid that.",
+        ),
+        (
+            slow_bf16 and not on_gpu and not needs_cuda,
+            f"model.precision=bf16 is many times slower than fp32 on this processor, which has {no_bf16_kernels}.",
             "Set model.precision=fp32.",
-        )
-    if attention is Attention.flash_attention_2:
-        yield from _flash_attention_problems(device, precision, only_packed)
-
-
-def _flash_attention_problems(device: Device, precision: Precision, only_packed: bool) -> Iterator[BenchmarkError]:
-    option = f"model.attention={Attention.flash_attention_2}"
-    if not has_flash_attn() and not only_packed:
-        yield BenchmarkError(
-            f"{option} needs the flash-attn package, which is not installed.",
+        ),
+        (
+            flash and not only_packed and not has_flash_attn(),
+            "model.attention=flash_attention_2 needs the flash-attn package, which is not installed.",
             "Run pip install flash-attn --no-build-isolation, or set model.attention=sdpa.",
-        )
-    if uses_gpu(device) and torch.cuda.get_device_capability() < (8, 0):
-        yield BenchmarkError(
-            f"{option} needs a GPU of compute capability 8.0 (Ampere) or newer.", "Set model.attention=sdpa."
-        )
-    if precision is Precision.fp32:
-        yield BenchmarkError(f"{option} does not compute in fp32.", "Set model.precision=bf16 or fp16.")
+        ),
+        (
+            flash and on_gpu and torch.cuda.get_device_capability() < (8, 0),
+            "model.attention=flash_attention_2 needs a GPU of compute capability 8.0 (Ampere) or newer.",
+            "Set model.attention=sdpa.",
+        ),
+        (
+            flash and precision is Precision.fp32,
+            "model.attention=flash_attention_2 does not compute in fp32.",
+            "Set model.precision=bf16 or fp16.",
+        ),
+    )
+    return [BenchmarkError(problem, fix) for found, problem, fix in checks if found]
 
 
 def has_flash_attn() -> bool:

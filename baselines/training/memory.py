@@ -39,9 +39,8 @@ def halved(pass_size: int, error: RuntimeError | MemoryError) -> int:
     if not is_out_of_memory(error):
         raise error
     if pass_size == 1:
-        raise BenchmarkError(
-            "Memory ran out on a single sample.", "Lower recipe.max_length or choose a smaller model."
-        ) from error
+        fix = "Lower recipe.max_length or choose a smaller model."
+        raise BenchmarkError("Memory ran out on a single sample.", fix) from error
     half = (pass_size + 1) // 2
     log.warning("out of memory: continuing with %d samples per pass", half)
     return half
@@ -62,12 +61,11 @@ def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequen
         part = rows[start : start + pass_size]
         try:
             compute(part)
+            start += len(part)
         except (RuntimeError, MemoryError) as error:
             pass_size = halved(len(part), error)
-        else:
-            start += len(part)
-            continue
-        free_memory()
+        if pass_size < len(part):
+            free_memory()
 
 
 def compute_rows(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from baselines.training import checkpoints
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
+
+MEASURES = ("loss", "validation_loss", "validation_accuracy")  # keys of the log history
 
 
 class LossBar(ProgressCallback):  # type: ignore[misc]
@@ -40,11 +43,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.step_began = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        timed: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "seconds" in entry), {})
-        self.seconds, self.step_seconds = timed.get("seconds", 0.0), timed.get("step_seconds", 0.0)
+        timed = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
+        self.seconds, self.step_seconds = timed["seconds"], timed["step_seconds"]
         self.counted_until = time.perf_counter()
         validated = any("validation_loss" in entry for entry in state.log_history if entry["step"] == state.global_step)
-        if _epoch_ended(state) and not validated:  # the run was interrupted between checkpoint and validation
+        steps, epoch = state.global_step, state.epoch or 0.0
+        at_end = steps > 0 and (steps >= state.max_steps or epoch.is_integer())
+        if at_end and not validated:  # the run was interrupted between checkpoint and validation
             self.on_epoch_end(args, state, control)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -58,10 +63,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
         entry = state.log_history[-1]
-        entry |= {"seconds": self.seconds, "step_seconds": self.step_seconds}
+        entry |= self._times()
         if args.disable_tqdm and (loss := entry.get("loss")) is not None:
             left = self.seconds / max(state.global_step, 1) * (state.max_steps - state.global_step)
-            log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, duration(left))
+            shown = timedelta(seconds=round(left))
+            log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, shown)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
@@ -69,9 +75,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         gold = probabilities[np.arange(len(self.validation)), self.validation.labels]
         loss = float(-np.log(np.clip(gold, 1e-12, 1.0)).mean())
         accuracy = float((probabilities.argmax(axis=1) == self.validation.labels).mean())
-        entry = {"step": state.global_step, "epoch": state.epoch}
-        entry |= {"seconds": self.seconds, "step_seconds": self.step_seconds}
-        state.log_history.append(entry | {"validation_loss": loss, "validation_accuracy": accuracy})
+        measured = {"validation_loss": loss, "validation_accuracy": accuracy}
+        state.log_history.append({"step": state.global_step, "epoch": state.epoch, **self._times(), **measured})
         log.info("epoch %.4g: validation accuracy %.4f, loss %.4f", state.epoch, accuracy, loss)
         self.counted_until = time.perf_counter()
 
@@ -82,33 +87,19 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
 
+    def _times(self) -> dict[str, float]:
+        return {"seconds": self.seconds, "step_seconds": self.step_seconds}
+
     def _count(self) -> None:
         now = time.perf_counter()
         self.seconds += now - self.counted_until
         self.counted_until = now
 
 
-def _epoch_ended(state: TrainerState) -> bool:
-    return state.global_step > 0 and (state.global_step >= state.max_steps or (state.epoch or 0.0).is_integer())
-
-
-def duration(seconds: float) -> str:
-    """`0:07`, `12:34` or `3:05:00`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def curve(history: list[dict[str, Any]]) -> tuple[CurvePoint, ...]:
     """The logged losses and validations of Trainer's log history."""
     return tuple(
-        CurvePoint(
-            step=int(entry["step"]),
-            epoch=float(entry["epoch"]),
-            loss=entry.get("loss"),
-            validation_loss=entry.get("validation_loss"),
-            validation_accuracy=entry.get("validation_accuracy"),
-        )
+        CurvePoint(int(entry["step"]), float(entry["epoch"]), *map(entry.get, MEASURES))
         for entry in history
-        if "loss" in entry or "validation_loss" in entry
+        if any(measure in entry for measure in MEASURES)
     )

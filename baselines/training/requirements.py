@@ -1,16 +1,28 @@
 """What fine-tuning needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from baselines.training.hardware import DTYPES, Device, Precision, uses_gpu
+from baselines.packed.attention import check_supported
+from baselines.training.hardware import (
+    DTYPES,
+    Attention,
+    Batching,
+    Computation,
+    Device,
+    Precision,
+    problems,
+    resolve,
+    uses_gpu,
+)
 from baselines.weights.sources import Weights, availability, download_bytes, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
@@ -35,16 +47,27 @@ class MemoryEstimate:
         return self.fixed + samples * self.per_sample
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What one model needs to be fine-tuned."""
+class Trainable(Protocol):
+    """The options that encoders and decoders have in common."""
 
     weights: Weights
-    card: ModelCard
     device: Device
     precision: Precision
-    tokens_per_sample: float
-    problems: Iterable[BenchmarkError]  # of the hardware
+    attention: Attention
+    batching: Batching
+
+    def describe(self) -> ModelCard: ...
+
+
+def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
+    """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
+
+    For `only_packed`, see `resolve`.
+    """
+    device = resolve(model.device, model.precision, model.attention, only_packed)
+    check_supported(model.describe().architecture, model.batching)  # describe raises for an impossible architecture
+    check_trackers(context.report_to)
+    return Computation(device, model.precision, model.attention, model.batching)
 
 
 def estimate_memory(card: ModelCard, precision: Precision, tokens_per_sample: float) -> MemoryEstimate:
@@ -81,57 +104,62 @@ def check_trackers(report_to: Sequence[str]) -> None:
     """Raise if an experiment tracker is not available."""
     installed = get_available_reporting_integrations()
     for tracker in report_to:
-        if tracker in installed:
-            continue
         problem, fix = "which is not installed here", f"Run pip install {tracker}, or leave it out."
         if tracker not in INTEGRATION_TO_CALLBACK:
             problem, fix = "which transformers does not support", "Correct it, or set report_to=[] for none."
-        raise BenchmarkError(
-            f"report_to names {tracker}, {problem} (installed: {', '.join(installed) or 'none'}).", fix
-        )
+        if tracker not in installed:
+            available = ", ".join(installed) or "none"
+            raise BenchmarkError(f"report_to names {tracker}, {problem} (installed: {available}).", fix)
 
 
-def examine(needs: Needs, context: FitContext) -> Iterator[Finding]:
-    """Everything that fine-tuning depends on, whether it is available or not."""
-    hardware = torch.cuda.get_device_name() if uses_gpu(needs.device) else f"CPU, {torch.get_num_threads()} threads"
-    problems = [Finding.from_error("hardware", problem) for problem in needs.problems]
-    yield from problems or [Finding("hardware", hardware)]
-    memory = estimate_memory(needs.card, needs.precision, needs.tokens_per_sample)
-    yield _memory(needs.device, memory, context.recipe.effective_batch)
-    yield from _loading_memory(needs.device, memory)
+def failed(what: str, check: Callable[[], object]) -> list[Finding]:
+    """The finding of a check that raises `BenchmarkError`, or an empty list."""
     try:
-        check_trackers(context.report_to)
+        check()
     except BenchmarkError as error:
-        yield Finding.from_error("trackers", error)
+        return [Finding.from_error(what, error)]
+    return []
+
+
+def examine(
+    model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
+) -> Iterator[Finding]:
+    """Everything that fine-tuning depends on, whether it is available or not."""
+    hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
+    found = problems(model.device, model.precision, model.attention, only_packed)
+    yield from [Finding.from_error("hardware", problem) for problem in found] or [Finding("hardware", hardware)]
+    card = model.describe()
+    memory = estimate_memory(card, model.precision, tokens_per_sample)
+    yield _memory(model.device, memory, context.recipe.effective_batch)
+    yield from _loading_memory(model.device, memory)
+    yield from failed("trackers", lambda: check_trackers(context.report_to))
     try:
-        yield Finding("weights", f"{identity(needs.weights)}, {availability(needs.weights)}")
-        if missing := download_bytes(needs.weights):
+        yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
+        if missing := download_bytes(model.weights):
             yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
     except BenchmarkError as error:
         yield Finding.from_error("weights", error)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
-    checkpoints = CHECKPOINTS * 12 * (needs.card.trained_parameters or 0)
+    checkpoints = CHECKPOINTS * 12 * (card.trained_parameters or 0)
     yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
 def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
     """Whether the memory of the requested device is large enough."""
+    total, one = _gb(needed.total(samples)), _gb(needed.total(1))
+    if device is Device.cuda and not uses_gpu(device):
+        found = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
+        return Finding("memory", found, "Run on a GPU with that much memory.")
+    kind, free = "memory", _available_memory()
     if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
-    elif device is Device.cuda:
-        found = f"about {_gb(needed.total(samples))} of GPU memory needed with {samples} samples per pass, but no GPU"
-        return Finding("memory", found, "Run on a GPU with that much memory.")
-    else:
-        kind, free = "memory", _available_memory()
-    found = f"{_gb(free)} of {kind} free, about {_gb(needed.total(samples))} needed with {samples} samples per pass"
+    found = f"{_gb(free)} of {kind} free, about {total} needed with {samples} samples per pass"
     if needed.total(1) > free:
-        return Finding(
-            "memory",
-            f"{found} and {_gb(needed.total(1))} with one",
-            "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model.",
-        )
-    fits = needed.total(samples) <= free
-    return Finding("memory", found if fits else f"{found}; passes will be halved until they fit")
+        fix = "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model."
+        return Finding("memory", f"{found} and {one} with one", fix)
+    return Finding(
+        "memory", found if needed.total(samples) <= free else f"{found}; passes will be halved until they fit"
+    )
 
 
 def _loading_memory(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:

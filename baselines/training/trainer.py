@@ -257,4 +257,4 @@ def _save(job: Job, folder: Path) -> str:
     job.loaded.tokenizer.save_pretrained(folder)
     log.info("saved the model in %s", folder)
     name = SAFETENSORS_WEIGHTS_NAME if isinstance(job.network, PeftModel) else SAFE_WEIGHTS_NAME
-    return checkpoints.file_sha256(folder / name)
+    return checkpoints.sha256_of_file(folder / name)

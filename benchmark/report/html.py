@@ -7,6 +7,7 @@ import base64
 import hashlib
 import math
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,66 +42,8 @@ class Section:
     text: str
 
 
-SECTIONS = (
-    Section(
-        "accuracy",
-        "Accuracy (Table 3)",
-        "The study’s models come first, in its order; then the others by rising accuracy. The interval shows the "
-        "uncertainty due to the number of test texts and seeds: Wilson’s for one seed, a bootstrap over seeds and "
-        "test texts for several.",
-    ),
-    Section(
-        "differences",
-        "Which differences are significant",
-        "All models predict the same texts, so they are compared text by text. Two models differ if both McNemar’s "
-        "test, corrected by Holm’s method for the number of comparisons, and the bootstrap of the difference say so. "
-        "Otherwise they are tied.",
-    ),
-    Section(
-        "cost",
-        "What accuracy costs",
-        "Training time, memory, trained parameters and prediction time, measured on the named hardware.",
-    ),
-    Section(
-        "learning",
-        "How much training data is needed",
-        "The same models on growing parts of the training split. The number of epochs is fixed, so fewer texts also "
-        "mean fewer steps.",
-    ),
-    Section(
-        "confidence",
-        "How reliable confidences are",
-        "A calibrated model that is 80% confident is right 80% of the time; ECE is the mean deviation from that. A "
-        "model with useful confidences gains accuracy by answering only the texts it is confident about.",
-    ),
-    Section(
-        "errors",
-        "Errors",
-        "By label, by pair of labels, on parts of the test set, by read-out, and text by text. A text that every model "
-        "gets wrong may have a wrong label.",
-    ),
-    Section(
-        "models",
-        "Models (Table 1)",
-        "The study’s row is as printed. The parameters of all other models are computed from their architecture.",
-    ),
-    Section(
-        "settings",
-        "Settings and data (Table 2)",
-        "The settings of every model; the first row has the study’s.",
-    ),
-    Section(
-        "audit",
-        "What the study’s figures can mean",
-        "An accuracy on 2,000 texts is a multiple of 0.0005. Without the predictions, only the best case of a "
-        "comparison can be tested.",
-    ),
-    Section(
-        "everything",
-        "All runs",
-        "All configurations on each data set, the most accurate first. They include trials, random weights and failed "
-        "runs, which Table 3 leaves out.",
-    ),
+SECTIONS = tuple(
+    Section(**values) for values in tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))["sections"]
 )
 
 

@@ -9,8 +9,9 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from benchmark.analysis import study
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, macro_f1, per_class
+from benchmark.analysis.metrics import per_class
 from benchmark.errors import BenchmarkError
+from benchmark.report.run_details import scores_of
 from benchmark.report.summary import environment
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
@@ -51,7 +52,7 @@ def model_card(run: Run) -> str:
     by_label = per_class(run.gold, predicted, len(record.labels))
     columns = {"Label": record.labels, "Precision": by_label.precision, "Recall": by_label.recall, "F1": by_label.f1}
     table = pd.DataFrame(columns | {"Support": by_label.support})
-    scores = _scores(run)
+    scores = scores_of(run)
     text = environment().get_template("model_card.md.jinja").render(
         record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
         front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
@@ -69,16 +70,6 @@ def _check(record: RunRecord) -> None:
         raise BenchmarkError(f"{name} used {record.stand_in}, so it has no accuracy.", "Use the model's own weights.")
     if record.config.dataset.test_rows is not None:
         raise BenchmarkError(f"{name} predicted only a part of the test split.", "Run it with dataset.test_rows=null.")
-
-
-def _scores(run: Run) -> dict[str, float]:
-    """The metrics by name; without the calibration error if the answers carry no confidence."""
-    gold, predicted = run.gold, run.predictions.predicted
-    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
-    if run.predictions.graded:
-        confidence = confidence_of(predicted, run.predictions.probabilities)
-        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
-    return scores
 
 
 def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.frame import Results, label_names
-from benchmark.analysis.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
+from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
 from benchmark.interface import CurvePoint
 from benchmark.report.table import Analysis
 from benchmark.results.record import RunRecord, Status
@@ -24,10 +24,10 @@ MOST_LABELS = 12  # of a confusion matrix that can be read
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run with its scores by heading (None if it has none) and the names of its files."""
+    """A run with its scores, if it has any, and the names of its files."""
 
     run: Run
-    scores: dict[str, float | None]
+    scores: dict[str, float]
     files: list[str]
 
 
@@ -81,7 +81,7 @@ def _block(results: Results, row: pd.Series) -> Details:
         label=row["label"],
         facts=[row["dataset"], *_facts(row, records)],
         command=row["command"],
-        runs=[_run_row(results, run) for run in runs],
+        runs=[_run_row(run) for run in runs],
         panels=[panel for value, title in CURVES.items() if (panel := _panel(records, value, title))],
         confusion=_confusion(results, row),
         settings=[("Configuration", _lines(records[0].config.as_json() | {"seed": None})), *_provenance(records)],
@@ -100,18 +100,21 @@ def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
     yield from (f"{ended[status]} {status}" for status in (Status.failed, Status.interrupted) if ended[status])
 
 
-def _run_row(results: Results, run: Run) -> RunRow:
-    scores: dict[str, float | None] = dict.fromkeys(("Accuracy", "Macro-F1", "ECE"))
+def _run_row(run: Run) -> RunRow:
     completed = run.record.status is Status.completed
-    if completed and run.record.scorable:
-        answers = results.of(run.name)
-        gold, predicted = answers["gold"].to_numpy(), answers["predicted"].to_numpy()
-        scores["Accuracy"] = accuracy(gold, predicted)
-        scores["Macro-F1"] = macro_f1(gold, predicted, len(run.record.labels))
-        if run.predictions.graded:
-            scores["ECE"] = expected_calibration_error(gold == predicted, answers["confidence"].to_numpy())
+    scores = scores_of(run) if completed and run.record.scorable else {}
     files = ["record.json", *["predictions.parquet"] * completed, *sorted(one.name for one in run.folder.glob("*.png"))]
     return RunRow(run, scores, files)
+
+
+def scores_of(run: Run) -> dict[str, float]:
+    """The metrics of a completed run by name, without the calibration error if its answers carry no confidence."""
+    gold, predicted = run.gold, run.predictions.predicted
+    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
+    if run.predictions.graded:
+        confidence = confidence_of(predicted, run.predictions.probabilities)
+        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
+    return scores
 
 
 def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:

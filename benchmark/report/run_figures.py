@@ -11,14 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.analysis.metrics import (
-    CalibrationBins,
-    calibration_bins,
-    confidence_of,
-    confusion_matrix,
-    expected_calibration_error,
-)
-from benchmark.interface import CurvePoint
+from benchmark.analysis import metrics
 from benchmark.report.style import (
     BLUE,
     INK,
@@ -36,6 +29,7 @@ from benchmark.results.record import Status
 from benchmark.results.store import Run
 
 FEW_ROWS = 10  # a marker is hollow if its accuracy is computed from fewer rows, because it is uncertain
+MANY_POINTS = 30  # above this number of points, markers would cover each other
 MANY_LABELS = 15  # above this number of labels, cells are too small for counts
 
 
@@ -98,24 +92,26 @@ def confusion(run: Run) -> Figure | None:
 def training_curve(run: Run) -> Figure | None:
     """Draw the loss and, below it, the validation accuracy by optimiser step."""
     curve = run.record.fit.curve if run.record.fit is not None else ()
-    has_loss = any(point.loss is not None or point.validation_loss is not None for point in curve)
-    has_accuracy = any(point.validation_accuracy is not None for point in curve)
+    series = {
+        value: [(point.step, getattr(point, value)) for point in curve if getattr(point, value) is not None]
+        for value in ("loss", "validation_loss", "validation_accuracy")
+    }
+    has_loss, has_accuracy = bool(series["loss"] or series["validation_loss"]), bool(series["validation_accuracy"])
     heights = [2.0] * has_loss + [1.5] * has_accuracy
     if not heights:
         return None
     figure = _new_figure(run, "Training", 1.2 + sum(heights))
     panels = figure.subplots(len(heights), squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     if has_loss:
-        _draw_series(panels[0], curve, "loss", "training, mean since the point before")
-        _draw_series(panels[0], curve, "validation_loss", "validation")
-        panels[0].set(ylabel="loss")
+        _draw_series(panels[0], series["loss"], BLUE, "o", "training, mean since the point before")
+        _draw_series(panels[0], series["validation_loss"], ORANGE, "D", "validation")
         panels[0].set_ylim(bottom=0)
         legend_above(panels[0])
     if has_accuracy:
-        _draw_series(panels[-1], curve, "validation_accuracy", "validation")
-        panels[-1].set(ylabel="validation accuracy")
-    for panel in panels:
+        _draw_series(panels[-1], series["validation_accuracy"], ORANGE, "D", "validation")
+    for panel, name in zip(panels, ["loss"] * has_loss + ["validation accuracy"] * has_accuracy, strict=True):
         panel.grid(axis="y")
+        panel.set(ylabel=name)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     panels[-1].xaxis.set_major_formatter(THOUSANDS)
     panels[-1].set_xlim(left=0)
@@ -132,9 +128,9 @@ def reliability(run: Run) -> Figure | None:
     if run.record.status is not Status.completed or not run.predictions.graded:
         return None
     predicted = run.predictions.predicted
-    correct, confidence = run.gold == predicted, confidence_of(predicted, run.predictions.probabilities)
-    bins = calibration_bins(correct, confidence)
-    figure = _new_figure(run, f"Reliability, ECE {expected_calibration_error(correct, confidence):.4f}", 4.9)
+    correct, confidence = run.gold == predicted, metrics.confidence_of(predicted, run.predictions.probabilities)
+    bins = metrics.calibration_bins(correct, confidence)
+    figure = _new_figure(run, f"Reliability, ECE {metrics.expected_calibration_error(correct, confidence):.4f}", 4.9)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     _draw_accuracies(above, bins)
     centres, widths = (bins.edges[1:] + bins.edges[:-1]) / 2, np.diff(bins.edges)
@@ -166,23 +162,20 @@ def _new_figure(run: Run, content: str, height: float) -> Figure:
 
 def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Return the confusion matrix and the names of its columns, with "no label" only if it was predicted."""
-    counts = confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
+    counts = metrics.confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
     if counts[:, -1].any():
         return counts, [*run.record.labels, "no label"]
     return counts[:, :-1], list(run.record.labels)
 
 
-def _draw_series(axes: Axes, curve: tuple[CurvePoint, ...], value: str, label: str) -> None:
-    """Draw the points that have `value`, without markers if there are many. Training is blue, validation orange."""
-    points = [(point.step, getattr(point, value)) for point in curve if getattr(point, value) is not None]
-    colour, marker = (BLUE, "o") if value == "loss" else (ORANGE, "D")
+def _draw_series(axes: Axes, points: list[tuple[int, float]], colour: str, marker: str, label: str) -> None:
+    """Draw the points if there are any, without markers if there are many."""
     if points:
-        steps, values = zip(*points, strict=True)
-        shape = marker if len(points) <= 30 else ""
-        axes.plot(steps, values, color=colour, marker=shape, markersize=4.5, linewidth=1.4, label=label)
+        shape = marker if len(points) <= MANY_POINTS else ""
+        axes.plot(*zip(*points, strict=True), color=colour, marker=shape, markersize=4.5, linewidth=1.4, label=label)
 
 
-def _draw_accuracies(axes: Axes, bins: CalibrationBins) -> None:
+def _draw_accuracies(axes: Axes, bins: metrics.CalibrationBins) -> None:
     """Draw the accuracy of each confidence bin at its mean confidence, hollow for bins with few rows."""
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect calibration")
     for rows, face, label in (

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, code, processor, accelerator, memory; no host or user names."""
+"""The software and hardware of a run, without host and user names."""
 
 import ctypes
 import gc
@@ -80,7 +80,7 @@ def describe() -> Environment:
 
 
 def reset_peak_memory() -> None:
-    """Free what earlier work left and start measuring anew, where the system can (Linux)."""
+    """Free the memory of earlier work and, on Linux, restart the measurement of the peak."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -92,9 +92,9 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> dict[str, int]:
-    """Peak bytes: `host`, resident memory of the process, and `device`, the GPU's if one was used.
+    """Peak bytes: `host` is the resident memory of the process, and `device` that of the GPU if one was used.
 
-    On Linux since the last reset, elsewhere since the process started.
+    On Linux they count from the last reset, elsewhere from the start of the process.
     """
     peaks = {}
     if (host := _peak_resident_bytes()) is not None:
@@ -130,7 +130,7 @@ def _vector_units() -> str | None:
 
 
 def _cpuinfo(key: str) -> str:
-    """A value of the first processor in /proc/cpuinfo, or "" if there is none."""
+    """A value of the first processor in /proc/cpuinfo, or an empty string."""
     with suppress(OSError):
         for line in CPUINFO.read_text().splitlines():
             name, _, value = line.partition(":")

@@ -37,11 +37,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything that is known of one run. Times are UTC, durations wall-clock seconds, memory bytes."""
+    """Everything known about one run. Times are UTC, durations wall-clock seconds, memory bytes."""
 
     status: Status
     config: RunSpec
-    overrides: list[str]  # of the command line, --config-dir included, without paths
+    overrides: list[str]  # of the command line, --config-dir included; DIR/ stands for folders
     digest: str
     started: str
     finished: str
@@ -143,31 +143,22 @@ class RunRecord:
         try:
             values = json.loads(content)
             version = values["schema_version"]
-            if type(version) is int and version > SCHEMA_VERSION:
-                raise BenchmarkError(
-                    f"{origin} has schema version {version}, but this package reads versions up to {SCHEMA_VERSION}.",
-                    "Update the package.",
-                )
-            if version not in (1, SCHEMA_VERSION):
-                raise ValueError(f"schema_version is {version!r}")
-            if version == 1:
-                values = schema1.upgraded(values)
-            values.pop("seal", None)
-            values.pop("checksum", None)
-            values["status"] = Status(values["status"])
-            values["config"] = RunSpec.from_json(values["config"])
-            values["environment"] = Environment.from_json(values["environment"])
-            values["data"] = values["data"] and DataReport.from_json(values["data"])
-            values["card"] = values["card"] and ModelCard(**values["card"])
-            values["fit"] = values["fit"] and _fit(values["fit"])
-            values["failure"] = values["failure"] and Failure(**values["failure"])
-            return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            if type(version) is not int or version <= SCHEMA_VERSION:
+                return cls(**_typed(values))
+        except _INVALID as error:
             reason = " ".join(str(error).split())
             raise BenchmarkError(
                 f"{origin} is not a valid record ({type(error).__name__}: {reason}).",
                 "Restore it, or delete its folder.",
             ) from error
+        raise BenchmarkError(
+            f"{origin} has schema version {version}, but this package reads versions up to {SCHEMA_VERSION}.",
+            "Update the package.",
+        )
+
+
+_INVALID = (BenchmarkError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading an arbitrary JSON document can raise."""
 
 
 def to_json(record: RunRecord) -> bytes:
@@ -188,6 +179,23 @@ def checksum(document: dict[str, Any]) -> str:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _typed(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record from its JSON document."""
+    if values["schema_version"] not in (1, SCHEMA_VERSION):
+        raise ValueError(f"schema_version is {values['schema_version']!r}")
+    if values["schema_version"] == 1:
+        values = schema1.upgraded(values)
+    values = {name: value for name, value in values.items() if name not in ("seal", "checksum")}
+    values["status"] = Status(values["status"])
+    values["config"] = RunSpec.from_json(values["config"])
+    values["environment"] = Environment.from_json(values["environment"])
+    values["data"] = values["data"] and DataReport.from_json(values["data"])
+    values["card"] = values["card"] and ModelCard(**values["card"])
+    values["fit"] = values["fit"] and _fit(values["fit"])
+    values["failure"] = values["failure"] and Failure(**values["failure"])
+    return values
 
 
 def _fit(values: dict[str, Any]) -> FitReport:

@@ -94,8 +94,8 @@ def write(
 ) -> Run:
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
-    `draw` adds plots before the rename. Only one process may write a given run at a time; what an earlier process
-    left behind when it was killed here is removed.
+    `draw` adds plots before the rename. Only one process may write a given run at a time. Partial folders
+    of processes that were killed are removed.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)

@@ -121,11 +121,18 @@ def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
     """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
     node = OmegaConf.structured(schema)
     OmegaConf.set_readonly(node, None)
-    for name, hint in get_type_hints(schema).items():
-        nested = next((candidate for candidate in (hint, *get_args(hint)) if is_dataclass(candidate)), None)
-        if nested is not None and isinstance(values.get(name), dict):
-            node[name] = _node(cast("type[Any]", nested), values[name])
+    for name, value in values.items():
+        nested = nested_schema(schema, name)
+        if nested is not None and isinstance(value, dict):
+            node[name] = _node(nested, value)
     return cast("DictConfig", node)
+
+
+def nested_schema(schema: type[Any], name: str) -> type[Any] | None:
+    """The dataclass that the field holds, alone or as an optional value; None for fields of other types."""
+    hint = get_type_hints(schema).get(name)
+    types = (candidate for candidate in (hint, *get_args(hint)) if isinstance(candidate, type))
+    return next((candidate for candidate in types if is_dataclass(candidate)), None)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,14 +4,14 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from benchmark.config import FOLDERS, RunConfig, RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES
-from benchmark.run.compose import model_class
+from benchmark.run.compose import model_class, nested_schema
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "hydra.")
 """Beginnings of the options that records leave out."""
@@ -26,13 +26,15 @@ def spec_of(config: RunConfig) -> RunSpec:
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
-    names = "|".join({"path", *_file_options(model_class(config.model))})  # `path` is also that of the data
+    names = "|".join({"path", *_file_options(model_class(config.model))})  # dataset.path is one too
     published = []
     for override in overrides:
         option, _, value = override.partition("=")
         if option.lstrip("+~").startswith(UNPUBLISHED):
             continue
-        if re.fullmatch(rf"(.*\.)?({names})|--config-dir", option):
+        if value == "null":
+            published.append(override)
+        elif re.fullmatch(rf"(.*\.)?({names})|--config-dir", option):
             published.append(f"{option}=DIR/{_last_part(value)}")
         else:  # a path may be part of a dictionary, as in model.weights={source:folder,path:/tmp/mine}
             inside = rf"\b({names}): *([^,}}]+)"
@@ -52,34 +54,19 @@ def _last_part(value: str) -> str:
 
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
     published = dict(parameters)
-    for name, (patterns, nested) in _fields(schema).items():
-        value = parameters.get(name)
-        if patterns and value is not None:
-            published[name] = _name_and_hash(Path(value), patterns)
+    for one in fields(schema):
+        value, nested = parameters.get(one.name), nested_schema(schema, one.name)
+        if READS_FILES in one.metadata and value is not None:
+            published[one.name] = _name_and_hash(Path(value), one.metadata[READS_FILES])
         elif nested is not None and isinstance(value, dict):
-            published[name] = _without_paths(nested, value)
+            published[one.name] = _without_paths(nested, value)
     return published
 
 
 def _file_options(schema: type[Any]) -> list[str]:
-    names = []
-    for name, (patterns, nested) in _fields(schema).items():
-        names += [name] if patterns else []
-        names += _file_options(nested) if nested is not None else []
-    return names
-
-
-def _fields(schema: type[Any]) -> dict[str, tuple[Sequence[str], type[Any] | None]]:
-    """Field name -> the patterns of the files that it reads, and the dataclass of its value, if it is one."""
-    hints = get_type_hints(schema)
-    found: dict[str, tuple[Sequence[str], type[Any] | None]] = {}
-    for one in fields(schema):
-        types = (hints[one.name], *get_args(hints[one.name]))
-        nested = next(
-            (candidate for candidate in types if isinstance(candidate, type) and is_dataclass(candidate)), None
-        )
-        found[one.name] = (one.metadata.get(READS_FILES, ()), nested)
-    return found
+    names = [one.name for one in fields(schema) if READS_FILES in one.metadata]
+    nested = filter(None, (nested_schema(schema, one.name) for one in fields(schema)))
+    return names + [name for inner in nested for name in _file_options(inner)]
 
 
 def _name_and_hash(path: Path, patterns: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from benchmark.config import RunConfig, digest_of
+from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
@@ -38,7 +38,6 @@ class Job:
 
     config: RunConfig
     record: RunRecord
-    before_data: str  # the digest under which it is recorded if it ends before its data are read
 
     @property
     def results_dir(self) -> Path:
@@ -70,8 +69,8 @@ class Job:
         return found if found is not None and found.record.status is Status.completed else None
 
     def remove_earlier_failure(self) -> None:
-        """Delete the record of an attempt that ended before its data were read."""
-        store.remove_unfinished(self.results_dir, self.record.config, self.before_data)
+        """Delete the record of an attempt that ended before its data were read. Its digest does not cover the data."""
+        store.remove_unfinished(self.results_dir, self.record.config, digest_of(self.record.config.as_json(), {}))
 
 
 def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = None) -> Run:
@@ -84,9 +83,8 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = No
     with _failure_recorded(job):
         for error in unwritable(config):
             raise error
-        job = replace(job, record=replace(job.record, card=classifier.describe()))
-        job, splits = _with_data(job)
-        _log_data(job, splits.report)
+        job, splits = _with_data(job, classifier)
+        _log_data(job.record.config, splits.report)
         lock = job.lock
     with _held(lock), _failure_recorded(job):
         if (finished := job.finished()) is not None and not config.force:
@@ -101,9 +99,8 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = No
 def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:
     """Write the failed record of a run whose process could not, unless another process is making that run."""
     job = _started(config, overrides)
-    with suppress(BenchmarkError, OSError):  # then it is recorded under the digest without data
-        job = replace(job, record=replace(job.record, card=build_classifier(config.model).describe()))
-        job, _ = _with_data(job)
+    with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
+        job, _ = _with_data(job, build_classifier(config.model))
     with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
         _write_failure(job, error)
 
@@ -119,17 +116,20 @@ def _started(config: RunConfig, overrides: Sequence[str]) -> Job:
         finished="",
         environment=environment.describe(),
     )
-    return Job(config, record, record.digest)
+    return Job(config, record)
 
 
-def _with_data(job: Job) -> tuple[Job, Splits]:
+def _with_data(job: Job, classifier: Classifier) -> tuple[Job, Splits]:
+    """Load the data, and add them and the model's card to the record."""
     started = time.perf_counter()
     splits = load(job.config.dataset)
+    seconds = {"data": time.perf_counter() - started}
     record = replace(
         job.record,
         digest=digest_of(job.record.config.as_json(), splits.report.hashes()),
         data=splits.report,
-        seconds={"data": time.perf_counter() - started},
+        card=classifier.describe(),
+        seconds=seconds,
     )
     return replace(job, record=record), splits
 
@@ -218,8 +218,7 @@ def _held(lock: FileLock) -> Iterator[None]:
         lock.release()
 
 
-def _log_data(job: Job, report: DataReport) -> None:
-    spec = job.record.config
+def _log_data(spec: RunSpec, report: DataReport) -> None:
     sizes = ", ".join(f"{split.rows} {name}" for name, split in report.splits.items())
     log.info("%s on %s (%s; %s), recipe %s, seed %d", spec.model.title, spec.dataset.name, sizes, report.route,
              spec.recipe.name, spec.seed)  # fmt: skip

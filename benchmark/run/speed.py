@@ -85,12 +85,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     with plain_endings():
-        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
         check_writable("--results-dir", arguments.results_dir)
         amount = Amount(arguments.steps, arguments.texts, arguments.rounds)
+        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
         document = measure(overrides, arguments.precisions, amount)
-    name = document["model"] + ("" if document["pretrained"] else "-random")  # random weights take a file of their own
-    path = arguments.results_dir / "speed" / _slug(document["device"]) / f"{name}.json"
+    name = document["model"] + ("" if document["pretrained"] else "-random")
+    device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
+    path = arguments.results_dir / "speed" / device / f"{name}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {path}; python -m benchmark.report shows it\n")
@@ -112,16 +113,12 @@ def measure(overrides: list[str], precisions: list[str] | None, amount: Amount) 
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, amount.steps)
-    peaks: dict[str, list[float]] = {precision: [] for precision in chosen}
-    for number in range(amount.rounds):
+    peaks = dict.fromkeys(chosen, 0.0)
+    for _ in range(amount.rounds):
         for way in ways:
             precision = way.model.precision
-            peaks[precision].append(_matrix_peak(DTYPES[precision], way.device))
+            peaks[precision] = max(peaks[precision], _matrix_peak(DTYPES[precision], way.device))
             _measure_once(way, splits, amount)
-            log.info(
-                "round %d, %s, %s: trains on %.2f samples/s, predicts %.1f texts/s",
-                number + 1, way.model.batching, precision, way.samples_per_second[-1], way.predicted_per_second[-1],
-            )  # fmt: skip
     described = environment.describe()
     return {
         "model": config.model.name,
@@ -130,17 +127,13 @@ def measure(overrides: list[str], precisions: list[str] | None, amount: Amount) 
         "pretrained": not model.describe().random_weights,
         "device": described.hardware(ways[0].device),
         "environment": asdict(described),
-        "rows": {
-            "dataset": config.dataset.name,
-            "train": len(splits.train),
-            "answered": min(amount.texts, len(splits.test)),
-        },
+        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, amount))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
         "steps": amount.steps,
         "rounds": amount.rounds,
-        "matrix_peak_flops": {precision: max(found) for precision, found in peaks.items()},
-        "ways": [_figures(way, max(peaks[way.model.precision])) for way in ways],
+        "matrix_peak_flops": peaks,
+        "ways": [_figures(way, peaks[way.model.precision]) for way in ways],
         "growth": _growth(ways[0], splits),
     }
 
@@ -157,7 +150,7 @@ def measurable(config: ModelConfig) -> Measurable:
 
 
 def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tuple[Measurable, FitReport]:
-    gc.collect()  # a network that was trained before is part of a reference cycle, and may fill the GPU
+    gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
@@ -171,10 +164,16 @@ def _measure_once(way: Way, splits: Splits, amount: Amount) -> None:
     model, fit = _fit(way, splits.train, splits, amount.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
-    texts = splits.test.texts[: amount.texts]
+    texts = _texts(splits, amount)
     started = time.perf_counter()
     model.predict(texts)
     way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
+    log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
+             way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
+
+
+def _texts(splits: Splits, amount: Amount) -> tuple[str, ...]:
+    return splits.test.texts[: amount.texts]
 
 
 def _figures(way: Way, peak: float) -> dict[str, Any]:
@@ -259,7 +258,3 @@ def _matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
 def _seconds(fit: FitReport) -> float:
     assert fit.training_seconds is not None
     return fit.training_seconds
-
-
-def _slug(device: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")

@@ -5,6 +5,7 @@ import torch
 
 from baselines.packed.attention import (
     States,
+    attend,
     attention_description,
     check_supported,
     loading_attention,
@@ -68,6 +69,18 @@ def test_padded_blocks_and_variable_length_segments_give_the_same_values_and_gra
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("varlen", [False, True])
+def test_transformers_attention_function_computes_both_layouts(varlen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.packed.attention.variable_length_kernel", lambda: reference_kernel)
+    states, segments = random_states(causal=True), layout(causal=True, varlen=True)
+    assert isinstance(segments, Varlen)
+    query, key, value = (part.transpose(0, 1)[None] for part in states)
+    found, weights = attend(torch.nn.Module(), query, key, value, None, 0.3, layout=layout(causal=True, varlen=varlen))
+    assert weights is None
+    expected = over_segments(states, segments, 0.3, 0.0, reference_kernel)[None]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_dropout_zeroes_attention_weights() -> None:

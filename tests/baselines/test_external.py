@@ -83,12 +83,12 @@ def test_probabilities_in_the_file_are_used(tmp_path: Path) -> None:
         (
             "a.jsonl",
             '{"id": "test-1", "predict": "joy"}\n{"id": "test-0", "predict": "love"}\n',
-            "row 1: the id is 'test-1', but should be 'test-0'",
+            "row 1: the id 'test-1' should be 'test-0'",
         ),
         (
             "a.json",
             '[{"id": "test-0", "predict": "joy"}, {"id": "test-2", "predict": "love"}]',
-            "row 2: the id is 'test-2', but should be 'test-1'",
+            "row 2: the id 'test-2' should be 'test-1'",
         ),
     ],
 )

@@ -97,3 +97,9 @@ def test_a_shared_prefix_is_in_the_stream_once() -> None:
     assert stream.input_ids.tolist() == [[1, 2, 4, 3, 9]]
     assert stream.position_ids.tolist() == [[0, 1, 2, 2, 3]]
     assert stream.read.tolist() == [4, 2]
+
+
+def test_blocks_hold_16_samples() -> None:
+    layout = pack([[1]] * 33, [range(1)] * 33, causal=False, varlen=False).layout
+    assert isinstance(layout, Blocks)
+    assert [block.samples for block in layout.blocks] == [16, 16, 1]

@@ -12,15 +12,20 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import gguf
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
@@ -426,6 +431,32 @@ def test_the_meta_device_counts_llama3_without_allocating_it() -> None:
     )
     assert sum(parameter.numel() for parameter in network.parameters()) == 8_030_261_248
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("x " * 150, "x " * 97 + "[...]"), ("", "ValueError")],  # the first has 199 characters
+)
+def test_an_architecture_that_cannot_be_built_is_refused_with_a_short_reason(
+    message: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AutoConfig, "for_model", Mock(side_effect=ValueError(message)))
+    with pytest.raises(BenchmarkError) as refusal:
+        build_without_weights(AutoModelForCausalLM, {})
+    assert f"({reason})" in refusal.value.problem
+
+
+def test_the_download_is_the_size_of_the_files_that_are_not_for_other_frameworks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"model.safetensors": 500, "config.json": 20, "vocab.txt": None, "model.bin": 900, "onnx/config.json": 7}
+    siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
+    weights, cached = Weights(Source.hub, Hub("a/b", "0" * 40)), [LocalEntryNotFoundError("not there"), str(tmp_path)]
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: SimpleNamespace(siblings=siblings))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=[*cached, *cached]))
+    assert [download_bytes(weights) for _ in range(2)] == [520, 520]  # not cached, then cached without weights
+    (tmp_path / "model.safetensors").touch()
+    assert [download_bytes(weights) for _ in range(2)] == [520, 0]
 
 
 def test_weights_on_this_machine_need_no_download(index: Path, local_gguf: Path) -> None:

@@ -135,7 +135,7 @@ def test_an_accuracy_has_its_interval(tmp_path: Path) -> None:
     (axes,) = draw("accuracy", publish_many(tmp_path, a_record("minilm"), wrong_at(range(20)))).axes
     (line,) = [line for line in axes.get_lines() if line.get_linewidth() == 2]
     expected = wilson_interval(180, 200)
-    assert np.asarray(line.get_xdata()).tolist() == [expected.low, expected.high]
+    assert np.asarray(line.get_xdata()).tolist() == [expected.low, 0.9, expected.high]
 
 
 def test_the_studys_accuracies_are_hollow_diamonds_beside_what_repeats_them(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 import pytest
-from factories import row_with, table
+from factories import row_with, table_rows
 
 from benchmark.analysis import study
 from benchmark.analysis.inference import mcnemar
 
-AUDIT = table("study_audit")
-COMPARISONS = table("study_comparisons")
+AUDIT = table_rows("study_audit")
+COMPARISONS = table_rows("study_comparisons")
 
 
 def test_only_one_figure_of_the_study_is_a_count_of_2000() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import MANY_GOLD, RANDOM_FIT, a_record, publish, publish_many, table, wrong_at
+from factories import MANY_GOLD, RANDOM_FIT, a_record, publish, publish_many, table_rows, wrong_at
 
 from benchmark.report.tables.comparison import letter
 from benchmark.results.record import Failure, Status
@@ -17,7 +17,7 @@ def three(tmp_path: Path) -> list[Run]:
 
 
 def test_pairs_have_the_more_accurate_first_and_a_verdict(three: list[Run]) -> None:
-    rows = table("pairwise", *three)
+    rows = table_rows("pairwise", *three)
     assert [(row["better"], row["other"], row["verdict"]) for row in rows] == [
         ("MiniLM-L6 (22M BERT), paper", "BERT base (uncased), paper", "tied"),
         ("MiniLM-L6 (22M BERT), paper", "TF-IDF + logistic regression, paper", "differ"),
@@ -27,7 +27,7 @@ def test_pairs_have_the_more_accurate_first_and_a_verdict(three: list[Run]) -> N
     assert [row["p"] for row in rows] == [0.0625, 0.001953, 0.0625]  # four digits of 2 / 2**10
     assert [row["adjusted_p"] for row in rows] == [0.125, 0.005859, 0.125]
     assert [row["detectable"] for row in rows] == [None, None, None]
-    ids = {row["configuration"] for row in table("ties", *three)}
+    ids = {row["configuration"] for row in table_rows("ties", *three)}
     assert {row[side] for row in rows for side in ("better_id", "other_id")} == ids
 
 
@@ -35,7 +35,7 @@ def test_the_detectable_difference_has_six_digits(tmp_path: Path) -> None:
     runs = [
         publish_many(tmp_path, a_record(model), wrong_at(range(end))) for model, end in (("minilm", 2), ("tfidf", 42))
     ]
-    (row,) = table("pairwise", *runs)
+    (row,) = table_rows("pairwise", *runs)
     assert row["detectable"] == 0.088073
     assert row["difference"] == pytest.approx(0.2)
 
@@ -44,7 +44,7 @@ def test_configurations_that_share_a_letter_are_tied_and_letters_are_of_one_test
     three: list[Run], tmp_path: Path
 ) -> None:
     elsewhere = a_record("roberta_base", test_sha256="d" * 64)
-    rows = table("ties", *three, publish(tmp_path, elsewhere, MANY_GOLD[:50], gold=MANY_GOLD[:50]))
+    rows = table_rows("ties", *three, publish(tmp_path, elsewhere, MANY_GOLD[:50], gold=MANY_GOLD[:50]))
     assert [row["group"] for row in rows] == ["a", "a b", "b", "c"]
     assert [row["model"] for row in rows][:2] == ["MiniLM-L6 (22M BERT)", "BERT base (uncased)"]
 
@@ -62,7 +62,7 @@ def test_seeds_that_failed_or_predict_one_label_are_counted(tmp_path: Path) -> N
     ]
     runs.append(publish_many(tmp_path, a_record("minilm", seed=0), wrong_at(range(20))))
     runs.append(publish_many(tmp_path, a_record("minilm", seed=3), [1] * 200))
-    (row,) = table("seeds", *runs)
+    (row,) = table_rows("seeds", *runs)
     assert [row[name] for name in ("asked", "completed", "failed", "interrupted", "collapsed")] == [4, 2, 1, 1, 1]
     collapsed = MANY_GOLD.count(1) / 200
     assert (row["minimum"], row["maximum"]) == (collapsed, 0.9)
@@ -72,9 +72,9 @@ def test_seeds_that_failed_or_predict_one_label_are_counted(tmp_path: Path) -> N
 
 def test_a_seed_that_is_not_counted_is_asked_for_too(tmp_path: Path) -> None:
     replaced = publish_many(tmp_path, a_record("minilm", seed=1, fit=RANDOM_FIT), wrong_at(range(50)))
-    (row,) = table("seeds", replaced, publish_many(tmp_path, a_record("minilm"), wrong_at(range(4))))
+    (row,) = table_rows("seeds", replaced, publish_many(tmp_path, a_record("minilm"), wrong_at(range(4))))
     assert [row[name] for name in ("asked", "completed", "mean", "minimum")] == [2, 2, 0.98, 0.98]
-    assert table("seeds", replaced) == []
+    assert table_rows("seeds", replaced) == []
 
 
 def test_seeds_are_ordered_by_mean_and_configurations_without_one_are_last(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_seeds_are_ordered_by_mean_and_configurations_without_one_are_last(tmp_p
         publish(tmp_path, a_record("minilm", "recipe.max_steps=2")),  # a trial
         publish(tmp_path, a_record("bert_base", dataset="mine")),
     ]
-    rows = table("seeds", *runs)
+    rows = table_rows("seeds", *runs)
     assert [(row["model"], row["mean"], row["asked"], row["failed"]) for row in rows] == [
         ("MiniLM-L6 (22M BERT)", 0.98, 1, 0),
         ("TF-IDF + logistic regression", 0.0, 1, 0),

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table
+from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table_rows
 
 from benchmark.analysis.frame import results_of
 from benchmark.report.table import Analysis
@@ -15,7 +15,7 @@ def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: 
         publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
         publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=100, trained=60, answering=1),
     ]
-    rows = table("frontier", *runs)
+    rows = table_rows("frontier", *runs)
     minilm, bert, tfidf = rows
     assert minilm["model"] == "MiniLM-L6 (22M BERT)"
     assert minilm["frontier"] == "training time, peak memory, trained parameters, prediction time"
@@ -28,8 +28,8 @@ def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: 
 def test_a_gpu_does_not_dominate_a_cpu(tmp_path: Path) -> None:
     slow = publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3)
     fast = publish_with_costs(tmp_path, "minilm", 10, training=6, memory=200, trained=50, answering=0.2)
-    assert [row["dominated_by"] for row in table("frontier", slow, on_a_gpu(fast))] == [None, None]
-    rows = table("frontier", slow, fast)
+    assert [row["dominated_by"] for row in table_rows("frontier", slow, on_a_gpu(fast))] == [None, None]
+    rows = table_rows("frontier", slow, fast)
     assert row_with(rows, model="BERT base (uncased)")["hardware"] == "A processor, 2 cores"
     assert [row["dominated_by"] is None for row in rows] == [True, False]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import LABELS, MANY_GOLD, a_record, examples, publish, publish_many, table, wrong_at
+from factories import LABELS, MANY_GOLD, a_record, examples, publish, publish_many, table_rows, wrong_at
 
 from benchmark.analysis.inference import wilson_interval
 from benchmark.analysis.metrics import accuracy_at_coverage, expected_calibration_error
@@ -29,7 +29,7 @@ def test_scores_by_label_are_means_over_seeds(tmp_path: Path) -> None:
     runs = [
         publish_many(tmp_path, a_record(seed=seed), wrong_at(range(0, 6 * end, 6))) for seed, end in ((0, 1), (1, 4))
     ]
-    rows = table("per_class", *runs)
+    rows = table_rows("per_class", *runs)
     assert [row["label"] for row in rows] == list(LABELS)
     assert [row["support"] for row in rows] == [34, 34, 33, 33, 33, 33]
     sadness, joy = rows[0], rows[1]  # sadness is taken for joy
@@ -45,7 +45,7 @@ def test_the_five_most_confused_pairs_are_shown_the_most_frequent_first(tmp_path
         for row in range(gold, 6 * count, 6):
             predicted[row] = answer
     words = ["an answer"] * 200
-    rows = table("confused_pairs", publish(tmp_path, a_record(), predicted, words, MANY_GOLD))
+    rows = table_rows("confused_pairs", publish(tmp_path, a_record(), predicted, words, MANY_GOLD))
     assert [(row["gold"], row["predicted"], row["texts"]) for row in rows] == [
         ("sadness", "joy", 6),
         ("joy", "no label", 5),
@@ -60,13 +60,13 @@ def test_confusions_are_means_over_seeds(tmp_path: Path) -> None:
     runs = [
         publish_many(tmp_path, a_record(seed=seed), wrong_at(range(0, 6 * end, 6))) for seed, end in ((0, 1), (1, 4))
     ]
-    (row,) = table("confused_pairs", *runs)
+    (row,) = table_rows("confused_pairs", *runs)
     assert (row["texts"], row["share"]) == (2.5, 2.5 / 34)
 
 
 def test_each_part_of_the_test_split_leaves_its_rows_out(tmp_path: Path) -> None:
     record = overlapping(["test-0", "test-1", "test-9"], ["test-0", "test-9"])
-    rows = table("test_views", publish_many(tmp_path, record, wrong_at([0, 9, 30])))
+    rows = table_rows("test_views", publish_many(tmp_path, record, wrong_at([0, 9, 30])))
     assert [(row["view"], row["rows"], row["accuracy"]) for row in rows] == [
         ("official", 200, 197 / 200),
         ("without texts that occur in train", 197, 196 / 197),
@@ -78,7 +78,7 @@ def test_each_part_of_the_test_split_leaves_its_rows_out(tmp_path: Path) -> None
 
 def test_a_part_without_rows_is_not_shown(tmp_path: Path) -> None:
     every = [f"test-{row}" for row in range(200)]
-    rows = table("test_views", publish_many(tmp_path, overlapping(every, []), wrong_at([0])))
+    rows = table_rows("test_views", publish_many(tmp_path, overlapping(every, []), wrong_at([0])))
     assert [(row["view"], row["rows"]) for row in rows] == [("official", 200), ("without conflicting duplicates", 200)]
 
 
@@ -95,7 +95,7 @@ def test_the_most_confident_answers_are_scored_alone(tmp_path: Path) -> None:
         publish_confident(tmp_path, a_record(seed=0), wrong_at(range(150, 200)), confidence),
         publish_confident(tmp_path, a_record(seed=1), wrong_at(range(120, 200)), confidence),
     ]
-    (row,) = table("selective", *runs)
+    (row,) = table_rows("selective", *runs)
     expected = {100: (150 + 120) / 400, 90: (150 + 120) / 360, 80: (150 + 120) / 320, 70: (1 + 120 / 140) / 2, 50: 1.0}
     assert {share: row[f"coverage_{share}"] for share in expected} == pytest.approx(expected)
     seeds = [np.arange(200) < right for right in (150, 120)]
@@ -106,7 +106,7 @@ def test_the_most_confident_answers_are_scored_alone(tmp_path: Path) -> None:
 
 def test_free_answers_have_no_calibration(tmp_path: Path) -> None:
     predicted = wrong_at(range(20))
-    (row,) = table("selective", publish(tmp_path, a_record("external"), predicted, ["word"] * 200, MANY_GOLD))
+    (row,) = table_rows("selective", publish(tmp_path, a_record("external"), predicted, ["word"] * 200, MANY_GOLD))
     assert row["coverage_100"] == 0.9
     assert {row[name] for name in ("coverage_90", "coverage_50", "expected_calibration_error")} == {None}
 
@@ -121,7 +121,7 @@ def test_hard_items_are_wrong_for_every_seed_of_every_configuration(tmp_path: Pa
         publish_many(tmp_path, a_record("majority"), [3] * 200),  # right on test-3
         publish(tmp_path, a_record("bert_base", status=Status.failed)),
     ]
-    assert table("hard_items", *runs) == [
+    assert table_rows("hard_items", *runs) == [
         {"id": "test-4", "gold": "fear", "predicted": "surprise", "agreement": 1.0, "runs": 3},
         {"id": "test-3", "gold": "anger", "predicted": "fear", "agreement": 2 / 3, "runs": 3},
     ]
@@ -130,5 +130,5 @@ def test_hard_items_are_wrong_for_every_seed_of_every_configuration(tmp_path: Pa
 def test_hard_items_need_two_configurations_that_predict_several_labels(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at([3])) for seed in (0, 1)]
     runs.append(publish_many(tmp_path, a_record("majority"), [0] * 200))
-    assert table("hard_items", *runs) == []
-    assert len(table("hard_items", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at([3])))) == 1
+    assert table_rows("hard_items", *runs) == []
+    assert len(table_rows("hard_items", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at([3])))) == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with, rows_of, table
+from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with, rows_of, table_rows
 
 from benchmark.analysis import study
 from benchmark.report.tables.leaderboard import leaderboard
@@ -31,7 +31,7 @@ def deviating(row: dict[str, Any]) -> set[str]:
 
 
 def test_table1_begins_with_the_row_of_the_study_as_printed() -> None:
-    row = table("table1_models")[0]
+    row = table_rows("table1_models")[0]
     assert {name: value for name, value in row.items() if value is not None} == {
         "model": "Llama3-8b",
         "parameters": "8B",
@@ -45,14 +45,14 @@ def test_table1_begins_with_the_row_of_the_study_as_printed() -> None:
 
 
 def test_table1_computes_llama_3_from_its_architecture() -> None:
-    row = row_with(table("table1_models"), model=LLAMA)
+    row = row_with(table_rows("table1_models"), model=LLAMA)
     assert (row["parameters"], row["trained_parameters"]) == (8_030_261_248, 20_971_520)
     assert (row["context_length"], row["grouped_query_attention"]) == (8192, True)
     assert (row["weights"], row["knowledge_cutoff"]) == ("meta-llama/Meta-Llama-3-8B-Instruct@8afb486c", "March 2023")
 
 
 def test_table1_has_every_shipped_network_the_largest_first() -> None:
-    rows = table("table1_models")[1:]
+    rows = table_rows("table1_models")[1:]
     networks = [one for one in read_catalogue().values() if one.card.kind in ("encoder", "decoder")]
     assert {row["model"] for row in rows} == {one.config.model.title for one in networks}
     assert [row["parameters"] for row in rows] == sorted((row["parameters"] for row in rows), reverse=True)
@@ -60,7 +60,7 @@ def test_table1_has_every_shipped_network_the_largest_first() -> None:
 
 
 def test_table2_begins_with_the_settings_of_the_study() -> None:
-    row = table("table2_settings")[0]
+    row = table_rows("table2_settings")[0]
     assert study.TABLE2.items() | study.PROSE.items() <= row.items()
     assert (row["recipe"], row["status"], deviating(row)) == ("the study", "published", set())
 
@@ -75,7 +75,7 @@ def test_table2_begins_with_the_settings_of_the_study() -> None:
     ],
 )
 def test_table2_marks_the_settings_that_deviate_under_recipe_paper(model: str, deviations: set[str]) -> None:
-    row = row_with(table("table2_settings"), model=model)
+    row = row_with(table_rows("table2_settings"), model=model)
     assert deviating(row) == deviations
     assert row["lora_rank"] == (8 if "LoRA" in model else "none")
     assert (row["optimizer"], row["learning_rate"], row["epochs"]) == ("AdamW, no decay", 5e-5, 3.0)
@@ -84,26 +84,26 @@ def test_table2_marks_the_settings_that_deviate_under_recipe_paper(model: str, d
 
 def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
     settings = ("recipe.learning_rate=0.0002", "recipe.max_length=64", "recipe.optimizer=adafactor")
-    row = row_with(table("table2_settings", publish(tmp_path, a_record("smollm2_lora", *settings))), status="run")
+    row = row_with(table_rows("table2_settings", publish(tmp_path, a_record("smollm2_lora", *settings))), status="run")
     assert row["recipe"] == ", ".join(["paper", *settings])
     assert (row["learning_rate"], row["max_length"], row["precision"]) == ("2e-4 *", "64 *", "fp32 *")
     assert row["optimizer"] == "Adafactor, no decay *"
     assert deviating(row) == {"learning_rate", "max_length", "precision", "attention", "optimizer"}
     decayed = publish(tmp_path, a_record("minilm", "recipe.weight_decay=0.01"))
-    assert row_with(table("table2_settings", decayed), status="run")["optimizer"] == "AdamW, decay 0.01 *"
+    assert row_with(table_rows("table2_settings", decayed), status="run")["optimizer"] == "AdamW, decay 0.01 *"
 
 
 def test_table2_has_one_row_per_configuration_that_was_fine_tuned(tmp_path: Path) -> None:
     records = [a_record("minilm"), a_record("minilm", seed=1), a_record("tfidf")]
     records += [a_record("bert_base", "recipe.max_steps=2"), a_record("roberta_base", dataset="mine")]
-    rows = table("table2_settings", *(publish(tmp_path, record) for record in records))
+    rows = table_rows("table2_settings", *(publish(tmp_path, record) for record in records))
     assert row_with(rows, model=MINILM)["status"] == "run"
     assert [row["model"] for row in rows if row["status"] == "run"] == [MINILM]
     assert "TF-IDF + logistic regression" not in {row["model"] for row in rows}
 
 
 def test_table3_without_runs_has_the_figures_of_the_study_and_none_measured() -> None:
-    rows = table("table3_accuracy")
+    rows = table_rows("table3_accuracy")
     assert [(row["name"], row["study"]) for row in rows[:5]] == [*study.TABLE3.items()]
     assert {row["name"] for row in rows} == set(read_catalogue()) - {"external"}
     for row in rows:
@@ -122,7 +122,7 @@ def test_table3_keeps_the_order_of_the_study_and_sorts_the_others_by_accuracy(tm
         "majority": NONE_RIGHT,
     }
     runs = [publish(tmp_path, a_record(model), predicted) for model, predicted in predictions.items()]
-    rows = table("table3_accuracy", *runs)
+    rows = table_rows("table3_accuracy", *runs)
     assert [row["name"] for row in rows[:5]] == list(study.TABLE3)
     assert [(row["name"], row["accuracy"]) for row in rows[5:8]] == [("majority", 0.0), ("tfidf", 0.9), ("minilm", 1.0)]
     assert {row["status"] for row in rows[8:]} == {"not run"}
@@ -134,23 +134,23 @@ def test_table3_keeps_the_order_of_the_study_and_sorts_the_others_by_accuracy(tm
 @pytest.mark.parametrize("name", ["llama3_lora", "minilm"])
 def test_a_failed_run_is_not_run_for_its_reason(name: str, tmp_path: Path) -> None:
     run = publish(tmp_path, a_record(name, **FAILED))
-    for rows in (table("table3_accuracy", run), standing(run)):
+    for rows in (table_rows("table3_accuracy", run), standing(run)):
         row = row_with(rows, name=name)
         assert row["accuracy"] is None
         assert row["configuration"]
-    in_table3 = row_with(table("table3_accuracy", run), name=name)
+    in_table3 = row_with(table_rows("table3_accuracy", run), name=name)
     assert (in_table3["status"], in_table3["run"]) == ("not run: failed, It needs a GPU", run.name)
 
 
 def test_another_configuration_does_not_take_the_place_of_the_one_that_repeats_the_study(tmp_path: Path) -> None:
     other = publish(tmp_path, a_record("bert_base", "recipe.learning_rate=0.00002"), ONE_WRONG)
-    of_bert = [row for row in table("table3_accuracy", other) if row["name"] == "bert_base"]
+    of_bert = [row for row in table_rows("table3_accuracy", other) if row["name"] == "bert_base"]
     assert [(row["study"], row["status"], row["accuracy"]) for row in of_bert] == [
         (0.9063, "not run", None),
         (None, "measured", 0.9),
     ]
     plain = publish(tmp_path, a_record("bert_base"), TWO_WRONG)
-    of_bert = [row for row in table("table3_accuracy", other, plain) if row["name"] == "bert_base"]
+    of_bert = [row for row in table_rows("table3_accuracy", other, plain) if row["name"] == "bert_base"]
     assert [(row["recipe"], row["study"], row["accuracy"]) for row in of_bert] == [
         ("paper", 0.9063, 0.8),
         ("paper, recipe.learning_rate=2e-05", None, 0.9),
@@ -159,7 +159,7 @@ def test_another_configuration_does_not_take_the_place_of_the_one_that_repeats_t
 
 def test_weights_from_a_mirror_alone_are_the_reason_of_a_study_model_not_run(tmp_path: Path) -> None:
     random = publish(tmp_path, a_record("bert_base", fit=RANDOM_FIT))
-    row = row_with(table("table3_accuracy", random), name="bert_base")
+    row = row_with(table_rows("table3_accuracy", random), name="bert_base")
     assert (row["status"], row["study"], row["run"]) == ("not run: random weights", 0.9063, random.name)
 
 
@@ -168,8 +168,10 @@ def test_weights_from_a_mirror_alone_are_the_reason_of_a_study_model_not_run(tmp
 )
 def test_trials_are_in_the_leaderboard_only(record: RunRecord, tmp_path: Path) -> None:
     run = publish(tmp_path, record, ONE_WRONG)
-    assert row_with(table("table3_accuracy", run), name="minilm")["status"] == "not run" or record.fit is RANDOM_FIT
-    assert row_with(table("table3_accuracy", run), name="minilm")["accuracy"] is None
+    assert (
+        row_with(table_rows("table3_accuracy", run), name="minilm")["status"] == "not run" or record.fit is RANDOM_FIT
+    )
+    assert row_with(table_rows("table3_accuracy", run), name="minilm")["accuracy"] is None
     (row,) = standing(run)
     assert row["status"].startswith("measured; ")
 
@@ -203,7 +205,7 @@ def test_the_overview_has_the_best_configuration_of_every_model(tmp_path: Path) 
         *(publish(tmp_path, a_record("minilm", seed=seed), GOLD) for seed in (0, 1)),
         publish(tmp_path, a_record("tfidf"), TWO_WRONG),
     ]
-    rows = table("overview", *runs)
+    rows = table_rows("overview", *runs)
     assert [(row["name"], row["accuracy"], row["study"]) for row in rows] == [
         ("bert_base", 0.9, None),
         ("bert_large", None, 0.9086),
@@ -219,8 +221,8 @@ def test_the_overview_has_the_best_configuration_of_every_model(tmp_path: Path) 
     ]  # fmt: skip
     assert rows[0]["measured"] == f"0.9000 ({rows[0]['low']:.4f} to {rows[0]['high']:.4f})"
     assert rows[4]["parameters"] == 8_030_261_248
-    assert row_with(table("overview", runs[0]), name="bert_base")["study"] == 0.9063
-    assert len(table("overview")) == 5
+    assert row_with(table_rows("overview", runs[0]), name="bert_base")["study"] == 0.9063
+    assert len(table_rows("overview")) == 5
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from factories import (
     publish,
     publish_many,
     row_with,
-    table,
+    table_rows,
     wrong_at,
 )
 
@@ -29,7 +29,7 @@ MINILM = "MiniLM-L6 (22M BERT)"
 
 
 def test_a_curve_has_one_point_per_number_of_rows(tmp_path: Path) -> None:
-    rows = table(
+    rows = table_rows(
         "learning_curve",
         publish_many(tmp_path, a_record_on_rows(1000, limited=False), wrong_at(range(10))),
         publish_many(tmp_path, a_record_on_rows(100, seed=0), wrong_at(range(60))),
@@ -51,14 +51,14 @@ def test_every_label_has_a_score_the_mean_over_seeds(tmp_path: Path) -> None:
     predicted = [wrong_at(range(0, 60, 6)), wrong_at(range(0, 30, 6))]
     runs = [publish_many(tmp_path, a_record_on_rows(10, seed=seed), predicted[seed]) for seed in (0, 1)]
     runs.append(publish_many(tmp_path, a_record_on_rows(100), MANY_GOLD))
-    row = row_with(table("learning_curve", *runs), train_rows=10)
+    row = row_with(table_rows("learning_curve", *runs), train_rows=10)
     scores = [per_class(run.gold, run.predictions.predicted, 6).f1 for run in runs[:2]]
     assert [row[f"f1_{label}"] for label in LABELS] == pytest.approx((scores[0] + scores[1]) / 2)
     assert row["macro_f1"] == pytest.approx((scores[0].mean() + scores[1].mean()) / 2)
 
 
 def test_all_rows_asked_for_by_number_are_one_point_with_all_rows(tmp_path: Path) -> None:
-    rows = table(
+    rows = table_rows(
         "learning_curve",
         publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(60))),
         publish_many(tmp_path, a_record_on_rows(1000), wrong_at(range(20))),
@@ -76,7 +76,7 @@ def test_models_and_recipes_have_curves_of_their_own(tmp_path: Path) -> None:
         for rows in (100, 10)
         for model, overrides in given
     ]
-    assert [(row["model"], row["recipe"], row["train_rows"]) for row in table("learning_curve", *runs)] == [
+    assert [(row["model"], row["recipe"], row["train_rows"]) for row in table_rows("learning_curve", *runs)] == [
         (model, recipe, rows)
         for model, recipe in (
             (MINILM, "paper"),
@@ -95,13 +95,14 @@ def test_a_curve_needs_two_numbers_of_rows_and_no_other_limit(tmp_path: Path) ->
     other = replace(other, config=replace(other.config, dataset=replace(other.config.dataset, name="mine")))
     runs = [publish_many(tmp_path, a_record_on_rows(1000, limited=False), MANY_GOLD)]
     runs += [publish_many(tmp_path, record, MANY_GOLD) for record in (random, limited, other)]
-    assert table("learning_curve", *runs, publish(tmp_path, failed)) == []
+    assert table_rows("learning_curve", *runs, publish(tmp_path, failed)) == []
 
 
 @pytest.mark.parametrize("name", ["pairwise", "ties", "seeds", "test_views", "selective", "frontier", "hard_items"])
 def test_a_limited_run_is_in_no_other_table(name: str, tmp_path: Path) -> None:
     assert (
-        table(name, *(publish_many(tmp_path, a_record_on_rows(rows), wrong_at(range(9))) for rows in (10, 100))) == []
+        table_rows(name, *(publish_many(tmp_path, a_record_on_rows(rows), wrong_at(range(9))) for rows in (10, 100)))
+        == []
     )
 
 
@@ -121,7 +122,7 @@ def loaded(run: Run, adapter_sha256: str = "f" * 64) -> RunRecord:
 def test_the_read_outs_of_a_training_are_compared(tmp_path: Path) -> None:
     free = wrong_at(range(10))
     free[0] = free[100] = NO_LABEL
-    rows = table(
+    rows = table_rows(
         "readouts",
         publish_many(tmp_path, read_by("head"), wrong_at(range(20, 24))),
         publish(tmp_path, read_by("generate"), free, ["some words"] * 200, MANY_GOLD),
@@ -149,7 +150,7 @@ def test_only_seeds_with_two_read_outs_are_compared(tmp_path: Path) -> None:
             ("head", 2, 30),
         )
     ]
-    rows = table("readouts", *runs)
+    rows = table_rows("readouts", *runs)
     assert [(row["seeds"], row["accuracy"]) for row in rows] == [(2, 0.9), (2, 0.89)]
     assert rows[0]["differs_from_head"] == rows[1]["differs_from_labels"] == pytest.approx(4 / 200 / 2)
 
@@ -158,7 +159,7 @@ def test_an_adapter_is_compared_with_the_seed_that_trained_it(tmp_path: Path) ->
     trained = publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.5", seed=3), wrong_at(range(10)))
     other = publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.5", seed=0), wrong_at(range(50)))
     reader = publish_many(tmp_path, loaded(trained), wrong_at(range(14)))
-    rows = table("readouts", trained, other, reader)
+    rows = table_rows("readouts", trained, other, reader)
     assert [(row["differs_from_labels"], row["seeds"]) for row in rows] == [(None, 1), (4 / 200, 1)]
     assert {row["recipe"] for row in rows} == {"paper, recipe.learning_rate=0.5"}
 
@@ -166,15 +167,15 @@ def test_an_adapter_is_compared_with_the_seed_that_trained_it(tmp_path: Path) ->
 def test_an_adapter_made_elsewhere_is_compared_with_nothing(tmp_path: Path) -> None:
     trained = publish_many(tmp_path, read_by("labels"), wrong_at(range(10)))
     elsewhere = loading(read_by("generate", "model.adapter=other"), "other")
-    assert table("readouts", trained, publish_many(tmp_path, elsewhere, MANY_GOLD)) == []
+    assert table_rows("readouts", trained, publish_many(tmp_path, elsewhere, MANY_GOLD)) == []
 
 
 def test_another_recipe_is_another_training_and_limited_runs_are_left_out(tmp_path: Path) -> None:
     rate = "recipe.learning_rate=0.001"
     runs = [publish_many(tmp_path, record, MANY_GOLD) for record in (read_by("labels", rate), read_by("head"))]
     runs += [publish_many(tmp_path, read_by(way, "recipe.max_steps=3"), MANY_GOLD) for way in ("labels", "head")]
-    assert table("readouts", *runs) == []
-    rows = table("readouts", *runs, publish_many(tmp_path, read_by("generate", rate), MANY_GOLD))
+    assert table_rows("readouts", *runs) == []
+    rows = table_rows("readouts", *runs, publish_many(tmp_path, read_by("generate", rate), MANY_GOLD))
     assert [row["differs_from_generate"] for row in rows] == [0, None]
 
 
@@ -194,7 +195,7 @@ def test_trials_are_ordered_by_their_last_validation_accuracy(tmp_path: Path) ->
         trial("recipe.learning_rate=0.5", "recipe.batch_size=16", validated=(0.9,)),
         trial(model="bert_base"),
     ]
-    rows = table("tuning", *(publish(tmp_path, record) for record in trials))
+    rows = table_rows("tuning", *(publish(tmp_path, record) for record in trials))
     columns = ("model", "recipe", "learning_rate", "epochs", "train_rows", "validation_accuracy", "seed")
     assert [tuple(row[name] for name in columns) for row in rows] == [
         ("BERT base (uncased)", "tune_cpu", 5e-5, 3, "all", 0.5, 0),
@@ -214,4 +215,4 @@ def test_only_runs_with_validation_that_left_the_test_split_alone_are_trials(tmp
         trial("recipe.max_steps=3"),
         trial(model="tfidf", validated=()),
     ]
-    assert table("tuning", *(publish(tmp_path, record) for record in others)) == []
+    assert table_rows("tuning", *(publish(tmp_path, record) for record in others)) == []

@@ -59,6 +59,9 @@ def without(name: str) -> str:
     return json.dumps(values)
 
 
+SPEC = json.loads(content())["config"]
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -75,6 +78,7 @@ def without(name: str) -> str:
         content(fit={"curve": [], "weights": {"from": "hub"}}),
         content(card={"size": 8}),
         content(config={"seed": 0}),
+        content(config={**SPEC, "recipe": {**SPEC["recipe"], "epochs": -1}}),
         content(data={"splits": []}),
         content(environment={"host": "mine"}),
         content(failure="no GPU"),

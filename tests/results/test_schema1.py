@@ -1,7 +1,7 @@
 """Records of schema 1 are read as records of today, with their digests and without being rewritten."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,26 @@ def test_a_run_that_failed_early_has_no_card() -> None:
 
 def test_everything_else_is_kept() -> None:
     record = a_record("minilm", fit=FIT)
+    assert record.card is not None
     upgraded = read(as_schema1(record))
-    assert upgraded == record
+    assert upgraded == replace(record, card=replace(record.card, usage=None))
     assert upgraded.schema_version == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "upgraded"),
+    [
+        ("model.adapter=mine", "model.adapter=DIR/mine"),
+        ("+model.weights.path=mine", "+model.weights.path=DIR/mine"),
+        ("--config-dir=conf", "--config-dir=DIR/conf"),
+        ("model.weights={source:folder,path:mine}", "model.weights={source:folder,path:DIR/mine}"),
+        ("model.weights={path:mine, source: folder}", "model.weights={path:DIR/mine, source: folder}"),
+        ("model.adapter=null", "model.adapter=null"),
+        ("recipe.epochs=1", "recipe.epochs=1"),
+    ],
+)
+def test_paths_in_overrides_are_marked_as_such(override: str, upgraded: str) -> None:
+    assert read(as_schema1(a_record(), overrides=[override])).overrides == [upgraded]
 
 
 def test_a_seal_changes_with_its_field_only() -> None:

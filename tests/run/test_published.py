@@ -78,23 +78,27 @@ def test_a_spec_and_overrides_keep_only_the_last_part_of_a_path(folders: list[st
         *(f"{option}={path}" for option in (*FOLDERS, "dataset.path", "+dataset.path", "hydra.run.dir")),
     ]
     assert published_overrides(config, given_on_the_command_line) == [
-        f"model.weights.path={last}",
-        f"+model.adapter={last}",
-        f"model.weights={{source:folder,path:{last}}}",
-        f"model.weights={{path:{last}, source: folder}}",
-        f"--config-dir={last}",
+        f"model.weights.path=DIR/{last}",
+        f"+model.adapter=DIR/{last}",
+        f"model.weights={{source:folder,path:DIR/{last}}}",
+        f"model.weights={{path:DIR/{last}, source: folder}}",
+        f"--config-dir=DIR/{last}",
     ]
 
 
 def test_a_path_of_the_data_is_removed_whatever_the_model_reads() -> None:
     overrides = ["dataset={name: mine, path: /private/data}", "model.note='/not/a/path'", "recipe.epochs=1"]
     assert published_overrides(a_config("NoFiles"), overrides) == [
-        "dataset={name: mine, path:data}", "model.note='/not/a/path'", "recipe.epochs=1",
+        "dataset={name: mine, path:DIR/data}", "model.note='/not/a/path'", "recipe.epochs=1",
     ]  # fmt: skip
 
 
+def test_a_path_that_is_not_set_stays_null() -> None:
+    assert published_overrides(a_config(), ["model.adapter=null"]) == ["model.adapter=null"]
+
+
 def test_quotes_around_a_path_are_removed_with_it() -> None:
-    assert published_overrides(a_config(), ["model.adapter='/private/of mine/a'"]) == ["model.adapter=a"]
+    assert published_overrides(a_config(), ["model.adapter='/private/of mine/a'"]) == ["model.adapter=DIR/a"]
 
 
 def test_values_that_are_no_files_are_kept_and_the_configuration_is_not_changed() -> None:

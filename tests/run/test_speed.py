@@ -77,6 +77,7 @@ def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str
     assert error.value.fix is not None
 
 
+@pytest.mark.slow
 def test_growth_is_measured_on_few_rows_too() -> None:
     config = composed(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
     growth = speed._growth(speed.Way(config, speed.measurable(config.model)), load(config.dataset))

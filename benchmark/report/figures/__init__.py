@@ -3,8 +3,5 @@
 from benchmark.report.figure import Figure
 from benchmark.report.figures import accuracy, confidence, cost, differences, learning, study
 
-FIGURES: dict[str, Figure] = {
-    figure.name: figure
-    for module in (accuracy, differences, cost, learning, confidence, study)
-    for figure in module.FIGURES
-}
+MODULES = (accuracy, differences, cost, learning, confidence, study)
+FIGURES: dict[str, Figure] = {figure.name: figure for module in MODULES for figure in module.FIGURES}

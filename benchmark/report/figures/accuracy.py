@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.lines import Line2D
 
 from benchmark.analysis import study
 from benchmark.analysis.configurations import with_results
@@ -14,16 +12,19 @@ from benchmark.report.figure import Figure
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, ORANGE, house_style, in_two_lines, new_figure
 from benchmark.report.table import Analysis
 
-MEAN: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 6, "linestyle": "none"}
-SEED: dict[str, Any] = {"color": ORANGE, "marker": "|", "markersize": 7, "markeredgewidth": 1.6, "linestyle": "none"}
-STUDY: dict[str, Any] = {
-    "color": INK,
-    "marker": "D",
-    "markersize": 5.5,
-    "markerfacecolor": "white",
-    "linestyle": "none",
+MARKS: dict[str, dict[str, Any]] = {
+    "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
+    "one seed": {"color": ORANGE, "marker": "|", "markersize": 7, "markeredgewidth": 1.6, "linestyle": "none"},
+    "the study, published": {
+        "color": INK,
+        "marker": "D",
+        "markersize": 5.5,
+        "markerfacecolor": "white",
+        "linestyle": "none",
+    },
+    "left of the axis": {"color": BLUE, "marker": "<", "markersize": 6, "linestyle": "none"},
 }
-BELOW: dict[str, Any] = {"color": BLUE, "marker": "<", "markersize": 6, "linestyle": "none"}
+"""The marks by their names in the legend, in its order."""
 
 
 @house_style()
@@ -49,7 +50,8 @@ def accuracy(analysis: Analysis) -> Drawing | None:
     axes.set(xlabel="accuracy")
     for x, align, text in ((-0.015, "right", "model, recipe"), (1.015, "left", "mean accuracy")):
         axes.text(x, -0.75, text, transform=axes.get_yaxis_transform(), ha=align, va="center", color=MUTED)
-    handles = _legend(rows, floor)
+    drawn = {str(line.get_label()): line for line in axes.get_lines()}
+    handles = [drawn[name] for name in MARKS if name in drawn]
     figure.legend(handles=handles, loc="outside lower left", ncols=4, handletextpad=0.3, columnspacing=1.4)
     return figure
 
@@ -60,56 +62,39 @@ def _rows(analysis: Analysis) -> pd.DataFrame:
     `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
     accuracies of the seeds.
     """
-    found = with_results(analysis.configurations)
-    repeated = found[found["repeats_study"].astype(bool)]
-    rows = [
-        {
-            **row,
-            "published": study.TABLE3.get(row["model"]) if row["repeats_study"] else None,
-            "by_seed": analysis.results.correct(row["counted"]).mean(axis=1),
-        }
-        for _, row in found.iterrows()
-    ]
+    rows: list[dict[Any, Any]] = with_results(analysis.configurations).to_dict("records")
+    for row in rows:
+        row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
+        row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)
+    titles = {name: entry.config.model.title for name, entry in analysis.results.catalogue.items()}
+    repeated = {row["model"] for row in rows if row["repeats_study"]}
     rows += [
-        {"label": f"{_title(analysis, model)}, paper", "accuracy": published, "published": published, "seeds": 0}
+        {"label": f"{titles[model]}, paper", "accuracy": published, "published": published, "seeds": 0}
         for model, published in study.TABLE3.items()
-        if model not in set(repeated["model"])
+        if model not in repeated
     ]
     return pd.DataFrame(rows).sort_values(["accuracy", "label"], ascending=[False, True], kind="stable")
 
 
-def _title(analysis: Analysis, model: str) -> str:
-    return analysis.results.catalogue[model].config.model.title
-
-
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:
     """The interval at the row's place, its seeds a little below it and the study's accuracy a little above it."""
-    beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
+
+    def draw(name: str, x: Any, shift: float = 0, **options: Any) -> None:
+        axes.plot(x, [place + shift] * len(x), label=name, **MARKS[name], **options)
+
     if pd.notna(row["published"]):
-        axes.plot(row["published"], place - 0.27 * bool(row["seeds"]), **STUDY)
-    if not row["seeds"]:
-        axes.text(1.015, place, "not run here", color=MUTED, **beside)
-        return
-    seeds = "1 seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
-    axes.text(1.015, place, f"{row['accuracy']:.4f}, {seeds}", **beside)
-    if row["accuracy"] < floor:
-        axes.plot(0.02, place, transform=axes.get_yaxis_transform(), **BELOW)
-        return
-    axes.plot([row["low"], row["high"]], [place, place], color=BLUE, linewidth=2, solid_capstyle="butt")
-    axes.plot(row["accuracy"], place, **MEAN)
-    if row["seeds"] > 1:
-        axes.plot(row["by_seed"], np.full(row["seeds"], place + 0.27), **SEED)
-
-
-def _legend(rows: pd.DataFrame, floor: float) -> list[Line2D]:
-    """One entry for each kind of mark in the figure."""
-    present = {
-        "mean, 95% interval": {**MEAN, "linestyle": "-", "linewidth": 2},
-        "one seed": SEED if (rows["seeds"] > 1).any() else None,
-        "the study, published": STUDY if rows["published"].notna().any() else None,
-        "left of the axis": BELOW if ((rows["seeds"] > 0) & (rows["accuracy"] < floor)).any() else None,
-    }
-    return [Line2D([], [], label=label, **mark) for label, mark in present.items() if mark is not None]
+        draw("the study, published", [row["published"]], shift=-0.27 * bool(row["seeds"]))
+    beside = "not run here"
+    if row["seeds"]:
+        beside = f"{row['accuracy']:.4f}, {row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
+        if row["accuracy"] < floor:
+            draw("left of the axis", [0.02], transform=axes.get_yaxis_transform())
+        else:
+            draw("mean, 95% interval", [row["low"], row["accuracy"], row["high"]], markevery=[1])
+            if row["seeds"] > 1:
+                draw("one seed", row["by_seed"], shift=0.27)
+    colour = INK if row["seeds"] else MUTED
+    axes.text(1.015, place, beside, transform=axes.get_yaxis_transform(), va="center", color=colour)
 
 
 FIGURES = (

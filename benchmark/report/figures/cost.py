@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmark.analysis import comparisons, costs, study
 from benchmark.analysis.configurations import COSTS
@@ -95,7 +95,7 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, large: bool) -> None
     _write_numbers(axes, numbered, size=8 if large else 7)
     steps = (1,) if points["x"].max() > 30 * points["x"].min() else (1, 2, 5)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
+    axes.xaxis.set_major_formatter(_with_prefix)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
     below = found["accuracy"].min() < floor
@@ -125,7 +125,7 @@ def _labels(found: pd.DataFrame) -> list[str]:
     return labels
 
 
-def _with_prefix(value: float) -> str:
+def _with_prefix(value: float, _: Any = None) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g}{letter}"
@@ -134,9 +134,6 @@ def _with_prefix(value: float) -> str:
 
 FIGURES = (
     Figure(
-        "frontier",
-        "Accuracy against each cost, with the frontier. The table below has the numbers.",
-        "cost",
-        frontier,
+        "frontier", "Accuracy against each cost, with the frontier. The table below has the numbers.", "cost", frontier
     ),
 )

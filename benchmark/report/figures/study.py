@@ -1,6 +1,7 @@
 """The study's Figures 1 to 3, redrawn."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,10 @@ from benchmark.report.style import BLUE, Bars, draw_bars, house_style, new_figur
 from benchmark.report.table import Analysis
 
 
-def decoder_block(analysis: Analysis) -> Drawing:
-    """Figure 1 with the dimensions of the model that repeats the study."""
-    return _diagram(analysis, diagrams.decoder_block)
-
-
-def lora(analysis: Analysis) -> Drawing:
-    """Figure 2 with the rank and scale of the model that repeats the study."""
-    return _diagram(analysis, diagrams.lora)
+def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analysis) -> Drawing:
+    """Figure 1 or 2 with the dimensions of the model that repeats the study."""
+    model = analysis.results.catalogue[study.DECODERS[0]]
+    return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
 
 
 @house_style()
@@ -49,23 +46,18 @@ def label_distribution(analysis: Analysis) -> Drawing | None:
     return figure
 
 
-def _diagram(analysis: Analysis, draw: Callable[[str, diagrams.Dimensions], Drawing]) -> Drawing:
-    model = analysis.results.catalogue[study.DECODERS[0]]
-    return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
-
-
 FIGURES = (
     Figure(
         "figure1_decoder_block",
         "A pre-normalisation decoder block of Llama 3 8B, with the dimensions of its matrices.",
         "models",
-        decoder_block,
+        partial(diagram, diagrams.decoder_block),
     ),
     Figure(
         "figure2_lora",
         "A frozen matrix beside its low-rank adapter, B after A, with their numbers of parameters.",
         "models",
-        lora,
+        partial(diagram, diagrams.lora),
     ),
     Figure(
         "figure3_label_distribution",

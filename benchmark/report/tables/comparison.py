@@ -51,7 +51,7 @@ def seeds(analysis: t.Analysis) -> pd.DataFrame:
         asked=[len(runs) for runs in found["runs"]],
         minimum=[float(min(of)) for of in accuracies],
         maximum=[float(max(of)) for of in accuracies],
-        **{name: column.to_list() for name, column in counts.items()},
+        **{str(name): column.to_list() for name, column in counts.items()},
     )
     order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
     return made.loc[order.index]

@@ -104,7 +104,7 @@ def tuning(analysis: t.Analysis) -> pd.DataFrame:
     for run, accuracy in found.loc[whole, ["run", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
-        row = {"model": record.title, "recipe": recipe_label(record, results.catalogue, leave_out=OWN_COLUMNS)}
+        row: dict[str, Any] = {"model": record.title, "recipe": recipe_label(record, results.catalogue, OWN_COLUMNS)}
         row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
         rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
