@@ -117,7 +117,9 @@ def test_columns_say_where_their_content_comes_from() -> None:
         ),
         *(
             (milliseconds, value, shown)
-            for value, shown in ((9e-6, "under 0.01 ms"), (1e-5, "0.01 ms"), (0.0289, "28.9 ms"), (0.9, "900 ms"), (1, "1.0 s"))
+            for value, shown in (
+                (9e-6, "under 0.01 ms"), (1e-5, "0.01 ms"), (0.0289, "28.9 ms"), (0.9, "900 ms"), (1, "1.0 s")
+            )
         ),
     ],
 )  # fmt: skip
