@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
-from benchmark.interface import CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
+from benchmark.interface import AdapterSource, CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
 from benchmark.report.table import Analysis
 from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
@@ -189,6 +189,12 @@ def publish_many(
     return publish(results_dir, record, predicted, gold=gold)
 
 
+def loading(record: RunRecord, adapter: str, adapter_sha256: str = "f" * 64) -> RunRecord:
+    """The record of a run that loads this adapter and trains nothing."""
+    weights = WeightSource("wheel", adapter=AdapterSource(adapter, adapter_sha256))
+    return replace(record, fit=replace(FIT, weights=weights, trained_parameters=0))
+
+
 def publish_with_costs(
     results_dir: Path,
     model: str,
@@ -225,6 +231,16 @@ def _json_or_text(text: str) -> Any:
 # Tables and figures
 
 
+def analysis_of(*runs: Run) -> Analysis:
+    """The analysis of these runs."""
+    return Analysis(results_of(list(runs)))
+
+
+def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
+    """The rows of a table of these runs, with None for missing values."""
+    return rows_of(TABLES[name].data(analysis_of(*runs)))
+
+
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table as dictionaries, with None for missing values."""
     return [
@@ -247,16 +263,6 @@ def words(figure: Figure) -> str:
 def row_names(axes: Axes) -> list[str]:
     """The labels of the y axis, each on one line."""
     return [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
-
-
-def analysis(*runs: Run) -> Analysis:
-    """The analysis of these runs."""
-    return Analysis(results_of(list(runs)))
-
-
-def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
-    """The rows of a declared table made of these runs."""
-    return rows_of(TABLES[name].data(analysis(*runs)))
 
 
 # Command lines

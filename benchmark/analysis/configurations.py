@@ -1,6 +1,7 @@
 """One row per configuration: its accuracy over seeds, its cost, and how its runs ended."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from benchmark.analysis import study
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.labels import command
-from benchmark.analysis.metrics import Correct, macro_f1
+from benchmark.analysis.metrics import Correct, per_class
 from benchmark.results.record import RunRecord, Status
 
 COSTS = {
@@ -23,10 +24,12 @@ COSTS = {
 SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "label", "dataset", "test_sha256", "trial",
           "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters")  # fmt: skip
 """Columns of a run that its configuration takes over, from the first counted run."""
+OWN = ("run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "graded",
+       "collapsed", *COSTS, "machine", "hardware", "status", "command", "repeats_study")  # fmt: skip
 
 
 def configurations(results: Results) -> pd.DataFrame:
-    """A row per configuration, in the order of the runs.
+    """One row per configuration, in the order of the runs.
 
     Besides the columns of `SHARED`: run (the first counted one), runs (all names), counted (names), result, seeds,
     accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, graded, collapsed
@@ -34,7 +37,7 @@ def configurations(results: Results) -> pd.DataFrame:
     machine (that machine), hardware (all machines), status, command, repeats_study.
     """
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
-    return pd.DataFrame(rows, columns=None if rows else [*SHARED, *_row_columns()], dtype=object)
+    return pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
 
 
 def with_results(table: pd.DataFrame, dataset: str = study.DATASET) -> pd.DataFrame:
@@ -48,25 +51,30 @@ def mean_accuracy(correct: Correct) -> float:
     return int(correct.sum()) / correct.size
 
 
-def scores(results: Results, runs: list[str]) -> dict[str, float | None]:
+def scores(results: Results, runs: Sequence[str]) -> dict[str, float | None]:
     """Accuracy with its spread and 95% interval, and macro-F1, over runs that differ in their seed."""
     correct = results.correct(runs)
     interval, by_seed = accuracy_interval(correct), correct.mean(axis=1)
-    labels = len(results.labels(runs[0]))
-    f1 = [macro_f1(of["gold"].to_numpy(), of["predicted"].to_numpy(), labels) for of in map(results.of, runs)]
     return {
         "accuracy": mean_accuracy(correct),
         "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
         "low": interval.low,
         "high": interval.high,
-        "macro_f1": float(np.mean(f1)),
+        "macro_f1": float(np.mean([frame["f1"].mean() for frame in _label_scores(results, runs)])),
     }
 
 
-def repeats_study(results: Results, record: RunRecord) -> bool:
-    """Whether a run stands for the study's own: the model as shipped, recipe=paper, the study's data.
+def label_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
+    """Precision, recall, f1 and support of each label (the index), means over runs that differ in their seed."""
+    frames = _label_scores(results, runs)
+    means = np.mean([frame.to_numpy() for frame in frames], axis=0)
+    return pd.DataFrame(means, index=list(results.labels(runs[0])), columns=frames[0].columns)
 
-    On all rows, with none set aside for validation: the study trained on all of them.
+
+def repeats_study(results: Results, record: RunRecord) -> bool:
+    """Whether a run repeats the study: the model as shipped, recipe=paper, and the study's data.
+
+    It must train on all rows, with none set aside for validation, as the study did.
     """
     shipped = results.catalogue.get(record.model)
     return (
@@ -79,68 +87,61 @@ def repeats_study(results: Results, record: RunRecord) -> bool:
     )
 
 
+def failure(record: RunRecord) -> str:
+    """How a run without a result ended. The fix stays in the record."""
+    if record.status is Status.completed:
+        return str(record.stand_in)
+    return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
+
+
+def _label_scores(results: Results, runs: Sequence[str]) -> list[pd.DataFrame]:
+    labels = len(results.labels(runs[0]))
+    answers = zip(results.gold(runs), results.predicted(runs), strict=True)
+    return [pd.DataFrame(vars(per_class(gold, predicted, labels))) for gold, predicted in answers]
+
+
 def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
-    counted = group[group["counted"].astype(bool)]
-    leading = (counted if len(counted) else group).iloc[0]
-    machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
+    counted = group[group["counted"]]
+    leading = (group if counted.empty else counted).iloc[0]
     records = [results.by_name[run].record for run in group["run"]]
-    row: dict[str, Any] = dict.fromkeys(_row_columns()) | {name: leading[name] for name in SHARED}
+    row: dict[str, Any] = {name: leading[name] for name in ("run", *SHARED)}
     row |= {
-        "run": leading["run"],
         "runs": group["run"].tolist(),
         "counted": counted["run"].tolist(),
         "result": bool(group["result"].any()),
-        "graded": bool(len(counted)) and bool(counted["graded"].all()),
+        "graded": not counted.empty and bool(counted["graded"].all()),
         "collapsed": int(counted["collapsed"].sum()),
-        "status": _status(results, group, counted),
         "command": command(records),
         "repeats_study": repeats_study(results, records[0]),
     }
     if counted.empty:
-        return row
-    row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
+        return row | {"status": f"not run: {failure(records[0])}"}
+    machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
     timed = counted[counted["hardware"] == machines[0]]
     row |= {cost: float(np.median(timed[cost])) for cost in COSTS if timed[cost].notna().all()}
+    row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
+    row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])
     return row | (scores(results, row["counted"]) if leading["scorable"] else {})
 
 
-def _row_columns() -> list[str]:
-    return ["run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "graded",
-            "collapsed", *COSTS, "machine", "hardware", "status", "command", "repeats_study"]  # fmt: skip
-
-
-def _status(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> str:
-    """`measured`, and what limits the meaning of the figure; or `not run` with the reason."""
-    if counted.empty:
-        return f"not run: {failure(results.by_name[group['run'].iloc[0]].record)}"
-    first = results.by_name[counted["run"].iloc[0]].record
-    stand_ins = [
-        results.by_name[run].record.stand_in
-        for run, status, pretrained in zip(group["run"], group["status"], group["pretrained"], strict=True)
-        if status == Status.completed and not pretrained
-    ]
-    carved = first.data.carved_rows if first.data else 0
-    steps = first.fit is not None and first.fit.steps > 0
-    remarks = [] if first.stand_in is None else [f"{first.stand_in}, no accuracy"]
-    if first.stand_in is None and stand_ins:
-        remarks.append(f"{len(stand_ins)} of {len(group)} runs not counted: {stand_ins[0]}")
-    remarks += [f"{carved:,} training rows set aside for validation"] if carved else []
-    remarks += [] if first.trained else ["not trained by this run"]
-    remarks += [f"{limit} {what} only" for what, limit in first.config.limits.items() if steps or what != "steps"]
-    if results.by_name[first_name(counted)].predictions.generated is not None:
+def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> list[str]:
+    """What limits the meaning of a configuration's figures."""
+    first = results.by_name[counted["run"].iloc[0]]
+    record, remarks = first.record, []
+    replaced = group.loc[(group["status"] == Status.completed) & ~group["pretrained"], "run"]
+    if record.stand_in is not None:
+        remarks.append(f"{record.stand_in}, no accuracy")
+    elif len(replaced):
+        stand_in = results.by_name[replaced.iloc[0]].record.stand_in
+        remarks.append(f"{len(replaced)} of {len(group)} runs not counted: {stand_in}")
+    if record.data and record.data.carved_rows:
+        remarks.append(f"{record.data.carved_rows:,} training rows set aside for validation")
+    if not record.trained:
+        remarks.append("not trained by this run")
+    steps = record.fit is not None and record.fit.steps > 0
+    remarks += [f"{limit} {what} only" for what, limit in record.config.limits.items() if steps or what != "steps"]
+    if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         remarks.append(f"{unnamed:.1%} of answers name no label")
     ended = Counter(status for status in group["status"] if status != Status.completed)
-    remarks += [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
-    return "; ".join(["measured", *remarks])
-
-
-def first_name(runs: pd.DataFrame) -> str:
-    return str(runs["run"].iloc[0])
-
-
-def failure(record: RunRecord) -> str:
-    """How a run without a result ended, without the fix, which stays in the record."""
-    if record.status is Status.completed:
-        return str(record.stand_in)
-    return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
+    return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmark.analysis.configurations import COSTS
 
-CLEARLY = 0.9  # a cost is lower only below this share of the other's: smaller differences may be timing noise
+CLEARLY = 0.9  # a cost is clearly lower below this share of the other: smaller differences may be timing noise
 
 
 def frontier(table: pd.DataFrame, cost: str) -> pd.Series:

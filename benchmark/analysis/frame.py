@@ -26,46 +26,18 @@ from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run, read_all
 
-RUN_COLUMNS = {
-    "run": "its folder below results/runs: model/dataset/recipe-seedN-digest",
-    "configuration": "id of what runs share that differ only in their seed",
-    "curve": "id of what runs share that differ only in their seed and the number of training rows",
-    "training": "id of what read-outs of the same training share, but for their seed; None without read-outs",
-    "trained_by": "the run that trained the adapter which this run only loads; None if it is not among these runs",
-    "model": "the model's name",
-    "title": "the model's title",
-    "kind": "what sort of model it is (interface.ModelCard.kind)",
-    "readout": "how an answer is read, for models with several read-outs",
-    "recipe": "the recipe's name and the settings that differ from the shipped ones",
-    "label": "title and recipe: how people see the configuration",
-    "seed": "the seed",
-    "dataset": "the data set's name",
-    "test_sha256": "hash of the test split; None if the data were not read",
-    "status": "completed, failed or interrupted",
-    "result": "whether its accuracy may be compared: completed, pretrained, on all rows and steps",
-    "pretrained": "whether it used the model's own pretrained weights",
-    "scorable": "whether its predictions have an accuracy at all",
-    "limits": "names of what was limited (training rows, test rows, steps), comma-separated",
-    "trial": "whether rows or steps are limited, or the weights are random",
-    "counted": "whether the configuration's row counts it: its results, else its pretrained runs, else all completed",
-    "trained": "whether this run trained something",
-    "learns": "whether the model looks at the texts",
-    "graded": "whether the predictions carry confidences",
-    "collapsed": "whether it predicts one label for every text",
-    "precision": "the precision of the arithmetic",
-    "hardware": "the device that computed it",
-    "test_rows": "predicted test rows",
-    "train_rows": "rows of the training split",
-    "steps": "optimiser steps; None if there were none",
-    "parameters": "the model's parameters, without a classification head",
-    "training_seconds": "training time, without loading and validation",
-    "peak_memory": "peak bytes of the GPU, else of the process",
-    "trained_parameters": "trained parameters, a classification head included",
-    "seconds_per_text": "prediction time per test text",
-    "validation_accuracy": "after the last epoch; None without validation",
-}
-"""The columns of `Results.runs` and what they mean."""
-FLAGS = ("result", "pretrained", "scorable", "trial", "counted", "trained", "learns", "graded", "collapsed")
+RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
+               "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
+               "limits", "trial", "counted", "trained", "learns", "graded", "collapsed", "precision", "hardware",
+               "test_rows", "train_rows", "steps", "parameters", "training_seconds", "peak_memory",
+               "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
+"""The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
+
+`trained_by` is the run that trained the adapter which this run only loads, and `training` the id of what read-outs of
+one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
+else its pretrained runs, else all that completed.
+"""
+FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "graded", "collapsed")
 """The columns that are true or false."""
 
 
@@ -85,26 +57,29 @@ class Results:
 
     def of(self, run: str) -> pd.DataFrame:
         """The answers of one run, in the order of the test split."""
-        begin, end = self._places[run]
-        return self.answers.iloc[begin:end]
+        return self._by_run[run]
 
-    def correct(self, runs: Iterable[str]) -> Correct:
-        """Which items each run answered correctly, (runs, items)."""
-        return np.stack([self.of(run)["correct"].to_numpy() for run in runs])
+    def gold(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
+        """The gold label ids of each run, (runs, items)."""
+        return self._stacked(runs, "gold")
 
     def predicted(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
         """The label ids that each run predicted, (runs, items)."""
-        return np.stack([self.of(run)["predicted"].to_numpy() for run in runs])
+        return self._stacked(runs, "predicted")
+
+    def correct(self, runs: Iterable[str]) -> Correct:
+        """Which items each run answered correctly, (runs, items)."""
+        return self._stacked(runs, "correct")
 
     def labels(self, run: str) -> tuple[str, ...]:
         return self.by_name[run].record.labels
 
+    def _stacked(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
+        return np.stack([self.of(run)[column].to_numpy() for run in runs])
+
     @cached_property
-    def _places(self) -> dict[str, tuple[int, int]]:
-        names, starts = np.unique(self.answers["run"].to_numpy(dtype=str), return_index=True)
-        order = np.argsort(starts)
-        ends = [*starts[order][1:], len(self.answers)]
-        return {str(names[place]): (int(starts[place]), int(end)) for place, end in zip(order, ends, strict=True)}
+    def _by_run(self) -> dict[str, pd.DataFrame]:
+        return {str(run): answers for run, answers in self.answers.groupby("run", observed=True, sort=False)}
 
 
 def read_results(results_dir: Path) -> Results:
@@ -116,13 +91,16 @@ def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> R
     """The tables of these runs."""
     catalogue = read_catalogue()
     rows = [_row(run, catalogue) for run in runs]
-    frame = pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object)
-    frame = _join_unread(frame)
-    records = {run.name: run.record for run in runs}
-    frame["trained_by"] = pd.Series(_trained_by(records, frame["run"]), frame.index, dtype=object)
-    frame["training"] = pd.Series(_training_ids(records, frame), frame.index, dtype=object)
-    frame["counted"] = _counted(frame)
+    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
+    records = {run.name: run.record for run in runs}
+    trained_by = _trained_by(records)
+    frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
+    frame["training"] = [
+        _training_id(records[run], records.get(origin))
+        for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
+    ]
+    frame["counted"] = _counted(frame)
     return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [])
 
 
@@ -138,51 +116,67 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
 
 
 def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
-    record, card, fit = run.record, run.record.card, run.record.fit
-    recipe = recipe_label(record, catalogue)
-    completed = record.status is Status.completed
-    here = card is None or card.computed_here
+    record, card = run.record, run.record.card
     test = record.data and record.data.splits.get("test")
-    train = record.data and record.data.splits.get("train")
-    predicted = run.predictions.predicted if completed else None
-    validated = [p.validation_accuracy for p in (fit.curve if fit else ()) if p.validation_accuracy is not None]
-    answered = record.predicted_rows if completed else None
+    test_sha256, recipe = test.sha256 if test else None, recipe_label(record, catalogue)
     return {
-        "run": run.name,
-        "configuration": _id(_shared(record.config)),
-        "curve": _id(_shared(record.config, without_rows=True), test.sha256 if test else None),
+        "run": run.name,  # its folder below results/runs
+        "configuration": _id(_shared(record.config)),  # shared by runs that differ only in their seed
+        "curve": _id(_shared(record.config, without_rows=True), test_sha256),  # ... and the number of training rows
         "model": record.model,
         "title": record.title,
         "kind": card.kind if card else record.config.model.family,
-        "readout": card and card.readout,
-        "recipe": recipe,
-        "label": f"{record.title}, {recipe}",
+        "readout": card and card.readout,  # None for models that are read in one way only
+        "recipe": recipe,  # its name and the settings that differ from the shipped ones
+        "label": f"{record.title}, {recipe}",  # how people see the configuration
         "seed": record.seed,
         "dataset": record.dataset,
-        "test_sha256": test.sha256 if test else None,
-        "status": str(record.status),
-        "result": record.is_result,
-        "pretrained": record.stand_in is None,
-        "scorable": completed and record.scorable,
-        "limits": ", ".join(record.config.limits),
-        "trial": bool(record.config.limits) or record.stand_in is not None,
-        "trained": record.trained,
-        "learns": card is None or card.learns,
-        "graded": completed and run.predictions.graded,
-        "collapsed": predicted is not None and len(np.unique(predicted)) == 1,
-        "precision": fit and fit.precision,
+        "test_sha256": test_sha256,
+        "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
+        "parameters": card and card.parameters,  # without a classification head
+        "_content": " ".join(record.data_sha256.values()),
+        **_outcome(run),
+        **_measurements(record),
+    }
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    """How the run ended, and what its predictions are good for."""
+    record, completed = run.record, run.record.status is Status.completed
+    return {
+        "status": str(record.status),
+        "result": record.is_result,  # whether its accuracy may be compared
+        "pretrained": record.stand_in is None,  # whether it used the model's own pretrained weights
+        "scorable": completed and record.scorable,  # whether its predictions have an accuracy at all
+        "limits": ", ".join(record.config.limits),  # some of training rows, test rows, steps
+        "trial": bool(record.config.limits) or record.stand_in is not None,
+        "trained": record.trained,  # whether this run trained something
+        "graded": completed and run.predictions.graded,  # whether the predictions carry confidences
+        "collapsed": completed and len(set(run.predictions.predicted)) == 1,  # one label for every text
+    }
+
+
+def _measurements(record: RunRecord) -> dict[str, Any]:
+    """Sizes and costs. Predictions made elsewhere cost nothing here."""
+    fit, here = record.fit, record.card is None or record.card.computed_here
+    train = record.data and record.data.splits.get("train")
+    answered = record.predicted_rows if record.status is Status.completed else None
+    curve = [point.validation_accuracy for point in fit.curve] if fit else []
+    values = {
+        "precision": fit and fit.precision,
         "test_rows": answered,
         "train_rows": train.rows if train else None,
         "steps": (fit and fit.steps) or None,
-        "parameters": card and card.parameters,
-        "training_seconds": record.training_seconds if here else None,
-        "peak_memory": record.memory if here else None,
-        "trained_parameters": ((fit and fit.trained_parameters) or None) if here else None,
-        "seconds_per_text": record.seconds["predict"] / answered if here and answered else None,
-        "validation_accuracy": validated[-1] if validated else None,
-        "_content": " ".join(record.data_sha256.values()),
+        "validation_accuracy": next((value for value in reversed(curve) if value is not None), None),
     }
+    costs = {
+        "training_seconds": record.training_seconds,  # without loading and validation
+        "peak_memory": record.memory,  # bytes of the GPU, else of the process
+        "trained_parameters": (fit and fit.trained_parameters) or None,  # including a classification head
+        "seconds_per_text": record.seconds["predict"] / answered if answered else None,
+    }
+    return values | (costs if here else dict.fromkeys(costs))
 
 
 def _shared(spec: RunSpec, without_rows: bool = False) -> dict[str, Any]:
@@ -197,68 +191,53 @@ def _id(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _join_unread(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
     """Make configuration ids of spec and data content.
 
-    A run that ended before its data were read joins the only content with its spec, if there is exactly one; it is
+    A run that ended before its data were read joins the only content with its spec, if there is exactly one. It is
     left out if the same seed exists there.
     """
     kept = pd.Series(True, index=frame.index)
     for _, group in frame.groupby("configuration", sort=False):
-        contents = [content for content in group["_content"].unique() if content]
-        unread = group.index[group["_content"] == ""]
-        if len(contents) == 1 and len(unread):
-            seeds = set(group.loc[group["_content"] != "", "seed"])
-            frame.loc[unread, "_content"] = contents[0]
-            kept[unread] = ~group.loc[unread, "seed"].isin(seeds)
-    frame["configuration"] = [
-        _id(spec, content) for spec, content in zip(frame["configuration"], frame["_content"], strict=True)
-    ]
+        read, unread = group[group["_content"] != ""], group[group["_content"] == ""]
+        if read["_content"].nunique() == 1:
+            frame.loc[unread.index, "_content"] = read["_content"].iloc[0]
+            kept[unread.index] = ~unread["seed"].isin(read["seed"])
+    frame["configuration"] = list(map(_id, frame["configuration"], frame["_content"]))
     return frame[kept].drop(columns="_content")
 
 
-def _trained_by(records: dict[str, RunRecord], names: Iterable[str]) -> list[str | None]:
-    """For each named run, the run that saved the adapter which it loads.
+def _trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
+    """The run that saved the adapter which each run loads, by name.
 
-    Runs of schema 1 did not record the hash of what they saved; the adapter's folder, named like the run, says it.
+    Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
-    saved = {
-        record.fit.saved_sha256: name for name, record in records.items() if record.fit and record.fit.saved_sha256
-    }
-    folders = {name.rpartition("/")[2]: name for name, record in records.items() if record.fit}
-
-    def trained_by(name: str) -> str | None:
-        fit = records[name].fit
-        adapter = fit.weights.adapter if fit else None
-        return None if adapter is None else saved.get(adapter.sha256) or folders.get(adapter.name)
-
-    return [trained_by(name) for name in names]
+    fits = {name: record.fit for name, record in records.items() if record.fit}
+    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256}
+    folders = {name.rpartition("/")[2]: name for name in fits}
+    loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
+    origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}
+    return dict.fromkeys(records) | origins
 
 
-def _training_ids(records: dict[str, RunRecord], frame: pd.DataFrame) -> list[str | None]:
+def _training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
     """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read."""
-    ids: list[str | None] = []
-    for name, trained_by in zip(frame["run"], frame["trained_by"], strict=True):
-        card, fit = records[name].card, records[name].fit
-        origin = records[trained_by] if trained_by else records[name]
-        foreign = fit.weights.adapter.sha256 if fit and fit.weights.adapter and not trained_by else None
-        parts = origin.config.as_json(), origin.data_sha256
-        shared = parts[0]["recipe"], parts[0]["dataset"], parts[1], foreign
-        training = card and (origin.card or card).training
-        ids.append(_id(training, *shared) if card and card.readout else None)
-    return ids
+    if record.card is None or not record.card.readout:
+        return None
+    adapter = record.fit.weights.adapter if record.fit else None
+    foreign = adapter.sha256 if adapter and not origin else None
+    source = origin or record
+    spec = source.config.as_json()
+    return _id((source.card or record.card).training, spec["recipe"], spec["dataset"], source.data_sha256, foreign)
 
 
 def _counted(frame: pd.DataFrame) -> pd.Series:
-    """The runs that a configuration's row speaks of."""
+    """The runs that a configuration's row describes."""
     completed = frame["status"] == Status.completed
-    pretrained = completed & frame["pretrained"].astype(bool)
     counted = pd.Series(False, index=frame.index)
     for _, group in frame.groupby("configuration", sort=False):
-        for chosen in (frame["result"].astype(bool), pretrained, completed):
-            if chosen[group.index].any():
-                counted[group.index] = chosen[group.index]
-                break
+        of_group = [one[group.index] for one in (frame["result"], completed & frame["pretrained"], completed)]
+        counted[group.index] = next((one for one in of_group if one.any()), of_group[-1])
     return counted
 
 

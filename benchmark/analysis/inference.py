@@ -33,8 +33,8 @@ class Interval:
 
 def accuracy_interval(correct: Correct) -> Interval:
     """The interval of the mean accuracy: Wilson for one seed, else the bootstrap over seeds and items."""
-    _check_shape(correct)
-    if len(correct) == 1:
+    seeds, _ = _check_shape(correct)
+    if seeds == 1:
         return wilson_interval(int(np.count_nonzero(correct)), correct.size)
     return bootstrap_interval(correct)
 
@@ -45,8 +45,6 @@ def wilson_interval(correct: int, total: int) -> Interval:
     Wilson 1927, "Probable inference, the law of succession, and statistical inference"
     (doi:10.1080/01621459.1927.10502953).
     """
-    if not 0 <= correct <= total or total == 0:
-        raise BenchmarkError(f"{correct} correct out of {total} is not an accuracy.", "Count at least one row.")
     bounds = stats.binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(bounds.low), float(bounds.high))
 
@@ -69,28 +67,24 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
     drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
     accuracies = (right * drawn_seeds).sum(axis=1) / (seeds * items)
-    low, high = np.quantile(accuracies, QUANTILES)
-    return Interval(float(low), float(high))
+    return _percentiles(accuracies)
 
 
 def mcnemar(wins: int, losses: int) -> float:
     """The exact two-sided p-value of `wins` and `losses`, the items that only one of two models gets right.
 
-    Under the null hypothesis both are equally likely; the result is 1 if there are none. McNemar 1947
+    Under the null hypothesis both are equally likely. The result is 1 if there are no such items. McNemar 1947
     (doi:10.1007/BF02295996), with the binomial distribution in place of chi-squared (`bdtr` is its distribution
     function).
     """
-    if wins < 0 or losses < 0:
-        raise BenchmarkError(f"{wins} wins and {losses} losses are not counts.", "Give numbers of 0 or more.")
     return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
 def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:
     """Wins and losses of `first` against `second` for every pair of their seeds."""
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1:] != second.shape[1:] or not first.size * second.size:
+    if _check_shape(first)[1] != _check_shape(second)[1]:
         raise BenchmarkError(
-            f"Answers of shapes {first.shape} and {second.shape} cannot be paired.",
-            "Give (seeds, items) of the same items.",
+            f"Answers of shapes {first.shape} and {second.shape} cannot be paired.", "Give answers to the same items."
         )
     return [(int((one & ~other).sum()), int((other & ~one).sum())) for one, other in product(first, second)]
 
@@ -102,8 +96,6 @@ def combined(p_values: Sequence[float]) -> float:
     seeds must agree; a single p-value is unchanged. Rüger's rule of 1978, as in Vovk and Wang 2020, "Combining
     p-values via averaging" (doi:10.1093/biomet/asaa027).
     """
-    if not p_values:
-        raise BenchmarkError("There is no p-value to combine.", "Give at least one.")
     median = sorted(p_values)[len(p_values) // 2]
     return min(1.0, combining_factor(len(p_values)) * median)
 
@@ -144,8 +136,7 @@ def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[n
         (right * _seed_draws(right.shape[1], len(right), side)).sum(axis=1) / (right.shape[1] * items)
         for side, right in enumerate((first, second))
     ]
-    low, high = np.quantile(means[0] - means[1], QUANTILES)
-    return Interval(float(low), float(high))
+    return _percentiles(means[0] - means[1])
 
 
 def detectable_difference(items: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:
@@ -155,11 +146,6 @@ def detectable_difference(items: int, discordance: float, power: float = 0.8, al
     would not be enough. Solves Connor's sample-size formula (1987, doi:10.2307/2531961) for the difference d:
     d sqrt(n) = z_alpha sqrt(discordance) + z_power sqrt(discordance - d^2).
     """
-    if items <= 0 or not 0 <= discordance <= 1 or not 0 < power < 1 or not 0 < alpha < 1:
-        raise BenchmarkError(
-            f"{items} items, discordance {discordance}, power {power} and alpha {alpha} do not describe a test.",
-            "Give at least one item and shares between 0 and 1.",
-        )
     z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, power))
     under_root = items + z_power**2 - z_alpha**2
     if under_root < 0:
@@ -189,8 +175,8 @@ def tied_groups(count: int, differing: set[tuple[int, int]]) -> list[tuple[int, 
 def possible_counts(accuracy: float, total: int, decimals: int = 4) -> list[int]:
     """Every number of correct answers out of `total` that rounds to the stated accuracy, ascending.
 
-    An empty list means that nobody can have measured that accuracy on `total` rows. Halves may have been rounded
-    either way.
+    If the list is empty, the accuracy cannot have been measured on `total` rows. Halves may have been rounded either
+    way.
     """
     if not 0 <= accuracy <= 1 or total <= 0:
         raise BenchmarkError(f"{accuracy} of {total} rows is not an accuracy.", "Give a share of at least one row.")
@@ -203,13 +189,9 @@ def possible_counts(accuracy: float, total: int, decimals: int = 4) -> list[int]
 def unpaired_z(first: float, second: float, total: int) -> float:
     """The pooled two-proportion z of two accuracies on `total` rows each, above 0 if the first is higher.
 
-    It treats the two test sets as different ones, which is all that can be tested where only accuracies were
-    published. Fleiss, Levin and Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
+    It treats the two test sets as different ones. No other test is possible if only accuracies were published. Fleiss,
+    Levin and Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
     """
-    if not (0 <= first <= 1 and 0 <= second <= 1) or total <= 0:
-        raise BenchmarkError(
-            f"{first} and {second} of {total} rows are not accuracies.", "Give shares of at least one row."
-        )
     pooled = (first + second) / 2
     error = math.sqrt(2 * pooled * (1 - pooled) / total)
     return (first - second) / error if error else 0.0
@@ -226,6 +208,12 @@ def _item_draws(items: int, resamples: int, seed: int) -> npt.NDArray[np.float64
 def _seed_draws(seeds: int, resamples: int, side: int) -> npt.NDArray[np.int64]:
     """How often each seed is drawn, (resamples, seeds); the two sides of a comparison are drawn independently."""
     return np.random.default_rng((1, side)).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+
+
+def _percentiles(values: npt.NDArray[np.float64]) -> Interval:
+    """The interval that contains the middle 95% of the resampled values."""
+    low, high = np.quantile(values, QUANTILES)
+    return Interval(float(low), float(high))
 
 
 def _check_shape(correct: Correct) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Metrics as pure functions of stored predictions: a new metric needs no new run.
 
 Arrays: gold and predicted are (rows,) int64 label ids, probabilities (rows, labels) float32. A predicted `NO_LABEL`
-is an answer that is none of the labels; it counts as wrong. Functions raise `BenchmarkError` on empty input, on
+is an answer that matches no label; it counts as wrong. Functions raise `BenchmarkError` on empty input, on
 different lengths and on ids outside the labels.
 """
 

@@ -1,4 +1,4 @@
-"""The published study's own figures, and what is wrong with them; nothing here was measured by us.
+"""The published study's figures, as printed. Nothing in this module was measured here.
 
 "Emotion Text Classification Using Llama3-8b and LoRA", Daoyuan Li, 2024.
 """

@@ -15,7 +15,7 @@ import pandas as pd
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import configurations
 from benchmark.analysis.frame import Results
-from benchmark.report.formats import Format, fixed, plain
+from benchmark.report.formats import Format, duration, fixed, plain
 from benchmark.report.latex import latex
 
 
@@ -87,9 +87,9 @@ class Table:
     section: str = ""  # of the page
 
     def data(self, analysis: Analysis) -> pd.DataFrame:
-        """The declared columns, one row per entry of the table."""
-        made = self.make(analysis)
-        return made.reindex(columns=[part for column in self.columns for part in _parts(column)]).astype(object)
+        """The declared columns, one row per entry. Raises `KeyError` if `make` did not return one of them."""
+        made, names = self.make(analysis), [part for column in self.columns for part in _parts(column)]
+        return (made[names] if len(made) else pd.DataFrame(columns=names)).astype(object)
 
     def shown(self, target: str) -> list[Column]:
         """The columns for people in this kind of file."""
@@ -125,6 +125,16 @@ def _parts(column: Column) -> list[str]:
     return [column.name] if column.end is None else [column.name, column.end]
 
 
+def declared(name: str, heading: str, format: Format = plain) -> Column:  # noqa: A002
+    """A column of configuration."""
+    return Column(name, heading, format, source=Source.declared)
+
+
+def derived(name: str, heading: str, format: Format = plain) -> Column:  # noqa: A002
+    """A column computed from the study's figures."""
+    return Column(name, heading, format, source=Source.derived)
+
+
 FOUR = fixed(".4f")
 PERCENT = fixed(".1%")
 
@@ -139,3 +149,8 @@ INTERVAL = Column(
 SEEDS = Column("seeds", "Seeds")
 MACRO_F1 = Column("macro_f1", "Macro-F1", FOUR, "unweighted mean of the F1 of all labels")
 HARDWARE = Column("hardware", "Hardware")
+TRAINING = Column("training_seconds", "Training", duration, "median over the seeds of one machine")
+STATUS = Column("status", "Status")
+NAME = Column("name")
+NAMED = (CONFIGURATION, MODEL, RECIPE)
+SCORES = (ACCURACY, SPREAD, INTERVAL, SEEDS, MACRO_F1)

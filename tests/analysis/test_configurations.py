@@ -1,157 +1,239 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from factories import FIT, RANDOM_FIT, a_record, analysis, publish, publish_many, publish_with_costs, wrong_at
-
-from benchmark.analysis.configurations import (
-    COSTS,
-    configurations,
-    failure,
-    mean_accuracy,
-    repeats_study,
-    scores,
-    with_results,
+from factories import (
+    FIT,
+    GOLD,
+    RANDOM_FIT,
+    a_record,
+    analysis_of,
+    loading,
+    on_a_gpu,
+    publish,
+    publish_with_costs,
+    rows_of,
 )
-from benchmark.analysis.costs import dominated_by, frontier
-from benchmark.analysis.frame import results_of
+
+from benchmark.analysis.configurations import OWN, SHARED, label_scores, with_results
 from benchmark.analysis.inference import accuracy_interval
+from benchmark.interface import NO_LABEL, FitReport, WeightSource
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.store import Run
 
-FAILED = {"status": Status.failed, "failure": Failure("There is no CUDA GPU.", fix="Set model.device=cpu.")}
+TWO_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 0, 0)  # of GOLD: the second love and the second anger are taken for sadness
+ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)  # the second anger is
+FAILED: dict[str, Any] = {"status": Status.failed, "failure": Failure("It needs a GPU.", fix="Set model.device=cpu.")}
+MIRRORED = replace(FIT, weights=WeightSource("hub", endpoint="a mirror"))
+FROM_A_MIRROR = "weights from a mirror, not the hub"
 
 
-def one_row(*runs: Run) -> pd.Series:
-    table = configurations(results_of(list(runs)))
-    assert len(table) == 1
-    return table.iloc[0]
+def rows(*runs: Run) -> list[dict[str, Any]]:
+    return analysis_of(*runs).configurations.to_dict("records")
 
 
-def test_no_runs_are_an_empty_table_with_the_same_columns(tmp_path: Path) -> None:
-    empty = configurations(results_of([]))
-    filled = configurations(results_of([publish(tmp_path, a_record())]))
-    assert len(empty) == 0
-    assert set(empty.columns) == set(filled.columns)
+def only(*runs: Run) -> dict[str, Any]:
+    """The row of the only configuration."""
+    (row,) = rows(*runs)
+    return row
 
 
-def test_a_row_has_its_runs_and_the_scores_of_those_that_count(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at(range(10 + seed))) for seed in (0, 1)]
-    broken = publish(tmp_path, a_record("minilm", seed=2, **FAILED))
-    row = one_row(*runs, broken)
-    assert row["runs"] == [run.name for run in (*runs, broken)]
-    assert row["counted"] == [run.name for run in runs]
-    assert (row["seeds"], row["result"], row["collapsed"], row["run"]) == (2, True, 0, runs[0].name)
-    assert row["accuracy"] == (190 + 189) / 400
-    assert row["status"] == "measured; 1 of 3 runs failed"
+def test_scores_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=0), TWO_WRONG), publish(tmp_path, a_record(seed=1), ONE_WRONG)]
+    row = only(*runs)
+    assert (row["seeds"], row["status"], row["result"]) == (2, "measured", True)
+    assert row["runs"] == row["counted"] == [run.name for run in runs]
+    assert row["accuracy"] == 17 / 20
+    assert row["spread"] == pytest.approx(0.1 / 2**0.5)  # the standard deviation of two, one degree of freedom
+    # F1 is 2 TP / (2 TP + FP + FN). Seed 0: sadness 4/6, joy 1, love 2/3, anger 2/3, fear 1, surprise 1.
+    # Seed 1: sadness 4/5, joy 1, love 1, anger 2/3, fear 1, surprise 1.
+    assert row["macro_f1"] == pytest.approx(((4 / 6 + 2 / 3 + 2 / 3 + 3) / 6 + (4 / 5 + 2 / 3 + 4) / 6) / 2)
+    interval = accuracy_interval(np.array([[True] * 8 + [False] * 2, [True] * 9 + [False]]))
+    assert (row["low"], row["high"]) == (interval.low, interval.high)
+    assert row["command"] == "python -m benchmark -m model=tfidf dataset=emotion recipe=paper seed=0,1"
+    scores = label_scores(analysis_of(*runs).results, row["counted"])
+    assert scores.loc["love"].tolist() == pytest.approx([1, 0.75, (2 / 3 + 1) / 2, 2])
+    assert list(scores.columns) == ["precision", "recall", "f1", "support"]
 
 
-def test_scores_of_several_runs(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at(range(10 * seed))) for seed in (0, 1, 2)]
-    results = results_of(runs)
-    found = scores(results, [run.name for run in runs])
-    correct = results.correct([run.name for run in runs])
-    interval = accuracy_interval(correct)
-    assert found["accuracy"] == mean_accuracy(correct) == 570 / 600
-    assert found["spread"] == pytest.approx(np.std([1, 0.95, 0.9], ddof=1))
-    assert (found["low"], found["high"]) == (interval.low, interval.high)
-    assert scores(results, [runs[0].name])["spread"] is None
+def test_the_mean_over_seeds_is_one_division(tmp_path: Path) -> None:
+    right = {7: (0, 0, 0), 8: (1, 0, 0), 9: (1, 2, 0)}  # the mean of 0.7, 0.8 and 0.9 as floats is not 24/30
+    runs = [publish(tmp_path, a_record("minilm", seed=n), (*GOLD[:7], *end)) for n, end in right.items()]
+    assert only(*runs)["accuracy"] == 24 / 30
 
 
-def test_seeds_that_predict_one_label_are_counted(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, a_record("minilm", seed=0), [1] * 200)]
-    runs.append(publish_many(tmp_path, a_record("minilm", seed=1), wrong_at([])))
-    assert one_row(*runs)["collapsed"] == 1
+def test_one_seed_has_wilsons_interval_and_no_spread(tmp_path: Path) -> None:
+    row = only(publish(tmp_path, a_record(), TWO_WRONG))
+    assert (row["accuracy"], row["spread"], row["seeds"]) == (0.8, None, 1)
+    assert (round(row["low"], 4), round(row["high"], 4)) == (0.4902, 0.9433)  # 8 of 10
 
 
-def test_random_weights_have_costs_and_no_accuracy(tmp_path: Path) -> None:
-    row = one_row(publish(tmp_path, a_record("minilm", "model.weights.source=random", fit=RANDOM_FIT)))
-    assert not row["result"]
-    assert pd.isna(row["accuracy"])
-    assert row["training_seconds"] == FIT.training_seconds
-    assert row["status"].endswith("random weights, no accuracy")
-
-
-def test_a_configuration_without_a_completed_run_says_why(tmp_path: Path) -> None:
-    row = one_row(publish(tmp_path, a_record("minilm", **FAILED)))
-    assert (row["result"], row["counted"]) == (False, [])
-    assert row["status"] == "not run: failed, There is no CUDA GPU"
-    assert pd.isna(row["seeds"])
+def test_a_row_has_the_columns_of_its_first_counted_run(tmp_path: Path) -> None:
+    failed = publish(tmp_path, a_record("smollm2_lora", seed=0, **FAILED))
+    counted = publish(tmp_path, a_record("smollm2_lora", seed=1))
+    row, runs = only(failed, counted), analysis_of(counted).results.runs
+    assert row["run"] == counted.name
+    assert {name: row[name] for name in SHARED} == {name: runs[name].iloc[0] for name in SHARED}
+    assert set(row) == {*SHARED, *OWN}
+    assert list(analysis_of().configurations.columns) == [*SHARED, *OWN]
 
 
 @pytest.mark.parametrize(
-    ("record", "text"),
+    ("ended", "status"),
     [
-        (a_record(**FAILED), "failed, There is no CUDA GPU"),
-        (a_record(status=Status.interrupted), "interrupted"),
-        (a_record("minilm", fit=RANDOM_FIT), "random weights"),
+        (FAILED, "not run: failed, It needs a GPU"),
+        ({"status": Status.interrupted, "failure": Failure("signal SIGTERM")}, "not run: interrupted, signal SIGTERM"),
+        ({"status": Status.failed}, "not run: failed"),
     ],
 )
-def test_how_a_run_without_a_result_ended(record: RunRecord, text: str) -> None:
-    assert failure(record) == text
+def test_a_configuration_without_completed_runs_is_not_run(ended: dict[str, Any], status: str, tmp_path: Path) -> None:
+    row = only(publish(tmp_path, a_record("minilm", **ended)))
+    assert (row["status"], row["result"], row["counted"], row["graded"]) == (status, False, [], False)
+    measured = ("accuracy", "low", "macro_f1", "seeds", "machine", "hardware", "training_seconds", "peak_memory")
+    assert all(row[name] is None or row[name] != row[name] for name in measured)
+
+
+def test_runs_that_failed_are_stated(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=0, **FAILED)), publish(tmp_path, a_record(seed=1), ONE_WRONG)]
+    assert (only(*runs)["accuracy"], only(*runs)["status"]) == (0.9, "measured; 1 of 2 runs failed")
+    runs.append(publish(tmp_path, a_record(seed=2, status=Status.interrupted)))
+    assert only(*runs)["status"] == "measured; 1 of 3 runs failed; 1 of 3 runs interrupted"
+    assert only(*runs)["seeds"] == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fit", "status"),
+    [
+        (["dataset.train_rows=100"], FIT, "measured; 100 training rows only"),
+        (["dataset.test_rows=10"], FIT, "measured; 10 test rows only"),
+        (["recipe.max_steps=24"], FIT, "measured; 24 steps only"),
+        (["recipe.max_steps=24", "dataset.test_rows=10"], replace(FIT, steps=0), "measured; 10 test rows only"),
+        ([], replace(FIT, trained_parameters=0), "measured; not trained by this run"),
+        ([], RANDOM_FIT, "measured; random weights, no accuracy"),
+        ([], MIRRORED, f"measured; {FROM_A_MIRROR}, no accuracy"),
+    ],
+)
+def test_what_limits_a_figure_is_stated(overrides: list[str], fit: FitReport, status: str, tmp_path: Path) -> None:
+    row = only(publish(tmp_path, a_record("minilm", *overrides, fit=fit), ONE_WRONG))
+    assert row["status"] == status
+    assert (row["accuracy"] == 0.9) == ("no accuracy" not in status)
+    assert row["training_seconds"] == 90 or fit.trained_parameters == 0
+
+
+@pytest.mark.parametrize("overrides", [[], ["dataset.train_rows=100"]])
+def test_a_seed_with_weights_from_a_mirror_is_not_counted(overrides: list[str], tmp_path: Path) -> None:
+    mirrored = publish(tmp_path, a_record("minilm", *overrides, seed=0, fit=MIRRORED), TWO_WRONG)
+    counted = publish(tmp_path, a_record("minilm", *overrides, seed=1), ONE_WRONG)
+    row = only(mirrored, counted)
+    assert (row["accuracy"], row["seeds"]) == (0.9, 1)
+    assert f"1 of 2 runs not counted: {FROM_A_MIRROR}" in row["status"].split("; ")
+
+
+def test_rows_set_aside_for_validation_are_stated(tmp_path: Path) -> None:
+    record = a_record("bert_base")
+    assert record.data is not None
+    row = only(publish(tmp_path, replace(record, data=replace(record.data, carved_rows=1600))))
+    assert (row["status"], row["repeats_study"]) == ("measured; 1,600 training rows set aside for validation", False)
+
+
+def test_the_share_of_answers_that_name_no_label_is_a_mean_over_seeds(tmp_path: Path) -> None:
+    record = a_record("smollm2_lora", "model.readout=generate")
+    runs = [
+        publish(tmp_path, replace(record, digest=str(n) * 64), [NO_LABEL] * n + [*GOLD[n:]], ["words"] * 10)
+        for n in (3, 4)
+    ]
+    assert only(*runs)["status"] == "measured; 35.0% of answers name no label"
+    assert only(*runs)["accuracy"] == 0.65
+    assert only(*runs)["graded"] is False
+
+
+def test_collapsed_seeds_are_counted(tmp_path: Path) -> None:
+    predictions = ([1] * 10, GOLD, [2] * 10)
+    runs = [publish(tmp_path, a_record("minilm", seed=seed), predicted) for seed, predicted in enumerate(predictions)]
+    assert only(*runs)["collapsed"] == 2
+
+
+def costs(folder: Path, seed: int, training: float, memory: int, answering: float) -> Run:
+    return publish_with_costs(
+        folder, "minilm", 10, training=training, memory=memory, trained=50, answering=answering, seed=seed
+    )
+
+
+def priced(*runs: Run) -> tuple[Any, ...]:
+    row = only(*runs)
+    names = ("training_seconds", "peak_memory", "trained_parameters", "seconds_per_text", "machine", "hardware")
+    return tuple(row[name] for name in names)
+
+
+def test_costs_are_medians_over_seeds(tmp_path: Path) -> None:
+    runs = [costs(tmp_path, 0, 60, 200, 2), costs(tmp_path, 1, 70, 300, 3), costs(tmp_path, 2, 950, 301, 99)]
+    machine = "A processor, 2 cores"
+    assert priced(*runs) == (70, 300, 50, 3 / 200, machine, machine)
+
+
+def test_costs_are_those_of_the_machine_that_ran_most_seeds(tmp_path: Path) -> None:
+    gpu = on_a_gpu(costs(tmp_path, 0, 6, 400, 0.2))
+    runs = [costs(tmp_path, 1, 60, 200, 2), costs(tmp_path, 2, 80, 300, 4)]
+    machine = "A processor, 2 cores"
+    assert priced(gpu, *runs) == (70, 250, 50, 3 / 200, machine, f"{machine} / A GPU")
+    assert priced(gpu, runs[0]) == (6, 400, 50, 0.2 / 200, "A GPU", f"A GPU / {machine}")
+
+
+def test_a_cost_that_one_seed_lacks_is_missing(tmp_path: Path) -> None:
+    row = only(
+        publish(tmp_path, a_record("minilm")), publish(tmp_path, replace(a_record("minilm", seed=1), peak_memory={}))
+    )
+    assert np.isnan(row["peak_memory"]) or row["peak_memory"] is None
+    assert row["training_seconds"] == 90
+
+
+def carved(record: RunRecord) -> RunRecord:
+    assert record.data is not None
+    return replace(record, data=replace(record.data, carved_rows=1))
 
 
 @pytest.mark.parametrize(
     ("record", "repeats"),
     [
         (a_record("bert_base"), True),
-        (a_record("bert_base", seed=3), True),
-        (a_record("bert_base", "recipe.learning_rate=0.00002"), False),
-        (a_record("bert_base", "model.attention=eager"), False),
-        (a_record("bert_base", "dataset.train_rows=100"), False),
+        (a_record("bert_base", seed=3, **FAILED), True),
+        (replace(a_record("bert_base", **FAILED), data=None), True),
+        (a_record("bert_base", "recipe.learning_rate=0.5"), False),
+        (a_record("bert_base", "model.precision=bf16"), False),
+        (a_record("bert_base", "recipe.max_steps=3"), False),
         (a_record("bert_base", "model.name=mine"), False),
+        (carved(a_record("bert_base")), False),
+        (a_record("bert_base", 'dataset.sha256={"train":"0"}'), False),
     ],
 )
-def test_only_the_model_as_shipped_on_all_rows_repeats_the_study(
-    record: RunRecord, repeats: bool, tmp_path: Path
-) -> None:
-    results = results_of([publish(tmp_path, record)])
-    assert repeats_study(results, record) is repeats
-    assert record.data is not None
-    carved = replace(record, data=replace(record.data, carved_rows=1))
-    assert not repeats_study(results, carved)
+def test_a_run_repeats_the_study_if_nothing_was_changed(record: RunRecord, repeats: bool, tmp_path: Path) -> None:
+    assert only(publish(tmp_path, record))["repeats_study"] is repeats
 
 
-def test_configurations_with_results_are_sorted_by_accuracy_and_are_of_one_data_set(tmp_path: Path) -> None:
-    table = configurations(
-        results_of(
-            [
-                publish_many(tmp_path, a_record("tfidf"), wrong_at(range(9))),
-                publish_many(tmp_path, a_record("minilm"), wrong_at(range(3))),
-                publish_many(tmp_path, a_record("majority", dataset="mine"), wrong_at(range(1))),
-                publish(tmp_path, a_record("bert_base", **FAILED)),
-            ]
-        )
+def test_configurations_with_results_are_of_one_data_set_the_most_accurate_first(tmp_path: Path) -> None:
+    runs = [
+        publish(tmp_path, a_record("tfidf"), ONE_WRONG),
+        publish(tmp_path, a_record("minilm"), ONE_WRONG),
+        publish(tmp_path, a_record("bert_base"), GOLD),
+        publish(tmp_path, a_record("majority", dataset="synthetic"), GOLD),
+        publish(tmp_path, a_record("bert_base", "recipe.max_steps=2"), GOLD),
+        publish(tmp_path, a_record("roberta_base", **FAILED)),
+    ]
+    table = analysis_of(*runs).configurations
+    assert with_results(table)["model"].tolist() == ["bert_base", "minilm", "tfidf"]  # equals by label
+    assert with_results(table, "synthetic")["model"].tolist() == ["majority"]
+
+
+def test_a_loaded_adapter_is_stated(tmp_path: Path) -> None:
+    row = only(publish(tmp_path, loading(a_record("smollm2_lora", "model.adapter=mine"), "mine")))
+    assert (row["status"], row["trained"]) == ("measured; not trained by this run", False)
+
+
+def test_rows_do_not_depend_on_the_order_of_seeds(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=seed), predicted) for seed, predicted in enumerate((ONE_WRONG, TWO_WRONG))]
+    one, other = (
+        rows_of(analysis_of(*order).configurations[["accuracy", "spread", "macro_f1"]]) for order in (runs, runs[::-1])
     )
-    assert with_results(table)["model"].tolist() == ["minilm", "tfidf"]
-    assert with_results(table, "mine")["model"].tolist() == ["majority"]
-
-
-def test_frontier_of_each_cost_and_what_dominates(tmp_path: Path) -> None:
-    runs = [
-        publish_with_costs(tmp_path, "minilm", 10, training=60, memory=200, trained=50, answering=2),
-        publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=300, trained=70, answering=3),
-        publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=100, trained=60, answering=1),
-    ]
-    table = analysis(*runs).configurations
-    models = table["model"].tolist()
-    on = {cost: {m for m, best in zip(models, frontier(table, cost), strict=True) if best} for cost in COSTS}
-    assert on == {
-        "training_seconds": {"minilm", "tfidf"},
-        "peak_memory": {"minilm", "tfidf"},
-        "trained_parameters": {"minilm"},
-        "seconds_per_text": {"minilm", "tfidf"},
-    }
-    minilm = table[table["model"] == "minilm"]["configuration"].iloc[0]
-    assert dict(zip(models, dominated_by(table), strict=True)) == {"minilm": [], "bert_base": [minilm], "tfidf": []}
-
-
-@pytest.mark.parametrize(("seconds", "dominates"), [(9.0, False), (8.9, True)])
-def test_a_cost_is_clearly_lower_below_nine_tenths(seconds: float, dominates: bool, tmp_path: Path) -> None:
-    runs = [
-        publish_with_costs(tmp_path, "minilm", 10, training=seconds, memory=200, trained=50, answering=2),
-        publish_with_costs(tmp_path, "bert_base", 10, training=10.0, memory=200, trained=50, answering=2),
-    ]
-    assert [bool(found) for found in dominated_by(analysis(*runs).configurations)] == [False, dominates]
+    assert one == [{key: pytest.approx(value) for key, value in other[0].items()}]

@@ -1,181 +1,291 @@
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from factories import FIT, GOLD, LABELS, a_record, publish
+from factories import (
+    FIT,
+    GOLD,
+    LABELS,
+    RANDOM_FIT,
+    a_record,
+    a_record_on_rows,
+    analysis_of,
+    answers,
+    loading,
+    publish,
+    rows_of,
+)
 
-from benchmark.analysis.frame import RUN_COLUMNS, label_names, read_results, read_speeds, results_of
+from benchmark.analysis.frame import RUN_COLUMNS, Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
-from benchmark.interface import AdapterSource, CurvePoint, WeightSource
+from benchmark.interface import NO_LABEL, CurvePoint
+from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.store import Run
 
-ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
-FAILED = {"status": Status.failed, "failure": Failure("out of memory")}
-RANDOM = replace(FIT, weights=WeightSource("random"))
+FAILED: dict[str, Any] = {"status": Status.failed, "failure": Failure("It ran out of memory.")}
+ONE_WRONG = (*GOLD[:-1], 0)
 
 
-def unread(model: str = "tfidf", seed: int = 0) -> RunRecord:
-    """The record of a run that ended before its data were read."""
-    return replace(a_record(model, seed=seed, **FAILED), data=None, digest=f"{seed:064d}")
+def results(*runs: Run) -> Results:
+    return analysis_of(*runs).results
 
 
-def configurations_of(*runs: Run) -> list[list[str]]:
-    """The names of the runs of each configuration."""
-    frame = results_of(list(runs)).runs
-    return [group["run"].tolist() for _, group in frame.groupby("configuration", sort=False)]
+def row(folder: Path, record: RunRecord, predicted: tuple[int, ...] = GOLD) -> dict[str, Any]:
+    """The run's row among the runs."""
+    (only,) = rows_of(results(publish(folder, record, predicted)).runs)
+    return only
 
 
-def test_a_run_has_a_row_with_every_documented_column(tmp_path: Path) -> None:
-    curve = (
-        CurvePoint(1, 1.0, validation_accuracy=0.3),
-        CurvePoint(2, 2.0, validation_accuracy=0.5),
-        CurvePoint(2, 2.0),
-    )
-    record = replace(a_record("minilm", fit=replace(FIT, curve=curve, precision="bf16")), finished="x")
-    run = publish(tmp_path, record, ONE_WRONG)
-    frame = read_results(tmp_path).runs
-    assert list(frame.columns) == list(RUN_COLUMNS)
-    (row,) = frame.to_dict("records")
+def ids(column: str, *runs: Run) -> list[Any]:
+    return results(*runs).runs[column].tolist()
+
+
+def test_a_row_describes_its_run(tmp_path: Path) -> None:
+    found = row(tmp_path, a_record("smollm2_lora", "recipe.learning_rate=0.5", seed=3), ONE_WRONG)
     expected = {
-        "run": run.name, "model": "minilm", "title": "MiniLM-L6 (22M BERT)", "kind": "encoder", "readout": None,
-        "recipe": "paper", "label": "MiniLM-L6 (22M BERT), paper", "seed": 0, "dataset": "emotion",
-        "test_sha256": "c" * 64, "status": "completed", "result": True, "pretrained": True, "scorable": True,
-        "limits": "", "trial": False, "counted": True, "trained": True, "learns": True, "graded": True,
-        "collapsed": False, "precision": "bf16", "hardware": "A processor, 2 cores", "test_rows": 10, "train_rows": 140,
-        "steps": 24, "training_seconds": 90.0, "peak_memory": 2**30, "trained_parameters": 10,
-        "seconds_per_text": 0.2, "validation_accuracy": 0.5,
-    }  # fmt: skip
-    assert {name: row[name] for name in expected} == expected
+        "run": f"smollm2_lora/emotion/{Path(found['run']).name}",
+        "model": "smollm2_lora",
+        "title": "SmolLM2-135M + LoRA",
+        "kind": "decoder",
+        "readout": "constrained labels",
+        "recipe": "paper, recipe.learning_rate=0.5",
+        "label": "SmolLM2-135M + LoRA, paper, recipe.learning_rate=0.5",
+        "seed": 3,
+        "dataset": "emotion",
+        "test_sha256": "c" * 64,
+        "status": "completed",
+        "limits": "",
+        "precision": "fp32",
+        "hardware": "A processor, 2 cores",
+        "test_rows": 10,
+        "train_rows": 140,
+        "steps": 24,
+        "parameters": 134515008,
+        "training_seconds": 90.0,
+        "peak_memory": 2**30,
+        "trained_parameters": 10,
+        "seconds_per_text": 0.2,
+        "validation_accuracy": 0.75,
+        "trained_by": None,
+    }
+    flags = {"result", "pretrained", "scorable", "counted", "trained", "learns", "graded"}
+    assert {name: found[name] for name in expected} == expected
+    assert {name for name, value in found.items() if value is True} == flags
+    assert set(found) == set(RUN_COLUMNS)
 
 
-def test_an_answer_has_a_row_per_run_and_item(tmp_path: Path) -> None:
-    first, second = (publish(tmp_path, a_record(model), ONE_WRONG) for model in ("minilm", "tfidf"))
-    results = results_of([first, second])
-    assert len(results.answers) == 20
-    answers = results.of(second.name)
-    assert answers["item"].tolist() == [f"test-{row}" for row in range(10)]
-    assert answers["gold"].tolist() == list(GOLD)
-    assert answers["predicted"].tolist() == list(ONE_WRONG)
-    assert answers["correct"].tolist() == [True] * 9 + [False]
-    assert answers["confidence"].tolist() == [1.0] * 10
-    assert answers[f"p_{LABELS[0]}"].tolist() == [1, 0, 0, 0, 0, 0, 1, 0, 0, 1]
-    assert results.correct([first.name, second.name]).shape == (2, 10)
-    np.testing.assert_array_equal(results.predicted([second.name]), [ONE_WRONG])
+def test_a_run_that_ended_early_has_a_row_without_measurements(tmp_path: Path) -> None:
+    found = row(tmp_path, replace(a_record("minilm", **FAILED), data=None, card=None))
+    missing = ("test_sha256", "readout", "parameters", "test_rows", "train_rows", "steps", "seconds_per_text",
+               "precision", "trained_parameters", "validation_accuracy", "training")  # fmt: skip
+    assert {found[name] for name in missing} == {None}
+    assert (found["status"], found["kind"], found["learns"], found["pretrained"]) == ("failed", "encoder", True, True)
+    assert not any(found[name] for name in ("result", "scorable", "graded", "collapsed", "counted"))
 
 
-def test_without_runs_the_frames_have_their_columns() -> None:
-    results = results_of([])
-    assert list(results.runs.columns) == list(RUN_COLUMNS)
-    assert results.answers.empty
+def test_predictions_made_elsewhere_have_no_cost(tmp_path: Path) -> None:
+    found = row(tmp_path, a_record("external"))
+    costs = ("training_seconds", "peak_memory", "trained_parameters", "seconds_per_text")
+    assert {found[cost] for cost in costs} == {None}
 
 
-def test_runs_that_differ_in_their_seed_or_title_are_one_configuration(tmp_path: Path) -> None:
-    records = [a_record("minilm", seed=0), a_record("minilm", "model.title=Other", seed=1)]
-    other = a_record("minilm", "recipe.epochs=9")
-    runs = [publish(tmp_path, record, ONE_WRONG) for record in (*records, other)]
-    assert configurations_of(*runs) == [[runs[0].name, runs[1].name], [runs[2].name]]
+def test_numbers_of_zero_steps_and_trained_parameters_are_missing(tmp_path: Path) -> None:
+    found = row(tmp_path, a_record("minilm", fit=replace(FIT, steps=0, trained_parameters=0)))
+    assert (found["steps"], found["trained_parameters"], found["trained"]) == (None, None, False)
 
 
-def test_other_content_of_the_data_is_another_configuration(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, a_record(test_sha256=letter * 64), ONE_WRONG) for letter in "cd"]
-    assert len(configurations_of(*runs)) == 2
+@pytest.mark.parametrize("memory", [{"host": 1}, {"host": 7, "device": 1}])
+def test_memory_is_that_of_the_gpu_if_there_was_one(memory: dict[str, int], tmp_path: Path) -> None:
+    assert row(tmp_path, replace(a_record("minilm"), peak_memory=memory))["peak_memory"] == 1
 
 
-def test_a_seed_that_failed_before_its_data_were_read_joins_the_others(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, a_record(seed=0), ONE_WRONG), publish(tmp_path, unread(seed=1))]
-    assert configurations_of(*runs) == [[run.name for run in runs]]
+@pytest.mark.parametrize(("gpu", "hardware"), [("A GPU", "A GPU"), (None, "CPU, ? cores")])
+def test_a_failed_run_is_attributed_to_the_best_device_of_its_machine(gpu: str | None, hardware: str) -> None:
+    assert replace(a_record("minilm", **FAILED), environment=Environment(gpu=gpu)).hardware == hardware
 
 
-def test_it_is_left_out_if_the_same_seed_came_further(tmp_path: Path) -> None:
-    done, failed = publish(tmp_path, a_record()), publish(tmp_path, a_record("minilm", **FAILED))
-    runs = [done, publish(tmp_path, unread()), failed, publish(tmp_path, unread("minilm"))]
-    assert configurations_of(*runs) == [[done.name], [failed.name]]
+@pytest.mark.parametrize(
+    ("override", "fit", "limits", "scorable"),
+    [
+        ("dataset.train_rows=5", FIT, "training rows", True),
+        ("dataset.test_rows=5", FIT, "test rows", True),
+        ("dataset.test_rows=1", FIT, "test rows", False),
+        ("recipe.max_steps=3", FIT, "steps", True),
+        ("model.weights.source=random", RANDOM_FIT, "", False),
+    ],
+)
+@pytest.mark.parametrize("status", [Status.completed, Status.failed])
+def test_limited_runs_and_random_weights_are_trials_however_they_ended(
+    override: str, fit: Any, limits: str, scorable: bool, status: Status, tmp_path: Path
+) -> None:
+    found = row(tmp_path, a_record("minilm", override, fit=fit, status=status))
+    assert (found["trial"], found["result"], found["limits"]) == (True, False, limits)
+    assert found["scorable"] == (scorable and status is Status.completed)
+    assert found["pretrained"] == ("random" not in override)
 
 
-def test_it_stands_alone_between_two_contents_of_the_data(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, a_record(test_sha256=letter * 64), ONE_WRONG) for letter in "cd"]
-    assert [len(names) for names in configurations_of(*runs, publish(tmp_path, unread(seed=1)))] == [1, 1, 1]
+@pytest.mark.parametrize(
+    ("predicted", "collapsed"), [([3] * 10, True), ([NO_LABEL] * 10, True), ([3] * 9 + [4], False)]
+)
+def test_a_run_collapsed_if_it_predicts_one_label_for_every_text(
+    predicted: list[int], collapsed: bool, tmp_path: Path
+) -> None:
+    run = publish(tmp_path, a_record(), predicted, ["an answer"] * 10)
+    assert ids("collapsed", run) == [collapsed]
 
 
-@pytest.mark.parametrize("ended", [Status.completed, Status.failed])
-@pytest.mark.parametrize("override", ["dataset.train_rows=5", "recipe.max_steps=3", "model.weights.source=random"])
-def test_a_limited_or_randomly_initialised_run_is_a_trial(override: str, ended: Status, tmp_path: Path) -> None:
-    fit = RANDOM if "random" in override else FIT
-    run = publish(tmp_path, a_record("minilm", override, status=ended, fit=fit))
-    assert results_of([run]).runs["trial"].tolist() == [True]
+def test_free_answers_are_not_graded(tmp_path: Path) -> None:
+    assert ids("graded", publish(tmp_path, a_record(), GOLD, ["an answer"] * 10)) == [False]
 
 
-def test_ordinary_runs_are_not_trials(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, a_record(model)) for model in ("minilm", "majority")]
-    assert results_of(runs).runs["trial"].tolist() == [False, False]
+def test_the_validation_accuracy_is_the_last_one(tmp_path: Path) -> None:
+    curve = (
+        *(CurvePoint(step, 1.0, validation_accuracy=value) for step, value in ((1, 0.5), (2, 0.25))),
+        CurvePoint(3, 2),
+    )
+    assert row(tmp_path, a_record("minilm", fit=replace(FIT, curve=curve)))["validation_accuracy"] == 0.25
+    assert row(tmp_path / "none", a_record("minilm", fit=replace(FIT, curve=())))["validation_accuracy"] is None
 
 
-def test_one_label_for_every_text_is_a_collapsed_run(tmp_path: Path) -> None:
-    runs = [
-        publish(tmp_path, a_record(seed=seed), predicted) for seed, predicted in enumerate(([1] * 10, [1] * 9 + [2]))
+# Grouping
+
+
+def test_seeds_and_titles_do_not_separate_configurations_but_values_and_data_do(tmp_path: Path) -> None:
+    same = [a_record(), a_record(seed=1), a_record("tfidf", "model.title=Other", seed=2)]
+    other = [a_record(test_sha256="d" * 64), a_record("tfidf", "recipe.epochs=9"), a_record(dataset="mine")]
+    found = ids("configuration", *(publish(tmp_path, record) for record in [*same, *other]))
+    assert len(set(found[:3])) == 1
+    assert len(set(found)) == 4
+
+
+def test_configurations_of_one_curve_differ_in_rows_only(tmp_path: Path) -> None:
+    records = [a_record_on_rows(rows) for rows in (10, 20)]
+    records += [a_record_on_rows(10, "minilm", 0, "recipe.epochs=9"), a_record("minilm", test_sha256="d" * 64)]
+    runs = [publish(tmp_path, record) for record in records]
+    first, second, *others = ids("curve", *runs)
+    assert first == second
+    assert len({first, *others}) == 3
+    assert len(set(ids("configuration", *runs))) == 4
+
+
+def unread(seed: int = 0) -> RunRecord:
+    """The record of a run that ended before it read data."""
+    return replace(a_record(seed=seed, **FAILED), data=None, digest=str(seed) * 64)
+
+
+def test_a_seed_that_failed_before_reading_data_joins_the_only_data_of_its_spec(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=0)), publish(tmp_path, unread(seed=1))]
+    assert len(set(ids("configuration", *runs))) == 1
+    other = publish(tmp_path, a_record(seed=0, test_sha256="d" * 64))
+    assert len(set(ids("configuration", *runs, other))) == 3
+
+
+def test_a_start_that_failed_is_left_out_if_the_same_seed_read_its_data(tmp_path: Path) -> None:
+    for status in (Status.completed, Status.failed):
+        runs = [publish(tmp_path / status, unread()), publish(tmp_path / status, a_record(status=status))]
+        assert ids("run", *runs) == [runs[1].name]
+    assert ids("run", runs[0]) == [runs[0].name]
+
+
+def test_results_count_before_pretrained_trials_and_those_before_random_weights(tmp_path: Path) -> None:
+    few = "dataset.train_rows=5"
+    random = publish(tmp_path, a_record("minilm", few, seed=0, fit=RANDOM_FIT))
+    failed = publish(tmp_path, a_record("minilm", few, seed=2, **FAILED))
+    trial = publish(tmp_path, a_record("minilm", few, seed=1))
+    assert ids("counted", random, failed, trial) == [False, False, True]
+    assert ids("counted", random, failed) == [True, False]
+    assert ids("counted", failed) == [False]
+    replaced = publish(tmp_path, a_record("minilm", seed=1, fit=RANDOM_FIT))
+    assert ids("counted", publish(tmp_path, a_record("minilm")), replaced) == [True, False]
+
+
+# Adapters
+
+
+def trained(*overrides: str, saved: str | None = None, seed: int = 0) -> RunRecord:
+    return a_record("smollm2_lora", *overrides, seed=seed, fit=replace(FIT, saved_sha256=saved))
+
+
+def reading(adapter: str, sha256: str = "f" * 64, way: str = "generate") -> RunRecord:
+    return loading(a_record("smollm2_lora", f"model.readout={way}", f"model.adapter={adapter}"), adapter, sha256)
+
+
+def test_an_adapter_belongs_to_the_run_that_saved_it_by_hash_before_folder(tmp_path: Path) -> None:
+    by_hash = publish(tmp_path, trained(saved="a" * 64))
+    by_folder = publish(tmp_path, trained("recipe.epochs=9"))
+    folder = by_folder.folder.name
+    readers = [
+        publish(tmp_path, reading(folder, "a" * 64)),
+        publish(tmp_path, reading(folder, "b" * 64, "labels")),
+        publish(tmp_path, reading("made_elsewhere", "b" * 64)),
     ]
-    assert results_of(runs).runs["collapsed"].tolist() == [True, False]
+    found = ids("trained_by", by_hash, by_folder, *readers)
+    assert found == [None, None, by_hash.name, by_folder.name, None]
 
 
-def test_results_are_counted_before_trials_and_pretrained_runs_before_others(tmp_path: Path) -> None:
-    results = [publish(tmp_path, a_record(seed=0)), publish(tmp_path, a_record(seed=1, **FAILED))]
-    mixed = [publish(tmp_path, a_record("minilm", seed=s, fit=fit)) for s, fit in enumerate((RANDOM, FIT))]
-    trial = [
-        publish(tmp_path, a_record("bert_base", "recipe.max_steps=3", seed=s, fit=fit))
-        for s, fit in enumerate((RANDOM, FIT))
-    ]
-    random = [publish(tmp_path, a_record("roberta_base", fit=RANDOM))]
-    counted = results_of([*results, *mixed, *trial, *random]).runs.set_index("run")["counted"]
-    assert counted.tolist() == [True, False, False, True, False, True, True]
+def test_read_outs_share_the_training_that_they_load(tmp_path: Path) -> None:
+    first, second = publish(tmp_path, trained(seed=4)), publish(tmp_path, trained("recipe.epochs=9"))
+    of_first, of_second = (publish(tmp_path, reading(run.folder.name)) for run in (first, second))
+    one, other, same_as_one, same_as_other = ids("training", first, second, of_first, of_second)
+    assert (one, other) == (same_as_one, same_as_other)
+    assert one != other
 
 
-def test_predictions_made_elsewhere_have_no_costs(tmp_path: Path) -> None:
-    row = results_of([publish(tmp_path, a_record("external"))]).runs.iloc[0]
-    assert row[["training_seconds", "peak_memory", "trained_parameters", "seconds_per_text"]].isna().all()
+def test_a_training_is_of_weights_recipe_and_data_whatever_the_read_out_and_seed(tmp_path: Path) -> None:
+    same = [trained(), trained("model.readout=generate", seed=1)]
+    elsewhere = [reading("one", "1" * 64), reading("other", "2" * 64)]
+    other = [trained("model.lora.rank=4"), a_record("smollm2_lora", test_sha256="d" * 64), *elsewhere]
+    found = ids("training", *(publish(tmp_path, record) for record in [*same, *other]))
+    assert found[0] == found[1]
+    assert len(set(found)) == 5
+    assert ids("training", publish(tmp_path, a_record("minilm"))) == [None]
 
 
-def loads(name: str, sha256: str, seed: int = 0) -> RunRecord:
-    weights = WeightSource("wheel", adapter=AdapterSource(name, sha256))
-    fit = replace(FIT, weights=weights, trained_parameters=0)
-    return a_record("smollm2_lora", "model.readout=generate", f"model.adapter={name}", fit=fit, seed=seed)
+# Answers
 
 
-def test_an_adapter_belongs_to_the_run_that_saved_it_by_its_hash_and_else_by_its_folder(tmp_path: Path) -> None:
-    saved = publish(tmp_path, a_record("smollm2_lora", fit=replace(FIT, saved_sha256="a" * 64)))
-    unsaved = publish(tmp_path, a_record("smollm2_lora", seed=1))
-    by_hash = publish(tmp_path, loads(unsaved.folder.name, "a" * 64))
-    by_folder = publish(tmp_path, loads(unsaved.folder.name, "b" * 64, seed=5))
-    foreign = publish(tmp_path, loads("elsewhere", "b" * 64, seed=6))
-    frame = results_of([saved, unsaved, by_hash, by_folder, foreign]).runs
-    assert frame["trained_by"].tolist() == [None, None, saved.name, unsaved.name, None]
-    training = frame["training"].tolist()
-    assert training[0] == training[1] == training[2] == training[3] != training[4]
+def test_answers_are_one_row_per_run_and_item(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record(seed=seed), predicted) for seed, predicted in ((1, GOLD), (0, ONE_WRONG))]
+    found = results(*runs, publish(tmp_path, a_record(seed=2, **FAILED)))
+    names = [run.name for run in runs]
+    assert found.answers["run"].tolist() == [names[0]] * 10 + [names[1]] * 10
+    assert found.of(names[1])["item"].tolist() == [f"test-{row}" for row in range(10)]
+    assert found.of(names[1])["confidence"].tolist() == [1.0] * 10
+    assert found.gold(names).tolist() == [list(GOLD)] * 2
+    assert found.predicted(names).tolist() == [list(GOLD), list(ONE_WRONG)]
+    assert found.correct(names[::-1]).tolist() == [[True] * 9 + [False], [True] * 10]
+    assert {f"p_{label}" for label in LABELS} <= set(found.answers)
+    assert found.labels(names[0]) == LABELS
+    assert "texts" not in set(found.answers)
 
 
-def test_models_with_one_read_out_have_no_training_id(tmp_path: Path) -> None:
-    assert results_of([publish(tmp_path, a_record("minilm"))]).runs["training"].tolist() == [None]
+def test_the_confidence_is_that_of_the_predicted_label(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record(), [NO_LABEL, *GOLD[1:]], ["an answer"] * 10)
+    expected = answers([NO_LABEL]).probabilities[0, 0]
+    assert results(run).of(run.name)["confidence"].tolist() == [expected] + [1.0] * 9
 
 
-def test_curves_join_numbers_of_training_rows_and_nothing_else(tmp_path: Path) -> None:
-    overrides = [[], ["dataset.train_rows=5"], ["dataset.test_rows=5"], ["recipe.epochs=9"]]
-    runs = [publish(tmp_path, a_record("minilm", *given)) for given in overrides]
-    whole, limited, *others = results_of(runs).runs["curve"]
-    assert whole == limited
-    assert len({whole, *others}) == 3
+def test_no_runs_are_empty_tables() -> None:
+    found = results_of([])
+    assert (len(found.runs), len(found.answers), found.speeds) == (0, 0, [])
+    assert list(found.runs.columns) == list(RUN_COLUMNS)
 
 
-def test_a_damaged_measurement_of_speed_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "speed/machine/minilm.json"
-    path.parent.mkdir(parents=True)
-    path.write_text('{"model": "minilm"}')
-    assert read_speeds(tmp_path) == [{"model": "minilm"}]
-    path.write_text("{")
-    with pytest.raises(BenchmarkError) as error:
-        read_speeds(tmp_path)
-    assert str(path) in error.value.problem
+def test_the_last_label_name_is_that_of_no_label() -> None:
+    assert np.array(label_names(("a", "b")))[[0, 1, NO_LABEL]].tolist() == ["a", "b", "no label"]
 
 
-def test_the_last_name_of_labels_is_that_of_no_label() -> None:
-    assert label_names(("a", "b"))[-1] == "no label"
+def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None:
+    publish(tmp_path, a_record())
+    for name, measured in (("b", {"ways": []}), ("a", {"ways": [1]})):
+        (tmp_path / "speed" / name).mkdir(parents=True)
+        (tmp_path / "speed" / name / "model.json").write_text(json.dumps(measured))
+    found = read_results(tmp_path)
+    assert (len(found.runs), found.speeds) == (1, [{"ways": [1]}, {"ways": []}])
+    (tmp_path / "speed" / "a" / "model.json").write_text("{")
+    with pytest.raises(BenchmarkError, match="speed/a/model.json is not JSON"):
+        read_results(tmp_path)

@@ -1,83 +1,118 @@
+"""The label of a configuration, and the command that makes its runs again."""
+
 import shlex
 from dataclasses import replace
 
 import pytest
 from factories import a_record
 
-from benchmark.analysis.labels import command, recipe_label, settings_of
+from benchmark.analysis.labels import command, options_given, recipe_label, settings_of
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
-from benchmark.run.compose import composed
 
 CATALOGUE = read_catalogue()
 
 
-def given(record: RunRecord, *overrides: str) -> RunRecord:
+def typed(record: RunRecord, *overrides: str) -> RunRecord:
+    """The record as if these had been the overrides of the command line."""
     return replace(record, overrides=list(overrides))
 
 
+def label(record: RunRecord) -> str:
+    return recipe_label(record, CATALOGUE)
+
+
+def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
+    assert label(a_record("minilm")) == "paper"
+
+
+@pytest.mark.parametrize("override", ["model.precision=bf16", "recipe.learning_rate=0.5"])
+def test_what_an_experiments_file_changes_is_in_the_label(override: str) -> None:
+    record = typed(a_record("minilm", override), "experiment=mine", "model=minilm")
+    assert label(record) == f"paper, {override.removeprefix('model.')}"
+
+
+def test_an_override_that_changes_nothing_is_not_in_the_label() -> None:
+    record = typed(a_record("minilm"), "model.precision=fp32", "model.title=MiniLM", "recipe.epochs=3")
+    assert label(record) == "paper"
+
+
+def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> None:
+    record = a_record("minilm", "recipe.name=tuned", "recipe.learning_rate=0.5")
+    assert label(typed(record, "recipe=tuned")) == "tuned"
+    assert label(typed(record, "recipe=tuned", "recipe.learning_rate=0.5")) == "tuned, recipe.learning_rate=0.5"
+
+
+def test_settings_of_data_are_those_of_the_command_line() -> None:
+    assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, dataset.train_rows=16"
+    assert recipe_label(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
+
+
+def test_settings_are_written_as_on_the_command_line() -> None:
+    record = a_record(
+        "smollm2_lora", 'model.lora.targets=["q_proj","v_proj"]', "model.lora.rank=16", "recipe.max_steps=null",
+        "model.adapter=tuned-seed0@0123456789ab",
+    )  # fmt: skip
+    assert settings_of(record, CATALOGUE) == [
+        "model.adapter=tuned-seed0@0123456789ab",
+        "model.lora.rank=16",
+        "model.lora.targets=[q_proj,v_proj]",
+    ]
+
+
+def test_files_come_last_in_a_label_without_folder_and_hash() -> None:
+    record = a_record("smollm2_lora", "model.adapter=tuned-seed0@0123456789ab", "model.precision=bf16")
+    assert label(record) == "paper, precision=bf16, adapter=tuned-seed0"
+    other = typed(a_record("minilm", "model.name=mine"), "model.weights.path=DIR/weights")
+    assert label(other) == "paper, weights.path=weights"
+
+
+def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:
+    record = typed(a_record("minilm", "model.name=mine"), "+model.precision=bf16", "seed=3", "model.name=mine")
+    assert settings_of(record, CATALOGUE) == ["model.precision=bf16"]
+
+
+def test_options_are_the_overrides_that_choose_nothing() -> None:
+    chosen = ["--config-dir=DIR/conf", "model=m", "dataset=d", "recipe=r", "seed=1", "experiment=e", "force=true",
+              "report_to=[]", "dataset.train_rows=null"]  # fmt: skip
+    options = ["recipe.epochs=9", "+model.new=1", "dataset.train_rows=5"]
+    assert options_given(typed(a_record(), *chosen, *options)) == sorted(options)
+
+
 @pytest.mark.parametrize(
-    ("record", "label"),
+    ("given", "made"),
     [
-        (a_record("minilm"), "paper"),
-        (a_record("minilm", "recipe.learning_rate=0.5"), "paper, recipe.learning_rate=0.5"),
-        (given(a_record("smollm2_lora", "model.precision=bf16"), "experiment=readouts"), "paper, precision=bf16"),
-        (given(a_record("minilm"), "model.precision=fp32", "model.title=Mine", "recipe.epochs=3"), "paper"),
-        (given(a_record("minilm", "recipe.name=tuned"), "recipe.epochs=9"), "tuned, recipe.epochs=9"),
-        (a_record("minilm", "dataset.train_rows=5"), "paper, dataset.train_rows=5"),
-        (
-            a_record("smollm2_lora", "model.adapter=tuned-seed0@0123456789ab", "model.precision=bf16"),
-            "paper, precision=bf16, adapter=tuned-seed0",
-        ),
-        (given(a_record("minilm", "model.name=mine"), "+model.precision=bf16"), "paper, precision=bf16"),
-        (given(a_record("minilm", "model.name=mine"), "model.weights.path=DIR/w"), "paper, weights.path=w"),
+        ([], "model=tfidf dataset=emotion recipe=paper"),
+        (["dataset=other", "recipe=tuned", "force=true"], "model=tfidf dataset=other recipe=tuned"),
+        (["recipe.epochs=9", "+x=1"], "model=tfidf dataset=emotion recipe=paper +x=1 recipe.epochs=9"),
+        (["dataset.name=mine"], "model=tfidf recipe=paper dataset.name=mine"),
+        (["dataset=d", "recipe.name=ours"], "model=tfidf dataset=d dataset.name=mine recipe.name=ours"),
+        (["--config-dir=DIR/conf"], "--config-dir=DIR/conf model=tfidf dataset=emotion recipe=paper"),
     ],
 )
-def test_a_label_names_what_differs_from_the_shipped_model_and_recipe(record: RunRecord, label: str) -> None:
-    assert recipe_label(record, CATALOGUE) == label
+def test_a_command_names_the_choices_and_the_options(given: list[str], made: str) -> None:
+    if "dataset=d" in given:
+        given = [*given, "dataset.name=mine"]
+    assert command([typed(a_record("tfidf"), *given)]) == f"python -m benchmark {made}"
 
 
-def test_settings_can_be_left_out_of_a_label() -> None:
-    record = a_record("minilm", "dataset.train_rows=5", "recipe.epochs=9")
-    assert recipe_label(record, CATALOGUE, leave_out=("dataset.train_rows=",)) == "paper, recipe.epochs=9"
+@pytest.mark.parametrize(
+    ("seeds", "words"), [([0], "A=1"), ([3], "A=1 seed=3"), ([0, 1], "A=1 seed=0,1"), ([2, 3], "A=1 seed=2,3")]
+)
+def test_a_command_runs_the_seeds_of_all_records(seeds: list[int], words: str) -> None:
+    made = command([typed(a_record("tfidf", seed=seed), "A=1") for seed in seeds])
+    many = "-m " if len(seeds) > 1 else ""
+    assert made == f"python -m benchmark {many}model=tfidf dataset=emotion recipe=paper {words}"
 
 
-def test_settings_are_written_as_overrides() -> None:
-    record = a_record("smollm2_lora", 'model.lora.targets=["q_proj","v_proj"]', "model.lora.rank=16")
-    assert settings_of(record, CATALOGUE) == ["model.lora.rank=16", "model.lora.targets=[q_proj,v_proj]"]
-
-
-def test_the_command_of_an_experiments_run_makes_no_others() -> None:
-    options = ["experiment=learning_curve", "model=tfidf", "dataset.train_rows=null", "seed=0"]
-    expected = "python -m benchmark model=tfidf experiment=learning_curve dataset.train_rows=null seed=0"
-    assert command([given(a_record("tfidf"), *options)]) == expected
-    limited = given(a_record("tfidf"), "experiment=learning_curve", "dataset.train_rows=160")
-    assert command([limited]).count("train_rows=160") == 1
-
-
-def test_the_command_names_folders_as_placeholders_and_all_seeds() -> None:
-    options = ["--config-dir=DIR/conf", "model=mine", "model.weights.path=DIR/weights"]
-    records = [given(a_record("minilm", "model.name=mine", seed=s), *options, f"seed={s}") for s in (0, 1)]
-    assert command(records) == (
-        "python -m benchmark --config-dir=DIR/conf -m model=mine dataset=emotion recipe=paper "
-        "model.weights.path=DIR/weights seed=0,1"
-    )
-
-
-def test_a_data_set_and_a_recipe_with_other_names_are_asked_for_by_their_choice() -> None:
-    options = ["model=minilm", "dataset.name=mine", "recipe=tuned", "recipe.name=ours"]
-    record = given(a_record("minilm", "recipe.name=ours", dataset="mine"), *options)
-    assert command([record]) == "python -m benchmark model=minilm recipe=tuned dataset.name=mine recipe.name=ours"
-
-
-def test_seed_0_alone_is_not_named() -> None:
-    assert "seed" not in command([a_record("minilm")])
-    assert command([a_record("minilm", seed=3)]).endswith(" seed=3")
+@pytest.mark.parametrize("rows", ["null", "160"])
+def test_the_command_of_an_experiments_run_names_what_the_experiment_sweeps(rows: str) -> None:
+    given = ("experiment=learning_curve", "model=tfidf", f"dataset.train_rows={rows}", "seed=0", "recipe=tuned")
+    made = shlex.split(command([typed(a_record("tfidf"), *given)]))
+    assert sorted(made[3:]) == sorted(given)
+    assert made[:5] == ["python", "-m", "benchmark", "model=tfidf", "experiment=learning_curve"]
 
 
 def test_a_command_can_be_pasted_into_a_shell() -> None:
-    record = a_record("smollm2_lora", 'model.lora.targets=["q_proj","v_proj"]')
-    record = given(record, "model=smollm2_lora", "model.lora.targets=[q_proj,v_proj]")
-    words = shlex.split(command([record]))
-    assert words[:3] == ["python", "-m", "benchmark"]
-    assert composed(words[3:]).model.parameters["lora"]["targets"] == ["q_proj", "v_proj"]
+    made = command([typed(a_record("external"), "model.title=My system", "model.path=DIR/answers.csv")])
+    assert shlex.split(made)[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]

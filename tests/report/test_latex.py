@@ -6,20 +6,6 @@ import pytest
 from benchmark.report.latex import latex
 
 
-def test_a_table_is_a_booktabs_tabular() -> None:
-    table = pd.DataFrame({"Model": ["BERT", "A & B"], "Accuracy": ["0.9063", "-"], "95% interval": ["0.1 to 0.2", "-"]})
-    assert latex(table).splitlines() == [
-        r"\begin{tabular}{lrr}",
-        r"\toprule",
-        r"Model & Accuracy & 95\% interval \\",
-        r"\midrule",
-        r"BERT & 0.9063 & 0.1 to 0.2 \\",
-        r"A \& B & - & - \\",
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [

@@ -1,108 +1,169 @@
+"""How a declared table is made and written, and that the shipped tables are those of the shipped records."""
+
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from factories import analysis
+from factories import a_record, analysis_of, publish
 
-from benchmark.analysis.frame import read_results
-from benchmark.report.formats import count, duration, fixed, gibibytes, milliseconds, p_value, plain, scientific
-from benchmark.report.table import Analysis, Column, Table
-from benchmark.report.tables import TABLES
-from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.analysis.frame import read_speeds, results_of
+from benchmark.report.formats import (
+    Format,
+    count,
+    duration,
+    fixed,
+    gibibytes,
+    milliseconds,
+    p_value,
+    plain,
+    scientific,
+)
+from benchmark.report.table import Analysis, Column, Source, Table, declared, derived
+from benchmark.report.tables import TABLES, all_tables
+from benchmark.results import store
 
-ROWS = pd.DataFrame(
+RESULTS = Path(__file__).parents[2] / "results"
+NOTHING = analysis_of()
+DATA = pd.DataFrame(
     [
-        {"name": "a", "low": 0.25, "high": 0.5, "seconds": 90.0, "command": "python -m benchmark", "other": 1},
-        {"name": None, "low": None, "high": None, "seconds": None, "command": "a | b", "other": 2},
+        {"id": "a1", "name": "a | b_c", "share": 0.5, "low": 0.25, "high": 0.75, "command": "x | y"},
+        {"id": "b2", "name": "B", "share": None, "low": None, "high": None, "command": "z"},
     ],
     dtype=object,
 )
-TABLE = Table(
-    "example",
-    "An example",
-    lambda _: ROWS,
-    (
-        Column("name", "Name"),
-        Column("low", "95% interval", end="high"),
-        Column("seconds", "Training", duration),
-        Column("command", "Command", code=True, leave_out=("tex",)),
-        Column("note"),
-    ),
-    note="A *note*.",
+COLUMNS = (
+    Column("id"),
+    Column("name", "Name"),
+    Column("share", "± share", fixed(".1%")),
+    Column("low", "95% interval", end="high"),
+    Column("command", "Command", code=True, leave_out=("tex",)),
 )
+TABLE = Table("one", "A table", lambda _: DATA, COLUMNS, note="A *note*.")
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Analysis:
-    return Analysis(read_results(Path("results")))
+def test_markdown_escapes_bars_shows_code_and_leaves_out_columns_without_heading() -> None:
+    assert TABLE.markdown(TABLE.data(NOTHING)).splitlines() == [
+        "| Name     | ± share   | 95% interval     | Command   |",
+        "|:---------|:----------|:-----------------|:----------|",
+        r"| a \| b_c | 50.0%     | 0.2500 to 0.7500 | `x \| y`  |",
+        "| B        | -         | -                | `z`       |",
+    ]
 
 
-def test_the_data_has_the_declared_columns_and_no_other() -> None:
-    assert list(TABLE.data(analysis()).columns) == ["name", "low", "high", "seconds", "command", "note"]
+def test_csv_has_every_column_as_it_is() -> None:
+    assert TABLE.csv(TABLE.data(NOTHING)) == (
+        "id,name,share,low,high,command\na1,a | b_c,0.5,0.25,0.75,x | y\nb2,B,,,,z\n"
+    )
 
 
-def test_markdown_has_the_columns_with_a_heading_and_a_dash_for_a_missing_value() -> None:
-    head, _, first, second = TABLE.markdown(TABLE.data(analysis())).splitlines()
-    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["Name", "95% interval", "Training", "Command"]
-    cells = [cell.strip() for cell in first.split("|")[1:-1]]
-    assert cells == ["a", "0.2500 to 0.5000", "1.5 min", "`python -m benchmark`"]
-    assert second.count(" - ") == 3
-    assert r"`a \| b`" in second.replace("\\\\", "\\")
+def test_a_table_is_written_as_csv_markdown_with_its_note_and_latex() -> None:
+    files = TABLE.files(TABLE.data(NOTHING))
+    assert list(files) == ["one.csv", "one.md", "one.tex"]
+    assert files["one.md"].endswith("| `z`       |\n\nA *note*.\n")
+    assert files["one.tex"].splitlines() == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r"Name & $\pm$ share & 95\% interval \\",
+        r"\midrule",
+        r"a | b\_c & 50.0\% & 0.2500 to 0.7500 \\",
+        r"B & - & - \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert not Table("no", "", lambda _: DATA, COLUMNS).files(DATA)["no.md"].endswith("\n\n")
 
 
-def test_a_csv_file_keeps_numbers_as_numbers_and_every_column() -> None:
-    head, first, second = TABLE.csv(TABLE.data(analysis())).splitlines()
-    assert head == "name,low,high,seconds,command,note"
-    assert first == "a,0.25,0.5,90.0,python -m benchmark,"
-    assert second == ",,,,a | b,"
+@pytest.mark.parametrize(("target", "shown"), [("md", 4), ("html", 4), ("tex", 3)])
+def test_a_column_is_left_out_where_it_says_so(target: str, shown: int) -> None:
+    assert len(TABLE.shown(target)) == shown
 
 
-def test_a_column_can_be_left_out_of_one_kind_of_file() -> None:
-    files = TABLE.files(TABLE.data(analysis()))
-    assert set(files) == {"example.csv", "example.md", "example.tex"}
-    assert "python -m benchmark" in files["example.md"]
-    assert "python -m benchmark" not in files["example.tex"]
-    assert files["example.md"].endswith("\n\nA *note*.\n")
+def test_a_declared_column_that_is_not_made_is_an_error_and_an_undeclared_one_left_out() -> None:
+    assert list(Table("few", "", lambda _: DATA, (Column("name"),)).data(NOTHING)) == ["name"]
+    for column in (Column("nmae"), Column("low", end="hihg")):
+        with pytest.raises(KeyError):
+            Table("misspelt", "", lambda _: DATA, (column,)).data(NOTHING)
 
 
-@pytest.mark.parametrize("name", [*TABLES, "leaderboard_emotion"])
-def test_every_declared_column_is_computed_for_the_shipped_results(name: str, shipped: Analysis) -> None:
-    table = TABLES.get(name) or leaderboard("emotion")
-    made = table.make(shipped)
-    declared = {part for column in table.columns for part in (column.name, column.end) if part}
-    assert len(made) > 0
-    assert declared <= set(made.columns)
+def test_a_table_without_rows_has_its_columns() -> None:
+    data = Table("none", "", lambda _: pd.DataFrame(), COLUMNS).data(NOTHING)
+    assert list(data) == ["id", "name", "share", "low", "high", "command"]
+    assert len(TABLE.markdown(data).splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_heading_stands_once_and_a_help_text_only_with_a_heading(name: str) -> None:
-    headings = [column.heading for column in TABLES[name].columns if column.heading]
-    assert len(headings) == len(set(headings)) > 1
+def test_columns_say_where_their_content_comes_from() -> None:
+    assert [make("a", "A").source for make in (Column, declared, derived)] == [
+        Source.measured, Source.declared, Source.derived
+    ]  # fmt: skip
+    assert declared("a", "A", count).text({"a": 1000}) == derived("a", "A", count).text({"a": 1000}) == "1,000"
 
 
 @pytest.mark.parametrize(
-    ("format_", "value", "text"),
+    ("format_", "value", "shown"),
     [
-        (plain, True, "yes"),
-        (plain, 8_030_261_248, "8,030,261,248"),
-        (plain, 0.1234567, "0.123457"),
-        (plain, "two\nlines", "two lines"),
-        (fixed(".1%"), 0.1234, "12.3%"),
-        (p_value, 0.00009, "< 0.0001"),
-        (p_value, 0.0001, "0.0001"),
+        *((plain, value, shown) for value, shown in ((True, "yes"), (1234, "1,234"), (0.25, "0.25"), ("a\n b", "a b"))),
+        (fixed("+.4f"), 0.05, "+0.0500"),
+        *((p_value, value, shown) for value, shown in ((0.0001, "0.0001"), (0.00009, "< 0.0001"), (1.0, "1.0000"))),
         (gibibytes, 3 * 2**29, "1.50 GiB"),
-        (count, 1200.0, "1,200"),
-        (count, 2.5, "2.5"),
-        (scientific, 0.00005, "5e-5"),
-        (scientific, 0.00015, "1.5e-4"),
-        (scientific, "none", "none"),
-        (duration, 0.05, "under 0.1 s"),
-        (duration, 59.9, "59.9 s"),
-        (duration, 60.0, "1.0 min"),
-        (duration, 3600.0, "1.0 h"),
-        (milliseconds, 0.0289, "28.9 ms"),
+        *((count, value, shown) for value, shown in ((1234.0, "1,234"), (2.5, "2.5"), (7, "7"))),
+        *((scientific, value, shown) for value, shown in ((5e-5, "5e-5"), (0.00025, "2.5e-4"), ("2e-4 *", "2e-4 *"))),
+        *(
+            (duration, value, shown)
+            for value, shown in (
+                (0.09, "under 0.1 s"), (0.1, "0.1 s"), (59.94, "59.9 s"), (60, "1.0 min"), (3599, "60.0 min"),
+                (5400, "1.5 h"),
+            )
+        ),
+        *(
+            (milliseconds, value, shown)
+            for value, shown in (
+                (9e-6, "under 0.01 ms"), (1e-5, "0.01 ms"), (0.0289, "28.9 ms"), (0.9, "900 ms"), (1, "1.0 s")
+            )
+        ),
     ],
-)
-def test_formats(format_: "object", value: object, text: str) -> None:
-    assert callable(format_)
-    assert format_(value) == text
+)  # fmt: skip
+def test_numbers_are_written_with_their_unit(format_: Format, value: object, shown: str) -> None:
+    assert format_(value) == shown
+
+
+# The shipped tables
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[Table, pd.DataFrame]:
+    """The tables of the records that git tracks."""
+    listed = subprocess.run(
+        ["git", "ls-files", "results"], cwd=RESULTS.parent, capture_output=True, text=True, check=True
+    )
+    tracked = {RESULTS.parent / path for path in listed.stdout.splitlines()}
+    runs = [run for run in store.read_all(RESULTS) if run.folder / "record.json" in tracked]
+    return all_tables(Analysis(results_of(runs, read_speeds(RESULTS))))
+
+
+def test_the_shipped_tables_are_those_of_the_shipped_records(shipped: dict[Table, pd.DataFrame]) -> None:
+    for table, data in shipped.items():
+        assert (RESULTS / "tables" / f"{table.name}.csv").read_text() == table.csv(data), table.name
+
+
+def test_no_declared_column_of_the_shipped_tables_is_empty(shipped: dict[Table, pd.DataFrame]) -> None:
+    empty = {(table.name, name) for table, data in shipped.items() for name in data if data[name].isna().all()}
+    assert empty == set()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_first_run_does_not_change_the_columns_of_a_table(name: str, tmp_path: Path) -> None:
+    analysis = analysis_of(*(publish(tmp_path, a_record(model), [0] * 10) for model in ("tfidf", "minilm")))
+    assert list(TABLES[name].data(analysis)) == list(TABLES[name].data(NOTHING))
+
+
+def test_tables_do_not_depend_on_the_order_in_which_runs_were_made(tmp_path: Path) -> None:
+    records = [a_record("tfidf", seed=1), a_record("minilm"), a_record("tfidf", seed=0)]
+    made = []
+    for place, order in (("one", records), ("two", records[::-1])):
+        for record in order:
+            publish(tmp_path / place, record)
+        tables = all_tables(analysis_of(*store.read_all(tmp_path / place)))
+        made.append({table.name: table.csv(data) for table, data in tables.items()})
+    assert made[0] == made[1]
+    assert set(made[0]) == {*TABLES, "leaderboard_emotion"}

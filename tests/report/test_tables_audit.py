@@ -8,46 +8,67 @@ AUDIT = table_rows("study_audit")
 COMPARISONS = table_rows("study_comparisons")
 
 
-def test_of_the_studys_figures_only_one_is_a_count_of_2000() -> None:
+def test_only_one_figure_of_the_study_is_a_count_of_2000() -> None:
     counts = {row["study"]: row["possible_counts"] for row in AUDIT if row["study"]}
     assert counts == {0.9063: "none", 0.9086: "none", 0.9125: "1825", 0.9189: "none", 0.9262: "none"}
 
 
+def test_the_nearest_counts_enclose_a_figure() -> None:
+    nearest = {row["study"]: row["nearest"] for row in AUDIT if row["study"]}
+    assert nearest[0.9063] == "1,812/2,000 = 0.9060, 1,813/2,000 = 0.9065"
+    assert nearest[0.9125] == "1,825/2,000 = 0.9125"
+
+
 @pytest.mark.parametrize("row", [row for row in AUDIT if row["study"]], ids=lambda row: row["figure"])
-def test_the_test_sets_said_to_fit_do_fit_and_no_smaller_one_does(row: dict[str, object]) -> None:
+def test_the_test_sets_that_fit_a_figure_are_the_three_smallest(row: dict[str, float]) -> None:
     def fits(rows: int) -> bool:
-        return any(abs(round(right / rows, 10) - row["study"]) <= 0.00005 + 1e-12 for right in range(rows + 1))  # type: ignore[operator]
+        return any(abs(round(right / rows, 10) - row["study"]) <= 0.00005 + 1e-12 for right in range(rows + 1))
 
-    said = [int(number) for number in str(row["fitting_rows"]).split(", ")]
-    assert [rows for rows in range(1, said[-1] + 1) if fits(rows)] == said
-
-
-def test_no_test_set_up_to_3083_rows_fits_all_four_encoders() -> None:
-    assert row_with(AUDIT, figure="the four encoders")["fitting_rows"].startswith("3084,")
+    named = [int(number) for number in str(row["fitting_rows"]).split(", ")]
+    assert len(named) == 3
+    assert [rows for rows in range(1, named[-1] + 1) if fits(rows)] == named
 
 
-def test_means_of_four_or_five_runs_would_fit_every_figure() -> None:
-    assert row_with(AUDIT, figure="all five")["fitting_runs"].startswith("4, 5")
+def test_several_figures_at_once_need_a_test_set_or_runs_that_fit_all() -> None:
+    encoders, every = (row_with(AUDIT, figure=name) for name in ("the four encoders", "all five"))
+    assert encoders["fitting_rows"].startswith("3084,")
+    assert every["fitting_runs"] == "4, 5, 6"
+    assert (encoders["study"], every["nearest"]) == (None, None)
 
 
 def test_every_two_of_the_five_figures_are_compared() -> None:
     assert len(COMPARISONS) == 10
-    assert {row["better"] for row in COMPARISONS} | {row["other"] for row in COMPARISONS} == set(
-        study.TABLE3_TITLES.values()
-    )
+    assert {row[side] for row in COMPARISONS for side in ("better", "other")} == set(study.TABLE3_TITLES.values())
+    assert all(row["difference"] > 0 for row in COMPARISONS)
 
 
-def test_the_studys_main_claim_is_not_significant_as_printed() -> None:
-    row = row_with(COMPARISONS, better="Llama3-8b", other="Roberta-Large")
-    assert (row["texts"], round(row["z"], 2)) == (15, 0.86)
-    assert row["unpaired_p"] > 0.3
-    assert row["significance"] == "unknown without the predictions"
+def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
+    assert row_with(COMPARISONS, better="Llama3-8b", other="Roberta-Large") == {
+        "better": "Llama3-8b",
+        "other": "Roberta-Large",
+        "difference": 0.0073,
+        "texts": 15,
+        "z": 0.8636,
+        "unpaired_p": 0.3878,
+        "best_p": 6.104e-05,
+        "most_discordant": 51,
+        "significance": "unknown without the predictions",
+    }
 
 
-def test_five_texts_are_too_few_at_best() -> None:
-    row = row_with(COMPARISONS, better="Bert-Large", other="Bert-Base")
-    assert (row["texts"], row["best_p"], row["most_discordant"]) == (5, 0.0625, None)
-    assert row["significance"] == "impossible"
+@pytest.mark.parametrize(
+    ("better", "other", "significance", "texts", "best_p"),
+    [
+        ("Bert-Large", "Bert-Base", "impossible", 5, 0.0625),
+        ("Llama3-8b", "Bert-Base", "even unpaired", 40, 1.819e-12),
+    ],
+)
+def test_the_significance_is_what_a_test_could_find(
+    better: str, other: str, significance: str, texts: int, best_p: float
+) -> None:
+    row = row_with(COMPARISONS, better=better, other=other)
+    assert (row["significance"], row["texts"], row["best_p"]) == (significance, texts, best_p)
+    assert (row["most_discordant"] is None) == (significance == "impossible")
 
 
 @pytest.mark.parametrize("row", [row for row in COMPARISONS if row["most_discordant"]])

@@ -1,135 +1,134 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from factories import LABELS, a_record, analysis, answers, examples, publish_many, row_with, table_rows, wrong_at
-from factories import MANY_GOLD as GOLD
+from factories import LABELS, MANY_GOLD, a_record, examples, publish, publish_many, table_rows, wrong_at
 
 from benchmark.analysis.inference import wilson_interval
+from benchmark.analysis.metrics import accuracy_at_coverage, expected_calibration_error
 from benchmark.data.report import Overlap
 from benchmark.interface import NO_LABEL, Predictions
-from benchmark.report.figures import FIGURES
-from benchmark.report.run_figures import RUN_FIGURES
-from benchmark.report.tables import TABLES
-from benchmark.results import store as records
-from benchmark.results.record import RunRecord
+from benchmark.results import store
+from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
 
-def rows(table: str, *runs: Run) -> list[dict[str, Any]]:
-    return table_rows(table, *runs)
-
-
-def overlapping(record: RunRecord, ids: list[str], conflicting: list[str]) -> RunRecord:
+def overlapping(ids: list[str], conflicting: list[str]) -> RunRecord:
+    """A record with these test texts in train, and others in validation."""
+    record = a_record()
     assert record.data is not None
-    other = Overlap("validation", "test", ["validation-1"], ["validation-1"])
-    overlap = Overlap("test", "train", ids, conflicting)
-    return replace(record, data=replace(record.data, overlaps=[overlap, other]))
+    others = [
+        Overlap("validation", "test", ["validation-1"], ["validation-1"]),
+        Overlap("test", "validation", ["test-5"], []),
+    ]
+    return replace(record, data=replace(record.data, overlaps=[Overlap("test", "train", ids, conflicting), *others]))
 
 
-def test_each_view_of_the_test_split_leaves_its_rows_out(tmp_path: Path) -> None:
-    record = overlapping(a_record(), ["test-0", "test-1", "test-9"], ["test-0", "test-9"])
-    found = rows("test_views", publish_many(tmp_path, record, wrong_at([0, 9, 30])))
-    assert [(row["view"], row["rows"], row["accuracy"]) for row in found] == [
+def test_scores_by_label_are_means_over_seeds(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record(seed=seed), wrong_at(range(0, 6 * end, 6))) for seed, end in ((0, 1), (1, 4))
+    ]
+    rows = table_rows("per_class", *runs)
+    assert [row["label"] for row in rows] == list(LABELS)
+    assert [row["support"] for row in rows] == [34, 34, 33, 33, 33, 33]
+    sadness, joy = rows[0], rows[1]  # sadness is taken for joy
+    assert sadness["recall"] == pytest.approx((33 / 34 + 30 / 34) / 2)
+    assert (sadness["precision_score"], joy["recall"]) == (1, 1)
+    assert joy["precision_score"] == pytest.approx((34 / 35 + 34 / 38) / 2)
+    assert joy["f1"] == pytest.approx((2 * 34 / (34 + 35) + 2 * 34 / (34 + 38)) / 2)
+
+
+def test_the_five_most_confused_pairs_are_shown_the_most_frequent_first(tmp_path: Path) -> None:
+    predicted = list(MANY_GOLD)
+    for gold, answer, count in ((0, 1, 6), (1, NO_LABEL, 5), (2, 3, 4), (3, 2, 3), (4, 5, 2), (5, 4, 1)):
+        for row in range(gold, 6 * count, 6):
+            predicted[row] = answer
+    words = ["an answer"] * 200
+    rows = table_rows("confused_pairs", publish(tmp_path, a_record(), predicted, words, MANY_GOLD))
+    assert [(row["gold"], row["predicted"], row["texts"]) for row in rows] == [
+        ("sadness", "joy", 6),
+        ("joy", "no label", 5),
+        ("love", "anger", 4),
+        ("anger", "love", 3),
+        ("fear", "surprise", 2),
+    ]
+    assert [row["share"] for row in rows] == pytest.approx([6 / 34, 5 / 34, 4 / 33, 3 / 33, 2 / 33])
+
+
+def test_confusions_are_means_over_seeds(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record(seed=seed), wrong_at(range(0, 6 * end, 6))) for seed, end in ((0, 1), (1, 4))
+    ]
+    (row,) = table_rows("confused_pairs", *runs)
+    assert (row["texts"], row["share"]) == (2.5, 2.5 / 34)
+
+
+def test_each_part_of_the_test_split_leaves_its_rows_out(tmp_path: Path) -> None:
+    record = overlapping(["test-0", "test-1", "test-9"], ["test-0", "test-9"])
+    rows = table_rows("test_views", publish_many(tmp_path, record, wrong_at([0, 9, 30])))
+    assert [(row["view"], row["rows"], row["accuracy"]) for row in rows] == [
         ("official", 200, 197 / 200),
         ("without texts that occur in train", 197, 196 / 197),
         ("without conflicting duplicates", 198, 197 / 198),
     ]
     interval = wilson_interval(196, 197)
-    assert (found[1]["low"], found[1]["high"]) == (interval.low, interval.high)
+    assert (rows[1]["low"], rows[1]["high"], rows[1]["seeds"]) == (interval.low, interval.high, 1)
 
 
-def test_without_overlaps_every_view_is_the_official_one(tmp_path: Path) -> None:
-    found = rows("test_views", publish_many(tmp_path, overlapping(a_record(), [], []), wrong_at([0])))
-    assert {(row["rows"], row["accuracy"]) for row in found} == {(200, 199 / 200)}
+def test_a_part_without_rows_is_not_shown(tmp_path: Path) -> None:
+    every = [f"test-{row}" for row in range(200)]
+    rows = table_rows("test_views", publish_many(tmp_path, overlapping(every, []), wrong_at([0])))
+    assert [(row["view"], row["rows"]) for row in rows] == [("official", 200), ("without conflicting duplicates", 200)]
+
+
+def publish_confident(folder: Path, record: RunRecord, predicted: list[int], confidence: list[float]) -> Run:
+    probabilities = np.repeat((1 - np.array(confidence))[:, None] / 5, 6, axis=1).astype(np.float32)
+    probabilities[np.arange(200), predicted] = confidence
+    content = store.encode_predictions(examples(MANY_GOLD), Predictions(probabilities, np.array(predicted)), LABELS)
+    return store.write(folder, replace(record, predicted_rows=200), content)
 
 
 def test_the_most_confident_answers_are_scored_alone(tmp_path: Path) -> None:
-    predicted = wrong_at(range(150, 200))
-    confidence = np.linspace(0.99, 0.5, 200)  # falling: the surest 150 are right
-    probabilities = np.repeat((1 - confidence)[:, None] / 5, 6, axis=1).astype(np.float32)
-    probabilities[np.arange(200), predicted] = confidence
-    content = records.encode_predictions(examples(GOLD), Predictions(probabilities, np.array(predicted)), LABELS)
-    run = records.write(tmp_path, replace(a_record(), predicted_rows=200), content)
-    row = row_with(rows("selective", run))
-    shares = {100: 150 / 200, 90: 150 / 180, 80: 150 / 160, 70: 1.0, 50: 1.0}
-    assert {share: row[f"coverage_{share}"] for share in shares} == pytest.approx(shares)
-    assert 0 < row["expected_calibration_error"] < 1
-
-
-def test_the_most_confused_labels_come_first_with_their_share(tmp_path: Path) -> None:
-    predicted = list(GOLD)
-    for row in (0, 6, 12):  # sadness
-        predicted[row] = 1
-    predicted[1] = NO_LABEL  # joy
-    found = rows("confused_pairs", publish_many(tmp_path, a_record(), predicted))
-    assert [(row["gold"], row["predicted"], row["texts"]) for row in found] == [
-        ("sadness", "joy", 3),
-        ("joy", "no label", 1),
-    ]
-    assert found[0]["share"] == pytest.approx(3 / GOLD.count(0))
-
-
-def test_confusions_are_means_over_seeds(tmp_path: Path) -> None:
+    confidence = np.linspace(0.99, 0.5, 200).tolist()  # falling: the first 150 rows, which are right, are the surest
     runs = [
-        publish_many(tmp_path, a_record(seed=seed), wrong_at(range(0, 6 * end, 6))) for seed, end in enumerate((1, 4))
+        publish_confident(tmp_path, a_record(seed=0), wrong_at(range(150, 200)), confidence),
+        publish_confident(tmp_path, a_record(seed=1), wrong_at(range(120, 200)), confidence),
     ]
-    assert row_with(rows("confused_pairs", *runs))["texts"] == 2.5
+    (row,) = table_rows("selective", *runs)
+    expected = {100: (150 + 120) / 400, 90: (150 + 120) / 360, 80: (150 + 120) / 320, 70: (1 + 120 / 140) / 2, 50: 1.0}
+    assert {share: row[f"coverage_{share}"] for share in expected} == pytest.approx(expected)
+    seeds = [np.arange(200) < right for right in (150, 120)]
+    errors = [expected_calibration_error(correct, np.float32(confidence)) for correct in seeds]
+    assert row["expected_calibration_error"] == pytest.approx(np.mean(errors))
+    assert accuracy_at_coverage(seeds[0], np.float32(confidence), 0.9) == 150 / 180
+
+
+def test_free_answers_have_no_calibration(tmp_path: Path) -> None:
+    predicted = wrong_at(range(20))
+    (row,) = table_rows("selective", publish(tmp_path, a_record("external"), predicted, ["word"] * 200, MANY_GOLD))
+    assert row["coverage_100"] == 0.9
+    assert {row[name] for name in ("coverage_90", "coverage_50", "expected_calibration_error")} == {None}
 
 
 def test_hard_items_are_wrong_for_every_seed_of_every_configuration(tmp_path: Path) -> None:
     other = wrong_at([3, 4, 5])
-    other[4] = (GOLD[4] + 2) % 6
+    other[3] = (MANY_GOLD[3] + 2) % 6
     runs = [
         publish_many(tmp_path, a_record("minilm", seed=0), wrong_at([3, 4, 5, 6])),
         publish_many(tmp_path, a_record("minilm", seed=1), wrong_at([3, 4, 7])),
         publish_many(tmp_path, a_record("tfidf"), other),
-        publish_many(tmp_path, a_record("majority"), [3] * 200),  # right on test-3, but by saying so of everything
+        publish_many(tmp_path, a_record("majority"), [3] * 200),  # right on test-3
+        publish(tmp_path, a_record("bert_base", status=Status.failed)),
     ]
-    assert rows("hard_items", *runs) == [
-        {"id": "test-3", "gold": "anger", "predicted": "fear", "agreement": 1.0, "runs": 3},
-        {"id": "test-4", "gold": "fear", "predicted": "surprise", "agreement": 2 / 3, "runs": 3},
+    assert table_rows("hard_items", *runs) == [
+        {"id": "test-4", "gold": "fear", "predicted": "surprise", "agreement": 1.0, "runs": 3},
+        {"id": "test-3", "gold": "anger", "predicted": "fear", "agreement": 2 / 3, "runs": 3},
     ]
 
 
-def test_one_configuration_alone_finds_no_item_hard(tmp_path: Path) -> None:
-    runs = [
-        publish_many(tmp_path, a_record("minilm", seed=0), wrong_at([3])),
-        publish_many(tmp_path, a_record("minilm", seed=1), wrong_at([3])),
-        publish_many(tmp_path, a_record("majority"), [0] * 200),
-    ]
-    assert rows("hard_items", *runs) == []
-
-
-def test_no_table_holds_a_text(tmp_path: Path) -> None:
-    test = examples(GOLD)
-    texts = replace(test, texts=tuple(f"secret {row}" for row in range(200)))
-    content = records.encode_predictions(texts, answers(wrong_at([3])), LABELS)
-    runs = [
-        records.write(tmp_path, replace(a_record(model), predicted_rows=200), content) for model in ("tfidf", "minilm")
-    ]
-    for table in TABLES.values():
-        assert "secret" not in table.csv(table.data(analysis(*runs)))
-
-
-def test_free_answers_have_no_confidence(tmp_path: Path) -> None:
-    free = publish_free_answers(tmp_path, a_record("external"), wrong_at(range(20)))
-    (row,) = rows("selective", free)
-    assert (row["coverage_100"], row["coverage_50"], row["expected_calibration_error"]) == (0.9, None, None)
-    assert not free.predictions.graded
-    assert FIGURES["calibration"].draw(analysis(free)) is None
-    assert RUN_FIGURES["reliability"](free) is None
-
-
-def publish_free_answers(results_dir: Path, record: RunRecord, predicted: list[int]) -> Run:
-    words = [LABELS[label] for label in predicted]
-    content = records.encode_predictions(examples(GOLD), Predictions.from_answers(words, LABELS), LABELS)
-    return records.write(results_dir, replace(record, predicted_rows=len(predicted)), content)
-
-
-def test_one_probability_below_1_is_a_confidence() -> None:
-    predictions = Predictions(np.array([[1, 0], [0.9, 0.1]], dtype=np.float32), np.array([0, 0]), ("a", "a"))
-    assert predictions.graded
-    assert not Predictions.from_answers(["nothing", "at all"], ["a", "b"]).graded
+def test_hard_items_need_two_configurations_that_predict_several_labels(tmp_path: Path) -> None:
+    runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at([3])) for seed in (0, 1)]
+    runs.append(publish_many(tmp_path, a_record("majority"), [0] * 200))
+    assert table_rows("hard_items", *runs) == []
+    assert len(table_rows("hard_items", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at([3])))) == 1

@@ -1,24 +1,36 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from factories import FIT, LABELS, a_record, a_record_on_rows, publish, publish_many, row_with, table_rows, wrong_at
-from factories import MANY_GOLD as GOLD
+from factories import (
+    FIT,
+    LABELS,
+    MANY_GOLD,
+    RANDOM_FIT,
+    a_record,
+    a_record_on_rows,
+    loading,
+    publish,
+    publish_many,
+    row_with,
+    table_rows,
+    wrong_at,
+)
 
 from benchmark.analysis.metrics import per_class
-from benchmark.interface import NO_LABEL, AdapterSource, CurvePoint, WeightSource
-from benchmark.report.tables import TABLES
+from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
-
-def curve(*runs: Run) -> list[dict[str, Any]]:
-    return table_rows("learning_curve", *runs)
+MINILM = "MiniLM-L6 (22M BERT)"
 
 
-def test_a_curve_rises_over_the_rows_and_ends_with_all_of_them(tmp_path: Path) -> None:
-    rows = curve(
+# Learning curve
+
+
+def test_a_curve_has_one_point_per_number_of_rows(tmp_path: Path) -> None:
+    rows = table_rows(
+        "learning_curve",
         publish_many(tmp_path, a_record_on_rows(1000, limited=False), wrong_at(range(10))),
         publish_many(tmp_path, a_record_on_rows(100, seed=0), wrong_at(range(60))),
         publish_many(tmp_path, a_record_on_rows(100, seed=1), wrong_at(range(80))),
@@ -26,157 +38,181 @@ def test_a_curve_rises_over_the_rows_and_ends_with_all_of_them(tmp_path: Path) -
     )
     assert [(row["train_rows"], row["steps"], row["seeds"], row["accuracy"]) for row in rows] == [
         (10, 24, 1, 0.25),
-        (100, 24, 2, pytest.approx(0.65)),
+        (100, 24, 2, 0.65),
         (1000, 24, 1, 0.95),
     ]
-    assert {(row["model"], row["recipe"]) for row in rows} == {("MiniLM-L6 (22M BERT)", "paper")}
+    assert {(row["model"], row["recipe"]) for row in rows} == {(MINILM, "paper")}
+    assert len({row["curve"] for row in rows}) == 1
+    assert rows[1]["spread"] == pytest.approx(0.1 / 2**0.5)
+    assert [row["low"] < row["accuracy"] < row["high"] for row in rows] == [True] * 3
 
 
-def test_every_label_has_its_own_f1(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, a_record_on_rows(rows), wrong_at(range(rows))) for rows in (20, 60)]
-    row = row_with(curve(*runs), train_rows=60)
-    expected = per_class(runs[1].gold, runs[1].predictions.predicted, len(LABELS)).f1
-    assert [row[f"f1_{label}"] for label in LABELS] == pytest.approx(expected.tolist())
+def test_every_label_has_a_score_the_mean_over_seeds(tmp_path: Path) -> None:
+    predicted = [wrong_at(range(0, 60, 6)), wrong_at(range(0, 30, 6))]
+    runs = [publish_many(tmp_path, a_record_on_rows(10, seed=seed), predicted[seed]) for seed in (0, 1)]
+    runs.append(publish_many(tmp_path, a_record_on_rows(100), MANY_GOLD))
+    row = row_with(table_rows("learning_curve", *runs), train_rows=10)
+    scores = [per_class(run.gold, run.predictions.predicted, 6).f1 for run in runs[:2]]
+    assert [row[f"f1_{label}"] for label in LABELS] == pytest.approx((scores[0] + scores[1]) / 2)
+    assert row["macro_f1"] == pytest.approx((scores[0].mean() + scores[1].mean()) / 2)
 
 
-def test_all_rows_asked_for_by_number_count_once_per_seed(tmp_path: Path) -> None:
-    rows = curve(
-        publish_many(tmp_path, a_record_on_rows(100, limited=False), wrong_at(range(10))),
-        publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(40))),
-        publish_many(tmp_path, a_record_on_rows(50), wrong_at(range(50))),
+def test_all_rows_asked_for_by_number_are_one_point_with_all_rows(tmp_path: Path) -> None:
+    rows = table_rows(
+        "learning_curve",
+        publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(60))),
+        publish_many(tmp_path, a_record_on_rows(1000), wrong_at(range(20))),
+        publish_many(tmp_path, a_record_on_rows(1000, limited=False), wrong_at(range(10))),
+        publish_many(tmp_path, a_record_on_rows(1000, seed=1), wrong_at(range(30))),
     )
-    assert [(row["train_rows"], row["seeds"], row["accuracy"]) for row in rows] == [(50, 1, 0.75), (100, 1, 0.95)]
+    assert row_with(rows, train_rows=1000)["seeds"] == 2
+    assert row_with(rows, train_rows=1000)["accuracy"] == pytest.approx((0.95 + 0.85) / 2)
 
 
-def test_models_and_recipes_have_their_own_curves(tmp_path: Path) -> None:
-    options = [("tfidf", []), ("minilm", ["recipe.epochs=9"]), ("minilm", [])]
+def test_models_and_recipes_have_curves_of_their_own(tmp_path: Path) -> None:
+    given = (("tfidf", ()), ("minilm", ("recipe.learning_rate=0.001",)), ("minilm", ()))
     runs = [
-        publish_many(tmp_path, a_record_on_rows(rows, model, 0, *given), GOLD)
-        for model, given in options
-        for rows in (10, 20)
+        publish_many(tmp_path, a_record_on_rows(rows, model, 0, *overrides), MANY_GOLD)
+        for rows in (100, 10)
+        for model, overrides in given
     ]
-    names = [(row["model"], row["recipe"]) for row in curve(*runs)]
-    assert names == [
-        *[("MiniLM-L6 (22M BERT)", "paper")] * 2,
-        *[("MiniLM-L6 (22M BERT)", "paper, recipe.epochs=9")] * 2,
-        *[("TF-IDF + logistic regression", "paper")] * 2,
+    assert [(row["model"], row["recipe"], row["train_rows"]) for row in table_rows("learning_curve", *runs)] == [
+        (model, recipe, rows)
+        for model, recipe in (
+            (MINILM, "paper"),
+            (MINILM, "paper, recipe.learning_rate=0.001"),
+            ("TF-IDF + logistic regression", "paper"),
+        )
+        for rows in (10, 100)
     ]
 
 
-def test_one_size_other_limits_and_failures_are_not_part_of_a_curve(tmp_path: Path) -> None:
-    whole = publish_many(tmp_path, a_record_on_rows(1000, limited=False), GOLD)
-    assert curve(whole) == []
-    others = [
-        publish_many(tmp_path, a_record_on_rows(10, "minilm", 0, "recipe.max_steps=3"), GOLD),
-        publish(tmp_path, a_record("minilm", "dataset.train_rows=20", status=Status.failed)),
-        publish_many(tmp_path, replace(a_record_on_rows(30), fit=replace(FIT, weights=WeightSource("random"))), GOLD),
-    ]
-    assert curve(whole, *others) == []
+def test_a_curve_needs_two_numbers_of_rows_and_no_other_limit(tmp_path: Path) -> None:
+    random = replace(a_record_on_rows(10, "minilm", 0, "model.weights.source=random"), fit=RANDOM_FIT)
+    limited = a_record_on_rows(30, "minilm", 0, "recipe.max_steps=5")
+    failed = replace(a_record_on_rows(20), status=Status.failed)
+    other = a_record_on_rows(40, "minilm", 0)
+    other = replace(other, config=replace(other.config, dataset=replace(other.config.dataset, name="mine")))
+    runs = [publish_many(tmp_path, a_record_on_rows(1000, limited=False), MANY_GOLD)]
+    runs += [publish_many(tmp_path, record, MANY_GOLD) for record in (random, limited, other)]
+    assert table_rows("learning_curve", *runs, publish(tmp_path, failed)) == []
 
 
-def test_limited_runs_are_in_no_other_table(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, a_record_on_rows(rows), wrong_at(range(rows))) for rows in (10, 20)]
-    for name in ("per_class", "pairwise", "ties", "frontier", "selective", "confused_pairs", "seeds", "readouts"):
-        assert table_rows(name, *runs) == []
+@pytest.mark.parametrize("name", ["pairwise", "ties", "seeds", "test_views", "selective", "frontier", "hard_items"])
+def test_a_limited_run_is_in_no_other_table(name: str, tmp_path: Path) -> None:
+    assert (
+        table_rows(name, *(publish_many(tmp_path, a_record_on_rows(rows), wrong_at(range(9))) for rows in (10, 100)))
+        == []
+    )
 
 
-def read_by(way: str, *overrides: str, seed: int = 0, fit: Any = FIT) -> RunRecord:
-    model = "smollm2_head" if way == "head" else "smollm2_lora"
-    return a_record(model, f"model.readout={way}", *overrides, seed=seed, fit=fit)
+# Read-outs
 
 
-def readouts(*runs: Run) -> list[dict[str, Any]]:
-    return table_rows("readouts", *runs)
+def read_by(way: str, *overrides: str, seed: int = 0) -> RunRecord:
+    return a_record("smollm2_lora", f"model.readout={way}", *overrides, seed=seed)
 
 
-def test_three_read_outs_of_one_training_are_compared(tmp_path: Path) -> None:
+def loaded(run: Run, adapter_sha256: str = "f" * 64) -> RunRecord:
+    """The record of a run that reads the adapter of that run by free generation."""
+    name = run.folder.name
+    return loading(read_by("generate", f"model.adapter={name.replace('-', '_')}"), name, adapter_sha256)
+
+
+def test_the_read_outs_of_a_training_are_compared(tmp_path: Path) -> None:
     free = wrong_at(range(10))
     free[0] = free[100] = NO_LABEL
-    rows = readouts(
+    rows = table_rows(
+        "readouts",
         publish_many(tmp_path, read_by("head"), wrong_at(range(20, 24))),
-        publish(tmp_path, read_by("generate"), free, ["some words"] * 200, GOLD),
+        publish(tmp_path, read_by("generate"), free, ["some words"] * 200, MANY_GOLD),
         publish_many(tmp_path, read_by("labels"), wrong_at(range(10))),
     )
     assert [row["readout"] for row in rows] == ["constrained labels", "free generation", "classification head"]
     assert [row["accuracy"] for row in rows] == [190 / 200, 189 / 200, 196 / 200]
     assert [row["invalid"] for row in rows] == [0, 2 / 200, 0]
-    labels, generate, head = rows
-    assert (labels["differs_from_labels"], labels["differs_from_generate"]) == (None, 2 / 200)
-    assert labels["differs_from_head"] == head["differs_from_labels"] == 14 / 200
-    assert generate["differs_from_head"] == 15 / 200
+    ways = ("labels", "generate", "head")
+    assert [[row[f"differs_from_{way}"] for way in ways] for row in rows] == [
+        [None, 2 / 200, 14 / 200],
+        [2 / 200, None, 15 / 200],
+        [14 / 200, 15 / 200, None],
+    ]
 
 
 def test_only_seeds_with_two_read_outs_are_compared(tmp_path: Path) -> None:
-    rows = readouts(
-        publish_many(tmp_path, read_by("labels", seed=0), wrong_at(range(10))),
-        publish_many(tmp_path, read_by("labels", seed=1), wrong_at(range(50))),
-        publish_many(tmp_path, read_by("head", seed=0), wrong_at(range(10))),
-    )
-    assert [(row["seeds"], row["accuracy"]) for row in rows] == [(1, 0.95), (1, 0.95)]
-    assert rows[0]["differs_from_head"] == 0
-
-
-def test_an_adapter_counts_for_the_seed_that_trained_it_and_a_foreign_one_for_none(tmp_path: Path) -> None:
-    def loads(name: str) -> RunRecord:
-        weights = WeightSource("wheel", adapter=AdapterSource(name, "f" * 64))
-        fit = replace(FIT, weights=weights, trained_parameters=0)
-        return read_by("generate", f"model.adapter={name}@0123456789ab", fit=fit)
-
-    trained = publish_many(tmp_path, read_by("labels", seed=3), wrong_at(range(10)))
-    rows = readouts(trained, publish_many(tmp_path, loads(trained.folder.name), wrong_at(range(14))))
-    assert [row["differs_from_labels"] for row in rows] == [None, 4 / 200]
-    assert {row["recipe"] for row in rows} == {"paper"}
-    assert readouts(trained, publish_many(tmp_path, loads("another"), wrong_at(range(14)))) == []
-    other = publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.5"), wrong_at(range(10)))
-    again = publish_many(tmp_path, loads(other.folder.name), wrong_at(range(11)))  # under its own recipe
-    assert [row["differs_from_labels"] for row in readouts(trained, other, again)] == [None, 1 / 200]
-
-
-def test_another_recipe_is_another_training(tmp_path: Path) -> None:
     runs = [
-        publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.001"), GOLD),
-        publish_many(tmp_path, read_by("head"), GOLD),
+        publish_many(tmp_path, read_by(way, seed=seed), wrong_at(range(wrong)))
+        for way, seed, wrong in (
+            ("labels", 0, 10),
+            ("labels", 1, 50),
+            ("labels", 2, 30),
+            ("head", 0, 14),
+            ("head", 2, 30),
+        )
     ]
-    assert readouts(*runs) == []
-    both = readouts(*runs, publish_many(tmp_path, read_by("generate", "recipe.learning_rate=0.001"), GOLD))
-    assert all("recipe.learning_rate=0.001" in row["recipe"] for row in both)
-    assert row_with(both, readout="constrained labels")["differs_from_generate"] == 0
+    rows = table_rows("readouts", *runs)
+    assert [(row["seeds"], row["accuracy"]) for row in rows] == [(2, 0.9), (2, 0.89)]
+    assert rows[0]["differs_from_head"] == rows[1]["differs_from_labels"] == pytest.approx(4 / 200 / 2)
 
 
-def test_limited_read_outs_are_not_compared(tmp_path: Path) -> None:
-    runs = [publish_many(tmp_path, read_by(way, "recipe.max_steps=3"), GOLD) for way in ("labels", "head")]
-    assert readouts(*runs) == []
+def test_an_adapter_is_compared_with_the_seed_that_trained_it(tmp_path: Path) -> None:
+    trained = publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.5", seed=3), wrong_at(range(10)))
+    other = publish_many(tmp_path, read_by("labels", "recipe.learning_rate=0.5", seed=0), wrong_at(range(50)))
+    reader = publish_many(tmp_path, loaded(trained), wrong_at(range(14)))
+    rows = table_rows("readouts", trained, other, reader)
+    assert [(row["differs_from_labels"], row["seeds"]) for row in rows] == [(None, 1), (4 / 200, 1)]
+    assert {row["recipe"] for row in rows} == {"paper, recipe.learning_rate=0.5"}
 
 
-def trial(*overrides: str, after: tuple[float, ...] = (0.5,), model: str = "minilm") -> RunRecord:
-    curve = tuple(CurvePoint(step, 1.0, validation_accuracy=value) for step, value in enumerate(after))
+def test_an_adapter_made_elsewhere_is_compared_with_nothing(tmp_path: Path) -> None:
+    trained = publish_many(tmp_path, read_by("labels"), wrong_at(range(10)))
+    elsewhere = loading(read_by("generate", "model.adapter=other"), "other")
+    assert table_rows("readouts", trained, publish_many(tmp_path, elsewhere, MANY_GOLD)) == []
+
+
+def test_another_recipe_is_another_training_and_limited_runs_are_left_out(tmp_path: Path) -> None:
+    rate = "recipe.learning_rate=0.001"
+    runs = [publish_many(tmp_path, record, MANY_GOLD) for record in (read_by("labels", rate), read_by("head"))]
+    runs += [publish_many(tmp_path, read_by(way, "recipe.max_steps=3"), MANY_GOLD) for way in ("labels", "head")]
+    assert table_rows("readouts", *runs) == []
+    rows = table_rows("readouts", *runs, publish_many(tmp_path, read_by("generate", rate), MANY_GOLD))
+    assert [row["differs_from_generate"] for row in rows] == [0, None]
+
+
+# Trials
+
+
+def trial(*overrides: str, validated: tuple[float, ...] = (0.5,), model: str = "minilm") -> RunRecord:
+    curve = tuple(CurvePoint(step, 1.0, validation_accuracy=value) for step, value in enumerate(validated))
     fit = replace(FIT, curve=curve)
-    return a_record(model, "dataset.test_rows=1", "recipe.name=tune_cpu", *overrides, fit=fit)
+    return a_record(model, "recipe.name=tune_cpu", "dataset.test_rows=1", *overrides, fit=fit)
 
 
-def test_trials_are_sorted_by_their_last_validation_accuracy_and_other_runs_left_out(tmp_path: Path) -> None:
-    records = [
-        trial("recipe.learning_rate=5e-5", after=(0.7, 0.5)),
-        trial("recipe.learning_rate=2e-4", after=(0.3, 0.6)),
-        a_record("minilm"),  # a result
-        a_record("minilm", "dataset.test_rows=5"),  # has a test accuracy
-        trial(model="tfidf", after=()),  # without validation
-        replace(trial(model="bert_base"), fit=replace(FIT, weights=WeightSource("random"))),
-        trial("recipe.max_steps=3"),
+def test_trials_are_ordered_by_their_last_validation_accuracy(tmp_path: Path) -> None:
+    trials = [
+        trial("recipe.learning_rate=0.5", "dataset.train_rows=20", validated=(0.7, 0.5)),
+        trial("recipe.learning_rate=0.25", "recipe.epochs=9", validated=(0.3, 0.6)),
+        trial("recipe.learning_rate=0.5", "recipe.batch_size=16", validated=(0.9,)),
+        trial(model="bert_base"),
     ]
-    rows = table_rows("tuning", *(publish(tmp_path, record) for record in records))
-    found = [(row["recipe"], row["learning_rate"], row["train_rows"], row["validation_accuracy"]) for row in rows]
-    assert found == [("tune_cpu", 2e-4, "all", 0.6), ("tune_cpu", 5e-5, "all", 0.5)]
+    rows = table_rows("tuning", *(publish(tmp_path, record) for record in trials))
+    columns = ("model", "recipe", "learning_rate", "epochs", "train_rows", "validation_accuracy", "seed")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("BERT base (uncased)", "tune_cpu", 5e-5, 3, "all", 0.5, 0),
+        (MINILM, "tune_cpu", 0.25, 9, "all", 0.6, 0),
+        (MINILM, "tune_cpu", 0.5, 3, 20, 0.5, 0),
+        (MINILM, "tune_cpu, recipe.batch_size=16", 0.5, 3, "all", 0.9, 0),
+    ]
 
 
-def test_trials_name_settings_without_a_column_of_their_own(tmp_path: Path) -> None:
-    runs = [publish(tmp_path, trial(*more)) for more in ([], ["recipe.batch_size=16"], ["dataset.train_rows=5"])]
-    rows = table_rows("tuning", *runs)
-    assert sorted(row["recipe"] for row in rows) == ["tune_cpu", "tune_cpu", "tune_cpu, recipe.batch_size=16"]
-    assert {row["train_rows"] for row in rows} == {"all", 5}
-
-
-@pytest.mark.parametrize("name", ["learning_curve", "readouts", "tuning"])
-def test_an_empty_table_has_its_columns(name: str) -> None:
-    assert table_rows(name) == []
-    assert TABLES[name].columns
+def test_only_runs_with_validation_that_left_the_test_split_alone_are_trials(tmp_path: Path) -> None:
+    others = [
+        a_record("minilm"),
+        a_record("minilm", "dataset.test_rows=5"),
+        a_record("minilm", "dataset.test_rows=1", status=Status.failed),
+        a_record("bert_base", "dataset.test_rows=1", fit=RANDOM_FIT),
+        a_record("minilm", "dataset.test_rows=1", dataset="mine"),
+        trial("recipe.max_steps=3"),
+        trial(model="tfidf", validated=()),
+    ]
+    assert table_rows("tuning", *(publish(tmp_path, record) for record in others)) == []

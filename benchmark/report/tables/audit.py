@@ -9,15 +9,15 @@ from scipy import stats
 
 from benchmark.analysis import study
 from benchmark.analysis.inference import ALPHA, mcnemar, possible_counts, unpaired_z
+from benchmark.report import table as t
 from benchmark.report.formats import count as counted
 from benchmark.report.formats import fixed, p_value
-from benchmark.report.table import FOUR, Analysis, Column, Source, Table
 
 ROUNDING = 0.5e-4  # what four printed decimals leave open in either direction
 MOST_ROWS, MOST_RUNS = 10_000, 10  # limits of the search for test sets and numbers of runs
 
 
-def study_audit(_: Analysis) -> pd.DataFrame:
+def study_audit(_: t.Analysis) -> pd.DataFrame:
     """Each published accuracy: the counts of correct answers it can stand for, and what else would fit.
 
     `fitting_rows` are the three smallest test sets with a count that rounds to it, `fitting_runs` the three smallest
@@ -29,7 +29,7 @@ def study_audit(_: Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def study_comparisons(_: Analysis) -> pd.DataFrame:
+def study_comparisons(_: t.Analysis) -> pd.DataFrame:
     """Every two published accuracies: the strongest statement that tests could make with the predictions.
 
     `unpaired_p` is all that the accuracies alone allow. `best_p` is McNemar's if the better model were correct wherever
@@ -96,41 +96,37 @@ def _listed(items: Iterable[Any]) -> str:
     return ", ".join(str(item) for item in items)
 
 
-def derived(name: str, heading: str, **options: Any) -> Column:
-    return Column(name, heading, source=Source.derived, **options)
-
-
 TABLES = (
-    Table(
+    t.Table(
         "study_audit",
         "Which counts of correct answers the printed accuracies can stand for",
         study_audit,
         (
-            derived("figure", "Figure"),
-            Column("study", "Study", FOUR, source=Source.study),
-            derived("possible_counts", f"Correct of {study.TEST_ROWS:,}"),
-            derived("nearest", "Nearest"),
-            derived("fitting_rows", "Smallest test sets"),
-            derived("fitting_runs", "Means of runs"),
+            t.derived("figure", "Figure"),
+            t.Column("study", "Study", t.FOUR, source=t.Source.study),
+            t.derived("possible_counts", f"Correct of {study.TEST_ROWS:,}"),
+            t.derived("nearest", "Nearest"),
+            t.derived("fitting_rows", "Smallest test sets"),
+            t.derived("fitting_runs", "Means of runs"),
         ),
         note="An accuracy on n texts is k/n. *Smallest test sets* are those on which some k/n rounds to the figure; "
         "*means of runs* are the numbers of runs on 2,000 texts whose mean can round to it.",
         section="audit",
     ),
-    Table(
+    t.Table(
         "study_comparisons",
         "What a test of the printed accuracies could find at best",
         study_comparisons,
         (
-            derived("better", "Better"),
-            derived("other", "Other"),
-            derived("difference", "Difference", format=fixed("+.4f")),
-            derived("texts", "Texts", format=counted),
-            derived("z", "Unpaired z", format=fixed(".2f")),
-            derived("unpaired_p", "Unpaired p", format=p_value),
-            derived("best_p", "p at best", format=p_value),
-            derived("most_discordant", "Discordant texts, at most"),
-            derived("significance", "Significant"),
+            t.derived("better", "Better"),
+            t.derived("other", "Other"),
+            t.derived("difference", "Difference", format=fixed("+.4f")),
+            t.derived("texts", "Texts", format=counted),
+            t.derived("z", "Unpaired z", format=fixed(".2f")),
+            t.derived("unpaired_p", "Unpaired p", format=p_value),
+            t.derived("best_p", "p at best", format=p_value),
+            t.derived("most_discordant", "Discordant texts, at most"),
+            t.derived("significance", "Significant"),
         ),
         note="The study published no predictions. *Unpaired* treats the two test sets as different ones; *p at best* "
         "is McNemar's if the better model is correct wherever the other is; the test detects the difference while "

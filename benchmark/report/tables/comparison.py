@@ -3,29 +3,15 @@
 import math
 from string import ascii_lowercase
 
-import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons, study
+from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
-from benchmark.report.table import (
-    ACCURACY,
-    CONFIGURATION,
-    FOUR,
-    INTERVAL,
-    MODEL,
-    RECIPE,
-    SEEDS,
-    SPREAD,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
 from benchmark.results.record import Status
 
 
-def pairwise(analysis: Analysis) -> pd.DataFrame:
+def pairwise(analysis: t.Analysis) -> pd.DataFrame:
     """Every two configurations that predicted the same test texts, the more accurate first."""
     pairs = analysis.comparisons
     return pairs.assign(
@@ -40,47 +26,35 @@ def pairwise(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def ties(analysis: Analysis) -> pd.DataFrame:
+def ties(analysis: t.Analysis) -> pd.DataFrame:
     """The letters of each configuration's groups; letters never span two test sets."""
     parts, used = [], 0
     for field in comparisons.fields(analysis.configurations):
         groups = comparisons.groups(field, analysis.comparisons)
-        letters = [letter(number) for number in range(used, used + len(groups))]
+        named = [(letter(used + number), group) for number, group in enumerate(groups)]
         used += len(groups)
-        of_place = [
-            " ".join(name for name, group in zip(letters, groups, strict=True) if place in group)
-            for place in range(len(field))
-        ]
+        of_place = [" ".join(name for name, group in named if place in group) for place in range(len(field))]
         parts.append(field.assign(group=of_place, model=field["title"]))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def seeds(analysis: Analysis) -> pd.DataFrame:
-    """How every seed that was asked for ended; the accuracies are those of all that completed."""
-    runs = analysis.results.runs
-    asked = runs[(runs["dataset"] == study.DATASET)]
-    rows = []
-    for _, row in analysis.configurations.iterrows():
-        group = asked[asked["configuration"] == row["configuration"]]
-        if group.empty or group["trial"].any():
-            continue
-        accuracies = analysis.results.correct(row["counted"]).mean(axis=1) if row["result"] else np.array([])
-        rows.append(
-            {
-                "configuration": row["configuration"],
-                "model": row["title"],
-                "recipe": row["recipe"],
-                "asked": len(group),
-                **{status.value: int((group["status"] == status).sum()) for status in Status},
-                "collapsed": row["collapsed"] if row["result"] else 0,
-                "mean": row["accuracy"] if row["result"] else None,
-                "spread": row["spread"] if row["result"] else None,
-                "minimum": float(accuracies.min()) if len(accuracies) else None,
-                "maximum": float(accuracies.max()) if len(accuracies) else None,
-            }
-        )
-    rows.sort(key=lambda row: (1 if row["mean"] is None else -row["mean"], row["model"], row["recipe"]))
-    return pd.DataFrame(rows, dtype=object)
+def seeds(analysis: t.Analysis) -> pd.DataFrame:
+    """How every seed that was asked for ended; the accuracies are those of all that count."""
+    found = analysis.configurations
+    found = found[(found["dataset"] == study.DATASET) & ~found["trial"].astype(bool)]
+    status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
+    counts = status.reindex(index=found["configuration"], columns=list(map(str, Status)), fill_value=0)
+    accuracies = [analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in found["counted"]]
+    made = found.assign(
+        model=found["title"],
+        mean=found["accuracy"],
+        asked=[len(runs) for runs in found["runs"]],
+        minimum=[float(min(of)) for of in accuracies],
+        maximum=[float(max(of)) for of in accuracies],
+        **{str(name): column.to_list() for name, column in counts.items()},
+    )
+    order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
+    return made.loc[order.index]
 
 
 def letter(number: int) -> str:
@@ -95,24 +69,24 @@ def four_digits(p: float) -> float:
 
 
 TABLES = (
-    Table(
+    t.Table(
         "pairwise",
         "Every two models that predicted the same test texts, the more accurate first",
         pairwise,
         (
-            Column("better_id"),
-            Column("other_id"),
-            Column("better", "Better", source=Source.declared),
-            Column("other", "Other", source=Source.declared),
-            Column("difference", "Difference", fixed("+.4f")),
-            INTERVAL,
-            Column("wins", "Only the better is correct", count),
-            Column("losses", "Only the other is correct", count),
-            Column("seed_pairs", "Pairs of seeds"),
-            Column("p", "McNemar's p", p_value),
-            Column("adjusted_p", "p, Holm", p_value),
-            Column("detectable", "Detectable at 80% power", FOUR),
-            Column("verdict", "Verdict"),
+            t.Column("better_id"),
+            t.Column("other_id"),
+            t.declared("better", "Better"),
+            t.declared("other", "Other"),
+            t.Column("difference", "Difference", fixed("+.4f")),
+            t.INTERVAL,
+            t.Column("wins", "Only the better is correct", count),
+            t.Column("losses", "Only the other is correct", count),
+            t.Column("seed_pairs", "Pairs of seeds"),
+            t.Column("p", "McNemar's p", p_value),
+            t.Column("adjusted_p", "p, Holm", p_value),
+            t.Column("detectable", "Detectable at 80% power", t.FOUR),
+            t.Column("verdict", "Verdict"),
         ),
         note="The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it "
         "is k/m times the m-th smallest, with m the upper median place, which is valid under any dependence. *Holm* "
@@ -122,31 +96,29 @@ TABLES = (
         "Holm's strictest step, and by k/m. Counts are means over pairs of seeds.",
         section="differences",
     ),
-    Table(
+    t.Table(
         "ties",
         "Groups of tied models",
         ties,
-        (CONFIGURATION, MODEL, RECIPE, ACCURACY, SEEDS, Column("group", "Tied group")),
+        (*t.NAMED, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
         section="accuracy",
     ),
-    Table(
+    t.Table(
         "seeds",
         "Every seed that was asked for",
         seeds,
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
-            Column("asked", "Asked"),
-            Column("completed", "Completed"),
-            Column("failed", "Failed"),
-            Column("interrupted", "Interrupted"),
-            Column("collapsed", "One label for all"),
-            Column("mean", "Mean", FOUR),
-            SPREAD,
-            Column("minimum", "Lowest", FOUR),
-            Column("maximum", "Highest", FOUR),
+            *t.NAMED,
+            t.Column("asked", "Asked"),
+            t.Column("completed", "Completed"),
+            t.Column("failed", "Failed"),
+            t.Column("interrupted", "Interrupted"),
+            t.Column("collapsed", "One label for all"),
+            t.Column("mean", "Mean", t.FOUR),
+            t.SPREAD,
+            t.Column("minimum", "Lowest", t.FOUR),
+            t.Column("maximum", "Highest", t.FOUR),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",

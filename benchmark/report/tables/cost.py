@@ -8,11 +8,11 @@ from benchmark.analysis import comparisons
 from benchmark.analysis.configurations import COSTS
 from benchmark.analysis.costs import dominated_by
 from benchmark.analysis.costs import frontier as on_frontier
-from benchmark.report.formats import count, duration, fixed, gibibytes, milliseconds
-from benchmark.report.table import ACCURACY, CONFIGURATION, MODEL, RECIPE, Analysis, Column, Source, Table
+from benchmark.report import table as t
+from benchmark.report.formats import count, fixed, gibibytes, milliseconds
 
 
-def frontier(analysis: Analysis) -> pd.DataFrame:
+def frontier(analysis: t.Analysis) -> pd.DataFrame:
     """Accuracy and costs of the configurations on the test texts that most of them predicted."""
     fields = comparisons.fields(analysis.configurations)
     if not fields:
@@ -28,7 +28,7 @@ def frontier(analysis: Analysis) -> pd.DataFrame:
     return found.assign(model=found["title"], hardware=found["machine"], **columns)
 
 
-def speed(analysis: Analysis) -> pd.DataFrame:
+def speed(analysis: t.Analysis) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to the padded way in the first precision."""
     return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)], dtype=object)
 
@@ -53,23 +53,21 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 TABLES = (
-    Table(
+    t.Table(
         "frontier",
         "Accuracy and cost",
         frontier,
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
-            ACCURACY,
-            Column("training_seconds", "Training", duration),
-            Column("peak_memory", "Peak memory", gibibytes),
-            Column("trained_parameters", "Trained parameters", count),
-            Column("seconds_per_text", "Time per text", milliseconds),
-            Column("hardware", "Hardware"),
-            Column("frontier", "On the frontier of"),
-            Column("dominated_by", "Dominated by"),
-            Column("dominated_by_id"),
+            *t.NAMED,
+            t.ACCURACY,
+            t.TRAINING,
+            t.Column("peak_memory", "Peak memory", gibibytes),
+            t.Column("trained_parameters", "Trained parameters", count),
+            t.Column("seconds_per_text", "Time per text", milliseconds),
+            t.HARDWARE,
+            t.Column("frontier", "On the frontier of"),
+            t.Column("dominated_by", "Dominated by"),
+            t.Column("dominated_by_id"),
         ),
         note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
         "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
@@ -78,21 +76,21 @@ TABLES = (
         "libraries.",
         section="cost",
     ),
-    Table(
+    t.Table(
         "speed",
         "Training and inference throughput",
         speed,
         (
-            MODEL,
-            Column("hardware", "Hardware"),
-            Column("batch_size", "Batch", source=Source.declared),
-            Column("batching", "Batching", source=Source.declared),
-            Column("precision", "Precision", source=Source.declared),
-            Column("samples_per_second", "Training, samples/s", fixed(".3g")),
-            Column("training_ratio", "Training × plain", fixed(".1f")),
-            Column("utilisation", "Utilisation", fixed(".0%")),
-            Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
-            Column("answering_ratio", "Inference × plain", fixed(".1f")),
+            t.MODEL,
+            t.HARDWARE,
+            t.declared("batch_size", "Batch"),
+            t.declared("batching", "Batching"),
+            t.declared("precision", "Precision"),
+            t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
+            t.Column("training_ratio", "Training × plain", fixed(".1f")),
+            t.Column("utilisation", "Utilisation", fixed(".0%")),
+            t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
+            t.Column("answering_ratio", "Inference × plain", fixed(".1f")),
         ),
         note="*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by free "
         "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "

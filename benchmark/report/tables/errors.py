@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,33 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import comparisons
-from benchmark.analysis.configurations import mean_accuracy, with_results
+from benchmark.analysis.configurations import label_scores, mean_accuracy, with_results
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.analysis.metrics import accuracy_at_coverage, confusion_matrix, expected_calibration_error
-from benchmark.analysis.metrics import per_class as scores_by_label
+from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix, expected_calibration_error
+from benchmark.interface import Probabilities
+from benchmark.report import table as t
 from benchmark.report.formats import count
-from benchmark.report.table import (
-    ACCURACY,
-    CONFIGURATION,
-    FOUR,
-    INTERVAL,
-    MODEL,
-    PERCENT,
-    RECIPE,
-    SEEDS,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 MOST_CONFUSED = 5  # pairs of labels shown per configuration
 
 
 def per_configuration(
-    analysis: Analysis, rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]]
+    rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]], analysis: t.Analysis
 ) -> pd.DataFrame:
     """The rows that `rows_of` makes of each configuration with results, under its id, model and recipe."""
     rows = []
@@ -45,63 +33,31 @@ def per_configuration(
     return pd.DataFrame(rows, dtype=object)
 
 
-def per_class(analysis: Analysis) -> pd.DataFrame:
+def per_class(results: Results, row: pd.Series) -> list[dict[Any, Any]]:
     """Precision, recall and F1 of each label, means over the seeds."""
-    return per_configuration(analysis, _per_class)
+    scores = label_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
+    return scores.astype({"support": int}).rename_axis("label").reset_index().astype(object).to_dict("records")
 
 
-def _per_class(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    labels = results.labels(row["run"])
-    scores = [
-        scores_by_label(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(labels))
-        for of in map(results.of, row["counted"])
-    ]
-    return [
-        {
-            "label": label,
-            "precision_score": float(np.mean([score.precision[index] for score in scores])),
-            "recall": float(np.mean([score.recall[index] for score in scores])),
-            "f1": float(np.mean([score.f1[index] for score in scores])),
-            "support": int(scores[0].support[index]),
-        }
-        for index, label in enumerate(labels)
-    ]
-
-
-def confused_pairs(analysis: Analysis) -> pd.DataFrame:
-    """The pairs of gold and predicted label that each configuration confuses most; counts are means over seeds."""
-    return per_configuration(analysis, _confused)
-
-
-def _confused(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    """The pairs of gold and predicted label that are confused most; counts are means over seeds."""
     names = label_names(results.labels(row["run"]))
-    matrices = [
-        confusion_matrix(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(names) - 1)
-        for of in map(results.of, row["counted"])
-    ]
-    counts = np.mean(matrices, axis=0)
+    answers = zip(results.gold(row["counted"]), results.predicted(row["counted"]), strict=True)
+    counts = np.mean([confusion_matrix(gold, predicted, len(names) - 1) for gold, predicted in answers], axis=0)
     support = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
-    places = [tuple(int(index) for index in np.unravel_index(place, counts.shape)) for place in order]
+    places = zip(*np.unravel_index(order, counts.shape), strict=True)
+    found = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
     return [
-        {
-            "gold": names[gold],
-            "predicted": names[predicted],
-            "texts": float(counts[gold, predicted]),
-            "share": float(counts[gold, predicted] / support[gold]),
-        }
-        for gold, predicted in places
-        if counts[gold, predicted]
+        {"gold": gold, "predicted": answer, "texts": texts, "share": float(texts / total)}
+        for gold, answer, texts, total in found
+        if texts
     ]
 
 
-def test_views(analysis: Analysis) -> pd.DataFrame:
+def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
-    return per_configuration(analysis, _views)
-
-
-def _views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     data = results.by_name[row["run"]].record.data
     overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
     left_out: dict[str, set[str]] = {
@@ -112,53 +68,45 @@ def _views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
     rows = []
     for view, without in left_out.items():
-        kept = ~items.isin(without).to_numpy()
-        if kept.any():
-            interval = accuracy_interval(correct[:, kept])
-            rows.append(
-                {
-                    "view": view,
-                    "rows": int(kept.sum()),
-                    "accuracy": mean_accuracy(correct[:, kept]),
-                    "low": interval.low,
-                    "high": interval.high,
-                    "seeds": row["seeds"],
-                }
-            )
+        kept = correct[:, ~items.isin(without).to_numpy()]
+        if kept.size:
+            scores = {"accuracy": mean_accuracy(kept), **vars(accuracy_interval(kept))}
+            rows.append({"view": view, "rows": kept.shape[1], **scores, "seeds": row["seeds"]})
     return rows
 
 
-def selective(analysis: Analysis) -> pd.DataFrame:
+def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Calibration error, and accuracy where only the most confident share of the texts is answered.
 
-    Means over seeds; empty where answers carry no confidence.
+    Means over seeds; missing where answers carry no confidence.
     """
-    return per_configuration(analysis, _selective)
+    of_share = {share: coverage_accuracy(results, row, share) if row["graded"] else None for share in COVERAGES[1:]}
+    error = _calibration_error(results, row) if row["graded"] else None
+    shares = {_coverage_column(share): accuracy for share, accuracy in {1.0: row["accuracy"], **of_share}.items()}
+    return [{"seeds": row["seeds"], "expected_calibration_error": error, **shares}]
 
 
-def _selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    made = {"seeds": row["seeds"], _coverage_column(1.0): row["accuracy"]}
-    if row["graded"]:
-        answers = [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
-        made["expected_calibration_error"] = float(np.mean([expected_calibration_error(*one) for one in answers]))
-        for share in COVERAGES[1:]:
-            made[_coverage_column(share)] = coverage_accuracy(results, row, share)
-    return [made]
+def _calibration_error(results: Results, row: pd.Series) -> float:
+    return float(np.mean([expected_calibration_error(*one) for one in _confidences(results, row)]))
+
+
+def _confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
+    """Which answers of each seed are correct, and how confident they are."""
+    return [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
 
 
 def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
     """A configuration's accuracy on its most confident `share` of the texts, the mean over seeds."""
     if share == 1:
         return float(row["accuracy"])
-    answers = [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
-    return float(np.mean([accuracy_at_coverage(*one, share) for one in answers]))
+    return float(np.mean([accuracy_at_coverage(*one, share) for one in _confidences(results, row)]))
 
 
 def _coverage_column(share: float) -> str:
     return f"coverage_{round(100 * share)}"
 
 
-def hard_items(analysis: Analysis) -> pd.DataFrame:
+def hard_items(analysis: t.Analysis) -> pd.DataFrame:
     """The test texts that every seed of every configuration gets wrong, with the most frequent answer.
 
     The most agreed first. Runs that predict one label for everything are left out; at least two configurations must
@@ -188,73 +136,73 @@ def _majority(answers: npt.NDArray[np.int64], names: list[str]) -> dict[str, Any
     return {"predicted": names[answer], "agreement": given / len(answers), "runs": len(answers)}
 
 
-LABEL = Column("label", "Label", source=Source.declared)
-GOLD = Column("gold", "Gold", source=Source.declared)
-PREDICTED = Column("predicted", "Predicted")
+LABEL = t.declared("label", "Label")
+GOLD = t.declared("gold", "Gold")
+PREDICTED = t.Column("predicted", "Predicted")
 
 TABLES = (
-    Table(
+    t.Table(
         "per_class",
         "Precision, recall and F1 by label, mean over seeds",
-        per_class,
+        partial(per_configuration, per_class),
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
+            *t.NAMED,
             LABEL,
-            Column("precision_score", "Precision", FOUR),
-            Column("recall", "Recall", FOUR),
-            Column("f1", "F1", FOUR),
-            Column("support", "Support"),
+            t.Column("precision_score", "Precision", t.FOUR),
+            t.Column("recall", "Recall", t.FOUR),
+            t.Column("f1", "F1", t.FOUR),
+            t.Column("support", "Support"),
         ),
         section="errors",
     ),
-    Table(
+    t.Table(
         "confused_pairs",
         "The most confused pairs of labels, mean over seeds",
-        confused_pairs,
+        partial(per_configuration, confused_pairs),
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
+            *t.NAMED,
             GOLD,
             PREDICTED,
-            Column("texts", "Texts", count),
-            Column("share", "Of gold", PERCENT),
+            t.Column("texts", "Texts", count),
+            t.Column("share", "Of gold", t.PERCENT),
         ),
         note="Texts are means over seeds.",
         section="errors",
     ),
-    Table(
+    t.Table(
         "test_views",
         "Accuracy on parts of the test set",
-        test_views,
-        (CONFIGURATION, MODEL, RECIPE, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
+        partial(per_configuration, test_views),
+        (*t.NAMED, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
         section="errors",
     ),
-    Table(
+    t.Table(
         "selective",
         "Calibration error, and accuracy on the most confident texts",
-        selective,
+        partial(per_configuration, selective),
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
-            SEEDS,
-            Column("expected_calibration_error", "ECE", FOUR),
-            Column(_coverage_column(1.0), "All texts", FOUR),
-            Column(_coverage_column(0.9), "Most confident 90%", FOUR),
-            *(Column(_coverage_column(share), f"{share:.0%}", FOUR) for share in COVERAGES[2:]),
+            *t.NAMED,
+            t.SEEDS,
+            t.Column("expected_calibration_error", "ECE", t.FOUR),
+            t.Column(_coverage_column(1.0), "All texts", t.FOUR),
+            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR),
+            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR) for share in COVERAGES[2:]),
         ),
         note="Accuracy on the most confident share of the texts, and the expected calibration error (15 bins); means "
         "over seeds. Free answers carry no confidence.",
         section="confidence",
     ),
-    Table(
+    t.Table(
         "hard_items",
         "Test texts that every model gets wrong",
         hard_items,
-        (Column("id", "Id"), GOLD, PREDICTED, Column("agreement", "Agreement", PERCENT), Column("runs", "Runs")),
+        (
+            t.Column("id", "Id"),
+            GOLD,
+            PREDICTED,
+            t.Column("agreement", "Agreement", t.PERCENT),
+            t.Column("runs", "Runs"),
+        ),
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
         "noise. *Predicted* is the most frequent answer, *agreement* its share of the runs.",
         section="errors",

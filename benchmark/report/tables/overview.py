@@ -6,11 +6,10 @@ import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.comparisons import fields
-from benchmark.report.formats import duration
-from benchmark.report.table import CONFIGURATION, FOUR, MACRO_F1, Analysis, Column, Source, Table
+from benchmark.report import table as t
 
 
-def overview(analysis: Analysis) -> pd.DataFrame:
+def overview(analysis: t.Analysis) -> pd.DataFrame:
     """The study's models in its order, then the others by falling accuracy; one row per model."""
     found = fields(analysis.configurations)
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
@@ -26,7 +25,8 @@ def overview(analysis: Analysis) -> pd.DataFrame:
 
 def _row(name: str, measured: dict[str, Any] | None, title: str) -> dict[str, Any]:
     if measured is None:
-        return {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
+        published = {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
+        return dict.fromkeys(column.name for column in COLUMNS) | published
     seeds = "1 seed" if measured["seeds"] == 1 else f"{measured['seeds']} seeds"
     repeated = measured["repeats_study"]
     interval = f"{measured['accuracy']:.4f} ({measured['low']:.4f} to {measured['high']:.4f})"
@@ -46,26 +46,28 @@ def parameters(value: float) -> str:
     return f"{value / 1e9:.3g}B" if value >= 1e9 else f"{value / 1e6:.3g}M"
 
 
+COLUMNS = (
+    t.CONFIGURATION,
+    t.NAME,
+    t.declared("model", "Model, recipe"),
+    t.declared("parameters", "Parameters", parameters),
+    t.Column("study", "Study", t.FOUR, source=t.Source.study),
+    t.Column("accuracy"),
+    t.Column("low"),
+    t.Column("high"),
+    t.Column("measured", "Measured here (95% interval)"),
+    t.MACRO_F1,
+    t.TRAINING,
+    t.HARDWARE,
+    t.STATUS,
+)
+
 TABLES = (
-    Table(
+    t.Table(
         "overview",
         "The best configuration of every model",
         overview,
-        (
-            CONFIGURATION,
-            Column("name"),
-            Column("model", "Model, recipe", source=Source.declared),
-            Column("parameters", "Parameters", parameters, source=Source.declared),
-            Column("study", "Study", FOUR, source=Source.study),
-            Column("accuracy"),
-            Column("low"),
-            Column("high"),
-            Column("measured", "Measured here (95% interval)"),
-            MACRO_F1,
-            Column("training_seconds", "Training", duration),
-            Column("hardware", "Hardware"),
-            Column("status", "Status"),
-        ),
+        COLUMNS,
         note="*Study* is the accuracy that the study printed. Everything else is computed from stored predictions. The "
         "interval is Wilson's for one seed and a bootstrap over seeds and test texts for several. *Training* is the "
         "median over the seeds of one machine, without loading and validation.",

@@ -8,23 +8,8 @@ from benchmark.analysis import study
 from benchmark.analysis.configurations import failure, with_results
 from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
-from benchmark.report.formats import duration, scientific
-from benchmark.report.table import (
-    ACCURACY,
-    CONFIGURATION,
-    FOUR,
-    HARDWARE,
-    INTERVAL,
-    MACRO_F1,
-    MODEL,
-    RECIPE,
-    SEEDS,
-    SPREAD,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
+from benchmark.report import table as t
+from benchmark.report.formats import scientific
 from benchmark.results.catalogue import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
@@ -35,11 +20,7 @@ DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
 
-def declared(name: str, heading: str, **options: Any) -> Column:
-    return Column(name, heading, source=Source.declared, **options)
-
-
-def table1_models(analysis: Analysis) -> pd.DataFrame:
+def table1_models(analysis: t.Analysis) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
     theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
     ours = [
@@ -50,9 +31,11 @@ def table1_models(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame([theirs, *ours], dtype=object)
 
 
-def table2_settings(analysis: Analysis) -> pd.DataFrame:
+def table2_settings(analysis: t.Analysis) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
-    rows: list[dict[str, Any]] = [{"model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}]
+    rows: list[dict[str, Any]] = [
+        {"configuration": None, "model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}
+    ]
     run_models = set()
     for _, row in analysis.configurations.iterrows():
         record = analysis.results.by_name[row["run"]].record
@@ -69,16 +52,15 @@ def table2_settings(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def table3_accuracy(analysis: Analysis) -> pd.DataFrame:
+def table3_accuracy(analysis: t.Analysis) -> pd.DataFrame:
     """The study's models in its order, then the others by rising accuracy, then those not run.
 
     The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
     weights are left out.
     """
-    found = analysis.configurations[analysis.configurations["dataset"] == study.DATASET]
-    measured = with_results(analysis.configurations).loc[lambda table: table.index.isin(found.index)].sort_index()
-    rows = [_measured(row) for _, row in measured.iterrows()]
-    repeats = {row["model"]: row for _, row in found[found["repeats_study"].astype(bool)].iterrows()}
+    configurations = analysis.configurations[analysis.configurations["dataset"] == study.DATASET]
+    rows = [_measured(row) for _, row in with_results(configurations).sort_index().iterrows()]
+    repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
     for name, entry in analysis.results.catalogue.items():
         shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
         if not shown and entry.card.computed_here:
@@ -92,15 +74,14 @@ def _measured(row: pd.Series) -> dict[str, Any]:
     return {**row, "name": row["model"], "model": row["title"], "study": published}
 
 
-def _not_run(analysis: Analysis, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
+def _not_run(analysis: t.Analysis, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
     reason = "" if failed is None else f": {failure(analysis.results.by_name[failed['run']].record)}"
-    return {
+    return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
         "name": name,
         "model": entry.config.model.title,
         "study": study.TABLE3.get(name),
         "recipe": entry.config.recipe.name,
-        "accuracy": None,
         "status": f"not run{reason}",
         "command": f"python -m benchmark model={name}",
         "run": None if failed is None else failed["run"],
@@ -130,78 +111,72 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
     return f"{scientific(ours) if setting == 'learning_rate' else SETTING_FORMAT(ours)} {DEVIATES}"
 
 
-SETTING_FORMAT = Column("setting").format
+SETTING_FORMAT = t.Column("setting").format
 
 
-def _by_size(analysis: Analysis) -> list[CatalogueEntry]:
+def _by_size(analysis: t.Analysis) -> list[CatalogueEntry]:
     """The shipped models, the largest first."""
     entries = analysis.results.catalogue.items()
     return [entry for _, entry in sorted(entries, key=lambda item: (-(item[1].card.parameters or 0), item[0]))]
 
 
 TABLES = (
-    Table(
+    t.Table(
         "table1_models",
         "Table 1. Model details",
         table1_models,
         (
-            declared("model", "Model"),
-            declared("weights", "Weights"),
-            declared("parameters", "Parameters"),
-            declared("trained_parameters", "Trained parameters"),
-            declared("context_length", "Context"),
-            declared("grouped_query_attention", "GQA"),
-            declared("training_data", "Training data"),
-            declared("token_count", "Tokens"),
-            declared("knowledge_cutoff", "Cutoff"),
-            declared("source", "Source"),
+            t.declared("model", "Model"),
+            t.declared("weights", "Weights"),
+            t.declared("parameters", "Parameters"),
+            t.declared("trained_parameters", "Trained parameters"),
+            t.declared("context_length", "Context"),
+            t.declared("grouped_query_attention", "GQA"),
+            t.declared("training_data", "Training data"),
+            t.declared("token_count", "Tokens"),
+            t.declared("knowledge_cutoff", "Cutoff"),
+            t.declared("source", "Source"),
         ),
         note="*Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
         section="models",
     ),
-    Table(
+    t.Table(
         "table2_settings",
         "Table 2. Experiment settings",
         table2_settings,
         (
-            CONFIGURATION,
-            MODEL,
-            RECIPE,
-            declared("optimizer", "Optimizer"),
-            declared("learning_rate", "Learning rate", format=scientific),
-            declared("batch_size", "Batch"),
-            declared("epochs", "Epochs"),
-            declared("lora_rank", "LoRA rank"),
-            declared("gradient_accumulation_steps", "Accumulation"),
-            declared("max_length", "Max length"),
-            declared("schedule", "Schedule"),
-            declared("precision", "Precision"),
-            declared("attention", "Attention"),
-            Column("status", "Status"),
+            *t.NAMED,
+            t.declared("optimizer", "Optimizer"),
+            t.declared("learning_rate", "Learning rate", format=scientific),
+            t.declared("batch_size", "Batch"),
+            t.declared("epochs", "Epochs"),
+            t.declared("lora_rank", "LoRA rank"),
+            t.declared("gradient_accumulation_steps", "Accumulation"),
+            t.declared("max_length", "Max length"),
+            t.declared("schedule", "Schedule"),
+            t.declared("precision", "Precision"),
+            t.declared("attention", "Attention"),
+            t.STATUS,
         ),
         note=f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
     ),
-    Table(
+    t.Table(
         "table3_accuracy",
         "Table 3. Accuracy on the emotion test split",
         table3_accuracy,
         (
-            CONFIGURATION,
-            Column("name"),
-            MODEL,
-            Column("study", "Study", FOUR, "as the study printed it", source=Source.study),
-            RECIPE,
-            ACCURACY,
-            SPREAD,
-            INTERVAL,
-            SEEDS,
-            MACRO_F1,
-            Column("training_seconds", "Training", duration, "median over the seeds of one machine"),
-            HARDWARE,
-            Column("status", "Status"),
-            Column("command", "Command", code=True, leave_out=("tex", "html")),
-            Column("run"),
+            t.CONFIGURATION,
+            t.NAME,
+            t.MODEL,
+            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.Source.study),
+            t.RECIPE,
+            *t.SCORES,
+            t.TRAINING,
+            t.HARDWARE,
+            t.STATUS,
+            t.Column("command", "Command", code=True, leave_out=("tex", "html")),
+            t.Column("run"),
         ),
         section="accuracy",
     ),

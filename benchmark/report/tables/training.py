@@ -6,47 +6,29 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.configurations import mean_accuracy, scores
+from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.labels import recipe_label
-from benchmark.analysis.metrics import per_class
 from benchmark.interface import NO_LABEL, Readout
+from benchmark.report import table as t
 from benchmark.report.formats import scientific
-from benchmark.report.table import (
-    ACCURACY,
-    FOUR,
-    INTERVAL,
-    MACRO_F1,
-    MODEL,
-    PERCENT,
-    RECIPE,
-    SEEDS,
-    SPREAD,
-    Analysis,
-    Column,
-    Source,
-    Table,
-)
 from benchmark.results.record import Status
 
-CURVE = Column("curve", help="id of the configurations that differ only in the number of training rows")
+CURVE = t.Column("curve", help="id of the configurations that differ only in the number of training rows")
 
 
-def learning_curve(analysis: Analysis) -> pd.DataFrame:
+def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     completed = (runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]
     found = runs[completed & runs["limits"].isin(["", "training rows"])]
-    rows: list[dict[str, Any]] = []
-    for curve, group in found.groupby("curve", sort=False):
-        if group["train_rows"].nunique() > 1:
-            rows += _points(results, str(curve), group)
+    curves = [group for _, group in found.groupby("curve", sort=False) if group["train_rows"].nunique() > 1]
+    rows = [row for group in curves for row in _points(results, group)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
 
 
-def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str, Any]]:
+def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
     recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=",))
     rows = []
@@ -56,40 +38,29 @@ def _points(results: Results, curve: str, group: pd.DataFrame) -> list[dict[str,
         runs = whole_first.sort_values("seed")["run"].tolist()
         rows.append(
             {
-                "curve": curve,
+                "curve": group["curve"].iloc[0],
                 "model": last.title,
                 "recipe": recipe,
                 "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
                 **scores(results, runs),
-                **{f"f1_{label}": f1 for label, f1 in _f1(results, runs).items()},
+                **dict.fromkeys(f"f1_{label}" for label in study.LABELS),
+                **label_scores(results, runs)["f1"].add_prefix("f1_"),
             }
         )
     return rows
 
 
-def _f1(results: Results, runs: list[str]) -> dict[str, float]:
-    labels = results.labels(runs[0])
-    by_seed = [
-        per_class(of["gold"].to_numpy(), of["predicted"].to_numpy(), len(labels)).f1 for of in map(results.of, runs)
-    ]
-    return dict(zip(labels, np.mean(by_seed, axis=0).tolist(), strict=True))
-
-
-def readouts(analysis: Analysis) -> pd.DataFrame:
+def readouts(analysis: t.Analysis) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
     """
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     found = runs[(runs["dataset"] == study.DATASET) & runs["result"] & runs["training"].notna()]
-    rows: list[dict[str, Any]] = []
-    for _, group in found.groupby("training", sort=False):
-        if group["readout"].nunique() > 1:
-            rows += _ways(results, group)
-    return pd.DataFrame(rows, dtype=object)
+    trainings = [group for _, group in found.groupby("training", sort=False) if group["readout"].nunique() > 1]
+    return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
 
 
 def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -124,27 +95,18 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def tuning(analysis: Analysis) -> pd.DataFrame:
+def tuning(analysis: t.Analysis) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
-    results = analysis.results
-    runs = results.runs
+    results, runs = analysis.results, analysis.results.runs
     found = runs[(runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]]
-    found = found[~found["scorable"] & found["validation_accuracy"].notna()]
+    whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
     rows = []
-    for _, row in found.iterrows():
-        record = results.by_name[row["run"]].record
-        if record.config.recipe.max_steps is None:
-            rows.append(
-                {
-                    "model": record.title,
-                    "recipe": recipe_label(record, results.catalogue, leave_out=OWN_COLUMNS),
-                    "learning_rate": record.config.recipe.learning_rate,
-                    "epochs": record.config.recipe.epochs,
-                    "train_rows": record.config.dataset.train_rows or "all",
-                    "seed": record.seed,
-                    "validation_accuracy": row["validation_accuracy"],
-                }
-            )
+    for run, accuracy in found.loc[whole, ["run", "validation_accuracy"]].itertuples(index=False):
+        record = results.by_name[run].record
+        recipe, asked = record.config.recipe, record.config.dataset.train_rows
+        row: dict[str, Any] = {"model": record.title, "recipe": recipe_label(record, results.catalogue, OWN_COLUMNS)}
+        row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
+        rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))
     return pd.DataFrame(rows, dtype=object)
 
@@ -153,59 +115,55 @@ OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=",
 """Settings that the table of trials shows in columns of their own."""
 
 
-def declared(name: str, heading: str, **options: Any) -> Column:
-    return Column(name, heading, source=Source.declared, **options)
-
-
 TABLES = (
-    Table(
+    t.Table(
         "learning_curve",
         "Accuracy by number of training texts",
         learning_curve,
         (
             CURVE,
-            MODEL,
-            RECIPE,
-            declared("train_rows", "Training rows"),
-            Column("steps", "Steps"),
-            SEEDS,
-            ACCURACY,
-            SPREAD,
-            INTERVAL,
-            MACRO_F1,
-            *(Column(f"f1_{label}", f"F1 {label}", FOUR, leave_out=("html",)) for label in study.LABELS),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("train_rows", "Training rows"),
+            t.Column("steps", "Steps"),
+            t.SEEDS,
+            t.ACCURACY,
+            t.SPREAD,
+            t.INTERVAL,
+            t.MACRO_F1,
+            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in study.LABELS),
         ),
         section="learning",
     ),
-    Table(
+    t.Table(
         "readouts",
         "Read-outs of one fine-tuned decoder",
         readouts,
         (
-            MODEL,
-            RECIPE,
-            Column("readout", "Read-out", source=Source.declared),
-            SEEDS,
-            ACCURACY,
-            Column("invalid", "No label", PERCENT),
-            *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("readout", "Read-out"),
+            t.SEEDS,
+            t.ACCURACY,
+            t.Column("invalid", "No label", t.PERCENT),
+            *(t.Column(f"differs_from_{way.name}", f"≠ {way.value}", t.PERCENT) for way in Readout),
         ),
         note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
         "read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),
-    Table(
+    t.Table(
         "tuning",
         "Trials on the validation split, from which the learning rates of recipe tuned were chosen",
         tuning,
         (
-            MODEL,
-            RECIPE,
-            declared("learning_rate", "Learning rate", format=scientific),
-            declared("epochs", "Epochs"),
-            declared("train_rows", "Training rows"),
-            declared("seed", "Seed"),
-            Column("validation_accuracy", "Validation accuracy", FOUR),
+            t.MODEL,
+            t.RECIPE,
+            t.declared("learning_rate", "Learning rate", format=scientific),
+            t.declared("epochs", "Epochs"),
+            t.declared("train_rows", "Training rows"),
+            t.declared("seed", "Seed"),
+            t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy.",

@@ -1,0 +1,55 @@
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmark.analysis.configurations import COSTS
+from benchmark.analysis.costs import dominated_by, frontier
+
+
+def table(**configurations: tuple[float, ...]) -> pd.DataFrame:
+    """Configurations by name: accuracy, then the costs in the order of COSTS; all costs are equal if one is given."""
+    rows: list[dict[str, Any]] = []
+    for name, (accuracy, *given) in configurations.items():
+        costs = given * len(COSTS) if len(given) == 1 else given
+        rows.append({"configuration": name, "accuracy": accuracy, "machine": name[-3:], **dict(zip(COSTS, costs))})  # noqa: B905
+    return pd.DataFrame(rows).astype(object)
+
+
+NONE = float("nan")
+
+
+def test_the_frontier_has_what_no_other_is_as_accurate_as_for_less() -> None:
+    found = table(best=(0.9, 8), cheap=(0.7, 1), worse=(0.8, 9), equal=(0.9, 8), dear=(0.9, 8.1), unknown=(1.0, NONE))
+    assert frontier(found, "peak_memory").tolist() == [True, True, False, True, False, False]
+    assert frontier(found, "peak_memory").index.equals(found.index)
+
+
+def test_a_dominating_configuration_is_as_good_in_everything() -> None:
+    found = table(a_cpu=(0.9, 1, 1, 1, 1), b_cpu=(0.8, 2, 2, 2, 2), c_cpu=(0.85, 0.5, 3, 2, 2), d_cpu=(0.7, 9, 9, 9, 9))
+    assert dominated_by(found) == [[], ["a_cpu"], [], ["a_cpu", "b_cpu", "c_cpu"]]
+
+
+@pytest.mark.parametrize(
+    ("other", "dominated"),
+    [
+        ((0.9, 10, 10, 10, 10), False),  # equal
+        ((0.8, 10, 10, 10, 10), True),  # less accurate at the same cost
+        ((0.9, 11, 10, 10, 10), False),  # 10 is not below 0.9 x 11
+        ((0.9, 11.2, 10, 10, 10), True),  # 10 is below 0.9 x 11.2
+        ((0.8, 9.9, 10, 10, 10), False),  # cheaper, however little
+        ((0.8, NONE, 10, 10, 10), True),  # a cost that was not measured of the other does not count
+        ((0.8, NONE, NONE, NONE, NONE), False),  # nothing to compare
+    ],
+)
+def test_one_dominates_if_it_is_more_accurate_or_a_tenth_cheaper(other: tuple[float, ...], dominated: bool) -> None:
+    found = table(one_cpu=(0.9, 10, 10, 10, 10), other_cpu=other)
+    assert dominated_by(found)[1] == (["one_cpu"] if dominated else [])
+
+
+def test_a_cost_not_measured_of_one_keeps_it_from_dominating() -> None:
+    assert dominated_by(table(one_cpu=(0.9, NONE, 1, 1, 1), other_cpu=(0.8, 2, 2, 2, 2))) == [[], []]
+
+
+def test_nothing_dominates_on_another_machine() -> None:
+    assert dominated_by(table(a_gpu=(0.9, 1), b_cpu=(0.8, 2))) == [[], []]
