@@ -37,7 +37,8 @@ def configurations(results: Results) -> pd.DataFrame:
     machine (that machine), hardware (all machines), status, command, repeats_study.
     """
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
-    return pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
+    table = pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
+    return table.where(table.notna(), None)
 
 
 def with_results(table: pd.DataFrame, dataset: str = study.DATASET) -> pd.DataFrame:
