@@ -56,6 +56,8 @@ def test_scores_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None:
     scores = label_scores(analysis_of(*runs).results, row["counted"])
     assert scores.loc["love"].tolist() == pytest.approx([1, 0.75, (2 / 3 + 1) / 2, 2])
     assert list(scores.columns) == ["precision", "recall", "f1", "support"]
+    of_one_seed = label_scores(analysis_of(*runs).results, row["counted"][:1])
+    assert of_one_seed.loc["love"].tolist() == pytest.approx([1, 0.5, 2 / 3, 2])
 
 
 def test_the_mean_over_seeds_is_one_division(tmp_path: Path) -> None:

@@ -156,20 +156,22 @@ def test_the_validation_accuracy_is_the_last_one(tmp_path: Path) -> None:
 
 def test_seeds_and_titles_do_not_separate_configurations_but_values_and_data_do(tmp_path: Path) -> None:
     same = [a_record(), a_record(seed=1), a_record("tfidf", "model.title=Other", seed=2)]
-    other = [a_record(test_sha256="d" * 64), a_record("tfidf", "recipe.epochs=9"), a_record(dataset="mine")]
+    other = [a_record("tfidf", override) for override in ("recipe.epochs=9", "dataset.train_rows=5")]
+    other += [a_record(test_sha256="d" * 64), a_record(dataset="mine")]
     found = ids("configuration", *(publish(tmp_path, record) for record in [*same, *other]))
     assert len(set(found[:3])) == 1
-    assert len(set(found)) == 4
+    assert len(set(found)) == 5
 
 
 def test_configurations_of_one_curve_differ_in_rows_only(tmp_path: Path) -> None:
     records = [a_record_on_rows(rows) for rows in (10, 20)]
-    records += [a_record_on_rows(10, "minilm", 0, "recipe.epochs=9"), a_record("minilm", test_sha256="d" * 64)]
+    records += [a_record_on_rows(10, "minilm", 0, override) for override in ("recipe.epochs=9", "dataset.test_rows=5")]
+    records += [a_record("minilm", test_sha256="d" * 64)]
     runs = [publish(tmp_path, record) for record in records]
     first, second, *others = ids("curve", *runs)
     assert first == second
-    assert len({first, *others}) == 3
-    assert len(set(ids("configuration", *runs))) == 4
+    assert len({first, *others}) == 4
+    assert len(set(ids("configuration", *runs))) == 5
 
 
 def unread(seed: int = 0) -> RunRecord:

@@ -3,6 +3,7 @@ from factories import row_with, table_rows
 
 from benchmark.analysis import study
 from benchmark.analysis.inference import mcnemar
+from benchmark.report.tables import audit
 
 AUDIT = table_rows("study_audit")
 COMPARISONS = table_rows("study_comparisons")
@@ -34,6 +35,14 @@ def test_several_figures_at_once_need_a_test_set_or_runs_that_fit_all() -> None:
     assert encoders["fitting_rows"].startswith("3084,")
     assert every["fitting_runs"] == "4, 5, 6"
     assert (encoders["study"], every["nearest"]) == (None, None)
+    alone = {row["study"]: row["fitting_runs"] for row in AUDIT if row["study"]}
+    assert (alone[0.9063], alone[0.9086], alone[0.9125]) == ("2, 3, 4", "4, 5, 6", "1, 2, 3")
+
+
+@pytest.mark.parametrize(("most", "fitting"), [(3, "none up to 3"), (4, "4")])
+def test_the_search_for_numbers_of_runs_has_a_limit(most: int, fitting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MOST_RUNS", most)
+    assert row_with(table_rows("study_audit"), figure="all five")["fitting_runs"] == fitting
 
 
 def test_every_two_of_the_five_figures_are_compared() -> None:

@@ -87,9 +87,10 @@ def test_seeds_are_ordered_by_mean_and_configurations_without_one_are_last(tmp_p
         publish(tmp_path, a_record("bert_base", dataset="mine")),
     ]
     rows = table_rows("seeds", *runs)
-    assert [(row["model"], row["mean"], row["asked"], row["failed"]) for row in rows] == [
-        ("MiniLM-L6 (22M BERT)", 0.98, 1, 0),
-        ("TF-IDF + logistic regression", 0.0, 1, 0),
-        ("Majority label", None, 1, 1),
+    columns = ("model", "mean", "asked", "completed", "failed", "interrupted")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("MiniLM-L6 (22M BERT)", 0.98, 1, 1, 0, 0),
+        ("TF-IDF + logistic regression", 0.0, 1, 1, 0, 0),
+        ("Majority label", None, 1, 0, 1, 0),
     ]
     assert (rows[2]["minimum"], rows[2]["maximum"], rows[2]["collapsed"]) == (None, None, 0)
