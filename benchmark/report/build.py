@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import SECTIONS, page
+from benchmark.report.html import SECTIONS, Section, page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -45,20 +46,43 @@ class Report:
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
     def results_page(self) -> str:
-        """docs/results.md: findings, figures and tables by section."""
+        """docs/results.md: findings, figures and tables about the study's data by section, then every other data set."""
+        datasets = self.analysis.datasets
+        filled = [(table, table.markdown(data)) for table, data in self.tables.items() if not data.empty]
         shown = [
             {
                 "section": section,
-                "figures": [figure for figure in FIGURES.values() if figure.section == section.name],
+                "figures": [
+                    one for one in FIGURES.values() if one.section == section.name and study.DATASET in datasets
+                ],
                 "tables": [
-                    (table, table.markdown(data))
-                    for table, data in self.tables.items()
-                    if table.section == section.name and not data.empty
+                    one for one in filled if _is_in(section, study.DATASET, one[0]) or _is_in(section, None, one[0])
                 ],
             }
             for section in SECTIONS
         ]
-        return environment().get_template("results.md.jinja").render(findings=self.findings, sections=shown)
+        others = [
+            {
+                "name": dataset,
+                "answer": findings(self.analysis, self.tables, dataset)[0],
+                "tables": [one for section in LAST_FIRST for one in filled if _is_in(section, dataset, one[0])],
+            }
+            for dataset in datasets
+            if dataset != study.DATASET
+        ]
+        return (
+            environment()
+            .get_template("results.md.jinja")
+            .render(findings=self.findings, sections=shown, others=others, copies=self.analysis.results.copies)
+        )
+
+
+LAST_FIRST = (SECTIONS[-1], *SECTIONS[:-1])
+"""The sections in the order for one data set: its leaderboard begins."""
+
+
+def _is_in(section: Section, dataset: str | None, table: Table) -> bool:
+    return (table.section, table.dataset) == (section.name, dataset)
 
 
 def refresh(results_dir: Path) -> None:
@@ -84,7 +108,7 @@ def build(report: Report, results_dir: Path) -> set[Path]:
             written.add(results_dir / "tables" / name)
     drawn = {}
     for name, figure in FIGURES.items():
-        if (made := figure.draw(report.analysis)) is not None:
+        if (made := figure.draw(report.analysis.of(study.DATASET))) is not None:
             places = [results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")]
             for place, save in zip(places, (save_svg, save_png), strict=True):
                 with replacing(place) as path:

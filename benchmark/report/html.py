@@ -79,7 +79,8 @@ def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[st
     filters = (anchor, duration, gibibytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
+    no_runs = pd.DataFrame()
+    table3 = next((data for table, data in tables.items() if table.name == "table3_accuracy"), no_runs)
     return environment.get_template("report.html.jinja").render(
         answer=answer,
         sections=[shown for section in SECTIONS if (shown := _shown(section, tables, figures))],
@@ -94,7 +95,8 @@ def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[st
 
 
 def inline_markdown(text: str) -> Markup:
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    escaped = re.sub(r"&amp;(#\d+|amp|lt|gt);", r"&\1;", str(escape(text)))  # Markdown that is escaped already
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
