@@ -17,7 +17,6 @@ from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def test_the_hubs_client_reads_the_scores_of_the_run(tmp_path: Path) -> None:
@@ -151,8 +150,8 @@ def test_a_file_that_is_not_a_card_is_not_overwritten(tmp_path: Path) -> None:
     assert readme.read_text() == "# The project's own\n"
 
 
-def test_every_shipped_result_has_a_card() -> None:
-    for run in read_all(RESULTS):
+def test_every_shipped_result_has_a_card(shipped: Path) -> None:
+    for run in read_all(shipped / "results"):
         if run.record.is_result:
             first, *_ = ModelCard(model_card(run)).data.eval_results
             assert first.metric_value == round(float((run.gold == run.predictions.predicted).mean()), 6)

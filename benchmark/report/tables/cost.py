@@ -73,8 +73,8 @@ TABLES = (
         note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
         "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
         "or a tenth cheaper in one. Costs are medians over the seeds of the machine that ran most; times on different "
-        "hardware or in different precisions are not comparable one to one. Peak memory is the GPU's if one was used, else the process's with its loaded "
-        "libraries.",
+        "hardware or in different precisions are not comparable one to one. Peak memory is the "
+        "GPU's if one was used, else the process's with its loaded libraries.",
         section="cost",
     ),
 )
