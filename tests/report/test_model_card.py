@@ -14,7 +14,7 @@ from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
 from benchmark.report.model_card import find, model_card
 from benchmark.results.record import Failure, Status
-from benchmark.results.store import read_all
+from benchmark.results.store import Run, read_all
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 
@@ -105,6 +105,18 @@ def test_a_run_without_scores_on_the_whole_test_split_has_no_card(
     with pytest.raises(BenchmarkError) as raised:
         model_card(run)
     assert problem in raised.value.problem
+
+
+def test_labels_and_titles_are_shown_as_they_are(tmp_path: Path) -> None:
+    labels = ("a|b", "<c>", "$d$", "_e_", "=f", "g")
+    run = publish(tmp_path, a_record("tfidf", "model.title=My *best* model"))
+    config = replace(run.record.config, dataset=replace(run.record.config.dataset, labels=[*labels]))
+    named = Run(replace(run.record, config=config), run.folder)
+    named.__dict__["table"] = run.table.rename_columns(["id", "gold", "predicted", *(f"p_{label}" for label in labels)])
+    text = model_card(named)
+    assert "My &#42;best&#42; model was" in text
+    assert "labels a&#124;b, &#60;c>, &#36;d&#36;, &#95;e&#95;, =f, g" in text
+    assert "| a&#124;b" in text
 
 
 def test_a_run_is_found_by_folder_name_or_digest(tmp_path: Path) -> None:
