@@ -214,6 +214,20 @@ def test_a_run_repeats_the_study_if_nothing_was_changed(record: RunRecord, repea
     assert only(publish(tmp_path, record))["repeats_study"] is repeats
 
 
+def test_texts_that_were_cut_are_counted_in_the_status(tmp_path: Path) -> None:
+    record = a_record("minilm", fit=replace(FIT, truncated_texts=36))
+    row = only(publish(tmp_path, replace(record, truncated_test_texts=4)))
+    assert row["status"] == "measured; 36 of 140 training texts cut to 512 tokens; 4 of 10 test texts cut to 512 tokens"
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("minilm", "measured; one label for every text, a constant prediction"), ("majority", "measured")],
+)
+def test_a_model_that_learnt_to_predict_one_label_is_called_so(model: str, status: str, tmp_path: Path) -> None:
+    assert only(publish(tmp_path, a_record(model), [1] * len(GOLD)))["status"] == status
+
+
 def test_configurations_with_results_are_the_most_accurate_first(tmp_path: Path) -> None:
     runs = [
         publish(tmp_path, a_record("tfidf"), ONE_WRONG),
