@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import inference
+from benchmark.analysis import inference, study
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import ALPHA
@@ -15,7 +15,7 @@ COLUMNS = ("test_sha256", "better", "other", "difference", "low", "high", "wins"
            "adjusted_p", "detectable", "differs")  # fmt: skip
 
 
-def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
+def comparisons(results: Results, configurations: pd.DataFrame, dataset: str = study.DATASET) -> pd.DataFrame:
     """One row per pair of configurations with results on the same test texts, the largest group of them first.
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
@@ -24,28 +24,29 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     difference found with 80% power at this discordance, at the strictest step of Holm's correction. `differs` needs
     both tests: McNemar's, which accounts for the items, and the bootstrap, which accounts for the seeds too.
     """
-    rows = [row for field in fields(configurations) for row in _pairs(results, field)]
+    rows = [row for field in fields(configurations, dataset) for row in pairs(results, field)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
 
 
-def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
+def fields(configurations: pd.DataFrame, dataset: str = study.DATASET) -> list[pd.DataFrame]:
     """The configurations with results, grouped by the test texts they predicted; in each group the most accurate first.
 
     The largest group comes first.
     """
-    groups = [group for _, group in with_results(configurations).groupby("test_sha256", sort=False)]
+    groups = [group for _, group in with_results(configurations, dataset).groupby("test_sha256", sort=False)]
     return sorted(groups, key=len, reverse=True)
 
 
-def groups(field: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
-    """The largest groups of positions in `field` without a differing pair."""
+def groups(field: pd.DataFrame, compared: pd.DataFrame) -> list[tuple[int, ...]]:
+    """The largest groups of positions in `field` without a pair in `compared` that differs."""
     place = {configuration: number for number, configuration in enumerate(field["configuration"])}
-    differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
+    differing = compared[compared["differs"].astype(bool) & compared["better"].isin(place)]
     positions = zip(differing["better"].map(place), differing["other"].map(place), strict=True)
     return inference.tied_groups(len(field), set(positions))
 
 
-def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
+def pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of `comparisons` for the configurations of one field."""
     configurations = [row for _, row in field.iterrows()]
     correct = [results.correct(row["counted"]) for row in configurations]
     drawn = [inference.resampled(answers) for answers in correct]

@@ -5,14 +5,34 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
 
+from benchmark.analysis import study
 from benchmark.report.table import Analysis
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A declaration. `draw` returns None if there is nothing to show."""
+    """A declaration. `draw` takes the name of a data set and returns None if there is nothing to show."""
 
-    name: str  # of its files in results/figures
+    name: str
     alternative: str  # what it shows, for readers who cannot see it
     section: str  # of the page
-    draw: Callable[[Analysis], Drawing | None]
+    draw: Callable[[Analysis, str], Drawing | None]
+    of_study: bool = False  # drawn for the study's data set only
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure."""
+
+    figure: Figure
+    dataset: str
+    svg: str
+
+    @property
+    def name(self) -> str:
+        return file_name(self.figure, self.dataset)
+
+
+def file_name(figure: Figure, dataset: str) -> str:
+    """The name, without suffix, of the figure's files in results/figures."""
+    return figure.name if dataset == study.DATASET else f"{figure.name}_{dataset}"

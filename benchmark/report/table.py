@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis import study
+from benchmark.analysis.comparisons import comparisons, fields
 from benchmark.analysis.configurations import configurations
 from benchmark.analysis.frame import Results
 from benchmark.report.formats import Format, duration, fixed, plain
@@ -69,6 +70,18 @@ class Analysis:
     def comparisons(self) -> pd.DataFrame:
         return comparisons(self.results, self.configurations)
 
+    def comparisons_on(self, dataset: str) -> pd.DataFrame:
+        known = dataset == study.DATASET
+        return self.comparisons if known else comparisons(self.results, self.configurations, dataset)
+
+    def compared(self, dataset: str) -> pd.DataFrame:
+        """The configurations with results on the test texts of a data set, the most accurate first.
+
+        Of several versions of the test texts it is the one with most configurations.
+        """
+        found = fields(self.configurations, dataset)
+        return (found[0] if found else self.configurations.head(0)).reset_index(drop=True)
+
     @cached_property
     def label(self) -> dict[str, str]:
         """The short label of each configuration, by id."""
@@ -85,6 +98,7 @@ class Table:
     columns: tuple[Column, ...]
     note: str = ""  # Markdown
     section: str = ""  # of the page
+    dataset: str = study.DATASET
 
     def data(self, analysis: Analysis) -> pd.DataFrame:
         """The declared columns, one row per entry. Raises `KeyError` if `make` did not return one of them."""

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
-from benchmark.analysis import comparisons, study
 from benchmark.report.figure import Figure
 from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
 from benchmark.report.table import Analysis
@@ -19,21 +18,21 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 
 
 @house_style()
-def pairwise(analysis: Analysis) -> Drawing | None:
+def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
     """The test set with most configurations: differences above the diagonal, p-values below it."""
-    field = next((field for field in comparisons.fields(analysis.configurations) if len(field) > 1), None)
-    if field is None:
+    field = analysis.compared(dataset)
+    if len(field) < 2:
         return None
     shown = field.head(MOST)
     left_out = f"; the best {len(shown)} of {len(field)}" if len(shown) < len(field) else ""
     figure = new_figure(
         1.5 + 0.36 * len(shown),
-        f"Which models differ, {study.DATASET} test split{left_out}",
+        f"Which models differ, {dataset} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
         "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
     )
     axes = figure.subplots()
-    _draw_cells(axes, analysis.comparisons, shown)
+    _draw_cells(axes, analysis.comparisons_on(dataset), shown)
     axes.set_yticks(range(len(shown)), [in_two_lines(label, 36) for label in shown["label"]], size=7.5)
     axes.tick_params(axis="y", pad=58)
     for place, accuracy in enumerate(shown["accuracy"]):

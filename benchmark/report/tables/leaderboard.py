@@ -23,7 +23,8 @@ COLUMNS = (
 def leaderboard(dataset: str) -> t.Table:
     """The declaration of a data set's leaderboard."""
     make = partial(standing, dataset)
-    return t.Table(f"leaderboard_{dataset}", f"All configurations on {dataset}", make, COLUMNS, section="everything")
+    title = f"All configurations on {dataset}"
+    return t.Table(f"leaderboard_{dataset}", title, make, COLUMNS, section="everything", dataset=dataset)
 
 
 def standing(dataset: str, analysis: t.Analysis) -> pd.DataFrame:

@@ -1,0 +1,80 @@
+"""The data with which the page compares any two configurations that answered the same test texts."""
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.analysis.comparisons import pairs
+from benchmark.analysis.frame import Results, label_names
+from benchmark.report.run_details import anchor
+from benchmark.report.table import Analysis
+
+DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
+MOST = 60  # configurations of a data set; the page would be large and slow to make with more
+MOST_ANSWERS = 1_000_000  # of all configurations of a data set, for the same reason
+
+Texts = Mapping[str, Mapping[str, str]]
+"""The test texts by the SHA-256 of the test split and the id of the item."""
+
+
+def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
+    """One entry for each set of test texts that two or more configurations answered, the study's first.
+
+    `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
+    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds.
+    """
+    found = analysis.configurations
+    found = found[found["accuracy"].notna()]
+    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby("test_sha256")
+    fields = [field.head(_most(field)).reset_index(drop=True) for _, field in groups if len(field) > 1]
+    fields.sort(key=lambda field: (field["dataset"][0] != study.DATASET, field["dataset"][0], -len(field)))
+    return [_entry(analysis.results, field, texts.get(field["test_sha256"][0], {})) for field in fields]
+
+
+def _most(field: pd.DataFrame) -> int:
+    return max(2, min(MOST, MOST_ANSWERS // int(field["test_rows"].iloc[0])))
+
+
+def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
+    first = [runs[0] for runs in field["counted"]]
+    items = results.of(first[0])["item"].tolist()
+    names = label_names(results.labels(first[0]))
+    return {
+        "dataset": field["dataset"][0],
+        "labels": names,
+        "width": 1 if len(names) <= len(DIGITS) else 2,
+        "items": items,
+        "texts": [texts[item] for item in items] if texts else [],
+        "gold": _packed(results.gold(first[:1])[0], names),
+        "configurations": [
+            {
+                "label": row["label"],
+                "accuracy": row["accuracy"],
+                "seeds": row["seeds"],
+                "trial": bool(row["trial"]),
+                "seed": results.by_name[run].record.seed,
+                "anchor": anchor(row["configuration"]),
+                "predicted": _packed(results.predicted([run])[0], names),
+            }
+            for run, (_, row) in zip(first, field.iterrows(), strict=True)
+        ],
+        "pairs": [_pair(row) for row in pairs(results, field)],
+    }
+
+
+def _pair(row: dict[str, Any]) -> list[Any]:
+    """Difference, its interval, McNemar's p and the number of pairs of seeds."""
+    return [*(float(f"{row[name]:.6g}") for name in ("difference", "low", "high", "p")), row["seed_pairs"]]
+
+
+def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:
+    """Label ids as text, each with one or two digits; `no label` is the last id."""
+    ids, base = labels % len(names), len(DIGITS)
+    digits = np.array([*DIGITS])
+    places = ids[:, None] if len(names) <= base else np.stack([ids // base, ids % base], axis=1)
+    return "".join(digits[places.ravel()])
