@@ -1,14 +1,15 @@
 """The data with which the page compares any two configurations that answered the same test texts."""
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.analysis import study
+from benchmark.analysis import inference, study
 from benchmark.analysis.comparisons import pairs
 from benchmark.analysis.frame import Results, label_names
 from benchmark.report.run_details import anchor
@@ -26,7 +27,8 @@ def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
     """One entry for each set of test texts that two or more configurations answered, the study's first.
 
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
-    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds.
+    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds and
+    the McNemar p of the first seeds alone, whose counts the page shows.
     """
     found = analysis.configurations
     found = found[found["accuracy"].notna()]
@@ -63,13 +65,22 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
             }
             for run, (_, row) in zip(first, field.iterrows(), strict=True)
         ],
-        "pairs": [_pair(row) for row in pairs(results, field)],
+        "pairs": [_pair(row, p) for row, p in zip(pairs(results, field), _first_p(results, first), strict=True)],
     }
 
 
-def _pair(row: dict[str, Any]) -> list[Any]:
-    """Difference, its interval, McNemar's p and the number of pairs of seeds."""
-    return [*(float(f"{row[name]:.6g}") for name in ("difference", "low", "high", "p")), row["seed_pairs"]]
+def _pair(row: dict[str, Any], first_p: float) -> list[Any]:
+    """Difference, its interval and McNemar's p over all pairs of seeds, and the p of the first seeds alone."""
+    values = [*(row[name] for name in ("difference", "low", "high", "p")), first_p]
+    return [*(float(f"{value:.6g}") for value in values), row["seed_pairs"]]
+
+
+def _first_p(results: Results, runs: Sequence[str]) -> Iterator[float]:
+    """McNemar's p of every two of these runs."""
+    correct = results.correct(runs)[:, None]
+    for one, other in combinations(correct, 2):
+        ((wins, losses),) = inference.discordant(one, other)
+        yield inference.mcnemar(wins, losses)
 
 
 def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:

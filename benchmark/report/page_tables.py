@@ -49,7 +49,8 @@ class ShownTable:
 
 
 def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis) -> ShownTable:
-    columns, with_recipe, whole = _columns(table), _has_recipe(table), table in study_tables.TABLES
+    columns = [column for column in _columns(table) if data[column.name].notna().any()]
+    with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
     rows = [
         Row(

@@ -8,12 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmark.analysis import costs
 from benchmark.analysis.configurations import COSTS
 from benchmark.report.figure import Figure
-from benchmark.report.style import ACCURACY_RANGE, BLUE, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, house_style, new_figure
 from benchmark.report.table import Analysis
 
 MOST = 24  # as many labels fit below the panels
@@ -33,6 +34,8 @@ CORNERS: list[dict[str, Any]] = [
     {"xytext": (-4, -3), "ha": "right", "va": "top"},
 ]
 """The positions that a point's number can have, in points from it."""
+KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
+"""The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
 NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 
 
@@ -58,6 +61,8 @@ def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     first, *others = measured
     layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
+    kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
+    panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
         _draw_panel(axes, found, cost, first)
         axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
@@ -91,14 +96,14 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, first: str) -> None:
     points = found.assign(best=costs.frontier(found, cost), x=found[cost].astype(float) * unit)
     points = points[points["x"].notna()]
     best = points[points["best"]].sort_values("x", kind="stable")
-    axes.step(best["x"], best["accuracy"], where="post", color=BLUE, linewidth=1)
+    axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
     numbered = {}
     for place, row in points.iterrows():
-        at = (row["x"], row["accuracy"])
+        at, colour = (row["x"], row["accuracy"]), KINDS.get(row["kind"], INK)
         if large:
-            axes.vlines(row["x"], row["low"], row["high"], color=BLUE, alpha=0.3, linewidth=1.6)
-        axes.plot(*at, marker="s" if row["on_gpu"] else "o", color=BLUE,
-                  markerfacecolor=BLUE if row["best"] else "white", markersize=6 if large else 4.5,
+            axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.35, linewidth=1.6)
+        axes.plot(*at, marker="s" if row["on_gpu"] else "o", color=colour,
+                  markerfacecolor=colour if row["best"] else "white", markersize=6 if large else 4.5,
                   zorder=3 if row["best"] else 2)  # fmt: skip
         if large or row["best"] or pd.isna(row[first]):
             numbered[int(str(place)) + 1] = at

@@ -14,7 +14,6 @@ from benchmark.report.style import INK, SERIES_STYLES, house_style, new_figure
 from benchmark.report.table import Analysis
 from benchmark.report.tables.training import learning_curve as table
 
-
 WIDEST = 3  # panels in one line
 
 

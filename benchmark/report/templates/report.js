@@ -109,15 +109,18 @@ function comparison(field, a, b) {
     counts[rightA ? (rightB ? "both" : "a") : rightB ? "b" : "neither"] += 1;
     if (rightA !== rightB) differing.push([item, rightA]);
   });
-  const [difference, low, high, p, pairs] = pairOf(field, a, b);
+  const [difference, low, high, p, firstP, pairs] = pairOf(field, a, b);
+  const several = pairs > 1 ? `, means over ${seedsOf(first)} of A and ${seedsOf(second)} of B` : "";
+  const combined = pairs > 1 ? ` McNemar’s p, combined over the ${pairs} pairs of seeds: ${short(p)}.` : "";
   const verdict = low > 0 || high < 0 ? "excludes" : "contains";
-  const seeds = pairs > 1 ? `, over ${pairs} pairs of seeds` : "";
+  const rows = [["Both right", counts.both], ["Only A right", counts.a], ["Only B right", counts.b], ["Both wrong", counts.neither]];
   return [
-    element("p", `A minus B: ${signed(difference)}; its 95% interval, ${signed(low)} to ${signed(high)}, ${verdict} 0. ` +
-      `McNemar’s exact p: ${p < 0.0001 ? "< 0.0001" : p.toFixed(4)}${seeds}, not corrected for several comparisons.`),
+    element("p", `Accuracy of A minus that of B${several}: ${signed(difference)}. Its 95% interval, ${signed(low)} to ` +
+      `${signed(high)}, ${verdict} 0.${combined}`),
     tableOf([`Seed ${first.seed} of A, seed ${second.seed} of B`, "Texts"], [
-      ["Both right", counts.both], ["Only A right", counts.a], ["Only B right", counts.b], ["Both wrong", counts.neither],
+      ...rows.map(([name, count]) => [name, count.toLocaleString("en")]), ["McNemar’s exact p", short(firstP)],
     ]),
+    element("p", "The p-values are not corrected for the number of comparisons."),
     folded(`The ${differing.length} texts that only one of them gets right`, itemTable(field, differing, ofA, ofB)),
   ];
 }
@@ -126,7 +129,7 @@ function comparison(field, a, b) {
 function pairOf(field, a, b) {
   const [i, j] = [Math.min(a, b), Math.max(a, b)];
   const pair = field.pairs[(i * (2 * field.configurations.length - i - 1)) / 2 + (j - i - 1)];
-  return a < b ? pair : [-pair[0], -pair[2], -pair[1], pair[3], pair[4]];
+  return a < b ? pair : [-pair[0], -pair[2], -pair[1], ...pair.slice(3)];
 }
 
 function itemTable(field, differing, ofA, ofB) {
@@ -136,13 +139,21 @@ function itemTable(field, differing, ofA, ofB) {
     field.items[item], rightA ? "A" : "B", ...[gold, ofA, ofB].map((labels) => field.labels[labels[item]]),
     ...(withTexts ? [field.texts[item]] : []),
   ]);
-  return tableOf(["Text", "Right", "Gold", "A", "B", ...(withTexts ? ["Words"] : [])], rows);
+  return tableOf(["Id", "Right", "Gold label", "A", "B", ...(withTexts ? ["Text"] : [])], rows);
 }
 
 function unpacked(text, width) {
   const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
   const values = [...text].map((digit) => digits.indexOf(digit));
   return width === 1 ? values : values.filter((_, place) => place % 2 === 0).map((high, item) => 62 * high + values[2 * item + 1]);
+}
+
+function seedsOf({ seeds }) {
+  return seeds === 1 ? "1 seed" : `${seeds} seeds`;
+}
+
+function short(p) {
+  return p < 0.0001 ? "< 0.0001" : p.toFixed(4);
 }
 
 function signed(value) {
