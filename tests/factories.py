@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from benchmark.analysis import study
 from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
@@ -62,7 +63,7 @@ def a_record(
     status: Status = Status.completed,
     failure: Failure | None = None,
     fit: FitReport | None = FIT,
-    test_sha256: str = "c" * 64,
+    test_sha256: str = study.TEST_SHA256,
 ) -> RunRecord:
     """The record of `python -m benchmark model=MODEL dataset=DATASET seed=SEED OVERRIDE ...`.
 
@@ -109,7 +110,7 @@ def card_of(model: str, spec: RunSpec) -> ModelCard:
     return replace(read_catalogue()[model].card, **schema1.card_fields(asdict(spec.model)))
 
 
-def data_report(test_sha256: str = "c" * 64, train_rows: int | None = None) -> DataReport:
+def data_report(test_sha256: str = study.TEST_SHA256, train_rows: int | None = None) -> DataReport:
     """The checks of a data set with GOLD as its test split. `train_rows` replaces the number of training rows."""
     train = SplitReport(sum(TRAIN_COUNTS.values()), "a" * 64, TRAIN_COUNTS)
     if train_rows is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import inference, study
+from benchmark.analysis import inference
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import ALPHA
@@ -15,25 +15,25 @@ COLUMNS = ("test_sha256", "better", "other", "difference", "low", "high", "wins"
            "adjusted_p", "detectable", "differs")  # fmt: skip
 
 
-def comparisons(results: Results, configurations: pd.DataFrame, dataset: str = study.DATASET) -> pd.DataFrame:
+def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     """One row per pair of configurations with results on the same test texts, the largest group of them first.
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
-    one of the two predicts correctly, means over the pairs of seeds. Each pair of seeds gives a McNemar p-value; `p`
+    one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each pair of seeds gives a McNemar p-value; `p`
     combines them (`inference.combined`) and `adjusted_p` is Holm's over all pairs on these texts. `detectable` is the
     difference found with 80% power at this discordance, at the strictest step of Holm's correction. `differs` needs
-    both tests: McNemar's, which accounts for the items, and the bootstrap, which accounts for the seeds too.
+    both tests: McNemar's, which accounts for the items, and the interval of the difference, which accounts for the seeds too.
     """
-    rows = [row for field in fields(configurations, dataset) for row in pairs(results, field)]
+    rows = [row for field in fields(configurations) for row in pairs(results, field)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
 
 
-def fields(configurations: pd.DataFrame, dataset: str = study.DATASET) -> list[pd.DataFrame]:
+def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
     """The configurations with results, grouped by the test texts they predicted; in each group the most accurate first.
 
     The largest group comes first.
     """
-    groups = [group for _, group in with_results(configurations, dataset).groupby("test_sha256", sort=False)]
+    groups = [group for _, group in with_results(configurations).groupby("test_sha256", sort=False)]
     return sorted(groups, key=len, reverse=True)
 
 
@@ -55,8 +55,9 @@ def pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
     for one, other in combinations(range(len(field)), 2):
         better, worse = configurations[one], configurations[other]
         counts = inference.discordant(correct[one], correct[other])
-        interval = inference.interval_of_difference(drawn[one], drawn[other], items)
         wins, losses = np.mean(counts, axis=0).tolist()
+        bootstrap = inference.interval_of_difference(drawn[one], drawn[other], items)
+        interval = inference.hull(bootstrap, inference.difference_of_counts(wins, losses, items))
         row = {"test_sha256": better["test_sha256"], "better": better["configuration"], "other": worse["configuration"]}
         row |= {"difference": better["accuracy"] - worse["accuracy"], "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}

@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.report.compare import Texts
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import SECTIONS, other_datasets, page, shows_study
+from benchmark.report.html import SECTIONS, Section, page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -45,16 +45,22 @@ class Report:
 
     @cached_property
     def drawings(self) -> list[tuple[Picture, Drawing]]:
-        """The figures that have something to show, for the study's data set and for every other one that was run."""
-        datasets = [study.DATASET] * shows_study(self.analysis) + other_datasets(self.analysis)
-        found = [(figure, name, figure.draw(self.analysis, name)) for name in datasets for figure in FIGURES.values()
-                 if name == study.DATASET or not figure.of_study]  # fmt: skip
+        """The figures that have something to show, of every data set."""
+        datasets = self.analysis.datasets or [study.DATASET]
+        found = [
+            (figure, name, figure.draw(self.analysis.of(name), name))
+            for name in datasets
+            for figure in FIGURES.values()
+            if name == study.DATASET or not figure.of_study
+        ]
         return [(Picture(figure, name, svg_with_text(made)), made) for figure, name, made in found if made is not None]
 
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""
-        pictures = [picture for picture, _ in self.drawings]
-        return page(self.analysis, self.tables, pictures, self.findings[:3], texts)
+        answers = {
+            name: findings(self.analysis, self.tables, name) for name in self.analysis.datasets or [study.DATASET]
+        }
+        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
 
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
@@ -62,20 +68,43 @@ class Report:
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
     def results_page(self) -> str:
-        """docs/results.md: findings, figures and tables by section."""
+        """docs/results.md: findings, figures and tables about the study's data by section, then every other data set."""
+        datasets = self.analysis.datasets
+        filled = [(table, table.markdown(data)) for table, data in self.tables.items() if not data.empty]
         shown = [
             {
                 "section": section,
-                "figures": [figure for figure in FIGURES.values() if figure.section == section.name],
+                "figures": [
+                    one for one in FIGURES.values() if one.section == section.name and study.DATASET in datasets
+                ],
                 "tables": [
-                    (table, table.markdown(data))
-                    for table, data in self.tables.items()
-                    if table.section == section.name and not data.empty
+                    one for one in filled if _is_in(section, study.DATASET, one[0]) or _is_in(section, None, one[0])
                 ],
             }
             for section in SECTIONS
         ]
-        return environment().get_template("results.md.jinja").render(findings=self.findings, sections=shown)
+        others = [
+            {
+                "name": dataset,
+                "answer": findings(self.analysis, self.tables, dataset)[0],
+                "tables": [one for section in LAST_FIRST for one in filled if _is_in(section, dataset, one[0])],
+            }
+            for dataset in datasets
+            if dataset != study.DATASET
+        ]
+        return (
+            environment()
+            .get_template("results.md.jinja")
+            .render(findings=self.findings, sections=shown, others=others, copies=self.analysis.results.copies)
+        )
+
+
+LAST_FIRST = (SECTIONS[-1], *SECTIONS[:-1])
+"""The sections in the order for one data set: its leaderboard begins."""
+
+
+def _is_in(section: Section, dataset: str | None, table: Table) -> bool:
+    return (table.section, table.dataset) == (section.name, dataset)
 
 
 def refresh(results_dir: Path) -> None:

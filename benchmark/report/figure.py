@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.comparisons import fields
 from benchmark.report.table import Analysis
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A declaration. `draw` takes the name of a data set and returns None if there is nothing to show."""
+    """A declaration.
+
+    `draw` takes the analysis of one data set and its name, and returns None if there is nothing to show.
+    """
 
     name: str
     alternative: str  # what it shows, for readers who cannot see it
@@ -31,6 +36,12 @@ class Picture:
     @property
     def name(self) -> str:
         return file_name(self.figure, self.dataset)
+
+
+def compared(analysis: Analysis) -> pd.DataFrame:
+    """The configurations with results, the most accurate first; of several test splits, those on the most used."""
+    found = fields(analysis.configurations)
+    return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)
 
 
 def file_name(figure: Figure, dataset: str) -> str:

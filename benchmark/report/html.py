@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.report.answer import answer_on
 from benchmark.report.compare import Texts, comparison_data
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
@@ -28,6 +27,8 @@ from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Analysis, Table
 
 TEMPLATES = Path(__file__).with_name("templates")
+MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
+TABLE3, LEADERBOARDS = "table3_accuracy", "everything"
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,21 @@ class Part:
 
     section: Section
     content: list[tuple[Picture, Markup] | ShownTable]
-    answer: str = ""
+    dataset: str = study.DATASET
 
 
 def page(
     analysis: Analysis,
     tables: dict[Table, pd.DataFrame],
     pictures: Sequence[Picture],
-    answer: Sequence[str],
+    answers: Mapping[str, Sequence[str]],
     texts: Texts | None = None,
 ) -> str:
     """The page's HTML, the same for the same records.
 
-    `answer` are the sentences about the study's data set. They may contain Markdown's `code` and *emphasis*, as notes
-    may. With `texts`, the comparison of two models shows the texts on which they differ.
+    `answers` are sentences about each data set, the one that stands first on the page first. They may contain
+    Markdown's `code` and *emphasis*, as notes may. With `texts`, the comparison of two models shows the texts on which
+    they differ.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -72,13 +74,15 @@ def page(
     filters = (anchor, duration, gibibytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    others, with_study = other_datasets(analysis), shows_study(analysis)
-    parts = [part for section in SECTIONS if (part := _of_study(section, analysis, tables, pictures))]
-    own = [_own(place, dataset, analysis, tables, pictures) for place, dataset in enumerate(others)]
+    general = [part for section in SECTIONS if (part := _general(section, analysis, tables, pictures))]
+    others = [name for name in answers if name != study.DATASET]
+    own = [_own(place, name, analysis, tables, pictures) for place, name in enumerate(others)]
+    first = next(iter(answers))
     return environment.get_template("report.html.jinja").render(
-        answer=answer if with_study else [part.answer for part in own],
-        parts=[*parts * with_study, *own],
-        with_study=with_study,
+        answer=answers[first][:MOST_SENTENCES],
+        answers={name: sentences[0] for name, sentences in answers.items() if name != first},
+        parts=[*own, *general] if first in others else [*general, *own],
+        with_study=study.DATASET in answers,
         datasets=others,
         not_run=_not_run(analysis, tables),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
@@ -91,29 +95,21 @@ def page(
     )
 
 
-def shows_study(analysis: Analysis) -> bool:
-    """Whether the study's data set was run, or nothing was run at all."""
-    return study.DATASET in set(analysis.results.runs["dataset"]) or analysis.results.runs.empty
-
-
-def other_datasets(analysis: Analysis) -> list[str]:
-    return sorted(set(analysis.results.runs["dataset"]) - {study.DATASET})
-
-
 def inline_markdown(text: str) -> Markup:
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    escaped = re.sub(r"&amp;(#\d+|amp|lt|gt);", r"&\1;", str(escape(text)))  # Markdown that is escaped already
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _of_study(
+def _general(
     section: Section, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
 ) -> Part | None:
-    """The section with its figures and tables; None if it has neither."""
+    """The section with its figures and tables, of the study's data set and of no data set; None if it has neither."""
     drawn = [one for one in pictures if one.dataset == study.DATASET and one.figure.section == section.name]
     filled = {
-        table: _measured_first(data) if table.name == "table3_accuracy" else data
+        table: _measured_first(data) if table.name == TABLE3 else data
         for table, data in tables.items()
-        if table.dataset == study.DATASET and table.section == section.name and len(data)
+        if table.dataset in (None, study.DATASET) and table.section == section.name and len(data)
     }
     shown = [shown_table(table, data, analysis) for table, data in filled.items()]
     content = [*map(_with_svg, drawn), *shown]
@@ -123,12 +119,17 @@ def _of_study(
 def _own(
     place: int, dataset: str, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
 ) -> Part:
-    """Everything about a data set other than the study's: the first figure and table, then the others."""
-    drawn = [_with_svg(one) for one in pictures if one.dataset == dataset]
-    shown = [shown_table(table, data, analysis) for table, data in tables.items() if table.dataset == dataset]
-    shown = sorted((one for one in shown if one.rows), key=lambda one: not one.table.name.startswith("leaderboard"))
-    section = Section(f"data-{place + 1}", f"Data set {dataset}", "")
-    return Part(section, [*drawn[:1], *shown[:1], *drawn[1:], *shown[1:]], answer_on(analysis, dataset))
+    """Everything about a data set other than the study's: the cost figure, the leaderboard, then the others."""
+    order = [section.name for section in SECTIONS]
+    drawn = sorted((one for one in pictures if one.dataset == dataset), key=lambda one: order.index(one.figure.section))
+    found = [
+        (table, data) for table, data in tables.items() if table.dataset == dataset and len(data) and table.section
+    ]
+    found.sort(key=lambda one: -1 if one[0].section == LEADERBOARDS else order.index(one[0].section))
+    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn[:1])]
+    content += [shown_table(table, data, analysis) for table, data in found[:1]]
+    content += [*map(_with_svg, drawn[1:]), *(shown_table(table, data, analysis) for table, data in found[1:])]
+    return Part(Section(f"data-{place + 1}", f"Data set {dataset}", ""), content, dataset)
 
 
 def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +139,9 @@ def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
 
 def _not_run(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:
     """The rows of Table 3 without an accuracy, with the kind of model."""
-    table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
+    table3 = next((data for table, data in tables.items() if table.name == TABLE3), None)
+    if table3 is None:
+        return []
     missing = table3[table3["accuracy"].isna()]
     kinds = [analysis.results.catalogue[name].card.kind for name in missing["name"]]
     return missing.where(missing.notna(), None).assign(kind=kinds).to_dict("records")

@@ -19,6 +19,7 @@ from factories import (
     rows_of,
 )
 
+from benchmark.analysis import study
 from benchmark.analysis.frame import RUN_COLUMNS, Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
@@ -56,7 +57,7 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
         "label": "SmolLM2-135M + LoRA, paper, recipe.learning_rate=0.5",
         "seed": 3,
         "dataset": "emotion",
-        "test_sha256": "c" * 64,
+        "test_sha256": study.TEST_SHA256,
         "status": "completed",
         "limits": "",
         "precision": "fp32",

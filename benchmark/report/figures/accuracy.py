@@ -63,7 +63,7 @@ def _rows(analysis: Analysis, dataset: str) -> pd.DataFrame:
     `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
     accuracies of the seeds.
     """
-    rows: list[dict[Any, Any]] = with_results(analysis.configurations, dataset).to_dict("records")
+    rows: list[dict[Any, Any]] = with_results(analysis.configurations).to_dict("records")
     for row in rows:
         row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
         row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)

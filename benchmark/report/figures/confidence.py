@@ -22,7 +22,7 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 @house_style()
 def calibration(analysis: Analysis, dataset: str) -> Drawing | None:
     """The configurations with confidences, except those that predict one label for every text; over all seeds."""
-    found = with_results(analysis.configurations, dataset)
+    found = with_results(analysis.configurations)
     found = found[found["graded"].astype(bool) & (found["collapsed"] < found["seeds"])]
     if found.empty:
         return None

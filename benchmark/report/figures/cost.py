@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmark.analysis import costs
 from benchmark.analysis.configurations import COSTS
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, compared
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, house_style, new_figure
 from benchmark.report.table import Analysis
 
@@ -42,8 +42,7 @@ NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 @house_style()
 def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     """Accuracy against the first cost, large, and against the others, small; labels stand below."""
-    compared = analysis.compared(dataset)
-    found, below = _drawn_and_below(compared)
+    found, below = _drawn_and_below(compared(analysis))
     measured = [cost for cost in COSTS if found[cost].notna().sum() > 1]
     if not measured:
         return None
@@ -73,9 +72,9 @@ def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     return figure
 
 
-def _drawn_and_below(compared: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _drawn_and_below(field: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The configurations with a cost whose accuracy is in the axis, and label and accuracy of those below it."""
-    priced = compared[compared[[*COSTS]].notna().any(axis=1)]
+    priced = field[field[[*COSTS]].notna().any(axis=1)]
     high = priced["accuracy"].astype(float) >= priced["accuracy"].max() - ACCURACY_RANGE
     below = [f"{row['label']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
     more = [f"{len(below) - MOST_BELOW} more"] if len(below) > MOST_BELOW else []

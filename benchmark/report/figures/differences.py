@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, compared
 from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
 from benchmark.report.table import Analysis
 
@@ -20,7 +20,7 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 @house_style()
 def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
     """The test set with most configurations: differences above the diagonal, p-values below it."""
-    field = analysis.compared(dataset)
+    field = compared(analysis)
     if len(field) < 2:
         return None
     shown = field.head(MOST)
@@ -32,7 +32,7 @@ def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
         "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
     )
     axes = figure.subplots()
-    _draw_cells(axes, analysis.comparisons_on(dataset), shown)
+    _draw_cells(axes, analysis.comparisons, shown)
     axes.set_yticks(range(len(shown)), [in_two_lines(label, 36) for label in shown["label"]], size=7.5)
     axes.tick_params(axis="y", pad=58)
     for place, accuracy in enumerate(shown["accuracy"]):

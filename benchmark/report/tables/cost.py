@@ -64,6 +64,7 @@ TABLES = (
             t.Column("peak_memory", "Peak memory", gibibytes),
             t.Column("trained_parameters", "Trained parameters", count),
             t.Column("seconds_per_text", "Time per text", milliseconds),
+            t.Column("precision", "Precision"),
             t.HARDWARE,
             t.Column("frontier", "On the frontier of"),
             t.Column("dominated_by", "Dominated by"),
@@ -72,31 +73,32 @@ TABLES = (
         note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
         "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
         "or a tenth cheaper in one. Costs are medians over the seeds of the machine that ran most; times on different "
-        "hardware are not comparable. Peak memory is the GPU's if one was used, else the process's with its loaded "
+        "hardware or in different precisions are not comparable one to one. Peak memory is the GPU's if one was used, else the process's with its loaded "
         "libraries.",
         section="cost",
     ),
-    t.Table(
-        "speed",
-        "Training and inference throughput",
-        speed,
-        (
-            t.MODEL,
-            t.HARDWARE,
-            t.declared("batch_size", "Batch"),
-            t.declared("batching", "Batching"),
-            t.declared("precision", "Precision"),
-            t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
-            t.Column("training_ratio", "Training × plain", fixed(".1f")),
-            t.Column("utilisation", "Utilisation", fixed(".0%")),
-            t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
-            t.Column("answering_ratio", "Inference × plain", fixed(".1f")),
-        ),
-        note="*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by free "
-        "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
-        "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
-        "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
-        "beginning of the prompts once. *Batch* is the effective one.",
-        section="cost",
+)
+
+SPEED = t.Table(
+    "speed",
+    "Training and inference throughput",
+    speed,
+    (
+        t.MODEL,
+        t.HARDWARE,
+        t.declared("batch_size", "Batch"),
+        t.declared("batching", "Batching"),
+        t.declared("precision", "Precision"),
+        t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
+        t.Column("training_ratio", "Training × plain", fixed(".1f")),
+        t.Column("utilisation", "Utilisation", fixed(".0%")),
+        t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
+        t.Column("answering_ratio", "Inference × plain", fixed(".1f")),
     ),
+    note="*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by free "
+    "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
+    "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
+    "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
+    "beginning of the prompts once. *Batch* is the effective one.",
+    section="cost",
 )
