@@ -29,6 +29,7 @@ from benchmark.report.table import Analysis, Table
 TEMPLATES = Path(__file__).with_name("templates")
 MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
 TABLE3, LEADERBOARDS = "table3_accuracy", "everything"
+REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,10 @@ def _general(
         table: _measured_first(data) if table.name == TABLE3 else data
         for table, data in tables.items()
         if table.dataset in (None, study.DATASET) and table.section == section.name and len(data)
+        if table.name != REPEATS_TABLE3
     }
-    shown = [shown_table(table, data, analysis) for table, data in filled.items()]
-    content = [*map(_with_svg, drawn), *shown]
+    shown = [shown_table(table, data, analysis, drawn=bool(drawn)) for table, data in filled.items()]
+    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn), *shown]
     return Part(section, content) if content else None
 
 
@@ -128,7 +130,10 @@ def _own(
     found.sort(key=lambda one: -1 if one[0].section == LEADERBOARDS else order.index(one[0].section))
     content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn[:1])]
     content += [shown_table(table, data, analysis) for table, data in found[:1]]
-    content += [*map(_with_svg, drawn[1:]), *(shown_table(table, data, analysis) for table, data in found[1:])]
+    content += [
+        *map(_with_svg, drawn[1:]),
+        *(shown_table(table, data, analysis, drawn=True) for table, data in found[1:]),
+    ]
     return Part(Section(f"data-{place + 1}", f"Data set {dataset}", ""), content, dataset)
 
 

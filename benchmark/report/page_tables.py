@@ -48,7 +48,8 @@ class ShownTable:
     folded: bool
 
 
-def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis) -> ShownTable:
+def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis, drawn: bool = False) -> ShownTable:
+    """The table for the page. `drawn` says that a figure shows its content; it is then folded, unless the study's."""
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
@@ -63,11 +64,12 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis) -> ShownTa
     ]
     classes = [_class([row.cells[place] for row in rows]) for place in range(len(columns))]
     headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
-    return ShownTable(table, headings, rows, len(data), folded=not whole and len(data) > MOST_UNFOLDED)
+    return ShownTable(table, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED))
 
 
 def _columns(table: Table) -> list[Column]:
-    shown = [column for column in table.shown("html") if column.name != "recipe" or not _has_recipe(table)]
+    elsewhere = {"command", "recipe"} if _has_recipe(table) else {"command"}  # with the runs, and below the model
+    shown = [column for column in table.shown("html") if column.name not in elsewhere]
     return sorted(shown, key=lambda column: FIRST.index(column.name) if column.name in FIRST else len(FIRST))
 
 

@@ -157,10 +157,12 @@ def _new_figure(run: Run, content: str, height: float) -> Figure:
     """Create a figure whose title names the model and whose subtitle names the content and the run."""
     record = run.record
     title = record.title if record.stand_in is None else f"{record.title}, {record.stand_in}"
-    facts = [content, record.dataset, recipe_label(record, read_catalogue()), f"seed {record.seed}"]
+    facts = [content, record.dataset, f"recipe {recipe_label(record, read_catalogue())}", f"seed {record.seed}"]
     if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
         facts.append(f"test accuracy {right:,}/{rows:,} = {right / rows:.4f}")
+    if readable(record.labels) != list(record.labels):
+        facts.append("no installed font has some labels, so they are numbered from 0")
     unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]
     return new_figure(height, title, " · ".join(unbroken))
 

@@ -127,8 +127,8 @@ def draw_bars(axes: Axes, names: Sequence[str], *series: Bars) -> None:
 
 
 def lower_end(values: Iterable[float]) -> float:
-    """The tenth below the smallest value, where an axis of shares can start; 0 without values."""
-    return math.floor(10 * min(values, default=0.0) + 1e-9) / 10
+    """The tenth below the smallest value, where an axis of shares up to 1 can start; 0 without values."""
+    return min(0.9, math.floor(10 * min(values, default=0.0) + 1e-9) / 10)
 
 
 def readable(labels: Sequence[str]) -> list[str]:

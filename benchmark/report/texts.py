@@ -22,7 +22,8 @@ def local_texts(results: Results, folder: Path) -> Texts:
         for run in results.by_name.values()
         if run.record.status is Status.completed and run.record.data is not None
     }
-    found, cause = {}, None
+    found: dict[str, dict[str, str]] = {}
+    cause: BenchmarkError | None = None
     for sha256, config in wanted.items():
         try:
             texts = _read(config, folder, sha256)

@@ -104,7 +104,7 @@ def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None
 FIGURES = (
     Figure(
         "accuracy",
-        "Accuracy on the test split with its 95% interval, one row per model. Table 3 has the numbers.",
+        "Accuracy on the test split with its 95% interval, one row per model.",
         "differences",
         accuracy,
     ),

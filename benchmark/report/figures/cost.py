@@ -42,8 +42,9 @@ NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 @house_style()
 def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     """Accuracy against the first cost, large, and against the others, small; labels stand below."""
-    found, below = _drawn_and_below(compared(analysis))
-    measured = [cost for cost in COSTS if found[cost].notna().sum() > 1]
+    field = compared(analysis)
+    found, below = _drawn_and_below(field)
+    measured = [cost for cost in COSTS if field[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
