@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.compare import Texts
+from benchmark.report.page_comparison import Texts
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import SECTIONS, Section, page

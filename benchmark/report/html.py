@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.report.compare import Texts, comparison_data
+from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
 from benchmark.report.page_tables import ShownTable, shown_table

@@ -8,7 +8,7 @@ from benchmark.config import DatasetConfig
 from benchmark.data.checks import content_sha256, to_examples
 from benchmark.data.folder import read_folder
 from benchmark.errors import BenchmarkError
-from benchmark.report.compare import Texts
+from benchmark.report.page_comparison import Texts
 from benchmark.results.record import Status
 
 
