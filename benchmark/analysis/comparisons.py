@@ -19,12 +19,13 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     """One row per pair of configurations with results on the same test texts, the largest group of them first.
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
-    one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each pair of seeds gives a McNemar p-value; `p`
-    combines them (`inference.combined`) and `adjusted_p` is Holm's over all pairs on these texts. `detectable` is the
-    difference found with 80% power at this discordance, at the strictest step of Holm's correction. `differs` needs
-    both tests: McNemar's, which accounts for the items, and the interval of the difference, which accounts for the seeds too.
+    one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each
+    pair of seeds gives a McNemar p-value; `p` combines them (`inference.combined`) and `adjusted_p` is Holm's over all
+    pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the strictest step
+    of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the interval of the
+    difference, which accounts for the seeds too.
     """
-    rows = [row for field in fields(configurations) for row in pairs(results, field)]
+    rows = [row for field in fields(configurations) for row in _pairs(results, field)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
 
 
@@ -37,16 +38,15 @@ def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
     return sorted(groups, key=len, reverse=True)
 
 
-def groups(field: pd.DataFrame, compared: pd.DataFrame) -> list[tuple[int, ...]]:
-    """The largest groups of positions in `field` without a pair in `compared` that differs."""
+def groups(field: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
+    """The largest groups of positions in `field` without a differing pair."""
     place = {configuration: number for number, configuration in enumerate(field["configuration"])}
-    differing = compared[compared["differs"].astype(bool) & compared["better"].isin(place)]
+    differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
     positions = zip(differing["better"].map(place), differing["other"].map(place), strict=True)
     return inference.tied_groups(len(field), set(positions))
 
 
-def pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `comparisons` for the configurations of one field."""
+def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
     configurations = [row for _, row in field.iterrows()]
     correct = [results.correct(row["counted"]) for row in configurations]
     drawn = [inference.resampled(answers) for answers in correct]

@@ -143,11 +143,12 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("training texts not the published ones")
     remarks += _cut_texts(record)
     if first_row["learns"] and counted["collapsed"].all():
-        remarks.append("predicts one label for every text, as a constant prediction does")
+        remarks.append("one label for every text, a constant prediction")
     if not record.trained:
         remarks.append("not trained by this run")
     steps = record.fit is not None and record.fit.steps > 0
-    remarks += [f"{limit} {what} only" for what, limit in record.config.limits.items() if steps or what != "steps"]
+    limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
+    remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         remarks.append(f"{unnamed:.1%} of answers name no label")

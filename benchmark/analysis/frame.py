@@ -25,7 +25,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.store import Run, read_all
+from benchmark.results.store import Run, folder_of, read_all
 
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
                "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
@@ -114,7 +114,10 @@ def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> R
 def _without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     """The runs with one folder for each digest, the run's own first, and the names of the other folders."""
     kept: dict[str, Run] = {}
-    own_first = sorted(runs, key=lambda run: not run.folder.name.endswith(f"-{run.record.digest[:8]}"))
+    own_first = sorted(
+        runs,
+        key=lambda run: run.folder.parts[-3:] != folder_of(Path(), run.record.config, run.record.digest).parts[-3:],
+    )
     for run in own_first:
         kept.setdefault(run.record.digest, run)
     names = {run.name for run in kept.values()}

@@ -60,8 +60,8 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
 
     Each resample draws seeds with replacement, and items with replacement, the same items for all its seeds, because
     all seeds answer the same test set. With few seeds the variance between them is understated by the factor
-    (seeds - 1) / seeds; if every answer is correct the width is 0, so `accuracy_interval` widens it. Owen 2007, "The pigeonhole bootstrap"
-    (doi:10.1214/07-AOAS122).
+    (seeds - 1) / seeds; if every answer is correct the width is 0, so `accuracy_interval` widens it. Owen 2007, "The
+    pigeonhole bootstrap" (doi:10.1214/07-AOAS122).
     """
     seeds, items = _check_shape(correct)
     generator = np.random.default_rng(seed)

@@ -61,6 +61,8 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:
             write_documents(report, readme)
+    for copy in report.analysis.results.copies:
+        sys.stderr.write(f"left out, because another folder holds the same run: {results_dir / 'runs' / copy}\n")
     places = [str(results_dir / name) for name in ("tables", "figures", PAGE)] + ([str(readme)] if readme else [])
     sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
 

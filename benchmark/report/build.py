@@ -68,7 +68,7 @@ class Report:
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
     def results_page(self) -> str:
-        """docs/results.md: findings, figures and tables about the study's data by section, then every other data set."""
+        """docs/results.md: findings, what concerns the study's data by section, then every other data set."""
         datasets = self.analysis.datasets
         filled = [(table, table.markdown(data)) for table, data in self.tables.items() if not data.empty]
         shown = [

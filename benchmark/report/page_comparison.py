@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import inference, study
-from benchmark.analysis.comparisons import pairs
+from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.frame import Results, label_names
 from benchmark.report.run_details import anchor
 from benchmark.report.table import Analysis
@@ -32,7 +32,9 @@ def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
     """
     found = analysis.configurations
     found = found[found["accuracy"].notna()]
-    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby("test_sha256")
+    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby(
+        ["dataset", "test_sha256"]
+    )
     fields = [field.head(_most(field)).reset_index(drop=True) for _, field in groups if len(field) > 1]
     fields.sort(key=lambda field: (field["dataset"][0] != study.DATASET, field["dataset"][0], -len(field)))
     return [_entry(analysis.results, field, texts.get(field["test_sha256"][0], {})) for field in fields]
@@ -46,6 +48,7 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
     first = [runs[0] for runs in field["counted"]]
     items = results.of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
+    compared = comparisons(results, field.assign(result=True)).to_dict("records")  # trials too
     return {
         "dataset": field["dataset"][0],
         "labels": names,
@@ -65,11 +68,11 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
             }
             for run, (_, row) in zip(first, field.iterrows(), strict=True)
         ],
-        "pairs": [_pair(row, p) for row, p in zip(pairs(results, field), _first_p(results, first), strict=True)],
+        "pairs": [_pair(row, p) for row, p in zip(compared, _first_p(results, first), strict=True)],
     }
 
 
-def _pair(row: dict[str, Any], first_p: float) -> list[Any]:
+def _pair(row: dict[Any, Any], first_p: float) -> list[Any]:
     """Difference, its interval and McNemar's p over all pairs of seeds, and the p of the first seeds alone."""
     values = [*(row[name] for name in ("difference", "low", "high", "p")), first_p]
     return [*(float(f"{value:.6g}") for value in values), row["seed_pairs"]]

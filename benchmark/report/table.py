@@ -130,7 +130,9 @@ class Table:
         return texts.to_markdown(index=False, disable_numparse=True)
 
     def csv(self, data: pd.DataFrame) -> str:
-        return data.map(spreadsheet_text).to_csv(index=False, lineterminator="\n")
+        cells = [[spreadsheet_text(value) for value in row] for row in data.itertuples(index=False)]
+        safe = pd.DataFrame(cells, columns=data.columns, dtype=object)  # object: whole numbers stay whole
+        return safe.to_csv(index=False, lineterminator="\n")
 
     def files(self, data: pd.DataFrame) -> dict[str, str]:
         """The content of its files, by name."""

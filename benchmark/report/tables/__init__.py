@@ -23,7 +23,7 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
     for dataset in analysis.datasets or [the_study.DATASET]:
         part = analysis.of(dataset)
         found = {table: table.data(part) for table in _declared(dataset, part)}
-        made |= {table: data for table, data in found.items() if len(data) or dataset == the_study.DATASET}
+        made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     return made | {cost.SPEED: cost.SPEED.data(analysis)}
 
 

@@ -184,8 +184,9 @@ TABLES = (
             t.declared("seed", "Seed"),
             t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
         ),
-        note="The learning rates of `recipe=tuned` were chosen from such trials on the study's data set. Accuracy on the "
-        "whole validation split after the last epoch. Each of these runs predicted one test text, so none of them has "
-        "a test accuracy.",
+        note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
+        "so none of them has a test accuracy. The learning rates of `recipe=tuned` were chosen from such trials on the "
+        "study's data set.",
+        section="settings",
     ),
 )
