@@ -12,10 +12,10 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.page_comparison import Texts
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import SECTIONS, Section, page
+from benchmark.report.page_comparison import Texts
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table

@@ -19,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
+from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Analysis, Table

@@ -20,8 +20,7 @@ from factories import (
 from benchmark.analysis import study
 from benchmark.analysis.frame import read_results
 from benchmark.interface import NO_LABEL, CurvePoint
-from benchmark.report import page_tables
-from benchmark.report import run_details
+from benchmark.report import page_tables, run_details
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import SECTIONS, page
@@ -58,7 +57,7 @@ class Elements(HTMLParser):
 
 def rendered(results_dir: Path, *figures: str, answer: tuple[str, ...] = ()) -> str:
     analysis = Analysis(read_results(results_dir))
-    answers = {dataset: answer or ("An answer.",) for dataset in analysis.datasets or [study.DATASET]}
+    answers = dict.fromkeys(analysis.datasets or [study.DATASET], answer or ("An answer.",))
     drawn = [
         Picture(FIGURES[name], dataset, svg_with_text(figure))
         for dataset in answers
