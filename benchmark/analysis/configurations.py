@@ -139,8 +139,6 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append(f"{len(replaced)} of {len(group)} runs not counted: {stand_in}")
     if record.data and record.data.carved_rows:
         remarks.append(f"{record.data.carved_rows:,} training rows set aside for validation")
-    if first_row["dataset"] == study.DATASET and not _trains_on_published_texts(results, record):
-        remarks.append("training texts not the published ones")
     remarks += _cut_texts(record)
     if first_row["learns"] and counted["collapsed"].all():
         remarks.append("one label for every text, a constant prediction")
@@ -154,13 +152,6 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append(f"{unnamed:.1%} of answers name no label")
     ended = Counter(status for status in group["status"] if status != Status.completed)
     return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
-
-
-def _trains_on_published_texts(results: Results, record: RunRecord) -> bool:
-    """Whether the hash of the training split was checked, or is the published one; True if nothing was trained."""
-    published = next(iter(results.catalogue.values())).config.dataset.sha256["train"]
-    known = (record.config.dataset.sha256.get("train"), record.data_sha256.get("train"))
-    return not record.trained or published in known
 
 
 def _cut_texts(record: RunRecord) -> list[str]:

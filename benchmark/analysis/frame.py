@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.labels import recipe_label
 from benchmark.analysis.metrics import Correct, confidence_of
@@ -100,6 +101,10 @@ def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> R
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
     frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
+    elsewhere = [
+        keys[run] == study.DATASET and not _trains_on_published_texts(records[run], catalogue) for run in frame["run"]
+    ]
+    frame.loc[elsewhere, ["recipe", "label"]] += ", other training texts"
     frame["label"] = _distinct(frame)
     trained_by = _trained_by(records)
     frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
@@ -122,6 +127,13 @@ def _without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
         kept.setdefault(run.record.digest, run)
     names = {run.name for run in kept.values()}
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
+
+
+def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
+    """Whether the hash of the training split was checked, or is the published one; True if nothing was trained."""
+    published = next(iter(catalogue.values())).config.dataset.sha256["train"]
+    known = (record.config.dataset.sha256.get("train"), record.data_sha256.get("train"))
+    return not record.trained or published in known
 
 
 def _distinct(frame: pd.DataFrame) -> pd.Series:

@@ -45,6 +45,8 @@ def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_
 
 def _in_words(setting: str) -> str:
     option, _, value = FILE_HASH.sub("", setting.replace("=DIR/", "=")).partition("=")
+    if setting in ("dataset.sha256={}", "dataset.sha256=null"):
+        option = "~dataset.sha256"
     if option in WORDS:
         return WORDS[option].format(READOUTS.get(value, value))
     removed, name = option.startswith("~"), option.partition(".")[2] or option

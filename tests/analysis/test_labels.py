@@ -43,6 +43,7 @@ def test_what_an_experiments_file_changes_is_in_the_label(override: str, words: 
 
 def test_hashes_that_were_not_checked_are_in_the_label() -> None:
     assert label(typed(a_record("tfidf"), "~dataset.sha256", "dataset.path=DIR/mine")) == "paper, hashes not checked"
+    assert label(typed(a_record("tfidf"), "dataset.sha256={}")) == "paper, hashes not checked"
     assert label(typed(a_record("tfidf"), "~dataset.hub")) == "paper, without hub"
 
 

@@ -243,8 +243,7 @@ def test_a_report_says_where_it_was_written(
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
     assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
     assert not (project / "results").exists()
-    made = Report(read_results(project / "elsewhere"))
-    assert len(files_below(project / "elsewhere/tables")) == 3 * len(made.tables) > 3 * len(TABLES)
+    assert {f"{name}.csv" for name in TABLES} <= files_below(project / "elsewhere/tables")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
