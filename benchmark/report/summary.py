@@ -50,6 +50,7 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
         "study": study,
         "dataset": dataset,
         "about_study": about_study,
+        "runs": len(analysis.results.runs),
         "best": field[0] if field else None,
         "tied": tied,
         "next": others[0] if others else None,

@@ -104,7 +104,7 @@ TABLES = (
         ties,
         (*t.NAMED, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
-        section="accuracy",
+        section="differences",
     ),
     t.Table(
         "seeds",
@@ -124,6 +124,6 @@ TABLES = (
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",
-        section="accuracy",
+        section="differences",
     ),
 )
