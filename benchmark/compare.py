@@ -1,0 +1,35 @@
+"""`python -m benchmark.compare A B ...`: are two models different? Answers of runs and of files of other programs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmark.analysis.contest import read_contest
+from benchmark.report.compare import text, write_items
+from benchmark.terminal import plain_endings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmark.compare", description=__doc__)
+    parser.add_argument(
+        "answers",
+        nargs="+",
+        metavar="[NAME=]FILE[,FILE]",
+        help="the folder of a run, or a .csv, .json, .jsonl or .parquet file (see docs/compare.md)",
+    )
+    parser.add_argument("--metric", action="append", default=[], help="the metric of files that hold several")
+    parser.add_argument("--filter", action="append", default=[], help="the filter of lm-evaluation-harness files")
+    parser.add_argument(
+        "--stated", action="append", default=[], metavar="NAME=ACCURACY", help="check a published accuracy, as printed"
+    )
+    parser.add_argument("--items", type=Path, metavar="FILE", help="write the items that differ to a .csv file")
+    arguments = parser.parse_args()
+    with plain_endings():
+        contest = read_contest(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
+        sys.stdout.write(text(contest, arguments.stated))
+        if arguments.items is not None:
+            sys.stdout.write(f"\nwrote {write_items(contest, arguments.items):,} items to {arguments.items}\n")
+
+
+if __name__ == "__main__":
+    main()
