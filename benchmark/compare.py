@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmark.analysis.contest import read_contest
+from benchmark.analysis.compared_models import read_models
 from benchmark.report.compare import text, write_items
 from benchmark.terminal import plain_endings
 
@@ -25,10 +25,10 @@ def main() -> None:
     parser.add_argument("--items", type=Path, metavar="FILE", help="write the items that differ to a .csv file")
     arguments = parser.parse_args()
     with plain_endings():
-        contest = read_contest(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
-        sys.stdout.write(text(contest, arguments.stated))
+        compared = read_models(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
+        sys.stdout.write(text(compared, arguments.stated))
         if arguments.items is not None:
-            sys.stdout.write(f"\nwrote {write_items(contest, arguments.items):,} items to {arguments.items}\n")
+            sys.stdout.write(f"\nwrote {write_items(compared, arguments.items):,} items to {arguments.items}\n")
 
 
 if __name__ == "__main__":

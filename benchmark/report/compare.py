@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons
+from benchmark.analysis.compared_models import ComparedModels
 from benchmark.analysis.configurations import mean_accuracy
-from benchmark.analysis.contest import Contest
 from benchmark.analysis.inference import accuracy_interval, possible_counts
 from benchmark.errors import BenchmarkError
 from benchmark.report import table as t
@@ -60,21 +60,21 @@ smallest difference that the test finds with 80% power at this disagreement,
 if there is one. Counts are means over the pairs of files."""
 
 
-def models(contest: Contest) -> pd.DataFrame:
-    """One row per model, the most accurate first."""
+def models(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
+    """One row per model, the most accurate first; `differences` are its `pairs`."""
     rows = []
-    for number, (name, correct) in enumerate(contest.correct.items(), start=1):
+    for number, (name, correct) in enumerate(compared.correct.items(), start=1):
         interval, accuracy = accuracy_interval(correct), mean_accuracy(correct)
         row = {"number": number, "configuration": name, "name": name, "files": len(correct), "accuracy": accuracy}
         rows.append(row | {"low": interval.low, "high": interval.high})
     table = pd.DataFrame(rows)
-    groups = comparisons.groups(table, pairs(contest))
+    groups = comparisons.groups(table, differences)
     return table.assign(group=letters(groups, len(table)))
 
 
-def pairs(contest: Contest) -> pd.DataFrame:
+def pairs(compared: ComparedModels) -> pd.DataFrame:
     """One row per pair of models; counts are means over pairs of files."""
-    correct = contest.correct
+    correct = compared.correct
     table = pd.DataFrame(comparisons.compared(correct), columns=[*comparisons.COLUMNS[1:]], dtype=object)
     items = next(iter(correct.values())).shape[1]
     right = [round(mean_accuracy(correct[name]) * items, 9) for name in table["better"]]
@@ -102,30 +102,30 @@ def stated(values: Sequence[str], items: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def text(contest: Contest, stated_values: Sequence[str] = ()) -> str:
+def text(compared: ComparedModels, stated_values: Sequence[str] = ()) -> str:
     """Everything that the terminal shows."""
-    items = len(contest.aligned.files[0])
-    table, compared = models(contest), pairs(contest)
-    files = len(contest.aligned.files)
-    matched = f", matched by {contest.aligned.by}" if files > 1 else ""
-    parts = ["\n".join([f"{items:,} items{matched}", *contest.notes]), as_text(MODELS, table)]
-    if len(table) > 1:
-        parts += [as_text(DIFFERENCES, compared), as_text(COUNTS, compared), NOTE]
+    files, differences = compared.aligned.files, pairs(compared)
+    items = len(files[0])
+    matched = f", matched by {compared.aligned.by}" if len(files) > 1 else ""
+    parts = ["\n".join([f"{items:,} items{matched}", *compared.notes])]
+    parts.append(as_text(MODELS, models(compared, differences)))
+    if len(differences):
+        parts += [as_text(DIFFERENCES, differences), as_text(COUNTS, differences), NOTE]
     if stated_values:
         parts.append(as_text(STATED, stated(stated_values, items)))
     return "\n\n".join(parts) + "\n"
 
 
-def write_items(contest: Contest, path: Path) -> int:
+def write_items(compared: ComparedModels, path: Path) -> int:
     """Write the items that some file answers correctly and another does not, as CSV; returns how many they are."""
-    files = contest.aligned.files
+    files = compared.aligned.files
     rows = []
     for answers in zip(*files, strict=True):
         if len({answer.correct for answer in answers}) > 1:
             known = {key: _first(answers, key) for key in ("id", "text", "gold")}
             row: dict[str, Any] = {"location": answers[0].location, **known}
-            for name in contest.correct:
-                own = [answers[place] for place in contest.models[name]]
+            for name in compared.correct:
+                own = [answers[place] for place in compared.models[name]]
                 row[f"{name}: right"] = sum(answer.correct for answer in own)
                 row[f"{name}: predicted"] = " | ".join(dict.fromkeys(one.predicted or "" for one in own))
             rows.append(row)

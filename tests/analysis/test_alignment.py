@@ -63,7 +63,7 @@ def test_items_are_matched_by_what_names_them(values: dict[str, Any], by: str) -
 )
 def test_without_common_names_the_order_counts_if_gold_labels_are_equal(other: dict[str, Any]) -> None:
     assert align([answers("a"), answers("b", **other)]).by == "order, with equal gold labels"
-    with pytest.raises(BenchmarkError, match=r"b, row 2: the gold label is 'glad', but 'calm'|b, row"):
+    with pytest.raises(BenchmarkError, match="b, row 1: the gold label is 'glad', but 'calm'"):
         align([answers("a"), answers("b", (1, 0, 2, 3, 4, 5), **other)])
 
 

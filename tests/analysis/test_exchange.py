@@ -25,7 +25,7 @@ FORMATS = ["csv", "jsonl", "LLaMA-Factory", "lm-eval", "lm-eval choice", "lighte
 NAMES = ["mine", "mine", "lora", "a__model", "b__model", "c", "a-lab/a-model"]
 
 
-@pytest.mark.parametrize(("form", "name"), zip(FORMATS, NAMES, strict=True))
+@pytest.mark.parametrize(("form", "name"), [*zip(FORMATS, NAMES, strict=True)])
 def test_every_format_gives_the_same_answers(tmp_path: Path, form: str, name: str) -> None:
     read = read_answers(every_format(tmp_path)[form], {})
     assert read.model == name

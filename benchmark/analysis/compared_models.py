@@ -19,7 +19,7 @@ from benchmark.results.store import Run
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparedModels:
     """The answers of every model; `models` has the positions of its files in `aligned`."""
 
     aligned: Aligned
@@ -36,7 +36,7 @@ class Contest:
         return dict(sorted(found.items(), key=lambda one: (-mean_accuracy(one[1]), one[0])))
 
 
-def read_contest(arguments: Sequence[str], choices: Choices) -> Contest:
+def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     """Read arguments of the form `FILE` and `NAME=FILE,FILE`.
 
     Runs of one configuration, and the files of one name, are seeds of one model.
@@ -54,11 +54,11 @@ def read_contest(arguments: Sequence[str], choices: Choices) -> Contest:
         for name, own in zip(names, places.values(), strict=True)
     ]
     notes = tuple(
-        f"{file.path}: {file.unknown:,} of {len(file.rows):,} predictions are none of the gold labels, and count as wrong."
+        f"{file.path}: {file.unknown:,} predictions are none of the gold labels. They count as wrong."
         for file in files
         if file.unknown
     )
-    return Contest(align(files), dict(zip(unique, map(tuple, places.values()), strict=True)), notes)
+    return ComparedModels(align(files), dict(zip(unique, map(tuple, places.values()), strict=True)), notes)
 
 
 def _paths(argument: str) -> list[tuple[str | None, Path]]:
