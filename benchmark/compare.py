@@ -26,9 +26,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with plain_endings():
         compared = read_models(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
-        sys.stdout.write(text(compared, arguments.stated))
+        shown = text(compared, arguments.stated)
         if arguments.items is not None:
-            sys.stdout.write(f"\nwrote {write_items(compared, arguments.items):,} items to {arguments.items}\n")
+            shown += f"\nwrote {write_items(compared, arguments.items):,} items to {arguments.items}\n"
+        sys.stdout.write(shown)
 
 
 if __name__ == "__main__":

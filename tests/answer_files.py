@@ -102,13 +102,13 @@ def every_eval_ever_rows(predicted: Sequence[str] = PREDICTED, model: str = "a-l
     attribution = {"turn_idx": 0, "source": "output.raw", "extraction_method": "exact_match", "is_terminal": True}
     return [
         {
-            "schema_version": "0.2.2",
+            "schema_version": "0.3.0",
             "evaluation_id": f"mood/{model}/1",
             "model_id": model,
             "evaluation_name": "mood",
             "sample_id": f"mood-{number}",
             "interaction_type": "single_turn",
-            "input": {"raw": text, "reference": [gold], "choices": list(LABELS)},
+            "input": {"raw": text, "reference": [str(LABELS.index(gold))], "choices": list(LABELS)},
             "output": {"raw": [f"It is {answer}."]},
             "messages": None,
             "answer_attribution": [{**attribution, "extracted_value": answer}],

@@ -43,7 +43,8 @@ def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
     if len({file.id_kind for file in files}) == 1 and not any(None in of_file for of_file in ids):
         forms = {_form(file) for file in files}
         if len(forms) == 1 or all(ids[0] & of_file for of_file in ids):
-            return f"{files[0].id_kind} ({', '.join(sorted(forms))})", lambda answer: answer.id
+            form = forms.pop() if len(forms) == 1 else None
+            return files[0].id_kind + (f" ({form})" if form else ""), lambda answer: answer.id
     texts = [[_text(answer) for answer in file.rows] for file in files]
     distinct = [set(of_file) for of_file in texts]
     unique = all(len(one) == len(of_file) and None not in one for one, of_file in zip(distinct, texts, strict=True))
@@ -52,10 +53,10 @@ def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
     return "order, with equal gold labels", None
 
 
-def _form(file: Answers) -> str:
-    """`test-#` if all ids differ in their numbers only."""
+def _form(file: Answers) -> str | None:
+    """`test-#` if all ids differ in their numbers only, else None."""
     forms = {re.sub(r"\d+", "#", str(answer.id)) for answer in file.rows}
-    return forms.pop() if len(forms) == 1 else "names"
+    return forms.pop() if len(forms) == 1 else None
 
 
 def _text(answer: Answer) -> str | None:

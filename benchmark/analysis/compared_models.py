@@ -44,10 +44,11 @@ def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     given = [(name, path) for argument in arguments for name, path in _paths(argument)]
     runs = _read_runs([path for _, path in given if _is_run(path)])
     files = [runs[path] if path in runs else read_answers(path, choices) for _, path in given]
-    _check_different(files)
     places: dict[str, list[int]] = {}
     for place, ((name, _), file) in enumerate(zip(given, files, strict=True)):
         places.setdefault(f"name {name}" if name else file.configuration or file.path, []).append(place)
+    for own in places.values():
+        _check_different([files[place] for place in own])
     names = [given[own[0]][0] or files[own[0]].model for own in places.values()]
     unique = [
         name if names.count(name) == 1 else f"{name}, {files[own[0]].path}"
@@ -72,10 +73,10 @@ def _paths(argument: str) -> list[tuple[str | None, Path]]:
     return [(name or None, path) for path in found]
 
 
-def _check_different(files: Sequence[Answers]) -> None:
-    """Raise if a run or a file is given twice: a copy would count as another seed."""
+def _check_different(seeds: Sequence[Answers]) -> None:
+    """Raise if two seeds of a model are the same run or have the same content: a copy is no other seed."""
     seen: dict[str, str] = {}
-    for file in files:
+    for file in seeds:
         content = file.digest or sha256(Path(file.path).read_bytes())
         if content in seen:
             what = "is the same run as" if file.digest else "has the same content as"

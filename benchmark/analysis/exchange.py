@@ -1,7 +1,7 @@
 """Answers to test items as other programs write them, read into one form.
 
 Fields are those of lm-evaluation-harness 0.4.13 (`--log_samples`), lighteval 0.13 (details), Every Eval Ever (schema
-0.2, instance level) and LLaMA-Factory 0.9 (`generated_predictions.jsonl`). Other files need gold and predicted labels.
+0.3, instance level) and LLaMA-Factory 0.9 (`generated_predictions.jsonl`). Other files need gold and predicted labels.
 """
 
 import reprlib
@@ -21,7 +21,7 @@ LM_EVAL = {"doc_id", "target", "arguments", "filtered_resps"}
 LM_EVAL_FIELDS = LM_EVAL | {"doc", "resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash"}
 LIGHTEVAL = {"doc", "metric", "model_response"}
 
-UNREADABLE = (KeyError, IndexError, TypeError, AttributeError)
+UNREADABLE = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 """What a row raises that has other fields than its format."""
 
 Objects = list[tuple[str, dict[str, Any]]]
@@ -95,27 +95,28 @@ def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
     hashed = all(row.get("doc_hash") for _, row in objects)
 
     def answer(place: str, row: dict[str, Any]) -> Answer:
-        prompt, gold = _lm_eval_request(row)
+        prompt, continuations = _lm_eval_requests(row)
         identifier = f"{row['doc_id']}, {row['doc_hash'][:16]}" if hashed else str(row["doc_id"])
-        response = row["filtered_resps"][0]  # a list of numbers for multiple choice
-        predicted = response if isinstance(response, str) else None
+        gold, predicted = _numbered(str(row["target"]), continuations), row["filtered_resps"][0]
+        if not isinstance(predicted, str):  # log-likelihoods; each metric picks from them in its own way
+            highest = max(
+                range(len(continuations)), key=lambda place: float(row["filtered_resps"][place][0]), default=0
+            )
+            predicted = continuations[highest] if metric == "acc" and continuations else None
         return Answer(place, _score(row, metric, place), identifier, prompt, gold, predicted)
 
     kind = "doc_id and doc_hash" if hashed else "doc_id"
     return Answers(str(path), path.resolve().parent.name, _rows(objects, answer), kind)
 
 
-def _lm_eval_request(row: dict[str, Any]) -> tuple[str | None, str]:
-    """The prompt and the gold answer; the target of a multiple choice is the number of its continuation."""
+def _lm_eval_requests(row: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """The prompt, and the continuations of a multiple choice; none if they are not distinct or the answer is free."""
     arguments = row["arguments"]
     requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
     pairs = [list(request.values()) if isinstance(request, dict) else request for request in requests]
+    continuations = [pair[1].strip() for pair in pairs if len(pair) > 1 and isinstance(pair[1], str)]
     prompt = pairs[0][0] if isinstance(pairs[0][0], str) else None
-    choices = [pair[1].strip() for pair in pairs if len(pair) > 1 and isinstance(pair[1], str)]
-    target = str(row["target"])
-    if target.isdecimal() and int(target) < len(choices) == len(set(choices)):
-        return prompt, choices[int(target)]
-    return prompt, target
+    return prompt, continuations if len(continuations) == len(set(continuations)) else []
 
 
 def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
@@ -128,7 +129,9 @@ def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
         indices = doc["gold_index"] if isinstance(doc["gold_index"], list) else [doc["gold_index"]]
         gold = " | ".join(doc["choices"][index].strip() for index in indices) if doc["choices"] else None
         predicted = texts[0] if texts else None  # none for multiple choice
-        return Answer(place, _score(row["metric"], metric, place), doc["id"] or None, doc["query"], gold, predicted)
+        return Answer(
+            place, _score(row["metric"], metric, place), doc["id"] or None, str(doc["query"]), gold, predicted
+        )
 
     task = objects[0][1]["doc"].get("task_name")
     return Answers(str(path), path.resolve().parent.parent.name, _rows(objects, answer), f"doc.id of {task}")
@@ -154,8 +157,10 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
                 "Export the results of a metric whose score is 1 for a correct answer.",
             )
         extracted = [part["extracted_value"] for part in row["answer_attribution"] if part["is_terminal"]]
-        gold, predicted = " | ".join(row["input"]["reference"]) or None, extracted[-1] if extracted else None
-        return Answer(place, correct, row["sample_id"], row["input"]["raw"], gold, predicted)
+        options = row["input"].get("choices") or []
+        references = [one if one in options else _numbered(one, options) for one in row["input"]["reference"]]
+        gold, predicted = " | ".join(references) or None, extracted[-1] if extracted else None
+        return Answer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
 
     return Answers(str(path), models[0], _rows(objects, answer), f"sample_id of {objects[0][1]['evaluation_name']}")
 
@@ -171,7 +176,7 @@ def _labels(path: Path, objects: Objects) -> Answers:
     def answer(place: str, row: dict[str, Any]) -> Answer:
         gold, predicted = _label(row, gold_key, place), _label(row, predicted_key, place)
         identifier = str(row["id"]) if "id" in names and row["id"] not in (None, "") else None
-        text = row[text_key] if text_key else None
+        text = None if text_key is None or row[text_key] is None else str(row[text_key])
         return Answer(place, fold(gold) == fold(predicted), identifier, text, gold, predicted)
 
     rows = _rows(objects, answer)
@@ -251,6 +256,11 @@ def _label(row: dict[str, Any], key: str, place: str) -> str:
     raise BenchmarkError(
         f"{place}: '{key}' is {reprlib.repr(row.get(key))}.", "Write a text or a whole number, '' for no answer."
     )
+
+
+def _numbered(gold: str, options: Sequence[str]) -> str:
+    """The option with the number `gold`, or `gold` if it is none."""
+    return options[int(gold)] if gold.isdecimal() and int(gold) < len(options) else gold
 
 
 def _filter(row: dict[str, Any]) -> str:

@@ -118,9 +118,10 @@ def text(compared: ComparedModels, stated_values: Sequence[str] = ()) -> str:
 
 def write_items(compared: ComparedModels, path: Path) -> int:
     """Write the items that some file answers correctly and another does not, as CSV; returns how many they are."""
-    files = compared.aligned.files
+    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(b"location,")):
+        raise BenchmarkError(f"--items {path} exists and is not a list of items.", "Name another file.")
     rows = []
-    for answers in zip(*files, strict=True):
+    for answers in zip(*compared.aligned.files, strict=True):
         if len({answer.correct for answer in answers}) > 1:
             known = {key: _first(answers, key) for key in ("id", "text", "gold")}
             row: dict[str, Any] = {"location": answers[0].location, **known}
@@ -129,8 +130,12 @@ def write_items(compared: ComparedModels, path: Path) -> int:
                 row[f"{name}: right"] = sum(answer.correct for answer in own)
                 row[f"{name}: predicted"] = " | ".join(dict.fromkeys(one.predicted or "" for one in own))
             rows.append(row)
-    with replacing(path) as temporary:
-        pd.DataFrame(rows).dropna(axis=1, how="all").to_csv(temporary, index=False, lineterminator="\n")
+    try:
+        with replacing(path) as temporary:
+            table = pd.DataFrame(rows, columns=None if rows else ["location"])
+            table.dropna(axis=1, how="all").to_csv(temporary, index=False, lineterminator="\n")
+    except OSError as error:
+        raise BenchmarkError(f"--items {path} cannot be written ({error.strerror}).", "Name another file.") from error
     return len(rows)
 
 

@@ -38,7 +38,7 @@ def answers(
     ("values", "by"),
     [
         ({}, "id (test-#)"),
-        ({"ids": ["a", "b1", "c", "d", "e", "f"]}, "id (names)"),
+        ({"ids": ["a", "b1", "c", "d", "e", "f"]}, "id"),
         ({"ids": None, "texts": TEXTS}, "text"),
         ({"ids": None, "texts": TEXTS, "gold": None}, "text"),
     ],

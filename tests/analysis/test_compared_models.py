@@ -55,7 +55,8 @@ def test_copies_and_runs_without_an_accuracy_are_refused(tmp_path: Path) -> None
     table, same = (write_csv(tmp_path / name, label_rows()) for name in ("a.csv", "b.csv"))
     for given, named in (
         ([run.folder, copy.folder], copy.folder),
-        ([table, same], same),
+        ([table, table], table),
+        ([f"mine={table}", f"mine={same}"], same),
         ([failed.folder], failed.folder),
         ([stand_in.folder], stand_in.folder),
         ([tmp_path / "a"], tmp_path / "a"),

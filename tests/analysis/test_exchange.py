@@ -31,8 +31,7 @@ def test_every_format_gives_the_same_answers(tmp_path: Path, form: str, name: st
     assert read.model == name
     assert tuple(row.correct for row in read.rows) == CORRECT
     assert tuple(row.gold for row in read.rows) == GOLD
-    predicted = tuple(row.predicted for row in read.rows)
-    assert predicted == ((None,) * 6 if form == "lm-eval choice" else PREDICTED)
+    assert tuple(row.predicted for row in read.rows) == PREDICTED
     assert read.rows[2].location.endswith((", row 3", ", row 4"))  # a header is a row
 
 
@@ -134,6 +133,14 @@ def test_a_fractional_score_in_parquet_is_refused_with_its_row(tmp_path: Path) -
 def test_several_correct_choices_are_one_gold_answer(tmp_path: Path) -> None:
     rows = [row | {"doc": row["doc"] | {"gold_index": [0, 2]}} for row in lighteval_rows()]
     assert read_answers(write_parquet(tmp_path / "d.parquet", rows), {}).rows[0].gold == "calm | tense"
+
+
+def test_a_reference_is_an_answer_or_the_number_of_a_choice(tmp_path: Path) -> None:
+    numbered = write_jsonl(tmp_path / "a.jsonl", every_eval_ever_rows())
+    inputs = [{"raw": text, "reference": [gold]} for text, gold in zip(TEXTS, GOLD, strict=True)]
+    rows = [row | {"input": given} for row, given in zip(every_eval_ever_rows(), inputs, strict=True)]
+    for path in (numbered, write_jsonl(tmp_path / "b.jsonl", rows)):
+        assert tuple(row.gold for row in read_answers(path, {}).rows) == GOLD
 
 
 def test_case_matters_only_where_labels_differ_by_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from answer_files import GOLD, every_format, label_rows, write_csv
+from answer_files import GOLD, PREDICTED, every_format, label_rows, write_csv
 from factories import a_record, publish_many, wrong_at
 from scipy.stats import binomtest
 
@@ -83,6 +83,24 @@ def test_the_items_that_differ_are_written(tmp_path: Path) -> None:
     assert list(table["gold"]) == list(table["good: predicted"]) == ["tense", "calm", "glad"]
     assert list(table["mine: predicted"]) == ["calm", "tense", "calm"]
     assert (list(table["good: right"]), list(table["mine: right"])) == ([1, 1, 1], [0, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "folder", "mine.csv/items.csv"])
+def test_only_a_list_of_items_is_replaced(tmp_path: Path, name: str) -> None:
+    path, better = (write_csv(tmp_path / f"{n}.csv", label_rows(p)) for n, p in (("mine", PREDICTED), ("b", GOLD)))
+    (tmp_path / "folder").mkdir()
+    before, compared = path.read_bytes(), read_models([str(path), str(better)], {})
+    with pytest.raises(BenchmarkError) as refused:
+        write_items(compared, tmp_path / name)
+    assert str(tmp_path / name) in refused.value.problem
+    assert path.read_bytes() == before
+    assert write_items(compared, tmp_path / "items.csv") == write_items(compared, tmp_path / "items.csv") == 3
+
+
+def test_one_file_has_an_accuracy_and_no_pairs(tmp_path: Path) -> None:
+    shown = text(read_models([str(write_csv(tmp_path / "mine.csv", label_rows()))], {}))
+    assert "0.1876 to 0.8124" in shown
+    assert "Pair" not in shown
 
 
 def test_the_output_fits_a_terminal(tmp_path: Path) -> None:
