@@ -104,5 +104,5 @@ def _check_gold(first: Sequence[Answer], rows: Sequence[Answer]) -> None:
         if one.gold is not None and answer.gold is not None and one.gold.lower() != answer.gold.lower():
             raise BenchmarkError(
                 f"{answer.location}: the gold label is {answer.gold!r}, but {one.gold!r} in {one.location}.",
-                f"Use the same test data and names of labels. {WITH_IDS}",
+                "Use the same test data and names of labels, and the same order or ids.",
             )

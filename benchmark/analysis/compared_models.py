@@ -85,7 +85,8 @@ def _check_different(seeds: Sequence[Answers]) -> None:
 
 
 def _is_run(path: Path) -> bool:
-    return path.is_dir() or path.name == "record.json"
+    of_run = path.name in ("record.json", "predictions.parquet") and (path.parent / "record.json").is_file()
+    return path.is_dir() or of_run
 
 
 def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:

@@ -14,7 +14,8 @@ from benchmark.results.record import Status
 def test_runs_of_one_configuration_are_seeds_of_one_model(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at(range(seed, 9))) for seed in (0, 1)]
     runs.append(publish_many(tmp_path, a_record("tfidf"), wrong_at(range(40))))
-    compared = read_models([*(str(run.folder) for run in runs[:2]), str(runs[2].folder / "record.json")], {})
+    files = [runs[0].folder, runs[1].folder / "predictions.parquet", runs[2].folder / "record.json"]
+    compared = read_models(list(map(str, files)), {})
     assert [correct.shape for correct in compared.correct.values()] == [(2, 200), (1, 200)]
     assert [int(correct.sum()) for correct in compared.correct.values()] == [383, 160]
     assert list(compared.models.values()) == [(0, 1), (2,)]
