@@ -145,8 +145,7 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
             f"{path} has answers of the models {', '.join(models)}.", "Write the rows of each model_id to its own file."
         )
     key = "evaluation_result_id" if all("evaluation_result_id" in row for _, row in objects) else "evaluation_name"
-    results = _distinct(row[key] for _, row in objects)
-    result = _chosen("metric", results, choices, path) if len(results) > 1 else results[0]
+    result = _chosen("metric", _distinct(row[key] for _, row in objects), choices, path)
     objects = [(place, row) for place, row in objects if row[key] == result]
 
     def answer(place: str, row: dict[str, Any]) -> Answer:

@@ -132,8 +132,8 @@ def write_items(compared: ComparedModels, path: Path) -> int:
             rows.append(row)
     try:
         with replacing(path) as temporary:
-            table = pd.DataFrame(rows, columns=None if rows else ["location"])
-            table.dropna(axis=1, how="all").to_csv(temporary, index=False, lineterminator="\n")
+            table = pd.DataFrame(rows).dropna(axis=1, how="all") if rows else pd.DataFrame(columns=["location", "gold"])
+            table.to_csv(temporary, index=False, lineterminator="\n")
     except OSError as error:
         raise BenchmarkError(f"--items {path} cannot be written ({error.strerror}).", "Name another file.") from error
     return len(rows)

@@ -88,6 +88,9 @@ def test_rows_of_several_results_need_a_choice(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="--metric mood/accuracy"):
         read_answers(path, {})
     assert all(row.correct for row in read_answers(path, {"metric": ["mood/judge"]}).rows)
+    only_one = write_jsonl(tmp_path / "one.jsonl", every_eval_ever_rows())
+    with pytest.raises(BenchmarkError, match="--metric mood"):  # another metric would be compared unnoticed
+        read_answers(only_one, {"metric": ["acc"]})
 
 
 def changed(rows: list[dict[str, Any]], row: int, **values: Any) -> list[dict[str, Any]]:
