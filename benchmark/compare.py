@@ -1,4 +1,4 @@
-"""`python -m benchmark.compare A B ...`: are two models different? Answers of runs and of files of other programs."""
+"""`python -m benchmark.compare A B ...`: compare models by their answers to the same items, from runs and files."""
 
 import argparse
 import sys
@@ -10,7 +10,10 @@ from benchmark.terminal import plain_endings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.compare", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.compare",
+        description="Compare models by their answers to the same items, from runs and files of other programs.",
+    )
     parser.add_argument(
         "answers",
         nargs="+",
