@@ -8,9 +8,10 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
 
 from baselines.cards import network_card
-from baselines.packed.attention import loading_attention
+from baselines.packed.attention import loading_attention, resolve_batching
+from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_states, padded
+from baselines.packed.passes import encoder_logits, padded
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
@@ -20,9 +21,6 @@ from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
-"""Architectures whose first position follows the id of the padding token."""
-LEARNED_POSITIONS = ("bert", "distilbert", "electra", *POSITIONS_AFTER_PADDING)
 SPECIAL_TOKENS = 2  # around every text
 
 
@@ -44,6 +42,7 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
+        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
@@ -93,12 +92,7 @@ class EncoderClassifier:
 
     def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         varlen = self.attention is Attention.flash_attention_2
-        first = _first_position(self.network.config)
-        states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
-        if (pooler := self.network.base_model.pooler) is not None:
-            states = self.network.dropout(pooler(states))
-        logits: torch.Tensor = self.network.classifier(states)
-        return logits
+        return encoder_logits(self.network, token_ids, varlen, self.torch_device)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
@@ -116,7 +110,7 @@ class EncoderClassifier:
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
         settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"}
-        positions = network.config.max_position_embeddings - _first_position(network.config)
+        positions = network.config.max_position_embeddings - first_position(network.config)
         return replace(network_card("encoder", network, self.weights, settings), context_length=positions)
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
@@ -142,7 +136,3 @@ def _check_length(card: ModelCard, max_length: int) -> None:
             f"recipe.max_length is {max_length}, but this model reads at most {longest} tokens.",
             f"Set recipe.max_length={longest}.",
         )
-
-
-def _first_position(config: Any) -> int:
-    return int(config.pad_token_id) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0

@@ -54,8 +54,10 @@ def load(
     transformers_logging.disable_progress_bar()
     if weights.source is Source.random:
         tokenizer = train_tokenizer(architecture, texts)
-        config = AutoConfig.for_model(**architecture, **config_options, pad_token_id=tokenizer.pad_token_id)
-        network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
+        config = AutoConfig.for_model(**(architecture | config_options | {"pad_token_id": tokenizer.pad_token_id}))
+        network = auto_class.from_config(
+            config, attn_implementation=None if attention is Attention.auto else attention.value, dtype=dtype
+        )
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint = fetch(weights)
     folder, options = checkpoint.folder, checkpoint.options
@@ -71,7 +73,7 @@ def load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # of a head for other labels; others are refused below
                 dtype=dtype,
-                attn_implementation=attention.value,
+                attn_implementation=None if attention is Attention.auto else attention.value,
                 use_safetensors=True,
                 trust_remote_code=False,
                 **options,
