@@ -70,7 +70,7 @@ def resolve_batching(model_type: str, batching: Batching) -> Batching:
     return Batching.packed if model_type in SUPPORTED else Batching.padded
 
 
-def attention_description(network: nn.Module, computation: Computation) -> str:
+def attention_description(network: Any, computation: Computation) -> str:
     """How attention is computed in training, for the record."""
     if computation.batching is Batching.packed:
         if computation.attention is not Attention.flash_attention_2:
