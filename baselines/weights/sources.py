@@ -56,8 +56,8 @@ class Weights:
     source: Source
     hub: Hub | None = None
     wheel: Wheel | None = None
-    wheels: Wheels | None = None
     path: str | None = field(default=None, metadata={READS_FILES: WEIGHT_FILES})  # for source=folder
+    wheels: Wheels | None = None
 
     def __post_init__(self) -> None:
         needed = {
