@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, set_seed
 
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -47,7 +47,7 @@ class EncoderClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        _check_length(self.describe(), self.max_length)
+        check_length(self.describe(), self.max_length)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,
@@ -105,13 +105,13 @@ class EncoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
-        return [*failed("max_length", lambda: _check_length(card, max_length)), *examine(self, tokens, context)]
+        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
         settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"}
-        positions = network.config.max_position_embeddings - first_position(network.config)
-        return replace(network_card("encoder", network, self.weights, settings), context_length=positions)
+        card = network_card("encoder", network, self.weights, settings)
+        return replace(card, context_length=positions(network.config))
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
@@ -128,7 +128,12 @@ class EncoderClassifier:
         return replace(self, batching=Batching.padded)
 
 
-def _check_length(card: ModelCard, max_length: int) -> None:
+def positions(config: PreTrainedConfig) -> int:
+    """The number of tokens that the network reads at most."""
+    return int(config.max_position_embeddings) - first_position(config)
+
+
+def check_length(card: ModelCard, max_length: int) -> None:
     """Raise if texts can be longer than the learned positions."""
     longest = card.context_length
     if card.architecture in LEARNED_POSITIONS and longest is not None and max_length > longest:

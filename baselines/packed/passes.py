@@ -38,21 +38,18 @@ def encoder_logits(
     network: PreTrainedModel, sequences: Sequence[list[int]], varlen: bool, device: torch.device
 ) -> torch.Tensor:
     """(sequences, labels): what the network's own head computes from the first token or the mean of each sequence."""
-    config = network.config
-    reads = [range(len(ids) if reads_the_mean(config) else 1) for ids in sequences]
-    stream = pack(sequences, reads, causal=False, varlen=varlen, first_position=first_position(config)).to(device)
-    selects_early = config.model_type in WITH_OUTPUT_MODULE
+    mean = reads_the_mean(network.config)
+    stream = _encoder_stream(network, sequences, mean, varlen, device)
+    selects_early = network.config.model_type in WITH_OUTPUT_MODULE
 
     def as_batch(_: Any, __: Any, output: Any) -> Any:
         """The head then reads a batch of sequences with one token, (sequences, 1, hidden)."""
         alone = isinstance(output, torch.Tensor)
         states = (output if alone else output.last_hidden_state)[0]
-        states = states if selects_early else states[stream.read]
-        if reads_the_mean(config):
-            states = torch.stack([part.mean(dim=0) for part in states.split([len(ids) for ids in sequences])])
+        states = _pooled(states if selects_early else states[stream.read], sequences, mean)[:, None]
         if alone:
-            return states[:, None]
-        output.last_hidden_state = states[:, None]
+            return states
+        output.last_hidden_state = states
         return output
 
     hooks = [final_module(network).register_forward_hook(as_batch)]
@@ -62,6 +59,32 @@ def encoder_logits(
     with _attention(network, stream), _temporary(*hooks):
         logits: torch.Tensor = network(**_inputs(stream)).logits
     return logits
+
+
+def encoder_embeddings(
+    body: PreTrainedModel, sequences: Sequence[list[int]], mean: bool, varlen: bool, device: torch.device
+) -> torch.Tensor:
+    """(sequences, hidden): the mean of the last hidden states of each sequence, or that of its first token."""
+    stream = _encoder_stream(body, sequences, mean, varlen, device)
+    with _attention(body, stream):
+        states = body(**_inputs(stream)).last_hidden_state[0]
+    return _pooled(states[stream.read], sequences, mean)
+
+
+def _encoder_stream(
+    network: PreTrainedModel, sequences: Sequence[list[int]], mean: bool, varlen: bool, device: torch.device
+) -> Stream:
+    reads = [range(len(ids) if mean else 1) for ids in sequences]
+    first = first_position(network.config)
+    return pack(sequences, reads, causal=False, varlen=varlen, first_position=first).to(device)
+
+
+def _pooled(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
+    """(sequences, hidden), from the states that each sequence reads, one after the other."""
+    if not mean:
+        return states
+    parts = torch.split(states, [len(ids) for ids in sequences])
+    return torch.stack([part.mean(dim=0) for part in parts])
 
 
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
