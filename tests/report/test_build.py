@@ -319,3 +319,13 @@ def test_the_readme_is_not_written_from_another_folder(project: Path, command: C
     before = (project / "README.md").read_bytes()
     assert command("--results-dir", "elsewhere") == 0
     assert (project / "README.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_the_page_of_own_data_says_what_was_measured(tmp_path: Path, limited: bool) -> None:
+    trial = ["dataset.train_rows=10"] if limited else []
+    publish(tmp_path, a_record("minilm", *trial, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
+    answer = Report(read_results(tmp_path)).page().partition("<nav")[0]
+    assert ("No run on mine has a result yet" in answer) == limited
+    assert ("0.9000 on 10 test texts" in answer) != limited
+    assert "Nothing has been measured" not in answer
