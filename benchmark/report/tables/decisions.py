@@ -66,11 +66,11 @@ TABLES = (
             t.Column("coverage_at_5", "Answered at 5% error", fixed(".1%")),
         ),
         note="Means over seeds. *Noise floor* is the mean ECE of a perfectly calibrated model with the same "
-        "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. *Answered at 1% "
-        "error* is the largest share of the texts, the most confident first, of which at most 1% are wrong; its "
-        "threshold is chosen on the test texts themselves, so it is optimistic. Nothing is recalibrated: a "
-        "temperature would have to be fitted on the validation split, and these runs store no validation probabilities. Free "
-        "answers carry no confidence.",
+        "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. "
+        "*Answered at 1% error* is the largest share of the texts, the most confident first, of which at most 1% are "
+        "wrong; its threshold is chosen on the test texts themselves, so it is optimistic. Nothing is recalibrated: a "
+        "temperature would have to be fitted on the validation split, and these runs store no validation "
+        "probabilities. Free answers carry no confidence.",
         section="confidence",
     ),
 )
