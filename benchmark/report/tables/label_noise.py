@@ -14,6 +14,7 @@ from benchmark.report import table as t
 from benchmark.report.formats import fixed
 
 Items = npt.NDArray[np.bool_]
+MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
 
 
 def label_noise(analysis: t.Analysis) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def label_noise(analysis: t.Analysis) -> pd.DataFrame:
         "every run of every good model gives the same other label": agreement == 1,
         "more than half of these runs give the same other label": agreement > 0.5,
         "the text is in the training split with another label": duplicates,
-        "labels that may be wrong: the first or the third row": (agreement == 1) | duplicates,
+        MAY_BE_WRONG: (agreement == 1) | duplicates,
         "by the weaker criterion: the second or the third row": (agreement > 0.5) | duplicates,
     }
     return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in found.items()], dtype=object)
