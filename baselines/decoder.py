@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from peft import PeftModel
 from torch.nn import functional
 from transformers import (
     AutoModel,
@@ -16,6 +18,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     BatchEncoding,
     GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     set_seed,
 )
 from transformers.utils import ModelOutput
@@ -23,17 +27,36 @@ from transformers.utils import ModelOutput
 from baselines.cards import network_card, training_id
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
-from baselines.packed.passes import decoder_states, last_tokens, padded
+from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.prompt import Prompter, branches
 from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows, run_in_passes
-from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.training.requirements import (
+    adapter_findings,
+    check_positive,
+    check_trains,
+    examine,
+    prepare,
+    tokens_per_text,
+)
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
-from baselines.weights.loading import Loaded, build_without_weights, load
-from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
+from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
+from baselines.weights.checks import check_ids
+from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
-from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
+from benchmark.interface import (
+    ADDED_LATER,
+    READS_FILES,
+    Examples,
+    Finding,
+    FitContext,
+    FitReport,
+    ModelCard,
+    Predictions,
+    Readout,
+)
 
 IGNORED = -100  # a target that cross-entropy leaves out
 
@@ -42,8 +65,9 @@ IGNORED = -100  # a target that cross-entropy leaves out
 class DecoderClassifier:
     """A decoder with a fine-tuned LoRA adapter.
 
-    `adapter` is a folder with an adapter that was trained before; then nothing is trained. `chat_template` is Jinja;
-    None takes the tokenizer's. `max_new_tokens` limits free generation.
+    `adapter` is a folder with an adapter that was trained before; then nothing is trained. Nor is it with
+    `train=False`, which scores the weights as they are. `chat_template` is Jinja; None takes the tokenizer's.
+    `max_new_tokens` limits free generation.
     """
 
     weights: Weights
@@ -59,6 +83,7 @@ class DecoderClassifier:
     attention: Attention = Attention.sdpa
     batching: Batching = Batching.packed
     prediction_batch_size: int = 64
+    train: bool = field(default=True, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
@@ -68,9 +93,10 @@ class DecoderClassifier:
         self.torch_device = computation.device
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
-        if adapter is not None:
+        if not self.trains:
             reads = replace(computation, batching=self.batching if self._only_packed else Batching.padded)
-            return report_without_training(self.network, replace(loaded.source, adapter=adapter.source), reads)
+            source = replace(loaded.source, adapter=adapter.source) if adapter is not None else loaded.source
+            return report_without_training(self.network, source, reads)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -100,24 +126,27 @@ class DecoderClassifier:
             texts=[self.instruction, *context.labels, *train.texts],
             dtype=DTYPES[self.precision],
             attention=loading_attention(self.attention),
-            num_labels=len(context.labels),  # has no effect without a head
+            labels=self._head_labels(context.labels),
+            needed=self._needed,
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
-        self.prompter = Prompter(
-            self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
-        )
+        self.prompter = self._prompter(self.tokenizer, context)
         if self.readout is Readout.generate:
             self._check_max_new_tokens()
         if self.readout is Readout.head:
             network.score.float()  # is trained, like the adapter
-            network.config.pad_token_id = self.prompter.end  # by which transformers finds a prompt's last token
         else:
             network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
-        adapted = self.lora.attach(network, self._task) if adapter is None else adapter.attach(network)
-        self.network = adapted.to(self.torch_device)
+        self.network = self._adapted(network, adapter).to(self.torch_device)
         if self.batching is Batching.packed:
             fuse(self.network)
         return loaded
+
+    def _adapted(self, network: PreTrainedModel, adapter: Adapter | None) -> PeftModel | PreTrainedModel:
+        """`network` with the adapter that was trained before, with a new one to train, or frozen as it is."""
+        if adapter is not None:
+            return adapter.attach(network)
+        return self.lora.attach(network, self._task) if self.train else network.requires_grad_(False)
 
     def _check_max_new_tokens(self) -> None:
         longest = max(self.prompter.answers, key=len)
@@ -144,16 +173,38 @@ class DecoderClassifier:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
-        adapter = failed("adapter", lambda: self._trained_adapter(context.labels))
-        if self.adapter is not None and not adapter:
-            adapter = [Finding("adapter", f"{Path(self.adapter).name} fits")]
+        adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
         return [*adapter, *examine(self, tokens, context, self._only_packed)]
+
+    def check_checkpoint(self, context: FitContext) -> None:
+        """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
+        labels = self._head_labels(context.labels)
+        _, checked = fetch_checked(self._auto_class, self.weights, self.architecture, labels, self._needed)
+        self._prompter(checked.tokenizer, context)
 
     def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
         if self.adapter is None:
             return None
         network = build_without_weights(self._auto_class, self.architecture | {"num_labels": len(labels)})
-        return read_adapter(Path(self.adapter), self.lora, network, self._task)
+        return read_adapter(Path(self.adapter), network, self._task, self.lora, self.weights.hub_id)
+
+    def _prompter(self, tokenizer: PreTrainedTokenizerBase, context: FitContext) -> Prompter:
+        prompter = Prompter(tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length)
+        (prompt,), _ = prompter.prompts([""])
+        check_ids(tokenizer, [*prompt, *prompter.ends], self.architecture["vocab_size"])
+        return prompter
+
+    @property
+    def trains(self) -> bool:
+        return self.train and self.adapter is None
+
+    @property
+    def _needed(self) -> Needed:
+        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+
+    def _head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels of the classification head, none without one."""
+        return labels if self.readout is Readout.head else ()
 
     @property
     def _task(self) -> str:
@@ -185,7 +236,7 @@ class DecoderClassifier:
             grouped_query_attention=key_value_heads < config.num_attention_heads,
             dimensions=card.dimensions | adapter,
             readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, asdict(lora)),
+            training=training_id(asdict(self.weights), self.precision, asdict(lora) if self.train else {}),
         )
 
     def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
@@ -214,9 +265,13 @@ class DecoderClassifier:
         """(prompts, labels) float32: the head on each prompt's last token."""
         if self.batching is Batching.packed:
             states = self._states(prompts, last_tokens(prompts)).float()
-            logits: torch.Tensor = self.network.get_base_model().score(states)
+            logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
-        padded_logits: torch.Tensor = self._forward(padded(prompts, self.prompter.end, "right")).logits
+        # transformers takes the last token with another id than padding's for the last token of a prompt.
+        last = {prompt[-1] for prompt in prompts}
+        filler = next(token for token in count() if token not in last)
+        self.network.config.pad_token_id = filler
+        padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
         return padded_logits.float()
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
@@ -268,7 +323,7 @@ class DecoderClassifier:
                     **batch,
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
-                    eos_token_id=self.prompter.end,
+                    eos_token_id=self.prompter.ends,
                     pad_token_id=self.prompter.end,
                 )
             new = generated[:, batch["input_ids"].shape[1] :]
@@ -285,8 +340,7 @@ class DecoderClassifier:
 
     def plain(self) -> "DecoderClassifier":
         """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch."""
-        if self.adapter is not None:
-            raise BenchmarkError("model.adapter is given, so nothing is trained.", "Leave model.adapter out.")
+        check_trains(self.trains)
         padded = replace(self, batching=Batching.padded)
         if self.readout is not Readout.labels:
             return padded

@@ -15,11 +15,15 @@ from baselines.packed.stream import Stream, pack
 
 
 def decoder_states(
-    network: PeftModel, sequences: Sequence[list[int]], reads: Sequence[range], varlen: bool, device: torch.device
+    network: PeftModel | PreTrainedModel,
+    sequences: Sequence[list[int]],
+    reads: Sequence[range],
+    varlen: bool,
+    device: torch.device,
 ) -> torch.Tensor:
     """(reads, hidden): the last hidden states at the positions to read. The last MLP computes only those."""
     stream = pack(sequences, reads, causal=True, varlen=varlen).to(device)
-    base = network.get_base_model()
+    base = without_adapter(network)
     body = base.base_model
     mlp = body.layers[-1].mlp
 
@@ -47,6 +51,11 @@ def encoder_states(
     with packed_attention(network), _temporary(select):
         states: torch.Tensor = body(**_inputs(stream)).last_hidden_state
     return states.transpose(0, 1)
+
+
+def without_adapter(network: PeftModel | PreTrainedModel) -> PreTrainedModel:
+    """The network of transformers, whose layers contain the adapter if there is one."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network
 
 
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:

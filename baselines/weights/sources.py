@@ -114,6 +114,15 @@ def availability(weights: Weights) -> str:
     return f"in {fetch(weights).folder}"
 
 
+def on_this_machine(weights: Weights) -> bool:
+    """Whether the checkpoint can be read without a download."""
+    if weights.source is Source.hub and weights.hub is not None:
+        with suppress(OSError):
+            return bool(list(_snapshot(weights.hub, local_files_only=True).glob("*.safetensors")))
+        return False
+    return weights.source is not Source.random
+
+
 def download_bytes(weights: Weights) -> int:
     """Bytes that still have to be downloaded from the hub; 0 for other sources and for cached weights."""
     if weights.source is not Source.hub or weights.hub is None:
@@ -222,7 +231,11 @@ def _from_folder(folder: Path) -> Checkpoint:
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),
-        ((folder / "adapter_config.json").is_file(), "is a LoRA adapter.", f"Set model.adapter={folder} instead."),
+        (
+            (folder / "adapter_config.json").is_file(),
+            "is a LoRA adapter.",
+            f"Set model.adapter={folder} in its place, and model.weights to its base model.",
+        ),
         (
             not safetensors and len(gguf) != 1,
             "contains no weights in a supported format.",
