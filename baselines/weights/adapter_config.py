@@ -32,6 +32,7 @@ OTHER_REMEDIES = {
     "init_lora_weights": "Convert it to a plain LoRA adapter when saving it, with peft's "
     f"path_initial_model_for_weight_conversion. If that is not possible: {PREDICTIONS[0].lower()}{PREDICTIONS[1:]}",
     "alora_invocation_tokens": PREDICTIONS,  # is not active in the whole prompt, so it cannot be merged
+    "lora_bias": PREDICTIONS,  # cannot be merged into layers without a bias
 }
 
 
