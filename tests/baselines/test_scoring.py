@@ -244,6 +244,26 @@ def test_a_merged_decoder_gives_the_predictions_of_its_adapter(
     assert free.generated == scored(compose_run, "tiny_llama", folder, adapter, "model.readout=generate")[2].generated
 
 
+@pytest.mark.parametrize("end", ["<|eot_id|>", ""])
+def test_a_head_reads_the_last_token_of_a_prompt_whatever_it_is(end: str, compose_run: Compose, tmp_path: Path) -> None:
+    """Packed, padded and alone; the token is the one that ends an answer, or the last of the text."""
+    folder = save_model(compose_run, tmp_path / "own", "tiny_llama_head", **named(LABELS))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{% for turn in messages %}{{ turn.content + '" + end + "' }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    network, found = AutoModelForSequenceClassification.from_pretrained(folder).eval(), []
+    for batching in ("packed", "padded"):
+        overrides = ["model.train=false", "model.chat_template=null", f"model.batching={batching}"]
+        classifier, _, predictions = scored(compose_run, "tiny_llama_head", folder, *overrides)
+        found.append(predictions.probabilities)
+    prompts, _ = classifier.prompter.prompts(data.load(compose_run().dataset).test.texts)
+    assert len({prompt[-1] for prompt in prompts}) == 1 or not end
+    with torch.inference_mode():
+        alone = [network(torch.tensor([prompt])).logits[0].softmax(-1).numpy() for prompt in prompts]
+    np.testing.assert_allclose(found[0], alone, atol=1e-5)
+    np.testing.assert_allclose(found[1], alone, atol=1e-5)
+
+
 def test_a_decoder_with_a_trained_head_is_scored_by_the_names_of_its_labels(
     compose_run: Compose, tmp_path: Path
 ) -> None:
