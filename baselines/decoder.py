@@ -95,8 +95,7 @@ class DecoderClassifier:
         loaded = self._load(train, context, adapter)
         if not self.trains:
             reads = replace(computation, batching=self.batching if self._only_packed else Batching.padded)
-            source = replace(loaded.source, adapter=adapter.source) if adapter is not None else loaded.source
-            return report_without_training(self.network, source, reads)
+            return report_without_training(self.network, loaded.source, reads)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -137,16 +136,17 @@ class DecoderClassifier:
             network.score.float()  # is trained, like the adapter
         else:
             network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
-        self.network = self._adapted(network, adapter).to(self.torch_device)
+        if adapter is not None:
+            adapted = adapter.attach(network)
+            loaded, network = loaded.with_adapter(adapter, adapted), adapted
+        elif self.train:
+            network = self.lora.attach(network, self._task)
+        else:
+            network.requires_grad_(False)
+        self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
         if self.batching is Batching.packed:
             fuse(self.network)
         return loaded
-
-    def _adapted(self, network: PreTrainedModel, adapter: Adapter | None) -> PeftModel | PreTrainedModel:
-        """`network` with the adapter that was trained before, with a new one to train, or frozen as it is."""
-        if adapter is not None:
-            return adapter.attach(network)
-        return self.lora.attach(network, self._task) if self.train else network.requires_grad_(False)
 
     def _check_max_new_tokens(self) -> None:
         longest = max(self.prompter.answers, key=len)

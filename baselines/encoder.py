@@ -77,8 +77,7 @@ class EncoderClassifier:
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
-            source = replace(loaded.source, adapter=adapter.source) if adapter is not None else loaded.source
-            return report_without_training(self.network, source, computation)
+            return report_without_training(self.network, loaded.source, computation)
         token_ids, truncated = self._token_ids(train.texts)
         return finetune(
             Job(
@@ -108,7 +107,11 @@ class EncoderClassifier:
             needed=self._needed,
         )
         check_padding(loaded.tokenizer, loaded.network.config)
-        network = loaded.network if adapter is None else adapter.attach(loaded.network).merge_and_unload()
+        network = loaded.network
+        if adapter is not None:
+            adapted = adapter.attach(network)
+            loaded = loaded.with_adapter(adapter, adapted)
+            network = adapted.merge_and_unload()
         self.tokenizer, self.network = loaded.tokenizer, network.to(self.torch_device)
         if self.batching is Batching.packed:
             use_fast_dropout(self.network)

@@ -45,6 +45,10 @@ class Adapter:
     config: LoraConfig
     weights: Mapping[str, torch.Tensor]
 
+    @property
+    def has_head(self) -> bool:
+        return any(HEAD.fullmatch(key) for key in self.weights)
+
     def attach(self, network: PreTrainedModel) -> PeftModel:
         """`network` with this adapter, frozen."""
         adapted = get_peft_model(network, self.config)

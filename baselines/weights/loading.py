@@ -11,6 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -23,9 +24,10 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from baselines.training.hardware import Attention
+from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
-from baselines.weights.heads import TrainedHead, reorder
+from baselines.weights.heads import TrainedHead, reorder, trained_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
@@ -47,6 +49,18 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     source: WeightSource
+    order: tuple[int, ...] | None = None  # the ids of the labels of the data set in the checkpoint's id2label, if named
+
+    def with_adapter(self, adapter: Adapter, adapted: PeftModel) -> "Loaded":
+        """The checkpoint with the source of its adapter. A head of the adapter has the labels that the base names."""
+        source = replace(self.source, adapter=adapter.source, head=None)
+        if not adapter.has_head:
+            return replace(self, source=source)
+        if self.order is None:
+            head = "of the adapter; its labels have no names, so they are taken in the order of the data set"
+            return replace(self, source=replace(source, head=head))
+        reorder(adapted.get_base_model(), self.order)
+        return replace(self, source=replace(source, head="of the adapter, in the order that its base model names"))
 
 
 def load(
@@ -106,7 +120,8 @@ def load(
     if weights.hub_id is not None:
         network.name_or_path = weights.hub_id  # which a saved adapter names as its base
     description = None if head is None else head.description
-    return Loaded(checked.tokenizer, network, replace(checkpoint.source, head=description))
+    order = trained_head(checked.config, labels).order if labels else None
+    return Loaded(checked.tokenizer, network, replace(checkpoint.source, head=description), order)
 
 
 def fetch_checked(

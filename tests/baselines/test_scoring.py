@@ -164,6 +164,29 @@ def test_an_encoders_adapter_gives_the_predictions_of_peft(
     assert classifier.describe().settings["lora_rank"] == 8
 
 
+@pytest.mark.parametrize("model", ["tiny_roberta", "tiny_llama_head"])
+@pytest.mark.parametrize("labels", [ALPHABETICAL, None], ids=["base names labels", "no names"])
+def test_an_adapters_head_has_the_labels_that_its_base_model_names(
+    labels: tuple[str, ...] | None, model: str, compose_run: Compose, tmp_path: Path
+) -> None:
+    options = named(labels) if labels else {"num_labels": 6}
+    folder = save_model(compose_run, tmp_path / "base", model, **options)
+    targets = ["query"] if model == "tiny_roberta" else ["q_proj"]
+    network = AutoModelForSequenceClassification.from_pretrained(folder)
+    adapted = save_adapter(network, tmp_path / "adapter", task_type="SEQ_CLS", target_modules=targets).eval()
+    overrides = [f"model.adapter={tmp_path}/adapter"]
+    overrides += ["model.lora.targets=[q_proj]"] if model == "tiny_llama_head" else []
+    classifier, report, predictions = scored(compose_run, model, folder, *overrides)
+    texts = data.load(compose_run().dataset).test.texts
+    prompts = classifier._token_ids(texts)[0] if model == "tiny_roberta" else classifier.prompter.prompts(texts)[0]
+    with torch.inference_mode():
+        found = [adapted(torch.tensor([prompt])).logits[0].softmax(-1).numpy() for prompt in prompts]
+    columns = [(labels or LABELS).index(label) for label in LABELS]
+    np.testing.assert_allclose(predictions.probabilities, np.array(found)[:, columns], atol=1e-5)
+    assert report.weights.head is not None
+    assert ("base model names" in report.weights.head) is (labels is not None)
+
+
 DECODER = {"task_type": "CAUSAL_LM", "target_modules": "all-linear"}
 
 
