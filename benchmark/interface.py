@@ -147,6 +147,7 @@ class WeightSource:
     sha256: str | dict[str, str] | None = None  # of the file, or by file name
     adapter: AdapterSource | None = None
     head: str | None = None  # what became of a trained classification head that came with the weights
+    trained_head: bool | None = None  # whether the network began with that head
 
     @property
     def stand_in(self) -> str | None:

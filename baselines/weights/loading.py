@@ -53,7 +53,7 @@ class Loaded:
 
     def with_adapter(self, adapter: Adapter, adapted: PeftModel) -> "Loaded":
         """The checkpoint with the source of its adapter. A head of the adapter has the labels that the base names."""
-        source = replace(self.source, adapter=adapter.source, head=None)
+        source = replace(self.source, adapter=adapter.source, head=None, trained_head=None)
         if not adapter.has_head:
             return replace(self, source=source)
         if self.order is None:
@@ -119,9 +119,11 @@ def load(
         network.config.id2label, network.config.label2id = _label_options(labels).values()
     if weights.hub_id is not None:
         network.name_or_path = weights.hub_id  # which a saved adapter names as its base
-    description = None if head is None else head.description
+    source = checkpoint.source
+    if head is not None:
+        source = replace(source, head=head.description, trained_head=head.order is not None)
     order = trained_head(checked.config, labels).order if labels else None
-    return Loaded(checked.tokenizer, network, replace(checkpoint.source, head=description), order)
+    return Loaded(checked.tokenizer, network, source, order)
 
 
 def fetch_checked(

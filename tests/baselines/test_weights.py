@@ -229,7 +229,10 @@ def test_a_local_folder_loads_with_the_hashes_of_its_files(local_bert: Path) -> 
     loaded = load_bert(local_bert, TINY)
     expected = hashlib.sha256((local_bert / "model.safetensors").read_bytes()).hexdigest()
     assert loaded.source == WeightSource(
-        "folder", sha256={"model.safetensors": expected}, head="replaced by a new one; it names no labels"
+        "folder",
+        sha256={"model.safetensors": expected},
+        head="replaced by a new one; it names no labels",
+        trained_head=False,
     )
 
 
