@@ -220,24 +220,31 @@ class DecoderClassifier:
         return self.batching is Batching.packed and self.readout is not Readout.generate
 
     def describe(self) -> ModelCard:
-        """As for encoders, the parameters of a classification head are not counted: they depend on the data set."""
+        """As for encoders, the parameters of a classification head are not counted: they depend on the data set.
+
+        Weights that are scored as they are have no LoRA.
+        """
         auto_class = AutoModel if self.readout is Readout.head else AutoModelForCausalLM
         network = build_without_weights(auto_class, self.architecture)
         config, lora = network.config, self.lora
-        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": lora.rank}
+        as_they_are = not self.train and self.adapter is None
+        settings = {"precision": self.precision.value, "attention": self.attention.value,
+                    "lora_rank": "none" if as_they_are else lora.rank}  # fmt: skip
         card = network_card("decoder", network, self.weights, settings)
+        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        card = replace(
+            card,
+            grouped_query_attention=key_value_heads < config.num_attention_heads,
+            readout=self.readout.value,
+            training=training_id(asdict(self.weights), self.precision, {} if as_they_are else asdict(lora)),
+        )
+        if as_they_are:
+            return replace(card, trained_parameters=0)
         with torch.device("meta"):
             adapted = lora.attach(network)
         adapter = {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_targets": list(lora.targets)}
-        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
-        return replace(
-            card,
-            trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-            grouped_query_attention=key_value_heads < config.num_attention_heads,
-            dimensions=card.dimensions | adapter,
-            readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, asdict(lora) if self.train else {}),
-        )
+        trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+        return replace(card, trained_parameters=trained, dimensions=card.dimensions | adapter)
 
     def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
         """(prompts, labels), by constrained decoding.

@@ -25,7 +25,6 @@ from baselines.training.requirements import (
 )
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
-from baselines.weights.adapter_config import read_config
 from baselines.weights.checks import check_padding
 from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
@@ -181,9 +180,8 @@ class EncoderClassifier:
         ]
 
     def describe(self) -> ModelCard:
-        """With an adapter, its rank is read from its folder."""
         network = build_without_weights(AutoModel, self.architecture)
-        rank = "none" if self.adapter is None else read_config(Path(self.adapter)).rank
+        rank = "none" if self.adapter is None else "of the adapter"
         settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": rank}
         positions = network.config.max_position_embeddings - _first_position(network.config)
         card = replace(network_card("encoder", network, self.weights, settings), context_length=positions)

@@ -24,7 +24,7 @@ from baselines.training.hardware import (
     uses_gpu,
 )
 from baselines.weights.loading import check_attention
-from baselines.weights.sources import Weights, availability, download_bytes, identity, on_this_machine
+from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 
@@ -160,7 +160,7 @@ def examine(
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):
             yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
-        if on_this_machine(model.weights):
+        if has_safetensors(model.weights):
             model.check_checkpoint(context)
     except BenchmarkError as error:
         yield Finding.from_error("weights", error)

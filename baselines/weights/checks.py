@@ -51,19 +51,25 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
 
 def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The configuration; raises for weights that are quantised or of an architecture that transformers has not."""
-    values, _ = PreTrainedConfig.get_config_dict(checkpoint.folder, **checkpoint.options)
+    if checkpoint.options:  # transformers takes half a minute to parse a GGUF file
+        return _config(checkpoint)
+    values, _ = PreTrainedConfig.get_config_dict(checkpoint.folder)
     if (kind := values.get("model_type")) not in CONFIG_MAPPING:
         raise BenchmarkError(
             f"The weights in {checkpoint.folder} are of the type {kind}, which transformers has no code for; code that "
             "comes with weights is not run.",
             EXTERNAL,
         )
-    if values.get("quantization_config") and not checkpoint.options:
+    if values.get("quantization_config"):
         method = values["quantization_config"].get("quant_method", "an unknown method")
         raise BenchmarkError(
-            f"The weights in {checkpoint.folder} are quantised by {method}, so they have not the declared precision.",
+            f"The weights in {checkpoint.folder} are quantised by {method}, which is not the declared precision.",
             f"Save them again after dequantize(). {EXTERNAL}",
         )
+    return _config(checkpoint)
+
+
+def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
     config: PreTrainedConfig = AutoConfig.from_pretrained(
         checkpoint.folder, trust_remote_code=False, **checkpoint.options
     )

