@@ -93,18 +93,19 @@ class DecoderClassifier:
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer, the prompter and the network with `adapter`, or with a new one."""
         set_seed(context.seed)
+        self.labels = context.labels
         loaded = load(
             self._auto_class,
             self.weights,
             self.architecture,
-            texts=[self.instruction, *context.labels, *train.texts],
+            texts=[self.instruction, *context.words, *train.texts],
             dtype=DTYPES[self.precision],
             attention=loading_attention(self.attention),
             num_labels=len(context.labels),  # has no effect without a head
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
         self.prompter = Prompter(
-            self.tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length
+            self.tokenizer, self.chat_template, self.instruction, context.words, context.recipe.max_length
         )
         if self.readout is Readout.generate:
             self._check_max_new_tokens()
@@ -275,7 +276,7 @@ class DecoderClassifier:
             answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
-        return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
+        return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
     def fast_precisions(self) -> list[str]:
         return fast_precisions(self.precision)

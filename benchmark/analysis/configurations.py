@@ -139,6 +139,8 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append(f"{record.data.carved_rows:,} training rows set aside for validation")
     if not record.trained:
         remarks.append("not trained by this run")
+    if record.matched:
+        remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
     steps = record.fit is not None and record.fit.steps > 0
     remarks += [f"{limit} {what} only" for what, limit in record.config.limits.items() if steps or what != "steps"]
     if first.predictions.generated is not None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmark.config import RowChoice
 from benchmark.results.catalogue import CatalogueEntry
 from benchmark.results.record import RunRecord
 
@@ -43,12 +44,23 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     if record.recipe == shipped.config.recipe.name:
         compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+    if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
+        changes = [change for change in changes if not change.startswith("model.instruction=")]
     return sorted([*changes, *(override for override in given if override.partition(".")[0] not in compared)])
 
 
 def options_given(record: RunRecord) -> list[str]:
-    """The overrides of the command line other than choices of model, data set and recipe."""
-    return sorted(override for override in record.overrides if not override.lstrip("+").startswith(CHOICES))
+    """The overrides of the command line other than choices of model, data set and recipe.
+
+    Runs from before rows were drawn used the first rows, without an override that says so.
+    """
+    given = [override for override in record.overrides if not override.lstrip("+").startswith(CHOICES)]
+    dataset = record.config.dataset
+    limited = any(limit is not None for limit in dataset.row_limits.values())
+    chosen = any(override.lstrip("+").startswith("dataset.row_choice=") for override in given)
+    if limited and dataset.row_choice is RowChoice.first and not chosen:
+        given.append("dataset.row_choice=first")
+    return sorted(given)
 
 
 def command(records: Sequence[RunRecord]) -> str:

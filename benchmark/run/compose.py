@@ -67,6 +67,17 @@ def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
 OmegaConf.register_new_resolver("by_family", by_family, replace=True)
 
 
+def instruction(*, _root_: DictConfig) -> str:
+    """Resolver `${instruction:}`: what the data set asks of a decoder, or else a sentence with its labels."""
+    dataset = _root_.dataset
+    words = dataset.get("label_words") or {}
+    labels = ", ".join(str(words.get(label, label)) for label in dataset.labels)
+    return str(dataset.get("instruction") or f"Classify the following text as one of: {labels}.")
+
+
+OmegaConf.register_new_resolver("instruction", instruction, replace=True)
+
+
 def from_hydra(values: DictConfig) -> RunConfig:
     """Validate a composed configuration; raises `BenchmarkError` that names the option at fault."""
     try:

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding, FitContext
+from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
 from benchmark.run.compose import add_config_dir, build_classifier, composed, each_model, with_config_dir
 from benchmark.run.folders import unwritable
 from benchmark.run.sweep import quiet_libraries
@@ -51,9 +51,10 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     yield _versions()
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
+    test: Examples | None = None
     try:
         splits = load(config.dataset)
-        texts = splits.train.texts
+        texts, test = splits.train.texts, splits.test
         rows = ", ".join(f"{split.rows} {name}" for name, split in splits.report.splits.items())
         yield Finding("data", f"{rows} rows, {splits.report.route}")
     except BenchmarkError as error:
@@ -61,9 +62,28 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     problems = [Finding.from_error("folders", error) for error in unwritable(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
     context = FitContext(
-        tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
+        tuple(config.dataset.labels),
+        config.recipe,
+        config.seed,
+        Path(config.checkpoints_dir),
+        tuple(config.report_to),
+        label_words=config.dataset.words,
     )
-    yield from classifier.examine(texts, context)
+    found = classifier.examine(texts, context)
+    yield from found
+    if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):
+        yield _matched(classifier, test, context)
+
+
+def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
+    """Whether the answers are those of the test rows."""
+    try:
+        classifier.fit(test, test, context)  # reads the answers; nothing is trained
+        matched = classifier.match(test, context)
+        classifier.predict(test.texts)
+    except BenchmarkError as error:
+        return Finding.from_error("rows", error)
+    return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
 def _versions() -> Finding:

@@ -18,7 +18,7 @@ from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext
+from benchmark.interface import Classifier, FitContext, MadeElsewhere
 from benchmark.results import environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
@@ -139,12 +139,19 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - libraries draw from the global state
     context = FitContext(
-        labels, config.recipe, config.seed, job.work_dir, tuple(config.report_to), model_dir=job.model_dir
+        labels,
+        config.recipe,
+        config.seed,
+        job.work_dir,
+        tuple(config.report_to),
+        model_dir=job.model_dir,
+        label_words=config.dataset.words,
     )
     seconds = dict(job.record.seconds)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"):
         fit = classifier.fit(splits.train, splits.validation, context)
+    matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     with _timed(seconds, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(labels))
@@ -159,6 +166,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         predictions_sha256=sha256(content),
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
+        matched=matched,
     )
     written = store.write(job.results_dir, record, content, draw)
     job.remove_earlier_failure()

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import ModelConfig, RunConfig
-from benchmark.data.load import Splits, first, load
+from benchmark.data.load import Splits, load
+from benchmark.data.sample import first
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
