@@ -159,7 +159,8 @@ def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Seque
         is_id = not by_name and re.fullmatch(r"\d{1,9}", value) is not None
         if gold not in by_name and not (is_id and int(value) == gold):
             raise BenchmarkError(
-                f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is {names[0][gold]!r}.",
+                f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is "
+                f"{names[0][gold]!r}.",
                 "Give the answers of this test split, one per row and in its order, under 'predict'; leave out "
                 f"'{key}' if it is not the gold label.",
             )

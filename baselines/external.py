@@ -42,7 +42,9 @@ class ExternalClassifier:
         return FitReport(WeightSource("external", file=Path(str(self.path)).name), trained_parameters=0)
 
     def match(self, test: Examples, context: FitContext) -> dict[str, int]:
-        matched = match_rows(self._read(), test, (context.labels, context.words), str(self.path))
+        for row in self.rows:
+            _answer(row, self.labels)
+        matched = match_rows(self.rows, test, (self.labels, self.words), str(self.path))
         self.rows = matched.rows
         return matched.by
 
@@ -58,7 +60,7 @@ class ExternalClassifier:
             stated = [_probabilities(row, self.labels) for row in self.rows]
             for row, predicted, probabilities in zip(self.rows, predictions.predicted, stated, strict=True):
                 _check_answer(row, int(predicted), probabilities, self.labels)
-            return replace(predictions, probabilities=np.stack(stated).astype(np.float32))
+            return replace(predictions, probabilities=np.stack(stated))
         return predictions
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
@@ -121,7 +123,7 @@ def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
             f"{total:g}.",
             "Write numbers from 0 to 1 whose sum is 1, for example divided by their sum.",
         )
-    return values / total
+    return (values / total).astype(np.float32)
 
 
 def _check_answer(row: FileRow, predicted: int, probabilities: Probabilities, labels: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Rows of CSV, JSON and JSON-lines files, as dictionaries with their place. Data sets and predictions are read by it."""
+"""Rows of CSV, JSON and JSON-lines files, for data sets and for predictions."""
 
 import csv
 import io
@@ -132,5 +132,7 @@ def _parse_json(text: str, location: str) -> Any:
 
 def _row_of(item: Any, location: str) -> FileRow:
     if not isinstance(item, JsonObject):
-        raise BenchmarkError(f"{location}: this is not a JSON object.", "Write every row as an object with named values.")
+        raise BenchmarkError(
+            f"{location}: this is not a JSON object.", "Write every row as an object with named values."
+        )
     return FileRow(item, location, item.written_keys, location)

@@ -1,5 +1,6 @@
 """Checks on a data set: texts and labels, content hashes, repeated texts, overlap between splits."""
 
+import json
 import reprlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -48,11 +49,11 @@ def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
             )
         name = row.label_names[label]
         if name not in ids:
+            names = json.dumps(row.label_names, separators=(",", ":"))
             raise BenchmarkError(
                 f"{row.location}: label {label} has the name {reprlib.repr(name)}, which is not one of "
                 f"{', '.join(ids)}.",
-                f"Set dataset.labels=[{','.join(row.label_names)}]. A decoder can be given other words for them by "
-                "dataset.label_words.",
+                f"Set 'dataset.labels={names}'; dataset.label_words can give a decoder other words.",
             )
         return name
     if _is_int(label) and str(label) in ids:

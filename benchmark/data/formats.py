@@ -40,7 +40,8 @@ def _read_objects(path: Path, text_column: str, label_column: str) -> Iterator[R
         if {"instruction", "input", "output"} <= row.values.keys():
             columns = "input", "output"
         check_columns(row.columns, *columns, row.columns_at, row.values)
-        yield Row(*(value_at(row.values, column) for column in columns), row.location)
+        text, label = (value_at(row.values, column) for column in columns)
+        yield Row(text, label, row.location)
 
 
 def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
 from benchmark.run.compose import add_config_dir, build_classifier, composed, each_model, with_config_dir
 from benchmark.run.folders import unwritable
+from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
@@ -49,6 +50,10 @@ def show(config: RunConfig) -> int:
 def examine(config: RunConfig) -> Iterator[Finding]:
     """Package versions, data, folders, and what the model itself needs."""
     yield _versions()
+    try:
+        config = pinned(config)
+    except BenchmarkError as error:
+        yield Finding.from_error("revision", error)
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
     test: Examples | None = None

@@ -1,6 +1,7 @@
 """One run: load the data, train, predict the test texts, write the record. Failures leave a record too."""
 
 import logging
+import os
 import random
 import shutil
 import time
@@ -25,6 +26,7 @@ from benchmark.results.store import Run
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
+from benchmark.run.revisions import pinned
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +65,16 @@ class Job:
         return FileLock(f"{self.work_dir}.lock")
 
     def finished(self) -> Run | None:
-        """The completed run with this digest, if there is one."""
+        """The completed run with this digest, if there is one.
+
+        One with weights from another server than this run would ask does not count.
+        """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
         found = store.read(folder) if (folder / "record.json").is_file() else None
-        return found if found is not None and found.record.status is Status.completed else None
+        if found is None or found.record.status is not Status.completed:
+            return None
+        endpoint = found.record.fit.weights.endpoint if found.record.fit else None
+        return found if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
 
     def remove_earlier_failure(self) -> None:
         """Delete the record of an attempt that ended before its data were read. Its digest does not cover the data."""
@@ -83,6 +91,10 @@ def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = No
     with _failure_recorded(job):
         for error in unwritable(config):
             raise error
+        commits = pinned(config)
+    if commits != config:
+        classifier, job = build_classifier(commits.model), _started(commits, overrides)
+    with _failure_recorded(job):
         job, splits = _with_data(job, classifier)
         _log_data(job.record.config, splits.report)
         lock = job.lock
