@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
+from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ def model_class(model: ModelConfig) -> type[Any]:
 def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
     """An instance of the dataclass `schema`, nested ones included; `prefix` goes before option names in errors."""
     try:
-        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values), values)))
+        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values, prefix), values)))
     except OmegaConfBaseException as error:
         option = f"{prefix}{getattr(error, 'full_key', None) or ''}"
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
@@ -128,14 +129,15 @@ def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
         raise BenchmarkError(f"Option {option}: {_first_line(error)}.", fix) from error
 
 
-def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
+def _node(schema: type[Any], values: dict[str, Any], prefix: str) -> DictConfig:
     """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
+    check_texts(schema, values, prefix)
     node = OmegaConf.structured(schema)
     OmegaConf.set_readonly(node, None)
     for name, value in values.items():
         nested = nested_schema(schema, name)
         if nested is not None and isinstance(value, dict):
-            node[name] = _node(nested, value)
+            node[name] = _node(nested, value, f"{prefix}{name}.")
     return cast("DictConfig", node)
 
 
