@@ -4,7 +4,6 @@ Ids, prompts and gold labels beside the answers say which test rows they belong 
 where that is certain. What contradicts the test rows is refused with file and row.
 """
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -128,13 +127,16 @@ def _places_by_prompt(rows: list[FileRow], test: Examples) -> list[int] | None:
 
 def _without_template(prompts: list[str], texts: list[str]) -> list[str]:
     """The prompts without the beginning and end that they share, except what the texts share as well."""
-    start = len(os.path.commonprefix(prompts)) - len(os.path.commonprefix(texts))
-    end = len(_common_end(prompts)) - len(_common_end(texts))
-    return [prompt[max(0, start) : len(prompt) - max(0, end)] for prompt in prompts]
+    start = max(0, _shared_start(prompts) - _shared_start(texts))
+    end = max(0, _shared_start([prompt[::-1] for prompt in prompts]) - _shared_start([text[::-1] for text in texts]))
+    return [prompt[start : len(prompt) - end] for prompt in prompts]
 
 
-def _common_end(texts: list[str]) -> str:
-    return os.path.commonprefix([text[::-1] for text in texts])
+def _shared_start(texts: list[str]) -> int:
+    """The number of characters with which all texts begin: those that the first and last in sorted order share."""
+    first, last = min(texts), max(texts)
+    differing = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(differing, min(len(first), len(last)))
 
 
 def _check_prompt(row: FileRow, test: Examples, number: int) -> bool:

@@ -123,7 +123,7 @@ def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
             f"{total:g}.",
             "Write numbers from 0 to 1 whose sum is 1, for example divided by their sum.",
         )
-    return (values / total).astype(np.float32)
+    return np.asarray(values / total, np.float32)
 
 
 def _check_answer(row: FileRow, predicted: int, probabilities: Probabilities, labels: Sequence[str]) -> None:

@@ -123,9 +123,8 @@ def download_bytes(weights: Weights) -> int:
     if weights.source is not Source.hub or weights.hub is None:
         return 0
     hub = weights.hub
-    with suppress(LocalEntryNotFoundError):
-        if list(_snapshot(hub, local_files_only=True).glob("*.safetensors")):
-            return 0
+    if _cached(hub) is not None:
+        return 0
     with _hub_errors(hub):
         files = huggingface_hub.model_info(hub.id, revision=hub.revision, files_metadata=True).siblings or ()
     paths = [(PurePosixPath(file.rfilename), file.size or 0) for file in files]
@@ -140,11 +139,10 @@ def cache_dir(kind: str) -> Path:
 def _from_hub(hub: Hub) -> Checkpoint:
     """From the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
-        online = _hub_serves(hub)
-        folder = _snapshot(hub, local_files_only=not online)
-        if online and must_download_again(folder):
-            folder = _snapshot(hub, local_files_only=False, force_download=True)
-        if online:
+        online, cached = _hub_serves(hub), _cached(hub)
+        again = online and cached is not None and must_download_again(cached)
+        folder = _snapshot(hub, local_files_only=not online, force_download=again)
+        if again or (online and cached is None):
             remember_endpoint(folder)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
@@ -153,6 +151,15 @@ def _from_hub(hub: Hub) -> Checkpoint:
             "Name another revision in model.weights.hub.",
         )
     return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, other_endpoint(folder), sha256=hashes))
+
+
+def _cached(hub: Hub) -> Path | None:
+    """The folder of these weights in the local cache, if it has any."""
+    with suppress(LocalEntryNotFoundError):
+        folder = _snapshot(hub, local_files_only=True)
+        if any(folder.glob("*.safetensors")):
+            return folder
+    return None
 
 
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:

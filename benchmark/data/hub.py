@@ -23,8 +23,9 @@ def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub.id) is not None
     check_option("dataset.hub.id", hub.id, valid, "Write it as OWNER/NAME.")
     with _explained(hub):
-        builder = _builder(hub, *_commit(hub))
-        endpoint = _prepare(builder)
+        online, commit = _commit(hub)
+        builder = _builder(hub, online, commit)
+        endpoint = _prepare(builder, online)
         loaded = builder.as_dataset()
     route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {endpoint}" if endpoint and not config.sha256 else "")
     names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, list(loaded)))}
@@ -45,7 +46,8 @@ def _commit(hub: HubDataset) -> tuple[bool, str]:
         return False, hub.revision
     except huggingface_hub.errors.HfHubHTTPError:
         return True, hub.revision  # the hub answered; datasets gets the same error and reports it
-    return True, found.sha or hub.revision
+    is_commit = re.fullmatch(r"[0-9a-f]{40}", hub.revision) is not None
+    return True, hub.revision if is_commit else found.sha or hub.revision
 
 
 def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:
@@ -77,23 +79,19 @@ def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:
 
 def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
     """The folders of this commit in the cache of the library: OWNER___NAME/CONFIGURATION/VERSION/COMMIT."""
-    owner = f"{hub.id.rpartition('/')[0]}___".lower() if "/" in hub.id else ""
-    return [
-        folder
-        for folder in sorted(cache.glob(f"*/{hub.configuration or '*'}/*/{commit}"))
-        if folder.is_dir() and folder.parts[-4].lower().startswith(owner)
-    ]
+    from datasets.naming import camelcase_to_snakecase
+
+    *owner, name = hub.id.split("/")
+    place = cache / "___".join([*owner, camelcase_to_snakecase(name)])
+    return [path for path in sorted(place.glob(f"{hub.configuration or '*'}/*/{commit}")) if path.is_dir()]
 
 
-def _prepare(builder: Any) -> str | None:
+def _prepare(builder: Any, online: bool) -> str | None:
     """Download or find the files; return the server they came from if it was not the official hub."""
     marker, endpoint = Path(builder.cache_dir, OTHER_ENDPOINT), os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
-    import datasets
-
-    from_cache = datasets.config.HF_HUB_OFFLINE
-    again = endpoint == OFFICIAL_HUB and marker.is_file() and not from_cache
+    again = online and endpoint == OFFICIAL_HUB and marker.is_file()
     builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if endpoint != OFFICIAL_HUB and not from_cache:
+    if online and endpoint != OFFICIAL_HUB:
         marker.write_text(endpoint, encoding="utf-8")
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 
@@ -120,7 +118,7 @@ def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
     top = {column if column in split.column_names else column.partition(".")[0] for column in columns}
     label_names = getattr(value_at(split.features, config.label_column), "names", None)
     return [
-        Row(*(value_at(row, column) for column in columns), f"{place}, row {number}", label_names)
+        Row(value_at(row, columns[0]), value_at(row, columns[1]), f"{place}, row {number}", label_names)
         for number, row in enumerate(split.select_columns(sorted(top)), start=1)
     ]
 

@@ -37,14 +37,21 @@ def test_labels_that_stay_as_they_were_written_are_taken(written: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("option", "written"),
-    [("label_words", "{bad: no, good: yes}"), ("label_words", "{no: nein}"), ("text_column", "on"), ("text_column", "1e3")],
+    [
+        ("label_words", "{bad: no, good: yes}"),
+        ("label_words", "{no: nein}"),
+        ("text_column", "on"),
+        ("text_column", "1e3"),
+    ],
 )
 def test_other_texts_that_yaml_changes_are_refused(option: str, written: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=rf"^dataset\.{option} contains "):
         labels_of(written, tmp_path, option)
 
 
-@pytest.mark.parametrize("override", ["dataset.labels=[true,false]", "dataset.labels=[a,1]", "dataset.hub.revision=1e10"])
+@pytest.mark.parametrize(
+    "override", ["dataset.labels=[true,false]", "dataset.labels=[a,1]", "dataset.hub.revision=1e10"]
+)
 def test_values_of_the_command_line_are_checked_as_well(override: str) -> None:
     with pytest.raises(BenchmarkError, match=override.partition("=")[0]):
         composed([override])
