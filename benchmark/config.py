@@ -94,7 +94,7 @@ class DatasetConfig:
     test_rows: int | None = None
     row_choice: RowChoice = RowChoice.stratified
     instruction: str | None = None
-    label_words: dict[str, str] = field(default_factory=dict)
+    label_words: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         labels, share = list(self.labels), self.validation_share
@@ -115,7 +115,7 @@ class DatasetConfig:
     @property
     def words(self) -> tuple[str, ...]:
         """What a decoder writes for each label."""
-        return tuple(self.label_words.get(label, label) for label in self.labels)
+        return tuple((self.label_words or {}).get(label, label) for label in self.labels)
 
 
 @dataclass(frozen=True)

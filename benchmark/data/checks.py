@@ -95,6 +95,7 @@ def _is_int(label: Any) -> bool:
 
 def check_labels(config: DatasetConfig) -> None:
     """Raise `BenchmarkError` for labels or words that a free answer could not tell apart, and for words of no label."""
+    words = config.label_words or {}
     for option, names in (("labels", config.labels), ("label_words", config.words)):
         for one, other in combinations(names, 2):
             if one.strip().lower() == other.strip().lower():
@@ -102,12 +103,12 @@ def check_labels(config: DatasetConfig) -> None:
                     f"dataset.{option} contains {one!r} and {other!r}, which differ in case or space only.",
                     "Give each label a name and a word of its own.",
                 )
-    if unknown := sorted(config.label_words.keys() - set(config.labels)):
+    if unknown := sorted(words.keys() - set(config.labels)):
         raise BenchmarkError(
             f"dataset.label_words has a word for {unknown[0]!r}, which is not one of {', '.join(config.labels)}.",
             "Its keys are the names in dataset.labels.",
         )
-    for label, word in config.label_words.items():
+    for label, word in words.items():
         if word in config.labels and word != label:
             raise BenchmarkError(
                 f"dataset.label_words gives {label!r} the word {word!r}, which is the name of another label.",

@@ -15,15 +15,16 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
     """
     hints = get_type_hints(schema)
     for name, value in values.items():
-        hint, option = hints.get(name), f"{prefix}{name}"
-        if str in (hint, *get_args(hint)) and get_origin(hint) not in (list, dict):
+        option, hint = f"{prefix}{name}", hints.get(name)
+        types = [hint] if get_origin(hint) in (list, dict) else [hint, *get_args(hint)]  # X | None has the arguments X
+        if str in types:
             if isinstance(value, bool | float):
                 _refuse(value, option, f'"{value}"')
-        elif hint == list[str] and isinstance(value, list):
+        elif list[str] in types and isinstance(value, list):
             for one in value:
                 if not isinstance(one, str):
                     _refuse(one, option, '["no","yes"]')
-        elif hint == dict[str, str] and isinstance(value, dict):
+        elif dict[str, str] in types and isinstance(value, dict):
             for one in (*value, *value.values()):
                 if not isinstance(one, str):
                     _refuse(one, option, '{"no":"nein","yes":"ja"}')

@@ -39,7 +39,10 @@ STUDY = "Do emotion classification for data in the following text."
     [
         (["dataset=emotion"], STUDY),
         (["dataset=synthetic"], STUDY),
-        (["dataset.instruction=null", "dataset.labels=[bad,good]"], "Classify the following text as one of: bad, good."),
+        (
+            ["dataset.instruction=null", "dataset.labels=[bad,good]"],
+            "Classify the following text as one of: bad, good.",
+        ),
         (
             ["dataset.instruction=null", "dataset.labels=[bad,good]", "dataset.label_words={good: great}"],
             "Classify the following text as one of: bad, great.",

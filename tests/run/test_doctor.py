@@ -80,7 +80,11 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
     for split in ("train", "test"):
         (tmp_path / f"{split}.txt").write_text("one;joy\ntwo;joy\nthree;love\nfour;love\n")
     data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
-    (found,) = [finding for finding in doctor.examine(small("model=majority", *data)) if finding.what == "data"]
+    (found,) = [
+        finding
+        for finding in doctor.examine(composed(["dataset=synthetic", "model=majority", *data]))
+        if finding.what == "data"
+    ]
     assert found.fix is None
     assert "No train row has the label fear." in found.found
     (tmp_path / "train.txt").write_text("one;joy\ntwo;joy\n")
