@@ -1,6 +1,7 @@
 """The interface between the harness and the models: the `Classifier` protocol and every type that crosses it.
 
-Models (`baselines/` or your own) import this module and `benchmark.errors`, and nothing else of `benchmark`.
+Models (`baselines/` or your own) import this module, `benchmark.files` and `benchmark.errors`, and nothing else of
+`benchmark`.
 """
 
 import math

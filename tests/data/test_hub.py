@@ -126,7 +126,7 @@ def loads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["dev", "cached", "later", "configuration"])
 def test_splits_have_the_names_of_folders_and_ids_those_of_the_data_set(name: str, loads: dict[str, Any]) -> None:
-    assert loads[name]["labels"] == dict.fromkeys(("train", "validation", "test"), [0, 0, 1, 1])
+    assert loads[name]["labels"] == {key: [0, 0, 1, 1] for key in ("train", "validation", "test")}
     source = "o/two" if name == "configuration" else "o/reviews"
     assert loads[name]["route"] == f"hub {source}@{A[:8]} from {loads['url']}"
 

@@ -19,8 +19,8 @@ def labels_of(written: str, folder: Path, option: str = "labels") -> Any:
 
 @pytest.mark.parametrize(
     "written",
-    ["[no, yes]", "[on, off]", "[null, some]", "[a, ~]", "[1e3, few]", "[010, 011]", "[0x1F, b]", "[1.10, 1.1]", "[1, 2]",
-     "[a, 1_000]", "[.inf, a]", "[true, b]", "[12:30, b]"],
+    ["[no, yes]", "[on, off]", "[null, some]", "[a, ~]", "[1e3, few]", "[010, 011]", "[0x1F, b]", "[1.10, 1.1]",
+     "[1, 2]", "[a, 1_000]", "[.inf, a]", "[true, b]", "[12:30, b]"],
 )  # fmt: skip
 def test_a_label_that_yaml_changes_is_refused(written: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"^dataset\.labels contains ") as refusal:
