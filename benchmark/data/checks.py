@@ -122,7 +122,7 @@ def labels_without_rows(splits: dict[str, Examples], labels: Sequence[str]) -> l
     if len(present["train"]) == 1:
         (only,) = present["train"]
         raise BenchmarkError(
-            f"All {len(splits['train'])} training rows have the label {only}: there is nothing to learn.",
+            f"Every training row has the label {only}: there is nothing to learn.",
             "Add rows of other labels, or raise dataset.train_rows.",
         )
     missing = {name: [label for label in labels if label not in found] for name, found in present.items()}

@@ -58,7 +58,7 @@ def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch
 def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
     assert problems("model=external")["answers"].fix == "Set model.path=FILE."
     answers = tmp_path / "answers.jsonl"
-    answers.write_text('{"predict": "joy"}\n' * 24)
+    answers.write_text('{"predict": "joy"}\n' * 300)
     assert problems("model=external", f"model.path={answers}") == {}
 
 
@@ -71,7 +71,7 @@ def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_answers_that_belong_to_other_rows_are_found(row: str, named: str, tmp_path: Path) -> None:
-    (tmp_path / "answers.jsonl").write_text(f"{row}\n" * 24)
+    (tmp_path / "answers.jsonl").write_text(f"{row}\n" * 300)
     finding = problems("model=external", f"model.path={tmp_path}/answers.jsonl")["rows"]
     assert named in finding.found
 
@@ -88,7 +88,7 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
     assert found.fix is None
     assert "No train row has the label fear." in found.found
     (tmp_path / "train.txt").write_text("one;joy\ntwo;joy\n")
-    assert "All 2 training rows have the label joy" in problems("model=majority", *data)["data"].found
+    assert "Every training row has the label joy" in problems("model=majority", *data)["data"].found
 
 
 def test_a_branch_that_nobody_can_resolve_is_found() -> None:
