@@ -45,14 +45,8 @@ def _read_objects(path: Path, text_column: str, label_column: str) -> Iterator[R
 
 
 def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
-    try:
-        table = pq.ParquetFile(pa.BufferReader(read_bytes(path))).read()
-        names = table.column_names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise BenchmarkError(
-            f"{path}: the parquet file is not readable ({reason}).", "Download or export it again."
-        ) from error
+    table = _parquet_table(path)
+    names = table.column_names
     nested = {field.name: _fields(field.type) for field in table.schema}
     check_columns(names, text_column, label_column, str(path), nested)
     used = [column if column in names else column.partition(".")[0] for column in (text_column, label_column)]
@@ -78,6 +72,29 @@ READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {
 }
 
 
+OBJECT_READERS = (*ROW_READERS, ".parquet")
+"""The formats in which rows have named values."""
+
+
+def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Every row of a `.csv`, `.json`, `.jsonl` or `.parquet` file with all its columns, and its location.
+
+    Values of a CSV file are strings.
+    """
+    objects: list[tuple[str, dict[str, Any]]] = []
+    if path.suffix == ".parquet":
+        values = _parquet_table(path).to_pylist()
+        objects += ((f"{path}, row {number}", row) for number, row in enumerate(values, start=1))
+    else:
+        for row in read_rows(path):
+            if len(set(row.columns)) < len(row.columns):
+                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
+            objects.append((row.location, row.values))
+    if not objects:
+        raise BenchmarkError(f"{path} has no rows.", "Export it again.")
+    return objects
+
+
 def class_label_names(metadata: dict[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
     """The names of the label ids that the library datasets wrote into a parquet file, or None."""
     with suppress(KeyError, TypeError, ValueError, AttributeError):
@@ -85,6 +102,18 @@ def class_label_names(metadata: dict[bytes, bytes] | None, label_column: str) ->
         feature = feature[label_column] if label_column in feature else value_at(feature, label_column)
         return tuple(feature["names"]) if feature["_type"] == "ClassLabel" else None
     return None
+
+
+def _parquet_table(path: Path) -> pa.Table:
+    try:
+        table = pq.ParquetFile(pa.BufferReader(read_bytes(path))).read()
+        _ = table.column_names  # decodes them
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(
+            f"{path}: the parquet file is not readable ({reason}).", "Download or export it again."
+        ) from error
+    return table
 
 
 def _fields(kind: pa.DataType) -> Any:

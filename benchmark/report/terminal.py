@@ -1,13 +1,14 @@
 """What the terminal shows after the runs of a command: a short leaderboard and the written folders."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.table import Analysis, Table
+from benchmark.report.table import Analysis, Column, Table
 from benchmark.report.tables.leaderboard import leaderboard
 
 COLUMNS = ("model", "recipe", "accuracy", "spread", "low", "macro_f1", "training_seconds", "status")
@@ -34,8 +35,12 @@ def print_standing(results_dir: Path, asked: str, started: str) -> None:
 
 def terminal_table(table: Table, data: pd.DataFrame) -> str:
     """The rows under the headings of `COLUMNS`, with long cells on several lines."""
-    columns = [column for column in table.columns if column.name in COLUMNS]
+    return as_text([column for column in table.columns if column.name in COLUMNS], data)
+
+
+def as_text(columns: Sequence[Column], data: pd.DataFrame) -> str:
+    """The rows under the headings of these columns, with long cells on several lines."""
     texts = [[column.text(row) for column in columns] for row in data.to_dict("records")]
     shown = pd.DataFrame(texts, columns=[column.heading for column in columns])
-    widths = [{"recipe": 20, "status": 40}.get(column.name) for column in columns]
+    widths = [{"recipe": 20, "status": 40, "name": 26}.get(column.name) for column in columns]
     return shown.to_markdown(index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
