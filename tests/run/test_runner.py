@@ -15,6 +15,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.report.run_figures import draw_run
+from benchmark.report.verify import faults
 from benchmark.results import store
 from benchmark.results.record import Failure, Status, sha256
 from benchmark.results.store import Run
@@ -185,6 +186,19 @@ def test_two_files_with_the_same_name_are_two_runs(compose_run: Compose, tmp_pat
     assert len(folders) == 2
 
 
+def test_answers_in_another_order_are_sorted_and_the_record_says_by_what(compose_run: Compose, tmp_path: Path) -> None:
+    overrides = [f"model.path={tmp_path}/answers.csv", "dataset.test_rows=12", "dataset.label_words={joy: happy}"]
+    test = load(compose_run(*overrides[1:]).dataset).test
+    words = ("sadness", "happy", "love", "anger", "fear", "surprise")
+    rows = [f"{name},{words[label]}" for name, label in zip(test.ids, test.labels, strict=True)]
+    (tmp_path / "answers.csv").write_text("\n".join(["id,predict", *reversed(rows)]))
+    run = runner.run(compose_run("model=external", *overrides))
+    assert run.record.matched == {"id": 12}
+    assert (run.predictions.predicted == test.labels).all()
+    assert run.ids == test.ids != tuple(f"test-{row}" for row in range(12))
+    assert list(faults(tmp_path / "results")) == []
+
+
 def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score(
     compose_run: Compose, tmp_path: Path
 ) -> None:
@@ -192,7 +206,7 @@ def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score
     rows = [{"predict": "joy", **{f"p_{label}": 1 / len(labels) for label in labels}} for _ in range(24)]
     rows[7]["p_joy"] = float("nan")
     (tmp_path / "answers.json").write_text(json.dumps(rows))
-    with pytest.raises(BenchmarkError, match="test row 7 are not finite"):
+    with pytest.raises(BenchmarkError, match="row 8: the probabilities are .* the sum nan"):
         runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.json"))
     run = only_run(tmp_path)
     assert run.record.status is Status.failed
