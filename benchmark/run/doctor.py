@@ -61,9 +61,8 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         splits = load(config.dataset)
         texts, test = splits.train.texts, splits.test
         rows = ", ".join(f"{split.rows} {name}" for name, split in splits.report.splits.items())
-        yield Finding(
-            "data", ". ".join([f"{rows} rows, {splits.report.route}", " ".join(splits.report.notes)]).removesuffix(". ")
-        )
+        notes = f". {' '.join(splits.report.notes)}" if splits.report.notes else ""
+        yield Finding("data", f"{rows} rows, {splits.report.route}{notes}")
     except BenchmarkError as error:
         yield Finding.from_error("data", error)
     problems = [Finding.from_error("folders", error) for error in unwritable(config)]

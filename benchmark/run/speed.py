@@ -156,7 +156,8 @@ def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tu
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
     with tempfile.TemporaryDirectory() as folder:
-        context = FitContext(tuple(config.dataset.labels), recipe, config.seed, Path(folder), checkpoints=False)
+        labels, words = tuple(config.dataset.labels), config.dataset.words
+        context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
         return model, model.fit(train, first(splits.validation, 1), context)
 
 
