@@ -11,6 +11,7 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from baselines.prompt import Prompter
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
@@ -197,6 +198,20 @@ def test_answers_in_another_order_are_sorted_and_the_record_says_by_what(compose
     assert (run.predictions.predicted == test.labels).all()
     assert run.ids == test.ids != tuple(f"test-{row}" for row in range(12))
     assert list(faults(tmp_path / "results")) == []
+
+
+def test_a_decoder_writes_the_word_of_a_label(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, ...]] = []
+    real = Prompter.__init__
+
+    def noted(self: Prompter, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options)
+        written.append(self.labels)
+
+    monkeypatch.setattr(Prompter, "__init__", noted)
+    run = runner.run(compose_run("model=tiny_llama", "dataset.label_words={joy: happy}"))
+    assert written == [("sadness", "happy", "love", "anger", "fear", "surprise")]
+    assert run.record.labels[1] == "joy"
 
 
 def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score(
