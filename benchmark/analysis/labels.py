@@ -50,7 +50,8 @@ def _in_words(setting: str) -> str:
     if setting in ("dataset.sha256={}", "dataset.sha256=null"):
         option = "~dataset.sha256"
     if option in WORDS:
-        return WORDS[option].format(READOUTS.get(value, value))
+        words = WORDS[option].format(READOUTS.get(value, value))
+        return words.removesuffix("s") if value == "1" else words
     removed, name = option.startswith("~"), option.partition(".")[2] or option
     words = re.sub(r"[._]", " ", name.lstrip("~"))
     return f"without {words}" if removed else f"{words} {value}"
