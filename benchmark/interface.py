@@ -4,7 +4,7 @@ Models (`baselines/` or your own) import this module and `benchmark.errors`, and
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -91,6 +91,10 @@ class Recipe:
         check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What the harness tells a model besides the data."""
@@ -102,6 +106,8 @@ class FitContext:
     report_to: tuple[str, ...] = ()  # experiment trackers, by transformers' names
     model_dir: Path | None = None  # where to save the fine-tuned model, in transformers' or peft's format
     checkpoints: bool = True  # False while training is timed
+    training_begins: Callable[[], None] = _nothing
+    """Call it when all checks are done and training begins: a run that ends before is no result."""
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,16 @@ from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.results.store import locked, replacing
-from benchmark.terminal import plain_endings
+from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
-    parser.add_argument(
-        "--results-dir", type=Path, default=Path("results"), help="folder with the runs (default: results)"
-    )
+    add_results_dir(parser)
     parser.add_argument(
         "--readme",
         type=Path,
-        help="file with the generated section (default: README.md for results, none for another folder)",
+        help="file with the generated section (default: README.md for results in a checkout, else none)",
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
     parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
@@ -27,11 +25,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.output is not None and arguments.model_card is None:
         parser.error("--output needs --model-card RUN")
-    results_dir: Path = arguments.results_dir
-    readme: Path | None = arguments.readme or (Path("README.md") if results_dir == Path("results") else None)
+    results_dir = results_dir_of(arguments)
+    readme: Path | None = arguments.readme or own_readme(results_dir)
     with plain_endings():
         if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Run python -m benchmark, or set --results-dir.")
+            raise BenchmarkError(f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR.")
         if arguments.model_card is not None:
             write_model_card(results_dir, arguments.model_card, arguments.output)
         elif arguments.check:
@@ -40,6 +38,13 @@ def main() -> None:
             sys.exit(1 if stale else 0)
         else:
             write_report(results_dir, readme)
+
+
+def own_readme(results_dir: Path) -> Path | None:
+    """The README of a checkout, for the results shipped with it; None in any other folder."""
+    readme = Path("README.md")
+    in_checkout = results_dir == Path("results") and readme.is_file() and Path("pyproject.toml").is_file()
+    return readme if in_checkout else None
 
 
 def write_report(results_dir: Path, readme: Path | None) -> None:
