@@ -1,5 +1,6 @@
 """`python -m benchmark`: compose the configuration, run it, show the results."""
 
+import logging
 import os
 import sys
 
@@ -20,6 +21,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
 TRACEBACKS = os.environ.get(FULL_ERROR) == "1"
 
+log = logging.getLogger(__name__)
 outcomes: list[Outcome] = []
 """How the jobs of this command ended."""
 
@@ -42,6 +44,8 @@ def job(values: DictConfig) -> None:
     else:
         outcome = attempt(config, overrides, TRACEBACKS)
     outcomes.append(outcome)
+    if outcome.error is not None and hydra_config.mode is RunMode.MULTIRUN:
+        log.info("this run failed; the reason follows at the end")
     if outcome.interrupted:
         raise KeyboardInterrupt
 

@@ -57,9 +57,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     return Outcome(tuple(overrides), record, bool(written), _message(error, record, tracebacks))
 
 
-def attempt_in_process(
-    config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any
-) -> Outcome:
+def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any) -> Outcome:
     """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
     code, outcome = in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
     if code == INTERRUPTED:
@@ -92,8 +90,10 @@ def _message(error: BaseException, record: Path | None, tracebacks: bool) -> str
         return "".join(traceback.format_exception(error))[-20_000:]
     if isinstance(error, BenchmarkError):
         return str(error)
-    place = f"{record}/record.json holds the traceback; " if record is not None else ""
-    return f"{type(error).__name__}: {error} ({place}HYDRA_FULL_ERROR=1 shows it here)"
+    place = (
+        f"{record}/record.json holds the traceback" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
+    )
+    return f"{type(error).__name__}: {error} ({place})"
 
 
 def _logging_above_bars() -> AbstractContextManager[None]:
@@ -102,4 +102,5 @@ def _logging_above_bars() -> AbstractContextManager[None]:
         return nullcontext()
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    return logging_redirect_tqdm()
+    redirected: AbstractContextManager[None] = logging_redirect_tqdm()
+    return redirected

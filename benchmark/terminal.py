@@ -33,7 +33,9 @@ def plain_endings() -> Iterator[None]:
 
 def add_results_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option --results-dir, also as results_dir=DIR, the way of `python -m benchmark`."""
-    parser.add_argument("override", nargs="?", metavar="results_dir=DIR", type=_results_dir, help="folder with the runs")
+    parser.add_argument(
+        "override", nargs="?", metavar="results_dir=DIR", type=_results_dir, help="folder with the runs"
+    )
     parser.add_argument("--results-dir", type=Path, help="the same (default: results)")
 
 

@@ -29,7 +29,9 @@ def main() -> None:
     readme: Path | None = arguments.readme or own_readme(results_dir)
     with plain_endings():
         if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR.")
+            raise BenchmarkError(
+                f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR."
+            )
         if arguments.model_card is not None:
             write_model_card(results_dir, arguments.model_card, arguments.output)
         elif arguments.check:

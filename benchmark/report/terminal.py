@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ OTHERS = 5
 """How many other configurations are shown."""
 IMPORTANCE = ("model", "accuracy", "recipe", "low", "status", "macro_f1", "training_seconds", "spread")
 """The columns of the leaderboard that are shown; the last ones are left out first where the terminal is narrow."""
-READABLE = {"model": 18, "recipe": 16, "status": 20}
+READABLE = {"model": 18, "recipe": 14, "status": 16}
 """The columns whose cells may take several lines, and the width that they keep."""
 GAP = "  "
 
@@ -75,7 +76,9 @@ def standing(analysis: Analysis, dataset: str, names: Sequence[str], width: int)
 
 def fitted(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict[str, int]:
     """The columns that fit into `width`, in their order, and the width of each. Cells break between words only."""
-    empty = [name for name in cells if set(cells[name]) <= {"-"} or (name == "status" and set(cells[name]) == {"measured"})]
+    empty = [
+        name for name in cells if set(cells[name]) <= {"-"} or (name == "status" and set(cells[name]) == {"measured"})
+    ]
     texts = {str(name): [headings[str(name)], *cells[name]] for name in cells if name not in empty}
     full = {name: max(map(len, column)) for name, column in texts.items()}
     least = {
@@ -97,7 +100,7 @@ def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + len(GAP) * (len(widths) - 1)
 
 
-def _line(row: Mapping[str, str], widths: Mapping[str, int]) -> str:
+def _line(row: Mapping[Any, Any], widths: Mapping[str, int]) -> str:
     """One row, on several lines where a cell is longer than its column."""
     wrapped = [
         textwrap.wrap(row[name], size, break_long_words=False, break_on_hyphens=False) for name, size in widths.items()
