@@ -204,7 +204,6 @@ def test_a_failed_replacement_keeps_the_file(tmp_path: Path) -> None:
     assert file.read_text() == "first"
 
 
-
 def test_a_run_that_is_replaced_while_all_are_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record())
     monkeypatch.setattr(store, "read", lambda folder: (folder / "moved").read_bytes())
