@@ -75,7 +75,7 @@ def _unreadable(override: str) -> BenchmarkError:
 def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
     group, _, name = missing.rpartition("/")
     shown = [option for option in options if not option.startswith("tiny_")]
-    meant = closest(name, options)
+    meant = closest(name, options if name.startswith("tiny") else shown)
     question = f"Did you mean {meant}? " if meant else ""
     listed = f"Choices are {', '.join(shown)}." if shown else "Correct it."
     return BenchmarkError(f"{group}={name} is not available.", f"{question}{listed}")
