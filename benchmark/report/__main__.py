@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.build import PAGE, Report, build, out_of_date, remove_others, write_documents
+from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.results.store import locked, replacing
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
@@ -43,10 +43,10 @@ def main() -> None:
 
 
 def own_readme(results_dir: Path) -> Path | None:
-    """The README of a checkout, for the results shipped with it; None in any other folder."""
+    """The README with a section for the results shipped beside it; None in any other folder."""
     readme = Path("README.md")
-    in_checkout = results_dir == Path("results") and readme.is_file() and Path("pyproject.toml").is_file()
-    return readme if in_checkout else None
+    has_section = results_dir == Path("results") and readme.is_file() and BEGIN.encode() in readme.read_bytes()
+    return readme if has_section else None
 
 
 def write_report(results_dir: Path, readme: Path | None) -> None:
