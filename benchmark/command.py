@@ -34,7 +34,7 @@ class Outcome:
 
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
     """Make the run, and rebuild the report if its record is new. With `tracebacks`, errors come with theirs."""
-    from benchmark.report.build import refresh  # --help and --cfg do not wait for pandas
+    from benchmark.report.build import PAGE, refresh  # --help and --cfg do not wait for pandas
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
 
@@ -47,8 +47,9 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
             made = runner.run(config, overrides, draw_run, written.append)
         except (Exception, KeyboardInterrupt) as ended:
             error = ended
-    if written:
-        refresh(Path(config.results_dir))
+    results_dir = Path(config.results_dir)
+    if written or (error is None and not (results_dir / PAGE).exists()):
+        refresh(results_dir)
     if error is None:
         return Outcome(tuple(overrides), made.folder, bool(written))
     record = written[-1].folder if written else None
@@ -64,17 +65,17 @@ def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: 
         return replace(outcome or Outcome(tuple(overrides)), interrupted=True)
     if isinstance(outcome, Outcome):
         return outcome
-    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return _killed(config, overrides, cause)
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return _killed(config, overrides, how)
 
 
-def _killed(config: RunConfig, overrides: Sequence[str], cause: str) -> Outcome:
+def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
     from benchmark.report.build import refresh
     from benchmark.run import runner
 
     error = BenchmarkError(
-        f"The run's process was killed by {cause}.",
+        f"The run's process {how}.",
         "If the system ran out of memory (see its log), free some or use a smaller model. The same command continues "
         "from the last checkpoint, if there is one.",
     )
