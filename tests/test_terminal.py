@@ -30,9 +30,11 @@ def test_other_errors_are_not_hidden() -> None:
 @pytest.mark.parametrize("words", [["results_dir=mine"], ["--results-dir", "mine"], ["--results-dir=mine"]])
 def test_the_results_folder_is_understood_in_both_forms(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
     add_results_dir(parser)
-    assert results_dir_of(parser.parse_args(words)) == Path("mine")
-    assert results_dir_of(parser.parse_args([])) == Path("results")
+    for around in (words, ["--check", *words], [*words, "--check"]):
+        assert results_dir_of(parser.parse_intermixed_args(around)) == Path("mine")
+    assert results_dir_of(parser.parse_intermixed_args([])) == Path("results")
 
 
 def test_another_override_is_no_results_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
     parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
     parser.add_argument("--output", type=Path, help="file for the model card (default: the terminal)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.output is not None and arguments.model_card is None:
         parser.error("--output needs --model-card RUN")
     results_dir = results_dir_of(arguments)
@@ -55,7 +55,7 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:
             write_documents(report, readme)
-    places = [str(results_dir / name) for name in ("tables", "figures", PAGE)] + ([str(readme)] if readme else [])
+    places = [str(results_dir / name) for name in (PAGE, "tables", "figures")] + ([str(readme)] if readme else [])
     sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
 
 

@@ -46,7 +46,7 @@ class Fault:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     add_results_dir(parser)
-    results_dir = results_dir_of(parser.parse_args())
+    results_dir = results_dir_of(parser.parse_intermixed_args())
     with plain_endings():
         if not (results_dir / "runs").is_dir():
             raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")

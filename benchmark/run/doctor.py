@@ -23,7 +23,7 @@ DISTRIBUTION = "emotion-benchmark"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
     add_overrides(parser, "model=llama3_lora recipe=tuned dataset.path=DIR")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
         problems = sum(show(composed(one_run)) for one_run in each_model(overrides_of(arguments)))

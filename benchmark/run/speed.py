@@ -78,7 +78,7 @@ def main() -> None:
     ):
         default = getattr(Amount, option)
         parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     quiet_libraries()

@@ -239,7 +239,7 @@ def test_a_report_says_where_it_was_written(
     shutil.move(project / "results", project / "elsewhere")
     shutil.move(project / "README.md", project / "OTHER.md")
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
-    assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
+    assert capsys.readouterr().out == "5 runs -> elsewhere/report.html, elsewhere/tables, elsewhere/figures, OTHER.md\n"
     assert not (project / "results").exists()
     assert len(files_below(project / "elsewhere/tables")) == 3 * (len(TABLES) + 2)
 
