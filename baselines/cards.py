@@ -47,7 +47,7 @@ def network_card(kind: str, network: PreTrainedModel, weights: Weights, settings
         random_weights=weights.source is Source.random,
         base_model=weights.hub_id,
         library="peft" if kind == "decoder" else "transformers",
-        usage=USAGE[kind],
+        usage=USAGE.get(kind),
     )
 
 

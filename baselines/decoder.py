@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from baselines.cards import network_card, training_id
-from baselines.packed.attention import loading_attention
+from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded
 from baselines.prompt import Prompter, branches
@@ -62,6 +62,7 @@ class DecoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
+        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context, self._only_packed)
@@ -69,7 +70,7 @@ class DecoderClassifier:
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if adapter is not None:
-            reads = replace(computation, batching=self.batching if self._only_packed else Batching.padded)
+            reads = replace(computation, batching=Batching.packed if self._only_packed else Batching.padded)
             return report_without_training(self.network, replace(loaded.source, adapter=adapter.source), reads)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [

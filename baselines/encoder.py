@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, set_seed
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, set_seed
 
 from baselines.cards import network_card
-from baselines.packed.attention import loading_attention
+from baselines.packed.attention import loading_attention, resolve_batching
+from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_states, padded
+from baselines.packed.passes import encoder_logits, padded
 from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
@@ -21,9 +22,6 @@ from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
-"""Architectures whose first position follows the id of the padding token."""
-LEARNED_POSITIONS = ("bert", "distilbert", "electra", *POSITIONS_AFTER_PADDING)
 SPECIAL_TOKENS = 2  # around every text
 
 
@@ -45,11 +43,12 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
+        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        _check_length(self.describe(), self.max_length)
+        check_length(self.describe(), self.max_length)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,
@@ -94,12 +93,7 @@ class EncoderClassifier:
 
     def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         varlen = self.attention is Attention.flash_attention_2
-        first = _first_position(self.network.config)
-        states = encoder_states(self.network, token_ids, varlen, first, self.torch_device)
-        if (pooler := self.network.base_model.pooler) is not None:
-            states = self.network.dropout(pooler(states))
-        logits: torch.Tensor = self.network.classifier(states)
-        return logits
+        return encoder_logits(self.network, token_ids, varlen, self.torch_device)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
@@ -112,13 +106,13 @@ class EncoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
-        return [*failed("max_length", lambda: _check_length(card, max_length)), *examine(self, tokens, context)]
+        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
         settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"}
-        positions = network.config.max_position_embeddings - _first_position(network.config)
-        return replace(network_card("encoder", network, self.weights, settings), context_length=positions)
+        card = network_card("encoder", network, self.weights, settings)
+        return replace(card, context_length=positions(network.config))
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
@@ -140,7 +134,12 @@ class EncoderClassifier:
         return replace(self, batching=Batching.padded)
 
 
-def _check_length(card: ModelCard, max_length: int) -> None:
+def positions(config: PreTrainedConfig) -> int:
+    """The number of tokens that the network reads at most."""
+    return int(config.max_position_embeddings) - first_position(config)
+
+
+def check_length(card: ModelCard, max_length: int) -> None:
     """Raise if texts can be longer than the learned positions."""
     longest = card.context_length
     if card.architecture in LEARNED_POSITIONS and longest is not None and max_length > longest:
@@ -148,7 +147,3 @@ def _check_length(card: ModelCard, max_length: int) -> None:
             f"recipe.max_length is {max_length}, but this model reads at most {longest} tokens.",
             f"Set recipe.max_length={longest}.",
         )
-
-
-def _first_position(config: Any) -> int:
-    return int(config.pad_token_id) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0

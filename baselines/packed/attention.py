@@ -6,26 +6,36 @@ With `sdpa` and `eager`, samples of similar length become small padded blocks, c
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from baselines.packed.families import SUPPORTED
 from baselines.packed.fused import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
-from baselines.training.hardware import Attention, Batching, has_flash_attn, matmul_dtype
+from baselines.training.hardware import Attention, Batching, Computation, has_flash_attn, matmul_dtype
 from benchmark.errors import BenchmarkError
 
 PACKED = "packed"
-SUPPORTED = ("bert", "roberta", "llama")
-"""Architectures for which tests show that packed losses and gradients equal the padded ones."""
-
 States = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Query (tokens, heads, size), key and value (tokens, key heads, size); heads are a multiple of the key heads."""
 
-Kernel = Callable[[States, Varlen, float, float], torch.Tensor]
-"""(states, layout, scaling, dropout) -> (tokens, heads, size); a causal mask is aligned with the last key."""
+
+@dataclass(frozen=True)
+class Options:
+    """How scores become weights."""
+
+    scaling: float
+    dropout: float = 0.0
+    window: int | None = None  # a query attends to keys at a distance below this
+    bias: torch.Tensor | None = None  # (heads, longest, longest) added to the scores of own keys
+
+
+Kernel = Callable[[States, Varlen, Options], torch.Tensor]
+"""(states, layout, options) -> (tokens, heads, size); a causal mask is aligned with the last key."""
 
 
 @contextmanager
@@ -53,13 +63,22 @@ def check_supported(model_type: str, batching: Batching) -> None:
         )
 
 
-def attention_description(attention: Attention, batching: Batching) -> str:
+def resolve_batching(model_type: str, batching: Batching) -> Batching:
+    """`auto` is packed for every architecture that was tested with it, and padded for the others."""
+    if batching is not Batching.auto:
+        return batching
+    return Batching.packed if model_type in SUPPORTED else Batching.padded
+
+
+def attention_description(network: Any, computation: Computation) -> str:
     """How attention is computed in training, for the record."""
-    if batching is Batching.padded:
-        return attention.value
-    if attention is Attention.flash_attention_2:
+    if computation.batching is Batching.packed:
+        if computation.attention is not Attention.flash_attention_2:
+            return "packed, batched products"
         return "packed, flash-attn" if has_flash_attn() else "packed, FlashAttention-2 of torch"
-    return "packed, batched products"
+    if computation.attention is Attention.auto:
+        return str(network.config._attn_implementation)  # transformers has no public name for what it chose
+    return computation.attention.value
 
 
 def attend(
@@ -70,6 +89,7 @@ def attend(
     attention_mask: None,
     scaling: float,
     dropout: float = 0.0,
+    sliding_window: int | None = None,
     *,
     layout: Layout,
     **_: Any,
@@ -79,23 +99,24 @@ def attend(
     Returns (1, tokens, heads, size), and no attention weights.
     """
     states = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)
+    options = Options(scaling, dropout, sliding_window)
     if isinstance(layout, Blocks):
-        return over_blocks(states, layout, scaling, dropout)[None], None
-    return over_segments(states, layout, scaling, dropout, variable_length_kernel())[None], None
+        return over_blocks(states, layout, options)[None], None
+    return over_segments(states, layout, options, variable_length_kernel())[None], None
 
 
 AttentionInterface.register(PACKED, attend)  # without a mask function, transformers creates no mask
 
 
-def over_blocks(states: States, layout: Blocks, scaling: float, dropout: float) -> torch.Tensor:
+def over_blocks(states: States, layout: Blocks, options: Options) -> torch.Tensor:
     """(tokens, heads, size), computed block by block."""
     dtype = states[0].dtype
     query, key, value = (part.to(matmul_dtype(part)) for part in states)
-    blocks = [_over_block((query, key, value), layout.prefix, block, scaling, dropout) for block in layout.blocks]
+    blocks = [_over_block((query, key, value), layout.prefix, block, options) for block in layout.blocks]
     return torch.cat(blocks).to(dtype)
 
 
-def _over_block(states: States, prefix: int, block: Block, scaling: float, dropout: float) -> torch.Tensor:
+def _over_block(states: States, prefix: int, block: Block, options: Options) -> torch.Tensor:
     """(tokens of the block, heads, size). Key heads are the first dimension, so that the prefix needs one product."""
     query, key, value = states
     heads, size = query.shape[1:]
@@ -109,30 +130,51 @@ def _over_block(states: States, prefix: int, block: Block, scaling: float, dropo
         empty = own.new_zeros(samples * longest, *own.shape[1:])
         return empty.index_copy_(0, block.slots, own).view(samples, longest, *own.shape[1:])
 
-    queries = padded(query * scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
+    queries = padded(query * options.scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
     own_key, own_value = (padded(part).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for part in (key, value))
     scores = torch.bmm(queries.reshape(*flat, size), own_key.transpose(1, 2))
     scores = scores.view(key_heads, samples, groups, longest, longest)
-    scores.masked_fill_(~block.visible[:, None], float("-inf"))
+    if options.bias is not None:
+        scores += options.bias.view(key_heads, 1, groups, *options.bias.shape[1:])[..., :longest, :longest]
+    scores.masked_fill_(~_visible(block, options.window)[:, None], float("-inf"))
     if block.begin < prefix or prefix == 0:  # nothing comes before
-        weights = apply_dropout(scores.softmax(dim=-1), dropout)
+        weights = apply_dropout(scores.softmax(dim=-1), options.dropout)
         mixed = torch.bmm(weights.view(*flat, longest), own_value)
     else:
         before = torch.bmm(queries.reshape(key_heads, -1, size), key[:prefix].permute(1, 2, 0))
-        scores = torch.cat((before.view(*scores.shape[:-1], prefix), scores), dim=-1)
-        weights = apply_dropout(scores.softmax(dim=-1), dropout)
+        before = before.view(*scores.shape[:-1], prefix)
+        if options.window is not None and prefix + longest > options.window:
+            distance = prefix + _positions(block)[:, None] - torch.arange(prefix, device=before.device)
+            before.masked_fill_(distance >= options.window, float("-inf"))
+        scores = torch.cat((before, scores), dim=-1)
+        weights = apply_dropout(scores.softmax(dim=-1), options.dropout)
         mixed = torch.bmm(weights[..., :prefix].reshape(key_heads, -1, prefix), value[:prefix].transpose(0, 1))
         mixed = mixed.view(*flat, size) + torch.bmm(weights[..., prefix:].reshape(*flat, longest), own_value)
     mixed = mixed.view(key_heads, samples, groups, longest, size).permute(1, 3, 0, 2, 4)
     return mixed.reshape(samples * longest, heads, size).index_select(0, block.slots)
 
 
-def over_segments(states: States, layout: Varlen, scaling: float, dropout: float, kernel: Kernel) -> torch.Tensor:
+def _visible(block: Block, window: int | None) -> torch.Tensor:
+    """Which keys a query of the block attends to; broadcasts to (samples, queries, keys)."""
+    if window is None or block.longest <= window:
+        return block.visible
+    slot = _positions(block)
+    distance = (slot[:, None] - slot).abs()
+    return (block.visible | (distance == 0)) & (
+        distance < window
+    )  # padding sees itself, since softmax of nothing is NaN
+
+
+def _positions(block: Block) -> torch.Tensor:
+    return torch.arange(block.longest, device=block.slots.device)
+
+
+def over_segments(states: States, layout: Varlen, options: Options, kernel: Kernel) -> torch.Tensor:
     """(tokens, heads, size), by one call of `kernel`; the prefix is repeated before the keys of each segment."""
     query, key, value = states
     if layout.keys is not None:
         key, value = key.index_select(0, layout.keys), value.index_select(0, layout.keys)
-    return kernel((query, key, value), layout, scaling, dropout)
+    return kernel((query, key, value), layout, options)
 
 
 def variable_length_kernel() -> Kernel:
@@ -140,22 +182,35 @@ def variable_length_kernel() -> Kernel:
     return _flash_attn_kernel if has_flash_attn() else _torch_kernel
 
 
-def _flash_attn_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
+def _window(layout: Varlen, options: Options) -> tuple[int, int]:
+    """How many keys a query sees to its left and right; -1 means all."""
+    reach = -1 if options.window is None or layout.most_keys <= options.window else options.window - 1
+    return reach, 0 if layout.causal else reach
+
+
+def _flash_attn_kernel(states: States, layout: Varlen, options: Options) -> torch.Tensor:
     from flash_attn import flash_attn_varlen_func  # can be installed with CUDA only
 
     mixed: torch.Tensor = flash_attn_varlen_func(
-        *states, *layout.bounds, dropout_p=dropout, softmax_scale=scaling, causal=layout.causal
+        *states,
+        *layout.bounds,
+        dropout_p=options.dropout,
+        softmax_scale=options.scaling,
+        causal=layout.causal,
+        window_size=_window(layout, options),
     )
     return mixed
 
 
-def _torch_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
+def _torch_kernel(states: States, layout: Varlen, options: Options) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    if dropout:
+    if options.dropout:
         raise NotImplementedError("torch's variable-length attention has no dropout")
     query, key, value = states
-    window, grouped = (-1, 0) if layout.causal else (-1, -1), query.shape[1] != key.shape[1]
-    mixed = varlen_attn(query, key, value, *layout.bounds, scale=scaling, window_size=window, enable_gqa=grouped)
+    window, grouped = _window(layout, options), query.shape[1] != key.shape[1]
+    mixed = varlen_attn(
+        query, key, value, *layout.bounds, scale=options.scaling, window_size=window, enable_gqa=grouped
+    )
     assert isinstance(mixed, torch.Tensor)
     return mixed

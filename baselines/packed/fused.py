@@ -10,9 +10,11 @@ import torch
 from peft.tuners.lora import Linear
 from torch import nn
 from torch.nn import functional
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from baselines.training.hardware import matmul_dtype
+
+NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "SmolLM3RMSNorm", "Phi3RMSNorm")
+"""transformers' classes that compute what `FrozenNorm` computes."""
 
 
 def fuse(network: nn.Module) -> None:
@@ -25,7 +27,7 @@ def fuse(network: nn.Module) -> None:
             layer.forward = partial(_lora_forward, layer)
         elif type(layer) is nn.Linear and matmul_dtype(layer.weight) is not layer.weight.dtype:
             layer.forward = partial(_widened_forward, layer)  # type: ignore[method-assign]
-        elif type(layer) is LlamaRMSNorm and not layer.weight.requires_grad:
+        elif type(layer).__name__ in NORMS and not layer.weight.requires_grad:
             layer.forward = partial(_norm_forward, layer)
 
 

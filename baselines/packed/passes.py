@@ -1,7 +1,7 @@
 """Forward passes of encoders and decoders over a packed stream, and padded batches of decoders."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +11,9 @@ from torch.utils.hooks import RemovableHandle
 from transformers import BatchEncoding, PreTrainedModel
 
 from baselines.packed.attention import packed_attention
-from baselines.packed.stream import Stream, pack
+from baselines.packed.families import WITH_OUTPUT_MODULE, final_module, first_position, reads_the_mean
+from baselines.packed.mpnet import packed_relative_attention
+from baselines.packed.stream import Blocks, Stream, pack
 
 
 def decoder_states(
@@ -32,21 +34,57 @@ def decoder_states(
     return states[0, stream.read]
 
 
-def encoder_states(
-    network: PreTrainedModel, sequences: Sequence[list[int]], varlen: bool, first_position: int, device: torch.device
+def encoder_logits(
+    network: PreTrainedModel, sequences: Sequence[list[int]], varlen: bool, device: torch.device
 ) -> torch.Tensor:
-    """(sequences, 1, hidden): the last hidden states of the first tokens. After attention, the last layer computes
-    only those.
-    """
-    reads = [range(1)] * len(sequences)
-    stream = pack(sequences, reads, causal=False, varlen=varlen, first_position=first_position).to(device)
-    body = network.base_model
-    select = body.encoder.layer[-1].attention.output.register_forward_pre_hook(
-        lambda _, states: tuple(state[:, stream.read] for state in states)
-    )
-    with packed_attention(network), _temporary(select):
-        states: torch.Tensor = body(**_inputs(stream)).last_hidden_state
-    return states.transpose(0, 1)
+    """(sequences, labels): what the network's own head computes from the first token or the mean of each sequence."""
+    mean = reads_the_mean(network.config)
+    stream = _encoder_stream(network, sequences, mean, varlen, device)
+    selects_early = network.config.model_type in WITH_OUTPUT_MODULE
+
+    def as_batch(_: Any, __: Any, output: Any) -> Any:
+        """The head then reads a batch of sequences with one token, (sequences, 1, hidden)."""
+        alone = isinstance(output, torch.Tensor)
+        states = (output if alone else output.last_hidden_state)[0]
+        states = _pooled(states if selects_early else states[stream.read], sequences, mean)[:, None]
+        if alone:
+            return states
+        output.last_hidden_state = states
+        return output
+
+    hooks = [final_module(network).register_forward_hook(as_batch)]
+    if selects_early:  # after attention, the last layer computes only the tokens to read
+        last = network.base_model.encoder.layer[-1].attention.output
+        hooks.append(last.register_forward_pre_hook(lambda _, states: tuple(part[:, stream.read] for part in states)))
+    with _attention(network, stream), _temporary(*hooks):
+        logits: torch.Tensor = network(**_inputs(stream)).logits
+    return logits
+
+
+def encoder_embeddings(
+    body: PreTrainedModel, sequences: Sequence[list[int]], mean: bool, varlen: bool, device: torch.device
+) -> torch.Tensor:
+    """(sequences, hidden): the mean of the last hidden states of each sequence, or that of its first token."""
+    stream = _encoder_stream(body, sequences, mean, varlen, device)
+    with _attention(body, stream):
+        states = body(**_inputs(stream)).last_hidden_state[0]
+    return _pooled(states[stream.read], sequences, mean)
+
+
+def _encoder_stream(
+    network: PreTrainedModel, sequences: Sequence[list[int]], mean: bool, varlen: bool, device: torch.device
+) -> Stream:
+    reads = [range(len(ids) if mean else 1) for ids in sequences]
+    first = first_position(network.config)
+    return pack(sequences, reads, causal=False, varlen=varlen, first_position=first).to(device)
+
+
+def _pooled(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
+    """(sequences, hidden), from the states that each sequence reads, one after the other."""
+    if not mean:
+        return states
+    parts = torch.split(states, [len(ids) for ids in sequences])
+    return torch.stack([part.mean(dim=0) for part in parts])
 
 
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
@@ -64,6 +102,16 @@ def padded(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncod
     return BatchEncoding(
         {"input_ids": filled(ids, filler), "attention_mask": filled([torch.ones_like(row) for row in ids], 0)}
     )
+
+
+@contextmanager
+def _attention(network: PreTrainedModel, stream: Stream) -> Iterator[None]:
+    with ExitStack() as contexts:
+        contexts.enter_context(packed_attention(network))
+        if network.config.model_type == "mpnet":
+            assert isinstance(stream.layout, Blocks)  # `resolve` refuses FlashAttention-2
+            contexts.enter_context(packed_relative_attention(network, stream.layout))
+        yield
 
 
 def _inputs(stream: Stream) -> dict[str, Any]:

@@ -24,12 +24,14 @@ class Precision(StrEnum):
 
 
 class Attention(StrEnum):
+    auto = "auto"  # sdpa if transformers has it for the architecture, else eager
     flash_attention_2 = "flash_attention_2"
     sdpa = "sdpa"
     eager = "eager"
 
 
 class Batching(StrEnum):
+    auto = "auto"  # packed if the architecture was tested with it, else padded; the record says which
     packed = "packed"  # one stream of tokens; the prompts' common prefix is computed once
     padded = "padded"  # every sample is as long as the longest of the batch
 

@@ -123,7 +123,7 @@ def report_without_training(network: torch.nn.Module, source: WeightSource, comp
         weights=source,
         device=device_name(computation.device),
         precision=computation.precision.value,
-        attention=attention_description(computation.attention, computation.batching),
+        attention=attention_description(network, computation),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         trained_parameters=0,
     )

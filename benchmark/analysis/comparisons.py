@@ -1,5 +1,6 @@
 """Every two configurations that predicted the same test texts, compared item by item."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import inference
-from benchmark.analysis.configurations import with_results
+from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import ALPHA
+from benchmark.analysis.metrics import Correct
 
 COLUMNS = ("test_sha256", "better", "other", "difference", "low", "high", "wins", "losses", "seed_pairs", "p",
            "adjusted_p", "detectable", "differs")  # fmt: skip
@@ -45,22 +47,25 @@ def groups(field: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
     return inference.tied_groups(len(field), set(positions))
 
 
-def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
-    configurations = [row for _, row in field.iterrows()]
-    correct = [results.correct(row["counted"]) for row in configurations]
-    drawn = [inference.resampled(answers) for answers in correct]
-    items = correct[0].shape[1]
-    rows = []
-    for one, other in combinations(range(len(field)), 2):
-        better, worse = configurations[one], configurations[other]
-        counts = inference.discordant(correct[one], correct[other])
-        interval = inference.interval_of_difference(drawn[one], drawn[other], items)
+def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
+    """The rows of `comparisons` for models that answered the same items, by name, the most accurate first."""
+    drawn = {name: inference.resampled(answers) for name, answers in correct.items()}
+    rows: list[dict[str, Any]] = []
+    items = next(iter(correct.values())).shape[1]
+    for better, other in combinations(correct, 2):
+        counts = inference.discordant(correct[better], correct[other])
+        interval = inference.interval_of_difference(drawn[better], drawn[other], items)
         wins, losses = np.mean(counts, axis=0).tolist()
-        row = {"test_sha256": better["test_sha256"], "better": better["configuration"], "other": worse["configuration"]}
-        row |= {"difference": better["accuracy"] - worse["accuracy"], "low": interval.low, "high": interval.high}
+        difference = mean_accuracy(correct[better]) - mean_accuracy(correct[other])
+        row = {"better": better, "other": other, "difference": difference, "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}
         rows.append(row | {"p": inference.combined([inference.mcnemar(*pair) for pair in counts])})
     return _corrected(rows, items)
+
+
+def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
+    correct = {row["configuration"]: results.correct(row["counted"]) for _, row in field.iterrows()}
+    return [{"test_sha256": field["test_sha256"].iloc[0], **row} for row in compared(correct)]
 
 
 def _corrected(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:

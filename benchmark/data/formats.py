@@ -37,21 +37,8 @@ def _read_txt(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
 
 def _read_csv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
     """CSV with a header and commas. A quoted text may contain line ends."""
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        check_columns(list(reader.fieldnames or ()), text_column, label_column, f"{path}, header")
-        for row in reader:
-            location = f"{path}, row {reader.line_num}"
-            if None in row or None in row.values():
-                raise BenchmarkError(
-                    f"{location}: the number of fields differs from that of the header.",
-                    "Quote fields that contain commas.",
-                )
-            yield Row(row[text_column], row[label_column], location)
-    except csv.Error as error:
-        raise BenchmarkError(
-            f"{path}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
-        ) from error
+    for location, row in _csv_objects(path, (text_column, label_column)):
+        yield Row(row[text_column], row[label_column], location)
 
 
 def _read_jsonl(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
@@ -91,6 +78,67 @@ def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[R
             raise BenchmarkError(
                 f"{location}: a value cannot be decoded ({error}).", "Download or export the file again."
             ) from error
+
+
+def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Every row of a `.csv`, `.json`, `.jsonl` or `.parquet` file with all its columns, and its location.
+
+    Values of a CSV file are strings.
+    """
+    objects = list(OBJECT_READERS[path.suffix](path))
+    for location, row in objects:
+        if not isinstance(row, dict):
+            raise BenchmarkError(f"{location}: this is not a JSON object.", "Write one object per row.")
+        if isinstance(row, _Object) and len(row) < len(row.written_keys):
+            raise BenchmarkError(f"{location}: a key occurs more than once.", "Keep one of them.")
+    if not objects:
+        raise BenchmarkError(f"{path} has no rows.", "Export it again.")
+    return objects
+
+
+def _csv_objects(path: Path, needed: tuple[str, str] | None = None) -> Iterator[tuple[str, Any]]:
+    """Each row with its location; raises `BenchmarkError` unless the header has the needed columns once."""
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        names = list(reader.fieldnames or ())
+        for text_column, label_column in [needed] if needed else zip(names, names, strict=True):
+            check_columns(names, text_column, label_column, f"{path}, header")
+        for row in reader:
+            location = f"{path}, row {reader.line_num}"
+            if None in row or None in row.values():
+                raise BenchmarkError(
+                    f"{location}: the number of fields differs from that of the header.",
+                    "Quote fields that contain commas.",
+                )
+            yield location, row
+    except csv.Error as error:
+        raise BenchmarkError(
+            f"{path}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
+        ) from error
+
+
+def _json_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    document = _parse_json(_text(path), str(path))
+    if not isinstance(document, list):
+        raise BenchmarkError(f"{path}: the document is not a list.", "Write a list of objects.")
+    return ((f"{path}, row {number}", item) for number, item in enumerate(document, start=1))
+
+
+def _parquet_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(_content(path))).read().to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: the parquet file is not readable ({reason}).", "Export it again.") from error
+    return ((f"{path}, row {number}", row) for number, row in enumerate(rows, start=1))
+
+
+OBJECT_READERS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
+    ".csv": _csv_objects,
+    ".jsonl": lambda path: ((location, _parse_json(line, location)) for location, line in _lines(path)),
+    ".json": _json_objects,
+    ".parquet": _parquet_objects,
+}
 
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {

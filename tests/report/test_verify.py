@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from factories import a_record, publish
 
 from benchmark.analysis.frame import read_results
 from benchmark.config import digest_of
@@ -22,7 +23,7 @@ from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.report.verify import doubts_about_the_study, faults
 from benchmark.results import store as records
-from benchmark.results.record import RunRecord, checksum, sha256
+from benchmark.results.record import Failure, RunRecord, Status, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
 from benchmark.run.compose import composed
@@ -37,7 +38,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
     for model in ("majority", "tfidf"):
         runner.run(composed([f"model={model}", *places]))
-    runner.record_failure(composed(["model=minilm", *places]), [], ValueError("no luck"))
+    failed = a_record("minilm", dataset="synthetic", status=Status.failed, failure=Failure("no luck"))
+    publish(results, failed)
     write_tables(results)
     return results
 

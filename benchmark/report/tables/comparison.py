@@ -31,10 +31,8 @@ def ties(analysis: t.Analysis) -> pd.DataFrame:
     parts, used = [], 0
     for field in comparisons.fields(analysis.configurations):
         groups = comparisons.groups(field, analysis.comparisons)
-        named = [(letter(used + number), group) for number, group in enumerate(groups)]
+        parts.append(field.assign(group=letters(groups, len(field), used), model=field["title"]))
         used += len(groups)
-        of_place = [" ".join(name for name, group in named if place in group) for place in range(len(field))]
-        parts.append(field.assign(group=of_place, model=field["title"]))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
@@ -55,6 +53,12 @@ def seeds(analysis: t.Analysis) -> pd.DataFrame:
     )
     order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
     return made.loc[order.index]
+
+
+def letters(groups: list[tuple[int, ...]], count: int, used: int = 0) -> list[str]:
+    """The letters of the groups that each of `count` models is in; the first `used` letters are taken."""
+    named = [(letter(used + number), group) for number, group in enumerate(groups)]
+    return [" ".join(name for name, group in named if place in group) for place in range(count)]
 
 
 def letter(number: int) -> str:

@@ -1,0 +1,40 @@
+"""What packed batching must know of an architecture. `SUPPORTED` are those that tests show to equal padded batching."""
+
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Architectures whose first position follows the id of the padding token."""
+FINAL_MODULES = {
+    "bert": "encoder",
+    "electra": "encoder",
+    "roberta": "encoder",
+    "xlm-roberta": "encoder",
+    "camembert": "encoder",
+    "mpnet": "encoder",
+    "distilbert": "transformer",
+    "modernbert": "final_norm",
+}
+"""The module of each encoder whose output is the last hidden states."""
+WITH_OUTPUT_MODULE = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
+"""Encoders in which a module `attention.output` computes everything after attention."""
+LEARNED_POSITIONS = tuple(name for name in FINAL_MODULES if name != "modernbert")
+"""Encoders that read no more tokens than they have position embeddings."""
+DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
+SUPPORTED = (*FINAL_MODULES, *DECODERS)
+
+
+def first_position(config: PreTrainedConfig) -> int:
+    """The position id of the first token."""
+    return int(config.pad_token_id) + 1 if config.model_type in POSITIONS_AFTER_PADDING else 0
+
+
+def final_module(network: PreTrainedModel) -> nn.Module:
+    """The module of an encoder whose output is the last hidden states, (1, tokens, hidden)."""
+    module: nn.Module = network.base_model.get_submodule(FINAL_MODULES[network.config.model_type])
+    return module
+
+
+def reads_the_mean(config: PreTrainedConfig) -> bool:
+    """Whether the classification head reads the mean of all tokens instead of the first token."""
+    return bool(getattr(config, "classifier_pooling", "cls") == "mean")

@@ -1,0 +1,119 @@
+"""Logistic regression on the frozen embeddings of an encoder: no network is trained, so it takes seconds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from baselines.cards import network_card
+from baselines.encoder import check_length, positions
+from baselines.packed.attention import attention_description, loading_attention, resolve_batching
+from baselines.packed.passes import encoder_embeddings, padded
+from baselines.training.bars import predicting_for
+from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, device_name
+from baselines.training.memory import compute_rows
+from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.weights.loading import build_without_weights, load
+from baselines.weights.sources import Weights
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
+
+
+class Pooling(StrEnum):
+    mean = "mean"  # of all tokens
+    first = "first"  # the first token
+
+
+@dataclass
+class Probe:
+    """Embeddings of unit length; `C` is the inverse strength of the regression's L2 penalty."""
+
+    weights: Weights
+    architecture: dict[str, Any]
+    pooling: Pooling = Pooling.mean
+    C: float = 1.0
+    max_iterations: int = 1000
+    device: Device = Device.auto
+    precision: Precision = Precision.fp32
+    attention: Attention = Attention.auto
+    batching: Batching = Batching.auto
+    prediction_batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        check_positive(prediction_batch_size=self.prediction_batch_size, max_iterations=self.max_iterations)
+        if self.C <= 0:
+            raise BenchmarkError(f"model.C is {self.C}.", "Set it to a number above 0.")
+        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+
+    def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
+        computation = prepare(self, context)
+        self.torch_device, self.max_length = computation.device, context.recipe.max_length
+        check_length(self.describe(), self.max_length)
+        loaded = load(
+            AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
+            self.weights,
+            self.architecture,
+            texts=train.texts,
+            dtype=torch.float32,
+            attention=loading_attention(self.attention),
+        )
+        self.tokenizer = loaded.tokenizer
+        self.network = loaded.network.base_model.to(self.torch_device).eval()
+        self.labels = len(context.labels)
+        context.training_begins()
+        with predicting_for("embedding"):
+            embeddings, truncated = self.embed(train.texts)
+        self.regression = LogisticRegression(C=self.C, max_iter=self.max_iterations, random_state=context.seed)
+        self.regression.fit(embeddings, train.labels)
+        trained = self.regression.coef_.size + self.regression.intercept_.size
+        return FitReport(
+            weights=loaded.source,
+            device=device_name(self.torch_device),
+            precision=self.precision.value,
+            attention=attention_description(self.network, computation),
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()) + trained,
+            trained_parameters=trained,
+            truncated_texts=truncated,
+        )
+
+    def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
+        """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        size = self.network.config.hidden_size
+        rows = compute_rows(encoded.input_ids, size, self.prediction_batch_size, self._embed, key=len)
+        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True), truncated
+
+    def _embed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+        mean = self.pooling is Pooling.mean
+        with autocast(self.torch_device, self.precision):
+            if self.batching is Batching.packed:
+                varlen = self.attention is Attention.flash_attention_2
+                return encoder_embeddings(self.network, token_ids, mean, varlen, self.torch_device)
+            batch = padded(token_ids, self.tokenizer.pad_token_id, "right").to(self.torch_device)
+            states: torch.Tensor = self.network(**batch).last_hidden_state
+        mask: torch.Tensor = batch["attention_mask"][..., None]
+        return (states * mask).sum(dim=1) / mask.sum(dim=1) if mean else states[:, 0]
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        embeddings, truncated = self.embed(texts)
+        probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts
+        probabilities[:, self.regression.classes_] = self.regression.predict_proba(embeddings)
+        return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
+
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+        card, max_length = self.describe(), context.recipe.max_length
+        tokens = min(tokens_per_text(texts), max_length)
+        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
+
+    def describe(self) -> ModelCard:
+        network = build_without_weights(AutoModel, self.architecture)
+        card = network_card("probe", network, self.weights, {})
+        return replace(
+            card, context_length=positions(network.config), trained_parameters=0, library="sklearn", usage=None
+        )

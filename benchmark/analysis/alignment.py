@@ -1,0 +1,108 @@
+"""Bring the answers of several files into the same order of items, or refuse."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmark.analysis.exchange import Answer, Answers
+from benchmark.errors import BenchmarkError
+
+SAME_ITEMS = "Evaluate all models on the same items, without a limit."
+WITH_IDS = "Write .csv files with the columns id, gold and predicted, and the same id for the same item."
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The answers of each file in the order of the first, and by what they were matched."""
+
+    by: str
+    files: tuple[tuple[Answer, ...], ...]
+
+
+def align(files: Sequence[Answers]) -> Aligned:
+    """Match by ids of the same kind, else by unique texts, else by order with equal gold labels.
+
+    Raises `BenchmarkError` for other test data, missing items, and gold labels that differ.
+    """
+    first, *others = files
+    for other in others:
+        if first.test_sha256 and other.test_sha256 and first.test_sha256 != other.test_sha256:
+            raise BenchmarkError(f"{first.path} and {other.path} answer different test texts.", SAME_ITEMS)
+    by, key = _key(files)
+    aligned = Aligned(by, (first.rows, *(_in_order_of(first, other, key) for other in others)))
+    for rows in aligned.files[1:]:
+        _check_gold(first.rows, rows)
+    return aligned
+
+
+Key = Callable[[Answer], str | None]
+
+
+def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
+    ids = [{answer.id for answer in file.rows} for file in files]
+    if len({file.id_kind for file in files}) == 1 and not any(None in of_file for of_file in ids):
+        forms = {_form(file) for file in files}
+        if len(forms) == 1 or all(ids[0] & of_file for of_file in ids):
+            form = forms.pop() if len(forms) == 1 else None
+            return files[0].id_kind + (f" ({form})" if form else ""), lambda answer: answer.id
+    texts = [[_text(answer) for answer in file.rows] for file in files]
+    distinct = [set(of_file) for of_file in texts]
+    unique = all(len(one) == len(of_file) and None not in one for one, of_file in zip(distinct, texts, strict=True))
+    if unique and all(distinct[0] & one for one in distinct):
+        return "text", _text
+    return "order, with equal gold labels", None
+
+
+def _form(file: Answers) -> str | None:
+    """`test-#` if all ids differ in their numbers only, else None."""
+    forms = {re.sub(r"\d+", "#", str(answer.id)) for answer in file.rows}
+    return forms.pop() if len(forms) == 1 else None
+
+
+def _text(answer: Answer) -> str | None:
+    return answer.text.strip() if answer.text is not None else None
+
+
+def _in_order_of(first: Answers, other: Answers, key: Key | None) -> tuple[Answer, ...]:
+    if key is None:
+        _check_order(first, other)
+        return other.rows
+    of_key = {key(answer): answer for answer in other.rows}
+    known = {key(answer) for answer in first.rows}
+    missing = [(answer, other) for answer in first.rows if key(answer) not in of_key]
+    missing += [(answer, first) for answer in other.rows if key(answer) not in known]
+    for answer, absent in missing[:1]:
+        raise BenchmarkError(
+            f"{answer.location}: this item is not in {absent.path} ({len(missing):,} items are in one file only).",
+            SAME_ITEMS,
+        )
+    return tuple(of_key[key(answer)] for answer in first.rows)
+
+
+def _check_order(first: Answers, other: Answers) -> None:
+    """Raise unless the rows can be matched one by one: as many, with gold labels, and the same texts if any recur."""
+    if len(first.rows) != len(other.rows):
+        raise BenchmarkError(
+            f"{other.path} has {len(other.rows):,} rows and {first.path} has {len(first.rows):,}.", SAME_ITEMS
+        )
+    for file in (first, other):
+        golds = {answer.gold for answer in file.rows}
+        if None in golds or len(golds) == 1 < len(file.rows):
+            what = "no gold labels" if None in golds else "one gold label in all rows"
+            problem = f"{file.path} has {what} and shares no ids or unique texts with the other files."
+            raise BenchmarkError(problem, WITH_IDS)
+    same_source = {_text(answer) for answer in first.rows} & {_text(answer) for answer in other.rows} - {None}
+    for one, answer in zip(first.rows, other.rows, strict=True):
+        if same_source and _text(one) != _text(answer):
+            raise BenchmarkError(
+                f"{answer.location}: the text is not that of {one.location}, and texts are repeated.", WITH_IDS
+            )
+
+
+def _check_gold(first: Sequence[Answer], rows: Sequence[Answer]) -> None:
+    for one, answer in zip(first, rows, strict=True):
+        if one.gold is not None and answer.gold is not None and one.gold.lower() != answer.gold.lower():
+            raise BenchmarkError(
+                f"{answer.location}: the gold label is {answer.gold!r}, but {one.gold!r} in {one.location}.",
+                "Use the same test data and names of labels, and the same order or ids.",
+            )
