@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import a_record, publish
 
 from benchmark.analysis.frame import read_results
 from benchmark.config import digest_of
@@ -23,10 +22,10 @@ from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.report.verify import doubts_about_the_study, faults
 from benchmark.results import store as records
-from benchmark.results.record import Failure, RunRecord, Status, checksum, sha256
+from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
-from benchmark.run.compose import composed
+from benchmark.run.compose import build_classifier, composed
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
@@ -38,8 +37,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
     for model in ("majority", "tfidf"):
         runner.run(composed([f"model={model}", *places]))
-    failed = a_record("minilm", dataset="synthetic", status=Status.failed, failure=Failure("no luck"))
-    publish(results, failed)
+    config = composed(["model=minilm", *places])
+    job, _ = runner._with_data(runner._started(config, [], lambda _: None), build_classifier(config.model))
+    job.begin_training()
+    runner.record_failure(config, [], ValueError("no luck"))
     write_tables(results)
     return results
 
