@@ -7,7 +7,7 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test test-all setup lint report speed results constraints
+.PHONY: bench test test-all setup lint report docs speed results constraints
 
 bench: setup  ## four models with real weights on the embedded data set, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
@@ -37,6 +37,13 @@ report: setup  ## tables, figures, the README's section and the notebook, from t
 	$(BIN)/python -m benchmark.report
 	$(BIN)/python notebooks/execute.py
 
+docs: .venv/docs-installed  ## the documentation as a site in site/; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 speed: setup  ## training and inference throughput of the two small models on this machine; about 30 minutes
 	$(BIN)/python -m benchmark.speed model=smollm2_lora
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
@@ -55,6 +62,6 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 constraints:  ## pin the newest versions that pyproject.toml allows; torch as named above, its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet "torch==$(TORCH)"
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev,docs]'
 	.venv-constraints/bin/python -m pip freeze --all --exclude-editable | sed 's/+[a-z0-9]*$$//' > constraints.txt
 	rm -rf .venv-constraints

@@ -8,15 +8,13 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).with_name("results.ipynb")
 
 
-def executed() -> nbformat.NotebookNode:
-    """The notebook after a run from a fresh kernel in the project folder; the same records give the same notebook."""
+def executed(project: Path = NOTEBOOK.parent.parent) -> nbformat.NotebookNode:
+    """The notebook after a run from a fresh kernel in a project's folder; the same records give the same notebook."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     metadata = notebook.metadata.copy()
     for cell in notebook.cells:
         cell.metadata = {}
-    NotebookClient(
-        notebook, record_timing=False, resources={"metadata": {"path": str(NOTEBOOK.parent.parent)}}
-    ).execute()
+    NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": str(project)}}).execute()
     notebook.metadata = metadata  # without the version of Python
     return notebook
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the results and documents as git's index has them, without a user's own runs and changes."""
+    folder = tmp_path_factory.mktemp("shipped")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "results", "docs", "notebooks", "README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    write = ["git", "checkout-index", "-z", "--stdin", f"--prefix={folder}/"]
+    subprocess.run(write, cwd=ROOT, input=listed.stdout, check=True)
+    return folder
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     """One row per pair of configurations with results on the same test texts, the largest group of them first.
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
-    one of the two predicts correctly, means over the pairs of seeds. Each pair of seeds gives a McNemar p-value; `p`
-    combines them (`inference.combined`) and `adjusted_p` is Holm's over all pairs on these texts. `detectable` is the
-    difference found with 80% power at this discordance, at the strictest step of Holm's correction. `differs` needs
-    both tests: McNemar's, which accounts for the items, and the bootstrap, which accounts for the seeds too.
+    one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each
+    pair of seeds gives a McNemar p-value; `p` combines them (`inference.combined`) and `adjusted_p` is Holm's over all
+    pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the strictest step
+    of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the interval of the
+    difference, which accounts for the seeds too.
     """
     rows = [row for field in fields(configurations) for row in _pairs(results, field)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
@@ -54,8 +55,9 @@ def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
     items = next(iter(correct.values())).shape[1]
     for better, other in combinations(correct, 2):
         counts = inference.discordant(correct[better], correct[other])
-        interval = inference.interval_of_difference(drawn[better], drawn[other], items)
         wins, losses = np.mean(counts, axis=0).tolist()
+        bootstrap = inference.interval_of_difference(drawn[better], drawn[other], items)
+        interval = inference.hull(bootstrap, inference.difference_of_counts(wins, losses, items))
         difference = mean_accuracy(correct[better]) - mean_accuracy(correct[other])
         row = {"better": better, "other": other, "difference": difference, "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}

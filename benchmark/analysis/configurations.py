@@ -41,9 +41,9 @@ def configurations(results: Results) -> pd.DataFrame:
     return table.where(table.notna(), None)
 
 
-def with_results(table: pd.DataFrame, dataset: str = study.DATASET) -> pd.DataFrame:
-    """The configurations with results on a data set, the most accurate first."""
-    found = table[(table["dataset"] == dataset) & table["result"].astype(bool)]
+def with_results(table: pd.DataFrame) -> pd.DataFrame:
+    """The configurations with results, the most accurate first."""
+    found = table[table["result"].astype(bool)]
     return found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable")
 
 
@@ -72,14 +72,15 @@ def label_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(means, index=list(results.labels(runs[0])), columns=frames[0].columns)
 
 
-def repeats_study(results: Results, record: RunRecord) -> bool:
+def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
     """Whether a run repeats the study: the model as shipped, recipe=paper, and the study's data.
 
-    It must train on all rows, with none set aside for validation, as the study did.
+    It must train on all rows, with none set aside for validation, as the study did. `dataset` is the key of its data.
     """
     shipped = results.catalogue.get(record.model)
     return (
         shipped is not None
+        and dataset == study.DATASET
         and not record.config.limits
         and not (record.data and record.data.carved_rows)
         and record.config.recipe == shipped.config.recipe
@@ -113,7 +114,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         "graded": not counted.empty and bool(counted["graded"].all()),
         "collapsed": int(counted["collapsed"].sum()),
         "command": command(records),
-        "repeats_study": repeats_study(results, records[0]),
+        "repeats_study": repeats_study(results, records[0], leading["dataset"]),
     }
     if counted.empty:
         return row | {"status": f"not run: {failure(records[0])}"}
@@ -127,7 +128,8 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
 
 def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> list[str]:
     """What limits the meaning of a configuration's figures."""
-    first = results.by_name[counted["run"].iloc[0]]
+    first_row = counted.iloc[0]
+    first = results.by_name[first_row["run"]]
     record, remarks = first.record, []
     replaced = group.loc[(group["status"] == Status.completed) & ~group["pretrained"], "run"]
     if record.stand_in is not None:
@@ -137,12 +139,28 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append(f"{len(replaced)} of {len(group)} runs not counted: {stand_in}")
     if record.data and record.data.carved_rows:
         remarks.append(f"{record.data.carved_rows:,} training rows set aside for validation")
+    remarks += _cut_texts(record)
+    if first_row["learns"] and counted["collapsed"].all():
+        remarks.append("one label for every text, a constant prediction")
     if not record.trained:
         remarks.append("not trained by this run")
     steps = record.fit is not None and record.fit.steps > 0
-    remarks += [f"{limit} {what} only" for what, limit in record.config.limits.items() if steps or what != "steps"]
+    limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
+    remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         remarks.append(f"{unnamed:.1%} of answers name no label")
     ended = Counter(status for status in group["status"] if status != Status.completed)
     return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
+
+
+def _cut_texts(record: RunRecord) -> list[str]:
+    """How many texts of each split were cut to the recipe's length."""
+    splits = {} if record.data is None else record.data.splits
+    cut = {"train": record.fit.truncated_texts if record.fit else 0, "test": record.truncated_test_texts}
+    names = {"train": "training", "test": "test"}
+    return [
+        f"{texts:,} of {splits[split].rows:,} {names[split]} texts cut to {record.config.recipe.max_length} tokens"
+        for split, texts in cut.items()
+        if texts and split in splits
+    ]

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from benchmark.analysis import study
+from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.labels import recipe_label
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.config import RunSpec
@@ -24,7 +26,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.store import Run, read_all
+from benchmark.results.store import Run, folder_of, read_all
 
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
                "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
@@ -33,6 +35,7 @@ RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model
                "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
 """The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
 
+`dataset` is the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record.
 `trained_by` is the run that trained the adapter which this run only loads, and `training` the id of what read-outs of
 one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
 else its pretrained runs, else all that completed.
@@ -54,6 +57,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
+    copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def of(self, run: str) -> pd.DataFrame:
         """The answers of one run, in the order of the test split."""
@@ -88,12 +92,20 @@ def read_results(results_dir: Path) -> Results:
 
 
 def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> Results:
-    """The tables of these runs."""
+    """The tables of these runs. A run that lies in two folders counts once."""
     catalogue = read_catalogue()
+    runs, copies = _without_copies(runs)
     rows = [_row(run, catalogue) for run in runs]
     frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
     records = {run.name: run.record for run in runs}
+    keys = dataset_keys(records)
+    frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
+    elsewhere = [
+        keys[run] == study.DATASET and not _trains_on_published_texts(records[run], catalogue) for run in frame["run"]
+    ]
+    frame.loc[elsewhere, ["recipe", "label"]] += ", other training texts"
+    frame["label"] = _distinct(frame)
     trained_by = _trained_by(records)
     frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
     frame["training"] = [
@@ -101,7 +113,37 @@ def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> R
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
     frame["counted"] = _counted(frame)
-    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [])
+    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies)
+
+
+def _without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
+    """The runs with one folder for each digest, the run's own first, and the names of the other folders."""
+    kept: dict[str, Run] = {}
+    own_first = sorted(
+        runs,
+        key=lambda run: run.folder.parts[-3:] != folder_of(Path(), run.record.config, run.record.digest).parts[-3:],
+    )
+    for run in own_first:
+        kept.setdefault(run.record.digest, run)
+    names = {run.name for run in kept.values()}
+    return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
+
+
+def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
+    """Whether the hash of the training split was checked, or is the published one; True if nothing was trained."""
+    published = next(iter(catalogue.values())).config.dataset.sha256["train"]
+    known = (record.config.dataset.sha256.get("train"), record.data_sha256.get("train"))
+    return not record.trained or published in known
+
+
+def _distinct(frame: pd.DataFrame) -> pd.Series:
+    """The labels, with a number after those that several configurations of one data set share."""
+    labels = frame["label"].copy()
+    for _, group in frame.groupby(["dataset", "label"], sort=False):
+        for number, configuration in enumerate(group["configuration"].unique()):
+            if number:
+                labels[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
+    return labels
 
 
 def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
@@ -130,7 +172,6 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
         "recipe": recipe,  # its name and the settings that differ from the shipped ones
         "label": f"{record.title}, {recipe}",  # how people see the configuration
         "seed": record.seed,
-        "dataset": record.dataset,
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,

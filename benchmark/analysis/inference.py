@@ -19,8 +19,8 @@ from benchmark.errors import BenchmarkError
 
 ALPHA = 0.05
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 QUANTILES = (0.025, 0.975)
+Z = float(stats.norm.ppf(QUANTILES[1]))
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,27 @@ class Interval:
 
 
 def accuracy_interval(correct: Correct) -> Interval:
-    """The interval of the mean accuracy: Wilson for one seed, else the bootstrap over seeds and items."""
-    seeds, _ = _check_shape(correct)
-    if seeds == 1:
-        return wilson_interval(int(np.count_nonzero(correct)), correct.size)
-    return bootstrap_interval(correct)
+    """The interval of the mean accuracy: Wilson's for one seed, else the bootstrap over seeds and items.
+
+    The bootstrap is widened to contain Wilson's interval of the mean accuracy on these items: if nearly all answers
+    are correct, it would be too narrow. Seeds that are right on the same items count as one.
+    """
+    seeds, items = _check_shape(correct)
+    wilson = wilson_interval(int(np.count_nonzero(correct)) / seeds, items)
+    return wilson if (correct == correct[0]).all() else hull(wilson, bootstrap_interval(correct))
 
 
-def wilson_interval(correct: int, total: int) -> Interval:
+def wilson_interval(correct: float, total: int) -> Interval:
     """The score interval of `correct` out of `total`; unlike the normal interval it stays within 0..1.
 
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference"
-    (doi:10.1080/01621459.1927.10502953).
+    `correct` may be a mean over seeds. Wilson 1927, "Probable inference, the law of succession, and statistical
+    inference" (doi:10.1080/01621459.1927.10502953).
     """
-    bounds = stats.binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(float(bounds.low), float(bounds.high))
+    share, weight = correct / total, Z**2 / total
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
+    low, high = (0.0 if correct == 0 else centre - half), (1.0 if correct == total else centre + half)
+    return Interval(low, high)
 
 
 def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -54,8 +60,8 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
 
     Each resample draws seeds with replacement, and items with replacement, the same items for all its seeds, because
     all seeds answer the same test set. With few seeds the variance between them is understated by the factor
-    (seeds - 1) / seeds; if every answer is correct the width is 0. Owen 2007, "The pigeonhole bootstrap"
-    (doi:10.1214/07-AOAS122).
+    (seeds - 1) / seeds; if every answer is correct the width is 0, so `accuracy_interval` widens it. Owen 2007, "The
+    pigeonhole bootstrap" (doi:10.1214/07-AOAS122).
     """
     seeds, items = _check_shape(correct)
     generator = np.random.default_rng(seed)
@@ -68,6 +74,11 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
     accuracies = (right * drawn_seeds).sum(axis=1) / (seeds * items)
     return _percentiles(accuracies)
+
+
+def hull(one: Interval, other: Interval) -> Interval:
+    """The smallest interval that contains both."""
+    return Interval(min(one.low, other.low), max(one.high, other.high))
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -130,13 +141,24 @@ def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[n
     """The percentile interval of first minus second mean accuracy, from the `resampled` answers of each.
 
     Each resample draws the items jointly and the seeds of each model separately, with the limits of
-    `bootstrap_interval`.
+    `bootstrap_interval`: widened by `difference_of_counts`.
     """
     means = [
         (right * _seed_draws(right.shape[1], len(right), side)).sum(axis=1) / (right.shape[1] * items)
         for side, right in enumerate((first, second))
     ]
     return _percentiles(means[0] - means[1])
+
+
+def difference_of_counts(wins: float, losses: float, items: int) -> Interval:
+    """The adjusted Wald interval of (wins - losses) / items; it has a width even without wins and losses.
+
+    Bonett and Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+    data" (doi:10.3102/1076998611411915).
+    """
+    won, lost = (wins + 1) / (items + 2), (losses + 1) / (items + 2)
+    half = Z * math.sqrt((won + lost - (won - lost) ** 2) / (items + 2))
+    return Interval(max(won - lost - half, -1.0), min(won - lost + half, 1.0))
 
 
 def detectable_difference(items: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:

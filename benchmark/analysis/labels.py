@@ -15,18 +15,44 @@ SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
            "dataset.train_rows=null")  # fmt: skip
 """Overrides that choose a model, data set or recipe, or change no result."""
-FILE_HASH = re.compile(r"@[0-9a-f]{12}$")
+FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
+"""The digest of a run that an adapter's folder is named after, and the hash of its files."""
+WORDS = {
+    "model.precision": "{}",
+    "model.batching": "{}",
+    "model.readout": "{}",
+    "model.weights.source": "{} weights",
+    "recipe.epochs": "{} epochs",
+    "recipe.max_steps": "{} steps",
+    "dataset.path": "",  # the content counts, not the folder
+    "dataset.train_rows": "{} training texts",
+    "dataset.validation_rows": "{} validation texts",
+    "dataset.test_rows": "{} test texts",
+    "~dataset.sha256": "hashes not checked",
+}
+"""How settings are written in a label; the others by their name and value."""
+READOUTS = {"labels": "label decoding", "generate": "free generation", "head": "classification head"}
 
 
 def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
-    """The recipe's name and the settings that differ from the shipped ones, names of files last.
+    """The recipe's name and, in words, the settings that differ from the shipped ones; names of files last.
 
     `leave_out` are the beginnings of settings that are not named.
     """
     settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(leave_out)]
-    shown = [re.sub(r"=DIR/", "=", setting).removeprefix("model.") for setting in settings]
-    shown.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
-    return ", ".join([record.recipe, *(FILE_HASH.sub("", setting) for setting in shown)])
+    settings.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
+    return ", ".join([record.recipe, *filter(None, map(_in_words, settings))])
+
+
+def _in_words(setting: str) -> str:
+    option, _, value = FILE_HASH.sub("", setting.replace("=DIR/", "=")).partition("=")
+    if setting in ("dataset.sha256={}", "dataset.sha256=null"):
+        option = "~dataset.sha256"
+    if option in WORDS:
+        return WORDS[option].format(READOUTS.get(value, value))
+    removed, name = option.startswith("~"), option.partition(".")[2] or option
+    words = re.sub(r"[._]", " ", name.lstrip("~"))
+    return f"without {words}" if removed else f"{words} {value}"
 
 
 def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
@@ -34,8 +60,9 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
 
     Model and recipe are compared with the shipped ones, whether the command line or an experiment's file changed
     them. For everything else, and for a model that is not shipped, these are the overrides of the command line.
+    A `~` stays: it removes a setting.
     """
-    given = [override.lstrip("+~") for override in options_given(record)]
+    given = [override.lstrip("+") for override in options_given(record)]
     given = [override for override in given if not override.startswith(SHOWN)]
     shipped = catalogue.get(record.model)
     if shipped is None:
@@ -44,7 +71,8 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     if record.recipe == shipped.config.recipe.name:
         compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
-    return sorted([*changes, *(override for override in given if override.partition(".")[0] not in compared)])
+    others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
+    return sorted([*changes, *others])
 
 
 def options_given(record: RunRecord) -> list[str]:

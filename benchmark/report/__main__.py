@@ -7,8 +7,11 @@ from pathlib import Path
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
+from benchmark.report.texts import local_texts
 from benchmark.results.store import locked, replacing
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
+
+WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
 
 
 def main() -> None:
@@ -19,12 +22,20 @@ def main() -> None:
         type=Path,
         help="file with the generated section (default: README.md for results in a checkout, else none)",
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
-    parser.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
-    parser.add_argument("--output", type=Path, help="file for the model card (default: the terminal)")
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
+    task.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
+    task.add_argument(
+        "--texts", type=Path, metavar="DIR", help="write a page whose comparisons show the texts of this data folder"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=f"file for the model card (default: the terminal) or --texts (default: {WITH_TEXTS})",
+    )
     arguments = parser.parse_intermixed_args()
-    if arguments.output is not None and arguments.model_card is None:
-        parser.error("--output needs --model-card RUN")
+    if arguments.output is not None and arguments.model_card is None and arguments.texts is None:
+        parser.error("--output needs --model-card RUN or --texts DIR")
     results_dir = results_dir_of(arguments)
     readme: Path | None = arguments.readme or own_readme(results_dir)
     with plain_endings():
@@ -34,6 +45,8 @@ def main() -> None:
             )
         if arguments.model_card is not None:
             write_model_card(results_dir, arguments.model_card, arguments.output)
+        elif arguments.texts is not None:
+            write_page_with_texts(results_dir, arguments.texts, arguments.output or WITH_TEXTS)
         elif arguments.check:
             stale = out_of_date(results_dir, readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
@@ -55,8 +68,23 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:
             write_documents(report, readme)
+    for copy in report.analysis.results.copies:
+        sys.stderr.write(f"left out, because another folder holds the same run: {results_dir / 'runs' / copy}\n")
     places = [str(results_dir / name) for name in (PAGE, "tables", "figures")] + ([str(readme)] if readme else [])
     sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
+
+
+def write_page_with_texts(results_dir: Path, folder: Path, output: Path) -> None:
+    if output.resolve().is_relative_to(results_dir.resolve()):
+        raise BenchmarkError(
+            f"{output} is inside {results_dir}, whose files must not contain texts of the data set.",
+            f"Set --output to a file in another folder, such as {WITH_TEXTS}.",
+        )
+    report = Report(read_results(results_dir))
+    html = report.page(local_texts(report.analysis.results, folder))
+    with replacing(output) as path:
+        path.write_text(html, encoding="utf-8")
+    sys.stdout.write(f"wrote {output}\n")
 
 
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:

@@ -7,11 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
+from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
+from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import SECTIONS, page
+from benchmark.report.html import SECTIONS, Section, page
+from benchmark.report.page_comparison import Texts
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -39,26 +43,68 @@ class Report:
     def findings(self) -> list[str]:
         return findings(self.analysis, self.tables)
 
+    @cached_property
+    def drawings(self) -> list[tuple[Picture, Drawing]]:
+        """The figures that have something to show, of every data set."""
+        datasets = self.analysis.datasets or [study.DATASET]
+        found = [
+            (figure, name, figure.draw(self.analysis.of(name), name))
+            for name in datasets
+            for figure in FIGURES.values()
+            if name == study.DATASET or not figure.of_study
+        ]
+        return [(Picture(figure, name, svg_with_text(made)), made) for figure, name, made in found if made is not None]
+
+    def page(self, texts: Texts | None = None) -> str:
+        """The page; with `texts`, comparisons show them."""
+        answers = {
+            name: findings(self.analysis, self.tables, name) for name in self.analysis.datasets or [study.DATASET]
+        }
+        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
+
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
         shown = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
     def results_page(self) -> str:
-        """docs/results.md: findings, figures and tables by section."""
+        """docs/results.md: findings, what concerns the study's data by section, then every other data set."""
+        datasets = self.analysis.datasets
+        filled = [(table, table.markdown(data)) for table, data in self.tables.items() if not data.empty]
         shown = [
             {
                 "section": section,
-                "figures": [figure for figure in FIGURES.values() if figure.section == section.name],
+                "figures": [
+                    one for one in FIGURES.values() if one.section == section.name and study.DATASET in datasets
+                ],
                 "tables": [
-                    (table, table.markdown(data))
-                    for table, data in self.tables.items()
-                    if table.section == section.name and not data.empty
+                    one for one in filled if _is_in(section, study.DATASET, one[0]) or _is_in(section, None, one[0])
                 ],
             }
             for section in SECTIONS
         ]
-        return environment().get_template("results.md.jinja").render(findings=self.findings, sections=shown)
+        others = [
+            {
+                "name": dataset,
+                "answer": findings(self.analysis, self.tables, dataset)[0],
+                "tables": [one for section in LAST_FIRST for one in filled if _is_in(section, dataset, one[0])],
+            }
+            for dataset in datasets
+            if dataset != study.DATASET
+        ]
+        return (
+            environment()
+            .get_template("results.md.jinja")
+            .render(findings=self.findings, sections=shown, others=others, copies=self.analysis.results.copies)
+        )
+
+
+LAST_FIRST = (SECTIONS[-1], *SECTIONS[:-1])
+"""The sections in the order for one data set: its leaderboard begins."""
+
+
+def _is_in(section: Section, dataset: str | None, table: Table) -> bool:
+    return (table.section, table.dataset) == (section.name, dataset)
 
 
 def refresh(results_dir: Path) -> None:
@@ -82,17 +128,13 @@ def build(report: Report, results_dir: Path) -> set[Path]:
             with replacing(results_dir / "tables" / name) as path:
                 path.write_text(content, encoding="utf-8")
             written.add(results_dir / "tables" / name)
-    drawn = {}
-    for name, figure in FIGURES.items():
-        if (made := figure.draw(report.analysis)) is not None:
-            places = [results_dir / "figures" / f"{name}{suffix}" for suffix in (".svg", ".png")]
-            for place, save in zip(places, (save_svg, save_png), strict=True):
-                with replacing(place) as path:
-                    save(made, path)
-            drawn[name] = svg_with_text(made)
-            written |= {*places}
+    for picture, drawing in report.drawings:
+        for suffix, save in ((".svg", save_svg), (".png", save_png)):
+            with replacing(results_dir / "figures" / f"{picture.name}{suffix}") as path:
+                save(drawing, path)
+            written.add(results_dir / "figures" / f"{picture.name}{suffix}")
     with replacing(results_dir / PAGE) as path:
-        path.write_text(page(report.analysis, report.tables, drawn, report.findings[:2]), encoding="utf-8")
+        path.write_text(report.page(), encoding="utf-8")
     return {*written, results_dir / PAGE}
 
 

@@ -1,5 +1,6 @@
 """How numbers are written for people. Each format takes a value that is not missing."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,36 @@ def plain(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+MARKUP = re.compile(
+    r"""[|$`\\~]                  # tables, formulas, code, escapes
+      | \[(?=\^) | \](?=[(:\[])   # footnotes, links
+      | <(?=[\w/!?])            # HTML
+      | &(?=\#?\w+;)            # entities
+      | (?<!\w)[_*](?=\S) | (?<=\S)[_*](?!\w)  # emphasis; not between letters or between spaces
+    """,
+    re.VERBOSE,
+)
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, also in a table, on one line.
+
+    Characters with a meaning become HTML entities, which GitHub and MkDocs understand alike.
+    """
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
+
+
+def markdown_code(text: str) -> str:
+    """Text as code, also in a table."""
+    line = " ".join(str(text).split())
+    return f"<code>{markdown_text(line)}</code>" if set(line) & set("|`") else f"`{line}`"
+
+
+def spreadsheet_text(value: Any) -> Any:
+    """Text that a spreadsheet does not read as a formula; other values unchanged."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def fixed(spec: str) -> Format:
@@ -31,6 +62,11 @@ def gibibytes(value: float) -> str:
 def count(value: float) -> str:
     """A count, or a mean of counts with one decimal."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def mean_count(value: float) -> str:
+    """A count, or a mean of counts with two decimals."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
 def scientific(value: Any) -> str:

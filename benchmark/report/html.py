@@ -5,9 +5,9 @@ Every value from a record is escaped, and the page's policy allows no script but
 
 import base64
 import hashlib
-import math
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
-from benchmark.report.figures import FIGURES
+from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
+from benchmark.report.page_comparison import Texts, comparison_data
+from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
-from benchmark.report.table import Analysis, Column, Source, Table
-from benchmark.report.tables import study as study_tables
+from benchmark.report.table import Analysis, Table
 
 TEMPLATES = Path(__file__).with_name("templates")
-LONG_TEXT = 24  # characters from which a cell needs a wide column
-MOST_UNFOLDED = 15  # a table with more rows is folded
-MOST_ROWS = 100  # a longer table is cut; its CSV file has all rows
-LINKING = ("accuracy", "mean", "training_seconds", "status")
-"""The first of these columns with a value links to the configuration's runs."""
+MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
+TABLE3, LEADERBOARDS = "table3_accuracy", "everything"
+REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. It shows the figures and tables that are declared with its name."""
+    """A part of the page. It shows the study's figures and tables that are declared with its name."""
 
     name: str
     title: str
@@ -48,29 +47,26 @@ SECTIONS = tuple(
 
 
 @dataclass(frozen=True)
-class Cell:
-    text: str
-    source: Source
-    number: float | None  # sorts the column
-    href: str | None
+class Part:
+    """A section with what it shows, in order: figures with their SVG, and tables."""
+
+    section: Section
+    content: list[tuple[Picture, Markup] | ShownTable]
+    dataset: str = study.DATASET
 
 
-@dataclass(frozen=True)
-class ShownTable:
-    """A table as the page shows it."""
-
-    table: Table
-    columns: list[tuple[str | None, str]]  # heading and CSS class
-    rows: list[list[Cell]]
-    all_rows: int
-    folded: bool
-
-
-def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[str, str], answer: list[str]) -> str:
+def page(
+    analysis: Analysis,
+    tables: dict[Table, pd.DataFrame],
+    pictures: Sequence[Picture],
+    answers: Mapping[str, Sequence[str]],
+    texts: Texts | None = None,
+) -> str:
     """The page's HTML, the same for the same records.
 
-    `figures` are SVG documents by name, `answer` the sentences at the top. Sentences and notes may contain Markdown's
-    `code` and *emphasis*.
+    `answers` are sentences about each data set, the one that stands first on the page first. They may contain
+    Markdown's `code` and *emphasis*, as notes may. With `texts`, the comparison of two models shows the texts on which
+    they differ.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -79,82 +75,85 @@ def page(analysis: Analysis, tables: dict[Table, pd.DataFrame], figures: dict[st
     filters = (anchor, duration, gibibytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    table3 = next(data for table, data in tables.items() if table.name == "table3_accuracy")
+    general = [part for section in SECTIONS if (part := _general(section, analysis, tables, pictures))]
+    others = [name for name in answers if name != study.DATASET]
+    own = [_own(place, name, analysis, tables, pictures) for place, name in enumerate(others)]
+    first = next(iter(answers))
     return environment.get_template("report.html.jinja").render(
-        answer=answer,
-        sections=[shown for section in SECTIONS if (shown := _shown(section, tables, figures))],
-        table3=table3.astype(object).where(table3.notna(), None).to_dict("records"),
+        answer=answers[first][:MOST_SENTENCES],
+        answers={name: sentences[0] for name, sentences in answers.items() if name != first},
+        parts=[*own, *general] if first in others else [*general, *own],
+        with_study=study.DATASET in answers,
+        datasets=others,
+        not_run=_not_run(analysis, tables),
+        kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
+        comparisons=comparison_data(analysis, texts or {}),
         details=details(analysis),
         total=len(analysis.results.runs),
         study=study.TITLE,
-        sources=[source for source in Source if source is not Source.nothing],
         script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
 def inline_markdown(text: str) -> Markup:
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    escaped = re.sub(r"&amp;(#\d+|amp|lt|gt);", r"&\1;", str(escape(text)))  # Markdown that is escaped already
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _shown(section: Section, tables: dict[Table, pd.DataFrame], figures: dict[str, str]) -> dict[str, Any] | None:
-    """The section with its figures and tables; None if it has neither."""
-    drawn = [FIGURES[name] for name in figures if FIGURES[name].section == section.name]
-    pictures = [(figure, _inline_svg(figure.name, figures[figure.name])) for figure in drawn]
-    filled = [_table(table, data) for table, data in tables.items() if table.section == section.name and len(data)]
-    return {"section": section, "figures": pictures, "tables": filled} if pictures or filled else None
+def _general(
+    section: Section, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
+) -> Part | None:
+    """The section with its figures and tables, of the study's data set and of no data set; None if it has neither."""
+    drawn = [one for one in pictures if one.dataset == study.DATASET and one.figure.section == section.name]
+    filled = {
+        table: _measured_first(data) if table.name == TABLE3 else data
+        for table, data in tables.items()
+        if table.dataset in (None, study.DATASET) and table.section == section.name and len(data)
+        if table.name != REPEATS_TABLE3
+    }
+    shown = [shown_table(table, data, analysis, drawn=bool(drawn)) for table, data in filled.items()]
+    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn), *shown]
+    return Part(section, content) if content else None
 
 
-def _table(table: Table, data: pd.DataFrame) -> ShownTable:
-    columns, whole = table.shown("html"), table in study_tables.TABLES
-    rows = [_row(columns, row) for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")]
-    kinds = [_kind([row[place] for row in rows]) for place in range(len(columns))]
-    headings = [(column.heading, kind) for column, kind in zip(columns, kinds, strict=True)]
-    return ShownTable(table, headings, rows, len(data), folded=not whole and len(data) > MOST_UNFOLDED)
-
-
-def _kind(cells: list[Cell]) -> str:
-    if any(cell.number is not None for cell in cells):
-        return "number"
-    return "long" if max(len(cell.text) for cell in cells) > LONG_TEXT else ""
-
-
-def _row(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
-    given = [column.name for column in columns if pd.notna(row[column.name])]
-    linking = next((name for name in LINKING if name in given), None)
-    return [
-        Cell(
-            text=column.text(row) if column.name in given else "–",
-            source=_source(column, row),
-            number=_number(row[column.name]),
-            href=_href(row) if column.name == linking else None,
-        )
-        for column in columns
+def _own(
+    place: int, dataset: str, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
+) -> Part:
+    """Everything about a data set other than the study's: the cost figure, the leaderboard, then the others."""
+    order = [section.name for section in SECTIONS]
+    drawn = sorted((one for one in pictures if one.dataset == dataset), key=lambda one: order.index(one.figure.section))
+    found = [
+        (table, data) for table, data in tables.items() if table.dataset == dataset and len(data) and table.section
     ]
+    found.sort(key=lambda one: -1 if one[0].section == LEADERBOARDS else order.index(one[0].section))
+    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn[:1])]
+    content += [shown_table(table, data, analysis) for table, data in found[:1]]
+    content += [
+        *map(_with_svg, drawn[1:]),
+        *(shown_table(table, data, analysis, drawn=True) for table, data in found[1:]),
+    ]
+    return Part(Section(f"data-{place + 1}", f"Data set {dataset}", ""), content, dataset)
 
 
-def _href(row: dict[Any, Any]) -> str | None:
-    """The configuration's runs or, without runs, the command that makes one."""
-    if pd.notna(row.get("configuration")):
-        return f"#{anchor(row['configuration'])}"
-    return f"#command-{row['name']}" if "command" in row else None
+def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
+    """The rows with an accuracy, the highest first."""
+    return table3[table3["accuracy"].notna()].sort_values("accuracy", ascending=False, kind="stable")
 
 
-def _source(column: Column, row: dict[Any, Any]) -> Source:
-    """The column's source, unless the row is the study's or was not run."""
-    of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
-    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
-        return Source.not_run
-    if pd.isna(row[column.name]):
-        return Source.nothing
-    return Source.study if of_study else column.source
+def _not_run(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:
+    """The rows of Table 3 without an accuracy, with the kind of model."""
+    table3 = next((data for table, data in tables.items() if table.name == TABLE3), None)
+    if table3 is None:
+        return []
+    missing = table3[table3["accuracy"].isna()]
+    kinds = [analysis.results.catalogue[name].card.kind for name in missing["name"]]
+    return missing.where(missing.notna(), None).assign(kind=kinds).to_dict("records")
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return None
-    return float(value)
+def _with_svg(picture: Picture) -> tuple[Picture, Markup]:
+    return picture, _inline_svg(picture.name, picture.svg)
 
 
 def _inline_svg(name: str, document: str) -> Markup:

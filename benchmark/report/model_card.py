@@ -11,6 +11,7 @@ from benchmark.analysis import study
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import per_class
 from benchmark.errors import BenchmarkError
+from benchmark.report.formats import markdown_text
 from benchmark.report.run_details import scores_of
 from benchmark.report.summary import environment
 from benchmark.results.catalogue import read_catalogue
@@ -50,14 +51,15 @@ def model_card(run: Run) -> str:
     _check(run.record)
     record, predicted = run.record, run.predictions.predicted
     by_label = per_class(run.gold, predicted, len(record.labels))
-    columns = {"Label": record.labels, "Precision": by_label.precision, "Recall": by_label.recall, "F1": by_label.f1}
+    labels = [markdown_text(label) for label in record.labels]
+    columns = {"Label": labels, "Precision": by_label.precision, "Recall": by_label.recall, "F1": by_label.f1}
     table = pd.DataFrame(columns | {"Support": by_label.support})
     scores = scores_of(run)
     text = environment().get_template("model_card.md.jinja").render(
         record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
         front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
         by_label=table.to_markdown(index=False, floatfmt=".4f"), usage=_usage(record),
-        research_only=record.dataset == study.DATASET,
+        research_only=_is_the_studys(record),
     )  # fmt: skip
     return text.rstrip() + "\n"
 
@@ -89,7 +91,7 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
     ]  # fmt: skip
     data = ModelCardData(
         base_model=card.base_model, datasets=hub.id if hub else None, library_name=card.library,
-        language="en" if record.dataset == study.DATASET else None, license="other", license_name=LICENCE,
+        language="en" if _is_the_studys(record) else None, license="other", license_name=LICENCE,
         model_name=_name(record), pipeline_tag="text-classification", metrics=["accuracy", "f1"], eval_results=results,
     )  # fmt: skip
     return str(data.to_yaml())
@@ -99,6 +101,11 @@ def _is_hub_dataset(record: RunRecord) -> bool:
     """Whether the test texts came from the hub, or were checked against the hash of the hub's."""
     from_hub = record.data is not None and record.data.route.startswith("hub ")
     return from_hub or "test" in record.config.dataset.sha256
+
+
+def _is_the_studys(record: RunRecord) -> bool:
+    """Whether the test texts are the published ones, whatever the configuration calls them."""
+    return record.data_sha256.get("test") == study.TEST_SHA256
 
 
 def _usage(record: RunRecord) -> str | None:

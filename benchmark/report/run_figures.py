@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis import metrics
+from benchmark.analysis.labels import recipe_label
 from benchmark.report.style import (
     BLUE,
     INK,
@@ -22,9 +23,12 @@ from benchmark.report.style import (
     draw_bars,
     house_style,
     legend_above,
+    lower_end,
     new_figure,
+    readable,
     save_png,
 )
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import Status
 from benchmark.results.store import Run
 
@@ -67,7 +71,7 @@ def confusion(run: Run) -> Figure | None:
     if run.record.status is not Status.completed:
         return None
     counts, columns = _confusion_counts(run)
-    labels, gold = run.record.labels, counts.sum(axis=1)
+    labels, gold = columns[: len(counts)], counts.sum(axis=1)
     shares = counts / np.maximum(gold, 1)[:, None]
     readable = len(columns) <= MANY_LABELS
     figure = _new_figure(run, "Confusion matrix", 1.75 + (0.46 if readable else 0.2) * len(labels))
@@ -135,6 +139,7 @@ def reliability(run: Run) -> Figure | None:
     _draw_accuracies(above, bins)
     centres, widths = (bins.edges[1:] + bins.edges[:-1]) / 2, np.diff(bins.edges)
     below.bar(centres, bins.counts, width=0.94 * widths, color=BLUE)
+    below.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     below.yaxis.set_major_formatter(THOUSANDS)
     below.set(xlabel="confidence: probability of the predicted label", ylabel="test texts")
     return figure
@@ -152,10 +157,12 @@ def _new_figure(run: Run, content: str, height: float) -> Figure:
     """Create a figure whose title names the model and whose subtitle names the content and the run."""
     record = run.record
     title = record.title if record.stand_in is None else f"{record.title}, {record.stand_in}"
-    facts = [content, record.dataset, f"recipe {record.recipe}", f"seed {record.seed}"]
+    facts = [content, record.dataset, f"recipe {recipe_label(record, read_catalogue())}", f"seed {record.seed}"]
     if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
         facts.append(f"test accuracy {right:,}/{rows:,} = {right / rows:.4f}")
+    if readable(record.labels) != list(record.labels):
+        facts.append("no installed font has some labels, so they are numbered from 0")
     unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]
     return new_figure(height, title, " · ".join(unbroken))
 
@@ -164,8 +171,8 @@ def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Return the confusion matrix and the names of its columns, with "no label" only if it was predicted."""
     counts = metrics.confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
     if counts[:, -1].any():
-        return counts, [*run.record.labels, "no label"]
-    return counts[:, :-1], list(run.record.labels)
+        return counts, [*readable(run.record.labels), "no label"]
+    return counts[:, :-1], readable(run.record.labels)
 
 
 def _draw_series(axes: Axes, points: list[tuple[int, float]], colour: str, marker: str, label: str) -> None:
@@ -185,6 +192,6 @@ def _draw_accuracies(axes: Axes, bins: metrics.CalibrationBins) -> None:
         if rows.any():
             at = bins.mean_confidence[rows], bins.accuracy[rows]
             axes.plot(*at, "o", color=BLUE, markerfacecolor=face, clip_on=False, zorder=3, label=label)
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    axes.set(xlim=(lower_end(bins.edges[:-1][bins.counts > 0]), 1), ylim=(0, 1), ylabel="accuracy")
     legend_above(axes)
     axes.grid()

@@ -3,12 +3,15 @@
 Figures are built without pyplot, which needs a backend and keeps a global list of figures.
 """
 
+import logging
+import math
 import re
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -20,7 +23,9 @@ import numpy.typing as npt
 from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font, get_font_names
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 # From the palette of Okabe and Ito (2008), which readers with any kind of colour vision can tell apart. Blue and
 # orange also differ in lightness, so they stay distinct in greyscale.
@@ -43,8 +48,16 @@ WIDTH = 7.0  # inches; fits the text column of a README
 DOTS_PER_INCH = 150
 ACCURACY_RANGE = 0.12  # accuracies further below the best are drawn as an arrow, to keep the others apart
 
+FONT = "DejaVu Sans"  # bundled with matplotlib, so it is the same everywhere
+OTHER_SCRIPTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "WenQuanYi Zen Hei",
+    "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS",
+    "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Sans Hebrew",
+    "Nirmala UI", "Leelawadee UI", "Noto Emoji", "Segoe UI Symbol",
+)  # fmt: skip
+"""Fonts for the characters that `FONT` does not have, if they are installed."""
+LAST_RESORT = "Last Resort High-Efficiency"  # bundled with matplotlib: a box for every other character
 _STYLE = {
-    "font.family": "DejaVu Sans",  # bundled with matplotlib, so it is the same everywhere
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # print dollar signs in labels as they are
@@ -63,6 +76,7 @@ _STYLE = {
     "ytick.labelcolor": INK,
     "svg.fonttype": "path",  # outlines look the same in viewers without the font
 }
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that LAST_RESORT is never bold
 _settings_lock = RLock()  # matplotlib's settings are global
 
 
@@ -79,7 +93,7 @@ class Bars:
 @contextmanager
 def house_style() -> Iterator[None]:
     """Use matplotlib's defaults and this module's style, whatever the user's matplotlibrc sets; also a decorator."""
-    with _settings_lock, style.context(["default", _STYLE]):
+    with _settings_lock, style.context(["default", _STYLE | {"font.family": [*_fonts(), LAST_RESORT]}]):
         yield
 
 
@@ -106,9 +120,35 @@ def draw_bars(axes: Axes, names: Sequence[str], *series: Bars) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set(xlabel="texts")
     axes.margins(x=0.1)
+
+
+def lower_end(values: Iterable[float]) -> float:
+    """The tenth below the smallest value, where an axis of shares up to 1 can start; 0 without values."""
+    return min(0.9, math.floor(10 * min(values, default=0.0) + 1e-9) / 10)
+
+
+def readable(labels: Sequence[str]) -> list[str]:
+    """The labels; their numbers instead where no installed font has their script, so that they can be told apart."""
+    known = {character for font in _fonts() for character in _characters(font)}
+    return [
+        label if all(ord(character) in known or character.isspace() for character in label) else f"label {number}"
+        for number, label in enumerate(labels)
+    ]
+
+
+@cache
+def _fonts() -> list[str]:
+    """The font of the figures, and the installed ones for scripts that it does not have."""
+    return [FONT, *(name for name in OTHER_SCRIPTS if name in get_font_names())]
+
+
+@cache
+def _characters(font: str) -> frozenset[int]:
+    return frozenset(get_font(findfont(font)).get_charmap())
 
 
 def in_two_lines(label: str, width: int) -> str:
@@ -133,7 +173,11 @@ def save_svg(figure: Figure, path: Path) -> None:
 
 def svg_with_text(figure: Figure) -> str:
     """Return `figure` as SVG whose text stays text, which is smaller and can be searched on a page."""
-    return _svg(figure, {"svg.fonttype": "none"})
+    return re.sub(
+        r"(?<=font-family: )[^;\"]*|(?<=px )'DejaVu Sans'[^;\"]*",
+        f"'{FONT}', sans-serif",
+        _svg(figure, {"svg.fonttype": "none"}),
+    )
 
 
 def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
-from benchmark.report.formats import duration, milliseconds
+from benchmark.report.formats import markdown_text
 from benchmark.report.table import Analysis, Table
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -16,9 +16,13 @@ TEMPLATES = Path(__file__).with_name("templates")
 Row = dict[str, Any]
 
 
-def findings(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[str]:
-    """The sentences of the template, one paragraph each; the first answers the question of the report."""
-    text = environment().get_template("findings.md.jinja").render(facts(analysis, tables))
+def findings(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
+    """The sentences of the template about one data set; the first answers the question of the report.
+
+    Without `dataset` they are about the study's if it was run, else about the one with most configurations.
+    """
+    about = dataset or next(iter(analysis.datasets), study.DATASET)
+    text = environment().get_template("findings.md.jinja").render(facts(analysis.of(about), tables, about))
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
@@ -28,29 +32,33 @@ def environment() -> Environment:
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (duration, milliseconds, digits, times, listed, seeds, named, of_study, against_whole)
+    filters = (markdown_text, digits, faster, listed, named, of_study, against_whole)
     made.filters |= {one.__name__: one for one in filters}
     return made
 
 
-def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> dict[str, Any]:
+def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
     """What the template's sentences are made of."""
     data = {table.name: frame for table, frame in tables.items()}
+    about_study = dataset == study.DATASET
     fields = comparisons.fields(analysis.configurations)
     field = [dict(row) for _, row in fields[0].iterrows()] if fields else []
     others = [row for row in field[1:] if not _same_training(field[0], row)] if field else []
     tied = [row for row in others if not _differ(analysis, field[0], row)]
+    curves = data.get("learning_curve" if about_study else f"learning_curve_{dataset}", pd.DataFrame())
     return {
         "study": study,
+        "dataset": dataset,
+        "about_study": about_study,
+        "runs": len(analysis.results.runs),
         "best": field[0] if field else None,
         "tied": tied,
         "next": others[0] if others else None,
         "smallest": _smallest(field),
         "cheaper": _cheaper(field[0], tied) if field else None,
-        "few": _few_texts(data["learning_curve"]),
-        "constant": next((row["accuracy"] for row in field if not row["learns"]), None),
-        "impossible": _impossible(data["study_audit"]),
-        **_of_the_study(analysis, data["table3_accuracy"]),
+        "few": _few_texts(curves),
+        **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
+        "impossible": _impossible(data["study_audit"]) if about_study else [],
     }
 
 
@@ -73,7 +81,7 @@ def _smallest(field: list[Row]) -> Row | None:
 
 
 def _cheaper(best: Row, tied: list[Row]) -> Row | None:
-    """The model tied with the best that trains fastest on the same machine, if it trains faster."""
+    """The model tied with the best that trains fastest on the same machine, if that is twice as fast or more."""
     costs = ("training_seconds", "seconds_per_text")
     comparable = [
         row
@@ -81,7 +89,7 @@ def _cheaper(best: Row, tied: list[Row]) -> Row | None:
         if row["machine"] == best["machine"] and all(pd.notna(one[cost]) for one in (row, best) for cost in costs)
     ]
     fastest = min(comparable, key=lambda row: row["training_seconds"], default=None)
-    return fastest if fastest and fastest["training_seconds"] < best["training_seconds"] else None
+    return fastest if fastest and 2 * fastest["training_seconds"] <= best["training_seconds"] else None
 
 
 def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
@@ -133,13 +141,21 @@ def digits(value: float) -> str:
     return f"{value:.4f}"
 
 
+def faster(best: Row, other: Row, cost: str) -> str:
+    """How many times as fast the other is, from a cost in seconds."""
+    ratio = best[cost] / other[cost]
+    if ratio < 1:
+        return f"{times(1 / ratio)} slower"
+    return f"{times(ratio)} faster"
+
+
 def times(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
 
 
-def listed(items: list[str]) -> str:
+def listed(items: list[str], last: str = "and") -> str:
     """a, b and c."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+    return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def seeds(row: Row) -> str:
@@ -148,7 +164,7 @@ def seeds(row: Row) -> str:
 
 def named(row: Row) -> str:
     """A configuration with its accuracy."""
-    return f"{row['label']} ({digits(row['accuracy'])})"
+    return f"{markdown_text(row['label'])} ({digits(row['accuracy'])})"
 
 
 def of_study(row: Row) -> str:
@@ -158,4 +174,6 @@ def of_study(row: Row) -> str:
 
 def against_whole(point: Row) -> str:
     """A point of a learning curve, against the curve's last point."""
-    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({point['model']}, {point['recipe']})"
+    constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
+    name = markdown_text(f"{point['model']}, {point['recipe']}")
+    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({name}{constant})"

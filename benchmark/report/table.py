@@ -5,17 +5,18 @@ stay numbers in the data (a share is 0..1, time is seconds), so that a CSV file 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis import study
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import configurations
 from benchmark.analysis.frame import Results
-from benchmark.report.formats import Format, duration, fixed, plain
+from benchmark.report.formats import Format, duration, fixed, markdown_code, markdown_text, plain, spreadsheet_text
 from benchmark.report.latex import latex
 
 
@@ -62,6 +63,25 @@ class Analysis:
     results: Results
 
     @cached_property
+    def datasets(self) -> list[str]:
+        """The keys of all data sets: the study's first, then those with most configurations."""
+        configurations = self.results.runs.groupby("dataset")["configuration"].nunique()
+        return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
+
+    def of(self, dataset: str) -> "Analysis":
+        """The analysis of the runs on one data set."""
+        if self.datasets == [dataset]:
+            return self
+        if dataset not in self._parts:
+            runs = self.results.runs
+            self._parts[dataset] = Analysis(replace(self.results, runs=runs[runs["dataset"] == dataset]))
+        return self._parts[dataset]
+
+    @cached_property
+    def _parts(self) -> dict[str, "Analysis"]:
+        return {}
+
+    @cached_property
     def configurations(self) -> pd.DataFrame:
         return configurations(self.results)
 
@@ -85,6 +105,7 @@ class Table:
     columns: tuple[Column, ...]
     note: str = ""  # Markdown
     section: str = ""  # of the page
+    dataset: str | None = None  # that it is about; None for tables about the study and for all data sets
 
     def data(self, analysis: Analysis) -> pd.DataFrame:
         """The declared columns, one row per entry. Raises `KeyError` if `make` did not return one of them."""
@@ -102,14 +123,16 @@ class Table:
         return pd.DataFrame(rows, columns=[column.heading for column in columns])
 
     def markdown(self, data: pd.DataFrame) -> str:
-        texts = self.texts(data, "md").replace({r"\|": r"\\|"}, regex=True)
+        texts = self.texts(data, "md")
         for column in self.shown("md"):
-            if column.code:
-                texts[column.heading] = [f"`{text}`" for text in texts[column.heading]]
+            texts[column.heading] = texts[column.heading].map(markdown_code if column.code else markdown_text)
+        texts.columns = texts.columns.map(markdown_text)
         return texts.to_markdown(index=False, disable_numparse=True)
 
     def csv(self, data: pd.DataFrame) -> str:
-        return data.to_csv(index=False, lineterminator="\n")
+        cells = [[spreadsheet_text(value) for value in row] for row in data.itertuples(index=False)]
+        safe = pd.DataFrame(cells, columns=data.columns, dtype=object)  # object: whole numbers stay whole
+        return safe.to_csv(index=False, lineterminator="\n")
 
     def files(self, data: pd.DataFrame) -> dict[str, str]:
         """The content of its files, by name."""
@@ -144,7 +167,10 @@ RECIPE = Column("recipe", "Recipe", source=Source.declared)
 ACCURACY = Column("accuracy", "Accuracy", FOUR, "mean over the seeds")
 SPREAD = Column("spread", "± seeds", FOUR, "standard deviation over the seeds")
 INTERVAL = Column(
-    "low", "95% interval", end="high", help="Wilson's for one seed, else a bootstrap over seeds and texts"
+    "low",
+    "95% interval",
+    end="high",
+    help="Wilson's for one seed, else a bootstrap over seeds and texts that is at least as wide",
 )
 SEEDS = Column("seeds", "Seeds")
 MACRO_F1 = Column("macro_f1", "Macro-F1", FOUR, "unweighted mean of the F1 of all labels")

@@ -14,7 +14,8 @@ from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE
 from benchmark.report.table import Analysis, Column
-from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.report.tables.leaderboard import COLUMNS
+from benchmark.report.tables.leaderboard import standing as configurations_on
 
 OTHERS = 5
 """How many other configurations are shown."""
@@ -36,7 +37,8 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
         new = [folder for folder, is_new in recorded.items() if is_new and folder.parents[3] == results_dir]
         try:
             analysis = Analysis(read_results(results_dir))
-            for dataset in dict.fromkeys(analysis.results.by_name[name].record.dataset for name in names):
+            runs = analysis.results.runs
+            for dataset in runs.loc[runs["run"].isin(names), "dataset"].unique():
                 sys.stdout.write(standing(analysis, dataset, names, width))
         except BenchmarkError as error:
             sys.stderr.write(f"{error}\n")
@@ -48,17 +50,15 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
 
 
 def standing(analysis: Analysis, dataset: str, names: Sequence[str], width: int) -> str:
-    """The configurations of the named runs on `dataset`, and the best others with the same test texts."""
+    """The configurations of the named runs on `dataset`, trials included, and the best others."""
     runs = analysis.results.runs
-    own = runs[runs["run"].isin(names) & (runs["dataset"] == dataset)]
-    same_texts = set(runs.loc[runs["test_sha256"].isin(own["test_sha256"]), "configuration"])
-    table = leaderboard(dataset)
-    data = table.data(analysis)
-    is_own = data["configuration"].isin(own["configuration"])
-    others = data[~is_own & data["configuration"].isin(same_texts) & data["accuracy"].notna()].head(OTHERS)
+    own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
+    data = configurations_on(dataset, analysis)
+    is_own = data["configuration"].isin(own)
+    others = data[~is_own & data["result"].astype(bool)].head(OTHERS)
     groups = [(f"This command's runs on {dataset}", data[is_own])]
     groups += [(f"Best others on {dataset}", others)] if len(others) else []
-    columns = [column for column in table.columns if column.name in IMPORTANCE]
+    columns = [column for column in COLUMNS if column.name in IMPORTANCE]
     cells = pd.DataFrame(
         [[column.text(row) for column in columns] for _, rows in groups for row in rows.to_dict("records")],
         columns=[column.name for column in columns],

@@ -214,7 +214,21 @@ def test_a_run_repeats_the_study_if_nothing_was_changed(record: RunRecord, repea
     assert only(publish(tmp_path, record))["repeats_study"] is repeats
 
 
-def test_configurations_with_results_are_of_one_data_set_the_most_accurate_first(tmp_path: Path) -> None:
+def test_texts_that_were_cut_are_counted_in_the_status(tmp_path: Path) -> None:
+    record = a_record("minilm", fit=replace(FIT, truncated_texts=36))
+    row = only(publish(tmp_path, replace(record, truncated_test_texts=4)))
+    assert row["status"] == "measured; 36 of 140 training texts cut to 512 tokens; 4 of 10 test texts cut to 512 tokens"
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("minilm", "measured; one label for every text, a constant prediction"), ("majority", "measured")],
+)
+def test_a_model_that_learnt_to_predict_one_label_is_called_so(model: str, status: str, tmp_path: Path) -> None:
+    assert only(publish(tmp_path, a_record(model), [1] * len(GOLD)))["status"] == status
+
+
+def test_configurations_with_results_are_the_most_accurate_first(tmp_path: Path) -> None:
     runs = [
         publish(tmp_path, a_record("tfidf"), ONE_WRONG),
         publish(tmp_path, a_record("minilm"), ONE_WRONG),
@@ -223,9 +237,10 @@ def test_configurations_with_results_are_of_one_data_set_the_most_accurate_first
         publish(tmp_path, a_record("bert_base", "recipe.max_steps=2"), GOLD),
         publish(tmp_path, a_record("roberta_base", **FAILED)),
     ]
-    table = analysis_of(*runs).configurations
-    assert with_results(table)["model"].tolist() == ["bert_base", "minilm", "tfidf"]  # equals by label
-    assert with_results(table, "synthetic")["model"].tolist() == ["majority"]
+    analysis = analysis_of(*runs)
+    of_emotion, of_synthetic = (with_results(analysis.of(key).configurations) for key in ("emotion", "synthetic"))
+    assert of_emotion["model"].tolist() == ["bert_base", "minilm", "tfidf"]  # equals by label
+    assert of_synthetic["model"].tolist() == ["majority"]
 
 
 def test_a_loaded_adapter_is_stated(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from factories import (
     rows_of,
 )
 
+from benchmark.analysis import study
 from benchmark.analysis.frame import RUN_COLUMNS, Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
-from benchmark.results.store import Run
+from benchmark.results.store import Run, read_all
 
 FAILED: dict[str, Any] = {"status": Status.failed, "failure": Failure("It ran out of memory.")}
 ONE_WRONG = (*GOLD[:-1], 0)
@@ -52,11 +54,11 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
         "title": "SmolLM2-135M + LoRA",
         "kind": "decoder",
         "readout": "constrained labels",
-        "recipe": "paper, recipe.learning_rate=0.5",
-        "label": "SmolLM2-135M + LoRA, paper, recipe.learning_rate=0.5",
+        "recipe": "paper, learning rate 0.5",
+        "label": "SmolLM2-135M + LoRA, paper, learning rate 0.5",
         "seed": 3,
         "dataset": "emotion",
-        "test_sha256": "c" * 64,
+        "test_sha256": study.TEST_SHA256,
         "status": "completed",
         "limits": "",
         "precision": "fp32",
@@ -291,3 +293,22 @@ def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None
     (tmp_path / "speed" / "a" / "model.json").write_text("{")
     with pytest.raises(BenchmarkError, match="speed/a/model.json is not JSON"):
         read_results(tmp_path)
+
+
+def test_a_copied_folder_is_no_second_run(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record("tfidf", seed=seed), ONE_WRONG) for seed in (0, 1)]
+    for name in ("a-copy", f"a-{runs[0].record.digest[:8]}", runs[0].folder.name + "-copy"):
+        shutil.copytree(runs[0].folder, runs[0].folder.with_name(name))
+    analysis = analysis_of(*read_all(tmp_path))
+    (row,) = analysis.configurations.to_dict("records")
+    assert (row["seeds"], row["counted"]) == (2, [run.name for run in runs])
+    assert len(analysis.results.copies) == 3
+    assert not set(analysis.results.copies) & {run.name for run in runs}
+
+
+def test_configurations_with_one_label_are_numbered(tmp_path: Path) -> None:
+    runs = [publish(tmp_path, a_record("tfidf", dataset=name, test_sha256="d" * 64)) for name in ("one", "two")]
+    assert analysis_of(*runs).configurations["label"].tolist() == [
+        "TF-IDF + logistic regression, paper",
+        "TF-IDF + logistic regression, paper (2)",
+    ]

@@ -11,6 +11,7 @@ from benchmark.analysis.inference import (
     combined,
     combining_factor,
     detectable_difference,
+    difference_of_counts,
     discordant,
     holm,
     interval_of_difference,
@@ -91,7 +92,33 @@ def test_the_bootstrap_gives_the_same_interval_each_time() -> None:
 def test_accuracy_interval_is_wilsons_for_one_seed_and_the_bootstrap_for_several() -> None:
     correct, _ = two_models((3, 1))
     assert accuracy_interval(correct[:1]) == wilson_interval(int(correct[0].sum()), 400)
-    assert accuracy_interval(correct) == bootstrap_interval(correct)
+    many = np.concatenate([correct, np.zeros_like(correct[:1])])
+    assert accuracy_interval(many) == bootstrap_interval(many)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("right", [0, 3, 19, 20])
+def test_seeds_that_answer_alike_leave_open_what_one_seed_does(seeds: int, right: int) -> None:
+    correct = np.stack([np.arange(20) < right] * seeds)
+    assert accuracy_interval(correct) == wilson_interval(right, 20)
+    assert 0 <= accuracy_interval(correct).low < accuracy_interval(correct).high <= 1
+
+
+def test_the_interval_of_several_seeds_contains_wilsons_of_their_mean() -> None:
+    correct = np.stack([np.arange(20) < right for right in (19, 20)])
+    interval, wilson = accuracy_interval(correct), wilson_interval(19.5, 20)
+    assert interval.low <= wilson.low
+    assert interval.high >= wilson.high
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "items", "low", "high"),
+    [(0, 0, 20, -0.1260, 0.1260), (20, 0, 20, 0.7350, 1.0), (43, 22, 200, 0.0258, 0.1821)],
+)
+def test_the_interval_of_a_difference_has_a_width_without_wins_and_losses(
+    wins: int, losses: int, items: int, low: float, high: float
+) -> None:
+    assert ends(difference_of_counts(wins, losses, items)) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize("shape", [(5,), (0, 5), (5, 0), (1, 2, 3)])

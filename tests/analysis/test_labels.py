@@ -26,10 +26,25 @@ def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
     assert label(a_record("minilm")) == "paper"
 
 
-@pytest.mark.parametrize("override", ["model.precision=bf16", "recipe.learning_rate=0.5"])
-def test_what_an_experiments_file_changes_is_in_the_label(override: str) -> None:
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.precision=bf16", "bf16"),
+        ("model.weights.source=random", "random weights"),
+        ("recipe.learning_rate=0.5", "learning rate 0.5"),
+        ("recipe.epochs=9", "9 epochs"),
+        ("recipe.weight_decay=0.1", "weight decay 0.1"),
+    ],
+)
+def test_what_an_experiments_file_changes_is_in_the_label(override: str, words: str) -> None:
     record = typed(a_record("minilm", override), "experiment=mine", "model=minilm")
-    assert label(record) == f"paper, {override.removeprefix('model.')}"
+    assert label(record) == f"paper, {words}"
+
+
+def test_hashes_that_were_not_checked_are_in_the_label() -> None:
+    assert label(typed(a_record("tfidf"), "~dataset.sha256", "dataset.path=DIR/mine")) == "paper, hashes not checked"
+    assert label(typed(a_record("tfidf"), "dataset.sha256={}")) == "paper, hashes not checked"
+    assert label(typed(a_record("tfidf"), "~dataset.hub")) == "paper, without hub"
 
 
 def test_an_override_that_changes_nothing_is_not_in_the_label() -> None:
@@ -40,11 +55,11 @@ def test_an_override_that_changes_nothing_is_not_in_the_label() -> None:
 def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> None:
     record = a_record("minilm", "recipe.name=tuned", "recipe.learning_rate=0.5")
     assert label(typed(record, "recipe=tuned")) == "tuned"
-    assert label(typed(record, "recipe=tuned", "recipe.learning_rate=0.5")) == "tuned, recipe.learning_rate=0.5"
+    assert label(typed(record, "recipe=tuned", "recipe.learning_rate=0.5")) == "tuned, learning rate 0.5"
 
 
 def test_settings_of_data_are_those_of_the_command_line() -> None:
-    assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, dataset.train_rows=16"
+    assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, 16 training texts"
     assert recipe_label(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
 
 
@@ -62,9 +77,9 @@ def test_settings_are_written_as_on_the_command_line() -> None:
 
 def test_files_come_last_in_a_label_without_folder_and_hash() -> None:
     record = a_record("smollm2_lora", "model.adapter=tuned-seed0@0123456789ab", "model.precision=bf16")
-    assert label(record) == "paper, precision=bf16, adapter=tuned-seed0"
+    assert label(record) == "paper, bf16, adapter tuned-seed0"
     other = typed(a_record("minilm", "model.name=mine"), "model.weights.path=DIR/weights")
-    assert label(other) == "paper, weights.path=weights"
+    assert label(other) == "paper, weights path weights"
 
 
 def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:

@@ -452,8 +452,8 @@ def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
     assert training("model.lora.rank=4") != expected
 
 
-def test_the_training_id_of_a_record_is_that_of_the_model() -> None:
-    records = Path(__file__).parents[2] / "results/runs/smollm2_lora/emotion"
+def test_the_training_id_of_a_record_is_that_of_the_model(shipped: Path) -> None:
+    records = shipped / "results/runs/smollm2_lora/emotion"
     found: dict[str, set[str]] = {}
     for path in records.glob("*/record.json"):
         parameters = json.loads(path.read_text())["config"]["model"]["parameters"]

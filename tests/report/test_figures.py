@@ -13,6 +13,7 @@ from factories import (
     RANDOM_FIT,
     a_record,
     a_record_on_rows,
+    loading,
     on_a_gpu,
     publish,
     publish_many,
@@ -42,12 +43,12 @@ DIAGRAMS = {"figure1_decoder_block", "figure2_lora"}  # which need no runs
 MINILM = "MiniLM-L6 (22M BERT)"
 
 
-def drawn(name: str, *runs: Run) -> Figure | None:
-    return FIGURES[name].draw(Analysis(results_of(list(runs))))
+def drawn(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure | None:
+    return FIGURES[name].draw(Analysis(results_of(list(runs))).of(dataset), dataset)
 
 
-def draw(name: str, *runs: Run) -> Figure:
-    figure = drawn(name, *runs)
+def draw(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure:
+    figure = drawn(name, *runs, dataset=dataset)
     assert figure is not None
     return figure
 
@@ -97,7 +98,7 @@ def test_training_labels_are_those_of_the_largest_training_split(tmp_path: Path)
     [
         ([], {"fit": RANDOM_FIT}),
         ([], {"status": Status.failed, "failure": Failure("No memory is left.")}),
-        ([], {"dataset": "mine"}),
+        ([], {"test_sha256": "d" * 64}),
         (["dataset.train_rows=4"], {}),
         (["dataset.test_rows=8"], {}),
         (["recipe.max_steps=1"], {}),
@@ -122,7 +123,7 @@ def test_accuracies_fall_and_the_seeds_of_a_configuration_share_a_row(tmp_path: 
     ]
     figure = draw("accuracy", *runs)
     (axes,) = figure.axes
-    assert row_names(axes)[:2] == [f"{MINILM}, tuned", f"{MINILM}, tuned, recipe.epochs=9"]
+    assert row_names(axes)[:2] == [f"{MINILM}, tuned", f"{MINILM}, tuned, 9 epochs"]
     place = row_names(axes).index(f"{MINILM}, paper")
     assert (0.925, place) in marked(axes, "o")
     assert {x for x, _ in marked(axes, "|")} == {0.9, 0.95}
@@ -167,6 +168,16 @@ def test_an_accuracy_far_below_the_best_is_an_arrow(tmp_path: Path, errors: int,
     assert len(marked(figure.axes[0], "<")) == arrows
     assert ("left of the axis" in words(figure)) == bool(arrows)
     assert f"{1 - errors / 200:.4f}, 1 seed" in words(figure)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "pairwise", "frontier", "calibration"])
+def test_a_users_own_data_set_has_its_figures(tmp_path: Path, name: str) -> None:
+    own = {"dataset": "mine", "test_sha256": "d" * 64}
+    runs = [publish_many(tmp_path, a_record(model, **own), wrong_at(range(9))) for model in ("minilm", "tfidf")]
+    runs.append(publish_many(tmp_path, a_record("minilm"), MANY_GOLD))
+    figure = draw(name, *runs, dataset="mine")
+    assert "mine" in words(figure)
+    assert "Llama" not in words(figure)
 
 
 # Differences
@@ -258,11 +269,32 @@ def test_other_hardware_is_named_and_gpus_are_squares(tmp_path: Path) -> None:
     assert "Squares ran on a GPU" in words(figure)
 
 
-def test_accuracies_below_the_axis_of_costs_are_arrows(tmp_path: Path) -> None:
+def test_accuracies_below_the_axis_of_costs_are_named_and_not_drawn(tmp_path: Path) -> None:
     costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
     figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 0), ("tfidf", 50))))
-    assert marked(figure.axes[0], "v") == [(60, 0.88)]
-    assert [axes.get_xlabel().endswith("arrows: below the axis") for axes in figure.axes] == [True, False, False, False]
+    assert [marked(axes, "o") for axes in figure.axes[:1]] == [[(60, 1.0)]]
+    assert "not drawn: TF-IDF + logistic regression, paper (0.7500)." in words(figure).replace("\n", " ")
+
+
+def test_every_number_of_the_legend_is_in_a_panel(tmp_path: Path) -> None:
+    """A configuration without a training time is in the small panels only, where it gets its number."""
+    costs: dict[str, Any] = {"memory": 200, "trained": 50, "answering": 2}
+    runs = [publish_with_costs(tmp_path, m, w, training=60, **costs) for m, w in (("minilm", 5), ("tfidf", 20))]
+    runs.append(publish_many(tmp_path, loading(a_record("smollm2_lora"), "an-adapter"), wrong_at(range(10))))
+    figure = draw("frontier", *runs)
+    numbers = [{text.get_text() for text in axes.texts} for axes in figure.axes]
+    assert numbers[0] == {"1", "3"}
+    assert set.union(*numbers) == {"1", "2", "3"}
+
+
+def test_costs_have_the_interval_of_the_accuracy_and_the_colour_of_the_kind(tmp_path: Path) -> None:
+    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
+    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 9), ("tfidf", 20))))
+    expected = wilson_interval(191, 200)
+    drawn_intervals = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[0].collections]
+    assert [expected.low, expected.high] in drawn_intervals
+    colours = {line.get_color() for line in figure.axes[0].get_lines() if line.get_marker() == "o"}
+    assert colours == {cost.KINDS["encoder"], cost.KINDS["linear"]}
 
 
 def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
@@ -301,9 +333,20 @@ def test_a_learning_curve_has_a_line_and_a_panel_per_model(tmp_path: Path) -> No
     }
     assert [tick.get_text() for tick in above.get_xticklabels()] == ["10", "100", "10k"]
     shown = [axes for axes in below if axes.get_title()]
-    assert len(shown) == 2
+    assert len(shown) == len(below) == 2
     assert [axes.get_ylabel() for axes in shown] == ["F1", ""]
     assert [[line.get_label() for line in axes.get_lines()] for axes in shown] == [[*study.LABELS]] * 2
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_no_panel_of_the_learning_curves_is_empty(tmp_path: Path, count: int) -> None:
+    runs = [
+        publish(tmp_path, a_record_on_rows(rows, "minilm", 0, f"recipe.epochs={number + 1}"))
+        for number in range(count)
+        for rows in (10, 100)
+    ]
+    _, *below = draw("learning_curve", *runs).axes
+    assert [bool(axes.get_lines()) for axes in below] == [True] * count
 
 
 def test_more_learning_curves_than_line_styles_are_left_out(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from factories import (
 from benchmark.analysis import study
 from benchmark.analysis.frame import read_results
 from benchmark.interface import NO_LABEL, CurvePoint
-from benchmark.report import html as page_module
-from benchmark.report import run_details
+from benchmark.report import page_tables, run_details
+from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import SECTIONS, page
 from benchmark.report.run_details import Details, details
@@ -57,9 +57,15 @@ class Elements(HTMLParser):
 
 def rendered(results_dir: Path, *figures: str, answer: tuple[str, ...] = ()) -> str:
     analysis = Analysis(read_results(results_dir))
-    drawn = {name: figure for name in figures if (figure := FIGURES[name].draw(analysis)) is not None}
-    svgs = {name: svg_with_text(figure) for name, figure in drawn.items()}
-    return page(analysis, all_tables(analysis), svgs, list(answer))
+    answers = dict.fromkeys(analysis.datasets or [study.DATASET], answer or ("An answer.",))
+    drawn = [
+        Picture(FIGURES[name], dataset, svg_with_text(figure))
+        for dataset in answers
+        for name in figures
+        if dataset == study.DATASET or not FIGURES[name].of_study
+        if (figure := FIGURES[name].draw(analysis.of(dataset), dataset)) is not None
+    ]
+    return page(analysis, all_tables(analysis), drawn, answers)
 
 
 def blocks(results_dir: Path) -> list[Details]:
@@ -72,7 +78,9 @@ def table(html: str, name: str) -> str:
 
 def cells(html: str, name: str, row: str) -> list[tuple[str | None, str]]:
     """Source and text of each cell of the table's row that starts with this text."""
-    (found,) = [part for part in table(html, name).split("<tr>") if f'<th scope="row">{row}</th>' in part]
+    (found,) = [
+        part for part in table(html, name).split("<tr") if re.search(f'<th scope="row">{re.escape(row)} ?<', part)
+    ]
     return [
         (source, re.sub("<[^>]*>", "", content).strip())
         for source, content in re.findall(r'<td data-source="(\w+)"[^>]*>(.*?)</td>', found, re.DOTALL)
@@ -86,7 +94,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
-    assert ("study", "◇&nbsp;0.9262") in cells(html, "table3_accuracy", "Llama 3 8B Instruct + LoRA")
+    assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct + LoRA")
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
 
@@ -97,9 +105,9 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     html = rendered(tmp_path, *FIGURES)
     ids = re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)
     assert [name for name in ids if name in {section.name for section in SECTIONS}] == [
-        section.name for section in SECTIONS if section.name != "learning"  # which has nothing to show
+        section.name for section in SECTIONS if section.name not in ("learning", "everything")  # with nothing to show
     ]  # fmt: skip
-    assert ids[:5] == ["accuracy", "figure-accuracy", "table3_accuracy", "ties", "seeds"]
+    assert ids[:6] == ["accuracy", "figure-frontier", "table3_accuracy", "not_run", "compare", "differences"]
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
 
@@ -113,18 +121,17 @@ def test_the_answer_comes_first_with_its_code(tmp_path: Path) -> None:
     assert "<p>One <code>x &lt; y</code>.</p>\n<p><em>Two</em>.</p>" in html.partition("<nav")[0]
 
 
-def test_every_cell_names_its_source(tmp_path: Path) -> None:
+def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
     publish(tmp_path, a_record("bert_base"), ONE_WRONG)
     failure = Failure("No memory is left.", fix="Halve the batch.")
     publish(tmp_path, a_record("minilm", status=Status.failed, failure=failure))
     html = rendered(tmp_path)
     bert = cells(html, "table3_accuracy", "BERT base (uncased)")
     assert ("study", "◇&nbsp;0.9063") in bert
-    assert ("measured", "●&nbsp;0.9000") in bert
-    large = cells(html, "table3_accuracy", "BERT large (uncased)")
-    assert ("study", "◇&nbsp;0.9086") in large
-    assert {source for source, _ in large} == {"study", "declared", "not_run"}
-    assert ("not_run", "○&nbsp;not run: failed, No memory is left") in cells(html, "table3_accuracy", MINILM)
+    assert ("measured", "0.9000") in bert
+    assert cells(html, "not_run", "BERT large (uncased)") == [("study", "◇&nbsp;0.9086")]
+    assert cells(html, "not_run", MINILM) == [("study", "–")]
+    assert "not run: failed, No memory is left</a>" in table(html, "not_run")
     assert {source for source, _ in cells(html, "table1_models", "Llama3-8b")} == {"study", "nothing"}
     assert {source for source, _ in cells(html, "table1_models", "RoBERTa base")} <= {"declared", "nothing"}
     assert {source for source, _ in cells(html, "table2_settings", "Llama3-8b")} == {"study"}
@@ -132,8 +139,7 @@ def test_every_cell_names_its_source(tmp_path: Path) -> None:
         settings = [source for source, _ in cells(html, "table2_settings", model)]
         assert settings == ["declared"] * (len(settings) - 1) + [status]
     assert {source for source, _ in cells(html, "study_audit", "Bert-Base")} == {"study", "derived"}
-    table3 = table(html, "table3_accuracy")
-    assert table3.count("<td") == table3.count('role="img" aria-label=')
+    assert {text[0] for text in re.findall(r'role="img" aria-label="[^"]*">(.)</span>', html)} == {"◇", "◈"}
 
 
 def test_a_record_cannot_become_markup(tmp_path: Path) -> None:
@@ -143,7 +149,7 @@ def test_a_record_cannot_become_markup(tmp_path: Path) -> None:
     publish(tmp_path, replace(a_record("bert_base"), environment=Environment(processor=HOSTILE)), ONE_WRONG)
     html = rendered(tmp_path, "accuracy", answer=(HOSTILE,))
     found = Elements(html)
-    assert len(found.all("script")) == 1
+    assert [script.get("type") for script in found.all("script")] == ["application/json", None]
     assert not found.all("b")
     assert not [name for _, attributes in found.found for name in attributes if name.startswith("on")]
     assert "alert(1)</script>" not in html
@@ -174,7 +180,7 @@ def test_ids_are_unique_and_every_link_has_its_target(tmp_path: Path) -> None:
     publish(tmp_path, a_record("roberta_base", status=Status.failed, failure=Failure("No.")))
     publish(tmp_path, a_record("bert_large", status=Status.failed, failure=Failure("No.")))
     publish(tmp_path, a_record("bert_large", seed=1), ONE_WRONG)
-    publish(tmp_path, a_record("majority", dataset="synthetic"), [1] * 10)
+    publish(tmp_path, a_record("majority", dataset="synthetic", test_sha256="d" * 64), [1] * 10)
     html = rendered(tmp_path, *FIGURES)
     found = Elements(html)
     ids = [attributes["id"] for _, attributes in found.found if "id" in attributes]
@@ -184,7 +190,6 @@ def test_ids_are_unique_and_every_link_has_its_target(tmp_path: Path) -> None:
     targets = {link[1:] for link in links if link[0] == "#"} | set(re.findall(r"url\(#([^)]+)\)", html))
     assert targets <= set(ids)
     assert {block.anchor for block in blocks(tmp_path)} <= targets
-    assert {f"command-{name}" for name in ("roberta_large", "llama3_lora")} <= targets
 
 
 @pytest.mark.parametrize(
@@ -223,15 +228,15 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     assert '<details class="folded">' not in rendered(tmp_path)
-    monkeypatch.setattr(page_module, "MOST_ROWS", 2)
-    monkeypatch.setattr(page_module, "MOST_UNFOLDED", 5)
+    monkeypatch.setattr(page_tables, "MOST_ROWS", 2)
+    monkeypatch.setattr(page_tables, "MOST_UNFOLDED", 5)
     html = rendered(tmp_path)
     assert "Precision, recall and F1 by label, mean over seeds (6 rows)</summary>" in html
     assert "The first 2 of 6 rows." in html
     assert '<a href="tables/per_class.csv">' in html
-    rows = len(TABLES["table3_accuracy"].data(Analysis(read_results(tmp_path))))
-    assert table(html, "table3_accuracy").count('<th scope="row">') == rows > 5
-    assert "Table 3. Accuracy on the emotion test split (" not in html
+    rows = len(TABLES["table2_settings"].data(Analysis(read_results(tmp_path))))
+    assert table(html, "table2_settings").count('<th scope="row">') == rows > 5
+    assert "Table 2. Experiment settings (" not in html
 
 
 def test_a_note_is_below_its_table(tmp_path: Path) -> None:
@@ -241,14 +246,49 @@ def test_a_note_is_below_its_table(tmp_path: Path) -> None:
     assert "<em>means of runs</em>" in html
 
 
+def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_folded(tmp_path: Path) -> None:
+    for model, predicted in (("tfidf", ONE_WRONG), ("minilm", GOLD), ("bert_base", [1] * 10)):
+        publish(tmp_path, a_record(model), predicted)
+    html = rendered(tmp_path)
+    shown = re.findall(r'<th scope="row">([^<]+) <', table(html, "table3_accuracy"))
+    assert shown == [MINILM, "TF-IDF + logistic regression", "BERT base (uncased)"]
+    before, _, after = html.partition('id="not_run"')
+    assert before.rpartition("<details")[2].startswith(' class="folded" id="not-run">')
+    assert set(study.TABLE3_TITLES) - {"bert_base"} <= {
+        row.split()[0] for row in re.findall(r"model=(\w+)</code>", after)
+    }
+
+
+def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_tables(tmp_path: Path) -> None:
+    for model in ("minilm", "tfidf"):
+        publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
+    html = rendered(tmp_path, *FIGURES, answer=("The best model on mine.",))
+    assert "<h1>Results on mine</h1>" in html
+    assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
+        "data-1", "figure-frontier_mine", "leaderboard_mine",
+    ]  # fmt: skip
+    assert not {"table1_models", "table3_accuracy", "not_run"} & set(re.findall(r' id="([^"]+)"', html))
+    assert "Llama" not in html
+
+
+def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", dataset="mine", test_sha256="d" * 64), ONE_WRONG)
+    html = rendered(tmp_path, answer=("An answer.",))
+    sections = re.findall(r'<section id="([^"]+)"', html)
+    assert sections[0] == "accuracy"
+    assert sections[-2:] == ["data-1", "runs"]
+
+
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
     publish(tmp_path, a_record("tfidf", status=Status.failed, failure=Failure("No.")))
-    commands = table(rendered(tmp_path), "commands")
+    html = rendered(tmp_path)
     table3 = TABLES["table3_accuracy"].data(Analysis(read_results(tmp_path)))
-    assert all(f"<code>{command}</code>" in commands for command in table3["command"])
-    assert set(study.TABLE3) <= set(re.findall(r'id="command-(\w+)"', commands))
-    assert re.findall(r">(yes|no, see its runs)</a>", commands) == ["yes", "no, see its runs"]
+    missing = table3[table3["accuracy"].isna()]
+    assert len(missing) == len(table3) - 1
+    assert all(f"<code>{command}</code>" in table(html, "not_run") for command in missing["command"])
+    assert all(f"<code>{command}</code>" in html for command in table3["command"])
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
@@ -401,9 +441,9 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     found = blocks(tmp_path)
     assert [block.label for block in found] == [
         "BERT base (uncased), paper",
-        "BERT base (uncased), paper, dataset.test_rows=1",
+        "BERT base (uncased), paper, 1 test texts",
         f"{MINILM}, paper",
-        *(f"{MINILM}, paper, dataset.train_rows={rows}" for rows in (3, 20, 1000)),
+        *(f"{MINILM}, paper, {rows} training texts" for rows in (3, 20, 1000)),
     ]
     assert found[1].facts[-1] == "only 1 test row"
     assert found[-1].facts[-1] == "only 1,000 training rows"

@@ -14,10 +14,9 @@ from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
 from benchmark.report.model_card import find, model_card
 from benchmark.results.record import Failure, Status
-from benchmark.results.store import read_all
+from benchmark.results.store import Run, read_all
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def test_the_hubs_client_reads_the_scores_of_the_run(tmp_path: Path) -> None:
@@ -108,6 +107,18 @@ def test_a_run_without_scores_on_the_whole_test_split_has_no_card(
     assert problem in raised.value.problem
 
 
+def test_labels_and_titles_are_shown_as_they_are(tmp_path: Path) -> None:
+    labels = ("a|b", "<c>", "$d$", "_e_", "=f", "g")
+    run = publish(tmp_path, a_record("tfidf", "model.title=My *best* model"))
+    config = replace(run.record.config, dataset=replace(run.record.config.dataset, labels=[*labels]))
+    named = Run(replace(run.record, config=config), run.folder)
+    named.__dict__["table"] = run.table.rename_columns(["id", "gold", "predicted", *(f"p_{label}" for label in labels)])
+    text = model_card(named)
+    assert "My &#42;best&#42; model was" in text
+    assert "labels a&#124;b, &#60;c>, &#36;d&#36;, &#95;e&#95;, =f, g" in text
+    assert "| a&#124;b" in text
+
+
 def test_a_run_is_found_by_folder_name_or_digest(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record("tfidf", seed=seed)) for seed in range(2)]
     assert find(tmp_path, str(runs[1].folder)).record.seed == 1
@@ -151,8 +162,8 @@ def test_a_file_that_is_not_a_card_is_not_overwritten(tmp_path: Path) -> None:
     assert readme.read_text() == "# The project's own\n"
 
 
-def test_every_shipped_result_has_a_card() -> None:
-    for run in read_all(RESULTS):
+def test_every_shipped_result_has_a_card(shipped: Path) -> None:
+    for run in read_all(shipped / "results"):
         if run.record.is_result:
             first, *_ = ModelCard(model_card(run)).data.eval_results
             assert first.metric_value == round(float((run.gold == run.predictions.predicted).mean()), 6)

@@ -11,18 +11,18 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 @pytest.fixture(scope="module")
-def committed() -> nbformat.NotebookNode:
-    return nbformat.read(NOTEBOOKS / "results.ipynb", as_version=4)
+def committed(shipped: Path) -> nbformat.NotebookNode:
+    return nbformat.read(shipped / "notebooks/results.ipynb", as_version=4)
 
 
 @pytest.fixture(scope="module")
-def fresh() -> nbformat.NotebookNode:
+def fresh(shipped: Path) -> nbformat.NotebookNode:
     """Executed in a kernel of its own; raises where a cell does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [str(NOTEBOOKS), *sys.path])
         from execute import executed
 
-        return executed()
+        return executed(shipped)
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[list[dict[str, Any]]]:

@@ -2,15 +2,18 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from factories import a_record, publish
 from factories import command_line as benchmark
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR
+from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
 from benchmark.run.catalogue import shipped_models
 from benchmark.run.compose import composed
@@ -95,8 +98,11 @@ def test_a_data_set_is_added_by_the_yaml_shown_and_predictions_of_others_are_sco
 TOYS = [("good", "film"), ("bad", "film"), ("good", "meal"), ("bad", "meal")]
 
 
-def test_the_python_shown_reads_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_python_shown_reads_results_with_failed_runs(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(shipped, tmp_path / "project"))
+    publish(Path("results"), a_record("bert_base", status=Status.failed, failure=Failure("It needs a GPU.")))
     names: dict[str, object] = {}
     exec(compile(shown("docs/usage.md", "python", "from pathlib import Path"), "usage.md", "exec"), names)
     assert len(names["table3"]) >= 5  # type: ignore[arg-type]

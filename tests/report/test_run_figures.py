@@ -36,18 +36,20 @@ def make_run(tmp_path: Path) -> MakeRun:
         title: str = "MiniLM",
         status: Status = Status.completed,
         seed: int = 0,
+        overrides: tuple[str, ...] = (),
+        labels: tuple[str, ...] = LABELS,
         **fit: Any,
     ) -> Run:
-        record = a_record("minilm", seed=seed, status=status, fit=replace(FIT, **fit))
+        record = a_record("minilm", *overrides, seed=seed, status=status, fit=replace(FIT, **fit))
         config = record.config
         config = replace(config, model=replace(config.model, title=title))
-        config = replace(config, dataset=replace(config.dataset, labels=list(LABELS)))
+        config = replace(config, dataset=replace(config.dataset, labels=list(labels)))
         record = replace(record, config=config)
         if status is not Status.completed:
             return records.write(tmp_path, record)
         ids = tuple(f"test-{row}" for row in range(len(gold)))
         test = Examples(ids, ids, np.array(gold))
-        return records.write(tmp_path, record, records.encode_predictions(test, answers(predicted), LABELS))
+        return records.write(tmp_path, record, records.encode_predictions(test, answers(predicted), labels))
 
     return make
 
@@ -183,3 +185,36 @@ def test_reliability_shows_accuracy_by_confidence_and_marks_small_bins(
     assert "ECE 0.0500" in words(figure)  # accuracy 0.75 at confidence 0.8
     np.testing.assert_allclose(series(above, legend), [[0.8, 0.75]])
     assert sum(bar.get_height() for bar in below.containers[0]) == 8 * copies
+
+
+def test_a_figure_names_the_settings_that_differ_from_the_recipe(make_run: MakeRun) -> None:
+    run = make_run(overrides=("recipe.name=tuned", "recipe.epochs=9", "dataset.train_rows=160"))
+    assert "recipe tuned, 160 training texts, 9 epochs" in words(draw("confusion", run)).replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["label_distribution", "reliability"])
+def test_counts_have_whole_numbers_on_their_axis(make_run: MakeRun, name: str) -> None:
+    figure = draw(name, make_run(gold=(0, 1), predicted=(0, 0)))
+    axis = figure.axes[-1].yaxis if name == "reliability" else figure.axes[0].xaxis
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in axis.get_ticklabels()]
+    assert ticks == [str(number) for number in range(len(ticks))]
+
+
+@pytest.mark.parametrize("labels", [("正面", "负面", "中立"), ("إيجابي", "سلبي", "محايد"), ("😀", "🥳", "नकारात्मक")])
+@pytest.mark.parametrize("name", ["label_distribution", "confusion"])
+def test_labels_of_any_script_are_drawn_without_a_warning_and_told_apart(
+    make_run: MakeRun, name: str, labels: tuple[str, ...]
+) -> None:
+    run = make_run(labels=labels, title="模型")
+    draw_run(run)
+    shown = [row.partition(" (")[0] for row in row_names(draw(name, run).axes[0])]
+    assert len(set(shown)) == len(labels)
+    assert set(shown) <= {*labels, *(f"label {number}" for number in range(len(labels)))}
+
+
+def test_a_label_without_a_font_is_numbered_and_the_subtitle_says_so(make_run: MakeRun) -> None:
+    no_font = "\U0001f9ff\ue000"  # a character for private use
+    text = words(draw("confusion", make_run(labels=("joy", no_font, "love"))))
+    assert "label 1 (4)" in text
+    assert "numbered from 0" in text.replace("\n", " ")

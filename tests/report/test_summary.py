@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import FIT, a_record, a_record_on_rows, publish_many, publish_with_costs, wrong_at
+from factories import FIT, MANY_GOLD, a_record, a_record_on_rows, publish_many, publish_with_costs, wrong_at
 
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
@@ -101,8 +101,6 @@ def test_the_number_of_training_rows_that_most_curves_have_is_compared(tmp_path:
         (0.4, 0.45),
     ]
     assert about(*runs[:3])["few"] is None
-    assert about(*runs)["constant"] == 0.45
-    assert about(*runs[:3])["constant"] is None
 
 
 def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path) -> None:
@@ -119,14 +117,35 @@ def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
     first, *others = sentences()
     assert first == "Nothing has been measured here yet."
-    assert any("Not run here: Bert-Base" in sentence for sentence in others)
+    assert any(sentence.startswith("The study's five models were not run here") for sentence in others)
 
 
-def test_the_findings_of_the_shipped_results_are_at_most_six() -> None:
-    analysis = Analysis(read_results(Path(__file__).resolve().parents[2] / "results"))
+def test_a_score_that_a_constant_prediction_reaches_is_called_so(tmp_path: Path) -> None:
+    few = publish_many(tmp_path, a_record_on_rows(10), [0] * 200)
+    other = publish_many(tmp_path, a_record_on_rows(10, "tfidf"), wrong_at(range(90)))
+    whole = [
+        publish_many(tmp_path, a_record_on_rows(100, model, limited=False), MANY_GOLD) for model in ("minilm", "tfidf")
+    ]
+    (sentence,) = [sentence for sentence in sentences(few, other, *whole) if sentence.startswith("With 10")]
+    assert "0.1700 instead of 1.0000 (MiniLM-L6 (22M BERT), paper, a constant prediction)" in sentence
+    assert "0.5500 instead of 1.0000 (TF-IDF + logistic regression, paper)" in sentence
+
+
+def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record(model, dataset="mine"), wrong_at(range(n)))
+        for model, n in (("minilm", 1), ("tfidf", 60))
+    ]
+    (answer,) = sentences(*runs)
+    assert answer.startswith("The best model on mine, MiniLM-L6 (22M BERT), paper (0.9950 on 200 test texts")
+
+
+def test_the_findings_of_the_shipped_results_are_at_most_six_sentences(shipped: Path) -> None:
+    analysis = Analysis(read_results(shipped / "results"))
     found = findings(analysis, all_tables(analysis))
     assert 4 <= len(found) <= 6
-    assert found[0].startswith("The best model here is SmolLM2-135M")
+    assert not [sentence for sentence in found if ". " in sentence]
+    assert found[0].startswith("The best model, SmolLM2-135M + LoRA, tuned, bf16")
 
 
 def test_words_for_lists_and_ratios() -> None:

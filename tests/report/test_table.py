@@ -1,13 +1,12 @@
 """How a declared table is made and written, and that the shipped tables are those of the shipped records."""
 
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from factories import a_record, analysis_of, publish
 
-from benchmark.analysis.frame import read_speeds, results_of
+from benchmark.analysis.frame import read_results
 from benchmark.report.formats import (
     Format,
     count,
@@ -23,11 +22,10 @@ from benchmark.report.table import Analysis, Column, Source, Table, declared, de
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results import store
 
-RESULTS = Path(__file__).parents[2] / "results"
 NOTHING = analysis_of()
 DATA = pd.DataFrame(
     [
-        {"id": "a1", "name": "a | b_c", "share": 0.5, "low": 0.25, "high": 0.75, "command": "x | y"},
+        {"id": "=a1", "name": "a | b_c", "share": 0.5, "low": 0.25, "high": 0.75, "command": "x | y"},
         {"id": "b2", "name": "B", "share": None, "low": None, "high": None, "command": "z"},
     ],
     dtype=object,
@@ -44,23 +42,23 @@ TABLE = Table("one", "A table", lambda _: DATA, COLUMNS, note="A *note*.")
 
 def test_markdown_escapes_bars_shows_code_and_leaves_out_columns_without_heading() -> None:
     assert TABLE.markdown(TABLE.data(NOTHING)).splitlines() == [
-        "| Name     | ± share   | 95% interval     | Command   |",
-        "|:---------|:----------|:-----------------|:----------|",
-        r"| a \| b_c | 50.0%     | 0.2500 to 0.7500 | `x \| y`  |",
-        "| B        | -         | -                | `z`       |",
+        "| Name         | ± share   | 95% interval     | Command                 |",
+        "|:-------------|:----------|:-----------------|:------------------------|",
+        "| a &#124; b_c | 50.0%     | 0.2500 to 0.7500 | <code>x &#124; y</code> |",
+        "| B            | -         | -                | `z`                     |",
     ]
 
 
-def test_csv_has_every_column_as_it_is() -> None:
+def test_csv_has_every_column_and_no_formula() -> None:
     assert TABLE.csv(TABLE.data(NOTHING)) == (
-        "id,name,share,low,high,command\na1,a | b_c,0.5,0.25,0.75,x | y\nb2,B,,,,z\n"
+        "id,name,share,low,high,command\n'=a1,a | b_c,0.5,0.25,0.75,x | y\nb2,B,,,,z\n"
     )
 
 
 def test_a_table_is_written_as_csv_markdown_with_its_note_and_latex() -> None:
     files = TABLE.files(TABLE.data(NOTHING))
     assert list(files) == ["one.csv", "one.md", "one.tex"]
-    assert files["one.md"].endswith("| `z`       |\n\nA *note*.\n")
+    assert files["one.md"].endswith("| `z`                     |\n\nA *note*.\n")
     assert files["one.tex"].splitlines() == [
         r"\begin{tabular}{lrr}",
         r"\toprule",
@@ -131,24 +129,28 @@ def test_numbers_are_written_with_their_unit(format_: Format, value: object, sho
 
 
 @pytest.fixture(scope="module")
-def shipped() -> dict[Table, pd.DataFrame]:
-    """The tables of the records that git tracks."""
-    listed = subprocess.run(
-        ["git", "ls-files", "results"], cwd=RESULTS.parent, capture_output=True, text=True, check=True
-    )
-    tracked = {RESULTS.parent / path for path in listed.stdout.splitlines()}
-    runs = [run for run in store.read_all(RESULTS) if run.folder / "record.json" in tracked]
-    return all_tables(Analysis(results_of(runs, read_speeds(RESULTS))))
+def shipped_tables(shipped: Path) -> dict[Table, pd.DataFrame]:
+    """The tables of the shipped records."""
+    return all_tables(Analysis(read_results(shipped / "results")))
 
 
-def test_the_shipped_tables_are_those_of_the_shipped_records(shipped: dict[Table, pd.DataFrame]) -> None:
-    for table, data in shipped.items():
-        assert (RESULTS / "tables" / f"{table.name}.csv").read_text() == table.csv(data), table.name
+def test_the_shipped_tables_are_those_of_the_shipped_records(
+    shipped: Path, shipped_tables: dict[Table, pd.DataFrame]
+) -> None:
+    for table, data in shipped_tables.items():
+        assert (shipped / "results/tables" / f"{table.name}.csv").read_text() == table.csv(data), table.name
 
 
-def test_no_declared_column_of_the_shipped_tables_is_empty(shipped: dict[Table, pd.DataFrame]) -> None:
-    empty = {(table.name, name) for table, data in shipped.items() for name in data if data[name].isna().all()}
+def test_no_declared_column_of_the_shipped_tables_is_empty(shipped_tables: dict[Table, pd.DataFrame]) -> None:
+    empty = {(table.name, name) for table, data in shipped_tables.items() for name in data if data[name].isna().all()}
     assert empty == set()
+
+
+def test_wins_minus_losses_are_the_difference_beside_them(shipped_tables: dict[Table, pd.DataFrame]) -> None:
+    (pairwise,) = [table for table in shipped_tables if table.name == "pairwise"]
+    shown = pairwise.texts(shipped_tables[pairwise], "md")
+    won, lost = (shown[f"Only the {one} is correct"].str.replace(",", "").astype(float) for one in ("better", "other"))
+    assert ((won - lost) / 2000 - shown["Difference"].astype(float)).abs().max() <= 0.5e-4 + 1e-5
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -7,7 +7,7 @@ import pytest
 from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with, rows_of, table_rows
 
 from benchmark.analysis import study
-from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.report.tables.leaderboard import leaderboard, trials
 from benchmark.report.tables.overview import parameters
 from benchmark.report.tables.study import DEVIATES
 from benchmark.results.catalogue import read_catalogue
@@ -24,6 +24,10 @@ MINILM = "MiniLM-L6 (22M BERT)"
 
 def standing(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
     return rows_of(leaderboard(dataset).data(analysis_of(*runs)))
+
+
+def trials_of(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
+    return rows_of(trials(dataset).data(analysis_of(*runs)))
 
 
 def deviating(row: dict[str, Any]) -> set[str]:
@@ -85,7 +89,7 @@ def test_table2_marks_the_settings_that_deviate_under_recipe_paper(model: str, d
 def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
     settings = ("recipe.learning_rate=0.0002", "recipe.max_length=64", "recipe.optimizer=adafactor")
     row = row_with(table_rows("table2_settings", publish(tmp_path, a_record("smollm2_lora", *settings))), status="run")
-    assert row["recipe"] == ", ".join(["paper", *settings])
+    assert row["recipe"] == "paper, learning rate 0.0002, max length 64, optimizer adafactor"
     assert (row["learning_rate"], row["max_length"], row["precision"]) == ("2e-4 *", "64 *", "fp32 *")
     assert row["optimizer"] == "Adafactor, no decay *"
     assert deviating(row) == {"learning_rate", "max_length", "precision", "attention", "optimizer"}
@@ -153,7 +157,7 @@ def test_another_configuration_does_not_take_the_place_of_the_one_that_repeats_t
     of_bert = [row for row in table_rows("table3_accuracy", other, plain) if row["name"] == "bert_base"]
     assert [(row["recipe"], row["study"], row["accuracy"]) for row in of_bert] == [
         ("paper", 0.9063, 0.8),
-        ("paper, recipe.learning_rate=2e-05", None, 0.9),
+        ("paper, learning rate 2e-05", None, 0.9),
     ]
 
 
@@ -166,17 +170,18 @@ def test_weights_from_a_mirror_alone_are_the_reason_of_a_study_model_not_run(tmp
 @pytest.mark.parametrize(
     "record", [a_record("minilm", "recipe.max_steps=24"), a_record("minilm", fit=RANDOM_FIT)], ids=["limited", "random"]
 )
-def test_trials_are_in_the_leaderboard_only(record: RunRecord, tmp_path: Path) -> None:
+def test_trials_are_in_a_table_of_their_own(record: RunRecord, tmp_path: Path) -> None:
     run = publish(tmp_path, record, ONE_WRONG)
     assert (
         row_with(table_rows("table3_accuracy", run), name="minilm")["status"] == "not run" or record.fit is RANDOM_FIT
     )
     assert row_with(table_rows("table3_accuracy", run), name="minilm")["accuracy"] is None
-    (row,) = standing(run)
+    (row,) = trials_of(run)
     assert row["status"].startswith("measured; ")
+    assert standing(run) == []
 
 
-def test_the_leaderboard_of_a_data_set_begins_with_the_most_accurate_and_ends_with_trials(tmp_path: Path) -> None:
+def test_the_leaderboard_and_the_trials_of_a_data_set_begin_with_the_most_accurate(tmp_path: Path) -> None:
     few = "recipe.max_steps=2"
     runs = [
         publish(tmp_path, a_record("majority", dataset="synthetic"), NONE_RIGHT),
@@ -187,14 +192,15 @@ def test_the_leaderboard_of_a_data_set_begins_with_the_most_accurate_and_ends_wi
         publish(tmp_path, a_record("tfidf", dataset="emotion"), ONE_WRONG),
     ]
     rows = standing(*runs, dataset="synthetic")
-    assert [row["name"] for row in rows] == ["tfidf", "majority", "minilm", "bert_base", "llama3_lora"]
+    assert [row["name"] for row in rows] == ["tfidf", "majority", "llama3_lora"]
+    assert [row["name"] for row in trials_of(*runs, dataset="synthetic")] == ["minilm", "bert_base"]
     assert [(row["name"], row["model"], row["accuracy"]) for row in standing(*runs)] == [
         ("tfidf", "TF-IDF + logistic regression", 0.9)
     ]
 
 
 def test_one_predicted_test_text_is_not_an_accuracy(tmp_path: Path) -> None:
-    (row,) = standing(publish(tmp_path, a_record("minilm", "dataset.test_rows=1")))
+    (row,) = trials_of(publish(tmp_path, a_record("minilm", "dataset.test_rows=1")))
     assert (row["accuracy"], row["training_seconds"]) == (None, 90)
 
 
@@ -215,7 +221,7 @@ def test_the_overview_has_the_best_configuration_of_every_model(tmp_path: Path) 
         ("minilm", 1.0, None),
         ("tfidf", 0.8, None),
     ]
-    assert rows[0]["model"] == "BERT base (uncased), paper, recipe.epochs=9"
+    assert rows[0]["model"] == "BERT base (uncased), paper, 9 epochs"
     assert [row["status"] for row in rows] == [
         "measured, 1 seed", *["not run"] * 4, "measured, 2 seeds", "measured, 1 seed"
     ]  # fmt: skip

@@ -27,8 +27,6 @@ from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier, composed
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
-
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -80,8 +78,8 @@ def test_what_runs_leave_is_without_fault(results: Path) -> None:
     assert list(faults(results)) == []
 
 
-def test_the_committed_results_are_without_fault() -> None:
-    assert list(faults(RESULTS)) == []
+def test_the_shipped_results_are_without_fault(shipped: Path) -> None:
+    assert list(faults(shipped / "results")) == []
 
 
 @pytest.mark.parametrize(
@@ -93,10 +91,10 @@ def test_a_field_changed_by_hand_breaks_the_checksum(field: str, value: Any, res
     assert ("record.json", "checksum") in found(results)
 
 
-def test_a_field_of_a_schema_1_record_changed_by_hand_is_named(tmp_path: Path) -> None:
-    shipped = next((RESULTS / "runs/majority/emotion").iterdir())
-    copy = tmp_path / "runs/majority/emotion" / shipped.name
-    shutil.copytree(shipped, copy)
+def test_a_field_of_a_schema_1_record_changed_by_hand_is_named(shipped: Path, tmp_path: Path) -> None:
+    old = next((shipped / "results/runs/majority/emotion").iterdir())
+    copy = tmp_path / "runs/majority/emotion" / old.name
+    shutil.copytree(old, copy)
     assert found(tmp_path) == set()
     edit(Run(read_all(tmp_path)[0].record, copy), lambda document: document.update(seconds={"fit": 1.0}))
     assert found(tmp_path) == {("record.json", "seconds")}

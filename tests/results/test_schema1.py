@@ -12,7 +12,6 @@ from benchmark.config import digest_of
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, to_json
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 NEW_CARD_FIELDS = (
     "kind", "settings", "readout", "training", "random_weights", "computed_here", "learns", "base_model", "library",
     "usage",
@@ -134,8 +133,9 @@ def test_a_seal_changes_with_its_field_only() -> None:
     assert "seal" not in changed
 
 
-def test_every_shipped_record_of_schema_1_has_its_seals_and_its_digest() -> None:
-    found = [(path, json.loads(path.read_bytes())) for path in sorted(RESULTS.glob("runs/*/*/*/record.json"))]
+def test_every_shipped_record_of_schema_1_has_its_seals_and_its_digest(shipped: Path) -> None:
+    records = sorted(shipped.glob("results/runs/*/*/*/record.json"))
+    found = [(path, json.loads(path.read_bytes())) for path in records]
     old = {path: document for path, document in found if document["schema_version"] == 1}
     assert old
     for path, document in old.items():

@@ -46,7 +46,11 @@ def test_test_models_are_not_in_the_catalogue() -> None:
     assert not [name for name in read_catalogue() if name.startswith("tiny")]
 
 
-@pytest.mark.parametrize("entry", read_catalogue().values(), ids=read_catalogue())
+NEWER = ("mpnet_base", "probe")  # no record of schema 1 has such a configuration
+WITH_SCHEMA_1 = {name: entry for name, entry in read_catalogue().items() if name not in NEWER}
+
+
+@pytest.mark.parametrize("entry", WITH_SCHEMA_1.values(), ids=WITH_SCHEMA_1)
 def test_an_upgraded_card_of_schema_1_equals_todays(entry: CatalogueEntry) -> None:
     derived = schema1.card_fields(asdict(entry.config.model))
     card = asdict(entry.card)

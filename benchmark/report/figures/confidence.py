@@ -3,15 +3,15 @@
 import textwrap
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from benchmark.analysis import study
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins
 from benchmark.report.figure import Figure
-from benchmark.report.style import MUTED, SERIES_STYLES, house_style, new_figure
+from benchmark.report.style import MUTED, SERIES_STYLES, house_style, lower_end, new_figure
 from benchmark.report.table import Analysis
 from benchmark.report.tables.errors import coverage_accuracy
 
@@ -20,7 +20,7 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 
 @house_style()
-def calibration(analysis: Analysis) -> Drawing | None:
+def calibration(analysis: Analysis, dataset: str) -> Drawing | None:
     """The configurations with confidences, except those that predict one label for every text; over all seeds."""
     found = with_results(analysis.configurations)
     found = found[found["graded"].astype(bool) & (found["collapsed"] < found["seeds"])]
@@ -30,7 +30,7 @@ def calibration(analysis: Analysis) -> Drawing | None:
     left_out = f"; the best {len(shown)} of {len(found)}" if len(shown) < len(found) else ""
     figure = new_figure(
         4.2 + 0.18 * len(shown),
-        f"Do models know when they are right? {study.DATASET} test split{left_out}",
+        f"Do models know when they are right? {dataset} test split{left_out}",
         "Left: accuracy of answers by their confidence; the diagonal is perfect. Right: accuracy if only the most "
         "confident share of the texts is answered.",
     )
@@ -41,7 +41,8 @@ def calibration(analysis: Analysis) -> Drawing | None:
         _draw_bins(left, pd.concat([analysis.results.of(run) for run in row["counted"]]), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
         right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["label"], **style)
-    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
+    left.set(xlim=(lowest, 1), ylim=(lowest, 1), xlabel="confidence", ylabel="accuracy")
     right.set(xlabel="texts answered, %", ylabel="accuracy", xlim=(102, 8))
     for panel in (left, right):
         panel.grid()

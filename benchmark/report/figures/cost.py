@@ -8,15 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmark.analysis import comparisons, costs, study
+from benchmark.analysis import costs
 from benchmark.analysis.configurations import COSTS
-from benchmark.report.figure import Figure
-from benchmark.report.style import ACCURACY_RANGE, BLUE, house_style, new_figure
+from benchmark.report.figure import Figure, compared
+from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, house_style, new_figure
 from benchmark.report.table import Analysis
 
 MOST = 24  # as many labels fit below the panels
+MOST_BELOW = 3  # configurations below the axis that the subtitle names
 WIDEST = 54  # characters of a label that fit in one of two columns
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
@@ -32,15 +34,17 @@ CORNERS: list[dict[str, Any]] = [
     {"xytext": (-4, -3), "ha": "right", "va": "top"},
 ]
 """The positions that a point's number can have, in points from it."""
+KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
+"""The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
 NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 
 
 @house_style()
-def frontier(analysis: Analysis) -> Drawing | None:
+def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     """Accuracy against the first cost, large, and against the others, small; labels stand below."""
-    fields = comparisons.fields(analysis.configurations)
-    found = fields[0].head(MOST).reset_index(drop=True) if fields else pd.DataFrame(columns=[*COSTS])
-    measured = [cost for cost in COSTS if found[cost].notna().sum() > 1]
+    field = compared(analysis)
+    found, below = _drawn_and_below(field)
+    measured = [cost for cost in COSTS if field[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
@@ -48,15 +52,19 @@ def frontier(analysis: Analysis) -> Drawing | None:
     columns = 1 if max(map(len, labels)) > WIDEST else 2
     figure = new_figure(
         5.2 + 0.17 * -(-len(found) // columns),
-        f"What accuracy costs, {study.DATASET} test split",
-        "Filled: no model is as accurate for less of that cost (the line joins them). Hollow: another model is."
-        + " Squares ran on a GPU." * bool(found["on_gpu"].any()),
+        f"Accuracy against cost, {dataset} test split",
+        "Filled: no model is as accurate for less of that cost (the line joins them). Hollow: another model is. "
+        "Vertical lines: 95% intervals."
+        + " Squares ran on a GPU." * bool(found["on_gpu"].any())
+        + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
     )
     first, *others = measured
     layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
+    kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
+    panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
-        _draw_panel(axes, found, cost, large=cost == first)
+        _draw_panel(axes, found, cost, first)
         axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
     figure.legend(
         handles=[Line2D([], [], linestyle="none", label=label) for label in labels],
@@ -65,31 +73,40 @@ def frontier(analysis: Analysis) -> Drawing | None:
     return figure
 
 
+def _drawn_and_below(field: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The configurations with a cost whose accuracy is in the axis, and label and accuracy of those below it."""
+    priced = field[field[[*COSTS]].notna().any(axis=1)]
+    high = priced["accuracy"].astype(float) >= priced["accuracy"].max() - ACCURACY_RANGE
+    below = [f"{row['label']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
+    more = [f"{len(below) - MOST_BELOW} more"] if len(below) > MOST_BELOW else []
+    return priced[high].head(MOST).reset_index(drop=True), below[:MOST_BELOW] + more
+
+
 def _used_gpu(analysis: Analysis, run: str) -> bool:
     fit = analysis.results.by_name[run].record.fit
     return fit is not None and fit.device.startswith("cuda")
 
 
-def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, large: bool) -> None:
-    """Draw every configuration by accuracy and one cost, with its number where there is room."""
-    name, unit = UNITS[cost]
-    floor = found["accuracy"].max() - ACCURACY_RANGE
-    points = found.assign(
-        best=costs.frontier(found, cost),
-        x=found[cost].astype(float) * unit,
-        y=np.maximum(found["accuracy"].astype(float), floor),
-    )
+def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, first: str) -> None:
+    """Draw every configuration by accuracy and one cost, with its number where there is room.
+
+    The large panel numbers all. A small one numbers its best, and those without a place in the large panel.
+    """
+    (name, unit), large = UNITS[cost], cost == first
+    points = found.assign(best=costs.frontier(found, cost), x=found[cost].astype(float) * unit)
+    points = points[points["x"].notna()]
     best = points[points["best"]].sort_values("x", kind="stable")
-    axes.step(best["x"], best["y"], where="post", color=BLUE, linewidth=1)
+    axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
     numbered = {}
-    for number, (_, row) in enumerate(points.iterrows(), start=1):
-        if pd.isna(row["x"]):
-            continue
-        marker = "v" if row["accuracy"] < floor else "s" if row["on_gpu"] else "o"
-        axes.plot(row["x"], row["y"], marker=marker, color=BLUE, markerfacecolor=BLUE if row["best"] else "white",
-                  markersize=6 if large else 4.5, zorder=3 if row["best"] else 2)  # fmt: skip
-        if large or row["best"]:
-            numbered[number] = (row["x"], row["y"])
+    for place, row in points.iterrows():
+        at, colour = (row["x"], row["accuracy"]), KINDS.get(row["kind"], INK)
+        if large:
+            axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.35, linewidth=1.6)
+        axes.plot(*at, marker="s" if row["on_gpu"] else "o", color=colour,
+                  markerfacecolor=colour if row["best"] else "white", markersize=6 if large else 4.5,
+                  zorder=3 if row["best"] else 2)  # fmt: skip
+        if large or row["best"] or pd.isna(row[first]):
+            numbered[int(str(place)) + 1] = at
     axes.set_xscale("log")
     axes.margins(x=0.08, y=0.12)
     _write_numbers(axes, numbered, size=8 if large else 7)
@@ -98,8 +115,7 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, large: bool) -> None
     axes.xaxis.set_major_formatter(_with_prefix)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
-    below = found["accuracy"].min() < floor
-    axes.set(xlabel=name + ("; arrows: below the axis" if large and below else ""))
+    axes.set(xlabel=name)
     axes.grid()
 
 
@@ -132,8 +148,4 @@ def _with_prefix(value: float, _: Any = None) -> str:
     return f"{value:g}"
 
 
-FIGURES = (
-    Figure(
-        "frontier", "Accuracy against each cost, with the frontier. The table below has the numbers.", "cost", frontier
-    ),
-)
+FIGURES = (Figure("frontier", "Accuracy against each cost, with the frontier.", "accuracy", frontier),)

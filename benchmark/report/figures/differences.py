@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
-from benchmark.analysis import comparisons, study
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, compared
 from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
 from benchmark.report.table import Analysis
 
@@ -19,16 +18,16 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 
 
 @house_style()
-def pairwise(analysis: Analysis) -> Drawing | None:
+def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
     """The test set with most configurations: differences above the diagonal, p-values below it."""
-    field = next((field for field in comparisons.fields(analysis.configurations) if len(field) > 1), None)
-    if field is None:
+    field = compared(analysis)
+    if len(field) < 2:
         return None
     shown = field.head(MOST)
     left_out = f"; the best {len(shown)} of {len(field)}" if len(shown) < len(field) else ""
     figure = new_figure(
         1.5 + 0.36 * len(shown),
-        f"Which models differ, {study.DATASET} test split{left_out}",
+        f"Which models differ, {dataset} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
         "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
     )

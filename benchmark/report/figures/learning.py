@@ -14,9 +14,11 @@ from benchmark.report.style import INK, SERIES_STYLES, house_style, new_figure
 from benchmark.report.table import Analysis
 from benchmark.report.tables.training import learning_curve as table
 
+WIDEST = 3  # panels in one line
+
 
 @house_style()
-def learning_curve(analysis: Analysis) -> Drawing | None:
+def learning_curve(analysis: Analysis, dataset: str) -> Drawing | None:
     """Accuracy of as many models as there are line styles, and below it the F1 of each label, one panel per model."""
     points = table(analysis)
     if points.empty:
@@ -24,20 +26,23 @@ def learning_curve(analysis: Analysis) -> Drawing | None:
     curves = [curve for _, curve in points.groupby("curve", sort=False)]
     shown = curves[: len(SERIES_STYLES)]
     left_out = f"; {len(shown)} of {len(curves)}" if len(shown) < len(curves) else ""
-    rows = -(-len(shown) // 3)
+    below = [shown[first : first + WIDEST] for first in range(0, len(shown), WIDEST)]
+    if len(below) > 1 and len(below[-1]) == 1:  # two and two, not three and one
+        below = [shown[:2], shown[2:]]
     figure = new_figure(
-        4.0 + 2.0 * rows,
-        f"Learning curves, {study.DATASET} test split{left_out}",
+        4.0 + 2.0 * len(below),
+        f"Learning curves, {dataset} test split{left_out}",
         "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, one panel per model.",
     )
-    layout = [["accuracy"] * 3] + [[f"{row} {column}" for column in range(3)] for row in range(rows)]
-    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * rows])
+    layout = [["accuracy"] * 6]
+    layout += [
+        [f"{row} {place}" for place in range(len(curves)) for _ in range(6 // len(curves))]
+        for row, curves in enumerate(below)
+    ]
+    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * len(below)])
     _draw_accuracies(panels.pop("accuracy"), shown)
-    for place, axes in enumerate(panels.values()):
-        if place < len(shown):
-            _draw_f1(axes, shown[place], ylabel="" if place % 3 else "F1")
-        else:
-            axes.set_axis_off()
+    for (place, axes), curve in zip(panels.items(), shown, strict=True):
+        _draw_f1(axes, curve, ylabel="F1" if place.endswith(" 0") else "")
     handles, labels = panels["0 0"].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=6, columnspacing=1.2)
     return figure
@@ -80,5 +85,6 @@ FIGURES = (
         "Accuracy and the F1 of each label against the number of training texts. The table below has the accuracies.",
         "learning",
         learning_curve,
+        of_study=True,
     ),
 )

@@ -14,17 +14,17 @@ from benchmark.report.style import BLUE, Bars, draw_bars, house_style, new_figur
 from benchmark.report.table import Analysis
 
 
-def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analysis) -> Drawing:
+def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analysis, _: str) -> Drawing:
     """Figure 1 or 2 with the dimensions of the model that repeats the study."""
     model = analysis.results.catalogue[study.DECODERS[0]]
     return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
 
 
 @house_style()
-def label_distribution(analysis: Analysis) -> Drawing | None:
+def label_distribution(analysis: Analysis, dataset: str) -> Drawing | None:
     """Figure 3: the number of training texts with each label, the most frequent first."""
     runs = analysis.results.runs
-    found = runs[(runs["dataset"] == study.DATASET) & runs["result"]]
+    found = runs[(runs["dataset"] == dataset) & runs["result"]]
     if found.empty:
         return None
     largest_first = found.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
@@ -33,7 +33,7 @@ def label_distribution(analysis: Analysis) -> Drawing | None:
     counts = pd.Series(data.splits["train"].counts).sort_values(ascending=False, kind="stable")
     figure = new_figure(
         1.2 + 0.33 * len(counts),
-        f"Labels of the {counts.sum():,} training texts, {study.DATASET}",
+        f"Labels of the {counts.sum():,} training texts, {dataset}",
         f"Figure 3 of the study, redrawn: {counts.index[0]} is {counts.iloc[0] / counts.iloc[-1]:.1f} times as "
         f"frequent as {counts.index[-1]}",
     )
@@ -52,17 +52,20 @@ FIGURES = (
         "A pre-normalisation decoder block of Llama 3 8B, with the dimensions of its matrices.",
         "models",
         partial(diagram, diagrams.decoder_block),
+        of_study=True,
     ),
     Figure(
         "figure2_lora",
         "A frozen matrix beside its low-rank adapter, B after A, with their numbers of parameters.",
         "models",
         partial(diagram, diagrams.lora),
+        of_study=True,
     ),
     Figure(
         "figure3_label_distribution",
         "The number of training texts with each label, the most frequent first.",
         "settings",
         label_distribution,
+        of_study=True,
     ),
 )

@@ -1,19 +1,49 @@
 """The tables of the report, each declared once: in the module of its subject."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pandas as pd
 
+from benchmark.analysis import study as the_study
 from benchmark.report.table import Analysis, Table
 from benchmark.report.tables import audit, comparison, cost, errors, overview, study, training
-from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.report.tables.leaderboard import leaderboard, trials
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for module in (study, overview, errors, comparison, audit, cost, training)
-    for table in module.TABLES
-}
+ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
+OF_A_DATASET = (*errors.TABLES, *comparison.TABLES, *cost.TABLES, *training.TABLES)
+TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
 def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
-    """Every table with its data, and a leaderboard for each data set."""
-    datasets = sorted(set(analysis.results.runs["dataset"]))
-    return {table: table.data(analysis) for table in [*TABLES.values(), *map(leaderboard, datasets)]}
+    """Every table with its data: those of each data set, and the study's if its data set was run."""
+    made: dict[Table, pd.DataFrame] = {}
+    if the_study.DATASET in analysis.datasets or not analysis.datasets:
+        made |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
+    for dataset in analysis.datasets or [the_study.DATASET]:
+        part = analysis.of(dataset)
+        found = {table: table.data(part) for table in _declared(dataset, part)}
+        made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
+    return made | {cost.SPEED: cost.SPEED.data(analysis)}
+
+
+def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
+    """The tables of one data set. Those of the study's have the plain names."""
+    for table in OF_A_DATASET:
+        if table is training.LEARNING_CURVE and len(part.results.runs):
+            table = training.learning_curve_table(part.results.labels(part.results.runs["run"].iloc[0]))
+        if dataset == the_study.DATASET:
+            yield replace(table, dataset=dataset)
+        else:
+            title = f"{table.title}, {dataset}"
+            yield replace(table, name=f"{table.name}_{dataset}", title=title, dataset=dataset)
+    for table in (leaderboard(dataset), trials(dataset)):
+        yield replace(table, note=" ".join(filter(None, [table.note, _other_content(dataset, part)])))
+
+
+def _other_content(dataset: str, part: Analysis) -> str:
+    """Says so where runs used the name of the study's data set for other texts."""
+    names = {part.results.by_name[run].record.dataset for run in part.results.runs["run"]}
+    if dataset == the_study.DATASET or the_study.DATASET not in names:
+        return ""
+    return "Some of these runs call their data emotion, but the test split is not the published one."

@@ -5,9 +5,9 @@ from string import ascii_lowercase
 
 import pandas as pd
 
-from benchmark.analysis import comparisons, study
+from benchmark.analysis import comparisons
 from benchmark.report import table as t
-from benchmark.report.formats import count, fixed, p_value
+from benchmark.report.formats import fixed, mean_count, p_value
 from benchmark.results.record import Status
 
 
@@ -39,7 +39,7 @@ def ties(analysis: t.Analysis) -> pd.DataFrame:
 def seeds(analysis: t.Analysis) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that count."""
     found = analysis.configurations
-    found = found[(found["dataset"] == study.DATASET) & ~found["trial"].astype(bool)]
+    found = found[~found["trial"].astype(bool)]
     status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
     counts = status.reindex(index=found["configuration"], columns=list(map(str, Status)), fill_value=0)
     accuracies = [analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in found["counted"]]
@@ -84,20 +84,22 @@ TABLES = (
             t.declared("other", "Other"),
             t.Column("difference", "Difference", fixed("+.4f")),
             t.INTERVAL,
-            t.Column("wins", "Only the better is correct", count),
-            t.Column("losses", "Only the other is correct", count),
+            t.Column("wins", "Only the better is correct", mean_count),
+            t.Column("losses", "Only the other is correct", mean_count),
             t.Column("seed_pairs", "Pairs of seeds"),
             t.Column("p", "McNemar's p", p_value),
             t.Column("adjusted_p", "p, Holm", p_value),
             t.Column("detectable", "Detectable at 80% power", t.FOUR),
             t.Column("verdict", "Verdict"),
         ),
-        note="The interval is a paired bootstrap over seeds and texts. *McNemar's p* is exact; of k pairs of seeds it "
-        "is k/m times the m-th smallest, with m the upper median place, which is valid under any dependence. *Holm* "
-        "corrects for all pairs on the same test texts. Two models differ if that is below 0.05 and the interval "
-        "excludes 0; otherwise they are tied. *Detectable* is the difference that McNemar's test would find with 80% "
-        "power on one pair of seeds at the measured disagreement, at 0.05 divided by the number of comparisons, "
-        "Holm's strictest step, and by k/m. Counts are means over pairs of seeds.",
+        note="Every seed of one model is paired with every seed of the other (*pairs of seeds*). The two counts are "
+        "means over these pairs, so that their difference, divided by the number of texts, is the difference of the "
+        "accuracies. The interval is a paired bootstrap over seeds and texts, at least as wide as the adjusted Wald "
+        "interval of the two counts. *McNemar's p* is exact; of k pairs of seeds it is k/m times the m-th smallest, "
+        "with m the upper median place, which is valid under any dependence. *Holm* corrects for all pairs on the same "
+        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise they are tied. "
+        "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
+        "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
         section="differences",
     ),
     t.Table(
@@ -106,7 +108,7 @@ TABLES = (
         ties,
         (*t.NAMED, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
-        section="accuracy",
+        section="differences",
     ),
     t.Table(
         "seeds",
@@ -126,6 +128,6 @@ TABLES = (
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",
-        section="accuracy",
+        section="differences",
     ),
 )

@@ -29,12 +29,12 @@ def frontier(analysis: t.Analysis) -> pd.DataFrame:
 
 
 def speed(analysis: t.Analysis) -> pd.DataFrame:
-    """Each way to train and predict on each machine; ratios are to the padded way in the first precision."""
+    """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
     return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)], dtype=object)
 
 
 def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    plain = next(way for way in measured["ways"] if way["batching"] == "padded")
+    padded = {way["precision"]: way for way in measured["ways"] if way["batching"] == "padded"}
     return [
         {
             "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
@@ -43,13 +43,18 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
             "batching": way["batching"],
             "precision": way["precision"],
             "samples_per_second": way["samples_per_second"],
-            "training_ratio": way["samples_per_second"] / plain["samples_per_second"],
+            "training_ratio": _ratio(way, padded, "samples_per_second"),
             "utilisation": way["utilisation"],
             "answered_per_second": way["answered_per_second"],
-            "answering_ratio": way["answered_per_second"] / plain["answered_per_second"],
+            "answering_ratio": _ratio(way, padded, "answered_per_second"),
         }
         for way in measured["ways"]
     ]
+
+
+def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -> float | None:
+    plain = padded.get(way["precision"])
+    return way[speed] / plain[speed] if plain else None
 
 
 TABLES = (
@@ -64,6 +69,7 @@ TABLES = (
             t.Column("peak_memory", "Peak memory", gibibytes),
             t.Column("trained_parameters", "Trained parameters", count),
             t.Column("seconds_per_text", "Time per text", milliseconds),
+            t.Column("precision", "Precision"),
             t.HARDWARE,
             t.Column("frontier", "On the frontier of"),
             t.Column("dominated_by", "Dominated by"),
@@ -72,31 +78,32 @@ TABLES = (
         note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
         "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
         "or a tenth cheaper in one. Costs are medians over the seeds of the machine that ran most; times on different "
-        "hardware are not comparable. Peak memory is the GPU's if one was used, else the process's with its loaded "
-        "libraries.",
+        "hardware or in different precisions are not comparable one to one. Peak memory is the "
+        "GPU's if one was used, else the process's with its loaded libraries.",
         section="cost",
     ),
-    t.Table(
-        "speed",
-        "Training and inference throughput",
-        speed,
-        (
-            t.MODEL,
-            t.HARDWARE,
-            t.declared("batch_size", "Batch"),
-            t.declared("batching", "Batching"),
-            t.declared("precision", "Precision"),
-            t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
-            t.Column("training_ratio", "Training × plain", fixed(".1f")),
-            t.Column("utilisation", "Utilisation", fixed(".0%")),
-            t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
-            t.Column("answering_ratio", "Inference × plain", fixed(".1f")),
-        ),
-        note="*× plain* is the ratio to padded batches in the first precision listed, where a decoder answers by free "
-        "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
-        "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
-        "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
-        "beginning of the prompts once. *Batch* is the effective one.",
-        section="cost",
+)
+
+SPEED = t.Table(
+    "speed",
+    "Training and inference throughput",
+    speed,
+    (
+        t.MODEL,
+        t.HARDWARE,
+        t.declared("batch_size", "Batch"),
+        t.declared("batching", "Batching"),
+        t.declared("precision", "Precision"),
+        t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
+        t.Column("training_ratio", "Training × padded", fixed(".1f")),
+        t.Column("utilisation", "Utilisation", fixed(".0%")),
+        t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
+        t.Column("answering_ratio", "Inference × padded", fixed(".1f")),
     ),
+    note="*× padded* is the ratio to padded batches in the same precision, where a decoder answers by free "
+    "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
+    "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
+    "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
+    "beginning of the prompts once. *Batch* is the effective one.",
+    section="cost",
 )

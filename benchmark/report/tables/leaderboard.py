@@ -22,12 +22,34 @@ COLUMNS = (
 
 def leaderboard(dataset: str) -> t.Table:
     """The declaration of a data set's leaderboard."""
-    make = partial(standing, dataset)
-    return t.Table(f"leaderboard_{dataset}", f"All configurations on {dataset}", make, COLUMNS, section="everything")
+    return t.Table(
+        f"leaderboard_{dataset}",
+        f"All configurations on {dataset}",
+        partial(standing, dataset, trial=False),
+        COLUMNS,
+        section="everything",
+        dataset=dataset,
+    )
 
 
-def standing(dataset: str, analysis: t.Analysis) -> pd.DataFrame:
-    """The most accurate first, trials after results; their limits are part of the status."""
-    found = analysis.configurations[analysis.configurations["dataset"] == dataset]
+def trials(dataset: str) -> t.Table:
+    """The declaration of the table of a data set's trials."""
+    return t.Table(
+        f"trials_{dataset}",
+        f"Trials on {dataset}",
+        partial(standing, dataset, trial=True),
+        COLUMNS,
+        note="A trial has fewer rows or steps than the data set and recipe, or random weights. It is not compared with "
+        "complete runs.",
+        section="everything",
+        dataset=dataset,
+    )
+
+
+def standing(dataset: str, analysis: t.Analysis, trial: bool | None = None) -> pd.DataFrame:
+    """The most accurate first; only trials, only complete configurations, or with None both, trials last."""
+    found = analysis.of(dataset).configurations
+    if trial is not None:
+        found = found[found["trial"].astype(bool) == trial]
     ordered = found.sort_values(["result", "accuracy"], ascending=False, kind="stable", na_position="last")
     return ordered.assign(name=ordered["model"], model=ordered["title"])

@@ -11,7 +11,7 @@ from benchmark.report import table as t
 
 def overview(analysis: t.Analysis) -> pd.DataFrame:
     """The study's models in its order, then the others by falling accuracy; one row per model."""
-    found = fields(analysis.configurations)
+    found = fields(analysis.of(study.DATASET).configurations)
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
@@ -69,7 +69,7 @@ TABLES = (
         overview,
         COLUMNS,
         note="*Study* is the accuracy that the study printed. Everything else is computed from stored predictions. The "
-        "interval is Wilson's for one seed and a bootstrap over seeds and test texts for several. *Training* is the "
-        "median over the seeds of one machine, without loading and validation.",
+        "interval is Wilson's for one seed; for several it is a bootstrap over seeds and test texts, at least as wide "
+        "as Wilson's. *Training* is the median over the seeds of one machine, without loading and validation.",
     ),
 )

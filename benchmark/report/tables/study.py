@@ -37,9 +37,9 @@ def table2_settings(analysis: t.Analysis) -> pd.DataFrame:
         {"configuration": None, "model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}
     ]
     run_models = set()
-    for _, row in analysis.configurations.iterrows():
+    for _, row in analysis.of(study.DATASET).configurations.iterrows():
         record = analysis.results.by_name[row["run"]].record
-        if row["dataset"] != study.DATASET or not row["result"] or not row["trained"]:
+        if not row["result"] or not row["trained"]:
             continue
         if record.card is not None and record.card.settings:
             run_models.add(row["model"])
@@ -56,9 +56,9 @@ def table3_accuracy(analysis: t.Analysis) -> pd.DataFrame:
     """The study's models in its order, then the others by rising accuracy, then those not run.
 
     The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
-    weights are left out.
+    weights are left out, and so is every run whose test split is not the published one.
     """
-    configurations = analysis.configurations[analysis.configurations["dataset"] == study.DATASET]
+    configurations = analysis.of(study.DATASET).configurations
     rows = [_measured(row) for _, row in with_results(configurations).sort_index().iterrows()]
     repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
     for name, entry in analysis.results.catalogue.items():

@@ -1,5 +1,6 @@
 """How accuracy depends on training: number of rows, read-out, and the trials behind `recipe=tuned`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ CURVE = t.Column("curve", help="id of the configurations that differ only in the
 def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
-    completed = (runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]
+    completed = (runs["status"] == Status.completed) & runs["pretrained"]
     found = runs[completed & runs["limits"].isin(["", "training rows"])]
     curves = [group for _, group in found.groupby("curve", sort=False) if group["train_rows"].nunique() > 1]
     rows = [row for group in curves for row in _points(results, group)]
@@ -45,11 +46,17 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
                 **scores(results, runs),
-                **dict.fromkeys(f"f1_{label}" for label in study.LABELS),
+                "remark": _constant(results, runs),
                 **label_scores(results, runs)["f1"].add_prefix("f1_"),
             }
         )
     return rows
+
+
+def _constant(results: Results, runs: list[str]) -> str | None:
+    """Says so where every seed predicts one label for every text."""
+    collapsed = [len(set(answers)) == 1 for answers in results.predicted(runs).tolist()]
+    return "a constant prediction" if all(collapsed) else None
 
 
 def readouts(analysis: t.Analysis) -> pd.DataFrame:
@@ -58,15 +65,18 @@ def readouts(analysis: t.Analysis) -> pd.DataFrame:
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
     """
     results, runs = analysis.results, analysis.results.runs
-    found = runs[(runs["dataset"] == study.DATASET) & runs["result"] & runs["training"].notna()]
+    found = runs[runs["result"] & runs["training"].notna()]
     trainings = [group for _, group in found.groupby("training", sort=False) if group["readout"].nunique() > 1]
     return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
 
 
 def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
-    by_name = results.runs.set_index("run")
-    origin = [trained_by or run for trained_by, run in zip(group["trained_by"], group["run"], strict=True)]
-    group = group.assign(seed=by_name.loc[origin, "seed"].to_numpy(), recipe=by_name.loc[origin, "recipe"].to_numpy())
+    origins = [
+        results.by_name[trained_by or run].record
+        for trained_by, run in zip(group["trained_by"], group["run"], strict=True)
+    ]
+    recipes = [recipe_label(origin, results.catalogue) for origin in origins]
+    group = group.assign(seed=[origin.seed for origin in origins], recipe=recipes)
     group = group.drop_duplicates(["readout", "seed"])
     group = group[group.groupby("seed")["seed"].transform("size") > 1]  # seeds with one read-out compare with nothing
     predicted = {
@@ -98,7 +108,7 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 def tuning(analysis: t.Analysis) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results, runs = analysis.results, analysis.results.runs
-    found = runs[(runs["dataset"] == study.DATASET) & (runs["status"] == Status.completed) & runs["pretrained"]]
+    found = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
     whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
     rows = []
     for run, accuracy in found.loc[whole, ["run", "validation_accuracy"]].itertuples(index=False):
@@ -115,8 +125,9 @@ OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=",
 """Settings that the table of trials shows in columns of their own."""
 
 
-TABLES = (
-    t.Table(
+def learning_curve_table(labels: Sequence[str]) -> t.Table:
+    """The declaration of the learning curves on a data set with these labels."""
+    return t.Table(
         "learning_curve",
         "Accuracy by number of training texts",
         learning_curve,
@@ -131,10 +142,18 @@ TABLES = (
             t.SPREAD,
             t.INTERVAL,
             t.MACRO_F1,
-            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in study.LABELS),
+            t.Column("remark", "Remark"),
+            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in labels),
         ),
+        note="*A constant prediction* is one label for every text: its accuracy is the share of that label.",
         section="learning",
-    ),
+    )
+
+
+LEARNING_CURVE = learning_curve_table(study.LABELS)
+
+TABLES = (
+    LEARNING_CURVE,
     t.Table(
         "readouts",
         "Read-outs of one fine-tuned decoder",
@@ -154,7 +173,7 @@ TABLES = (
     ),
     t.Table(
         "tuning",
-        "Trials on the validation split, from which the learning rates of recipe tuned were chosen",
+        "Trials scored on the validation split",
         tuning,
         (
             t.MODEL,
@@ -166,7 +185,8 @@ TABLES = (
             t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
-        "so none of them has a test accuracy.",
+        "so none of them has a test accuracy. The learning rates of `recipe=tuned` were chosen from such trials on the "
+        "study's data set.",
         section="settings",
     ),
 )

@@ -1,5 +1,5 @@
 "use strict";
-// Optional: sorts table columns, and opens the folded runs that a link points to.
+// Optional: sorts and filters table rows, compares two models, and opens the folded runs that a link points to.
 document.documentElement.classList.add("js");
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -27,7 +27,7 @@ function sort(table, heading, column) {
 // The cell's number, else its text without the source symbol; null for an empty cell.
 function sortValue(cell) {
   if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
-  const text = cell.textContent.replace(/^[●◇○◈▫–]\s*/u, "").trim();
+  const text = cell.textContent.replace(/^[◇◈–]\s*/u, "").trim();
   return text === "" ? null : text;
 }
 
@@ -48,3 +48,140 @@ function openTarget() {
 }
 addEventListener("hashchange", openTarget);
 openTarget();
+
+// Filter the rows of the tables that follow a form, up to the next form, by text, kind of model, and "measured".
+for (const form of document.querySelectorAll("main section > form.filters:not(#compare form)")) {
+  const [search, kind, measured] = form.querySelectorAll("input[type=search], select, input[type=checkbox]");
+  const followers = [];
+  for (let next = form.nextElementSibling; next && next.tagName !== "FORM"; next = next.nextElementSibling) followers.push(next);
+  const rows = followers.flatMap((part) => [...part.querySelectorAll("tr[data-kind]")]);
+  const filter = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      const matches = words.every((word) => text.includes(word)) && (!kind.value || row.dataset.kind === kind.value);
+      row.hidden = !matches || (measured.checked && row.dataset.measured === undefined);
+    }
+    for (const part of followers.filter((one) => one.matches("details"))) {
+      const found = part.querySelector("tbody tr:not([hidden])") !== null;
+      if (part.id === "not-run") part.hidden = !found;
+      if (words.length) part.open = found;
+    }
+    form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  };
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  filter();
+}
+
+// Compare two models. The numbers over all seeds were computed by the report; the counts are those of the first seeds.
+const source = document.getElementById("comparisons");
+if (source) {
+  const fields = JSON.parse(source.textContent);
+  const [which, one, other] = ["field", "a", "b"].map((name) => document.getElementById(`compare-${name}`));
+  const fill = () => {
+    const { configurations } = fields[which.value];
+    for (const [select, chosen] of [[one, 0], [other, 1]]) {
+      select.replaceChildren(...configurations.map((item, place) => {
+        const name = `${item.label}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
+        return new Option(name, place, false, place === chosen);
+      }));
+    }
+    show();
+  };
+  const show = () => {
+    const shown = comparison(fields[which.value], Number(one.value), Number(other.value));
+    document.getElementById("comparison").replaceChildren(...shown);
+  };
+  which.addEventListener("change", fill);
+  for (const select of [one, other]) select.addEventListener("change", show);
+  fill();
+}
+
+function comparison(field, a, b) {
+  if (a === b) return [element("p", "A and B are the same.")];
+  const [first, second] = [a, b].map((place) => field.configurations[place]);
+  const [gold, ofA, ofB] = [field.gold, first.predicted, second.predicted].map((text) => unpacked(text, field.width));
+  const counts = { both: 0, a: 0, b: 0, neither: 0 };
+  const differing = [];
+  gold.forEach((label, item) => {
+    const [rightA, rightB] = [ofA[item] === label, ofB[item] === label];
+    counts[rightA ? (rightB ? "both" : "a") : rightB ? "b" : "neither"] += 1;
+    if (rightA !== rightB) differing.push([item, rightA]);
+  });
+  const [difference, low, high, p, firstP, pairs] = pairOf(field, a, b);
+  const several = pairs > 1 ? `, means over ${seedsOf(first)} of A and ${seedsOf(second)} of B` : "";
+  const combined = pairs > 1 ? ` McNemar’s p, combined over the ${pairs} pairs of seeds: ${short(p)}.` : "";
+  const verdict = low > 0 || high < 0 ? "excludes" : "contains";
+  const rows = [["Both right", counts.both], ["Only A right", counts.a], ["Only B right", counts.b], ["Both wrong", counts.neither]];
+  return [
+    element("p", `Accuracy of A minus that of B${several}: ${signed(difference)}. Its 95% interval, ${signed(low)} to ` +
+      `${signed(high)}, ${verdict} 0.${combined}`),
+    tableOf([`Seed ${first.seed} of A, seed ${second.seed} of B`, "Texts"], [
+      ...rows.map(([name, count]) => [name, count.toLocaleString("en")]), ["McNemar’s exact p", short(firstP)],
+    ]),
+    element("p", "The p-values are not corrected for the number of comparisons."),
+    folded(`The ${differing.length} texts that only one of them gets right`, itemTable(field, differing, ofA, ofB)),
+  ];
+}
+
+// The report's pair, which has the configuration that comes first as A.
+function pairOf(field, a, b) {
+  const [i, j] = [Math.min(a, b), Math.max(a, b)];
+  const pair = field.pairs[(i * (2 * field.configurations.length - i - 1)) / 2 + (j - i - 1)];
+  return a < b ? pair : [-pair[0], -pair[2], -pair[1], ...pair.slice(3)];
+}
+
+function itemTable(field, differing, ofA, ofB) {
+  const withTexts = field.texts.length > 0;
+  const gold = unpacked(field.gold, field.width);
+  const rows = differing.map(([item, rightA]) => [
+    field.items[item], rightA ? "A" : "B", ...[gold, ofA, ofB].map((labels) => field.labels[labels[item]]),
+    ...(withTexts ? [field.texts[item]] : []),
+  ]);
+  return tableOf(["Id", "Right", "Gold label", "A", "B", ...(withTexts ? ["Text"] : [])], rows);
+}
+
+function unpacked(text, width) {
+  const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const values = [...text].map((digit) => digits.indexOf(digit));
+  return width === 1 ? values : values.filter((_, place) => place % 2 === 0).map((high, item) => 62 * high + values[2 * item + 1]);
+}
+
+function seedsOf({ seeds }) {
+  return seeds === 1 ? "1 seed" : `${seeds} seeds`;
+}
+
+function short(p) {
+  return p < 0.0001 ? "< 0.0001" : p.toFixed(4);
+}
+
+function signed(value) {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+}
+
+function element(name, ...content) {
+  const made = document.createElement(name);
+  made.append(...content);
+  return made;
+}
+
+function folded(summary, content) {
+  return element("details", element("summary", summary), content);
+}
+
+function tableOf(headings, rows) {
+  const head = element("tr", ...headings.map((text) => element("th", text)));
+  for (const heading of head.cells) heading.scope = "col";
+  const body = rows.map(([first, ...others]) => {
+    const name = element("th", first);
+    name.scope = "row";
+    return element("tr", name, ...others.map((text) => element("td", String(text))));
+  });
+  const box = element("div", element("table", element("thead", head), element("tbody", ...body)));
+  box.className = "box";
+  box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", headings[0]);
+  return box;
+}

@@ -1,0 +1,73 @@
+"""Which data set each run belongs to: told by the content of its test split, never by a name."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from benchmark.analysis import study
+from benchmark.results.record import RunRecord
+
+Content = tuple[str, tuple[str, ...]]
+"""The hash of a whole test split, and its labels in the order of their ids."""
+
+PUBLISHED: Content = (study.TEST_SHA256, study.LABELS)
+
+
+def dataset_keys(records: Mapping[str, RunRecord]) -> dict[str, str]:
+    """The key of each run's data set, by run; a key can be part of a file name.
+
+    The study's data set has the key `emotion`, whatever a configuration calls it. Any other content has the name in
+    its configuration. If another content took that name earlier, a part of the content's hash follows it.
+    """
+    contents = {run: _content(record) for run, record in records.items()}
+    contents |= _contents_of_parts(records, contents)
+    keys = {PUBLISHED: study.DATASET}
+    earliest_first = sorted(records, key=lambda run: records[run].started)
+    for run in earliest_first:
+        content = contents[run]
+        if content is not None and content not in keys:
+            name = records[run].dataset
+            taken = name.casefold() in {key.casefold() for key in keys.values()}
+            keys[content] = f"{name}-{_short_hash(content)}" if taken else name
+    known = {run: keys[content] for run, content in contents.items() if content is not None}
+    of_name = {records[run].dataset: known[run] for run in reversed(earliest_first) if run in known}
+    return {run: known.get(run) or _unread(record, of_name) for run, record in records.items()}
+
+
+def _content(record: RunRecord) -> Content | None:
+    """The whole test split of a run; None if the run read a part of it or nothing, and no hash was declared."""
+    read = record.data.splits.get("test") if record.data is not None else None
+    if read is not None and record.config.dataset.test_rows is None:
+        return read.sha256, record.labels
+    declared = record.config.dataset.sha256.get("test")  # a run stops if the data have another hash
+    return None if declared is None else (declared, record.labels)
+
+
+def _contents_of_parts(
+    records: Mapping[str, RunRecord], contents: Mapping[str, Content | None]
+) -> dict[str, Content | None]:
+    """Runs on a part of a test split belong to the data set whose training or validation split they read."""
+    splits = ("train", "validation")
+    whole = {
+        (record.data_sha256.get(split), record.labels): contents[run]
+        for run, record in records.items()
+        if contents[run] is not None
+        for split in splits
+    }
+    found = {}
+    for run, record in records.items():
+        if contents[run] is None and "test" in record.data_sha256:
+            own = (record.data_sha256["test"], record.labels)
+            read = [(record.data_sha256[split], record.labels) for split in splits if split in record.data_sha256]
+            found[run] = next((whole[part] for part in read if part in whole), own)
+    return found
+
+
+def _unread(record: RunRecord, of_name: Mapping[str, str]) -> str:
+    """The data set of a run that ended before it read its data; never the study's, which declares its hashes."""
+    key = of_name.get(record.dataset, record.dataset)
+    return key if key != study.DATASET else f"{record.dataset}-not-read"
+
+
+def _short_hash(content: Content) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]

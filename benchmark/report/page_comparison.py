@@ -1,0 +1,94 @@
+"""The data with which the page compares any two configurations that answered the same test texts."""
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.analysis import inference, study
+from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis.frame import Results, label_names
+from benchmark.report.run_details import anchor
+from benchmark.report.table import Analysis
+
+DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
+MOST = 60  # configurations of a data set; the page would be large and slow to make with more
+MOST_ANSWERS = 1_000_000  # of all configurations of a data set, for the same reason
+
+Texts = Mapping[str, Mapping[str, str]]
+"""The test texts by the SHA-256 of the test split and the id of the item."""
+
+
+def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
+    """One entry for each set of test texts that two or more configurations answered, the study's first.
+
+    `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
+    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds and
+    the McNemar p of the first seeds alone, whose counts the page shows.
+    """
+    found = analysis.configurations
+    found = found[found["accuracy"].notna()]
+    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby(
+        ["dataset", "test_sha256"]
+    )
+    fields = [field.head(_most(field)).reset_index(drop=True) for _, field in groups if len(field) > 1]
+    fields.sort(key=lambda field: (field["dataset"][0] != study.DATASET, field["dataset"][0], -len(field)))
+    return [_entry(analysis.results, field, texts.get(field["test_sha256"][0], {})) for field in fields]
+
+
+def _most(field: pd.DataFrame) -> int:
+    return max(2, min(MOST, MOST_ANSWERS // int(field["test_rows"].iloc[0])))
+
+
+def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
+    first = [runs[0] for runs in field["counted"]]
+    items = results.of(first[0])["item"].tolist()
+    names = label_names(results.labels(first[0]))
+    compared = comparisons(results, field.assign(result=True)).to_dict("records")  # trials too
+    return {
+        "dataset": field["dataset"][0],
+        "labels": names,
+        "width": 1 if len(names) <= len(DIGITS) else 2,
+        "items": items,
+        "texts": [texts[item] for item in items] if texts else [],
+        "gold": _packed(results.gold(first[:1])[0], names),
+        "configurations": [
+            {
+                "label": row["label"],
+                "accuracy": row["accuracy"],
+                "seeds": row["seeds"],
+                "trial": bool(row["trial"]),
+                "seed": results.by_name[run].record.seed,
+                "anchor": anchor(row["configuration"]),
+                "predicted": _packed(results.predicted([run])[0], names),
+            }
+            for run, (_, row) in zip(first, field.iterrows(), strict=True)
+        ],
+        "pairs": [_pair(row, p) for row, p in zip(compared, _first_p(results, first), strict=True)],
+    }
+
+
+def _pair(row: dict[Any, Any], first_p: float) -> list[Any]:
+    """Difference, its interval and McNemar's p over all pairs of seeds, and the p of the first seeds alone."""
+    values = [*(row[name] for name in ("difference", "low", "high", "p")), first_p]
+    return [*(float(f"{value:.6g}") for value in values), row["seed_pairs"]]
+
+
+def _first_p(results: Results, runs: Sequence[str]) -> Iterator[float]:
+    """McNemar's p of every two of these runs."""
+    correct = results.correct(runs)[:, None]
+    for one, other in combinations(correct, 2):
+        ((wins, losses),) = inference.discordant(one, other)
+        yield inference.mcnemar(wins, losses)
+
+
+def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:
+    """Label ids as text, each with one or two digits; `no label` is the last id."""
+    ids, base = labels % len(names), len(DIGITS)
+    digits = np.array([*DIGITS])
+    places = ids[:, None] if len(names) <= base else np.stack([ids // base, ids % base], axis=1)
+    return "".join(digits[places.ravel()])

@@ -1,0 +1,126 @@
+"""The tables of the page: their columns in the page's order, and cells that know their source."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchmark.report.run_details import anchor
+from benchmark.report.table import Analysis, Column, Source, Table
+from benchmark.report.tables import study as study_tables
+
+LONG_TEXT = 24  # characters from which a cell needs a wide column
+MOST_UNFOLDED = 15  # a table with more rows is folded
+MOST_ROWS = 100  # a longer table is cut; its CSV file has all rows
+FIRST = ("model", "recipe", "accuracy", "low")
+"""The columns that stand first, so that a phone shows them without scrolling; `recipe` is part of the model's cell."""
+LINKING = ("accuracy", "mean", "training_seconds", "status")
+"""The first of these columns with a value links to the configuration's runs."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    source: Source
+    number: float | None  # sorts the column
+    href: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row. `more` is a second line of its first cell."""
+
+    cells: list[Cell]
+    more: str
+    kind: str  # of the model; empty where the table has no models
+    measured: bool  # whether it has an accuracy
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table as the page shows it."""
+
+    table: Table
+    columns: list[tuple[str | None, str]]  # heading and CSS class
+    rows: list[Row]
+    all_rows: int
+    folded: bool
+
+
+def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis, drawn: bool = False) -> ShownTable:
+    """The table for the page. `drawn` says that a figure shows its content; it is then folded, unless the study's."""
+    columns = [column for column in _columns(table) if data[column.name].notna().any()]
+    with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
+    kinds = _kinds(analysis)
+    rows = [
+        Row(
+            cells=_cells(columns, row),
+            more=str(row["recipe"]) if with_recipe and pd.notna(row["recipe"]) else "",
+            kind=kinds.get(row.get("configuration")) or kinds.get(row.get("name"), ""),
+            measured=pd.notna(row.get("accuracy")),
+        )
+        for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")
+    ]
+    classes = [_class([row.cells[place] for row in rows]) for place in range(len(columns))]
+    headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
+    return ShownTable(table, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED))
+
+
+def _columns(table: Table) -> list[Column]:
+    elsewhere = {"command", "recipe"} if _has_recipe(table) else {"command"}  # with the runs, and below the model
+    shown = [column for column in table.shown("html") if column.name not in elsewhere]
+    return sorted(shown, key=lambda column: FIRST.index(column.name) if column.name in FIRST else len(FIRST))
+
+
+def _has_recipe(table: Table) -> bool:
+    """Whether the recipe is shown below the model."""
+    return {"model", "recipe"} <= {column.name for column in table.shown("html")}
+
+
+def _kinds(analysis: Analysis) -> dict[Any, str]:
+    """The kind of model by the id of a configuration, and by the name of a shipped model."""
+    shipped = {name: entry.card.kind for name, entry in analysis.results.catalogue.items()}
+    table = analysis.configurations
+    return shipped | dict(zip(table["configuration"], table["kind"], strict=True))
+
+
+def _class(cells: list[Cell]) -> str:
+    if any(cell.number is not None for cell in cells):
+        return "number"
+    return "long" if max((len(cell.text) for cell in cells), default=0) > LONG_TEXT else ""
+
+
+def _cells(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
+    given = [column.name for column in columns if pd.notna(row[column.name])]
+    linking = next((name for name in LINKING if name in given), None)
+    return [
+        Cell(
+            text=column.text(row) if column.name in given else "–",
+            source=_source(column, row),
+            number=_number(row[column.name]),
+            href=_href(row) if column.name == linking else None,
+        )
+        for column in columns
+    ]
+
+
+def _href(row: dict[Any, Any]) -> str | None:
+    """The configuration's runs."""
+    return f"#{anchor(row['configuration'])}" if pd.notna(row.get("configuration")) else None
+
+
+def _source(column: Column, row: dict[Any, Any]) -> Source:
+    """The column's source, unless the row is the study's or was not run."""
+    of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
+    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
+        return Source.not_run
+    if pd.isna(row[column.name]):
+        return Source.nothing
+    return Source.study if of_study else column.source
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return None
+    return float(value)

@@ -1,0 +1,69 @@
+"""The page with texts: only those that the runs answered, and never in the results folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import GOLD, LABELS, a_record, publish
+
+from benchmark.analysis.frame import Results, read_results
+from benchmark.data.checks import content_sha256
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples
+from benchmark.report.__main__ import write_page_with_texts
+from benchmark.report.texts import local_texts
+
+TEXTS = tuple(f"text <{row}>" for row in range(len(GOLD)))
+SHA256 = content_sha256(Examples(TEXTS, TEXTS, np.array(GOLD)), LABELS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder whose test split is the one of the runs."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = "".join(f"{text},{LABELS[label]}\n" for text, label in zip(TEXTS, GOLD, strict=True))
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    return folder
+
+
+def results(tmp_path: Path) -> Results:
+    publish(tmp_path / "results", a_record("minilm", test_sha256=SHA256), GOLD)
+    publish(tmp_path / "results", a_record("tfidf", test_sha256=SHA256), [1] * 10)
+    return read_results(tmp_path / "results")
+
+
+def test_the_texts_are_found_by_the_ids_of_the_runs(tmp_path: Path, folder: Path) -> None:
+    found = local_texts(results(tmp_path), folder)
+    assert found == {SHA256: {f"test-{row}": text for row, text in enumerate(TEXTS)}}
+
+
+@pytest.mark.parametrize("change", ["content", "labels", "missing"])
+def test_a_folder_with_other_texts_is_refused(tmp_path: Path, folder: Path, change: str) -> None:
+    test = folder / "test.csv"
+    content = test.read_text(encoding="utf-8")
+    new = {"content": content.replace("<3>", "<4>"), "labels": content.replace("joy", "glee")}
+    if change == "missing":
+        test.unlink()
+    else:
+        test.write_text(new[change], encoding="utf-8")
+    with pytest.raises(BenchmarkError) as caught:
+        local_texts(results(tmp_path), folder)
+    assert str(folder) in caught.value.problem
+    assert "--texts" in str(caught.value.fix)
+
+
+def test_only_the_page_asked_for_holds_texts(tmp_path: Path, folder: Path) -> None:
+    results(tmp_path)
+    write_page_with_texts(tmp_path / "results", folder, tmp_path / "outputs/page.html")
+    assert "text \\u003c3\\u003e" in (tmp_path / "outputs/page.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "results/report.html").exists()
+
+
+def test_texts_are_not_written_into_the_results(tmp_path: Path, folder: Path) -> None:
+    results(tmp_path)
+    with pytest.raises(BenchmarkError) as caught:
+        write_page_with_texts(tmp_path / "results", folder, tmp_path / "results/../results/page.html")
+    assert "page.html" in caught.value.problem
+    assert "--output" in str(caught.value.fix)
