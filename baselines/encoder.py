@@ -12,6 +12,7 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded
+from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
@@ -115,8 +116,13 @@ class EncoderClassifier:
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
-        return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        token_ids: list[list[int]] = []
+        truncated = 0
+        for part in parts(texts, "tokenising"):
+            encoded = self.tokenizer(list(part), truncation=True, max_length=self.max_length)
+            token_ids += encoded.input_ids
+            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        return token_ids, truncated
 
     def fast_precisions(self) -> list[str]:
         return fast_precisions(self.precision)

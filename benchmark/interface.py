@@ -5,7 +5,7 @@ Models (`baselines/` or your own) import this module, `benchmark.files` and `ben
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -92,6 +92,10 @@ class Recipe:
         check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What the harness tells a model besides the data."""
@@ -109,6 +113,9 @@ class FitContext:
     def words(self) -> tuple[str, ...]:
         """What a generative model writes for each label."""
         return self.label_words or self.labels
+
+    training_begins: Callable[[], None] = _nothing
+    """Call it when all checks are done and training begins: a run that ends before is no result."""
 
 
 @dataclass(frozen=True)

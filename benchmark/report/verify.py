@@ -29,7 +29,7 @@ from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.store import Run, folder_of
-from benchmark.terminal import plain_endings
+from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Fault:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="folder with runs (default: results)")
-    results_dir: Path = parser.parse_args().results_dir
+    add_results_dir(parser)
+    results_dir = results_dir_of(parser.parse_intermixed_args())
     with plain_endings():
         if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them with --results-dir.")
+            raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
         found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())

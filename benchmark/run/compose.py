@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
+from benchmark.run.overrides import refusal, written
 from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
@@ -34,29 +35,45 @@ def each_model(overrides: list[str]) -> list[list[str]]:
     return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
 
 
-def add_config_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the option --config-dir, which `python -m benchmark` has from Hydra."""
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add the arguments that a run has: overrides, and --config-dir as `python -m benchmark` has it from Hydra."""
+    parser.add_argument("overrides", nargs="*", help=f"as for a run: {example}")
     parser.add_argument("--config-dir", type=Path, help="a folder with model/ and dataset/ files of your own")
+    parser.add_argument("--results-dir", metavar="DIR", help="the same as results_dir=DIR (default: results)")
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """The overrides that these arguments give."""
+    overrides: list[str] = with_config_dir(arguments.overrides, arguments.config_dir)
+    if arguments.results_dir is not None:
+        overrides.append(f"results_dir={written(arguments.results_dir)}")
+    return overrides
 
 
 def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
     """The overrides, with `folder` added to Hydra's search path if there is one."""
     if folder is None:
-        return overrides
+        return [*overrides]
     if not folder.is_dir():
         raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
-    return [f"hydra.searchpath=['file://{folder.resolve()}']", *overrides]
+    return [f"hydra.searchpath={written([f'file://{folder.resolve()}'])}", *overrides]
+
+
+def refused(error: HydraException, overrides: list[str]) -> BenchmarkError:
+    """What is wrong with the overrides that Hydra refused, and what to write instead."""
+    return refusal(error, overrides, _compose)
 
 
 def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
     try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+        return _compose(overrides, return_hydra_config)
     except HydraException as error:
-        text = " ".join(str(error).partition("Config search path")[0].split())
-        problem, several, _ = text.partition(" 1. ")  # Hydra lists what several values for one option may mean
-        fix = "Give the option one value." if several else "Correct the override."
-        raise BenchmarkError(f"Hydra refused the overrides: {problem.rstrip('.')}.", fix) from error
+        raise refused(error, overrides) from error
+
+
+def _compose(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:

@@ -12,7 +12,7 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.compose import add_config_dir, build_classifier, composed, each_model, with_config_dir
+from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
 from benchmark.run.folders import unwritable
 from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
@@ -23,13 +23,11 @@ DISTRIBUTION = "emotion-benchmark"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
-    parser.add_argument("overrides", nargs="*", help="as for a run: model=llama3_lora recipe=tuned dataset.path=DIR")
-    add_config_dir(parser)
-    arguments = parser.parse_args()
+    add_overrides(parser, "model=llama3_lora recipe=tuned dataset.path=DIR")
+    arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
-        problems = sum(show(composed(one_run)) for one_run in each_model(overrides))
+        problems = sum(show(composed(one_run)) for one_run in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 

@@ -103,12 +103,14 @@ def problem_of(folder: Path, url: str, *arguments: str) -> str:
     done = benchmark(folder, url, *arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    failed = record(folder)
+    (file,) = folder.rglob("failures/*/*/*.json")
+    failed = RunRecord.from_json(file.read_bytes(), str(file))
     assert failed.status is Status.failed
+    assert not (folder / "results").exists()
     assert failed.fit is None
     assert failed.failure is not None
     assert failed.failure.traceback is None
-    assert failed.failure.message in done.stdout
+    assert failed.failure.message in done.stderr
     return f"{failed.failure.message} {failed.failure.fix}"
 
 
