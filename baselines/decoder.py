@@ -119,11 +119,12 @@ class DecoderClassifier:
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer, the prompter and the network with `adapter`, or with a new one."""
         set_seed(context.seed)
+        self.labels = context.labels
         loaded = load(
             self._auto_class,
             self.weights,
             self.architecture,
-            texts=[self.instruction, *context.labels, *train.texts],
+            texts=[self.instruction, *context.words, *train.texts],
             dtype=DTYPES[self.precision],
             attention=loading_attention(self.attention),
             labels=self._head_labels(context.labels),
@@ -190,7 +191,7 @@ class DecoderClassifier:
         return read_adapter(Path(self.adapter), network, self._task, self.lora, self.weights.hub_id)
 
     def _prompter(self, tokenizer: PreTrainedTokenizerBase, context: FitContext) -> Prompter:
-        prompter = Prompter(tokenizer, self.chat_template, self.instruction, context.labels, context.recipe.max_length)
+        prompter = Prompter(tokenizer, self.chat_template, self.instruction, context.words, context.recipe.max_length)
         (prompt,), _ = prompter.prompts([""])
         check_ids(tokenizer, [*prompt, *prompter.ends], self.architecture["vocab_size"])
         return prompter
@@ -338,7 +339,7 @@ class DecoderClassifier:
             answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
-        return replace(Predictions.from_answers(answers, self.prompter.labels), truncated_texts=truncated)
+        return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
     def fast_precisions(self) -> list[str]:
         return fast_precisions(self.precision)

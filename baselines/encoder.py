@@ -19,6 +19,7 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
+from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import (
@@ -203,11 +204,17 @@ class EncoderClassifier:
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
     """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-    if tokenizer.is_fast:
-        return encoded.input_ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-    whole = tokenizer(list(texts), truncation=False, verbose=False).input_ids
-    return encoded.input_ids, sum(len(ids) > max_length for ids in whole)
+    token_ids: list[list[int]] = []
+    truncated = 0
+    for part in parts(texts, "tokenising"):
+        encoded = tokenizer(list(part), truncation=True, max_length=max_length)
+        token_ids += encoded.input_ids
+        if tokenizer.is_fast:
+            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        else:
+            whole = tokenizer(list(part), truncation=False, verbose=False).input_ids
+            truncated += sum(len(ids) > max_length for ids in whole)
+    return token_ids, truncated
 
 
 def positions(config: PreTrainedConfig) -> int:

@@ -15,6 +15,7 @@ from baselines.encoder import check_length, positions, tokenized
 from baselines.packed.attention import attention_description, loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
+from baselines.training.bars import predicting_for
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, device_name
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
@@ -67,7 +68,9 @@ class Probe:
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()
         self.labels = len(context.labels)
-        embeddings, truncated = self.embed(train.texts)
+        context.training_begins()
+        with predicting_for("embedding"):
+            embeddings, truncated = self.embed(train.texts)
         self.regression = LogisticRegression(C=self.C, max_iter=self.max_iterations, random_state=context.seed)
         self.regression.fit(embeddings, train.labels)
         trained = self.regression.coef_.size + self.regression.intercept_.size

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from baselines.training.bars import parts
 from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"
@@ -36,7 +37,7 @@ class Prompter:
 
     def prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The prompt of each text as token ids, and the number of texts that were cut so that prompt and answer fit."""
-        prompts = [self._ids(self.render(text)) for text in texts]
+        prompts = [self._ids(self.render(text)) for part in parts(texts, "tokenising") for text in part]
         truncated = 0
         for row, ids in enumerate(prompts):
             if len(ids) > self.limit:

@@ -146,6 +146,8 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("not trained by this run")
     elif record.fit is not None and record.fit.weights.trained_head:
         remarks.append("training began with a trained head")
+    if record.matched:
+        remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
     steps = record.fit is not None and record.fit.steps > 0
     limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
     remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]

@@ -14,8 +14,9 @@ from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import SECTIONS, Section, page
+from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
+from benchmark.report.results_page import Content, results_page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -68,43 +69,8 @@ class Report:
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
     def results_page(self) -> str:
-        """docs/results.md: findings, what concerns the study's data by section, then every other data set."""
-        datasets = self.analysis.datasets
-        filled = [(table, table.markdown(data)) for table, data in self.tables.items() if not data.empty]
-        shown = [
-            {
-                "section": section,
-                "figures": [
-                    one for one in FIGURES.values() if one.section == section.name and study.DATASET in datasets
-                ],
-                "tables": [
-                    one for one in filled if _is_in(section, study.DATASET, one[0]) or _is_in(section, None, one[0])
-                ],
-            }
-            for section in SECTIONS
-        ]
-        others = [
-            {
-                "name": dataset,
-                "answer": findings(self.analysis, self.tables, dataset)[0],
-                "tables": [one for section in LAST_FIRST for one in filled if _is_in(section, dataset, one[0])],
-            }
-            for dataset in datasets
-            if dataset != study.DATASET
-        ]
-        return (
-            environment()
-            .get_template("results.md.jinja")
-            .render(findings=self.findings, sections=shown, others=others, copies=self.analysis.results.copies)
-        )
-
-
-LAST_FIRST = (SECTIONS[-1], *SECTIONS[:-1])
-"""The sections in the order for one data set: its leaderboard begins."""
-
-
-def _is_in(section: Section, dataset: str | None, table: Table) -> bool:
-    return (table.section, table.dataset) == (section.name, dataset)
+        """docs/results.md."""
+        return results_page(self.analysis, Content(self.tables, [picture for picture, _ in self.drawings]))
 
 
 def refresh(results_dir: Path) -> None:

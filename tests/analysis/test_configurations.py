@@ -137,6 +137,11 @@ def test_a_seed_with_weights_from_a_mirror_is_not_counted(overrides: list[str], 
     assert f"1 of 2 runs not counted: {FROM_A_MIRROR}" in row["status"].split("; ")
 
 
+def test_what_answers_made_elsewhere_were_matched_by_is_stated(tmp_path: Path) -> None:
+    record = replace(a_record("external"), matched={"id": 8, "order alone": 2})
+    assert "rows matched by id: 8, order alone: 2" in only(publish(tmp_path, record))["status"].split("; ")
+
+
 def test_rows_set_aside_for_validation_are_stated(tmp_path: Path) -> None:
     record = a_record("bert_base")
     assert record.data is not None

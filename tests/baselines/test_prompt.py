@@ -31,6 +31,30 @@ def test_the_llama3_prompt_is_the_published_reconstruction(tokenizer: PreTrained
     )
 
 
+STUDY = "Do emotion classification for data in the following text."
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["dataset=emotion"], STUDY),
+        (["dataset=synthetic"], STUDY),
+        (
+            ["dataset.instruction=null", "dataset.labels=[bad,good]"],
+            "Classify the following text as one of: bad, good.",
+        ),
+        (
+            ["dataset.instruction=null", "dataset.labels=[bad,good]", "dataset.label_words={good: great}"],
+            "Classify the following text as one of: bad, great.",
+        ),
+        (["dataset.instruction=Is this review good?"], "Is this review good?"),
+        (["dataset.instruction=Which?", "model.instruction=Which one?"], "Which one?"),
+    ],
+)
+def test_the_instruction_is_that_of_the_data_set(overrides: list[str], expected: str) -> None:
+    assert composed(["model=llama3_lora", *overrides]).model.parameters["instruction"] == expected
+
+
 def test_the_2024_page_prompt_is_human_and_assistant(tokenizer: PreTrainedTokenizerFast) -> None:
     rendered = prompter(tokenizer, UI2024["chat_template"]).render("i feel fine")
     assert rendered == (

@@ -441,7 +441,7 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     found = blocks(tmp_path)
     assert [block.label for block in found] == [
         "BERT base (uncased), paper",
-        "BERT base (uncased), paper, 1 test texts",
+        "BERT base (uncased), paper, 1 test text",
         f"{MINILM}, paper",
         *(f"{MINILM}, paper, {rows} training texts" for rows in (3, 20, 1000)),
     ]
