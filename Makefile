@@ -21,6 +21,8 @@ test-all: setup  ## every test, with coverage: adds trainings, killed processes 
 setup: .venv/installed  ## a virtual environment with pinned dependencies
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "Installing PyTorch, transformers and the other packages of constraints.txt into .venv:"
+	@echo "about 2 GB and a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@

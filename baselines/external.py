@@ -1,23 +1,20 @@
 """Predictions made elsewhere, evaluated like those of any other model, from a `.jsonl`, `.json` or `.csv` file.
 
-The file has one entry per test row, in the official order. The answer is under `predict` (as in LLaMA-Factory's
-`generated_predictions.jsonl`), `prediction`, `predicted` or `output`. Probabilities are optional, one `p_<label>` per
-label. So is `id`, the id of the test row (the first is `test-0`), which protects against shuffled files.
+The file has one entry per test row. The answer is under `predict` (as in LLaMA-Factory's
+`generated_predictions.jsonl`), `prediction` or `predicted`. Probabilities are optional, one `p_<label>` per label. An
+id, a prompt and the gold label beside the answer are compared with the test row.
 """
 
-import csv
-import io
-import json
-import re
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from baselines.alignment import match_rows
 from benchmark.errors import BenchmarkError
+from benchmark.files import ROW_READERS, FileRow, read_rows
 from benchmark.interface import (
     READS_FILES,
     Examples,
@@ -30,12 +27,7 @@ from benchmark.interface import (
     WeightSource,
 )
 
-ANSWER_KEYS = ("predict", "prediction", "predicted", "output")
-PARSERS: dict[str, Callable[[str], Any]] = {
-    ".jsonl": lambda text: [json.loads(line) for line in text.split("\n") if line.strip()],
-    ".json": json.loads,
-    ".csv": lambda text: list(csv.DictReader(io.StringIO(text, newline=""), strict=True)),
-}
+ANSWER_KEYS = ("predict", "prediction", "predicted")
 
 
 @dataclass
@@ -45,85 +37,100 @@ class ExternalClassifier:
     path: str | None = field(default=None, metadata={READS_FILES: ("*.jsonl", "*.json", "*.csv")})
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.labels = context.labels
-        self.rows = _read(self._file())
-        return FitReport(WeightSource("external", file=self._file().name), trained_parameters=0)
+        self.labels, self.words = context.labels, context.words
+        self.rows = self._read()
+        return FitReport(WeightSource("external", file=Path(str(self.path)).name), trained_parameters=0)
+
+    def match(self, test: Examples, context: FitContext) -> dict[str, int]:
+        for row in self.rows:
+            _answer(row, self.labels)
+        matched = match_rows(self.rows, test, (self.labels, self.words), str(self.path))
+        self.rows = matched.rows
+        return matched.by
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        if len(self.rows) != len(texts):
-            raise BenchmarkError(
-                f"{self.path} has {len(self.rows)} predictions for {len(texts)} test rows.",
-                "Give one per test row, in the same order.",
-            )
-        _check_ids(self.rows, str(self.path))
-        answers = tuple(_answer(row, f"{self.path}, row {number}") for number, row in enumerate(self.rows, start=1))
-        predictions = Predictions.from_answers(answers, self.labels)
+        answers = tuple(_answer(row, self.labels) for row in self.rows)
+        predictions = Predictions.from_answers(answers, self.labels, self.words)
         if (predictions.predicted < 0).all():
             raise BenchmarkError(
                 f"{self.path}: none of the {len(answers):,} answers is a label (first: {reprlib.repr(answers[0])}).",
                 f"Write only the names of labels, not ids: {', '.join(self.labels)}.",
             )
-        if all(f"p_{label}" in self.rows[0] for label in self.labels):
-            return replace(predictions, probabilities=self._stated_probabilities())
+        if any(f"p_{label}" in self.rows[0].values for label in self.labels):
+            stated = [_probabilities(row, self.labels) for row in self.rows]
+            for row, predicted, probabilities in zip(self.rows, predictions.predicted, stated, strict=True):
+                _check_answer(row, int(predicted), probabilities, self.labels)
+            return replace(predictions, probabilities=np.stack(stated))
         return predictions
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         try:
-            rows = len(_read(self._file()))
+            rows = len(self._read())
         except BenchmarkError as error:
             return [Finding.from_error("answers", error)]
-        return [Finding("answers", f"{rows:,} in {self.path}; compared with the test rows when the run evaluates them")]
+        return [Finding("answers", f"{rows:,} in {self.path}")]
 
     def describe(self) -> ModelCard:
         return ModelCard(architecture="made elsewhere", weights="unknown", kind="external", computed_here=False)
 
-    def _file(self) -> Path:
+    def _read(self) -> list[FileRow]:
         if self.path is None:
             raise BenchmarkError("model=external needs a file of predictions.", "Set model.path=FILE.")
-        return Path(self.path)
-
-    def _stated_probabilities(self) -> Probabilities:
-        try:
-            return np.array([[float(row[f"p_{label}"]) for label in self.labels] for row in self.rows], np.float32)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BenchmarkError(
-                f"{self.path}: p_<label> is missing from a row or not a number ({error}).",
-                "Give these numbers for every row, or for none.",
-            ) from error
+        path = Path(self.path)
+        if path.suffix not in ROW_READERS:
+            raise BenchmarkError(f"model.path={path} is not a supported file.", "Give a .jsonl, .json or .csv file.")
+        rows = list(read_rows(path))
+        if not rows:
+            raise BenchmarkError(f"{path} has no rows.", "Write one object with an answer per test row.")
+        return rows
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    if path.suffix not in PARSERS:
-        raise BenchmarkError(f"model.path={path} is not a supported file.", "Give a .jsonl, .json or .csv file.")
+def _answer(row: FileRow, labels: Sequence[str]) -> str:
+    """The answer as written. A number is an answer only if it is the name of a label."""
+    values = [row.values.get(key) for key in ANSWER_KEYS]
+    answers = [value for value in values if isinstance(value, str)]
+    if len({answer.strip().lower() for answer in answers}) > 1:
+        raise BenchmarkError(
+            f"{row.location} has several answers: {', '.join(map(reprlib.repr, answers))}.",
+            f"Write one, under '{ANSWER_KEYS[0]}'.",
+        )
+    if answers:
+        return answers[0]
+    numbers = [value for value in values if value is not None and not isinstance(value, list | dict)]
+    if numbers and str(numbers[0]) in labels:
+        return str(numbers[0])
+    if numbers:
+        raise BenchmarkError(
+            f"{row.location}: the answer is {numbers[0]!r}.", f"Write the name of a label: {', '.join(labels)}."
+        )
+    gold = " ('output' holds the gold label, as in a file of instructions)" if "output" in row.values else ""
+    raise BenchmarkError(f"{row.location} has no answer{gold}.", f"Write the answer under '{ANSWER_KEYS[0]}'.")
+
+
+def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
+    """The row's probabilities; rounded ones are divided by their sum."""
+    columns = [f"p_{label}" for label in labels]
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"model.path={path} cannot be read ({error}).", "Give a UTF-8 file.") from error
-    try:
-        rows = PARSERS[path.suffix](text)
-    except (ValueError, RecursionError, csv.Error) as error:
-        raise BenchmarkError(f"{path} is malformed ({error}).", "Export it again.") from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise BenchmarkError(f"{path} is not a list of objects.", "Write one object with an answer per test row.")
-    return rows
+        values = np.array([float(row.values[column]) for column in columns])
+    except KeyError as error:
+        raise BenchmarkError(f"{row.location} has no {error.args[0]}.", "Give every p_<label>, or none.") from error
+    except (TypeError, ValueError) as error:
+        raise BenchmarkError(f"{row.location}: p_<label> is not a number ({error}).", "Correct it.") from error
+    total, rounding = values.sum(), 0.005 * len(labels)  # two decimals
+    if not (np.isfinite(values).all() and (values >= 0).all() and abs(total - 1) <= rounding + 1e-9):
+        raise BenchmarkError(
+            f"{row.location}: the probabilities are {', '.join(f'{value:g}' for value in values)} with the sum "
+            f"{total:g}.",
+            "Write numbers from 0 to 1 whose sum is 1, for example divided by their sum.",
+        )
+    return np.asarray(values / total, np.float32)
 
 
-def _check_ids(rows: list[dict[str, Any]], path: str) -> None:
-    """Raise for an id that occurs twice, and for the id of another test row; other ids have no meaning here."""
-    first_seen: dict[str, int] = {}
-    for number, row in enumerate(rows, start=1):
-        identifier, expected = str(row.get("id")), f"test-{number - 1}"
-        problem = f"{path}, row {number}: the id {reprlib.repr(identifier)}"
-        if row.get("id") is not None and (earlier := first_seen.setdefault(identifier, number)) != number:
-            raise BenchmarkError(f"{problem} is also that of row {earlier}.", "Give one answer per test row.")
-        if re.fullmatch(r"test-\d+", identifier) and identifier != expected:
-            fix = "Sort the rows in the order of the test split, counted from test-0."
-            raise BenchmarkError(f"{problem} should be {expected!r}.", fix)
-
-
-def _answer(row: dict[str, Any], place: str) -> str:
-    values = [row.get(key) for key in ANSWER_KEYS]
-    given = [value for value in values if type(value) in (str, int)]  # numbers are not labels, but named in the error
-    if answers := [value for value in given if isinstance(value, str)] or given:
-        return str(answers[0])
-    raise BenchmarkError(f"{place} has no answer.", f"Write a label under '{ANSWER_KEYS[0]}'.")
+def _check_answer(row: FileRow, predicted: int, probabilities: Probabilities, labels: Sequence[str]) -> None:
+    """Raise if another label than the answer is the most probable one."""
+    most = int(probabilities.argmax())
+    if predicted >= 0 and probabilities[predicted] < probabilities[most]:
+        raise BenchmarkError(
+            f"{row.location}: the answer is {labels[predicted]!r}, but the most probable label is {labels[most]!r}.",
+            "Check which label each p_<label> belongs to.",
+        )

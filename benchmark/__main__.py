@@ -1,4 +1,4 @@
-"""`python -m benchmark`: compose the configuration, run it, show the leaderboard."""
+"""`python -m benchmark`: compose the configuration, run it, show the results."""
 
 import logging
 import os
@@ -6,18 +6,24 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.command import Stopped, attempt, attempt_in_process
+from benchmark.command import Outcome, attempt, attempt_in_process
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
-from benchmark.run.callback import Started
-from benchmark.run.compose import from_hydra
+from benchmark.run.compose import from_hydra, refused
 from benchmark.run.sweep import handle_signals
-from benchmark.terminal import INTERRUPTED
+from benchmark.terminal import INTERRUPTED, plain_endings
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
+TRACEBACKS = os.environ.get(FULL_ERROR) == "1"
 
 log = logging.getLogger(__name__)
+outcomes: list[Outcome] = []
+"""How the jobs of this command ended."""
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
@@ -26,18 +32,22 @@ def job(values: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
     overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
-    sweeping = hydra_config.mode is RunMode.MULTIRUN
     try:
         config = from_hydra(values)
     except BenchmarkError as error:
-        if sweeping:  # at the end of a sweep Hydra prints the message of the first failed job only
-            log.error("%s: %s", " ".join(overrides), error)
-        raise Stopped(str(error)) from None
-    if sweeping:
+        outcomes.append(Outcome(tuple(overrides), error=str(error)))
+        return
+    if hydra_config.mode is RunMode.MULTIRUN:
         handle_signals()
-        attempt_in_process(config, overrides, OmegaConf.to_container(hydra_config.job_logging, resolve=True))
+        logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
+        outcome = attempt_in_process(config, overrides, TRACEBACKS, logging_config)
     else:
-        attempt(config, overrides)
+        outcome = attempt(config, overrides, TRACEBACKS)
+    outcomes.append(outcome)
+    if outcome.error is not None and hydra_config.mode is RunMode.MULTIRUN:
+        log.info("this run failed; the reason follows at the end")
+    if outcome.interrupted:
+        raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -45,16 +55,51 @@ def main() -> None:
         sys.exit(
             "A run is one process on one device. Start it with `python -m benchmark`, not with torchrun or accelerate."
         )
+    interrupted = False
+    with plain_endings():
+        try:
+            _compose_and_run()
+        except KeyboardInterrupt:
+            interrupted = True
+        sys.stdout.flush()
+        _show(interrupted)
+
+
+def _compose_and_run() -> None:
+    os.environ[FULL_ERROR] = "1"
     try:
         job()
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. The same command continues from the last checkpoint, if there is one.\n")
-        sys.exit(INTERRUPTED)
-    finally:
-        if Started.results_dir is not None:
-            from benchmark.report.terminal import print_standing  # --help does not wait for pandas
+    except HydraException as error:
+        if TRACEBACKS:
+            raise
+        raise refused(error, [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]) from error
 
-            print_standing(Started.results_dir, Started.dataset, Started.at)
+
+def _show(interrupted: bool) -> None:
+    """Show the results of this command, then what went wrong, and exit accordingly."""
+    recorded = {outcome.folder: outcome.written for outcome in outcomes if outcome.folder is not None}
+    if recorded:
+        from benchmark.report.terminal import show_runs  # --help does not wait for pandas
+
+        show_runs(recorded)
+    sys.stdout.flush()
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        sys.stderr.write(f"\n{errors_of(failed, len(outcomes))}\n")
+    if interrupted:
+        sys.stderr.write("\nInterrupted. The same command continues from the last checkpoint, if there is one.\n")
+        sys.exit(INTERRUPTED)
+    sys.exit(1 if failed else 0)
+
+
+def errors_of(failed: list[Outcome], jobs: int) -> str:
+    """The error of a run, or of each failed job of a sweep under the overrides that distinguish it."""
+    if jobs == 1:
+        return str(failed[0].error)
+    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
+    named = [[word for word in outcome.overrides if word not in shared] for outcome in failed]
+    lines = [f"  {' '.join(words)}: {outcome.error}" for words, outcome in zip(named, failed, strict=True)]
+    return "\n".join([f"{len(failed)} of {jobs} runs failed:", *lines])
 
 
 if __name__ == "__main__":

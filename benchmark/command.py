@@ -1,66 +1,107 @@
-"""One job of `python -m benchmark`: run a configuration, then rebuild the report."""
+"""One job of `python -m benchmark`: run a configuration, rebuild the report, and say how it ended."""
 
 import logging
 import signal
+import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from hydra.errors import CompactHydraException
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.run.sweep import handle_signals, in_process, quiet_libraries
 from benchmark.terminal import INTERRUPTED
 
+if TYPE_CHECKING:
+    from benchmark.results.store import Run
+
 log = logging.getLogger(__name__)
 
 
-class Stopped(CompactHydraException):
-    """A run failed; Hydra prints the message alone and exits with code 1."""
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended."""
+
+    overrides: tuple[str, ...]
+    folder: Path | None = None  # of its record in the results; None if it never began to train
+    written: bool = False  # whether that record is new
+    error: str | None = None  # None if it completed or was interrupted
+    interrupted: bool = False
 
 
-def attempt(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Run the configuration and rebuild the report in any case; raises `Stopped` if the run failed."""
-    from benchmark.report.build import refresh  # --help and --cfg do not wait for pandas
+def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
+    """Make the run, and rebuild the report if its record is new. With `tracebacks`, errors come with theirs."""
+    from benchmark.report.build import PAGE, refresh  # --help and --cfg do not wait for pandas
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
 
     quiet_libraries()
     handle_signals()
-    try:
-        runner.run(config, overrides, draw_run)
-    except BenchmarkError as error:
-        log.error("%s failed: %s", config.model.name, error)
-        raise Stopped(str(error)) from None
-    except Exception as error:
-        log.exception("%s failed", config.model.name)
-        raise Stopped(f"{type(error).__name__}: {error}") from None
-    finally:
-        refresh(Path(config.results_dir))
+    written: list[Run] = []
+    error: BaseException | None = None
+    with _logging_above_bars():
+        try:
+            made = runner.run(config, overrides, draw_run, written.append)
+        except (Exception, KeyboardInterrupt) as ended:
+            error = ended
+    results_dir = Path(config.results_dir)
+    if written or (error is None and not (results_dir / PAGE).exists()):
+        refresh(results_dir)
+    if error is None:
+        return Outcome(tuple(overrides), made.folder, bool(written))
+    record = written[-1].folder if written else None
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome(tuple(overrides), record, bool(written), interrupted=True)
+    return Outcome(tuple(overrides), record, bool(written), _message(error, record, tracebacks))
 
 
-def attempt_in_process(config: RunConfig, overrides: Sequence[str], logging_config: Any) -> None:
+def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any) -> Outcome:
     """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
-    code = in_process(attempt, config, list(overrides), logging_config=logging_config)
+    code, outcome = in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
     if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if code < 0:
-        record_killed(config, overrides, signal.Signals(-code).name)
-    if code != 0:
-        raise Stopped(f"{config.model.name} failed; its error is shown above.")
+        return replace(outcome or Outcome(tuple(overrides)), interrupted=True)
+    if isinstance(outcome, Outcome):
+        return outcome
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return _killed(config, overrides, how)
 
 
-def record_killed(config: RunConfig, overrides: Sequence[str], cause: str) -> None:
+def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
     from benchmark.report.build import refresh
     from benchmark.run import runner
 
     error = BenchmarkError(
-        f"The run's process was killed by {cause}.",
+        f"The run's process {how}.",
         "If the system ran out of memory (see its log), free some or use a smaller model. The same command continues "
         "from the last checkpoint, if there is one.",
     )
-    log.error("%s failed: %s", config.model.name, error)
-    runner.record_failure(config, overrides, error)
-    refresh(Path(config.results_dir))
+    written: list[Run] = []
+    runner.record_failure(config, overrides, error, written.append)
+    if written:
+        refresh(Path(config.results_dir))
+    return Outcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
+
+
+def _message(error: BaseException, record: Path | None, tracebacks: bool) -> str:
+    if tracebacks:
+        return "".join(traceback.format_exception(error))[-20_000:]
+    if isinstance(error, BenchmarkError):
+        return str(error)
+    place = (
+        f"{record}/record.json holds the traceback" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
+    )
+    return f"{type(error).__name__}: {error} ({place})"
+
+
+def _logging_above_bars() -> AbstractContextManager[None]:
+    """Write log lines above a progress bar, where there is one."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    redirected: AbstractContextManager[None] = logging_redirect_tqdm()
+    return redirected

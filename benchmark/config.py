@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,12 +64,20 @@ class Synthetic:
         check_option("dataset.synthetic.flipped_share", share, 0 <= share < 1, "Set it to a number in [0, 1).")
 
 
+class RowChoice(StrEnum):
+    """Which rows of a split are used where their number is limited."""
+
+    stratified = "stratified"  # drawn with a fixed seed, in the proportions of the labels
+    first = "first"  # in the order of the file, as runs did before rows were drawn
+
+
 @dataclass(frozen=True)
 class DatasetConfig:
     """Where texts and labels come from, and what they must be.
 
     The data come from `synthetic` if set, else from the folder `path`, else from `hub`. `sha256` maps a split to the
-    hash of its `text;label` lines; without an entry the content is not checked.
+    hash of its `text;label` lines; without an entry the content is not checked. `instruction` is what a decoder is
+    asked, and `label_words` maps the name of a label to the word that a decoder writes for it, if that is another.
     """
 
     name: str
@@ -81,7 +90,11 @@ class DatasetConfig:
     label_column: str = "label"
     validation_share: float = 0.1
     train_rows: int | None = None
+    validation_rows: int | None = None
     test_rows: int | None = None
+    row_choice: RowChoice = RowChoice.stratified
+    instruction: str | None = None
+    label_words: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         labels, share = list(self.labels), self.validation_share
@@ -90,10 +103,19 @@ class DatasetConfig:
         known = set(self.sha256) <= set(SPLITS)
         check_option("dataset.sha256", sorted(self.sha256), known, f"Its keys are {', '.join(SPLITS)}.")
         check_option("dataset.validation_share", share, 0 < share < 1, "Set it to a number between 0 and 1.")
-        for option in ("train_rows", "test_rows"):
-            rows = getattr(self, option)
+        for split, rows in self.row_limits.items():
             valid = rows is None or rows >= 1
-            check_option(f"dataset.{option}", rows, valid, "Set it to 1 or more, or to null for all rows.")
+            check_option(f"dataset.{split}_rows", rows, valid, "Set it to 1 or more, or to null for all rows.")
+
+    @property
+    def row_limits(self) -> dict[str, int | None]:
+        """The largest number of rows of each split that a run may use; None is no limit."""
+        return {"train": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a decoder writes for each label."""
+        return tuple((self.label_words or {}).get(label, label) for label in self.labels)
 
 
 @dataclass(frozen=True)
@@ -111,6 +133,7 @@ class RunSpec:
         model["facts"] = Facts(**model["facts"])
         dataset["hub"] = dataset["hub"] and HubDataset(**dataset["hub"])
         dataset["synthetic"] = dataset["synthetic"] and Synthetic(**dataset["synthetic"])
+        dataset["row_choice"] = RowChoice(dataset.get("row_choice", RowChoice.first))  # records from before it existed
         recipe |= {"optimizer": Optimizer(recipe["optimizer"]), "schedule": Schedule(recipe["schedule"])}
         return cls(ModelConfig(**model), DatasetConfig(**dataset), Recipe(**recipe), values["seed"])
 
@@ -125,6 +148,7 @@ class RunSpec:
         """What was limited, and to how many: such a run is a trial, not a result."""
         limits = {
             "training rows": self.dataset.train_rows,
+            "validation rows": self.dataset.validation_rows,
             "test rows": self.dataset.test_rows,
             "steps": self.recipe.max_steps,
         }
@@ -132,13 +156,26 @@ class RunSpec:
 
 
 def digest_of(spec: dict[str, Any], data_sha256: dict[str, str]) -> str:
-    """64 hex digits that identify a run: its spec in JSON form and the content of its data.
+    """64 hex digits that identify a run: what matters of its spec in JSON form, and the content of its data."""
+    document = {"config": identity_of(spec), "data": data_sha256}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    The model's title and facts are left out, since they change no result.
+
+def identity_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec in JSON form without what changes no result, and without newer options that are not used.
+
+    The model's title and facts change no result, nor does the choice of rows where all are used. An instruction is a
+    parameter of the models that read it.
     """
     model = {key: value for key, value in spec["model"].items() if key not in ("title", "facts")}
-    document = {"config": {**spec, "model": model}, "data": data_sha256}
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    dataset = {key: value for key, value in spec["dataset"].items() if key != "instruction"}
+    limited = any(dataset.get(f"{split}_rows") is not None for split in SPLITS)
+    if not limited or dataset.get("row_choice") == RowChoice.first:
+        dataset.pop("row_choice", None)
+    for option in ("validation_rows", "label_words"):
+        if not dataset.get(option):
+            dataset.pop(option, None)
+    return {**spec, "model": model, "dataset": dataset}
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The interface between the harness and the models: the `Classifier` protocol and every type that crosses it.
 
-Models (`baselines/` or your own) import this module and `benchmark.errors`, and nothing else of `benchmark`.
+Models (`baselines/` or your own) import this module, `benchmark.files` and `benchmark.errors`, and nothing else of
+`benchmark`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,12 @@ READS_FILES = "reads_files"
 The metadata's value lists the file patterns that matter in a folder, for example
 `field(default=None, metadata={READS_FILES: ("*.safetensors", "*.json")})`. A record keeps the path's last part and a
 hash of those files instead of the path.
+"""
+
+ADDED_LATER = "added_later"
+"""Key in the metadata of a dataclass field that records leave out while it has its default.
+
+A field that is added with `metadata={ADDED_LATER: True}` changes no digest of earlier runs.
 """
 
 
@@ -91,6 +98,10 @@ class Recipe:
         check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What the harness tells a model besides the data."""
@@ -102,6 +113,15 @@ class FitContext:
     report_to: tuple[str, ...] = ()  # experiment trackers, by transformers' names
     model_dir: Path | None = None  # where to save the fine-tuned model, in transformers' or peft's format
     checkpoints: bool = True  # False while training is timed
+    label_words: tuple[str, ...] = ()  # what a generative model writes for each label; empty: the names
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a generative model writes for each label."""
+        return self.label_words or self.labels
+
+    training_begins: Callable[[], None] = _nothing
+    """Call it when all checks are done and training begins: a run that ends before is no result."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +137,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class AdapterSource:
-    """An adapter that was loaded, not trained: the name of its folder and the SHA-256 of its weights file."""
+    """An adapter that was loaded, not trained: the name of its folder and the SHA-256 of its weights file.
+
+    `base` is the base model that it names: an id of the hub, or the last part of a path.
+    """
 
     name: str
     sha256: str
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +160,8 @@ class WeightSource:
     file: str | None = None
     sha256: str | dict[str, str] | None = None  # of the file, or by file name
     adapter: AdapterSource | None = None
+    head: str | None = None  # what became of a trained classification head that came with the weights
+    trained_head: bool | None = None  # whether the network began with that head
 
     @property
     def stand_in(self) -> str | None:
@@ -190,12 +216,12 @@ class Predictions:
         return cls(stored, stored.argmax(axis=1).astype(np.int64))
 
     @classmethod
-    def from_answers(cls, answers: Sequence[str], labels: Sequence[str]) -> "Predictions":
-        """Match free answers with the labels, ignoring case and surrounding space.
+    def from_answers(cls, answers: Sequence[str], labels: Sequence[str], words: Sequence[str] = ()) -> "Predictions":
+        """Match free answers with the names of labels, or their words, ignoring case and surrounding space.
 
         A matched label gets probability 1. Where no label matches, all labels get the same probability.
         """
-        ids = {label.lower(): index for index, label in enumerate(labels)}
+        ids = {name.strip().lower(): index for names in (labels, words) for index, name in enumerate(names)}
         predicted = np.array([ids.get(answer.strip().lower(), NO_LABEL) for answer in answers], dtype=np.int64)
         probabilities = np.eye(len(labels), dtype=np.float32)[predicted]
         probabilities[predicted == NO_LABEL] = 1 / len(labels)
@@ -322,5 +348,17 @@ class Measurable(Classifier, Protocol):
         """The same model, not trained, computed as libraries do by default: padded batches and free generation.
 
         Raises `BenchmarkError` if there is nothing to train.
+        """
+        ...
+
+
+@runtime_checkable
+class MadeElsewhere(Classifier, Protocol):
+    """A model whose answers exist already. They are matched with the test rows after `fit` and before `predict`."""
+
+    def match(self, test: Examples, context: FitContext) -> dict[str, int]:
+        """Bring the answers into the order of the test rows; return what they were matched by -> number of rows.
+
+        Raises `BenchmarkError` for answers that belong to other rows.
         """
         ...

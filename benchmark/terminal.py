@@ -1,8 +1,11 @@
-"""How every command ends: with a message instead of a traceback, and with an exit code."""
+"""How every command ends, and the option that several have."""
 
+import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 
@@ -11,11 +14,37 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 @contextmanager
 def plain_endings() -> Iterator[None]:
-    """A `BenchmarkError` in the block ends the process with its message and code 1, an interrupt with code 130."""
+    """A `BenchmarkError` in the block ends the process with its message and code 1, an interrupt with code 130.
+
+    Nothing is said if the reader of a pipe, such as `head`, has read enough.
+    """
     try:
         yield
+        sys.stdout.flush()
     except BenchmarkError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at exit
+        sys.exit(0)
+
+
+def add_results_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the option --results-dir, also as results_dir=DIR, the way of `python -m benchmark`."""
+    parser.add_argument(
+        "override", nargs="?", metavar="results_dir=DIR", type=_results_dir, help="folder with the runs"
+    )
+    parser.add_argument("--results-dir", type=Path, help="the same (default: results)")
+
+
+def results_dir_of(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.results_dir or arguments.override or "results")
+
+
+def _results_dir(text: str) -> Path:
+    option, _, folder = text.partition("=")
+    if option != "results_dir" or not folder:
+        raise argparse.ArgumentTypeError(f"{text} is not understood; write results_dir=DIR")
+    return Path(folder)

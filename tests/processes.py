@@ -14,7 +14,6 @@ from pathlib import Path
 from factories import COMMAND, SMALL, variables
 
 from benchmark import command
-from benchmark.command import Stopped
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.results import store
@@ -34,11 +33,16 @@ def attempt(config: RunConfig, tables: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "log.txt", level=logging.INFO, force=True)
     try:
-        command.attempt(config, []) if tables else runner.run(config)
-    except (Stopped, BenchmarkError):
+        if not tables:
+            runner.run(config)
+            return
+        outcome = command.attempt(config, [])
+        logging.error("%s", outcome.error)
+    except BenchmarkError:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    sys.exit(INTERRUPTED if outcome.interrupted else outcome.error is not None)
 
 
 def start(config: RunConfig, tables: bool = True) -> BaseProcess:

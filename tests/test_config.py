@@ -1,6 +1,7 @@
 """Runs are identified by what can change their result, and the shipped recipes and experiments are as documented."""
 
 import json
+import shlex
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -8,6 +9,7 @@ from configurations import MODELS, changed, swept
 
 from benchmark.analysis import study
 from benchmark.analysis.frame import read_results
+from benchmark.analysis.labels import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
 from benchmark.interface import Optimizer
 from benchmark.report.table import Analysis
@@ -40,6 +42,8 @@ def test_the_spec_of_every_model_survives_json() -> None:
         "model.precision=bf16",
         "model.weights.hub.revision=main",
         "dataset.train_rows=10",
+        "dataset.validation_rows=10",
+        "dataset.label_words={joy: happy}",
         "dataset=synthetic",
     ],
 )
@@ -63,11 +67,35 @@ def test_the_digest_changes_with_the_content_of_the_data(split: str) -> None:
         "model.facts.token_count=9T",
         "force=true",
         "report_to=[tensorboard]",
+        "dataset.row_choice=first",
+        "dataset.instruction=Which feeling?",  # minilm asks nothing
     ],
 )
 def test_the_digest_ignores_what_cannot_change_a_result(override: str) -> None:
     assert changed(override) != changed()
     assert digest(changed(override)) == digest(changed())
+
+
+def test_the_digest_of_limited_rows_says_how_they_were_chosen() -> None:
+    """Those that are the first rows have the digest of runs from before rows were drawn."""
+    first = changed("dataset.train_rows=160", "dataset.row_choice=first")
+    drawn = changed("dataset.train_rows=160")
+    before = spec_of(first).as_json()
+    for option in ("validation_rows", "row_choice", "instruction", "label_words"):
+        del before["dataset"][option]
+    assert digest(first) == digest_of(before, HASHES) != digest(drawn)
+    assert RunSpec.from_json(before).dataset.row_choice == "first"
+
+
+def test_a_shipped_run_on_the_first_rows_has_the_digest_of_its_command() -> None:
+    """The command that the tables print for it."""
+    results = read_results(CONF_DIR.parent / "results")
+    limited = [run.record for run in results.by_name.values() if run.record.config.limits]
+    assert len(limited) > 20
+    for record in limited:
+        words = shlex.split(command([record]))[3:]
+        repeated = composed([word for word in words if word != "-m"])
+        assert digest(repeated, record.data_sha256) == record.digest, command([record])
 
 
 def test_the_digest_is_64_hex_digits() -> None:

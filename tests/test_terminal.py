@@ -1,9 +1,12 @@
 """Every command ends with a message and an exit code."""
 
+import argparse
+from pathlib import Path
+
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.terminal import INTERRUPTED, plain_endings
+from benchmark.terminal import INTERRUPTED, add_results_dir, plain_endings, results_dir_of
 
 
 def test_an_interrupt_ends_a_command_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +25,22 @@ def test_a_benchmark_error_is_printed_with_its_fix() -> None:
 def test_other_errors_are_not_hidden() -> None:
     with pytest.raises(ValueError, match="a bug"), plain_endings():
         raise ValueError("a bug")
+
+
+@pytest.mark.parametrize("words", [["results_dir=mine"], ["--results-dir", "mine"], ["--results-dir=mine"]])
+def test_the_results_folder_is_understood_in_both_forms(words: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    add_results_dir(parser)
+    for around in (words, ["--check", *words], [*words, "--check"]):
+        assert results_dir_of(parser.parse_intermixed_args(around)) == Path("mine")
+    assert results_dir_of(parser.parse_intermixed_args([])) == Path("results")
+
+
+def test_another_override_is_no_results_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_results_dir(parser)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["model=majority"])
+    assert ended.value.code == 2
+    assert "model=majority is not understood" in capsys.readouterr().err

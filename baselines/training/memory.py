@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from baselines.training.bars import bar
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
@@ -57,15 +58,17 @@ def free_memory() -> None:
 def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequence[int]], None]) -> None:
     """Call `compute` on all `rows`, at most `pass_size` at a time, and fewer if memory runs out."""
     start = 0
-    while start < len(rows):
-        part = rows[start : start + pass_size]
-        try:
-            compute(part)
-            start += len(part)
-        except (RuntimeError, MemoryError) as error:
-            pass_size = halved(len(part), error)
-        if pass_size < len(part):
-            free_memory()
+    with bar(len(rows)) as shown:
+        while start < len(rows):
+            part = rows[start : start + pass_size]
+            try:
+                compute(part)
+                start += len(part)
+                shown.update(len(part))
+            except (RuntimeError, MemoryError) as error:
+                pass_size = halved(len(part), error)
+            if pass_size < len(part):
+                free_memory()
 
 
 def compute_rows(

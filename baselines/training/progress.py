@@ -1,6 +1,7 @@
 """Trainer callbacks: measure training time, validate after every epoch, and show progress."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from baselines.training import checkpoints
+from baselines.training.bars import predicting_for
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -18,13 +20,22 @@ log = logging.getLogger(__name__)
 MEASURES = ("loss", "validation_loss", "validation_accuracy")  # keys of the log history
 
 
-class LossBar(ProgressCallback):  # type: ignore[misc]
-    """Trainer's progress bar with the current loss beside it, instead of one line per log point."""
+class TrainingBar(TrainerCallback):  # type: ignore[misc]
+    """Advances a progress bar by each step, and shows the current loss beside it."""
+
+    def __init__(self, shown: Any) -> None:
+        self.shown = shown
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.shown.reset(total=state.max_steps)
+        self.shown.update(state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.shown.update(state.global_step - self.shown.n)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        loss = state.log_history[-1].get("loss")
-        if self.training_bar is not None and loss is not None:
-            self.training_bar.set_postfix(loss=f"{loss:.4f}")
+        if (loss := state.log_history[-1].get("loss")) is not None:
+            self.shown.set_postfix(loss=f"{loss:.4f}")
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -34,15 +45,19 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     resumed run. `step_seconds` is the part of it inside optimiser steps.
     """
 
-    def __init__(self, validation: Examples, predict: Callable[[Sequence[str]], Predictions]) -> None:
+    def __init__(
+        self, validation: Examples, predict: Callable[[Sequence[str]], Predictions], tried_before: bool = False
+    ) -> None:
         self.validation = validation
         self.predict = predict
+        self.tried_before = tried_before
         self.seconds = 0.0
         self.step_seconds = 0.0
         self.counted_until = 0.0  # readings of the clock
         self.step_began = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._announce(state)
         timed = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
         self.seconds, self.step_seconds = timed["seconds"], timed["step_seconds"]
         self.counted_until = time.perf_counter()
@@ -71,7 +86,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
-        probabilities = self.predict(self.validation.texts).probabilities
+        with predicting_for("validating"):
+            probabilities = self.predict(self.validation.texts).probabilities
         gold = probabilities[np.arange(len(self.validation)), self.validation.labels]
         loss = float(-np.log(np.clip(gold, 1e-12, 1.0)).mean())
         accuracy = float((probabilities.argmax(axis=1) == self.validation.labels).mean())
@@ -86,6 +102,18 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
+
+    def _announce(self, state: TrainerState) -> None:
+        """Say where training starts, and how often checkpoints are kept."""
+        kept = f"a checkpoint is kept every {math.ceil(state.save_steps)} steps"
+        if state.global_step > 0:
+            log.info("continuing from step %d of %d; %s", state.global_step, state.max_steps, kept)
+        elif self.tried_before:
+            log.info(
+                "starting over, because the earlier attempt kept no checkpoint: %d steps; %s", state.max_steps, kept
+            )
+        else:
+            log.info("training for %d steps; %s", state.max_steps, kept)
 
     def _times(self) -> dict[str, float]:
         return {"seconds": self.seconds, "step_seconds": self.step_seconds}

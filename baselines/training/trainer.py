@@ -5,7 +5,6 @@ Trainer passes one effective batch per step, which is computed in as few passes 
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +22,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.packed.attention import attention_description
 from baselines.training import checkpoints, memory
+from baselines.training.bars import bar, in_terminal
 from baselines.training.hardware import Batching, Computation, Precision, device_name
-from baselines.training.progress import LossBar, Progress, curve
+from baselines.training.progress import Progress, TrainingBar, curve
 from baselines.weights.loading import Loaded
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Optimizer, Predictions, Schedule, WeightSource
@@ -79,8 +79,12 @@ def finetune(job: Job) -> FitReport:
     """
     memory.keep_freed_memory()
     context, recipe = job.context, job.context.recipe
+    checkpoint, tried_before = checkpoints.newest_intact(context.work_dir), context.work_dir.is_dir()
     context.work_dir.mkdir(parents=True, exist_ok=True)
-    progress = Progress(job.validation, job.predict)
+    context.training_begins()
+    if job.truncated_texts:
+        log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)
+    progress = Progress(job.validation, job.predict, tried_before)
     trainer = PassTrainer(
         loss=job.loss,
         pass_size=recipe.effective_batch if job.computation.batching is Batching.packed else recipe.batch_size,
@@ -91,9 +95,10 @@ def finetune(job: Job) -> FitReport:
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback) is not None:
-        trainer.add_callback(LossBar)
-    trainer.train_from(checkpoints.newest_intact(context.work_dir))
+    trainer.remove_callback(ProgressCallback)
+    with bar(0, "training") as shown:
+        trainer.add_callback(TrainingBar(shown))
+        trainer.train_from(checkpoint)
     saved_sha256 = None if context.model_dir is None else _save(job, context.model_dir)
     steps = trainer.state.global_step
     return replace(
@@ -157,7 +162,7 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
         save_strategy="steps" if context.checkpoints else "no",
         save_steps=0.1,
         save_total_limit=2,
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=not in_terminal(),
         report_to=list(context.report_to) or "none",
     )
 
@@ -184,7 +189,6 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         if checkpoint is None:
             self.train()
         else:
-            log.info("continuing from %s", checkpoint)
             state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
             if state.global_step < state.max_steps:
                 self.train(resume_from_checkpoint=str(checkpoint))

@@ -4,6 +4,7 @@ Hub revisions are commits and wheels are pinned by hash, so that a name always m
 and GGUF files are read, and code that comes with weights is never run.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from typing import Any
 import httpx2  # the transport of the hub's client
 import huggingface_hub
 import platformdirs
-from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
     LocalEntryNotFoundError,
@@ -25,11 +25,11 @@ from huggingface_hub.errors import (
 )
 
 from baselines.training.checkpoints import sha256_of_file
+from baselines.weights.endpoint import must_download_again, other_endpoint, remember_endpoint
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, Wheels, join, unpack
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
 from benchmark.interface import READS_FILES, WeightSource
 
-OFFICIAL_HUB = "https://huggingface.co"
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
 
 
@@ -49,6 +49,10 @@ PUBLISHED = (Source.hub, Source.wheel, Source.wheels)
 class Hub:
     id: str
     revision: str
+
+    def __post_init__(self) -> None:
+        valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
+        check_option("model.weights.hub.id", self.id, valid, "Write it as OWNER/NAME.")
 
 
 @dataclass(frozen=True)
@@ -129,14 +133,28 @@ def availability(weights: Weights) -> str:
     return f"in {fetch(weights).folder}"
 
 
+def has_safetensors(weights: Weights) -> bool:
+    """Whether the checkpoint is on this machine as safetensors, so that it can be checked in little time."""
+    match weights:
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            with suppress(OSError):
+                return any(_snapshot(hub, local_files_only=True).glob("*.safetensors"))
+        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+            return wheel.file.endswith(".safetensors")
+        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
+            return wheels.file.endswith(".safetensors")
+        case Weights(source=Source.folder, path=str() as path):
+            return any(Path(path).glob("*.safetensors"))
+    return False
+
+
 def download_bytes(weights: Weights) -> int:
     """Bytes that still have to be downloaded from the hub; 0 for other sources and for cached weights."""
     if weights.source is not Source.hub or weights.hub is None:
         return 0
     hub = weights.hub
-    with suppress(LocalEntryNotFoundError):
-        if list(_snapshot(hub, local_files_only=True).glob("*.safetensors")):
-            return 0
+    if _cached(hub) is not None:
+        return 0
     with _hub_errors(hub):
         files = huggingface_hub.model_info(hub.id, revision=hub.revision, files_metadata=True).siblings or ()
     paths = [(PurePosixPath(file.rfilename), file.size or 0) for file in files]
@@ -151,18 +169,30 @@ def cache_dir(kind: str) -> Path:
 def _from_hub(hub: Hub) -> Checkpoint:
     """From the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
-        folder = _snapshot(hub, local_files_only=not _hub_serves(hub))
+        online, cached = _hub_serves(hub), _cached(hub)
+        again = online and cached is not None and must_download_again(cached)
+        folder = _snapshot(hub, local_files_only=not online, force_download=again)
+        if again or (online and cached is None):
+            remember_endpoint(folder)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
         raise BenchmarkError(
             f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
             "Name another revision in model.weights.hub.",
         )
-    endpoint = ENDPOINT if ENDPOINT != OFFICIAL_HUB else None  # the weights of a mirror may be others
-    return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, endpoint, sha256=hashes))
+    return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, other_endpoint(folder), sha256=hashes))
 
 
-def _snapshot(hub: Hub, local_files_only: bool) -> Path:
+def _cached(hub: Hub) -> Path | None:
+    """The folder of these weights in the local cache, if it has any."""
+    with suppress(LocalEntryNotFoundError):
+        folder = _snapshot(hub, local_files_only=True)
+        if any(folder.glob("*.safetensors")):
+            return folder
+    return None
+
+
+def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
     return Path(
         huggingface_hub.snapshot_download(
             hub.id,
@@ -170,6 +200,7 @@ def _snapshot(hub: Hub, local_files_only: bool) -> Path:
             allow_patterns=HUB_FILES,
             ignore_patterns=["*/*"],  # copies for other frameworks
             local_files_only=local_files_only,
+            force_download=force_download,
         )
     )
 
@@ -249,7 +280,11 @@ def _from_folder(folder: Path) -> Checkpoint:
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),
-        ((folder / "adapter_config.json").is_file(), "is a LoRA adapter.", f"Set model.adapter={folder} instead."),
+        (
+            (folder / "adapter_config.json").is_file(),
+            "is a LoRA adapter.",
+            f"Set model.adapter={folder} in its place, and model.weights to its base model.",
+        ),
         (
             not safetensors and len(gguf) != 1,
             "contains no weights in a supported format.",

@@ -21,7 +21,7 @@ from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.labels import recipe_label
 from benchmark.analysis.metrics import Correct, confidence_of
-from benchmark.config import RunSpec
+from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
@@ -232,10 +232,10 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
 
 def _shared(spec: RunSpec, without_rows: bool = False) -> dict[str, Any]:
     """The spec without the seed and what tables only show; without the number of training rows if asked."""
-    values = spec.as_json()
-    model = {key: value for key, value in values["model"].items() if key not in ("title", "facts")}
-    dataset = {key: value for key, value in values["dataset"].items() if not (without_rows and key == "train_rows")}
-    return {"model": model, "dataset": dataset, "recipe": values["recipe"]}
+    values = identity_of(spec.as_json())
+    rows = ("train_rows", "row_choice") if without_rows else ()
+    dataset = {key: value for key, value in values["dataset"].items() if key not in rows}
+    return {"model": values["model"], "dataset": dataset, "recipe": values["recipe"]}
 
 
 def _id(*parts: Any) -> str:
@@ -278,7 +278,7 @@ def _training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
     adapter = record.fit.weights.adapter if record.fit else None
     foreign = adapter.sha256 if adapter and not origin else None
     source = origin or record
-    spec = source.config.as_json()
+    spec = identity_of(source.config.as_json())
     return _id((source.card or record.card).training, spec["recipe"], spec["dataset"], source.data_sha256, foreign)
 
 

@@ -4,8 +4,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
+from benchmark.config import RowChoice
 from benchmark.results.catalogue import CatalogueEntry
 from benchmark.results.record import RunRecord
 
@@ -30,6 +32,7 @@ WORDS = {
     "dataset.train_rows": "{} training texts",
     "dataset.validation_rows": "{} validation texts",
     "dataset.test_rows": "{} test texts",
+    "dataset.row_choice": "{} rows",
     "~dataset.sha256": "hashes not checked",
 }
 """How settings are written in a label; the others by their name and value."""
@@ -92,7 +95,12 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     if record.recipe == shipped.config.recipe.name:
         compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+<<<<<<< HEAD
     changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
+=======
+    if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
+        changes = [change for change in changes if not change.startswith("model.instruction=")]
+>>>>>>> main
     others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
     return sorted([*changes, *others])
 
@@ -113,8 +121,19 @@ def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, .
 
 
 def options_given(record: RunRecord) -> list[str]:
-    """The overrides of the command line other than choices of model, data set and recipe."""
-    return sorted(override for override in record.overrides if not override.lstrip("+").startswith(CHOICES))
+    """The overrides of the command line other than choices of model, data set and recipe.
+
+    They are sorted, unless two of them set the same option or a part of it: then the last one counts. Runs from before
+    rows were drawn used the first rows, without an override that says so.
+    """
+    given = [override for override in record.overrides if not override.lstrip("+").startswith(CHOICES)]
+    dataset = record.config.dataset
+    limited = any(limit is not None for limit in dataset.row_limits.values())
+    options = [_option(override) for override in given]
+    if limited and dataset.row_choice is RowChoice.first and "dataset.row_choice" not in options:
+        given.append("dataset.row_choice=first")
+    overlap = any(other == one or other.startswith(f"{one}.") for one, other in permutations(options, 2))
+    return given if overlap else sorted(given)
 
 
 def command(records: Sequence[RunRecord]) -> str:
@@ -122,12 +141,13 @@ def command(records: Sequence[RunRecord]) -> str:
     first = records[0]
     options = options_given(first)
     seeds = ",".join(str(record.seed) for record in records)
-    given = {override.partition("=")[0]: override for override in first.overrides}
+    given = {_option(override): override for override in first.overrides}
     if "experiment" in given:  # what it sweeps must be named, or all of it would run
         named = ("experiment", "dataset", "recipe", "dataset.train_rows")
         chosen = [given[option] for option in named if option in given and given[option] not in options]
+        chosen.insert(0, given.get("model", f"model={first.model}"))
     else:
-        names = {"dataset": first.dataset, "recipe": first.recipe}
+        names = {"model": first.model, "dataset": first.dataset, "recipe": first.recipe}
         chosen = [
             given.get(option, f"{option}={name}")
             for option, name in names.items()
@@ -136,8 +156,13 @@ def command(records: Sequence[RunRecord]) -> str:
     folder = [given["--config-dir"]] if "--config-dir" in given else []
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
-    words = [*folder, *sweep, f"model={first.model}", *chosen, *options, *seed]
+    words = [*folder, *sweep, *chosen, *options, *seed]
     return " ".join(["python -m benchmark", *map(shlex.quote, words)])
+
+
+def _option(override: str) -> str:
+    """What an override sets, without its value."""
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Iterator[str]:

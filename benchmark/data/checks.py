@@ -1,9 +1,11 @@
 """Checks on a data set: texts and labels, content hashes, repeated texts, overlap between splits."""
 
+import json
 import reprlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,16 +18,48 @@ from benchmark.interface import Examples
 
 
 def to_examples(split: str, rows: list[Row], labels: Sequence[str]) -> Examples:
-    """Convert rows, all labelled by name or all by id. Raises `BenchmarkError` at the first wrong text or label."""
+    """Convert rows, all labelled by name or all by id. Raises `BenchmarkError` at the first wrong text or label.
+
+    A whole number is the name of a label if there is a label of that name, else an id. Ids whose names the source
+    states are read by these names.
+    """
     ids = {name: index for index, name in enumerate(labels)}
-    by_id = _is_int(rows[0].label)
+    written = [_label_as_written(row, ids) for row in rows]
+    by_id = _is_int(written[0])
     for row in rows:
         _check_text(row)
     return Examples(
         ids=tuple(f"{split}-{index}" for index in range(len(rows))),
         texts=tuple(row.text for row in rows),
-        labels=np.array([_label_id(row, ids, by_id) for row in rows], dtype=np.int64),
+        labels=np.array(
+            [_label_id(row, label, ids, by_id) for row, label in zip(rows, written, strict=True)], dtype=np.int64
+        ),
     )
+
+
+def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
+    """The name of a label, an id, or what is neither."""
+    label = row.label
+    if row.label_names is not None and _is_int(label):
+        if not 0 <= label < len(row.label_names):
+            raise BenchmarkError(
+                f"{row.location}: label {reprlib.repr(label)} is not an id from 0 to {len(row.label_names) - 1}, the "
+                "ids with a name.",
+                "Correct it, or remove rows without a label.",
+            )
+        name = row.label_names[label]
+        if name not in ids:
+            names = json.dumps(row.label_names, separators=(",", ":"))
+            raise BenchmarkError(
+                f"{row.location}: label {label} has the name {reprlib.repr(name)}, which is not one of "
+                f"{', '.join(ids)}.",
+                f"Set 'dataset.labels={names}'; dataset.label_words can give a decoder other words.",
+            )
+        return name
+    if _is_int(label) and str(label) in ids:
+        return str(label)
+    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and len(label) < 10
+    return int(label) if is_number and label not in ids and str(int(label)) == label else label
 
 
 def _check_text(row: Row) -> None:
@@ -39,8 +73,7 @@ def _check_text(row: Row) -> None:
         )
 
 
-def _label_id(row: Row, ids: dict[str, int], by_id: bool) -> int:
-    label = row.label
+def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
     if by_id and _is_int(label) and 0 <= label < len(ids):
         return int(label)
     if not by_id and isinstance(label, str):
@@ -58,6 +91,42 @@ def _label_id(row: Row, ids: dict[str, int], by_id: bool) -> int:
 
 def _is_int(label: Any) -> bool:
     return isinstance(label, int) and not isinstance(label, bool)
+
+
+def check_labels(config: DatasetConfig) -> None:
+    """Raise `BenchmarkError` for labels or words that a free answer could not tell apart, and for words of no label."""
+    words = config.label_words or {}
+    for option, names in (("labels", config.labels), ("label_words", config.words)):
+        for one, other in combinations(names, 2):
+            if one.strip().lower() == other.strip().lower():
+                raise BenchmarkError(
+                    f"dataset.{option} contains {one!r} and {other!r}, which differ in case or space only.",
+                    "Give each label a name and a word of its own.",
+                )
+    if unknown := sorted(words.keys() - set(config.labels)):
+        raise BenchmarkError(
+            f"dataset.label_words has a word for {unknown[0]!r}, which is not one of {', '.join(config.labels)}.",
+            "Its keys are the names in dataset.labels.",
+        )
+    for label, word in words.items():
+        if word in config.labels and word != label:
+            raise BenchmarkError(
+                f"dataset.label_words gives {label!r} the word {word!r}, which is the name of another label.",
+                "Choose another word.",
+            )
+
+
+def labels_without_rows(splits: dict[str, Examples], labels: Sequence[str]) -> list[str]:
+    """A sentence for each split that lacks labels. Raises `BenchmarkError` if all training rows have one label."""
+    present = {name: {labels[label] for label in np.unique(examples.labels)} for name, examples in splits.items()}
+    if len(present["train"]) == 1:
+        (only,) = present["train"]
+        raise BenchmarkError(
+            f"Every training row has the label {only}: there is nothing to learn.",
+            "Add rows of other labels, or raise dataset.train_rows.",
+        )
+    missing = {name: [label for label in labels if label not in found] for name, found in present.items()}
+    return [f"No {name} row has the label {' or '.join(names)}." for name, names in missing.items() if names]
 
 
 def content_sha256(examples: Examples, labels: Sequence[str]) -> str:

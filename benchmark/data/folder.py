@@ -1,12 +1,10 @@
 """Read a data set from a folder with one file per split."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmark.config import DatasetConfig
 from benchmark.data.formats import READERS, read_file
-from benchmark.data.rows import RawSplits, Row
+from benchmark.data.rows import RawSplits
 from benchmark.errors import BenchmarkError
 
 SPLIT_NAMES = {
@@ -14,9 +12,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-"""Split -> the file names, without suffix, under which it is found."""
-
-FORMATS_OF_TEXT = (".txt", ".csv")  # ids in them are read as text
+"""Split -> its names: those of files without suffix, and those of splits on the hub."""
 
 
 def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
@@ -33,7 +29,8 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
         if name not in files:
             raise BenchmarkError(f"{folder} has no {name} split.", f"Add one file named {_supported(name)}.")
     formats = ", ".join(sorted({file.suffix for file in files.values()}))
-    return RawSplits(f"local files ({formats})", {name: _read(file, config) for name, file in files.items()})
+    columns = config.text_column, config.label_column
+    return RawSplits(f"local files ({formats})", {name: read_file(file, *columns) for name, file in files.items()})
 
 
 def _file_of(split: str, folder: Path, present: list[Path]) -> Path | None:
@@ -58,15 +55,3 @@ def _file_of(split: str, folder: Path, present: list[Path]) -> Path | None:
 def _supported(stem: str) -> str:
     *suffixes, last = READERS
     return f"{stem}{', '.join(suffixes)} or {last}"
-
-
-def _read(file: Path, config: DatasetConfig) -> list[Row]:
-    rows = read_file(file, config.text_column, config.label_column)
-    if file.suffix in FORMATS_OF_TEXT:
-        return [replace(row, label=_parse_id(row.label, config.labels)) for row in rows]
-    return rows
-
-
-def _parse_id(label: str, labels: Sequence[str]) -> str | int:
-    """A label written in digits is an id, unless it is the name of a label."""
-    return int(label) if label.isdecimal() and label not in labels else label

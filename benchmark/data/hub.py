@@ -1,49 +1,140 @@
-"""Read a data set from the Hugging Face hub or its local cache."""
+"""Read a data set from the Hugging Face hub or its local cache, at exactly the revision that was asked for."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from benchmark.config import DatasetConfig, HubDataset
-from benchmark.data.rows import RawSplits, Row, check_columns
-from benchmark.errors import BenchmarkError
+from benchmark.data.folder import SPLIT_NAMES
+from benchmark.data.rows import RawSplits, Row, check_columns, value_at
+from benchmark.errors import BenchmarkError, check_option
+
+OFFICIAL_HUB = "https://huggingface.co"
+OTHER_ENDPOINT = "endpoint.txt"
+"""File beside cached data that names the server they came from, where that was not the official hub."""
+USE_FOLDER = "set dataset.path to a folder with its files"
 
 
 def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     """The splits train, test and, if the data set has one, validation."""
-    import datasets  # slow to import, and needed here only
-
-    datasets.config.HF_HUB_OFFLINE = not _is_reachable(hub)  # offline, datasets reads its cache without waiting
-    try:
-        loaded = datasets.load_dataset(hub.id, hub.configuration, revision=hub.revision)
-    except Exception as error:  # the library has no common type for the errors of its file systems
-        raise BenchmarkError(
-            f"Data set {hub.id} could not be loaded from the hub ({type(error).__name__}).",
-            "Connect to the internet once, or set dataset.path to a folder with its files.",
-        ) from error
-    for name in ("train", "test"):
-        if name not in loaded:
-            raise BenchmarkError(
-                f"Data set {hub.id} has no {name} split, only {', '.join(loaded)}.",
-                "Set dataset.hub to a data set with a train and a test split.",
-            )
-        check_columns(loaded[name].column_names, config.text_column, config.label_column, f"{hub.id} {name}")
-    rows = {
-        name: [
-            Row(row[config.text_column], row[config.label_column], f"{hub.id} {name}, row {number}")
-            for number, row in enumerate(loaded[name], start=1)
-        ]
-        for name in ("train", "validation", "test")
-        if name in loaded
-    }
-    return RawSplits(f"hub {hub.id}@{hub.revision[:8]}", rows)
+    valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub.id) is not None
+    check_option("dataset.hub.id", hub.id, valid, "Write it as OWNER/NAME.")
+    with _explained(hub):
+        online, commit = _commit(hub)
+        builder = _builder(hub, online, commit)
+        endpoint = _prepare(builder, online)
+        loaded = builder.as_dataset()
+    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {endpoint}" if endpoint and not config.sha256 else "")
+    names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, list(loaded)))}
+    return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
 
 
-def _is_reachable(hub: HubDataset) -> bool:
-    """Whether the hub answers a single request; datasets would retry for half a minute before it gives up."""
+def _commit(hub: HubDataset) -> tuple[bool, str]:
+    """Whether the hub answers a single request, and the commit that the revision names.
+
+    datasets would retry for half a minute before it gives up.
+    """
     import httpx2  # the transport of huggingface_hub
     import huggingface_hub
 
     try:
-        huggingface_hub.dataset_info(hub.id, revision=hub.revision, timeout=10)
+        found = huggingface_hub.dataset_info(hub.id, revision=hub.revision, timeout=10)
     except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled):
-        return False
+        return False, hub.revision
     except huggingface_hub.errors.HfHubHTTPError:
-        return True  # the hub answered; load_dataset gets the same error and reports it
-    return True
+        return True, hub.revision  # the hub answered; datasets gets the same error and reports it
+    is_commit = re.fullmatch(r"[0-9a-f]{40}", hub.revision) is not None
+    return True, hub.revision if is_commit else found.sha or hub.revision
+
+
+def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:
+    """The library's reader of this commit. Left to itself, the library takes any other revision that is cached."""
+    import datasets  # slow to import, and needed here only
+    from datasets.packaged_modules.cache.cache import Cache
+
+    datasets.config.HF_HUB_OFFLINE = not reachable  # offline, datasets does not wait for the hub
+    if reachable:
+        builder = datasets.load_dataset_builder(hub.id, hub.configuration, revision=commit)
+        if builder.hash == commit:
+            return builder
+    found = _cached(hub, commit, Path(datasets.config.HF_DATASETS_CACHE))
+    configurations = [folder.parts[-3] for folder in found]
+    if len(found) > 1:
+        raise BenchmarkError(
+            f"Data set {hub.id} has several configurations in the cache: {', '.join(configurations)}.",
+            "Name one in dataset.hub.configuration.",
+        )
+    if not found:
+        raise BenchmarkError(
+            f"Data set {hub.id} at {commit[:8]} is not in the cache, and the hub could not be reached.",
+            f"Go online once, or {USE_FOLDER}.",
+        )
+    configuration, version, _ = found[0].parts[-3:]
+    name = hub.id.rpartition("/")[2]
+    return Cache(dataset_name=name, repo_id=hub.id, config_name=configuration, version=version, hash=commit)
+
+
+def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
+    """The folders of this commit in the cache of the library: OWNER___NAME/CONFIGURATION/VERSION/COMMIT."""
+    from datasets.naming import camelcase_to_snakecase
+
+    *owner, name = hub.id.split("/")
+    place = cache / "___".join([*owner, camelcase_to_snakecase(name)])
+    return [path for path in sorted(place.glob(f"{hub.configuration or '*'}/*/{commit}")) if path.is_dir()]
+
+
+def _prepare(builder: Any, online: bool) -> str | None:
+    """Download or find the files; return the server they came from if it was not the official hub."""
+    marker, endpoint = Path(builder.cache_dir, OTHER_ENDPOINT), os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
+    again = online and endpoint == OFFICIAL_HUB and marker.is_file()
+    builder.download_and_prepare(download_mode="force_redownload" if again else None)
+    if online and endpoint != OFFICIAL_HUB:
+        marker.write_text(endpoint, encoding="utf-8")
+    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+
+
+def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
+    """The name of a split in this data set. One that may be meant but is not understood is refused."""
+    stems = SPLIT_NAMES[split]
+    found = [name for name in stems if name in present]
+    named, elsewhere = ", ".join(present), f"Save its splits as files, and {USE_FOLDER}."
+    if len(found) > 1:
+        raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(found)}.", elsewhere)
+    if not found and split != "validation":
+        fix = "Set dataset.hub to a data set with a train and a test split."
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {named}.", fix)
+    similar = [name for name in present if name.lower().startswith((*stems, "eval"))]
+    if not found and similar:
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, but {', '.join(similar)}.", elsewhere)
+    return found[0] if found else None
+
+
+def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
+    check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
+    columns = config.text_column, config.label_column
+    top = {column if column in split.column_names else column.partition(".")[0] for column in columns}
+    label_names = getattr(value_at(split.features, config.label_column), "names", None)
+    return [
+        Row(value_at(row, columns[0]), value_at(row, columns[1]), f"{place}, row {number}", label_names)
+        for number, row in enumerate(split.select_columns(sorted(top)), start=1)
+    ]
+
+
+@contextmanager
+def _explained(hub: HubDataset) -> Iterator[None]:
+    """Turn an error of the library into a `BenchmarkError` with the library's own reason."""
+    try:
+        yield
+    except BenchmarkError:
+        raise
+    except Exception as error:  # the library has no common type for the errors of its file systems
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        fix = f"Set HF_TOKEN if the data set is private or gated, check dataset.hub, or {USE_FOLDER}."
+        if isinstance(error, ValueError):  # of configurations
+            fix = f"Set dataset.hub.configuration to one that the data set has, or {USE_FOLDER}."
+        raise BenchmarkError(
+            f"Data set {hub.id} could not be loaded from the hub ({type(error).__name__}: {reason}).", fix
+        ) from error

@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from benchmark.config import DatasetConfig
-from benchmark.data.checks import check_hash, describe_split, find_overlap, find_repeats, to_examples
+from benchmark.config import DatasetConfig, RowChoice
+from benchmark.data.checks import (
+    check_hash,
+    check_labels,
+    describe_split,
+    find_overlap,
+    find_repeats,
+    labels_without_rows,
+    to_examples,
+)
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
 from benchmark.data.report import DataReport
 from benchmark.data.rows import RawSplits
+from benchmark.data.sample import SEED, carve, choose
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 
-VALIDATION_SEED = 0  # fixed, so that all runs on a data set have the same validation rows
 OVERLAPS = (("test", "train"), ("validation", "train"), ("validation", "test"))
 
 
@@ -33,8 +38,9 @@ class Splits:
 def load(config: DatasetConfig) -> Splits:
     """Load a data set. Raises `BenchmarkError` at the first problem.
 
-    The content hashes are checked before rows are set aside for validation or left out.
+    The content hashes are checked before rows are set aside for validation or left out. Labels without rows are noted.
     """
+    check_labels(config)
     raw = _read(config)
     splits = {name: to_examples(name, rows, config.labels) for name, rows in raw.rows.items()}
     for name, examples in splits.items():
@@ -46,16 +52,18 @@ def load(config: DatasetConfig) -> Splits:
         notes.append(f"{share:.0%} of the labels are wrong on purpose: the best possible accuracy is {best:.4f}.")
     carved_rows = 0
     if "validation" not in splits:
-        splits["train"], splits["validation"] = _set_aside(splits["train"], config.validation_share)
+        splits["train"], splits["validation"] = carve(splits["train"], config.validation_share)
         carved_rows = len(splits["validation"])
         notes.append(
             f"No validation split: {carved_rows} training rows are set aside for it, "
-            f"stratified by label (share {config.validation_share}, seed {VALIDATION_SEED})."
+            f"stratified by label (share {config.validation_share}, seed {SEED})."
         )
-    for name, rows in (("train", config.train_rows), ("test", config.test_rows)):
-        if rows is not None and rows < len(splits[name]):
-            notes.append(f"Only the first {rows} of {len(splits[name])} {name} rows are used.")
-            splits[name] = first(splits[name], rows)
+    for name, limit in config.row_limits.items():
+        if limit is not None and limit < len(splits[name]):
+            how = "the first" if config.row_choice is RowChoice.first else f"drawn by label, seed {SEED}"
+            notes.append(f"Only {limit} of {len(splits[name])} {name} rows are used: {how}.")
+            splits[name] = choose(splits[name], limit, config.row_choice)
+    notes += labels_without_rows(splits, config.labels)
     repeated, conflicting = find_repeats(splits["train"])
     report = DataReport(
         route=raw.source,
@@ -69,11 +77,6 @@ def load(config: DatasetConfig) -> Splits:
     return Splits(splits["train"], splits["validation"], splits["test"], report)
 
 
-def first(examples: Examples, rows: int) -> Examples:
-    """The first `rows` rows."""
-    return _select(examples, np.arange(rows))
-
-
 def _read(config: DatasetConfig) -> RawSplits:
     if config.synthetic is not None:
         return generate_splits(config.synthetic, config.labels)
@@ -82,26 +85,3 @@ def _read(config: DatasetConfig) -> RawSplits:
     if config.hub is not None:
         return read_hub(config, config.hub)
     raise BenchmarkError(f"Data set {config.name} has no source.", "Set dataset.path to a folder with its splits.")
-
-
-def _set_aside(train: Examples, share: float) -> tuple[Examples, Examples]:
-    """Split `train` into a training and a validation split; the latter gets `share` of each label, at least one row."""
-    generator = np.random.default_rng(VALIDATION_SEED)
-    chosen: list[int] = []
-    for label in np.unique(train.labels):
-        rows = np.flatnonzero(train.labels == label)
-        chosen += generator.permutation(rows)[: max(1, round(share * len(rows)))].tolist()
-    mask = np.zeros(len(train), dtype=bool)
-    mask[chosen] = True
-    if mask.all():
-        raise BenchmarkError(
-            "There is no validation split, and the training split is too small to set rows aside for it.",
-            "Add a validation split or more training rows.",
-        )
-    return _select(train, np.flatnonzero(~mask)), _select(train, np.flatnonzero(mask))
-
-
-def _select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
-    return Examples(
-        tuple(examples.ids[row] for row in rows), tuple(examples.texts[row] for row in rows), examples.labels[rows]
-    )

@@ -1,7 +1,7 @@
 """Rows as they were read, before any check of their values."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ class Row:
     text: Any
     label: Any
     location: str  # for error messages, for example "reviews.csv, row 7"
+    label_names: tuple[str, ...] | None = None  # of label ids, where the source states them
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,37 @@ class RawSplits:
     rows: dict[str, list[Row]]
 
 
-def check_columns(present: Sequence[str], text_column: str, label_column: str, location: str) -> None:
-    """Raise `BenchmarkError` unless `present` names both columns exactly once."""
+def check_columns(
+    present: Sequence[str], text_column: str, label_column: str, location: str, values: Mapping[str, Any]
+) -> None:
+    """Raise `BenchmarkError` unless `present` names both columns exactly once.
+
+    `a.b` is the column `b` inside `a`, unless there is a column of that name. `values` are the row's, or the nested
+    columns' names.
+    """
     for option, column in (("text_column", text_column), ("label_column", label_column)):
-        if column not in present:
-            raise BenchmarkError(
-                f"{location}: there is no column '{column}', only {reprlib.repr(present)}.",
-                f"Rename a column or set dataset.{option}.",
-            )
         if present.count(column) > 1:
             raise BenchmarkError(f"{location}: the column '{column}' occurs more than once.", "Keep one of them.")
+        if column in present or column in set(_nested(values)):
+            continue
+        inside = sorted(path for path in _nested(values) if path.endswith(f".{column}"))
+        fix = f"Set dataset.{option}={inside[0]}." if inside else f"Rename a column or set dataset.{option}."
+        raise BenchmarkError(f"{location}: there is no column '{column}', only {reprlib.repr(list(present))}.", fix)
+
+
+def value_at(values: Mapping[str, Any], column: str) -> Any:
+    """The value of a column, or of `b` inside `a` for the column `a.b`; None where `a` is empty."""
+    if column in values:
+        return values[column]
+    outer, _, inner = column.partition(".")
+    nested = values.get(outer)
+    return value_at(nested, inner) if isinstance(nested, Mapping) and inner else None
+
+
+def _nested(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The columns inside other columns, as `a.b`, at most four levels deep."""
+    for name, value in values.items():
+        if prefix:
+            yield f"{prefix}{name}"
+        if isinstance(value, Mapping) and prefix.count(".") < 3:
+            yield from _nested(value, f"{prefix}{name}.")

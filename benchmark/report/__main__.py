@@ -6,23 +6,21 @@ from pathlib import Path
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.build import PAGE, Report, build, out_of_date, remove_others, write_documents
+from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.report.texts import local_texts
 from benchmark.results.store import locked, replacing
-from benchmark.terminal import plain_endings
+from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
-    parser.add_argument(
-        "--results-dir", type=Path, default=Path("results"), help="folder with the runs (default: results)"
-    )
+    add_results_dir(parser)
     parser.add_argument(
         "--readme",
         type=Path,
-        help="file with the generated section (default: README.md for results, none for another folder)",
+        help="file with the generated section (default: README.md for results in a checkout, else none)",
     )
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
@@ -35,14 +33,16 @@ def main() -> None:
         type=Path,
         help=f"file for the model card (default: the terminal) or --texts (default: {WITH_TEXTS})",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.output is not None and arguments.model_card is None and arguments.texts is None:
         parser.error("--output needs --model-card RUN or --texts DIR")
-    results_dir: Path = arguments.results_dir
-    readme: Path | None = arguments.readme or (Path("README.md") if results_dir == Path("results") else None)
+    results_dir = results_dir_of(arguments)
+    readme: Path | None = arguments.readme or own_readme(results_dir)
     with plain_endings():
         if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Run python -m benchmark, or set --results-dir.")
+            raise BenchmarkError(
+                f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR."
+            )
         if arguments.model_card is not None:
             write_model_card(results_dir, arguments.model_card, arguments.output)
         elif arguments.texts is not None:
@@ -55,6 +55,13 @@ def main() -> None:
             write_report(results_dir, readme)
 
 
+def own_readme(results_dir: Path) -> Path | None:
+    """The README with a section for the results shipped beside it; None in any other folder."""
+    readme = Path("README.md")
+    has_section = results_dir == Path("results") and readme.is_file() and BEGIN.encode() in readme.read_bytes()
+    return readme if has_section else None
+
+
 def write_report(results_dir: Path, readme: Path | None) -> None:
     with locked(results_dir):
         report = Report(read_results(results_dir))
@@ -63,7 +70,7 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
             write_documents(report, readme)
     for copy in report.analysis.results.copies:
         sys.stderr.write(f"left out, because another folder holds the same run: {results_dir / 'runs' / copy}\n")
-    places = [str(results_dir / name) for name in ("tables", "figures", PAGE)] + ([str(readme)] if readme else [])
+    places = [str(results_dir / name) for name in (PAGE, "tables", "figures")] + ([str(readme)] if readme else [])
     sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
 
 

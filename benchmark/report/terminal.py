@@ -1,41 +1,99 @@
-"""What the terminal shows after the runs of a command: a short leaderboard and the written folders."""
+"""What the terminal shows after the runs of a command: their scores beside the best others, and what was written."""
 
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.table import Analysis, Column, Table
-from benchmark.report.tables.leaderboard import leaderboard
+from benchmark.report.build import PAGE
+from benchmark.report.table import Analysis, Column
+from benchmark.report.tables.leaderboard import COLUMNS
+from benchmark.report.tables.leaderboard import standing as configurations_on
 
-COLUMNS = ("model", "recipe", "accuracy", "spread", "low", "macro_f1", "training_seconds", "status")
-"""The columns of the leaderboard that fit a terminal."""
-
-
-def print_standing(results_dir: Path, asked: str, started: str) -> None:
-    """Print the leaderboard of each data set with a run that ended since `started`, or else of `asked`."""
-    try:
-        analysis = Analysis(read_results(results_dir))
-        ended = [run for run in analysis.results.by_name.values() if run.record.finished >= started]
-        for dataset in sorted({run.record.dataset for run in ended} or {asked}):
-            table = leaderboard(dataset)
-            data = table.data(analysis)
-            if not data.empty:
-                sys.stdout.write(f"\n{dataset}\n{terminal_table(table, data)}\n")
-    except BenchmarkError as error:
-        sys.stderr.write(f"{error}\n")
-        return
-    if ended:
-        places = [*(run.folder for run in ended), results_dir / "tables", results_dir / "figures"]
-        sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))
+OTHERS = 5
+"""How many other configurations are shown."""
+IMPORTANCE = ("model", "accuracy", "recipe", "low", "status", "macro_f1", "training_seconds", "spread")
+"""The columns of the leaderboard that are shown; the last ones are left out first where the terminal is narrow."""
+READABLE = {"model": 18, "recipe": 14, "status": 16}
+"""The columns whose cells may take several lines, and the width that they keep."""
+GAP = "  "
 
 
-def terminal_table(table: Table, data: pd.DataFrame) -> str:
-    """The rows under the headings of `COLUMNS`, with long cells on several lines."""
-    return as_text([column for column in table.columns if column.name in COLUMNS], data)
+def show_runs(recorded: Mapping[Path, bool]) -> None:
+    """Print the configurations of these runs and the best others, then the new files.
+
+    `recorded` maps the folders of runs in results to whether they are new.
+    """
+    width = shutil.get_terminal_size().columns
+    for results_dir in dict.fromkeys(folder.parents[3] for folder in recorded):
+        names = ["/".join(folder.parts[-3:]) for folder in recorded if folder.parents[3] == results_dir]
+        new = [folder for folder, is_new in recorded.items() if is_new and folder.parents[3] == results_dir]
+        try:
+            analysis = Analysis(read_results(results_dir))
+            runs = analysis.results.runs
+            for dataset in runs.loc[runs["run"].isin(names), "dataset"].unique():
+                sys.stdout.write(standing(analysis, dataset, names, width))
+        except BenchmarkError as error:
+            sys.stderr.write(f"{error}\n")
+        if new:
+            places = [results_dir / PAGE, *new, results_dir / "tables", results_dir / "figures"]
+            sys.stdout.write("\nwrote\n" + "".join(f"  {place}\n" for place in places))
+        else:
+            sys.stdout.write(f"\nnothing new; the report is {results_dir / PAGE}\n")
+
+
+def standing(analysis: Analysis, dataset: str, names: Sequence[str], width: int) -> str:
+    """The configurations of the named runs on `dataset`, trials included, and the best others."""
+    runs = analysis.results.runs
+    own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
+    data = configurations_on(dataset, analysis)
+    is_own = data["configuration"].isin(own)
+    others = data[~is_own & data["result"].astype(bool)].head(OTHERS)
+    groups = [(f"This command's runs on {dataset}", data[is_own])]
+    groups += [(f"Best others on {dataset}", others)] if len(others) else []
+    columns = [column for column in COLUMNS if column.name in IMPORTANCE]
+    cells = pd.DataFrame(
+        [[column.text(row) for column in columns] for _, rows in groups for row in rows.to_dict("records")],
+        columns=[column.name for column in columns],
+    )
+    headings = {column.name: str(column.heading) for column in columns}
+    widths = fitted(cells, headings, width)
+    lines, start = [], 0
+    for title, rows in groups:
+        shown = cells.iloc[start : start + len(rows)].to_dict("records")
+        lines += ["", title, _line(headings, widths), _line({name: "-" * widths[name] for name in widths}, widths)]
+        lines += [_line(row, widths) for row in shown]
+        start += len(rows)
+    return "\n".join([*lines, ""])
+
+
+def fitted(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict[str, int]:
+    """The columns that fit into `width`, in their order, and the width of each. Cells break between words only."""
+    empty = [
+        name for name in cells if set(cells[name]) <= {"-"} or (name == "status" and set(cells[name]) == {"measured"})
+    ]
+    texts = {str(name): [headings[str(name)], *cells[name]] for name in cells if name not in empty}
+    full = {name: max(map(len, column)) for name, column in texts.items()}
+    least = {
+        name: min(full[name], max(READABLE[name], *(len(word) for text in column for word in text.split())))
+        if name in READABLE
+        else full[name]
+        for name, column in texts.items()
+    }
+    for name in reversed(IMPORTANCE[2:]):
+        if _total(least) > width and name in least:
+            del least[name]
+    widths = {name: full[name] for name in least}
+    while _total(widths) > width and (wide := [name for name in widths if widths[name] > least[name]]):
+        widths[max(wide, key=lambda name: widths[name])] -= 1
+    return widths
 
 
 def as_text(columns: Sequence[Column], data: pd.DataFrame) -> str:
@@ -44,3 +102,19 @@ def as_text(columns: Sequence[Column], data: pd.DataFrame) -> str:
     shown = pd.DataFrame(texts, columns=[column.heading for column in columns])
     widths = [{"recipe": 20, "status": 40, "name": 26}.get(column.name) for column in columns]
     return shown.to_markdown(index=False, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
+
+
+def _line(row: Mapping[Any, Any], widths: Mapping[str, int]) -> str:
+    """One row, on several lines where a cell is longer than its column."""
+    wrapped = [
+        textwrap.wrap(row[name], size, break_long_words=False, break_on_hyphens=False) for name, size in widths.items()
+    ]
+    lines = [
+        GAP.join(text.ljust(size) for text, size in zip(texts, widths.values(), strict=True)).rstrip()
+        for texts in zip_longest(*wrapped, fillvalue="")
+    ]
+    return "\n".join(lines)

@@ -7,6 +7,7 @@ those.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pandas as pd
 from benchmark.analysis import study
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import possible_counts
-from benchmark.config import digest_of
+from benchmark.config import DatasetConfig, RowChoice, digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LabelIds, Predictions
 from benchmark.report.table import Analysis
@@ -29,7 +30,7 @@ from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
 from benchmark.results.store import Run, folder_of
-from benchmark.terminal import plain_endings
+from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Fault:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="folder with runs (default: results)")
-    results_dir: Path = parser.parse_args().results_dir
+    add_results_dir(parser)
+    results_dir = results_dir_of(parser.parse_intermixed_args())
     with plain_endings():
         if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them with --results-dir.")
+            raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
         found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
@@ -143,12 +144,11 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
     if record.data is None:
         return
     dataset = record.config.dataset
-    limits = {"train": dataset.train_rows, "test": dataset.test_rows}
     for name, split in record.data.splits.items():
         if split.rows != sum(split.counts.values()):
             yield Fault(file, f"data.splits.{name}.counts", f"do not add up to {split.rows} rows")
         pinned = dataset.sha256.get(name)
-        whole = limits.get(name) is None and (name == "test" or not record.data.carved_rows)
+        whole = dataset.row_limits[name] is None and (name == "test" or not record.data.carved_rows)
         if pinned is not None and whole and split.sha256 != pinned:
             yield Fault(file, f"data.splits.{name}.sha256", "is not the one that config.dataset pins")
 
@@ -171,15 +171,24 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
         yield Fault(file, "rows", f"are {len(gold)}, but predicted_rows is {record.predicted_rows}")
     if {label: int((gold == index).sum()) for index, label in enumerate(record.labels)} != split.counts:
         yield Fault(file, "gold", "has other counts than data.splits.test of the record")
-    if list(run.ids) != [f"test-{row}" for row in range(len(gold))]:
+    if not _ids_of_test_rows(run):
         yield Fault(file, "id", "is not test-0, test-1, ... in order")
-    if not np.array_equal(predictions.predicted, _expected(predictions, record.labels)):
+    if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
         yield Fault(file, "predicted", "does not follow from the probabilities or answers beside it")
 
 
-def _expected(predictions: Predictions, labels: tuple[str, ...]) -> LabelIds:
+def _ids_of_test_rows(run: Run) -> bool:
+    """Whether the ids are those of all test rows in order, or of a drawn part of them."""
+    dataset = run.record.config.dataset
+    if dataset.test_rows is None or dataset.row_choice is RowChoice.first:
+        return list(run.ids) == [f"test-{row}" for row in range(len(run.ids))]
+    rows = [int(found[1]) for name in run.ids if (found := re.fullmatch(r"test-(\d+)", name))]
+    return len(rows) == len(run.ids) and rows == sorted(set(rows))
+
+
+def _expected(predictions: Predictions, dataset: DatasetConfig) -> LabelIds:
     if predictions.generated is not None:
-        return Predictions.from_answers(predictions.generated, labels).predicted
+        return Predictions.from_answers(predictions.generated, dataset.labels, dataset.words).predicted
     return Predictions.from_probabilities(predictions.probabilities).predicted
 
 

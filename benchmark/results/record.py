@@ -54,6 +54,7 @@ class RunRecord:
     predictions_sha256: str | None = None  # of predictions.parquet
     predicted_rows: int | None = None
     truncated_test_texts: int = 0  # those of train are in `fit`
+    matched: dict[str, int] = field(default_factory=dict)  # answers made elsewhere: id, prompt, ... -> test rows
     failure: Failure | None = None
     schema_version: int = SCHEMA_VERSION
 

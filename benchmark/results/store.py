@@ -22,7 +22,7 @@ from filelock import FileLock
 from benchmark.config import RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
-from benchmark.results.record import RunRecord, Status, to_json
+from benchmark.results.record import RunRecord, to_json
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,6 @@ def write(
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return Run(record, final)
-
-
-def remove_unfinished(results_dir: Path, spec: RunSpec, digest: str) -> None:
-    """Delete the record of a failed or interrupted attempt; a completed run stays."""
-    folder = folder_of(results_dir, spec, digest)
-    with locked(results_dir):
-        if (folder / "record.json").is_file() and read(folder).record.status is not Status.completed:
-            shutil.rmtree(folder)
 
 
 def locked(results_dir: Path) -> FileLock:

@@ -14,6 +14,8 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
+from benchmark.run.overrides import refusal, written
+from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
 
@@ -33,29 +35,45 @@ def each_model(overrides: list[str]) -> list[list[str]]:
     return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
 
 
-def add_config_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the option --config-dir, which `python -m benchmark` has from Hydra."""
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add the arguments that a run has: overrides, and --config-dir as `python -m benchmark` has it from Hydra."""
+    parser.add_argument("overrides", nargs="*", help=f"as for a run: {example}")
     parser.add_argument("--config-dir", type=Path, help="a folder with model/ and dataset/ files of your own")
+    parser.add_argument("--results-dir", metavar="DIR", help="the same as results_dir=DIR (default: results)")
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """The overrides that these arguments give."""
+    overrides: list[str] = with_config_dir(arguments.overrides, arguments.config_dir)
+    if arguments.results_dir is not None:
+        overrides.append(f"results_dir={written(arguments.results_dir)}")
+    return overrides
 
 
 def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
     """The overrides, with `folder` added to Hydra's search path if there is one."""
     if folder is None:
-        return overrides
+        return [*overrides]
     if not folder.is_dir():
         raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
-    return [f"hydra.searchpath=['file://{folder.resolve()}']", *overrides]
+    return [f"hydra.searchpath={written([f'file://{folder.resolve()}'])}", *overrides]
+
+
+def refused(error: HydraException, overrides: list[str]) -> BenchmarkError:
+    """What is wrong with the overrides that Hydra refused, and what to write instead."""
+    return refusal(error, overrides, _compose)
 
 
 def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
     try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+        return _compose(overrides, return_hydra_config)
     except HydraException as error:
-        text = " ".join(str(error).partition("Config search path")[0].split())
-        problem, several, _ = text.partition(" 1. ")  # Hydra lists what several values for one option may mean
-        fix = "Give the option one value." if several else "Correct the override."
-        raise BenchmarkError(f"Hydra refused the overrides: {problem.rstrip('.')}.", fix) from error
+        raise refused(error, overrides) from error
+
+
+def _compose(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
@@ -65,6 +83,17 @@ def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
 
 
 OmegaConf.register_new_resolver("by_family", by_family, replace=True)
+
+
+def instruction(*, _root_: DictConfig) -> str:
+    """Resolver `${instruction:}`: what the data set asks of a decoder, or else a sentence with its labels."""
+    dataset = _root_.dataset
+    words = dataset.get("label_words") or {}
+    labels = ", ".join(str(words.get(label, label)) for label in dataset.labels)
+    return str(dataset.get("instruction") or f"Classify the following text as one of: {labels}.")
+
+
+OmegaConf.register_new_resolver("instruction", instruction, replace=True)
 
 
 def from_hydra(values: DictConfig) -> RunConfig:
@@ -105,7 +134,7 @@ def model_class(model: ModelConfig) -> type[Any]:
 def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
     """An instance of the dataclass `schema`, nested ones included; `prefix` goes before option names in errors."""
     try:
-        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values), values)))
+        return cast("T", OmegaConf.to_object(OmegaConf.merge(_node(schema, values, prefix), values)))
     except OmegaConfBaseException as error:
         option = f"{prefix}{getattr(error, 'full_key', None) or ''}"
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
@@ -117,14 +146,15 @@ def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
         raise BenchmarkError(f"Option {option}: {_first_line(error)}.", fix) from error
 
 
-def _node(schema: type[Any], values: dict[str, Any]) -> DictConfig:
+def _node(schema: type[Any], values: dict[str, Any], prefix: str) -> DictConfig:
     """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
+    check_texts(schema, values, prefix)
     node = OmegaConf.structured(schema)
     OmegaConf.set_readonly(node, None)
     for name, value in values.items():
         nested = nested_schema(schema, name)
         if nested is not None and isinstance(value, dict):
-            node[name] = _node(nested, value)
+            node[name] = _node(nested, value, f"{prefix}{name}.")
     return cast("DictConfig", node)
 
 

@@ -11,9 +11,10 @@ from packaging.requirements import Requirement
 from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding, FitContext
-from benchmark.run.compose import add_config_dir, build_classifier, composed, each_model, with_config_dir
+from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
+from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
 from benchmark.run.folders import unwritable
+from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
@@ -22,13 +23,11 @@ DISTRIBUTION = "emotion-benchmark"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
-    parser.add_argument("overrides", nargs="*", help="as for a run: model=llama3_lora recipe=tuned dataset.path=DIR")
-    add_config_dir(parser)
-    arguments = parser.parse_args()
+    add_overrides(parser, "model=llama3_lora recipe=tuned dataset.path=DIR")
+    arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
-        problems = sum(show(composed(one_run)) for one_run in each_model(overrides))
+        problems = sum(show(composed(one_run)) for one_run in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 
@@ -49,21 +48,46 @@ def show(config: RunConfig) -> int:
 def examine(config: RunConfig) -> Iterator[Finding]:
     """Package versions, data, folders, and what the model itself needs."""
     yield _versions()
+    try:
+        config = pinned(config)
+    except BenchmarkError as error:
+        yield Finding.from_error("revision", error)
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
+    test: Examples | None = None
     try:
         splits = load(config.dataset)
-        texts = splits.train.texts
+        texts, test = splits.train.texts, splits.test
         rows = ", ".join(f"{split.rows} {name}" for name, split in splits.report.splits.items())
-        yield Finding("data", f"{rows} rows, {splits.report.route}")
+        notes = f". {' '.join(splits.report.notes)}" if splits.report.notes else ""
+        yield Finding("data", f"{rows} rows, {splits.report.route}{notes}")
     except BenchmarkError as error:
         yield Finding.from_error("data", error)
     problems = [Finding.from_error("folders", error) for error in unwritable(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
     context = FitContext(
-        tuple(config.dataset.labels), config.recipe, config.seed, Path(config.checkpoints_dir), tuple(config.report_to)
+        tuple(config.dataset.labels),
+        config.recipe,
+        config.seed,
+        Path(config.checkpoints_dir),
+        tuple(config.report_to),
+        label_words=config.dataset.words,
     )
-    yield from classifier.examine(texts, context)
+    found = classifier.examine(texts, context)
+    yield from found
+    if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):
+        yield _matched(classifier, test, context)
+
+
+def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
+    """Whether the answers are those of the test rows."""
+    try:
+        classifier.fit(test, test, context)  # reads the answers; nothing is trained
+        matched = classifier.match(test, context)
+        classifier.predict(test.texts)
+    except BenchmarkError as error:
+        return Finding.from_error("rows", error)
+    return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
 def _versions() -> Finding:

@@ -10,8 +10,9 @@ from typing import Any
 
 from benchmark.config import FOLDERS, RunConfig, RunSpec
 from benchmark.errors import BenchmarkError
-from benchmark.interface import READS_FILES
+from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class, nested_schema
+from benchmark.run.overrides import element, written
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "hydra.")
 """Beginnings of the options that records leave out."""
@@ -26,20 +27,28 @@ def spec_of(config: RunConfig) -> RunSpec:
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
-    names = "|".join({"path", *_file_options(model_class(config.model))})  # dataset.path is one too
-    published = []
-    for override in overrides:
-        option, _, value = override.partition("=")
-        if option.lstrip("+~").startswith(UNPUBLISHED):
-            continue
-        if value == "null":
-            published.append(override)
-        elif re.fullmatch(rf"(.*\.)?({names})|--config-dir", option):
-            published.append(f"{option}=DIR/{_last_part(value)}")
-        else:  # a path may be part of a dictionary, as in model.weights={source:folder,path:/tmp/mine}
-            inside = rf"\b({names}): *([^,}}]+)"
-            published.append(re.sub(inside, lambda found: f"{found[1]}:DIR/{_last_part(found[2])}", override))
-    return published
+    paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
+    kept = [override for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
+    return [_published(override, paths) for override in kept]
+
+
+def _published(override: str, paths: set[str]) -> str:
+    """The override as it was written, or written again if it has a path, which may be inside a dictionary."""
+    option, _, value = override.partition("=")
+    if option == "--config-dir":
+        return f"{option}={_without_folder(value)}"
+    read = element(override)
+    changed = _hidden(read, paths, option.rpartition(".")[2] in paths)
+    return override if changed == read else f"{option}={written(changed)}"
+
+
+def _hidden(value: Any, paths: set[str], is_path: bool) -> Any:
+    """A parsed value with DIR/ in place of the folder of each path."""
+    if isinstance(value, dict):
+        return {key: _hidden(inner, paths, str(key) in paths) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_hidden(inner, paths, False) for inner in value]
+    return value if not is_path or value is None else _without_folder(str(value))
 
 
 def without_home(text: str) -> str:
@@ -48,15 +57,18 @@ def without_home(text: str) -> str:
     return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
 
 
-def _last_part(value: str) -> str:
-    return Path(value.strip("\"' ")).name
+def _without_folder(path: str) -> str:
+    return f"DIR/{Path(path).name}"
 
 
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as records have them: names and hashes of files, and no later options at their default."""
     published = dict(parameters)
     for one in fields(schema):
         value, nested = parameters.get(one.name), nested_schema(schema, one.name)
-        if READS_FILES in one.metadata and value is not None:
+        if ADDED_LATER in one.metadata and value == one.default:
+            published.pop(one.name, None)
+        elif READS_FILES in one.metadata and value is not None:
             published[one.name] = _name_and_hash(Path(value), one.metadata[READS_FILES])
         elif nested is not None and isinstance(value, dict):
             published[one.name] = _without_paths(nested, value)

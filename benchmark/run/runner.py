@@ -1,6 +1,11 @@
-"""One run: load the data, train, predict the test texts, write the record. Failures leave a record too."""
+"""One run: load the data, train, predict the test texts, write the record.
+
+A run that ends while it trains leaves a record in the results. One that never began to train is no result: it is kept
+apart.
+"""
 
 import logging
+import os
 import random
 import shutil
 import time
@@ -18,18 +23,24 @@ from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext
+from benchmark.interface import Classifier, FitContext, MadeElsewhere
 from benchmark.results import environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
+from benchmark.run import failures
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
+from benchmark.run.revisions import pinned
 
 log = logging.getLogger(__name__)
 
 Draw = Callable[[Run], None]
 """Saves the plots of a run in its folder."""
+Listen = Callable[[Run], None]
+"""Is told of each record that is written to the results."""
+TRAINING = "training"
+"""The name of an empty file beside the checkpoints of a run that has begun to train."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Job:
 
     config: RunConfig
     record: RunRecord
+    listen: Listen
 
     @property
     def results_dir(self) -> Path:
@@ -63,49 +75,76 @@ class Job:
         return FileLock(f"{self.work_dir}.lock")
 
     def finished(self) -> Run | None:
-        """The completed run with this digest, if there is one."""
+        """The completed run with this digest, if there is one.
+
+        One with weights from another server than this run would ask does not count.
+        """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
         found = store.read(folder) if (folder / "record.json").is_file() else None
-        return found if found is not None and found.record.status is Status.completed else None
+        if found is None or found.record.status is not Status.completed:
+            return None
+        endpoint = found.record.fit.weights.endpoint if found.record.fit else None
+        return found if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
 
-    def remove_earlier_failure(self) -> None:
-        """Delete the record of an attempt that ended before its data were read. Its digest does not cover the data."""
-        store.remove_unfinished(self.results_dir, self.record.config, digest_of(self.record.config.as_json(), {}))
+    @property
+    def trains(self) -> bool:
+        """Whether training has begun, in this process or in one that was killed."""
+        return (self.work_dir / TRAINING).exists()
+
+    def begin_training(self) -> None:
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        (self.work_dir / TRAINING).touch()
+
+    def write(self, record: RunRecord, predictions: bytes | None = None, draw: Draw | None = None) -> Run:
+        """Write the record to the results."""
+        written = store.write(self.results_dir, record, predictions, draw)
+        self.listen(written)
+        return written
 
 
-def run(config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = None) -> Run:
+def run(
+    config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = None, listen: Listen = lambda _: None
+) -> Run:
     """Make the run and write its record; a finished run is returned as it is.
 
-    Raises whatever stopped the run, after a failed or interrupted record has been written.
+    Raises whatever stopped the run. If it had begun to train, a failed or interrupted record has been written.
     """
     classifier = build_classifier(config.model)
-    job = _started(config, overrides)
+    job = _started(config, overrides, listen)
     with _failure_recorded(job):
         for error in unwritable(config):
             raise error
+        commits = pinned(config)
+    if commits != config:
+        classifier, job = build_classifier(commits.model), _started(commits, overrides, listen)
+    with _failure_recorded(job):
         job, splits = _with_data(job, classifier)
         _log_data(job.record.config, splits.report)
         lock = job.lock
-    with _held(lock), _failure_recorded(job):
-        if (finished := job.finished()) is not None and not config.force:
-            log.info("already finished in %s; force=true runs it again", finished.folder)
-            if job.model_dir is not None and not job.model_dir.is_dir():
-                log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
-            job.remove_earlier_failure()
-            return finished
-        return _train_and_predict(job, classifier, splits, draw)
+    with _held(lock):
+        (job.work_dir / TRAINING).unlink(missing_ok=True)  # of an earlier attempt
+        with _failure_recorded(job):
+            if (finished := job.finished()) is None or config.force:
+                return _train_and_predict(job, classifier, splits, draw)
+    log.info("already finished in %s; force=true runs it again", finished.folder)
+    if job.model_dir is not None and not job.model_dir.is_dir():
+        log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
+    failures.forget(config, finished.record)
+    return finished
 
 
-def record_failure(config: RunConfig, overrides: Sequence[str], error: Exception) -> None:
+def record_failure(
+    config: RunConfig, overrides: Sequence[str], error: Exception, listen: Listen = lambda _: None
+) -> None:
     """Write the failed record of a run whose process could not, unless another process is making that run."""
-    job = _started(config, overrides)
+    job = _started(config, overrides, listen)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
         job, _ = _with_data(job, build_classifier(config.model))
     with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
         _write_failure(job, error)
 
 
-def _started(config: RunConfig, overrides: Sequence[str]) -> Job:
+def _started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
     spec = spec_of(config)
     record = RunRecord(
         status=Status.interrupted,
@@ -116,7 +155,7 @@ def _started(config: RunConfig, overrides: Sequence[str]) -> Job:
         finished="",
         environment=replace(environment.describe(), device_shared=environment.device_is_shared()),
     )
-    return Job(config, record)
+    return Job(config, record, listen)
 
 
 def _with_data(job: Job, classifier: Classifier) -> tuple[Job, Splits]:
@@ -139,15 +178,29 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - libraries draw from the global state
     context = FitContext(
-        labels, config.recipe, config.seed, job.work_dir, tuple(config.report_to), model_dir=job.model_dir
+        labels,
+        config.recipe,
+        config.seed,
+        job.work_dir,
+        tuple(config.report_to),
+        model_dir=job.model_dir,
+        label_words=config.dataset.words,
+        training_begins=job.begin_training,
     )
     seconds = dict(job.record.seconds)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"):
         fit = classifier.fit(splits.train, splits.validation, context)
+    matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
+    if fit.trained_parameters != 0:
+        job.begin_training()
+    log.info("answering the %d texts of the test set", len(splits.test))
     with _timed(seconds, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(labels))
+    if predictions.truncated_texts:
+        log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
+                 config.recipe.max_length)  # fmt: skip
     content = store.encode_predictions(splits.test, predictions, labels)
     record = replace(
         job.record,
@@ -159,9 +212,10 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         predictions_sha256=sha256(content),
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
+        matched=matched,
     )
-    written = store.write(job.results_dir, record, content, draw)
-    job.remove_earlier_failure()
+    written = job.write(record, content, draw)
+    failures.forget(config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
     log.info("wrote %s", written.folder)
     return written
@@ -185,10 +239,14 @@ def _failure_recorded(job: Job) -> Iterator[None]:
 
 
 def _write_failure(job: Job, error: BaseException) -> None:
-    """Write the failed or interrupted record, unless a completed run has the same digest."""
+    """Record how the run ended: in the results if it had begun to train, unless a completed run has the same digest."""
+    record = _failed(job.record, error)
     try:
-        if job.finished() is None:
-            store.write(job.results_dir, _failed(job.record, error))
+        if not job.trains:
+            if record.status is Status.failed:
+                failures.keep(job.config, record)
+        elif job.finished() is None:
+            job.write(record)
     except OSError as unwritable:
         log.error("the failure could not be recorded: %s", unwritable)
 

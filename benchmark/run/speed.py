@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import ModelConfig, RunConfig
-from benchmark.data.load import Splits, first, load
+from benchmark.data.load import Splits, load
+from benchmark.data.sample import first
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
 from benchmark.results.store import replacing
-from benchmark.run.compose import add_config_dir, build_classifier, composed, with_config_dir
+from benchmark.run.compose import add_overrides, build_classifier, composed, overrides_of
 from benchmark.run.folders import check_writable
+from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
 log = logging.getLogger(__name__)
@@ -63,10 +65,7 @@ class Way:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
-    parser.add_argument(
-        "overrides", nargs="*", help="as for a run: model=minilm model.weights.source=random dataset.path=DIR"
-    )
-    add_config_dir(parser)
+    add_overrides(parser, "model=minilm model.weights.source=random dataset.path=DIR")
     parser.add_argument(
         "--precisions",
         nargs="+",
@@ -80,21 +79,32 @@ def main() -> None:
     ):
         default = getattr(Amount, option)
         parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
+    quiet_libraries()
     with plain_endings():
-        check_writable("--results-dir", arguments.results_dir)
-        amount = Amount(arguments.steps, arguments.texts, arguments.rounds)
-        overrides = with_config_dir(arguments.overrides, arguments.config_dir)
-        document = measure(overrides, arguments.precisions, amount)
-    name = document["model"] + ("" if document["pretrained"] else "-random")
-    device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
-    path = arguments.results_dir / "speed" / device / f"{name}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {path}; python -m benchmark.report shows it\n")
+        config = composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides_of(arguments)])
+        check_writable("results_dir", Path(config.results_dir))
+        document = measure(config, arguments.precisions, Amount(arguments.steps, arguments.texts, arguments.rounds))
+        name = document["model"] + ("" if document["pretrained"] else "-random")
+        device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
+        path = Path(config.results_dir) / "speed" / device / f"{name}.json"
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        sys.stdout.write(f"{ratios(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+
+
+def ratios(document: dict[str, Any]) -> str:
+    """How much faster each way is than the plain way of the same precision, one line per precision."""
+    lines = []
+    for fast, plain in zip(document["ways"][::2], document["ways"][1::2], strict=True):
+        trained, predicted = (fast[figure] / plain[figure] for figure in ("samples_per_second", "answered_per_second"))
+        lines.append(
+            f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {plain['batching']}, "
+            f"predicts {predicted:.2f} times as fast"
+        )
+    return "\n".join(lines)
 
 
 def _positive(text: str) -> int:
@@ -103,9 +113,8 @@ def _positive(text: str) -> int:
     return number
 
 
-def measure(overrides: list[str], precisions: list[str] | None, amount: Amount) -> dict[str, Any]:
+def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
-    config = composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides])
     model = measurable(config.model)
     chosen = precisions or model.fast_precisions()
     in_turn = [model.in_precision(precision) for precision in chosen]
@@ -155,7 +164,8 @@ def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tu
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
     with tempfile.TemporaryDirectory() as folder:
-        context = FitContext(tuple(config.dataset.labels), recipe, config.seed, Path(folder), checkpoints=False)
+        labels, words = tuple(config.dataset.labels), config.dataset.words
+        context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
         return model, model.fit(train, first(splits.validation, 1), context)
 
 

@@ -11,13 +11,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hydra.core.utils import configure_log
-from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from benchmark.terminal import INTERRUPTED
@@ -38,17 +39,27 @@ LIBRARIES = [
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
 
 
-def in_process(job: Callable[..., None], *arguments: Any, logging_config: Any) -> int:
-    """Call `job` in a process of its own and return its exit code, negative if a signal killed it."""
-    process = _process(target=_in_child, args=(job, arguments, logging_config, dict(os.environ)))
+def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) -> tuple[int, Any]:
+    """Call `job` in a process of its own; returns its exit code and what `job` returned, if it did.
+
+    The code is negative if a signal killed the process, and `INTERRUPTED` if this process was interrupted.
+    """
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = _process(target=_in_child, args=(job, arguments, logging_config, dict(os.environ), sender))
     process.start()
+    sender.close()
+    interrupted = False
     try:
         process.join()
     except KeyboardInterrupt:
+        interrupted = True
         process.terminate()
         process.join()
-        raise
-    return process.exitcode or 0
+    code, returned = INTERRUPTED if interrupted else process.exitcode or 0, None
+    with receiver, suppress(EOFError):
+        if receiver.poll():
+            returned = receiver.recv()
+    return code, returned
 
 
 def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
@@ -68,15 +79,17 @@ def _preloaded() -> list[str]:
 
 
 def _in_child(
-    job: Callable[..., None], arguments: tuple[Any, ...], logging_config: Any, environment: dict[str, str]
+    job: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    logging_config: Any,
+    environment: dict[str, str],
+    sender: Connection,
 ) -> None:
     _end_with_parent()
     os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
     configure_log(OmegaConf.create(logging_config))
     try:
-        job(*arguments)
-    except CompactHydraException:
-        sys.exit(1)
+        sender.send(job(*arguments))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
@@ -108,6 +121,7 @@ def _end_with_parent() -> None:
 def quiet_libraries() -> None:
     """Keep log lines and warnings of libraries off the terminal."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.raiseExceptions = False  # nothing is said about log lines that nobody reads, as after `| head`
     for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -106,6 +106,9 @@ def test_runs_that_failed_are_stated(tmp_path: Path) -> None:
     assert only(*runs)["seeds"] == 1
 
 
+TRAINED_HEAD = replace(FIT.weights, head="kept", trained_head=True)
+
+
 @pytest.mark.parametrize(
     ("overrides", "fit", "status"),
     [
@@ -114,6 +117,7 @@ def test_runs_that_failed_are_stated(tmp_path: Path) -> None:
         (["recipe.max_steps=24"], FIT, "measured; 24 steps only"),
         (["recipe.max_steps=24", "dataset.test_rows=10"], replace(FIT, steps=0), "measured; 10 test rows only"),
         ([], replace(FIT, trained_parameters=0), "measured; not trained by this run"),
+        ([], replace(FIT, weights=TRAINED_HEAD), "measured; training began with a trained head"),
         ([], RANDOM_FIT, "measured; random weights, no accuracy"),
         ([], MIRRORED, f"measured; {FROM_A_MIRROR}, no accuracy"),
     ],
@@ -132,6 +136,11 @@ def test_a_seed_with_weights_from_a_mirror_is_not_counted(overrides: list[str], 
     row = only(mirrored, counted)
     assert (row["accuracy"], row["seeds"]) == (0.9, 1)
     assert f"1 of 2 runs not counted: {FROM_A_MIRROR}" in row["status"].split("; ")
+
+
+def test_what_answers_made_elsewhere_were_matched_by_is_stated(tmp_path: Path) -> None:
+    record = replace(a_record("external"), matched={"id": 8, "order alone": 2})
+    assert "rows matched by id: 8, order alone: 2" in only(publish(tmp_path, record))["status"].split("; ")
 
 
 def test_rows_set_aside_for_validation_are_stated(tmp_path: Path) -> None:

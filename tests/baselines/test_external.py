@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,25 +13,31 @@ from benchmark.interface import Examples, FitContext, Predictions
 from benchmark.run.compose import composed
 
 LABELS = ("sadness", "joy", "love")
+TEXTS = ("i feel fine", "oh well", "i feel fine today")
+GOLD = [1, 2, 1]
 
 
-def predictions_of(path: Path, rows: int) -> Predictions:
+def scored(path: Path, rows: int = 2, words: tuple[str, ...] = ()) -> tuple[dict[str, int], Predictions]:
+    """What the answers were matched by, and the predictions for the first `rows` test rows."""
     classifier = ExternalClassifier(str(path))
-    empty = Examples((), (), np.array([], dtype=np.int64))
-    classifier.fit(empty, empty, FitContext(LABELS, composed([]).recipe, 0, Path()))
-    return classifier.predict(["text"] * rows)
+    test = Examples(tuple(f"test-{row}" for row in range(rows)), TEXTS[:rows], np.array(GOLD[:rows]))
+    context = FitContext(LABELS, composed([]).recipe, 0, Path(), label_words=words)
+    classifier.fit(test, test, context)
+    return classifier.match(test, context), classifier.predict(test.texts)
+
+
+def predictions_of(path: Path, rows: int = 2) -> Predictions:
+    return scored(path, rows)[1]
 
 
 def test_answers_match_labels_ignoring_case_and_surrounding_space(tmp_path: Path) -> None:
     path = tmp_path / "generated_predictions.jsonl"
-    path.write_text(
-        '{"prompt": "p", "predict": " Joy\\n", "label": "joy"}\n'
-        '{"prompt": "p", "predict": "happiness", "label": "joy"}\n'
-        '{"prompt": "p", "predict": "love", "label": "love"}\n'
-    )
-    predictions = predictions_of(path, 3)
+    answers = [" Joy\n", "happiness", "love"]
+    path.write_text("".join(json.dumps({"predict": answer}) + "\n" for answer in answers))
+    matched, predictions = scored(path, 3)
+    assert matched == {"order alone": 3}
     assert predictions.predicted.tolist() == [1, -1, 2]
-    assert predictions.generated == (" Joy\n", "happiness", "love")
+    assert predictions.generated == tuple(answers)
     np.testing.assert_allclose(predictions.probabilities, [[0, 1, 0], [1 / 3] * 3, [0, 0, 1]], rtol=1e-6)
 
 
@@ -38,64 +45,139 @@ def test_answers_match_labels_ignoring_case_and_surrounding_space(tmp_path: Path
     ("name", "content"),
     [
         ("answers.csv", "id,prediction\n1,joy\n2,love\n"),
-        ("answers.json", '[{"predicted": "joy"}, {"output": "love"}]'),
-        ("answers.json", '[{"prediction": 1, "output": "joy"}, {"predict": "love", "prediction": 2}]'),
+        ("answers.json", '[{"predicted": "joy"}, {"prediction": "love"}]'),
+        ("answers.json", '{"data": [{"predicted": "joy"}, {"prediction": "love"}]}'),
+        ("answers.json", '[{"predict": "joy", "output": "joy"}, {"predict": "love", "prediction": 2}]'),
     ],
 )
 def test_csv_and_json_are_read(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    assert predictions_of(tmp_path / name, 2).predicted.tolist() == [1, 2]
+    assert predictions_of(tmp_path / name).predicted.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("ids", [("test-0", "test-1"), ("b", "a"), (2, 1), ([1], [0]), (None, None), (None, "test-1")])
-def test_ids_in_order_and_ids_of_another_kind_are_accepted(ids: tuple[object, object], tmp_path: Path) -> None:
+def test_a_decoders_word_for_a_label_is_an_answer(tmp_path: Path) -> None:
+    (tmp_path / "answers.csv").write_text("predict\nhappy\nlove\n")
+    _, predictions = scored(tmp_path / "answers.csv", words=("sad", "happy", "love"))
+    assert predictions.predicted.tolist() == [1, 2]
+
+
+JOY, LOVE = {"predict": "joy"}, {"predict": "love"}
+CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("rows", "matched"),
+    [
+        ([LOVE | {"id": "test-1"}, JOY | {"id": "test-0"}], "id"),
+        ([LOVE | {"id": 1}, JOY | {"id": 0}], "id"),
+        ([LOVE | {"id": "2"}, JOY | {"id": "1"}], "id"),
+        ([LOVE | {"index": 1}, JOY | {"index": 0}], "id"),
+        ([LOVE | {"Unnamed: 0": "1"}, JOY | {"Unnamed: 0": "0"}], "id"),
+        ([LOVE | {"": "1"}, JOY | {"": "0"}], "id"),
+        ([LOVE | {"id": "a", "idx": 1}, JOY | {"id": "b", "idx": 0}], "id"),
+        ([LOVE | {"text": TEXTS[1]}, JOY | {"text": TEXTS[0]}], "prompt"),
+        ([LOVE | {"prompt": CHAT.format(TEXTS[1])}, JOY | {"prompt": CHAT.format(TEXTS[0])}], "prompt"),
+        ([LOVE | {"instruction": "?", "input": TEXTS[1]}, JOY | {"instruction": "?", "input": TEXTS[0]}], "prompt"),
+        ([JOY | {"prompt": f"i said: {TEXTS[0]}"}, LOVE | {"prompt": f"and now {TEXTS[1]}\n"}], "prompt"),
+        ([JOY | {"label": "Joy"}, LOVE | {"label": 2}], "label"),
+        ([JOY | {"output": "joy"}, LOVE | {"gold": "love"}], "label"),
+        ([JOY | {"id": "b"}, LOVE | {"id": "a"}], "order alone"),
+        ([JOY | {"id": 20}, LOVE | {"id": 10}], "order alone"),
+        ([JOY | {"id": [1]}, LOVE | {"id": None, "prompt": "", "label": None}], "order alone"),
+    ],
+)
+def test_rows_are_matched_by_what_they_state_and_sorted(rows: list[Any], matched: str, tmp_path: Path) -> None:
     path = tmp_path / "answers.json"
-    path.write_text(json.dumps([{"id": ids[0], "predict": "joy"}, {"id": ids[1], "predict": "love"}]))
-    assert predictions_of(path, 2).predicted.tolist() == [1, 2]
+    path.write_text(json.dumps(rows))
+    by, predictions = scored(path)
+    assert by == {matched: 2}
+    assert predictions.predicted.tolist() == [1, 2]
+
+
+def test_every_row_counts_by_its_strongest_evidence(tmp_path: Path) -> None:
+    rows = [JOY | {"label": "joy"}, LOVE | {"id": "test-1", "label": "love"}, JOY | {"text": TEXTS[2], "label": 1}]
+    (tmp_path / "answers.json").write_text(json.dumps(rows))
+    assert scored(tmp_path / "answers.json", 3)[0] == {"id": 1, "prompt": 1, "label": 1}
 
 
 def test_unicode_line_separators_in_an_answer_do_not_end_the_row(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     path.write_text('{"predict": "joy\u2028or\x85love"}\n{"predict": "love"}\n', encoding="utf-8")
-    assert predictions_of(path, 2).generated == ("joy\u2028or\x85love", "love")
-
-
-def test_probabilities_in_the_file_are_used(tmp_path: Path) -> None:
-    path = tmp_path / "answers.csv"
-    path.write_text("predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n")
-    np.testing.assert_allclose(predictions_of(path, 1).probabilities, [[0.2, 0.5, 0.3]], rtol=1e-6)
+    assert predictions_of(path).generated == ("joy\u2028or\x85love", "love")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "named"),
-    [
-        ("a.jsonl", '{"predict": "joy"}\n', "1 predictions for 2 test rows"),
-        ("a.jsonl", '{"predict": "joy"}\n{"label": "joy"}\n', "row 2 has no answer"),
-        ("a.jsonl", '{"predict": 1}\n{"predict": 2}\n', "none of the 2 answers .* .first: '1'."),
-        ("a.csv", "predict\nhappiness\nmirth\n", "none of the 2 answers"),
-        ("a.jsonl", '{"predict": "joy"\n', "malformed"),
-        ("a.json", '{"predict": "joy"}', "list of objects"),
-        ("a.txt", "joy\njoy\n", "not a supported file"),
-        ("a.csv", "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\njoy,x,0.5,0.3\n", "p_<label>"),
-        ("a.jsonl", "", "list of objects"),
-        ("a.json", "[" * 100_000, "malformed"),
-        ("a.csv", "id,predict\n7,joy\n7,joy\n", "row 2: the id '7' is also that of row 1"),
-        (
-            "a.jsonl",
-            '{"id": "test-1", "predict": "joy"}\n{"id": "test-0", "predict": "love"}\n',
-            "row 1: the id 'test-1' should be 'test-0'",
-        ),
-        (
-            "a.json",
-            '[{"id": "test-0", "predict": "joy"}, {"id": "test-2", "predict": "love"}]',
-            "row 2: the id 'test-2' should be 'test-1'",
-        ),
-    ],
+    ("written", "read"), [("0.2,0.5,0.3", [0.2, 0.5, 0.3]), ("0.2,0.49,0.3", [0.202, 0.495, 0.303])]
 )
+def test_probabilities_are_used_and_rounded_ones_divided_by_their_sum(
+    written: str, read: list[float], tmp_path: Path
+) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text(f"predict,p_sadness,p_joy,p_love\njoy,{written}\n")
+    np.testing.assert_allclose(predictions_of(path, 1).probabilities, [read], atol=5e-4)
+    predictions_of(path, 1).check(1, 3)
+
+
+PROBABILITIES = "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n"
+INSTRUCTIONS = json.dumps(
+    [{"instruction": "?", "input": text, "output": "joy", "model_output": "joy"} for text in TEXTS[:2]]
+)
+REFUSED = {
+    "gold in an instruction file": ("a.json", INSTRUCTIONS, "row 1 has no answer .*output. holds the gold"),
+    "too few rows": ("a.jsonl", '{"predict": "joy"}\n', "1 predictions for 2 test rows"),
+    "no answer": ("a.jsonl", '{"predict": "joy"}\n{"label": "joy"}\n', "row 2 has no answer"),
+    "output is gold": (
+        "a.json",
+        '[{"output": "joy"}, {"output": "love"}]',
+        "row 1 has no answer .'output' holds the gold",
+    ),
+    "two answers": ("a.json", '[{"predict": "joy", "prediction": "love"}, {"predict": "joy"}]', "row 1 has several"),
+    "ids as answers": ("a.jsonl", '{"predict": 1}\n{"predict": 2}\n', "row 1: the answer is 1"),
+    "ids in CSV": ("a.csv", "predict\n1\n2\n", "none of the 2 answers .* .first: '1'."),
+    "other words": ("a.csv", "predict\nhappiness\nmirth\n", "none of the 2 answers"),
+    "an unquoted comma": ("a.csv", "id,predict\n0,joy, of course\n1,love\n", "row 2: the number of fields differs"),
+    "JSON cut short": ("a.jsonl", '{"predict": "joy"\n', "row 1: the JSON is invalid"),
+    "no list": ("a.json", '{"predict": "joy"}', "not a list"),
+    "a format of no columns": ("a.txt", "joy\njoy\n", "not a supported file"),
+    "nothing": ("a.jsonl", "", "is empty"),
+    "deep nesting": ("a.json", "[" * 100_000, "the JSON is invalid"),
+    "an id twice": ("a.csv", "id,predict\n7,joy\n7,joy\n", "row 3: the id '7' is also that of .*a.csv, row 2"),
+    "an id of no test row": ("a.csv", "id,predict\ntest-0,joy\ntest-2,love\n", "row 3: the id 'test-2' is not"),
+    "an id of another row": ("a.json", '[{"predict": "joy"}, {"id": "test-0", "predict": "love"}]', "row 2: its id"),
+    "another prompt": ("a.json", '[{"prompt": "x", "predict": "joy"}, {"predict": "joy"}]', "row 1: the prompt"),
+    "a repeated prompt": ("a.csv", "text,predict\ni feel fine,joy\ni feel fine,joy\n", "row 3: the prompt"),
+    "ids against prompts": ("a.csv", "id,text,predict\n1,i feel fine,joy\n0,oh well,joy\n", "row 3: the prompt"),
+    "another gold label": ("a.csv", "predict,label\njoy,joy\njoy,sadness\n", "row 3: 'label' is 'sadness'"),
+    "another gold id": ("a.csv", "predict,label\njoy,1\njoy,0\n", "row 3: 'label' is '0'"),
+    "a word as probability": ("a.csv", f"{PROBABILITIES}joy,x,0.5,0.3\n", "row 3: p_<label>"),
+    "a missing probability": ("a.csv", "predict,p_sadness,p_joy\njoy,0.2,0.8\njoy,0.2,0.8\n", "row 2 has no p_love"),
+    "percentages": ("a.csv", f"{PROBABILITIES}joy,20,50,30\n", "row 3: .* the sum 100"),
+    "not a number": ("a.csv", f"{PROBABILITIES}joy,nan,0.5,0.3\n", "row 3: .* the sum nan"),
+    "a negative probability": ("a.csv", f"{PROBABILITIES}joy,-0.1,0.8,0.3\n", "row 3: the probabilities"),
+    "columns in another order": (
+        "a.csv",
+        f"{PROBABILITIES}joy,0.5,0.2,0.3\n",
+        "row 3: the answer is 'joy', .* 'sadness'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "named"), REFUSED.values(), ids=REFUSED.keys())
 def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     tmp_path: Path, name: str, content: str, named: str
 ) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(BenchmarkError, match=f"{name}.*{named}") as refusal:
-        predictions_of(tmp_path / name, 2)
+        predictions_of(tmp_path / name)
     assert refusal.value.fix
+
+
+def test_equal_texts_with_different_answers_are_not_sorted_by_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps([LOVE | {"text": "b"}, JOY | {"text": "a"}, LOVE | {"text": "a"}]))
+    classifier = ExternalClassifier(str(path))
+    test = Examples(("test-0", "test-1", "test-2"), ("a", "a", "b"), np.array([1, 1, 2]))
+    context = FitContext(LABELS, composed([]).recipe, 0, Path())
+    classifier.fit(test, test, context)
+    with pytest.raises(BenchmarkError, match="row 3: .* occurs twice"):
+        classifier.match(test, context)

@@ -1,102 +1,158 @@
-"""The hub is replaced here; tests/run/test_hub_over_http.py reads from a server."""
+"""Data of a hub over HTTP and of its cache: exactly what was asked for is read, or the hub's reason is told.
 
-from dataclasses import replace
+One process for everything that is online, because importing the libraries, which read HF_ENDPOINT, takes long.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import datasets
-import httpx2
-import huggingface_hub
 import pytest
 
-from benchmark.config import DatasetConfig, HubDataset
-from benchmark.data import hub
-from benchmark.data.load import load
-from benchmark.errors import BenchmarkError
+pytestmark = pytest.mark.slow
 
-CONFIG = DatasetConfig("mine", ["sadness", "joy"], hub=HubDataset("owner/name", "split", "0123456789abcdef"))
-SPLITS = ("train", "validation", "test")
-NOT_FOUND = httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))
+A, B = "a" * 40, "b" * 40
+ROWS = {"text": ["poor", "bad film", "fine", "good film"], "label": [1, 1, 0, 0]}
+NAMES = ["good", "bad"]  # the other way round than dataset.labels
+LOADS = """
+import json, os, sys
+from dataclasses import replace
+from pathlib import Path
+from hub_server import Hub, serving
+repositories, online, unreachable = json.loads(sys.argv[1])
+hub = Hub({("datasets", id): (revision, Path(folder)) for id, revision, folder in repositories})
+hub.repositories["models", "o/weights"] = ("c" * 40, Path(sys.argv[2]))
+
+def outcomes(asked):
+    from benchmark.config import DatasetConfig, HubDataset
+    from benchmark.data.load import load
+    from benchmark.errors import BenchmarkError
+    for name, source, options in asked:
+        try:
+            splits = load(DatasetConfig("mine", ["bad", "good"], hub=HubDataset(*source), **options))
+            labels = {split: getattr(splits, split).labels.tolist() for split in ("train", "validation", "test")}
+            yield name, {"labels": labels, "route": splits.report.route}
+        except BenchmarkError as error:
+            yield name, {"problem": error.problem, "fix": error.fix}
+
+def commit():
+    from benchmark.run.compose import composed
+    from benchmark.run.revisions import pinned
+    config = composed(["model=bert_base", "model.weights.hub={id: o/weights, revision: main}"])
+    return pinned(config).model.parameters["weights"]["hub"]["revision"]
+
+found = {}
+if online:
+    with serving(hub):
+        os.environ["HF_ENDPOINT"] = hub.url
+        found |= dict(outcomes(online)) | {"main": commit()}
+found |= dict(outcomes(unreachable))
+print(json.dumps(found | {"url": hub.url}))
+"""
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...], columns: tuple[str, str]) -> list[Any]:
-    """Make the hub hold two rows per split; the list collects the arguments of each request."""
-    rows = datasets.Dataset.from_dict({columns[0]: ["i feel fine", "i feel low"], columns[1]: [1, 0]})
-    requests: list[Any] = []
+def repository(folder: Path, files: dict[str, list[str]]) -> str:
+    """A data set of the hub: configuration -> the names of its splits, which all have the same rows."""
+    features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=NAMES))
+    rows = datasets.Dataset.from_dict(ROWS, features=features)
+    card = ["---", "configs:"]
+    for configuration, splits in files.items():
+        card += [f"- config_name: {configuration}", "  data_files:"]
+        for split in splits:
+            place = folder / configuration / f"{split}-00000-of-00001.parquet"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            rows.to_parquet(place)
+            card += [f"  - {{split: {split}, path: {configuration}/{split}-*}}"]
+    (folder / "README.md").write_text("\n".join([*card, "---", ""]))
+    return str(folder)
 
-    def load_dataset(*arguments: Any, **options: Any) -> datasets.DatasetDict:
-        requests.append((*arguments, options, datasets.config.HF_HUB_OFFLINE))
-        return datasets.DatasetDict(dict.fromkeys(splits, rows))
 
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(hub, "_is_reachable", lambda _: True)
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return requests
+ONLINE = {
+    "dev": ("o/reviews", None, A, {}),
+    "column": ("o/reviews", None, A, {"text_column": "tweet"}),
+    "configuration": ("o/two", "x", A, {}),
+    "no configuration": ("o/two", None, A, {}),
+    "unknown configuration": ("o/two", "z", A, {}),
+    "two validation splits": ("o/several", None, A, {}),
+    "a similar split": ("o/similar", None, A, {}),
+    "no test split": ("o/untested", None, A, {}),
+    "no repository": ("o/nothing", None, A, {}),
+    "id": ("o/x/y", None, A, {}),
+}
+OFFLINE = {
+    "cached": ("o/reviews", None, A, {}),
+    "another revision": ("o/reviews", None, B, {}),
+    "never loaded": ("o/elsewhere", None, A, {}),
+    "branch": ("o/reviews", None, "main", {}),
+}
 
 
-def test_splits_are_read_at_the_pinned_revision(monkeypatch: pytest.MonkeyPatch) -> None:
-    requests = serve(monkeypatch, SPLITS, ("tweet", "emotion"))
-    splits = load(replace(CONFIG, text_column="tweet", label_column="emotion"))
-    assert requests == [("owner/name", "split", {"revision": "0123456789abcdef"}, False)]
-    assert splits.report.route == "hub owner/name@01234567"
-    for examples in (splits.train, splits.validation, splits.test):
-        assert examples.texts == ("i feel fine", "i feel low")
-        assert examples.labels.tolist() == [1, 0]
+def process(folder: Path, arguments: list[Any], **environment: str) -> dict[str, Any]:
+    unset = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    places = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"HF_HOME": str(folder / "home"), "PYTHONPATH": os.pathsep.join(places), "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+    command = [sys.executable, "-c", LOADS, json.dumps(arguments), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own, **environment})
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def asked(loads: dict[str, tuple[str, str | None, str, dict[str, str]]]) -> list[Any]:
+    return [(name, source, options) for name, (*source, options) in loads.items()]
+
+
+@pytest.fixture(scope="module")
+def loads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What every load gave; those of OFFLINE with a hub that does not answer, the last without its address."""
+    folder = tmp_path_factory.mktemp("hub")
+    repositories = [
+        ("o/reviews", A, repository(folder / "reviews", {"plain": ["train", "dev", "test"]})),
+        ("o/two", A, repository(folder / "two", {"x": ["train", "val", "test"], "y": ["train", "test"]})),
+        ("o/several", A, repository(folder / "several", {"plain": ["train", "dev", "validation", "test"]})),
+        ("o/similar", A, repository(folder / "similar", {"plain": ["train", "validation_matched", "test"]})),
+        ("o/untested", A, repository(folder / "untested", {"plain": ["train", "dev"]})),
+    ]
+    found = process(folder, [repositories, asked(ONLINE), []])
+    unreachable = process(folder, [[], [], asked(OFFLINE)], HF_ENDPOINT="http://127.0.0.1:9")  # nothing listens there
+    later = process(folder, [[], [], asked(OFFLINE)], HF_HUB_OFFLINE="1")
+    return unreachable | found | {"later": later["cached"]}
+
+
+@pytest.mark.parametrize("name", ["dev", "cached", "later", "configuration"])
+def test_splits_have_the_names_of_folders_and_ids_those_of_the_data_set(name: str, loads: dict[str, Any]) -> None:
+    assert loads[name]["labels"] == {key: [0, 0, 1, 1] for key in ("train", "validation", "test")}
+    source = "o/two" if name == "configuration" else "o/reviews"
+    assert loads[name]["route"] == f"hub {source}@{A[:8]} from {loads['url']}"
 
 
 @pytest.mark.parametrize(
-    ("columns", "splits", "problem", "option"),
+    ("name", "problem", "fix"),
     [
-        (("text", "label"), ("train",), "no test split, only train", "dataset.hub"),
-        (("text", "label"), ("validation", "test"), "no train split, only validation, test", "dataset.hub"),
-        (("tweet", "label"), SPLITS, "owner/name train: there is no column 'text'", "dataset.text_column"),
-        (("text", "emotion"), SPLITS, "owner/name train: there is no column 'label'", "dataset.label_column"),
+        ("column", "o/reviews train: there is no column 'tweet'", "dataset.text_column"),
+        ("no configuration", "['x', 'y']", "dataset.hub.configuration"),
+        ("unknown configuration", "'z' not found", "dataset.hub.configuration"),
+        ("two validation splits", "several validation splits: validation, dev", "dataset.path"),
+        ("a similar split", "no validation split, but validation_matched", "dataset.path"),
+        ("no test split", "no test split, only train, dev", "dataset.hub"),
+        ("no repository", "'o/nothing' doesn't exist on the Hub", "HF_TOKEN"),
+        ("id", "dataset.hub.id is o/x/y", "OWNER/NAME"),
+        ("another revision", "o/reviews at bbbbbbbb is not in the cache", "Go online once"),
+        ("never loaded", "o/elsewhere at aaaaaaaa is not in the cache", "Go online once"),
+        ("branch", "o/reviews at main is not in the cache", "Go online once"),
     ],
 )
-def test_a_missing_split_or_column_is_refused(
-    columns: tuple[str, str], splits: tuple[str, ...], problem: str, option: str, monkeypatch: pytest.MonkeyPatch
+def test_a_load_that_would_read_something_else_is_refused_with_its_reason(
+    name: str, problem: str, fix: str, loads: dict[str, Any]
 ) -> None:
-    serve(monkeypatch, splits, columns)
-    with pytest.raises(BenchmarkError, match=problem) as caught:
-        load(CONFIG)
-    assert option in str(caught.value.fix)
+    assert problem in loads[name]["problem"]
+    assert fix in loads[name]["fix"]
 
 
-def test_a_wrong_label_is_refused_with_split_and_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    serve(monkeypatch, SPLITS, ("text", "label"))
-    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 2]})
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(train=rows, test=rows))
-    with pytest.raises(BenchmarkError, match="owner/name train, row 2: label 2"):
-        load(CONFIG)
-
-
-def test_an_error_of_the_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise ConnectionError("no route")
-
-    serve(monkeypatch, SPLITS, ("text", "label"))
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(BenchmarkError, match="owner/name .*ConnectionError") as caught:
-        load(CONFIG)
-    assert "dataset.path" in str(caught.value.fix)
-
-
-@pytest.mark.parametrize(
-    ("error", "reachable"),
-    [
-        (None, True),
-        (httpx2.ConnectError("refused"), False),
-        (huggingface_hub.errors.OfflineModeIsEnabled(), False),
-        (huggingface_hub.errors.HfHubHTTPError("404", response=NOT_FOUND), True),
-    ],
-)
-def test_the_hub_is_reachable_if_it_answers_at_all(
-    error: Exception | None, reachable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dataset_info(repository: str, revision: str, timeout: float) -> None:
-        assert (repository, revision, timeout) == ("owner/name", "0123456789abcdef", 10)
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(huggingface_hub, "dataset_info", dataset_info)
-    assert CONFIG.hub is not None
-    assert hub._is_reachable(CONFIG.hub) is reachable
+def test_a_branch_of_weights_is_recorded_as_its_commit(loads: dict[str, Any]) -> None:
+    assert loads["main"] == "c" * 40

@@ -1,3 +1,4 @@
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -6,12 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from encoders import FORMATS, Pairs, instructions, parquet
 
-from benchmark.config import CONF_DIR, DatasetConfig
+from benchmark.config import CONF_DIR, DatasetConfig, RowChoice
 from benchmark.data.checks import content_sha256
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
@@ -21,8 +23,16 @@ from benchmark.run.compose import composed
 LABELS = ["sadness", "joy", "love"]
 TRAIN = "".join(f"text {number};{label}\n" for number in range(20) for label in LABELS[: 1 + (number < 10)])
 VALIDATION = "v one;joy\nv two;sadness\n"
+NO_LOVE = [f"No {split} row has the label love." for split in ("train", "validation")]
 TEST = "t one;joy\nt two;love\nt three;sadness\n"
 COMPLETE = {"train.txt": TRAIN, "validation.txt": VALIDATION, "test.txt": TEST}
+
+
+def parquet_of(rows: list[dict[str, Any]]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
 
 Folder = Callable[[dict[str, str]], DatasetConfig]
 
@@ -57,7 +67,7 @@ def test_splits_keep_order_labels_and_ids(folder: Folder) -> None:
     assert splits.report.splits["test"].counts == {"sadness": 1, "joy": 1, "love": 1}
     assert splits.report.splits["train"].rows == len(splits.train) == 30
     assert splits.report.route == "local files (.txt)"
-    assert splits.report.notes == []
+    assert splits.report.notes == NO_LOVE
     assert splits.report.carved_rows == 0
 
 
@@ -67,7 +77,8 @@ def test_a_missing_validation_split_is_taken_from_train_stratified_and_noted(fol
     assert Counter(splits.validation.labels.tolist()) == {0: 4, 1: 2}  # a fifth of 20 and of 10
     assert Counter(splits.train.labels.tolist()) == {0: 16, 1: 8}
     assert splits.report.carved_rows == 6
-    (note,) = splits.report.notes
+    note, *missing = splits.report.notes
+    assert sorted(missing) == NO_LOVE
     assert "6 training rows" in note
     assert "share 0.2, seed 0" in note
 
@@ -134,15 +145,49 @@ def test_overlaps_between_splits_are_counted(folder: Folder) -> None:
     }
 
 
-def test_limits_take_the_first_rows_and_are_noted(folder: Folder) -> None:
-    splits = load(replace(folder(COMPLETE), train_rows=4, test_rows=2))
+def test_the_first_rows_are_taken_where_that_is_asked_for(folder: Folder) -> None:
+    first = {"row_choice": RowChoice.first}
+    splits = load(replace(folder(COMPLETE), train_rows=4, validation_rows=1, test_rows=2, **first))
     assert splits.train.ids == ("train-0", "train-1", "train-2", "train-3")
+    assert splits.validation.texts == ("v one",)
     assert splits.test.texts == ("t one", "t two")
     assert splits.report.splits["train"].rows == 4
-    assert splits.report.notes == [
-        "Only the first 4 of 30 train rows are used.",
-        "Only the first 2 of 3 test rows are used.",
+    assert splits.report.notes[:3] == [
+        "Only 4 of 30 train rows are used: the first.",
+        "Only 1 of 2 validation rows are used: the first.",
+        "Only 2 of 3 test rows are used: the first.",
     ]
+
+
+def test_a_limited_number_of_rows_is_drawn_by_label_and_noted(folder: Folder) -> None:
+    splits = load(replace(folder(COMPLETE), train_rows=6, test_rows=2))
+    assert Counter(splits.train.labels.tolist()) == {0: 4, 1: 2}
+    assert len(splits.test) == 2
+    assert "Only 6 of 30 train rows are used: drawn by label, seed 0." in splits.report.notes
+
+
+@pytest.mark.parametrize(
+    ("train", "option"),
+    [("one;joy\ntwo;joy\n", {}), ("one;joy\ntwo;joy\nthree;love\n", {"train_rows": 2, "row_choice": RowChoice.first})],
+)
+def test_one_label_in_train_is_refused(train: str, option: dict[str, Any], folder: Folder) -> None:
+    said = refusal(replace(folder({**COMPLETE, "train.txt": train}), **option))
+    assert said.startswith("Every training row has the label joy")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"labels": ["sadness", "joy", "Joy "]}, "'joy' and 'Joy '"),
+        ({"label_words": {"joy": "happy", "love": " Happy"}}, "'happy' and ' Happy'"),
+        ({"label_words": {"fear": "afraid"}}, "'fear'"),
+        ({"label_words": {"joy": "love", "love": "joy"}}, "'love'"),
+    ],
+)
+def test_labels_and_words_that_an_answer_cannot_tell_apart_are_refused(
+    options: dict[str, Any], named: str, folder: Folder
+) -> None:
+    assert named in refusal(replace(folder(COMPLETE), **options))
 
 
 def test_a_limit_above_the_size_changes_nothing(folder: Folder) -> None:
@@ -188,15 +233,85 @@ def test_the_hash_of_train_is_checked_before_rows_are_set_aside(folder: Folder) 
     assert len(load(replace(folder({}), sha256=hashes, train_rows=5)).train) == 5
 
 
-def test_digits_in_a_text_file_are_ids_unless_they_are_names_of_labels(folder: Folder) -> None:
-    by_name = load(folder(COMPLETE)).train.labels.tolist()
-    written = dict(COMPLETE)
-    for index, label in enumerate(LABELS):
-        written = {name: content.replace(f";{label}\n", f";{index}\n") for name, content in written.items()}
-    config = folder(written)
-    assert load(config).train.labels.tolist() == by_name
-    with_digits_as_names = load(replace(config, labels=["2", "0", "1"])).train.labels.tolist()
-    assert with_digits_as_names == [{0: 1, 1: 2, 2: 0}[label] for label in by_name]
+NUMBERS: dict[str, Callable[[list[int]], bytes]] = {
+    "csv": lambda numbers: "".join(["text,label\n", *(f"t{number},{number}\n" for number in numbers)]).encode(),
+    "jsonl": lambda numbers: json_lines(*((f"t{number}", number) for number in numbers)).encode(),
+    "json": lambda numbers: json.dumps([{"text": f"t{number}", "label": str(number)} for number in numbers]).encode(),
+    "txt": lambda numbers: "".join(f"t{number};{number}\n" for number in numbers).encode(),
+    "parquet": lambda numbers: parquet([(f"t{number}", number) for number in numbers]),  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("suffix", NUMBERS)
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [(["bad", "so", "good"], [2, 0, 1]), (["2", "0", "1"], [0, 1, 2]), (["1", "2", "3"], None)],
+)
+def test_a_number_is_the_name_of_a_label_or_else_an_id_in_every_format(
+    suffix: str, labels: list[str], expected: list[int] | None, folder: Folder, tmp_path: Path
+) -> None:
+    config = replace(folder({}), labels=labels)
+    (tmp_path / f"test.{suffix}").write_bytes(NUMBERS[suffix]([2, 0, 1]))
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.txt").write_text(f"one;{labels[0]}\ntwo;{labels[1]}\n")
+    if expected is None:  # 0 is an id, and 1 and 2 are names
+        assert "in every row" in refusal(config)
+    else:
+        assert load(config).test.labels.tolist() == expected
+
+
+def class_labels(labels: list[int], names: list[str]) -> bytes:
+    """A parquet file as the library datasets writes it."""
+    features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=names))
+    rows = {"text": [f"text {number}" for number in range(len(labels))], "label": labels}
+    sink = io.BytesIO()
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(sink)
+    return sink.getvalue()
+
+
+def test_ids_in_parquet_are_read_by_their_names(folder: Folder, tmp_path: Path) -> None:
+    config = folder({"train.txt": TRAIN, "validation.txt": VALIDATION})
+    (tmp_path / "test.parquet").write_bytes(class_labels([0, 1, 2], ["joy", "love", "sadness"]))
+    assert load(config).test.labels.tolist() == [LABELS.index(name) for name in ("joy", "love", "sadness")]
+
+
+@pytest.mark.parametrize(
+    ("ids", "names", "words", "fix"),
+    [
+        ([0, 1], ["neg", "pos"], "row 1: label 0 has the name 'neg'", 'dataset.labels=["neg","pos"]'),
+        ([0, -1], ["joy", "love"], "row 2: label -1 is not an id from 0 to 1", "Correct it"),
+    ],
+)
+def test_ids_in_parquet_without_a_known_name_are_refused(
+    ids: list[int], names: list[str], words: str, fix: str, folder: Folder, tmp_path: Path
+) -> None:
+    config = folder({"train.txt": TRAIN, "validation.txt": VALIDATION})
+    (tmp_path / "test.parquet").write_bytes(class_labels(ids, names))
+    said = refusal(config)
+    assert f"{tmp_path}/test.parquet, {words}" in said
+    assert fix in said
+
+
+NESTED = {"id": 7, "content": {"text": "t", "label": "joy"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("test.json", json.dumps([NESTED]).encode()),
+        ("test.json", json.dumps({"version": 1, "data": [NESTED]}).encode()),
+        ("test.jsonl", json.dumps(NESTED).encode()),
+        ("test.parquet", parquet_of([NESTED])),
+    ],
+)
+def test_nested_fields_are_read_and_suggested(name: str, content: bytes, folder: Folder, tmp_path: Path) -> None:
+    config = folder({"train.json": json.dumps([NESTED, {**NESTED, "content": {"text": "u", "label": "love"}}])})
+    (tmp_path / "validation.jsonl").write_text(json.dumps(NESTED))
+    (tmp_path / name).write_bytes(content)
+    assert "Set dataset.text_column=content.text." in refusal(config)
+    nested = replace(config, text_column="content.text", label_column="content.label")
+    assert load(nested).test.texts == ("t",)
+    assert load(nested).test.labels.tolist() == [1]
 
 
 # The tests below read the official files. Their licence allows no copy of the texts outside tmp_path.

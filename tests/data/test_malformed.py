@@ -208,7 +208,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "JSON with a number of 5,000 digits": ("json", b"[" + b"9" * 5000 + b"]", None, "JSON"),
     "JSON nested too deeply": ("json", b"[" * 100_000, None, "JSON"),
     "JSON that is an object": ("json", b'{"text": "a", "label": "joy"}', None, "list"),
-    "JSON of strings": ("json", b'[{"text": "a", "label": "joy"}, "b"]', 2, "object", "'text' and 'label'"),
+    "JSON of strings": ("json", b'[{"text": "a", "label": "joy"}, "b"]', 2, "object"),
     "JSON without text": ("json", b'[{"x": "a", "label": 1}]', 1, "'text'", "['x', 'label']", TEXT_OPTION),
     "instructions without output": (
         "json",

@@ -41,7 +41,7 @@ def dataset(folder: Path, suffix: str, content: bytes) -> DatasetConfig:
     subfolder = folder / suffix
     subfolder.mkdir(exist_ok=True)
     for split in ("train", "validation"):
-        (subfolder / f"{split}.txt").write_text(f"one;{LABELS[0]}\n")
+        (subfolder / f"{split}.txt").write_text(f"one;{LABELS[0]}\ntwo;{LABELS[1]}\n")
     (subfolder / f"test{suffix}").write_bytes(content)
     return DatasetConfig(name="mine", labels=LABELS, path=str(subfolder))
 

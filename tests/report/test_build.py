@@ -241,7 +241,7 @@ def test_a_report_says_where_it_was_written(
     shutil.move(project / "results", project / "elsewhere")
     shutil.move(project / "README.md", project / "OTHER.md")
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
-    assert capsys.readouterr().out == "5 runs -> elsewhere/tables, elsewhere/figures, elsewhere/report.html, OTHER.md\n"
+    assert capsys.readouterr().out == "5 runs -> elsewhere/report.html, elsewhere/tables, elsewhere/figures, OTHER.md\n"
     assert not (project / "results").exists()
     assert {f"{name}.csv" for name in TABLES} <= files_below(project / "elsewhere/tables")
 
@@ -311,6 +311,16 @@ def test_a_folder_without_runs_changes_nothing(
     assert command("--results-dir", "mistyped") == 1
     assert "mistyped holds no runs" in capsys.readouterr().err
     assert {name: (project / name).read_bytes() for name in files_below(project)} == before
+
+
+def test_a_report_outside_a_checkout_leaves_the_users_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path / "results", a_record("minilm"))
+    (tmp_path / "README.md").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["report", "results_dir=results"])
+    report_command.main()
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert (tmp_path / "results/report.html").is_file()
 
 
 def test_the_readme_is_not_written_from_another_folder(project: Path, command: Command) -> None:

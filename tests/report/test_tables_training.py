@@ -69,6 +69,20 @@ def test_all_rows_asked_for_by_number_are_one_point_with_all_rows(tmp_path: Path
     assert row_with(rows, train_rows=1000)["accuracy"] == pytest.approx((0.95 + 0.85) / 2)
 
 
+def test_first_rows_and_drawn_rows_are_points_of_different_curves(tmp_path: Path) -> None:
+    whole = publish_many(tmp_path, a_record_on_rows(1000, limited=False), MANY_GOLD)
+    drawn = publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(20)))
+    first = publish_many(tmp_path, a_record_on_rows(100, "minilm", 0, "dataset.row_choice=first"), wrong_at(range(60)))
+    rows = table_rows("learning_curve", whole, drawn, first)
+    assert {(row["recipe"], row["train_rows"]): row["accuracy"] for row in rows} == {
+        ("paper", 100): 0.9,
+        ("paper", 1000): 1.0,
+        ("paper, first rows", 100): 0.7,
+        ("paper, first rows", 1000): 1.0,
+    }
+    assert len({row["curve"] for row in rows}) == 2
+
+
 def test_models_and_recipes_have_curves_of_their_own(tmp_path: Path) -> None:
     given = (("tfidf", ()), ("minilm", ("recipe.learning_rate=0.001",)), ("minilm", ()))
     runs = [

@@ -25,7 +25,7 @@ from benchmark.results import store as records
 from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
-from benchmark.run.compose import composed
+from benchmark.run.compose import build_classifier, composed
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
     for model in ("majority", "tfidf"):
         runner.run(composed([f"model={model}", *places]))
-    runner.record_failure(composed(["model=minilm", *places]), [], ValueError("no luck"))
+    config = composed(["model=minilm", *places])
+    job, _ = runner._with_data(runner._started(config, [], lambda _: None), build_classifier(config.model))
+    job.begin_training()
+    runner.record_failure(config, [], ValueError("no luck"))
     write_tables(results)
     return results
 

@@ -76,6 +76,7 @@ DATASET = values_of(
     synthetic=st.none() | SYNTHETIC,
     validation_share=SHARE,
     train_rows=st.none() | COUNT,
+    validation_rows=st.none() | COUNT,
     test_rows=st.none() | COUNT,
 )
 RECIPE = values_of(

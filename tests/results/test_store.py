@@ -204,15 +204,6 @@ def test_a_failed_replacement_keeps_the_file(tmp_path: Path) -> None:
     assert file.read_text() == "first"
 
 
-@pytest.mark.parametrize("status", [Status.failed, Status.interrupted, Status.completed])
-def test_only_unfinished_runs_are_removed(status: Status, tmp_path: Path) -> None:
-    record = publish(tmp_path, a_record(status=status)).record
-    store.remove_unfinished(tmp_path, record.config, "f" * 64)  # another run
-    assert len(store.read_all(tmp_path)) == 1
-    store.remove_unfinished(tmp_path, record.config, record.digest)
-    assert len(store.read_all(tmp_path)) == (status is Status.completed)
-
-
 def test_a_run_that_is_replaced_while_all_are_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record())
     monkeypatch.setattr(store, "read", lambda folder: (folder / "moved").read_bytes())

@@ -57,8 +57,43 @@ def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch
 
 def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
     assert problems("model=external")["answers"].fix == "Set model.path=FILE."
-    (tmp_path / "answers.jsonl").write_text('{"predict": "joy"}\n')
-    assert problems("model=external", f"model.path={tmp_path}/answers.jsonl") == {}
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"predict": "joy"}\n' * 300)
+    assert problems("model=external", f"model.path={answers}") == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ('{"predict": "joy", "prompt": "of another text"}', "row 1: the prompt"),
+        ('{"output": "joy"}', "row 1 has no answer"),
+        ('{"predict": "joy", "p_joy": 0.1}', "row 1 has no p_sadness"),
+    ],
+)
+def test_answers_that_belong_to_other_rows_are_found(row: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text(f"{row}\n" * 300)
+    finding = problems("model=external", f"model.path={tmp_path}/answers.jsonl")["rows"]
+    assert named in finding.found
+
+
+def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.txt").write_text("one;joy\ntwo;joy\nthree;love\nfour;love\n")
+    data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
+    (found,) = [
+        finding
+        for finding in doctor.examine(composed(["dataset=synthetic", "model=majority", *data]))
+        if finding.what == "data"
+    ]
+    assert found.fix is None
+    assert "No train row has the label fear." in found.found
+    (tmp_path / "train.txt").write_text("one;joy\ntwo;joy\n")
+    assert "Every training row has the label joy" in problems("model=majority", *data)["data"].found
+
+
+def test_a_branch_that_nobody_can_resolve_is_found() -> None:
+    hub = ["model.weights.source=hub", "model.weights.hub={id: o/name, revision: main}"]
+    assert "'main' of o/name" in problems("model=tiny_bert", *hub)["revision"].found
 
 
 def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,14 +184,14 @@ def test_a_model_in_a_config_dir_is_examined(
     (own / "model/mine.yaml").write_text("defaults: [tiny_bert, _self_]\ntitle: Mine\nname: mine\n")
     assert exit_of(monkeypatch, "--config-dir", str(own), "model=mine", "dataset=synthetic") == 0
     assert capsys.readouterr().out.startswith("Mine on synthetic, recipe paper\n")
-    assert "model/mine" in str(exit_of(monkeypatch, "model=mine", "dataset=synthetic"))
+    assert "model=mine" in str(exit_of(monkeypatch, "model=mine", "dataset=synthetic"))
     assert "nowhere is not a folder" in str(exit_of(monkeypatch, "--config-dir", "nowhere", "model=mine"))
 
 
 def test_an_option_with_several_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     said = str(exit_of(monkeypatch, "model=majority", "seed=0,1,2"))
-    assert "'seed=0,1,2'" in said
-    assert said.endswith("Give the option one value.")
+    assert "seed=0,1,2 gives several values" in said
+    assert "Give one value" in said
 
 
 def test_weights_for_a_gpu_must_fit_into_memory_while_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def benchmark(folder: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def benchmark(folder: Path, url: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints", f"hydra.run.dir={folder}/run"]
     places += [f"hydra.sweep.dir={folder}/run"]
     command = [sys.executable, "-m", "benchmark", *arguments, *places]
@@ -84,12 +84,13 @@ def benchmark(folder: Path, url: str, *arguments: str) -> "subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def environment_of(folder: Path, url: str) -> dict[str, str]:
-    """With a token and an empty cache; whether to ask the hub is left to the run."""
-    unset = ("EMOTION_DATA", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+def environment_of(folder: Path, url: str | None) -> dict[str, str]:
+    """With a token and an empty cache; whether to ask the hub is left to the run. Without `url` it is offline."""
+    unset = ("EMOTION_DATA", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
-    own = {"HF_ENDPOINT": url, "HF_HOME": f"{folder}/home", "HF_TOKEN": TOKEN, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
-    return {**kept, **own, "CUDA_VISIBLE_DEVICES": ""}
+    hub = {"HF_HUB_OFFLINE": "1"} if url is None else {"HF_ENDPOINT": url}
+    own = {"HF_HOME": f"{folder}/home", "HF_TOKEN": TOKEN, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+    return {**kept, **hub, **own, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def record(folder: Path) -> RunRecord:
@@ -102,12 +103,14 @@ def problem_of(folder: Path, url: str, *arguments: str) -> str:
     done = benchmark(folder, url, *arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    failed = record(folder)
+    (file,) = folder.rglob("failures/*/*/*.json")
+    failed = RunRecord.from_json(file.read_bytes(), str(file))
     assert failed.status is Status.failed
+    assert not (folder / "results").exists()
     assert failed.fit is None
     assert failed.failure is not None
     assert failed.failure.traceback is None
-    assert failed.failure.message in done.stdout
+    assert failed.failure.message in done.stderr
     return f"{failed.failure.message} {failed.failure.fix}"
 
 
@@ -163,7 +166,7 @@ def test_every_error_of_the_hub_is_one_line_with_a_fix(hub: Hub, tmp_path: Path)
     for of_weights, of_data, expected in zip(lines[::2], lines[1::2], REFUSALS.values(), strict=True):
         assert of_weights.startswith(f"google-bert/bert-base-uncased {expected}")
         assert "model.weights.path=" in of_weights
-        assert of_data.startswith("Data set dair-ai/emotion could not be loaded from the hub (")
+        assert of_data.startswith("Data set dair-ai/emotion ")
         assert "dataset.path" in of_data
 
 
@@ -188,7 +191,7 @@ def test_the_doctor_asks_the_hub_for_access_and_for_the_size_of_the_download(hub
 
 def test_an_unreachable_hub_is_reported_at_once(tmp_path: Path) -> None:
     assert "could not be downloaded from the hub" in problem_of(tmp_path / "weights", GONE, *WEIGHTS)
-    assert "Data set dair-ai/emotion could not be loaded" in problem_of(tmp_path / "data", GONE, *DATA)
+    assert "Data set dair-ai/emotion at cab853a1 is not in the cache" in problem_of(tmp_path / "data", GONE, *DATA)
 
 
 def test_data_on_the_hub_that_differ_from_the_published_ones_are_refused(hub: Hub, tmp_path: Path) -> None:
@@ -208,6 +211,28 @@ def test_a_pickled_checkpoint_on_the_hub_is_not_opened(hub: Hub, tmp_path: Path)
     problem = problem_of(tmp_path / "here", hub.url, *WEIGHTS)
     assert "has no *.safetensors" in problem
     assert not [asked for asked in hub.asked if ".bin" in asked]
+
+
+def test_weights_from_another_server_stay_marked_and_do_not_count_as_finished(hub: Hub, tmp_path: Path) -> None:
+    asked = [*WEIGHTS, *ON_CPU, "dataset.train_rows=12", "dataset.test_rows=6"]
+    for url in (hub.url, None):  # the second time from the cache, without the server's address
+        done = benchmark(tmp_path / "here", url, *asked)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "already finished" not in done.stdout
+        assert record(tmp_path / "here").stand_in == f"weights from {hub.url}, not the hub"
+
+
+def test_weights_of_a_branch_that_moved_are_another_run(hub: Hub, tmp_path: Path) -> None:
+    asked = [*WEIGHTS, *ON_CPU, "dataset.train_rows=12", "dataset.test_rows=6", "model.weights.hub.revision=main"]
+    (key,) = (key for key in hub.repositories if key[0] == "models")
+    commits = ("a" * 40, "b" * 40)
+    for commit in commits:
+        hub.repositories[key] = (commit, hub.repositories[key][1])
+        done = benchmark(tmp_path / "here", hub.url, *asked)
+        assert done.returncode == 0, done.stdout + done.stderr
+    found = [run.record for run in records.read_all(tmp_path / "here" / "results")]
+    assert {run.fit.weights.revision for run in found if run.fit} == set(commits)
+    assert {run.config.model.parameters["weights"]["hub"]["revision"] for run in found} == set(commits)
 
 
 @pytest.mark.real_data

@@ -1,5 +1,6 @@
 """The command line: real processes and real exit codes."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -55,8 +56,8 @@ def test_every_job_of_a_sweep_may_use_the_gpu(tmp_path: Path) -> None:
 def test_every_invalid_job_of_a_sweep_is_reported(tmp_path: Path) -> None:
     swept = benchmark(tmp_path, "-m", "model=majority", "recipe.epochs=-1,-2")
     assert swept.returncode == 1
-    assert "recipe.epochs is -1" in swept.stdout + swept.stderr
-    assert "recipe.epochs is -2" in swept.stdout + swept.stderr
+    assert swept.stderr.count("recipe.epochs is -1") == swept.stderr.count("recipe.epochs is -2") == 1
+    assert "recipe.epochs is" not in swept.stdout
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,8 @@ def test_an_invalid_option_is_named_before_any_work(tmp_path: Path, argument: st
     shown = benchmark(tmp_path, *SMALL, argument)
     assert shown.returncode == 1
     assert named in shown.stderr
-    assert "Traceback" not in shown.stderr
+    assert len(shown.stderr.strip().splitlines()) == 1
+    assert "HYDRA_FULL_ERROR" not in shown.stderr
     assert "Accuracy" not in shown.stdout
     assert not list(tmp_path.rglob("record.json"))
 
@@ -84,25 +86,53 @@ def test_every_family_runs_end_to_end(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert len(store.read_all(tmp_path / "results")) == 5
     assert "TF-IDF + logistic regression" in shown.stdout
-    assert "random weights, no accuracy" in shown.stdout
-    assert f"{tmp_path}/results/tables" in shown.stdout
+    written = shown.stdout.partition("\nwrote\n")[2].split()
+    assert written[0] == f"{tmp_path}/results/report.html"
+    assert len([path for path in written if "/runs/" in path]) == 5
     assert (tmp_path / "results" / "tables" / "leaderboard_synthetic.md").is_file()
 
 
-def test_one_failing_job_leaves_the_rest_of_the_sweep_running(tmp_path: Path) -> None:
+def test_one_failing_job_leaves_the_rest_of_the_sweep_running_and_its_reason_comes_last(tmp_path: Path) -> None:
     shown = benchmark(tmp_path, "-m", "model=majority,llama3_lora,bert_base,tfidf", *SMALL)
     assert shown.returncode == 1
     assert "Traceback" not in shown.stdout + shown.stderr
-    assert "CUDA GPU" in shown.stdout
-    assert "google-bert/bert-base-uncased" in shown.stdout
-    ended = {run.record.model: run.record.status for run in store.read_all(tmp_path / "results")}
-    assert ended == {
-        "majority": Status.completed, "tfidf": Status.completed,
-        "llama3_lora": Status.failed, "bert_base": Status.failed,
-    }  # fmt: skip
+    title, llama, bert = shown.stderr.strip().splitlines()
+    assert title == "2 of 4 runs failed:"
+    assert llama.startswith("  model=llama3_lora: ")
+    assert "CUDA GPU" in llama
+    assert bert.startswith("  model=bert_base: google-bert/bert-base-uncased")
+    assert "CUDA GPU" not in shown.stdout
+    assert [run.record.model for run in store.read_all(tmp_path / "results")] == ["majority", "tfidf"]
+    assert {path.parent.parent.name for path in tmp_path.glob("failures/**/*.json")} == {"llama3_lora", "bert_base"}
     again = benchmark(tmp_path, "-m", "model=majority,tfidf", *SMALL)
     assert again.returncode == 0
     assert again.stdout.count("already finished") == 2
+
+
+def test_a_sweep_of_which_no_run_begins_to_train_writes_nothing_in_the_results(tmp_path: Path) -> None:
+    shown = benchmark(tmp_path, "-m", "model=bert_base,roberta_large,llama3_lora", *SMALL)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("\n3 of 3 runs failed:\n")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_traceback_is_shown_only_if_it_is_asked_for(tmp_path: Path) -> None:
+    arguments = [*COMMAND, "model=majority", "dataset.path=/nowhere", *folders_in(tmp_path)]
+    brief, full = (
+        subprocess.run(arguments, env={**variables(), **asked}, capture_output=True, text=True, check=False)
+        for asked in ({}, {"HYDRA_FULL_ERROR": "1"})
+    )
+    assert (brief.returncode, full.returncode) == (1, 1)
+    assert len(brief.stderr.strip().splitlines()) == 1
+    assert "Traceback" in full.stderr
+
+
+def test_a_reader_that_has_read_enough_ends_the_help_quietly() -> None:
+    shown = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m benchmark --help | head -3"],
+        env=variables(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (len(shown.stdout.splitlines()), shown.stderr) == (3, "")
 
 
 def test_sigterm_leaves_an_interrupted_record_and_the_same_command_continues(tmp_path: Path) -> None:
@@ -120,7 +150,7 @@ def test_sigterm_leaves_an_interrupted_record_and_the_same_command_continues(tmp
     assert run.record.status is Status.interrupted
     shown = benchmark(tmp_path, *arguments)
     assert shown.returncode == 0, shown.stderr
-    assert "continuing from" in shown.stdout
+    assert re.search(r"continuing from step \d+ of 200; a checkpoint is kept every 20 steps", shown.stdout)
     (run,) = store.read_all(tmp_path / "results")
     assert run.record.status is Status.completed
     assert run.record.fit is not None

@@ -11,12 +11,15 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from baselines.prompt import Prompter
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
+from benchmark.interface import FitContext
 from benchmark.report.run_figures import draw_run
+from benchmark.report.verify import faults
 from benchmark.results import store
-from benchmark.results.record import Failure, Status, sha256
+from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier
@@ -31,6 +34,13 @@ def only_run(folder: Path) -> Run:
     return run
 
 
+def only_failure(folder: Path) -> RunRecord:
+    """The run that never began to train; it left nothing in the results."""
+    assert not (folder / "results").exists() or not store.read_all(folder / "results")
+    (file,) = (folder / "failures").glob("*/*/*.json")
+    return RunRecord.from_json(file.read_bytes(), str(file))
+
+
 def failure_of(run: Run) -> Failure:
     assert run.record.failure is not None
     return run.record.failure
@@ -41,6 +51,16 @@ def raising(error: BaseException) -> Callable[..., None]:
         raise error
 
     return function
+
+
+def ending_while_it_trains(error: BaseException) -> Callable[..., None]:
+    """A model's `fit` that begins to train and raises `error`."""
+
+    def fit(_: object, __: object, ___: object, context: FitContext) -> None:
+        context.training_begins()
+        raise error
+
+    return fit
 
 
 def test_a_completed_run_records_what_was_asked_read_and_computed(compose_run: Compose) -> None:
@@ -74,10 +94,11 @@ def test_a_failure_is_published_without_the_home_folder(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(BenchmarkError, match=f"model.path={tmp_path}/answers.csv cannot be read"):
+    with pytest.raises(BenchmarkError, match=f"{tmp_path}/answers.csv: the file cannot be read"):
         runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
-    failure = failure_of(only_run(tmp_path))
-    assert failure.message.startswith("model.path=~/answers.csv cannot be read")
+    failure = only_failure(tmp_path).failure
+    assert failure is not None
+    assert failure.message.startswith("~/answers.csv: the file cannot be read")
     assert str(tmp_path) not in f"{failure.message} {failure.fix}"
 
 
@@ -116,17 +137,16 @@ def test_runs_with_different_options_have_different_folders(compose_run: Compose
         (("model=tfidf", "dataset.synthetic=null"), "no source", "dataset.path"),
     ],
 )
-def test_a_run_that_cannot_start_leaves_a_failed_record_without_a_traceback(
+def test_a_run_that_never_began_to_train_is_kept_outside_the_results_without_a_traceback(
     compose_run: Compose, overrides: tuple[str, ...], problem: str, fix: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BenchmarkError) as error:
         runner.run(compose_run(*overrides))
-    run = only_run(tmp_path)
-    assert run.record.status is Status.failed
-    assert failure_of(run) == Failure(error.value.problem, fix=error.value.fix)
+    record = only_failure(tmp_path)
+    assert record.status is Status.failed
+    assert record.failure == Failure(error.value.problem, fix=error.value.fix)
     assert problem in error.value.problem
     assert fix in str(error.value.fix)
-    assert not (run.folder / "predictions.parquet").exists()
 
 
 def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_was_not_saved(
@@ -137,16 +157,18 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
         patch.setattr(runner, "load", raising(BenchmarkError("dataset.path is not a folder.", "Name another.")))
         with pytest.raises(BenchmarkError, match="is not a folder"):
             runner.run(compose_run("model=tiny_bert"))
-    assert len(store.read_all(tmp_path / "results")) == 2
+    assert only_run(tmp_path).folder == finished.folder
+    assert list(tmp_path.glob("failures/tiny_bert/synthetic/*.json"))
     with caplog.at_level(logging.WARNING):
         again = runner.run(compose_run("model=tiny_bert", f"models_dir={tmp_path}/models"))
     assert only_run(tmp_path).folder == finished.folder == again.folder
+    assert not list(tmp_path.rglob("failures/**/*.json"))
     assert f"{tmp_path}/models/tiny_bert/" in caplog.text
 
 
 def test_a_forced_run_that_fails_keeps_the_completed_one(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = runner.run(compose_run("model=majority"))
-    monkeypatch.setattr(MAJORITY_FIT, raising(OSError("broken")))
+    monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(OSError("broken")))
     with pytest.raises(OSError, match="broken"):
         runner.run(compose_run("model=majority", "force=true"))
     assert store.read(completed.folder).record.status is Status.completed
@@ -162,17 +184,30 @@ def test_an_unexpected_error_leaves_its_traceback(compose_run: Compose, tmp_path
 @pytest.mark.parametrize(
     ("error", "status"), [(OSError("broken"), Status.failed), (KeyboardInterrupt(), Status.interrupted)]
 )
-def test_a_run_that_did_not_finish_is_recorded_and_tried_again(
+def test_a_run_that_ended_while_it_trained_is_recorded_and_tried_again(
     error: BaseException, status: Status, compose_run: Compose, tmp_path: Path
 ) -> None:
     config = compose_run("model=majority")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MAJORITY_FIT, raising(error))
+        patch.setattr(MAJORITY_FIT, ending_while_it_trains(error))
         with pytest.raises(type(error)):
             runner.run(config)
     assert only_run(tmp_path).record.status is status
     assert runner.run(config).record.status is Status.completed
     assert only_run(tmp_path).record.status is Status.completed
+
+
+def test_failed_tries_of_a_model_are_forgotten_once_it_works(compose_run: Compose, tmp_path: Path) -> None:
+    for attempt in ("not a table", "joy\n"):
+        (tmp_path / "answers.csv").write_text(attempt)
+        with pytest.raises(BenchmarkError):
+            runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
+    with pytest.raises(BenchmarkError):
+        runner.run(compose_run("model=external", "dataset.name=other"))
+    assert len(list(tmp_path.glob("failures/external/synthetic/*.json"))) == 2
+    (tmp_path / "answers.csv").write_text("predict\n" + "joy\n" * 24)
+    runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
+    assert [path.parent.name for path in tmp_path.glob("failures/**/*.json")] == ["other"]
 
 
 def test_two_files_with_the_same_name_are_two_runs(compose_run: Compose, tmp_path: Path) -> None:
@@ -185,6 +220,33 @@ def test_two_files_with_the_same_name_are_two_runs(compose_run: Compose, tmp_pat
     assert len(folders) == 2
 
 
+def test_answers_in_another_order_are_sorted_and_the_record_says_by_what(compose_run: Compose, tmp_path: Path) -> None:
+    overrides = [f"model.path={tmp_path}/answers.csv", "dataset.test_rows=12", "dataset.label_words={joy: happy}"]
+    test = load(compose_run(*overrides[1:]).dataset).test
+    words = ("sadness", "happy", "love", "anger", "fear", "surprise")
+    rows = [f"{name},{words[label]}" for name, label in zip(test.ids, test.labels, strict=True)]
+    (tmp_path / "answers.csv").write_text("\n".join(["id,predict", *reversed(rows)]))
+    run = runner.run(compose_run("model=external", *overrides))
+    assert run.record.matched == {"id": 12}
+    assert (run.predictions.predicted == test.labels).all()
+    assert run.ids == test.ids != tuple(f"test-{row}" for row in range(12))
+    assert list(faults(tmp_path / "results")) == []
+
+
+def test_a_decoder_writes_the_word_of_a_label(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, ...]] = []
+    real = Prompter.__init__
+
+    def noted(self: Prompter, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options)
+        written.append(self.labels)
+
+    monkeypatch.setattr(Prompter, "__init__", noted)
+    run = runner.run(compose_run("model=tiny_llama", "dataset.label_words={joy: happy}"))
+    assert written == [("sadness", "happy", "love", "anger", "fear", "surprise")]
+    assert run.record.labels[1] == "joy"
+
+
 def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score(
     compose_run: Compose, tmp_path: Path
 ) -> None:
@@ -192,11 +254,9 @@ def test_a_probability_that_is_not_finite_fails_with_its_row_and_without_a_score
     rows = [{"predict": "joy", **{f"p_{label}": 1 / len(labels) for label in labels}} for _ in range(24)]
     rows[7]["p_joy"] = float("nan")
     (tmp_path / "answers.json").write_text(json.dumps(rows))
-    with pytest.raises(BenchmarkError, match="test row 7 are not finite"):
+    with pytest.raises(BenchmarkError, match="row 8: the probabilities are .* the sum nan"):
         runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.json"))
-    run = only_run(tmp_path)
-    assert run.record.status is Status.failed
-    assert not (run.folder / "predictions.parquet").exists()
+    assert only_failure(tmp_path).status is Status.failed
 
 
 def test_truncated_texts_of_both_splits_are_counted(compose_run: Compose) -> None:

@@ -28,12 +28,17 @@ def a_way(model: str) -> speed.Way:
 
 
 @pytest.mark.slow
-def test_both_ways_do_the_same_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["--steps", "2", "--texts", "30", "--rounds", "2", "--results-dir", str(tmp_path)]
+@pytest.mark.parametrize("results", ["results_dir={}", "--results-dir={}"])
+def test_both_ways_do_the_same_work(
+    results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--steps", "2", "--texts", "30", "--rounds", "2", results.format(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS, *options])
     speed.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama-random.json")
     measured = json.loads(path.read_text())
+    ratio = measured["ways"][0]["samples_per_second"] / measured["ways"][1]["samples_per_second"]
+    assert f"packed in fp32: trains {ratio:.2f} times as fast as padded" in capsys.readouterr().out
     halved = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
     assert [(way["batching"], way["precision"]) for way in measured["ways"]] == [
         (batching, precision) for precision in ("fp32", *halved) for batching in ("packed", "padded")
@@ -72,7 +77,7 @@ def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float |
 )
 def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str) -> None:
     with pytest.raises(BenchmarkError) as error:
-        speed.measure([*overrides, *FEW_ROWS], None, speed.Amount(1, 1, 1))
+        speed.measure(composed([*overrides, *FEW_ROWS]), None, speed.Amount(1, 1, 1))
     assert named in error.value.problem
     assert error.value.fix is not None
 

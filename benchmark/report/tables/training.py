@@ -1,6 +1,6 @@
 """How accuracy depends on training: number of rows, read-out, and the trials behind `recipe=tuned`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from benchmark.analysis import study
 from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.labels import recipe_label
+from benchmark.config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
 from benchmark.report import table as t
 from benchmark.report.formats import scientific
@@ -23,15 +24,25 @@ def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
     found = runs[completed & runs["limits"].isin(["", "training rows"])]
-    curves = [group for _, group in found.groupby("curve", sort=False) if group["train_rows"].nunique() > 1]
-    rows = [row for group in curves for row in _points(results, group)]
+    curves = [curve for _, group in found.groupby("curve", sort=False) for curve in _curves(results, group)]
+    rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
 
 
+def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """One curve for each way in which the rows were chosen; runs on all rows belong to every curve."""
+    choices = pd.Series([results.by_name[run].record.config.dataset.row_choice for run in group["run"]], group.index)
+    whole = group["limits"] == ""
+    for choice in choices[~whole].unique():
+        own = "" if choice == RowChoice.first else f"-{choice}"
+        yield group[whole | (choices == choice)].assign(curve=group["curve"] + own, first=choice == RowChoice.first)
+
+
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
-    recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=",))
+    recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=", "dataset.row_choice="))
+    recipe += ", first rows" if group["first"].iloc[0] else ""
     rows = []
     for _, point in group.groupby("train_rows"):
         # All rows can be asked for by number or not at all: one run per seed counts.
@@ -121,7 +132,8 @@ def tuning(analysis: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=")
+OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=", "dataset.test_rows=",
+               "dataset.row_choice=")  # fmt: skip
 """Settings that the table of trials shows in columns of their own."""
 
 

@@ -1,0 +1,192 @@
+"""Match the rows of a predictions file with the test rows, by every evidence in the file.
+
+Ids, prompts and gold labels beside the answers say which test rows they belong to. Rows in another order are sorted
+where that is certain. What contradicts the test rows is refused with file and row.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.files import FileRow
+from benchmark.interface import Examples
+
+ID_KEYS = ("id", "index", "idx", "row", "Unnamed: 0", "")
+"""Keys of the number or id of a test row. pandas names a column of row numbers by one of the last two."""
+PROMPT_KEYS = ("prompt", "text", "input", "sentence")
+GOLD_KEYS = ("label", "output", "gold", "reference", "target")
+EVIDENCE = ("id", "prompt", "label", "order alone")
+"""What a row is matched by, the strongest first."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The rows of the file in the order of the test rows, and how many were matched by which evidence."""
+
+    rows: list[FileRow]
+    by: dict[str, int]
+
+
+def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str]], path: str) -> Matched:
+    """Sort and check the rows. `names` are the ways to write labels, each in the order of the label ids."""
+    if len(rows) != len(test):
+        raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
+    places = _places_by_id(rows, test)
+    if all(place is not None for place in places):
+        rows = _sorted(rows, [place for place in places if place is not None])
+        places = list(range(len(rows)))
+    elif (order := _places_by_prompt(rows, test)) is not None:
+        rows = _sorted(rows, order)
+        places = _places_by_id(rows, test)
+    matched = Counter(
+        EVIDENCE[0] if _check_id(row, place, number, test) else
+        EVIDENCE[1] if prompt else
+        EVIDENCE[2] if gold else
+        EVIDENCE[3]
+        for number, (row, place) in enumerate(zip(rows, places, strict=True))
+        for prompt, gold in [(_check_prompt(row, test, number), _check_gold(row, test, number, names))]
+    )  # fmt: skip
+    return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
+
+
+def _sorted(rows: list[FileRow], places: list[int]) -> list[FileRow]:
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
+    """The test row that each row's id names, or None. Raises for an id that occurs twice, and for an unknown one."""
+    for key in ID_KEYS:
+        ids = [_text(row.values.get(key)) for row in rows]
+        _refuse_repeated(ids, rows, key)
+        if any(re.fullmatch(r"test-\d+", one) for one in ids if one is not None):
+            known = {name: place for place, name in enumerate(test.ids)}
+            for one, row in zip(ids, rows, strict=True):
+                if one is not None and re.fullmatch(r"test-\d+", one) and one not in known:
+                    raise BenchmarkError(
+                        f"{row.location}: the id {one!r} is not that of a test row.",
+                        f"The ids are {test.ids[0]} to {test.ids[-1]}.",
+                    )
+            return [None if one is None else known.get(one) for one in ids]
+        numbers = [int(one) for one in ids if one is not None and re.fullmatch(r"\d{1,9}", one)]
+        of_test = [int(name.rpartition("-")[2]) for name in test.ids]
+        for start in (of_test, range(len(rows)), range(1, len(rows) + 1)):
+            if sorted(numbers) == list(start):
+                place_of = {number: place for place, number in enumerate(start)}
+                return [place_of[number] for number in numbers]
+    return [None] * len(rows)
+
+
+def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:
+    first_seen: dict[str, str] = {}
+    for one, row in zip(ids, rows, strict=True):
+        if one is not None and (earlier := first_seen.setdefault(one, row.location)) != row.location:
+            raise BenchmarkError(
+                f"{row.location}: the {key or 'id'} {one!r} is also that of {earlier}.", "Give one answer per test row."
+            )
+
+
+def _check_id(row: FileRow, place: int | None, number: int, test: Examples) -> bool:
+    """Whether an id says that this is the right row; raises if it says another."""
+    if place is not None and place != number:
+        raise BenchmarkError(
+            f"{row.location}: its id is that of {test.ids[place]}, but its place that of {test.ids[number]}.",
+            "Give every row the id of its test row, or none.",
+        )
+    return place is not None
+
+
+def _places_by_prompt(rows: list[FileRow], test: Examples) -> list[int] | None:
+    """The test row of each prompt, if the prompts are those of all test rows; None if they are not, or in order.
+
+    Equal texts are told apart by their order, which is certain only if they have equal answers.
+    """
+    prompts = [_prompt(row) for row in rows]
+    if not all(prompts):
+        return None
+    texts = [_plain(text) for text in test.texts]
+    stated = _without_template([prompt or "" for prompt in prompts], texts)
+    if stated == texts or Counter(stated) != Counter(texts):
+        return None
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        waiting[text].append(place)
+    answers: dict[str, set[str]] = defaultdict(set)
+    for text, row in zip(stated, rows, strict=True):
+        answers[text].add(repr({key: value for key, value in row.values.items() if key not in ID_KEYS}))
+        if len(answers[text]) > 1:
+            raise BenchmarkError(
+                f"{row.location}: the rows are in another order than the test rows, and this text occurs twice with "
+                "different answers.",
+                "Sort the rows in the order of the test split, or give each the id of its test row.",
+            )
+    return [waiting[text].pop(0) for text in stated]
+
+
+def _without_template(prompts: list[str], texts: list[str]) -> list[str]:
+    """The prompts without the beginning and end that they share, except what the texts share as well."""
+    start = max(0, _shared_start(prompts) - _shared_start(texts))
+    end = max(0, _shared_start([prompt[::-1] for prompt in prompts]) - _shared_start([text[::-1] for text in texts]))
+    return [prompt[start : len(prompt) - end] for prompt in prompts]
+
+
+def _shared_start(texts: list[str]) -> int:
+    """The number of characters with which all texts begin: those that the first and last in sorted order share."""
+    first, last = min(texts), max(texts)
+    differing = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(differing, min(len(first), len(last)))
+
+
+def _check_prompt(row: FileRow, test: Examples, number: int) -> bool:
+    """Whether a prompt contains the text of the test row; raises if it does not."""
+    prompt = _prompt(row)
+    if prompt is not None and _plain(test.texts[number]) not in prompt:
+        raise BenchmarkError(
+            f"{row.location}: the prompt does not contain the text of {test.ids[number]}.",
+            "Give the answers of this test split, one per row and in its order. Leave out a prompt that was cut.",
+        )
+    return prompt is not None
+
+
+def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Sequence[str]]) -> bool:
+    """Whether a gold label, a name or an id, is that of the test row; raises if it is another."""
+    gold, stated = int(test.labels[number]), False
+    for key in GOLD_KEYS:
+        value = _text(row.values.get(key))
+        if value is None:
+            continue
+        by_name = [way.index(value) for way in _lowered(names) if value in way]
+        is_id = not by_name and re.fullmatch(r"\d{1,9}", value) is not None
+        if gold not in by_name and not (is_id and int(value) == gold):
+            raise BenchmarkError(
+                f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is "
+                f"{names[0][gold]!r}.",
+                "Give the answers of this test split, one per row and in its order, under 'predict'; leave out "
+                f"'{key}' if it is not the gold label.",
+            )
+        stated = True
+    return stated
+
+
+def _lowered(names: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[name.strip().lower() for name in way] for way in names]
+
+
+def _prompt(row: FileRow) -> str | None:
+    """What was asked: the instruction and the text, or both in one."""
+    asked = [row.values[key] for key in PROMPT_KEYS if isinstance(row.values.get(key), str) and row.values[key].strip()]
+    instruction = row.values.get("instruction")
+    return _plain("\n".join([instruction, *asked] if isinstance(instruction, str) else asked)) if asked else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _text(value: Any) -> str | None:
+    """An id or label as text, or None if the row does not state one."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip().lower() or None

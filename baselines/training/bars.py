@@ -1,0 +1,63 @@
+"""Progress bars: one at a time, with a label, and only in a terminal."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+Row = TypeVar("Row")
+
+PART = 500
+"""Rows that are computed between two updates of a bar."""
+
+_purpose: ContextVar[str] = ContextVar("purpose", default="answering the test set")
+_open: list[Any] = []
+
+
+def in_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def predicting_for(purpose: str) -> Iterator[None]:
+    """The label of the bars of predictions in the block."""
+    token = _purpose.set(purpose)
+    try:
+        yield
+    finally:
+        _purpose.reset(token)
+
+
+@contextmanager
+def bar(total: int, label: str | None = None, start: int = 0) -> Iterator[Any]:
+    """A bar that is removed at the end, also after an error or an interrupt. A bar around it is hidden meanwhile.
+
+    Without `label`, it is a bar of predictions.
+    """
+    hidden = _open[-1] if _open else None
+    if hidden is not None:
+        hidden.clear()
+    shown = tqdm(
+        total=total, initial=start, desc=label or _purpose.get(), leave=False, dynamic_ncols=True, position=0,
+        disable=not in_terminal(),
+    )  # fmt: skip
+    _open.append(shown)
+    try:
+        yield shown
+    finally:
+        _open.remove(shown)
+        shown.close()
+        if hidden is not None:
+            hidden.refresh()
+
+
+def parts(rows: Sequence[Row], label: str) -> Iterator[Sequence[Row]]:
+    """The rows in parts of at most `PART`, under a bar."""
+    with bar(len(rows), label) as shown:
+        for start in range(0, len(rows), PART):
+            part = rows[start : start + PART]
+            yield part
+            shown.update(len(part))

@@ -1,0 +1,72 @@
+"""Choose rows of a split: a validation split from training rows, or a limited number of rows."""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.config import RowChoice
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples
+
+SEED = 0  # fixed, so that all runs on a data set use the same rows
+
+
+def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
+    """A part of a split, in its order.
+
+    Drawn rows have the labels in their proportions, and every label has one as long as `rows` is not below the number
+    of labels. A smaller draw is part of every larger one.
+    """
+    if choice is RowChoice.first:
+        return first(examples, rows)
+    return _select(examples, np.sort(_by_label(examples)[:rows]))
+
+
+def first(examples: Examples, rows: int) -> Examples:
+    """The first rows of a split."""
+    return _select(examples, np.arange(min(rows, len(examples))))
+
+
+def carve(train: Examples, share: float) -> tuple[Examples, Examples]:
+    """Split `train` into a training and a validation split.
+
+    The latter gets `share` of each label, at least one row, but never the last row of a label.
+    """
+    generator = np.random.default_rng(SEED)
+    chosen: list[int] = []
+    for label in np.unique(train.labels):
+        rows = np.flatnonzero(train.labels == label)
+        taken = min(max(1, round(share * len(rows))), len(rows) - 1)
+        chosen += generator.permutation(rows)[:taken].tolist()
+    if not chosen:
+        raise BenchmarkError(
+            "There is no validation split, and the training split is too small to set rows aside for it.",
+            "Add a validation split or more training rows.",
+        )
+    mask = np.zeros(len(train), dtype=bool)
+    mask[chosen] = True
+    return _select(train, np.flatnonzero(~mask)), _select(train, np.flatnonzero(mask))
+
+
+def _by_label(examples: Examples) -> npt.NDArray[np.int64]:
+    """All rows in an order of which every beginning is stratified: by their rank among those of their label.
+
+    The rank is a share of the rows of the label, so that labels alternate in their proportions. The most frequent
+    labels come first.
+    """
+    shuffled = np.random.default_rng(SEED).permutation(len(examples))
+    labels = examples.labels[shuffled]
+    counts = np.bincount(labels)
+    seen: Counter[int] = Counter()
+    ranks = np.empty(len(labels))
+    for place, label in enumerate(labels.tolist()):
+        ranks[place] = seen[label] / counts[label]
+        seen[label] += 1
+    return shuffled[np.lexsort((labels, -counts[labels], ranks))]
+
+
+def _select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
+    return Examples(
+        tuple(examples.ids[row] for row in rows), tuple(examples.texts[row] for row in rows), examples.labels[rows]
+    )

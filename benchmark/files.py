@@ -1,0 +1,138 @@
+"""Rows of CSV, JSON and JSON-lines files, for data sets and for predictions."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+
+csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too low for long texts
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """The values of a row by column.
+
+    `location` is for error messages, for example "reviews.csv, row 7"; `columns` are as written in the place
+    `columns_at`, so that one that occurs twice is there twice.
+    """
+
+    values: dict[str, Any]
+    location: str
+    columns: list[str]
+    columns_at: str
+
+
+def read_rows(path: Path) -> Iterator[FileRow]:
+    """The rows of a `.csv`, `.json` or `.jsonl` file in its order. Raises `BenchmarkError` at the first wrong row."""
+    return ROW_READERS[path.suffix](path)
+
+
+def _read_csv(path: Path) -> Iterator[FileRow]:
+    """CSV with a header and commas. A quoted field may contain line ends. Rows are counted as an editor counts."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = list(reader.fieldnames or ())
+        for row in reader:
+            location = f"{path}, row {reader.line_num}"
+            if None in row or None in row.values():
+                raise BenchmarkError(
+                    f"{location}: the number of fields differs from that of the header.",
+                    "Quote fields that contain commas.",
+                )
+            yield FileRow(row, location, header, f"{path}, header")
+    except csv.Error as error:
+        raise BenchmarkError(
+            f"{path}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
+        ) from error
+
+
+def _read_jsonl(path: Path) -> Iterator[FileRow]:
+    """One JSON object per line."""
+    for location, line in read_lines(path):
+        yield _row_of(_parse_json(line, location), location)
+
+
+def _read_json(path: Path) -> Iterator[FileRow]:
+    """A list of JSON objects, alone or as `data` of an object."""
+    document = _parse_json(read_text(path), str(path))
+    if isinstance(document, dict) and isinstance(document.get("data"), list):
+        document = document["data"]
+    if not isinstance(document, list):
+        raise BenchmarkError(
+            f"{path}: the document is not a list.",
+            'Write a list of objects, {"data": [...]} with such a list, or a .jsonl file with one object per line.',
+        )
+    for number, item in enumerate(document, start=1):
+        yield _row_of(item, f"{path}, row {number}")
+
+
+ROW_READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file without a byte-order mark."""
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:  # for example a folder, a broken link or a missing permission
+        raise BenchmarkError(
+            f"{path}: the file cannot be read ({error.strerror}).", "Replace it with a readable file."
+        ) from error
+    if not content:
+        raise BenchmarkError(f"{path} is empty.", "Add rows or remove the file.")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file."""
+    content, export_again = read_bytes(path), "Export the file again as UTF-8."
+    if b"\x00" in content:
+        row = content.count(b"\n", 0, content.index(b"\x00")) + 1
+        raise BenchmarkError(f"{path}, row {row}: there is a NUL byte, as in UTF-16.", export_again)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        raise BenchmarkError(f"{path}, row {row}: the text is not UTF-8 ({error.reason}).", export_again) from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line with its location and without its end, which is LF or CRLF."""
+    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), start=1):
+        line, location = line.removesuffix("\r"), f"{path}, row {number}"
+        if "\r" in line:  # old Mac line ends: many rows would be read as one
+            raise BenchmarkError(f"{location}: there is a lone carriage return.", "End every line with LF or CRLF.")
+        yield location, line
+
+
+class JsonObject(dict[str, Any]):
+    """A JSON object that keeps the keys as written: `dict` alone would hide that a key occurs twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.written_keys = [key for key, _ in pairs]
+
+
+def _parse_json(text: str, location: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=JsonObject)
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(
+            f"{location}: the JSON is invalid ({error}).", "Correct it or export the file again."
+        ) from error
+
+
+def _row_of(item: Any, location: str) -> FileRow:
+    if not isinstance(item, JsonObject):
+        raise BenchmarkError(
+            f"{location}: this is not a JSON object.", "Write every row as an object with named values."
+        )
+    return FileRow(item, location, item.written_keys, location)

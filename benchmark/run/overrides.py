@@ -1,0 +1,137 @@
+"""Overrides of the command line: written so that Hydra and a shell read them back, and explained when refused."""
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.errors import BenchmarkError
+
+SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
+"""Texts that need no quotes in an override."""
+Compose = Callable[[list[str]], DictConfig]
+"""Composes the configuration of overrides; raises `HydraException`."""
+
+
+def parsed(override: str) -> Override:
+    """The parts of an override; raises `OverrideParseException` if Hydra cannot read it."""
+    return OverridesParser.create().parse_overrides([override])[0]
+
+
+def element(override: str) -> Any:
+    """The value of an override that is no sweep: numbers, text, lists and dictionaries. Quotes are removed."""
+    return _plain_element(parsed(override)._value)
+
+
+def written(value: Any) -> str:
+    """A value as Hydra reads it in an override."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_key(key)}:{written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
+    if isinstance(value, str):
+        return value if SIMPLE.fullmatch(value) else text_value(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def text_value(text: str) -> str:
+    """A text as Hydra reads it in an override, whatever it contains."""
+    return str(QuotedString(text=text, quote=Quote.double).with_quotes())
+
+
+def in_shell(override: str) -> str:
+    """The override as one word of a shell command."""
+    return shlex.quote(override)
+
+
+def refusal(error: HydraException, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
+    """Why Hydra refused the overrides, and what to write instead."""
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        return _no_such_choice(error.missing_cfg_file, error.options or ())
+    if (several := next((one for one in overrides if _sweeps(one) and one in str(error)), None)) is not None:
+        return _several_values(several)
+    if (option := getattr(error.__cause__, "full_key", None)) is not None:
+        return _no_such_option(option, overrides, compose)
+    problem = " ".join(str(error).partition("Config search path")[0].split()).rstrip(".")
+    return BenchmarkError(f"Hydra refused the overrides: {problem}.", "Correct the override.")
+
+
+def _unreadable(override: str) -> BenchmarkError:
+    option, equals, value = override.partition("=")
+    if not equals or not re.fullmatch(r"[+~]*[\w./@:-]+", option):
+        return BenchmarkError(f"{override} is not an override.", "Write option=value, for example seed=1.")
+    quoted = in_shell(f"{option}={text_value(value)}")
+    return BenchmarkError(f"Hydra cannot read {override}.", f"If the value is a text, quote it: {quoted}")
+
+
+def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
+    group, _, name = missing.rpartition("/")
+    shown = [option for option in options if not option.startswith("tiny_")]
+    meant = closest(name, options if name.startswith("tiny") else shown)
+    question = f"Did you mean {meant}? " if meant else ""
+    listed = f"Choices are {', '.join(shown)}." if shown else "Correct it."
+    return BenchmarkError(f"{group}={name} is not available.", f"{question}{listed}")
+
+
+def _several_values(override: str) -> BenchmarkError:
+    option, _, value = override.partition("=")
+    quoted = in_shell(f"{option}={text_value(value)}")
+    return BenchmarkError(
+        f"{override} gives several values to one run.",
+        f"Give one value, or for python -m benchmark one run per value with -m. If it is one text, quote it: {quoted}",
+    )
+
+
+def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
+    """`option` is the shortest part of the wanted key that does not exist."""
+    group, _, name = option.rpartition(".")
+    kept = [one for one in overrides if option not in one and not _sweeps(one)]
+    try:
+        config = compose(kept)
+    except HydraException:
+        config = compose([])
+    node = OmegaConf.select(config, group) if group else config
+    options = [str(key) for key in node if key != "_target_"] if isinstance(node, DictConfig) else []
+    meant = closest(name, options)
+    prefix = f"{group}." if group else ""
+    question = f"Did you mean {prefix}{meant}? " if meant else ""
+    listed = f"Options of {group} are" if group else "Options are"
+    fix = f"{question}{listed} {', '.join(options)}." if options else "Correct it or leave it out."
+    return BenchmarkError(f"There is no option {option}.", fix)
+
+
+def closest(name: str, options: Sequence[str]) -> str | None:
+    """The option that was probably meant."""
+    plain = {_plain(option): option for option in options}
+    return next((plain[match] for match in get_close_matches(_plain(name), plain, n=1)), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _sweeps(override: str) -> bool:
+    try:
+        return parsed(override).is_sweep_override()
+    except OverrideParseException:
+        return False
+
+
+def _plain_element(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, dict):
+        return {key: _plain_element(inner) for key, inner in value.items()}
+    return [_plain_element(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _key(key: Any) -> str:
+    return written(key.text if isinstance(key, QuotedString) else key)

@@ -1,0 +1,52 @@
+"""Rows are drawn by label, the same every time, and no label is lost where that can be avoided."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.config import RowChoice
+from benchmark.data.sample import carve, choose
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples
+
+LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
+
+
+def split(labels: list[int]) -> Examples:
+    names = tuple(f"train-{row}" for row in range(len(labels)))
+    return Examples(names, names, np.array(labels))
+
+
+def test_rows_that_are_sorted_by_label_are_drawn_in_their_proportions() -> None:
+    drawn = choose(split([0] * 600 + [1] * 300 + [2] * 99 + [3]), 100, RowChoice.stratified)
+    assert Counter(drawn.labels.tolist()) == {0: 59, 1: 30, 2: 10, 3: 1}
+    numbers = [int(name.removeprefix("train-")) for name in drawn.ids]
+    assert numbers == sorted(numbers)
+    assert numbers[:59] != list(range(59))
+
+
+@settings(derandomize=True, deadline=None)
+@given(labels=LABELS, rows=st.integers(1, 70))
+def test_a_draw_has_every_label_that_it_can_hold_and_is_part_of_larger_draws(labels: list[int], rows: int) -> None:
+    examples = split(labels)
+    drawn = choose(examples, rows, RowChoice.stratified)
+    assert len(drawn) == min(rows, len(labels))
+    assert len(set(drawn.labels.tolist())) == min(len(set(labels)), len(drawn))
+    assert set(drawn.ids) <= set(choose(examples, rows + 1, RowChoice.stratified).ids)
+
+
+@settings(derandomize=True, deadline=None)
+@given(labels=LABELS, share=st.floats(0.01, 0.99))
+def test_carving_never_takes_the_last_training_row_of_a_label(labels: list[int], share: float) -> None:
+    examples = split(labels)
+    if max(Counter(labels).values()) == 1:
+        with pytest.raises(BenchmarkError):
+            carve(examples, share)
+        return
+    train, validation = carve(examples, share)
+    assert set(train.labels.tolist()) == set(labels)
+    assert sorted(train.ids + validation.ids) == sorted(examples.ids)
+    assert len(validation) > 0
