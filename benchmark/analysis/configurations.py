@@ -146,16 +146,13 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("one label for every text, a constant prediction")
     if not record.trained:
         remarks.append("not trained by this run")
-<<<<<<< HEAD
-    if shared := int(counted["shared_time"].sum()):
-        of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
-        remarks.append(f"time{of} shared with other jobs, not compared")
-=======
     elif record.fit is not None and record.fit.weights.trained_head:
         remarks.append("training began with a trained head")
     if record.matched:
         remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
->>>>>>> main
+    if shared := int(counted["shared_time"].sum()):
+        of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
+        remarks.append(f"time{of} shared with other jobs, not compared")
     steps = record.fit is not None and record.fit.steps > 0
     limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
     remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]

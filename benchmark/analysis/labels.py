@@ -95,12 +95,9 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     if record.recipe == shipped.config.recipe.name:
         compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
-<<<<<<< HEAD
     changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
-=======
     if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
         changes = [change for change in changes if not change.startswith("model.instruction=")]
->>>>>>> main
     others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
     return sorted([*changes, *others])
 
