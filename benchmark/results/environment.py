@@ -82,14 +82,20 @@ def describe() -> Environment:
 
 
 def device_is_shared(seconds: float = 0.2) -> bool | None:
-    """Whether other processes compute on the GPU, else whether they use the cores that this process may use.
+    """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
 
     To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
     The load average is no measure: it still counts the job before this one.
     """
+    if _cores_are_busy(seconds):
+        return True
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return _other_processes_on_gpu(str(torch.cuda.get_device_properties(0).uuid))
+    if torch is None or not torch.cuda.is_available():
+        return False
+    return _other_processes_on_gpu(str(torch.cuda.get_device_properties(0).uuid))
+
+
+def _cores_are_busy(seconds: float) -> bool:
     cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
     busy = psutil.cpu_percent(interval=seconds, percpu=True)
     used = [busy[core] for core in cores if core < len(busy)] if cores else busy
