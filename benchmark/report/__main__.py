@@ -98,7 +98,8 @@ def write_page_with_texts(results_dir: Path, folder: Path, output: Path) -> None
 def write_export(results_dir: Path, form: str, folder: str) -> None:
     from benchmark.report.exports import export  # nothing else needs the hub's client
 
-    sys.stdout.write(f"wrote {export(results_dir, form, Path(folder))} runs to {folder}\n")
+    written = export(results_dir, form, Path(folder))
+    sys.stdout.write(f"wrote {written} {'run' if written == 1 else 'runs'} to {folder}\n")
 
 
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
