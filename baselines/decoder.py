@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from peft import PeftModel
 from torch.nn import functional
 from transformers import (
     AutoModel,
@@ -16,6 +18,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     BatchEncoding,
     GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     set_seed,
 )
 from transformers.utils import ModelOutput
@@ -23,17 +27,36 @@ from transformers.utils import ModelOutput
 from baselines.cards import network_card, training_id
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
-from baselines.packed.passes import decoder_states, last_tokens, padded
+from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.prompt import Prompter, branches
 from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows, run_in_passes
-from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.training.requirements import (
+    adapter_findings,
+    check_positive,
+    check_trains,
+    examine,
+    prepare,
+    tokens_per_text,
+)
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
-from baselines.weights.loading import Loaded, build_without_weights, load
-from baselines.weights.lora import ADAPTER_FILES, CAUSAL_LM, SEQ_CLS, Adapter, Lora, read_adapter
+from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
+from baselines.weights.checks import check_ids
+from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
-from benchmark.interface import READS_FILES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
+from benchmark.interface import (
+    ADDED_LATER,
+    READS_FILES,
+    Examples,
+    Finding,
+    FitContext,
+    FitReport,
+    ModelCard,
+    Predictions,
+    Readout,
+)
 
 IGNORED = -100  # a target that cross-entropy leaves out
 
@@ -42,8 +65,9 @@ IGNORED = -100  # a target that cross-entropy leaves out
 class DecoderClassifier:
     """A decoder with a fine-tuned LoRA adapter.
 
-    `adapter` is a folder with an adapter that was trained before; then nothing is trained. `chat_template` is Jinja;
-    None takes the tokenizer's. `max_new_tokens` limits free generation.
+    `adapter` is a folder with an adapter that was trained before; then nothing is trained. Nor is it with
+    `train=False`, which scores the weights as they are. `chat_template` is Jinja; None takes the tokenizer's.
+    `max_new_tokens` limits free generation.
     """
 
     weights: Weights
@@ -59,6 +83,7 @@ class DecoderClassifier:
     attention: Attention = Attention.sdpa
     batching: Batching = Batching.packed
     prediction_batch_size: int = 64
+    train: bool = field(default=True, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
@@ -69,9 +94,9 @@ class DecoderClassifier:
         self.torch_device = computation.device
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
-        if adapter is not None:
+        if not self.trains:
             reads = replace(computation, batching=Batching.packed if self._only_packed else Batching.padded)
-            return report_without_training(self.network, replace(loaded.source, adapter=adapter.source), reads)
+            return report_without_training(self.network, loaded.source, reads)
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -102,21 +127,25 @@ class DecoderClassifier:
             texts=[self.instruction, *context.words, *train.texts],
             dtype=DTYPES[self.precision],
             attention=loading_attention(self.attention),
-            num_labels=len(context.labels),  # has no effect without a head
+            labels=self._head_labels(context.labels),
+            needed=self._needed,
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
-        self.prompter = Prompter(
-            self.tokenizer, self.chat_template, self.instruction, context.words, context.recipe.max_length
-        )
+        self.prompter = self._prompter(self.tokenizer, context)
         if self.readout is Readout.generate:
             self._check_max_new_tokens()
         if self.readout is Readout.head:
             network.score.float()  # is trained, like the adapter
-            network.config.pad_token_id = self.prompter.end  # by which transformers finds a prompt's last token
         else:
             network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
-        adapted = self.lora.attach(network, self._task) if adapter is None else adapter.attach(network)
-        self.network = adapted.to(self.torch_device)
+        if adapter is not None:
+            adapted = adapter.attach(network)
+            loaded, network = loaded.with_adapter(adapter, adapted), adapted
+        elif self.train:
+            network = self.lora.attach(network, self._task)
+        else:
+            network.requires_grad_(False)
+        self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
         if self.batching is Batching.packed:
             fuse(self.network)
         return loaded
@@ -146,16 +175,38 @@ class DecoderClassifier:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
-        adapter = failed("adapter", lambda: self._trained_adapter(context.labels))
-        if self.adapter is not None and not adapter:
-            adapter = [Finding("adapter", f"{Path(self.adapter).name} fits")]
+        adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
         return [*adapter, *examine(self, tokens, context, self._only_packed)]
+
+    def check_checkpoint(self, context: FitContext) -> None:
+        """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
+        labels = self._head_labels(context.labels)
+        _, checked = fetch_checked(self._auto_class, self.weights, self.architecture, labels, self._needed)
+        self._prompter(checked.tokenizer, context)
 
     def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
         if self.adapter is None:
             return None
         network = build_without_weights(self._auto_class, self.architecture | {"num_labels": len(labels)})
-        return read_adapter(Path(self.adapter), self.lora, network, self._task)
+        return read_adapter(Path(self.adapter), network, self._task, self.lora, self.weights.hub_id)
+
+    def _prompter(self, tokenizer: PreTrainedTokenizerBase, context: FitContext) -> Prompter:
+        prompter = Prompter(tokenizer, self.chat_template, self.instruction, context.words, context.recipe.max_length)
+        (prompt,), _ = prompter.prompts([""])
+        check_ids(tokenizer, [*prompt, *prompter.ends], self.architecture["vocab_size"])
+        return prompter
+
+    @property
+    def trains(self) -> bool:
+        return self.train and self.adapter is None
+
+    @property
+    def _needed(self) -> Needed:
+        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+
+    def _head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels of the classification head, none without one."""
+        return labels if self.readout is Readout.head else ()
 
     @property
     def _task(self) -> str:
@@ -171,24 +222,31 @@ class DecoderClassifier:
         return self.batching is Batching.packed and self.readout is not Readout.generate
 
     def describe(self) -> ModelCard:
-        """As for encoders, the parameters of a classification head are not counted: they depend on the data set."""
+        """As for encoders, the parameters of a classification head are not counted: they depend on the data set.
+
+        Weights that are scored as they are have no LoRA.
+        """
         auto_class = AutoModel if self.readout is Readout.head else AutoModelForCausalLM
         network = build_without_weights(auto_class, self.architecture)
         config, lora = network.config, self.lora
-        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": lora.rank}
+        as_they_are = not self.train and self.adapter is None
+        settings = {"precision": self.precision.value, "attention": self.attention.value,
+                    "lora_rank": "none" if as_they_are else lora.rank}  # fmt: skip
         card = network_card("decoder", network, self.weights, settings)
+        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        card = replace(
+            card,
+            grouped_query_attention=key_value_heads < config.num_attention_heads,
+            readout=self.readout.value,
+            training=training_id(asdict(self.weights), self.precision, {} if as_they_are else asdict(lora)),
+        )
+        if as_they_are:
+            return replace(card, trained_parameters=0)
         with torch.device("meta"):
             adapted = lora.attach(network)
         adapter = {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_targets": list(lora.targets)}
-        key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
-        return replace(
-            card,
-            trained_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-            grouped_query_attention=key_value_heads < config.num_attention_heads,
-            dimensions=card.dimensions | adapter,
-            readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, asdict(lora)),
-        )
+        trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+        return replace(card, trained_parameters=trained, dimensions=card.dimensions | adapter)
 
     def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
         """(prompts, labels), by constrained decoding.
@@ -216,9 +274,13 @@ class DecoderClassifier:
         """(prompts, labels) float32: the head on each prompt's last token."""
         if self.batching is Batching.packed:
             states = self._states(prompts, last_tokens(prompts)).float()
-            logits: torch.Tensor = self.network.get_base_model().score(states)
+            logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
-        padded_logits: torch.Tensor = self._forward(padded(prompts, self.prompter.end, "right")).logits
+        # transformers takes the last token with another id than padding's for the last token of a prompt.
+        last = {prompt[-1] for prompt in prompts}
+        filler = next(token for token in count() if token not in last)
+        self.network.config.pad_token_id = filler
+        padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
         return padded_logits.float()
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
@@ -270,7 +332,7 @@ class DecoderClassifier:
                     **batch,
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
-                    eos_token_id=self.prompter.end,
+                    eos_token_id=self.prompter.ends,
                     pad_token_id=self.prompter.end,
                 )
             new = generated[:, batch["input_ids"].shape[1] :]
@@ -287,8 +349,7 @@ class DecoderClassifier:
 
     def plain(self) -> "DecoderClassifier":
         """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch."""
-        if self.adapter is not None:
-            raise BenchmarkError("model.adapter is given, so nothing is trained.", "Leave model.adapter out.")
+        check_trains(self.trains)
         padded = replace(self, batching=Batching.padded)
         if self.readout is not Readout.labels:
             return padded

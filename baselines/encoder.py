@@ -1,26 +1,53 @@
 """BERT, RoBERTa and related encoders with a classification head; all weights are trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, set_seed
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_logits, padded
+from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows
-from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
-from baselines.training.trainer import Job, Sample, finetune, label_loss
-from baselines.weights.loading import build_without_weights, load
+from baselines.training.requirements import (
+    adapter_findings,
+    check_positive,
+    check_trains,
+    examine,
+    failed,
+    prepare,
+    tokens_per_text,
+)
+from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
+from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
+from baselines.weights.checks import check_padding
+from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import (
+    ADDED_LATER,
+    READS_FILES,
+    Examples,
+    Finding,
+    FitContext,
+    FitReport,
+    ModelCard,
+    Predictions,
+)
 
 SPECIAL_TOKENS = 2  # around every text
 
@@ -30,7 +57,8 @@ class EncoderClassifier:
     """A fine-tuned encoder.
 
     `architecture` holds the options of transformers' configuration. Loaded weights are checked against it, and random
-    ones are created from it.
+    ones are created from it. Nothing is trained with `train=False`, where the weights must have a head for the labels,
+    or with `adapter`, a folder with a LoRA adapter that was trained before.
     """
 
     weights: Weights
@@ -40,6 +68,8 @@ class EncoderClassifier:
     attention: Attention = Attention.sdpa
     batching: Batching = Batching.packed
     prediction_batch_size: int = 64
+    train: bool = field(default=True, metadata={ADDED_LATER: True})
+    adapter: str | None = field(default=None, metadata={READS_FILES: ADAPTER_FILES, ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
@@ -49,20 +79,10 @@ class EncoderClassifier:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
         check_length(self.describe(), self.max_length)
-        set_seed(context.seed)
-        loaded = load(
-            AutoModelForSequenceClassification,
-            self.weights,
-            self.architecture,
-            texts=train.texts,
-            dtype=torch.float32,
-            attention=loading_attention(self.attention),
-            id2label=dict(enumerate(context.labels)),
-            label2id={label: index for index, label in enumerate(context.labels)},
-        )
-        self.tokenizer, self.network = loaded.tokenizer, loaded.network.to(self.torch_device)
-        if self.batching is Batching.packed:
-            use_fast_dropout(self.network)
+        adapter = self._trained_adapter(context.labels)
+        loaded = self._load(train, context, adapter)
+        if not self.trains:
+            return report_without_training(self.network, loaded.source, computation)
         token_ids, truncated = self._token_ids(train.texts)
         return finetune(
             Job(
@@ -78,6 +98,52 @@ class EncoderClassifier:
             )
         )
 
+    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
+        """Load the tokenizer and the network, with `adapter` merged into its weights if there is one."""
+        set_seed(context.seed)
+        loaded = load(
+            AutoModelForSequenceClassification,
+            self.weights,
+            self.architecture,
+            texts=train.texts,
+            dtype=torch.float32,
+            attention=loading_attention(self.attention),
+            labels=context.labels,
+            needed=self._needed,
+        )
+        check_padding(loaded.tokenizer, loaded.network.config)
+        network = loaded.network
+        if adapter is not None:
+            adapted = adapter.attach(network)
+            loaded = loaded.with_adapter(adapter, adapted)
+            network = adapted.merge_and_unload()
+        self.tokenizer, self.network = loaded.tokenizer, network.to(self.torch_device)
+        if self.batching is Batching.packed:
+            use_fast_dropout(self.network)
+        return loaded
+
+    @property
+    def trains(self) -> bool:
+        return self.train and self.adapter is None
+
+    @property
+    def _needed(self) -> Needed:
+        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+
+    def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
+        if self.adapter is None:
+            return None
+        options = self.architecture | {"num_labels": len(labels)}
+        network = build_without_weights(AutoModelForSequenceClassification, options)
+        return read_adapter(Path(self.adapter), network, SEQ_CLS, declared=None, base=self.weights.hub_id)
+
+    def check_checkpoint(self, context: FitContext) -> None:
+        """Raise if the files of the weights do not fit each other, the architecture or the labels."""
+        _, checked = fetch_checked(
+            AutoModelForSequenceClassification, self.weights, self.architecture, context.labels, self._needed
+        )
+        check_padding(checked.tokenizer, checked.config)
+
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         return label_loss(self.logits([sample.input_ids for sample in samples]), samples)
 
@@ -87,8 +153,8 @@ class EncoderClassifier:
             return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
 
     def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        batch = padded(token_ids, self.tokenizer.pad_token_id, "right").to(self.torch_device)
-        logits: torch.Tensor = self.network(**batch).logits
+        batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
+        logits: torch.Tensor = self.network(**batch.to(self.torch_device)).logits
         return logits
 
     def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
@@ -106,23 +172,24 @@ class EncoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
-        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
+        return [
+            *failed("max_length", lambda: check_length(card, max_length)),
+            *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
+            *examine(self, tokens, context),
+        ]
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
-        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": "none"}
-        card = network_card("encoder", network, self.weights, settings)
-        return replace(card, context_length=positions(network.config))
+        rank = "none" if self.adapter is None else "of the adapter"
+        settings = {"precision": self.precision.value, "attention": self.attention.value, "lora_rank": rank}
+        card = replace(
+            network_card("encoder", network, self.weights, settings), context_length=positions(network.config)
+        )
+        return card if self.trains else replace(card, trained_parameters=0)
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        token_ids: list[list[int]] = []
-        truncated = 0
-        for part in parts(texts, "tokenising"):
-            encoded = self.tokenizer(list(part), truncation=True, max_length=self.max_length)
-            token_ids += encoded.input_ids
-            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        return token_ids, truncated
+        return tokenized(self.tokenizer, texts, self.max_length)
 
     def fast_precisions(self) -> list[str]:
         return fast_precisions(self.precision)
@@ -131,7 +198,23 @@ class EncoderClassifier:
         return replace(self, precision=Precision(name))
 
     def plain(self) -> "EncoderClassifier":
+        check_trains(self.trains)
         return replace(self, batching=Batching.padded)
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
+    """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
+    token_ids: list[list[int]] = []
+    truncated = 0
+    for part in parts(texts, "tokenising"):
+        encoded = tokenizer(list(part), truncation=True, max_length=max_length)
+        token_ids += encoded.input_ids
+        if tokenizer.is_fast:
+            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        else:
+            whole = tokenizer(list(part), truncation=False, verbose=False).input_ids
+            truncated += sum(len(ids) > max_length for ids in whole)
+    return token_ids, truncated
 
 
 def positions(config: PreTrainedConfig) -> int:

@@ -11,14 +11,16 @@ from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.cards import network_card
-from baselines.encoder import check_length, positions
+from baselines.encoder import check_length, positions, tokenized
 from baselines.packed.attention import attention_description, loading_attention, resolve_batching
-from baselines.packed.passes import encoder_embeddings, padded
+from baselines.packed.families import first_position
+from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, device_name
 from baselines.training.memory import compute_rows
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
-from baselines.weights.loading import build_without_weights, load
+from baselines.weights.checks import check_padding
+from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
@@ -62,6 +64,7 @@ class Probe:
             dtype=torch.float32,
             attention=loading_attention(self.attention),
         )
+        check_padding(loaded.tokenizer, loaded.network.config)
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()
         self.labels = len(context.labels)
@@ -83,10 +86,9 @@ class Probe:
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        token_ids, truncated = tokenized(self.tokenizer, texts, self.max_length)
         size = self.network.config.hidden_size
-        rows = compute_rows(encoded.input_ids, size, self.prediction_batch_size, self._embed, key=len)
-        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        rows = compute_rows(token_ids, size, self.prediction_batch_size, self._embed, key=len)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True), truncated
 
     def _embed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
@@ -95,8 +97,8 @@ class Probe:
             if self.batching is Batching.packed:
                 varlen = self.attention is Attention.flash_attention_2
                 return encoder_embeddings(self.network, token_ids, mean, varlen, self.torch_device)
-            batch = padded(token_ids, self.tokenizer.pad_token_id, "right").to(self.torch_device)
-            states: torch.Tensor = self.network(**batch).last_hidden_state
+            batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
+            states: torch.Tensor = self.network(**batch.to(self.torch_device)).last_hidden_state
         mask: torch.Tensor = batch["attention_mask"][..., None]
         return (states * mask).sum(dim=1) / mask.sum(dim=1) if mean else states[:, 0]
 
@@ -110,6 +112,12 @@ class Probe:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts), max_length)
         return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
+
+    def check_checkpoint(self, context: FitContext) -> None:
+        """Raise if the files of the weights do not fit each other or the architecture."""
+        auto_class = AutoModelForSequenceClassification
+        _, checked = fetch_checked(auto_class, self.weights, self.architecture, (), Needed.body)
+        check_padding(checked.tokenizer, checked.config)
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)

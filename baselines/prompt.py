@@ -68,15 +68,30 @@ class Prompter:
         return ids
 
     def _end_token(self) -> int:
-        """The token that ends an answer: the first that the template writes after it, or the end of the sequence."""
-        ids = self._ids(self.render("", MARK).rpartition(MARK)[2])
-        end = ids[0] if ids else self.tokenizer.eos_token_id
-        if end is None:
+        """The token that ends an answer: the first special token that the template writes after it.
+
+        Space before it is no end, as in Llama 2's template. Where only space follows, the end is the tokenizer's.
+        """
+        after = self.render("", MARK).rpartition(MARK)[2]
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        if ends := [token for token in self._ids(after) if token in special]:
+            return ends[0]
+        if after.strip():
+            raise BenchmarkError(
+                f"The chat template writes {after!r} after an answer, and the tokenizer has no such special token.",
+                "Set model.chat_template to one that ends an answer with such a token.",
+            )
+        if self.tokenizer.eos_token_id is None:
             raise BenchmarkError(
                 "Neither the chat template nor the tokenizer has a token that ends an answer.",
                 "Set model.chat_template to one that writes such a token after the answer.",
             )
-        return int(end)
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def ends(self) -> list[int]:
+        """The tokens at which free generation stops: the template's end and the tokenizer's."""
+        return sorted({self.end, self.tokenizer.eos_token_id} - {None})
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids

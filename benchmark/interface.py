@@ -30,6 +30,12 @@ The metadata's value lists the file patterns that matter in a folder, for exampl
 hash of those files instead of the path.
 """
 
+ADDED_LATER = "added_later"
+"""Key in the metadata of a dataclass field that records leave out while it has its default.
+
+A field that is added with `metadata={ADDED_LATER: True}` changes no digest of earlier runs.
+"""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -131,10 +137,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class AdapterSource:
-    """An adapter that was loaded, not trained: the name of its folder and the SHA-256 of its weights file."""
+    """An adapter that was loaded, not trained: the name of its folder and the SHA-256 of its weights file.
+
+    `base` is the base model that it names: an id of the hub, or the last part of a path.
+    """
 
     name: str
     sha256: str
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,8 @@ class WeightSource:
     file: str | None = None
     sha256: str | dict[str, str] | None = None  # of the file, or by file name
     adapter: AdapterSource | None = None
+    head: str | None = None  # what became of a trained classification head that came with the weights
+    trained_head: bool | None = None  # whether the network began with that head
 
     @property
     def stand_in(self) -> str | None:

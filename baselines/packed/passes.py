@@ -17,11 +17,15 @@ from baselines.packed.stream import Blocks, Stream, pack
 
 
 def decoder_states(
-    network: PeftModel, sequences: Sequence[list[int]], reads: Sequence[range], varlen: bool, device: torch.device
+    network: PeftModel | PreTrainedModel,
+    sequences: Sequence[list[int]],
+    reads: Sequence[range],
+    varlen: bool,
+    device: torch.device,
 ) -> torch.Tensor:
     """(reads, hidden): the last hidden states at the positions to read. The last MLP computes only those."""
     stream = pack(sequences, reads, causal=True, varlen=varlen).to(device)
-    base = network.get_base_model()
+    base = without_adapter(network)
     body = base.base_model
     mlp = body.layers[-1].mlp
 
@@ -85,6 +89,23 @@ def _pooled(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) ->
         return states
     parts = torch.split(states, [len(ids) for ids in sequences])
     return torch.stack([part.mean(dim=0) for part in parts])
+
+
+def padded_texts(sequences: Sequence[list[int]], filler: int, first_position: int) -> BatchEncoding:
+    """A batch for an encoder, padded on the right, with positions where they depend on padding.
+
+    transformers would take the padding token in a text for padding.
+    """
+    batch = padded(sequences, filler, "right")
+    if first_position:
+        mask = batch["attention_mask"]
+        batch["position_ids"] = mask.cumsum(dim=1) * mask + first_position - 1
+    return batch
+
+
+def without_adapter(network: PeftModel | PreTrainedModel) -> PreTrainedModel:
+    """The network of transformers, whose layers contain the adapter if there is one."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network
 
 
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -23,7 +23,8 @@ from baselines.training.hardware import (
     resolve,
     uses_gpu,
 )
-from baselines.weights.sources import Weights, availability, download_bytes, identity
+from baselines.weights.loading import check_attention
+from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 
@@ -51,12 +52,15 @@ class Trainable(Protocol):
     """The options that encoders and decoders have in common."""
 
     weights: Weights
+    architecture: dict[str, Any]
     device: Device
     precision: Precision
     attention: Attention
     batching: Batching
 
     def describe(self) -> ModelCard: ...
+
+    def check_checkpoint(self, context: FitContext) -> None: ...
 
 
 def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
@@ -66,6 +70,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
     """
     device = resolve(model.device, model.precision, model.attention, only_packed)
     check_supported(model.describe().architecture, model.batching)  # describe raises for an impossible architecture
+    check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
     return Computation(device, model.precision, model.attention, model.batching)
 
@@ -121,6 +126,22 @@ def failed(what: str, check: Callable[[], object]) -> list[Finding]:
     return []
 
 
+def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Finding]:
+    """Whether the adapter in `folder`, if one is given, can be read and fits the model."""
+    if folder is None:
+        return []
+    return failed("adapter", read) or [Finding("adapter", f"{folder} fits")]
+
+
+def check_trains(trains: bool) -> None:
+    """Raise if there is no training whose speed could be measured."""
+    if not trains:
+        raise BenchmarkError(
+            "model.train is false or model.adapter is given, so nothing is trained.",
+            "Leave model.train and model.adapter out.",
+        )
+
+
 def examine(
     model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
 ) -> Iterator[Finding]:
@@ -128,6 +149,8 @@ def examine(
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
     found = problems(model.device, model.precision, model.attention, only_packed)
     yield from [Finding.from_error("hardware", problem) for problem in found] or [Finding("hardware", hardware)]
+    yield from failed("batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching))
+    yield from failed("attention", lambda: check_attention(model.architecture, model.attention))
     card = model.describe()
     memory = estimate_memory(card, model.precision, tokens_per_sample)
     yield _memory(model.device, memory, context.recipe.effective_batch)
@@ -137,6 +160,8 @@ def examine(
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):
             yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
+        if has_safetensors(model.weights):
+            model.check_checkpoint(context)
     except BenchmarkError as error:
         yield Finding.from_error("weights", error)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.

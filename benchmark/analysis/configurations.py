@@ -144,6 +144,8 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("one label for every text, a constant prediction")
     if not record.trained:
         remarks.append("not trained by this run")
+    elif record.fit is not None and record.fit.weights.trained_head:
+        remarks.append("training began with a trained head")
     if record.matched:
         remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
     steps = record.fit is not None and record.fit.steps > 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.config import FOLDERS, RunConfig, RunSpec
 from benchmark.errors import BenchmarkError
-from benchmark.interface import READS_FILES
+from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class, nested_schema
 from benchmark.run.overrides import element, written
 
@@ -62,10 +62,13 @@ def _without_folder(path: str) -> str:
 
 
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as records have them: names and hashes of files, and no later options at their default."""
     published = dict(parameters)
     for one in fields(schema):
         value, nested = parameters.get(one.name), nested_schema(schema, one.name)
-        if READS_FILES in one.metadata and value is not None:
+        if ADDED_LATER in one.metadata and value == one.default:
+            published.pop(one.name, None)
+        elif READS_FILES in one.metadata and value is not None:
             published[one.name] = _name_and_hash(Path(value), one.metadata[READS_FILES])
         elif nested is not None and isinstance(value, dict):
             published[one.name] = _without_paths(nested, value)

@@ -105,6 +105,9 @@ def test_runs_that_failed_are_stated(tmp_path: Path) -> None:
     assert only(*runs)["seeds"] == 1
 
 
+TRAINED_HEAD = replace(FIT.weights, head="kept", trained_head=True)
+
+
 @pytest.mark.parametrize(
     ("overrides", "fit", "status"),
     [
@@ -113,6 +116,7 @@ def test_runs_that_failed_are_stated(tmp_path: Path) -> None:
         (["recipe.max_steps=24"], FIT, "measured; 24 steps only"),
         (["recipe.max_steps=24", "dataset.test_rows=10"], replace(FIT, steps=0), "measured; 10 test rows only"),
         ([], replace(FIT, trained_parameters=0), "measured; not trained by this run"),
+        ([], replace(FIT, weights=TRAINED_HEAD), "measured; training began with a trained head"),
         ([], RANDOM_FIT, "measured; random weights, no accuracy"),
         ([], MIRRORED, f"measured; {FROM_A_MIRROR}, no accuracy"),
     ],

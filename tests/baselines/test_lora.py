@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
-from baselines.weights.lora import CONFIG, WEIGHTS, Lora, read_adapter
+from baselines.weights.adapter import WEIGHTS, read_adapter
+from baselines.weights.adapter_config import CONFIG
+from baselines.weights.lora import Lora
 from benchmark.config import RunConfig, digest_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
@@ -54,7 +56,7 @@ def test_a_saved_adapter_gives_the_predictions_of_its_run_without_training(
     assert (read.trained, read.training_seconds) == (False, None)
     assert trained.record.fit is not None
     sha256 = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    assert read.fit.weights.adapter == AdapterSource(folder.name, sha256)
+    assert read.fit.weights.adapter == AdapterSource(folder.name, sha256, None)
     assert trained.record.fit.saved_sha256 == sha256
     assert read.fit.parameters == trained.record.fit.parameters
 
@@ -150,6 +152,10 @@ def save_adapter(network: Any, folder: Path, task: str = "CAUSAL_LM", **options:
     return folder
 
 
+def score(compose_run: Compose, folder: Path, *overrides: str) -> Run:
+    return runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}", *overrides))
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "named"),
     [
@@ -158,10 +164,8 @@ def save_adapter(network: Any, folder: Path, task: str = "CAUSAL_LM", **options:
         ({"num_hidden_layers": 1}, {}, "another network"),
         ({}, {"r": 4}, r"rank 4, but model\.lora\.rank is 8.*model\.lora\.rank=4"),
         ({}, {"lora_alpha": 8}, r"alpha 8, but model\.lora\.alpha is 16.*model\.lora\.alpha=8"),
-        ({}, {"target_modules": ["q_proj"]}, r"another network.*model\.lora\.targets"),
+        ({}, {"target_modules": ["q_proj"]}, r"model\.lora\.targets=\[q_proj\]"),
         ({}, {"task": "SEQ_CLS"}, r"model\.readout=head"),
-        ({}, {"use_rslora": True}, "use_rslora"),
-        ({}, {"alpha_pattern": {"q_proj": 4}}, "alpha_pattern"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(
@@ -169,9 +173,20 @@ def test_an_adapter_that_does_not_fit_is_refused(
 ) -> None:
     folder = save_adapter(new_network(compose_run, **changes), tmp_path / "adapter", **options)
     with pytest.raises(BenchmarkError, match=named) as refusal:
-        runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}"))
-    assert str(tmp_path) not in str(refusal.value)
+        score(compose_run, folder)
+    assert str(folder) in refusal.value.problem
     assert "\n" not in str(refusal.value)
+
+
+def test_the_remedies_for_rank_alpha_and_targets_lead_to_a_score(compose_run: Compose, tmp_path: Path) -> None:
+    options = {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "q_proj"]}
+    folder, followed = save_adapter(new_network(compose_run), tmp_path / "adapter", **options), []
+    for _ in options:
+        with pytest.raises(BenchmarkError) as refusal:
+            score(compose_run, folder, *followed)
+        assert refusal.value.fix is not None
+        followed.append(refusal.value.fix.removeprefix("Set ").removesuffix("."))
+    assert score(compose_run, folder, *followed).record.fit is not None
 
 
 @pytest.mark.parametrize("target", ["lm_head", "model.embed_tokens"])
@@ -191,7 +206,7 @@ def test_a_head_for_other_labels_is_refused(saved: Callable[..., tuple[Run, Path
     weights = load_file(folder / WEIGHTS)
     (head,) = (key for key in weights if "score" in key)
     save_file(weights | {head: weights[head][:5].contiguous()}, folder / WEIGHTS)
-    with pytest.raises(BenchmarkError, match=r"score.weight is \(5, 32\), but should be \(6, 32\)"):
+    with pytest.raises(BenchmarkError, match="has 5 labels, but the data set has 6"):
         runner.run(compose_run("model=tiny_llama_head", f"model.adapter={folder}"))
 
 
@@ -219,7 +234,7 @@ def another_kind(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (missing, "not a folder with an adapter_config.json"),
+        (missing, "has no adapter_config.json"),
         (pickled, "pickled"),
         (truncated, "cannot be read"),
         (malformed, "cannot be read"),
@@ -232,9 +247,9 @@ def test_a_damaged_adapter_is_refused_before_weights_are_downloaded(
     folder = save_adapter(new_network(compose_run), tmp_path / "adapter")
     damage(folder)
     with pytest.raises(BenchmarkError, match=named) as refusal:
-        read_adapter(folder, Lora(), new_network(compose_run), "CAUSAL_LM")
+        read_adapter(folder, new_network(compose_run), "CAUSAL_LM", Lora(), None)
     assert "\n" not in str(refusal.value)
-    assert str(tmp_path) not in str(refusal.value)
+    assert str(folder) in refusal.value.problem
     config = compose_run("model=tiny_llama", f"model.adapter={folder}")
     context = FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
     first = build_classifier(config.model).examine((), context)[0]

@@ -125,3 +125,30 @@ def test_prompts_do_not_contain_todays_date(tokenizer: PreTrainedTokenizerFast) 
     assert prompter(tokenizer, DATED + LLAMA3["chat_template"]).render("text").startswith("26 Jul 2024<|begin")
     with pytest.raises(BenchmarkError, match="date"):
         prompter(tokenizer, "{{ strftime_now('%Y') }}" + LLAMA3["chat_template"])
+
+
+TURNS = "{% for turn in messages %}{{ turn.role + ': ' + turn.content }}"
+
+
+@pytest.mark.parametrize(
+    ("after", "end"),
+    [
+        (" {{ eos_token }}", "<|eot_id|>"),  # Llama 2's
+        ("\n<|end_header_id|>\n", "<|end_header_id|>"),  # a special token that is not the tokenizer's end
+        ("<|end_header_id|>{{ eos_token }}", "<|end_header_id|>"),
+        ("\n", "<|eot_id|>"),
+        ("", "<|eot_id|>"),
+    ],
+)
+def test_space_after_an_answer_is_not_its_end(after: str, end: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    of_template = prompter(tokenizer, TURNS + after + "{% endfor %}")
+    expected = tokenizer.convert_tokens_to_ids(end)
+    assert of_template.end == expected
+    assert {answer[-1] for answer in of_template.answers} == {expected}
+    assert set(of_template.ends) == {expected, tokenizer.eos_token_id}
+
+
+def test_an_end_that_is_no_special_token_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Its first token would be taken for the end."""
+    with pytest.raises(BenchmarkError, match="<end_of_turn>"):
+        prompter(tokenizer, TURNS + "<end_of_turn>{% endfor %}")

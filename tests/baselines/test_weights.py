@@ -42,6 +42,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
 
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 TINY = composed(["model=tiny_bert"]).model.parameters["architecture"]
 
 
@@ -273,13 +274,18 @@ def load_untrained(auto_class: Any, weights: Weights, architecture: dict[str, An
 
 def load_bert(folder: Path, architecture: dict[str, Any]) -> Loaded:
     weights = Weights(Source.folder, path=str(folder))
-    return load_untrained(AutoModelForSequenceClassification, weights, architecture, num_labels=6)
+    return load_untrained(AutoModelForSequenceClassification, weights, architecture, labels=LABELS)
 
 
 def test_a_local_folder_loads_with_the_hashes_of_its_files(local_bert: Path) -> None:
     loaded = load_bert(local_bert, TINY)
     expected = hashlib.sha256((local_bert / "model.safetensors").read_bytes()).hexdigest()
-    assert loaded.source == WeightSource("folder", sha256={"model.safetensors": expected})
+    assert loaded.source == WeightSource(
+        "folder",
+        sha256={"model.safetensors": expected},
+        head="replaced by a new one; it names no labels",
+        trained_head=False,
+    )
 
 
 def test_weights_of_another_architecture_than_declared_are_refused(local_bert: Path) -> None:
@@ -308,7 +314,9 @@ def test_code_that_comes_with_weights_is_never_run(model_type: str, local_bert: 
     if model_type == "bert":
         load_bert(local_bert, TINY)  # by the library's own class
     else:
-        assert_unreadable(AutoModelForSequenceClassification, local_bert)
+        with pytest.raises(BenchmarkError, match="type a_type_nobody_knows") as refusal:
+            load_bert(local_bert, TINY)
+        assert refusal.value.fix == "Score its predictions with model=external model.path=FILE."
     assert not executed.exists()
 
 

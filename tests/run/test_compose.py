@@ -93,7 +93,7 @@ UNKNOWN_CHOICE = [
     ("recipe.schedule=step", "recipe.schedule", "cosine, linear, constant"),
     ("model.device=tpu", "model.device", "auto, cpu, cuda"),
     ("model.precision=fp8", "model.precision", "fp32, bf16, fp16"),
-    ("model.weights.source=internet", "model.weights.source", "hub, wheel, folder, random"),
+    ("model.weights.source=internet", "model.weights.source", "hub, wheel, wheels, folder, random"),
     ("model.weights.source=folder", "model.weights.path", "model.weights.path"),
     ("model=smollm2_lora model.readout=guess", "model.readout", "labels, generate, head"),
     ("model._target_=baselines.encoder.Nothing", "model._target_", "cannot be imported"),

@@ -191,7 +191,7 @@ def test_a_model_in_a_config_dir_is_examined(
 def test_an_option_with_several_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     said = str(exit_of(monkeypatch, "model=majority", "seed=0,1,2"))
     assert "seed=0,1,2 gives several values" in said
-    assert said.endswith("Give the option one value.")
+    assert "Give one value" in said
 
 
 def test_weights_for_a_gpu_must_fit_into_memory_while_loading(monkeypatch: pytest.MonkeyPatch) -> None:

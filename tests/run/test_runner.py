@@ -94,11 +94,11 @@ def test_a_failure_is_published_without_the_home_folder(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(BenchmarkError, match=f"model.path={tmp_path}/answers.csv cannot be read"):
+    with pytest.raises(BenchmarkError, match=f"{tmp_path}/answers.csv: the file cannot be read"):
         runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
     failure = only_failure(tmp_path).failure
     assert failure is not None
-    assert failure.message.startswith("model.path=~/answers.csv cannot be read")
+    assert failure.message.startswith("~/answers.csv: the file cannot be read")
     assert str(tmp_path) not in f"{failure.message} {failure.fix}"
 
 

@@ -1,0 +1,146 @@
+"""Checks that the files of a checkpoint are whole and fit each other, from its configuration, names and tokenizer."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from baselines.weights.heads import TrainedHead, head_modules, trained_head
+from baselines.weights.sources import Checkpoint
+from baselines.weights.wheel import WEIGHT_FILES
+from benchmark.errors import BenchmarkError
+
+EXTERNAL = "Score its predictions with model=external model.path=FILE."
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the files of a checkpoint say. `head` is None if they contain no classification head."""
+
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+    head: TrainedHead | None
+    head_parts: tuple[str, ...]  # the modules of the network outside its body
+
+
+def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) -> Checked:
+    """Configuration, tokenizer and head of a checkpoint, read without its weights.
+
+    Raises `BenchmarkError` if the architecture is unknown, the weights are quantised, or there is no tokenizer or one
+    that does not fit; and what transformers raises for damaged files.
+    """
+    folder, options = checkpoint.folder, checkpoint.options
+    config = read_config(checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
+    if not options:  # in a GGUF file the tokenizer is part of the file
+        _check_vocabulary_files(folder, tokenizer)
+    check_tokenizer(folder, tokenizer, config)
+    if not labels or options:  # llama.cpp's format has no heads
+        return Checked(config, tokenizer, None, ())
+    with torch.device("meta"):
+        parts = tuple(head_modules(auto_class.from_config(config)))
+    stored = {name.partition(".")[0] for name in _tensor_names(folder)}
+    return Checked(config, tokenizer, trained_head(config, labels) if stored & set(parts) else None, parts)
+
+
+def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The configuration; raises for weights that are quantised or of an architecture that transformers has not."""
+    if checkpoint.options:  # transformers takes half a minute to parse a GGUF file
+        return _config(checkpoint)
+    values, _ = PreTrainedConfig.get_config_dict(checkpoint.folder)
+    if (kind := values.get("model_type")) not in CONFIG_MAPPING:
+        raise BenchmarkError(
+            f"The weights in {checkpoint.folder} are of the type {kind}, which transformers has no code for; code that "
+            "comes with weights is not run.",
+            EXTERNAL,
+        )
+    if values.get("quantization_config"):
+        method = values["quantization_config"].get("quant_method", "an unknown method")
+        raise BenchmarkError(
+            f"The weights in {checkpoint.folder} are quantised by {method}, which is not the declared precision.",
+            f"Save them again after dequantize(). {EXTERNAL}",
+        )
+    return _config(checkpoint)
+
+
+def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        checkpoint.folder, trust_remote_code=False, **checkpoint.options
+    )
+    return config
+
+
+def check_tokenizer(place: Path, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Raise if the tokenizer has no vocabulary, or ids that the embeddings have not.
+
+    The embeddings may have more rows than the tokenizer has tokens, because many are padded to a round number.
+    """
+    vocabulary, rows = tokenizer.get_vocab(), config.get_text_config().vocab_size
+    if vocabulary and set(vocabulary) <= set(tokenizer.all_special_tokens):
+        raise BenchmarkError(
+            f"The tokenizer in {place} has {len(vocabulary)} special tokens and no others.", _put_tokenizer(tokenizer)
+        )
+    # Special tokens may have been added without a row; they matter only where they are used.
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    check_ids(tokenizer, {*vocabulary.values()} - special, rows)
+    check_ids(tokenizer, tokenizer("text").input_ids, rows)
+
+
+def check_ids(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int], rows: int) -> None:
+    """Raise if a token has no row in the embeddings."""
+    if (highest := max(ids, default=-1)) >= rows:
+        raise BenchmarkError(
+            f"The tokenizer has the token {tokenizer.convert_ids_to_tokens(highest)!r} with the id {highest}, but the "
+            f"embeddings of the weights have only {rows} rows.",
+            "Put the tokenizer beside the weights that it was trained with.",
+        )
+
+
+def check_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Raise if an encoder's tokenizer pads with another id than its weights, which tell padding by it."""
+    own, expected = tokenizer.pad_token_id, config.pad_token_id
+    if own is None or (expected is not None and own != expected):
+        raise BenchmarkError(
+            f"The tokenizer of the weights pads with the id {own}, but the weights expect {expected}.",
+            "Put the tokenizer beside the weights that it was trained with.",
+        )
+
+
+def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise unless the folder holds the files of this kind of tokenizer: transformers makes up what is missing."""
+    whole, own = _vocabulary_files(tokenizer)
+    present = [name for name in (*own, *whole) if (folder / name).is_file()]
+    if (own or whole) and not set(whole) & set(present) and not (own and set(own) <= set(present)):
+        raise BenchmarkError(f"{folder} holds no tokenizer.", _put_tokenizer(tokenizer))
+    for name in present:
+        if not any(fnmatch(name, pattern) for pattern in WEIGHT_FILES):
+            raise BenchmarkError(
+                f"{folder / name} is part of a tokenizer, but not of the files that a record's hash covers.",
+                "Save the tokenizer again as tokenizer.json.",
+            )
+
+
+def _put_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    whole, own = _vocabulary_files(tokenizer)
+    choices = " or ".join(filter(None, (*whole, " and ".join(own))))
+    return f"Put {choices} of the model that these weights belong to there."
+
+
+def _vocabulary_files(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], list[str]]:
+    """The file that holds a whole tokenizer of this kind, if it has one, and the files that do so together."""
+    names = tokenizer.vocab_files_names
+    return [names[key] for key in names if key == "tokenizer_file"], sorted(
+        names[key] for key in names if key != "tokenizer_file"
+    )
+
+
+def _tensor_names(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            yield from tensors.keys()

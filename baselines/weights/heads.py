@@ -1,0 +1,73 @@
+"""The classification head that comes with a checkpoint: whose labels it has, and in which order."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+GENERIC = re.compile(r"LABEL_\d+")
+"""The names that transformers writes where nobody named the labels."""
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head among the weights. `names` are its labels in the order of their ids, None if it states none.
+
+    `order[label id]` is the head's own id of each label of the data set; None if the labels are not the same.
+    """
+
+    names: tuple[str, ...] | None
+    order: tuple[int, ...] | None
+
+    @property
+    def description(self) -> str:
+        """What a record says about the head."""
+        if self.order is None:
+            return f"replaced by a new one; {self.labels}"
+        return "kept" if self.order == tuple(range(len(self.order))) else f"kept, rows reordered by name; {self.labels}"
+
+    @property
+    def labels(self) -> str:
+        return "it names no labels" if self.names is None else f"its labels are {', '.join(self.names)}"
+
+
+def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead:
+    """The head of a checkpoint that has one, compared with the labels of the data set.
+
+    Names are compared without case and surrounding space. A head that was trained for several labels per text, or for
+    numbers, is not one for these labels.
+    """
+    names = label_names(config)
+    if names is None or config.problem_type not in (None, "single_label_classification"):
+        return TrainedHead(names, None)
+    own, wanted = ([name.strip().casefold() for name in several] for several in (names, labels))
+    if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
+        return TrainedHead(names, None)
+    return TrainedHead(names, tuple(map(own.index, wanted)))
+
+
+def label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
+    """The names of a head's labels by id; None if there are none, or if `id2label` and `label2id` contradict."""
+    of_ids = {int(index): str(name) for index, name in (config.id2label or {}).items()}
+    of_names = {int(index): str(name) for name, index in (config.label2id or {}).items()}
+    stated = [names for names in (of_ids, of_names) if names and not all(map(GENERIC.fullmatch, names.values()))]
+    if not stated or any(names != stated[0] for names in stated) or sorted(stated[0]) != list(range(len(stated[0]))):
+        return None
+    return tuple(stated[0][index] for index in range(len(stated[0])))
+
+
+def head_modules(network: PreTrainedModel) -> list[str]:
+    """The names of the network's parts outside its body."""
+    return [name for name, _ in network.named_children() if name != network.base_model_prefix]
+
+
+def reorder(network: PreTrainedModel, order: Sequence[int]) -> None:
+    """Give the rows of the head's last layer the order of the data set's labels."""
+    layers = (module for name in head_modules(network) for module in network.get_submodule(name).modules())
+    last = [layer for layer in layers if isinstance(layer, nn.Linear) and layer.out_features == len(order)][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.copy_(parameter[list(order)])
