@@ -16,9 +16,8 @@ from benchmark.analysis.configurations import mean_accuracy
 from benchmark.errors import BenchmarkError
 from benchmark.report import __main__ as report_command
 from benchmark.report.exports import export
-from benchmark.report.model_card import find
 from benchmark.results.record import Failure, RunRecord, Status
-from benchmark.results.store import Run
+from benchmark.results.store import Run, read_all
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 
@@ -127,9 +126,9 @@ def test_two_exports_have_the_same_content(tmp_path: Path) -> None:
     assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
 
 
-def check_reimport(folder: Path, run: Run) -> None:
+def check_reimport(samples: Path, run: Run) -> None:
     """Raise unless `benchmark.compare` reads the same answers from an export as from its run."""
-    compared = read_models([str(*folder.rglob(f"*-seed*-{run.record.digest[:8]}/*.jsonl")), str(run.folder)], {})
+    compared = read_models([str(samples), str(run.folder)], {})
     exported, own = ([(one.correct, one.gold, one.predicted) for one in file] for file in compared.aligned.files)
     assert exported == own
     accuracies = [mean_accuracy(correct) for correct in compared.correct.values()]
@@ -139,15 +138,16 @@ def check_reimport(folder: Path, run: Run) -> None:
 def test_compare_reads_the_same_answers_from_an_export_as_from_its_run(tmp_path: Path) -> None:
     run = publish(tmp_path / "results", a_record("smollm2_lora"), (*ONE_WRONG[:9], -1), ["words"] * 10)
     exported(tmp_path / "results", tmp_path / "out")
-    check_reimport(tmp_path / "out", run)
+    check_reimport(*(tmp_path / "out").rglob("*.jsonl"), run)
 
 
 @pytest.mark.slow
 def test_compare_reads_the_same_answers_from_the_export_of_every_shipped_run(shipped: Path, tmp_path: Path) -> None:
     assert export(shipped / "results", "every-eval-ever", tmp_path / "out") >= 57
+    runs = {run.record.digest: run for run in read_all(shipped / "results")}
     for path in (tmp_path / "out").rglob("*.json"):
         details = json.loads(path.read_text())["model_info"]["additional_details"]
-        check_reimport(path.parent, find(shipped / "results", details["run_digest"]))
+        check_reimport(path.with_name(f"{path.stem}_samples.jsonl"), runs[details["run_digest"]])
 
 
 def test_the_command_says_what_it_wrote(
