@@ -162,19 +162,13 @@ def _result(evaluation: Evaluation, name: str, value: float) -> dict[str, Any]:
 def _source(evaluation: Evaluation) -> dict[str, Any]:
     """The test split; the hub's data set only if its content is known to be that."""
     record, rows = evaluation.record, len(evaluation.run.gold)
-    hub = record.config.dataset.hub if is_hub_dataset(record) else None
-    known = {"test_sha256": record.data_sha256.get("test")}
-    if hub is None:
-        details = _strings(known | {"rows": rows})
-        return {"dataset_name": evaluation.dataset, "source_type": "other", "additional_details": details}
-    return {
-        "dataset_name": evaluation.dataset,
-        "source_type": "hf_dataset",
-        "hf_repo": hub.id,
-        "hf_split": "test",
-        "samples_number": rows,
-        "additional_details": _strings(known | {"configuration": hub.configuration, "revision": hub.revision}),
-    }
+    details: dict[str, Any] = {"test_sha256": record.data_sha256.get("test"), "rows": rows}
+    of_hub: dict[str, Any] = {"source_type": "other"}
+    hub = record.config.dataset.hub
+    if hub is not None and is_hub_dataset(record):
+        details |= {"configuration": hub.configuration, "revision": hub.revision}
+        of_hub = {"source_type": "hf_dataset", "hf_repo": hub.id, "hf_split": "test", "samples_number": rows}
+    return {"dataset_name": evaluation.dataset, **of_hub, "additional_details": _strings(details)}
 
 
 def _samples(evaluation: Evaluation) -> Iterator[dict[str, Any]]:

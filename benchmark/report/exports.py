@@ -30,11 +30,8 @@ def export(results_dir: Path, form: str, folder: Path) -> int:
             path.write_bytes(content)
         written += bool(files)
     if not written:
-        raise BenchmarkError(
-            f"{results_dir} has no run for {form}.",
-            "Complete a run on all rows of a test split"
-            + (" of the hub." if form == "hub-eval-results" else ", with pretrained weights."),
-        )
+        where = " of a data set on the hub" if form == "hub-eval-results" else ""
+        raise BenchmarkError(f"{results_dir} has no run for {form}.", f"Complete a run on a whole test split{where}.")
     return written
 
 
