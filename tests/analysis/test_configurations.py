@@ -17,7 +17,7 @@ from factories import (
     rows_of,
 )
 
-from benchmark.analysis.configurations import OWN, SHARED, label_scores, with_results
+from benchmark.analysis.configurations import OWN, SHARED, configurations, label_scores, with_results
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.interface import NO_LABEL, FitReport, WeightSource
@@ -216,6 +216,17 @@ def test_a_list_names_the_shared_times_of_older_records(tmp_path: Path) -> None:
     runs = read_results(tmp_path).runs
     assert runs["shared_time"].tolist() == [False, True]
     assert runs["training_seconds"].tolist() == [60, None]
+
+
+def test_the_shipped_runs_that_shared_a_gpu_have_short_names_and_no_times(shipped: Path) -> None:
+    found = configurations(read_results(shipped / "results"))
+    on_gpu = found[found["hardware"] == "NVIDIA H200"]
+    assert {row["model"]: row["recipe"] for _, row in on_gpu.iterrows()} == {
+        "mpnet_base": "tuned, padded",
+        "qwen_coder_lora": "tuned, padded, bf16, batch size 64, 1 epoch, learning rate 4e-4, weights from folder qwen",
+        "smollm2_lora": "tuned, FlashAttention-2, on cuda, bf16, batch size 64, learning rate 1.5e-3",
+    }
+    assert on_gpu[["training_seconds", "seconds_per_text"]].isna().all(axis=None)
 
 
 def test_a_cost_that_one_seed_lacks_is_missing(tmp_path: Path) -> None:
