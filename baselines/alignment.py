@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow
-from benchmark.interface import Examples
+from benchmark.interface import Examples, one_form
 
 ID_KEYS = ("id", "index", "idx", "row", "Unnamed: 0", "")
 """Keys of the number or id of a test row. pandas names a column of row numbers by one of the last two."""
@@ -171,7 +171,7 @@ def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Seque
 
 
 def _lowered(names: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[name.strip().lower() for name in way] for way in names]
+    return [[one_form(name) for name in way] for way in names]
 
 
 def _prompt(row: FileRow) -> str | None:
@@ -189,4 +189,4 @@ def _text(value: Any) -> str | None:
     """An id or label as text, or None if the row does not state one."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value).strip().lower() or None
+    return one_form(str(value)) or None

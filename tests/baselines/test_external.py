@@ -61,6 +61,12 @@ def test_a_decoders_word_for_a_label_is_an_answer(tmp_path: Path) -> None:
     assert predictions.predicted.tolist() == [1, 2]
 
 
+def test_an_answer_may_have_another_unicode_form_than_the_label() -> None:
+    """macOS and some exporters write an accent as a character of its own."""
+    predictions = Predictions.from_answers(["cafe\u0301", "the\u0301"], ["th\u00e9", "caf\u00e9"])
+    assert predictions.predicted.tolist() == [1, 0]
+
+
 JOY, LOVE = {"predict": "joy"}, {"predict": "love"}
 CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
 
