@@ -30,7 +30,7 @@ from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.prompt import Prompter, branches
 from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
-from baselines.training.memory import compute_rows, run_in_passes
+from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import (
     adapter_findings,
     check_positive,
@@ -116,6 +116,7 @@ class DecoderClassifier:
             )
         )
 
+    @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer, the prompter and the network with `adapter`, or with a new one."""
         set_seed(context.seed)

@@ -21,7 +21,7 @@ from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
-from baselines.training.memory import compute_rows
+from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
     adapter_findings,
     check_positive,
@@ -98,6 +98,7 @@ class EncoderClassifier:
             )
         )
 
+    @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer and the network, with `adapter` merged into its weights if there is one."""
         set_seed(context.seed)

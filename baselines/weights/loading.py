@@ -24,6 +24,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from baselines.training.hardware import Attention
+from baselines.training.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
@@ -191,6 +192,8 @@ def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
     except (BenchmarkError, MemoryError):
         raise
     except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         place, own = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
         fix = "Put an intact checkpoint there." if own else f"Delete {checkpoint.folder} to download them again."
