@@ -83,6 +83,9 @@ class ExternalClassifier:
         rows = list(read_rows(path))
         if not rows:
             raise BenchmarkError(f"{path} has no rows.", "Write one object with an answer per test row.")
+        for row in rows:
+            if len(set(row.columns)) < len(row.columns):
+                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
         return rows
 
 

@@ -135,7 +135,9 @@ def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(override: str, 
     composed([f"{option}={meant}" if option in ("model", "dataset", "recipe", "experiment") else f"{meant}={value}"])
 
 
-@pytest.mark.parametrize("overrides", [["model=majority", "nothing"], ["seed=0,1"], ["+seed=3"], ["~seed.x"], ["=3"], ["seed=${x}"]])
+@pytest.mark.parametrize(
+    "overrides", [["model=majority", "nothing"], ["seed=0,1"], ["+seed=3"], ["~seed.x"], ["=3"], ["seed=${x}"]]
+)
 def test_other_overrides_that_hydra_refuses_end_in_two_sentences(overrides: list[str]) -> None:
     with pytest.raises(BenchmarkError) as error:
         composed(overrides)
