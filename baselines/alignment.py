@@ -15,7 +15,7 @@ from benchmark.files import FileRow
 from benchmark.interface import Examples, one_form
 
 ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "Unnamed: 0", "__index_level_0__", "")
-"""Keys of the number or id of a test row, in any case. pandas names a column of row numbers by one of the last three."""
+"""Keys of the number or id of a test row, in any case. pandas names row numbers by one of the last three."""
 OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
 PROMPT_KEYS = ("prompt", "text", "input", "sentence")

@@ -34,7 +34,7 @@ from baselines.training.requirements import (
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
-from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
@@ -175,6 +175,7 @@ class EncoderClassifier:
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *failed("max_length", lambda: check_length(card, max_length)),
+            *failed("train", lambda: check_random(self.weights, context.labels, self._needed)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]

@@ -85,9 +85,8 @@ def load(
     transformers_logging.disable_progress_bar()
     names = _label_options(labels)
     implementation = None if attention is Attention.auto else attention.value
+    check_random(weights, labels, needed)
     if weights.source is Source.random:
-        if needed is Needed.all and labels:
-            raise no_head(identity(weights), None)
         tokenizer = train_tokenizer(architecture, texts)
         config = AutoConfig.for_model(**(architecture | names | {"pad_token_id": tokenizer.pad_token_id}))
         network = auto_class.from_config(config, attn_implementation=implementation, dtype=dtype)
@@ -126,6 +125,12 @@ def load(
         source = replace(source, head=head.description, trained_head=head.order is not None)
     order = trained_head(checked.config, labels).order if labels else None
     return Loaded(checked.tokenizer, network, source, order)
+
+
+def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
+    """Raise if a classifier with random weights should be scored without training."""
+    if weights.source is Source.random and needed is Needed.all and labels:
+        raise no_head(identity(weights), None)
 
 
 def fetch_checked(

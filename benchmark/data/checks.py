@@ -103,7 +103,7 @@ def check_labels(config: DatasetConfig) -> None:
         for one, other in combinations(names, 2):
             if one_form(one) == one_form(other):
                 raise BenchmarkError(
-                    f"dataset.{option} contains {one!r} and {other!r}, which differ in case, space or Unicode form only.",
+                    f"dataset.{option} contains {one!r} and {other!r}, which differ only in case, space or form.",
                     "Give each label a name and a word of its own.",
                 )
     if unknown := sorted(words.keys() - set(config.labels)):
