@@ -6,7 +6,6 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +13,7 @@ from benchmark.command import Outcome, attempt, attempt_in_process
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import from_hydra, refused
+from benchmark.run.overrides import REFUSALS, check_named
 from benchmark.run.sweep import handle_signals
 from benchmark.terminal import INTERRUPTED, plain_endings
 
@@ -30,6 +30,7 @@ outcomes: list[Outcome] = []
 def job(values: DictConfig) -> None:
     """One job: the run of a plain command, or one run of a sweep."""
     hydra_config = HydraConfig.get()
+    os.chdir(hydra_config.runtime.cwd)  # paths mean the same with hydra.job.chdir=true
     added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
     overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
     try:
@@ -67,12 +68,14 @@ def main() -> None:
 
 def _compose_and_run() -> None:
     os.environ[FULL_ERROR] = "1"
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    check_named(overrides)
     try:
         job()
-    except HydraException as error:
+    except REFUSALS as error:
         if TRACEBACKS:
             raise
-        raise refused(error, [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]) from error
+        raise refused(error, overrides) from error
 
 
 def _show(interrupted: bool) -> None:

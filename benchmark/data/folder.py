@@ -1,5 +1,6 @@
 """Read a data set from a folder with one file per split."""
 
+import re
 from pathlib import Path
 
 from benchmark.config import DatasetConfig
@@ -42,9 +43,9 @@ def _file_of(split: str, folder: Path, present: list[Path]) -> Path | None:
         raise BenchmarkError(f"{folder} has several {split} files: {', '.join(p.name for p in found)}.", "Keep one.")
     if found:
         return found[0]
-    starts = tuple(f"{stem}{mark}" for stem in stems for mark in ".-")
+    similar = "|".join((*stems, "eval", "evaluation") if split == "validation" else stems)
     for path in present:
-        if path.name in stems or path.name.startswith(starts):  # never ignore what may be a split
+        if re.match(rf"({similar})([\W\d_]|$)", path.name, re.IGNORECASE):  # never ignore what may be a split
             raise BenchmarkError(
                 f"{path} is not a complete {split} split in a supported format.",
                 f"Save the split as one file named {_supported(stems[0])}, or rename this file.",

@@ -29,7 +29,7 @@ from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
-from benchmark.results.store import Run, folder_of
+from benchmark.results.store import Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
@@ -55,7 +55,7 @@ def main() -> None:
         found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
-    runs = len(list(results_dir.glob("runs/*/*/*/record.json")))
+    runs = len(folders_with(results_dir, "record.json"))
     sys.stdout.write(f"{runs} runs in {results_dir}, {len(found)} faults\n")
     sys.exit(1 if found else 0)
 
@@ -64,7 +64,7 @@ def faults(results_dir: Path) -> Iterator[Fault]:
     """Everything that is wrong, folder by folder, then in the tables."""
     runs: list[Run] = []
     sound: list[Run] = []
-    folders = sorted(results_dir.glob("runs/*/*/[!.]*"))
+    folders = folders_with(results_dir, "record.json", "predictions.parquet")
     for folder in folders:
         file = folder / "record.json"
         try:

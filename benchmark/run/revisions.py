@@ -1,12 +1,14 @@
 """Replaces the branches and tags of hub repositories by their commits, so that a record names what was read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.run.overrides import written
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -22,6 +24,25 @@ def pinned(config: RunConfig) -> RunConfig:
         hub = hub | {"revision": commit_of("model", hub["id"], hub["revision"])}
         parameters = parameters | {"weights": weights | {"hub": hub}}
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
+
+
+def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig) -> list[str]:
+    """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
+    asked, found = _revisions(config), _revisions(commits)
+    changed = [option for option in found if found[option] != asked[option]]
+    kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
+    return [*kept, *(f"{option}={written(found[option])}" for option in changed)]
+
+
+def _revisions(config: RunConfig) -> dict[str, str]:
+    """The revisions of hub repositories, by option."""
+    revisions = {}
+    if config.dataset.hub is not None:
+        revisions["dataset.hub.revision"] = config.dataset.hub.revision
+    weights = config.model.parameters.get("weights")
+    if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
+        revisions["model.weights.hub.revision"] = str(hub["revision"])
+    return revisions
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:

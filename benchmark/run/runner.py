@@ -31,7 +31,7 @@ from benchmark.run import failures
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pinned, with_commits
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,8 @@ def run(
             raise error
         commits = pinned(config)
     if commits != config:
-        classifier, job = build_classifier(commits.model), _started(commits, overrides, listen)
+        classifier = build_classifier(commits.model)
+        job = _started(commits, with_commits(overrides, config, commits), listen)
     with _failure_recorded(job):
         job, splits = _with_data(job, classifier)
         _log_data(job.record.config, splits.report)

@@ -43,6 +43,13 @@ def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_results_are_below_the_folder_of_the_command_although_hydra_changes_it(tmp_path: Path) -> None:
+    changed = {**variables(), "PYTHONPATH": f"{Path.cwd()}"}
+    line = [*COMMAND, "model=majority", *SMALL, "hydra.job.chdir=true"]
+    subprocess.run(line, cwd=tmp_path, env=changed, capture_output=True, check=True)
+    assert len(store.read_all(tmp_path / "results")) == 1
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_every_job_of_a_sweep_may_use_the_gpu(tmp_path: Path) -> None:
