@@ -113,7 +113,7 @@ def _href(row: dict[Any, Any]) -> str | None:
 def _source(column: Column, row: dict[Any, Any]) -> Source:
     """The column's source, unless the row is the study's or was not run."""
     of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
-    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
+    if column.source is Source.measured and not of_study and str(row.get("status")).startswith(("not run", "no result")):
         return Source.not_run
     if pd.isna(row[column.name]):
         return Source.nothing
