@@ -256,7 +256,7 @@ def test_what_cannot_be_read_ends_with_one_sentence_and_exit_code_1(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = project / broken if broken == "README.md" else next((project / "results/runs/tfidf").rglob(broken))
-    file.write_text("{")
+    file.write_text(BEGIN if broken == "README.md" else "{")
     assert command(*arguments) == 1
     said = capsys.readouterr().err
     assert broken in said
