@@ -86,7 +86,10 @@ def test_a_row_has_the_columns_of_its_first_counted_run(tmp_path: Path) -> None:
     ("ended", "status"),
     [
         (FAILED, "no result: failed, It needs a GPU"),
-        ({"status": Status.interrupted, "failure": Failure("signal SIGTERM")}, "no result: interrupted, signal SIGTERM"),
+        (
+            {"status": Status.interrupted, "failure": Failure("signal SIGTERM")},
+            "no result: interrupted, signal SIGTERM",
+        ),
         ({"status": Status.failed}, "no result: failed"),
     ],
 )
