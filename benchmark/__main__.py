@@ -3,6 +3,9 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from operator import itemgetter
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +23,9 @@ from benchmark.terminal import INTERRUPTED, plain_endings
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
 TRACEBACKS = os.environ.get(FULL_ERROR) == "1"
+
+WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
+"""Hydra's options whose value is the next word."""
 
 log = logging.getLogger(__name__)
 outcomes: list[Outcome] = []
@@ -56,6 +62,7 @@ def main() -> None:
         sys.exit(
             "A run is one process on one device. Start it with `python -m benchmark`, not with torchrun or accelerate."
         )
+    sys.argv[1:] = overrides_last(sys.argv[1:])
     interrupted = False
     with plain_endings():
         try:
@@ -64,6 +71,15 @@ def main() -> None:
             interrupted = True
         sys.stdout.flush()
         _show(interrupted)
+
+
+def overrides_last(words: Sequence[str]) -> list[str]:
+    """The command line with its overrides behind its options, because Hydra's parser reads overrides in one place."""
+    overrides = [
+        not word.startswith("-") and ("=" in word or word.startswith("~")) and before not in WITH_VALUE
+        for before, word in pairwise(("", *words))
+    ]
+    return [word for _, word in sorted(zip(overrides, words, strict=True), key=itemgetter(0))]
 
 
 def _compose_and_run() -> None:

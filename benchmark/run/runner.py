@@ -283,10 +283,13 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
              spec.recipe.name, spec.seed)  # fmt: skip
     for note in report.notes:
         log.info("%s", note)
-    for overlap in report.overlaps:
-        if overlap.ids:
-            log.info("%d %s texts also occur in %s, %d of them with another label", len(overlap.ids), overlap.of,
-                     overlap.within, len(overlap.conflicting_ids))  # fmt: skip
+    overlaps = [
+        f"{len(overlap.ids)} of {overlap.of} in {overlap.within} ({len(overlap.conflicting_ids)} with another label)"
+        for overlap in report.overlaps
+        if overlap.ids
+    ]
+    if overlaps:
+        log.info("texts that occur in two splits: %s", ", ".join(overlaps))
 
 
 @contextmanager

