@@ -124,7 +124,7 @@ def cells(table: Path) -> dict[str, set[str]]:
 def test_a_failures_message_stays_within_its_cell(project: Path) -> None:
     rows = (project / "results/tables/leaderboard_emotion.md").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 2 + 3
-    assert "not run: failed, a &#124; b second line" in rows[-1]
+    assert "no result: failed, a &#124; b second line" in rows[-1]
 
 
 def test_nothing_is_out_of_date_right_after_a_build(project: Path) -> None:
