@@ -142,7 +142,7 @@ class DecoderClassifier:
             network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
         if adapter is not None:
             adapted = adapter.attach(network)
-            loaded, network = loaded.with_adapter(adapter, adapted), adapted
+            loaded, network = loaded.with_adapter(adapter, adapted, context.labels), adapted
         elif self.train:
             network = self.lora.attach(network, self._task)
         else:

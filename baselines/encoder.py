@@ -116,7 +116,7 @@ class EncoderClassifier:
         network = loaded.network
         if adapter is not None:
             adapted = adapter.attach(network)
-            loaded = loaded.with_adapter(adapter, adapted)
+            loaded = loaded.with_adapter(adapter, adapted, context.labels)
             network = adapted.merge_and_unload()
         self.tokenizer, self.network = loaded.tokenizer, network.to(self.torch_device)
         if self.batching is Batching.packed:

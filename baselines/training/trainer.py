@@ -3,6 +3,7 @@
 Trainer passes one effective batch per step, which is computed in as few passes as memory allows.
 """
 
+import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -25,7 +26,9 @@ from baselines.training import checkpoints, memory
 from baselines.training.bars import bar, in_terminal
 from baselines.training.hardware import Batching, Computation, Precision, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
+from baselines.weights.adapter import LABELS
 from baselines.weights.loading import Loaded
+from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Optimizer, Predictions, Schedule, WeightSource
 
@@ -260,6 +263,8 @@ def _save(job: Job, folder: Path) -> str:
     """Save network and tokenizer; returns the SHA-256 of the weights file."""
     job.network.save_pretrained(folder)
     job.loaded.tokenizer.save_pretrained(folder)
+    if isinstance(job.network, PeftModel) and job.network.active_peft_config.task_type == SEQ_CLS:
+        (folder / LABELS).write_text(json.dumps(job.context.labels), encoding="utf-8")
     log.info("saved the model in %s", folder)
     name = SAFETENSORS_WEIGHTS_NAME if isinstance(job.network, PeftModel) else SAFE_WEIGHTS_NAME
     return checkpoints.sha256_of_file(folder / name)

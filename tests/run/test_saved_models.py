@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processes import predictions_of
-from transformers import AutoConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForSequenceClassification, LlamaForCausalLM
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
 from benchmark.data.load import load
+from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier
@@ -104,3 +106,23 @@ def test_the_generation_settings_of_a_checkpoint_are_ignored(compose_run: Compos
         splits.train, splits.validation, FitContext(tuple(config.dataset.labels), config.recipe, 0, tmp_path)
     )
     assert classifier.network.generation_config.repetition_penalty in (None, 1.0)  # type: ignore[attr-defined]
+
+
+def test_the_head_of_a_kept_adapter_keeps_its_labels_on_a_base_that_names_them_in_another_order(
+    compose_run: Compose, tmp_path: Path
+) -> None:
+    """The base comes with a head of its own, which the training replaced."""
+    _, *source = llama_in_a_folder(compose_run, tmp_path / "base")
+    names = dict(enumerate(sorted(compose_run("model=tiny_llama").dataset.labels)))
+    base = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "base", id2label=names, label2id={name: index for index, name in names.items()}
+    )
+    base.save_pretrained(tmp_path / "base")
+    trained = compose_run("model=tiny_llama_head", *source, f"models_dir={tmp_path}/kept", "recipe.max_steps=10")
+    expected = runner.run(trained).predictions.probabilities
+    (folder,) = (file.parent for file in tmp_path.glob("kept/**/adapter_config.json"))
+    scored = runner.run(compose_run("model=tiny_llama_head", *source, f"model.adapter={folder}"))
+    np.testing.assert_allclose(scored.predictions.probabilities, expected, rtol=0, atol=1e-5)
+    (folder / "adapter_labels.json").write_text('["one", "two"]')
+    with pytest.raises(BenchmarkError, match="labels of the adapter .* are one, two"):
+        runner.run(compose_run("model=tiny_llama_head", *source, f"model.adapter={folder}"))
