@@ -14,6 +14,7 @@ from benchmark.command import Outcome, attempt, attempt_in_process
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import from_hydra, refused
+from benchmark.run.overrides import with_groups
 from benchmark.run.sweep import handle_signals
 from benchmark.terminal import INTERRUPTED, plain_endings
 
@@ -67,6 +68,7 @@ def main() -> None:
 
 def _compose_and_run() -> None:
     os.environ[FULL_ERROR] = "1"
+    sys.argv[1:] = with_groups(sys.argv[1:])
     try:
         job()
     except HydraException as error:

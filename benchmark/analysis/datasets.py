@@ -39,7 +39,7 @@ def _content(record: RunRecord) -> Content | None:
     read = record.data.splits.get("test") if record.data is not None else None
     if read is not None and record.config.dataset.test_rows is None:
         return read.sha256, record.labels
-    declared = record.config.dataset.sha256.get("test")  # a run stops if the data have another hash
+    declared = record.config.dataset.pinned.get("test")  # a run stops if the data have another hash
     return None if declared is None else (declared, record.labels)
 
 
@@ -49,7 +49,7 @@ def _contents_of_parts(
     """Runs on a part of a test split belong to the data set whose training or validation split they read."""
     splits = ("train", "validation")
     whole = {
-        (record.data_sha256.get(split), record.labels): contents[run]
+        (record.data_sha256.get(split), *_asked(record)): contents[run]
         for run, record in records.items()
         if contents[run] is not None
         for split in splits
@@ -58,9 +58,15 @@ def _contents_of_parts(
     for run, record in records.items():
         if contents[run] is None and "test" in record.data_sha256:
             own = (record.data_sha256["test"], record.labels)
-            read = [(record.data_sha256[split], record.labels) for split in splits if split in record.data_sha256]
+            read = [(record.data_sha256[split], *_asked(record)) for split in splits if split in record.data_sha256]
             found[run] = next((whole[part] for part in read if part in whole), own)
     return found
+
+
+def _asked(record: RunRecord) -> tuple[tuple[str, ...], str]:
+    """The labels and the name of the data: texts of another data set are not a part of the one trained on."""
+    tested = record.config.dataset.test
+    return record.labels, "" if tested is None else tested.name
 
 
 def _unread(record: RunRecord, of_name: Mapping[str, str]) -> str:
