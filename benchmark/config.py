@@ -51,9 +51,11 @@ class HubDataset:
     splits: dict[str, str] | None = field(default=None, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
+        valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
+        check_option("dataset.hub.id", self.id or "empty", valid, "Write it as OWNER/NAME.")
         if self.splits is not None:
             valid = {"train", "test"} <= set(self.splits) <= set(SPLITS)
-            fix = f"Its keys are train, test and, if there is one, validation, as in {{train: train, test: validation}}."
+            fix = "Its keys are train, test and, if there is one, validation, as in {train: train, test: validation}."
             check_option("dataset.hub.splits", dict(self.splits), valid, fix)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.config import DatasetConfig, HubDataset
 from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
-from benchmark.errors import BenchmarkError, check_option
+from benchmark.errors import BenchmarkError
 
 OFFICIAL_HUB = "https://huggingface.co"
 OTHER_ENDPOINT = "endpoint.txt"
@@ -20,8 +20,6 @@ USE_FOLDER = "set dataset.path to a folder with its files"
 
 def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     """The splits train, test and, if the data set has one, validation."""
-    valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub.id) is not None
-    check_option("dataset.hub.id", hub.id, valid, "Write it as OWNER/NAME.")
     with _explained(hub):
         online, commit = _commit(hub)
         builder = _builder(hub, online, commit)

@@ -1,9 +1,10 @@
 """Load a data set: read it, check it, complete it and report on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.config import DatasetConfig, RowChoice
+from benchmark.config import SPLITS, DatasetConfig, RowChoice
 from benchmark.data.checks import (
     check_hash,
     check_labels,
@@ -46,7 +47,7 @@ def load(config: DatasetConfig) -> Splits:
     config = resolved_labels(config)
     splits, notes, source = _whole_splits(config)
     if config.test is not None:
-        other, other_notes, other_source = _whole_splits(config.test)
+        other, other_notes, other_source = _whole_splits(config.test, ("test",))
         splits["test"], note = transferred(other["test"], config, config.test)
         notes = [*notes, *(f"{config.test.name}: {one}" for one in other_notes), note]
         source = f"{source}; test: {other_source}"
@@ -88,12 +89,15 @@ def resolved_labels(config: DatasetConfig) -> DatasetConfig:
     return replace(config, labels=labels, test=test)
 
 
-def _whole_splits(config: DatasetConfig) -> tuple[dict[str, Examples], list[str], str]:
-    """All rows of each split that the source has, checked; notes on what was left out; the source."""
+def _whole_splits(
+    config: DatasetConfig, used_splits: Sequence[str] = SPLITS
+) -> tuple[dict[str, Examples], list[str], str]:
+    """All rows of these splits, if the source has them, checked; notes on what was left out; the source."""
     check_labels(config)
     raw = _read(config)
     splits, notes = {}, []
-    for name, rows in raw.rows.items():
+    for name in (name for name in raw.rows if name in used_splits):
+        rows = raw.rows[name]
         used = one_label(rows, config.skip_multilabel)
         splits[name] = to_examples(name, used, config.labels)
         check_hash(name, splits[name], config, raw.source)

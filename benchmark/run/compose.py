@@ -1,6 +1,7 @@
 """From Hydra's configuration to a typed run and its model."""
 
 import argparse
+import re
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -104,7 +105,8 @@ OmegaConf.register_new_resolver("instruction", instruction, replace=True)
 
 def hub_name(repository: str, configuration: str | None = None) -> str:
     """Resolver `${hub_name:ID,CONFIGURATION}`: a name for results on a data set of the hub."""
-    return "-".join([repository.rpartition("/")[2], *filter(None, [configuration])])
+    name = "-".join(filter(None, [repository.rpartition("/")[2] or "hub", configuration]))
+    return re.sub(r"[^\w.-]", "-", name)
 
 
 OmegaConf.register_new_resolver("hub_name", hub_name, replace=True)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from benchmark.analysis import study as the_study
 from benchmark.report.table import Analysis, Table
-from benchmark.report.tables import audit, comparison, cost, errors, overview, study, training
+from benchmark.report.tables import audit, comparison, cost, errors, overview, study, training, transfer
 from benchmark.report.tables.leaderboard import leaderboard, trials
 
 ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
 OF_A_DATASET = (*errors.TABLES, *comparison.TABLES, *cost.TABLES, *training.TABLES)
-TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
+TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED, transfer.TRANSFER)}
 
 
 def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
@@ -24,7 +24,9 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         part = analysis.of(dataset)
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
-    return made | {cost.SPEED: cost.SPEED.data(analysis)}
+    made[cost.SPEED] = cost.SPEED.data(analysis)
+    tested_elsewhere = transfer.TRANSFER.data(analysis)
+    return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
