@@ -26,8 +26,15 @@ WORDS = {
     "recipe.epochs": "{} epochs",
     "recipe.max_steps": "{} steps",
     **dict.fromkeys(
-        ("dataset.path", "dataset.test", "dataset.hub.id", "dataset.hub.configuration", "dataset.hub.revision",
-         "dataset.text_column", "dataset.label_column"),
+        (
+            "dataset.path",
+            "dataset.test",
+            "dataset.hub.id",
+            "dataset.hub.configuration",
+            "dataset.hub.revision",
+            "dataset.text_column",
+            "dataset.label_column",
+        ),
         "",
     ),  # the content counts, not where it is from
     "dataset.train_rows": "{} training texts",

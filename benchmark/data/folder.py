@@ -67,7 +67,7 @@ def _files_of(split: str, folder: Path, present: list[Path]) -> Files | None:
     """
     stems = SPLIT_NAMES[split]
     names = {*stems, *(f"{stem}-00000-of-00001" for stem in stems)}
-    found = [(path,) for path in present if path.suffix in READERS and path.stem in names]
+    found: list[Files] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
     pairs = [(folder / f"{stem}_text.txt", folder / f"{stem}_labels.txt") for stem in stems]
     found += [pair for pair in pairs if set(pair) & set(present)]
     if len(found) > 1:

@@ -170,9 +170,9 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
 
 
 def _ids_of_test_rows(run: Run) -> bool:
-    """Whether the ids are those of all test rows in order, or of a drawn part of them."""
+    """Whether the ids are those of all test rows in order, or of a part: drawn, or with labels that were trained."""
     dataset = run.record.config.dataset
-    if dataset.test_rows is None or dataset.row_choice is RowChoice.first:
+    if dataset.test is None and (dataset.test_rows is None or dataset.row_choice is RowChoice.first):
         return list(run.ids) == [f"test-{row}" for row in range(len(run.ids))]
     rows = [int(found[1]) for name in run.ids if (found := re.fullmatch(r"test-(\d+)", name))]
     return len(rows) == len(run.ids) and rows == sorted(set(rows))

@@ -27,6 +27,7 @@ TABLE = {
     "test.tsv": "so so\t1\tf\n",
     "labels.txt": "bad\ngood\n",
 }
+NAMED = {"files": Files(label_names="mapping.txt")}
 TABLE_FILES = Files(columns=["text", "label", "id"], label_separator=",", label_names="labels.txt")
 Write = Callable[..., DatasetConfig]
 
@@ -96,17 +97,17 @@ def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -
         ({**PAIR, "train_text.txt": "poor\n\nwell\nworse\n"}, {}, "train_text.txt, row 2", "remove the row"),
         ({**PAIR, "train_labels.txt": "0\n1\n2\n0\n"}, {}, "train_text.txt, row 3 and train_labels.txt", "Correct"),
         ({**PAIR, "train.txt": "poor;bad\n"}, {}, "train.txt, train_text.txt, train_labels.txt", "Keep one"),
-        ({**PAIR, "mapping.txt": "1\tbad\n"}, {"files": Files(label_names="mapping.txt")}, "mapping.txt, row 1", "order"),
-        ({**PAIR, "mapping.txt": "a\na\n"}, {"files": Files(label_names="mapping.txt")}, "mapping.txt, row 2", "own name"),
-        ({**PAIR, "mapping.txt": "bad\n"}, {"files": Files(label_names="mapping.txt")}, "train_text.txt, row 2", "Correct"),
-        ({**PAIR, "mapping.txt": "bad\nodd\n"}, {"files": Files(label_names="mapping.txt")}, "row 2", "dataset.labels"),
+        ({**PAIR, "mapping.txt": "1\tbad\n"}, NAMED, "mapping.txt, row 1", "order"),
+        ({**PAIR, "mapping.txt": "a\na\n"}, NAMED, "mapping.txt, row 2", "own name"),
+        ({**PAIR, "mapping.txt": "bad\n"}, NAMED, "train_text.txt, row 2", "Correct"),
+        ({**PAIR, "mapping.txt": "bad\nodd\n"}, NAMED, "row 2", "dataset.labels"),
         ({**PAIR, "mapping.txt": "a\nb\n"}, {"files": Files(label_names="names.txt")}, "names.txt", "readable file"),
         (TABLE, {"files": TABLE_FILES}, "train.tsv, row 3", "dataset.skip_multilabel=true"),
         (TABLE, {"files": Files(label_names="labels.txt")}, "train.tsv, header", "dataset.text_column"),
         ({**TABLE, "train.tsv": "poor\t0\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "tabs"),
         ({**TABLE, "train.tsv": "poor\t0,\ta\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "Remove it"),
-        ({**TABLE, "train.tsv": "poor\t0,1\ta\n"}, {"files": TABLE_FILES, "skip_multilabel": True}, "row 1", "other rows"),
-        ({"train.txt": "a;bad\n", "test.txt": "a;bad\n"}, {"files": Files(columns=["text"])}, "train.txt", "columns=null"),
+        ({**TABLE, "train.tsv": "poor\t0,1\ta\n"}, {"files": TABLE_FILES, "skip_multilabel": True}, "row 1", "other"),
+        ({"train.txt": "a;bad\n", "test.txt": "a;b"}, {"files": Files(columns=["text"])}, "train.txt", "columns=null"),
     ],
 )  # fmt: skip
 def test_what_is_ambiguous_or_malformed_is_refused(
