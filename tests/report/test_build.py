@@ -259,7 +259,7 @@ def test_what_cannot_be_read_ends_with_one_sentence_and_exit_code_1(
     file.unlink()
     if broken == "record.json":
         file.write_text("{")
-    assert command(*arguments) == 1
+    assert command("--readme", "README.md", *arguments) == 1
     said = capsys.readouterr().err
     assert broken in said
     assert "Traceback" not in said
