@@ -58,6 +58,10 @@ class HubDataset:
             fix = "Its keys are train, test and, if there is one, validation, as in {train: train, test: validation}."
             check_option("dataset.hub.splits", dict(self.splits), valid, fix)
 
+    def split_of(self, name: str) -> str:
+        """The hub's name of a split that has the usual name or one of `splits`."""
+        return (self.splits or {}).get(name, name)
+
 
 @dataclass(frozen=True)
 class Files:

@@ -37,6 +37,7 @@ WORDS = {
         ),
         "",
     ),  # the content counts, not where it is from
+    "dataset.test_labels": "labels mapped",
     "dataset.train_rows": "{} training texts",
     "dataset.validation_rows": "{} validation texts",
     "dataset.test_rows": "{} test texts",
