@@ -12,9 +12,7 @@ from benchmark.report.tables.leaderboard import leaderboard, trials
 
 ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
 OF_A_DATASET = (*errors.TABLES, *comparison.TABLES, *cost.TABLES, *training.TABLES)
-TABLES: dict[str, Table] = {
-    table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED, transfer.TRANSFER)
-}
+TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
 def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
