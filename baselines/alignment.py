@@ -12,12 +12,16 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow
-from benchmark.interface import Examples
+from benchmark.interface import Examples, one_form
 
-ID_KEYS = ("id", "index", "idx", "row", "Unnamed: 0", "")
-"""Keys of the number or id of a test row. pandas names a column of row numbers by one of the last two."""
+ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "Unnamed: 0", "__index_level_0__", "")
+"""Keys of the number or id of a test row, in any case. pandas names row numbers by one of the last three."""
+OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
+"""An id as records have it."""
 PROMPT_KEYS = ("prompt", "text", "input", "sentence")
-GOLD_KEYS = ("label", "output", "gold", "reference", "target")
+"""Keys of the text; a column under another key is one too if it holds the test texts, in any order."""
+GOLD_KEYS = ("label", "labels", "output", "gold", "reference", "target", "true", "true_label", "gold_label", "y_true",
+             "expected", "ground_truth")  # fmt: skip
 EVIDENCE = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
 
@@ -34,11 +38,12 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
     """Sort and check the rows. `names` are the ways to write labels, each in the order of the label ids."""
     if len(rows) != len(test):
         raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
+    texts = _prompt_keys(rows, test)
     places = _places_by_id(rows, test)
     if all(place is not None for place in places):
         rows = _sorted(rows, [place for place in places if place is not None])
         places = list(range(len(rows)))
-    elif (order := _places_by_prompt(rows, test)) is not None:
+    elif (order := _places_by_prompt(rows, test, texts)) is not None:
         rows = _sorted(rows, order)
         places = _places_by_id(rows, test)
     matched = Counter(
@@ -47,7 +52,7 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
         EVIDENCE[2] if gold else
         EVIDENCE[3]
         for number, (row, place) in enumerate(zip(rows, places, strict=True))
-        for prompt, gold in [(_check_prompt(row, test, number), _check_gold(row, test, number, names))]
+        for prompt, gold in [(_check_prompt(row, test, number, texts), _check_gold(row, test, number, names))]
     )  # fmt: skip
     return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
 
@@ -59,24 +64,37 @@ def _sorted(rows: list[FileRow], places: list[int]) -> list[FileRow]:
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     """The test row that each row's id names, or None. Raises for an id that occurs twice, and for an unknown one."""
     for key in ID_KEYS:
-        ids = [_text(row.values.get(key)) for row in rows]
+        ids = [_text(_value(row, key)) for row in rows]
         _refuse_repeated(ids, rows, key)
-        if any(re.fullmatch(r"test-\d+", one) for one in ids if one is not None):
+        if any(OF_A_SPLIT.fullmatch(one) for one in ids if one is not None):
             known = {name: place for place, name in enumerate(test.ids)}
             for one, row in zip(ids, rows, strict=True):
-                if one is not None and re.fullmatch(r"test-\d+", one) and one not in known:
+                if one is not None and OF_A_SPLIT.fullmatch(one) and one not in known:
                     raise BenchmarkError(
                         f"{row.location}: the id {one!r} is not that of a test row.",
                         f"The ids are {test.ids[0]} to {test.ids[-1]}.",
                     )
             return [None if one is None else known.get(one) for one in ids]
-        numbers = [int(one) for one in ids if one is not None and re.fullmatch(r"\d{1,9}", one)]
+        found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids if one is not None]
+        same_start = len({match[1] for match in found if match}) == 1  # such as row_7
+        numbers = [int(match[2]) for match in found if match and same_start]
         of_test = [int(name.rpartition("-")[2]) for name in test.ids]
         for start in (of_test, range(len(rows)), range(1, len(rows) + 1)):
             if sorted(numbers) == list(start):
                 place_of = {number: place for place, number in enumerate(start)}
                 return [place_of[number] for number in numbers]
+        _refuse_shuffled(numbers, rows, key)
     return [None] * len(rows)
+
+
+def _refuse_shuffled(numbers: list[int], rows: list[FileRow], key: str) -> None:
+    """Raise for consecutive numbers in another order, which number other rows than those of the test split alone."""
+    start = min(numbers, default=0)
+    if len(numbers) == len(rows) > 1 and sorted(numbers) == list(range(start, start + len(rows))) != numbers:
+        raise BenchmarkError(
+            f"{rows[0].location}: the {key} is {numbers[0]}; the rows are numbered from {start}, not in that order.",
+            "Sort the rows in the order of the test split, or give each the id of its test row, such as test-0.",
+        )
 
 
 def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:
@@ -98,12 +116,12 @@ def _check_id(row: FileRow, place: int | None, number: int, test: Examples) -> b
     return place is not None
 
 
-def _places_by_prompt(rows: list[FileRow], test: Examples) -> list[int] | None:
+def _places_by_prompt(rows: list[FileRow], test: Examples, keys: Sequence[str]) -> list[int] | None:
     """The test row of each prompt, if the prompts are those of all test rows; None if they are not, or in order.
 
     Equal texts are told apart by their order, which is certain only if they have equal answers.
     """
-    prompts = [_prompt(row) for row in rows]
+    prompts = [_prompt(row, keys) for row in rows]
     if not all(prompts):
         return None
     texts = [_plain(text) for text in test.texts]
@@ -139,9 +157,9 @@ def _shared_start(texts: list[str]) -> int:
     return next(differing, min(len(first), len(last)))
 
 
-def _check_prompt(row: FileRow, test: Examples, number: int) -> bool:
+def _check_prompt(row: FileRow, test: Examples, number: int, keys: Sequence[str]) -> bool:
     """Whether a prompt contains the text of the test row; raises if it does not."""
-    prompt = _prompt(row)
+    prompt = _prompt(row, keys)
     if prompt is not None and _plain(test.texts[number]) not in prompt:
         raise BenchmarkError(
             f"{row.location}: the prompt does not contain the text of {test.ids[number]}.",
@@ -154,7 +172,7 @@ def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Seque
     """Whether a gold label, a name or an id, is that of the test row; raises if it is another."""
     gold, stated = int(test.labels[number]), False
     for key in GOLD_KEYS:
-        value = _text(row.values.get(key))
+        value = _text(_value(row, key))
         if value is None:
             continue
         by_name = [way.index(value) for way in _lowered(names) if value in way]
@@ -171,12 +189,19 @@ def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Seque
 
 
 def _lowered(names: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[name.strip().lower() for name in way] for way in names]
+    return [[one_form(name) for name in way] for way in names]
 
 
-def _prompt(row: FileRow) -> str | None:
+def _prompt_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
+    """The keys of the text in this file."""
+    texts = Counter(map(_plain, test.texts))
+    others = [key for key in rows[0].values if key.lower() not in PROMPT_KEYS]
+    return *PROMPT_KEYS, *(key for key in others if Counter(_plain(str(row.values.get(key))) for row in rows) == texts)
+
+
+def _prompt(row: FileRow, keys: Sequence[str]) -> str | None:
     """What was asked: the instruction and the text, or both in one."""
-    asked = [row.values[key] for key in PROMPT_KEYS if isinstance(row.values.get(key), str) and row.values[key].strip()]
+    asked = [value for key in keys if isinstance(value := _value(row, key), str) and value.strip()]
     instruction = row.values.get("instruction")
     return _plain("\n".join([instruction, *asked] if isinstance(instruction, str) else asked)) if asked else None
 
@@ -185,8 +210,19 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
+def _value(row: FileRow, key: str) -> Any:
+    """The value under the key, or under the key in another case."""
+    if key in row.values:
+        return row.values[key]
+    return next((value for name, value in row.values.items() if name.strip().lower() == key), None)
+
+
 def _text(value: Any) -> str | None:
-    """An id or label as text, or None if the row does not state one."""
+    """An id or label as text, a whole number without decimals, or None if the row does not state one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and re.fullmatch(r"\d+\.0+", value.strip()):  # as pandas writes numbers beside gaps
+        value = value.partition(".")[0]
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value).strip().lower() or None
+    return one_form(str(value)) or None

@@ -30,19 +30,20 @@ from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.prompt import Prompter, branches
 from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
-from baselines.training.memory import compute_rows, run_in_passes
+from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import (
     adapter_findings,
     check_positive,
     check_trains,
     examine,
+    failed,
     prepare,
     tokens_per_text,
 )
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_ids
-from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
@@ -116,6 +117,7 @@ class DecoderClassifier:
             )
         )
 
+    @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer, the prompter and the network with `adapter`, or with a new one."""
         set_seed(context.seed)
@@ -176,7 +178,9 @@ class DecoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
         adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
-        return [*adapter, *examine(self, tokens, context, self._only_packed)]
+        labels = self._head_labels(context.labels)
+        random = failed("train", lambda: check_random(self.weights, labels, self._needed))
+        return [*random, *adapter, *examine(self, tokens, context, self._only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""

@@ -21,7 +21,7 @@ from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
-from baselines.training.memory import compute_rows
+from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
     adapter_findings,
     check_positive,
@@ -34,7 +34,7 @@ from baselines.training.requirements import (
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
-from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
+from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
@@ -98,6 +98,7 @@ class EncoderClassifier:
             )
         )
 
+    @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer and the network, with `adapter` merged into its weights if there is one."""
         set_seed(context.seed)
@@ -174,6 +175,7 @@ class EncoderClassifier:
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *failed("max_length", lambda: check_length(card, max_length)),
+            *failed("train", lambda: check_random(self.weights, context.labels, self._needed)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]

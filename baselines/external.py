@@ -25,6 +25,7 @@ from benchmark.interface import (
     Predictions,
     Probabilities,
     WeightSource,
+    one_form,
 )
 
 ANSWER_KEYS = ("predict", "prediction", "predicted")
@@ -82,6 +83,9 @@ class ExternalClassifier:
         rows = list(read_rows(path))
         if not rows:
             raise BenchmarkError(f"{path} has no rows.", "Write one object with an answer per test row.")
+        for row in rows:
+            if len(set(row.columns)) < len(row.columns):
+                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
         return rows
 
 
@@ -89,7 +93,7 @@ def _answer(row: FileRow, labels: Sequence[str]) -> str:
     """The answer as written. A number is an answer only if it is the name of a label."""
     values = [row.values.get(key) for key in ANSWER_KEYS]
     answers = [value for value in values if isinstance(value, str)]
-    if len({answer.strip().lower() for answer in answers}) > 1:
+    if len({one_form(answer) for answer in answers}) > 1:
         raise BenchmarkError(
             f"{row.location} has several answers: {', '.join(map(reprlib.repr, answers))}.",
             f"Write one, under '{ANSWER_KEYS[0]}'.",

@@ -17,7 +17,7 @@ from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, device_name
-from baselines.training.memory import compute_rows
+from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
 from baselines.weights.checks import check_padding
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
@@ -56,14 +56,15 @@ class Probe:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
         check_length(self.describe(), self.max_length)
-        loaded = load(
-            AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
-            self.weights,
-            self.architecture,
-            texts=train.texts,
-            dtype=torch.float32,
-            attention=loading_attention(self.attention),
-        )
+        with must_fit("the network was loaded"):
+            loaded = load(
+                AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
+                self.weights,
+                self.architecture,
+                texts=train.texts,
+                dtype=torch.float32,
+                attention=loading_attention(self.attention),
+            )
         check_padding(loaded.tokenizer, loaded.network.config)
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()

@@ -30,20 +30,17 @@ class TfidfClassifier:
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = len(context.labels)
-        self.pipeline: Pipeline = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, self.ngrams), min_df=self.min_df, sublinear_tf=True),
-            LogisticRegression(
-                C=self.C,
-                class_weight="balanced" if self.balanced else None,
-                max_iter=1000,
-                random_state=context.seed,
-            ),
-        )
+        vectorizer = TfidfVectorizer(ngram_range=(1, self.ngrams), min_df=self.min_df, sublinear_tf=True)
+        balance = "balanced" if self.balanced else None
+        regression = LogisticRegression(C=self.C, class_weight=balance, max_iter=1000, random_state=context.seed)
         try:
-            self.pipeline.fit(train.texts, train.labels)
+            features = vectorizer.fit_transform(train.texts)
+            context.training_begins()
+            regression.fit(features, train.labels)
         except ValueError as error:  # there is only one label, or no n-gram is frequent enough
             raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}).", "Use more texts.") from error
-        parameters = int(self.pipeline[-1].coef_.size + self.pipeline[-1].intercept_.size)
+        self.pipeline: Pipeline = make_pipeline(vectorizer, regression)
+        parameters = int(regression.coef_.size + regression.intercept_.size)
         return FitReport(parameters=parameters, trained_parameters=parameters)
 
     def predict(self, texts: Sequence[str]) -> Predictions:

@@ -3,10 +3,12 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from operator import itemgetter
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,13 +16,16 @@ from benchmark.command import Outcome, attempt, attempt_in_process
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import from_hydra, refused
-from benchmark.run.overrides import with_groups
+from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep import handle_signals
 from benchmark.terminal import INTERRUPTED, plain_endings
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
 TRACEBACKS = os.environ.get(FULL_ERROR) == "1"
+
+WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
+"""Hydra's options whose value is the next word."""
 
 log = logging.getLogger(__name__)
 outcomes: list[Outcome] = []
@@ -31,6 +36,7 @@ outcomes: list[Outcome] = []
 def job(values: DictConfig) -> None:
     """One job: the run of a plain command, or one run of a sweep."""
     hydra_config = HydraConfig.get()
+    os.chdir(hydra_config.runtime.cwd)  # paths mean the same with hydra.job.chdir=true
     added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
     overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
     try:
@@ -56,6 +62,7 @@ def main() -> None:
         sys.exit(
             "A run is one process on one device. Start it with `python -m benchmark`, not with torchrun or accelerate."
         )
+    sys.argv[1:] = overrides_last(sys.argv[1:])
     interrupted = False
     with plain_endings():
         try:
@@ -66,15 +73,26 @@ def main() -> None:
         _show(interrupted)
 
 
+def overrides_last(words: Sequence[str]) -> list[str]:
+    """The command line with its overrides behind its options, because Hydra's parser reads overrides in one place."""
+    overrides = [
+        not word.startswith("-") and ("=" in word or word.startswith("~")) and before not in WITH_VALUE
+        for before, word in pairwise(("", *words))
+    ]
+    return [word for _, word in sorted(zip(overrides, words, strict=True), key=itemgetter(0))]
+
+
 def _compose_and_run() -> None:
     os.environ[FULL_ERROR] = "1"
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    check_named(overrides)
     sys.argv[1:] = with_groups(sys.argv[1:])
     try:
         job()
-    except HydraException as error:
+    except REFUSALS as error:
         if TRACEBACKS:
             raise
-        raise refused(error, [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]) from error
+        raise refused(error, overrides) from error
 
 
 def _show(interrupted: bool) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
+from benchmark.interface import one_form
 
 _INPUTS = """
 Args:
@@ -37,12 +38,15 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
 
     It works in `compute_metrics` of a transformers Trainer, whose predictions are logits, and in `evaluate.combine`,
     which passes `probabilities` to every metric. `compute` raises `BenchmarkError` for empty input, for ids that are
-    not labels and for probabilities of a wrong shape.
+    not labels, for fractions and for probabilities of a wrong shape or sum.
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
         """`options` are passed to `evaluate.Metric`, for example `cache_dir` and `num_process`."""
         self.labels = tuple(labels)
+        names = [one_form(label) for label in self.labels]
+        valid = not isinstance(labels, str) and len(set(names)) == len(names) >= 2
+        check_option("labels", labels, valid, "Name two or more different labels.")
         # Only several processes need a file. In memory, a call that raises an error leaves no locked file behind.
         options.setdefault("keep_in_memory", options.get("num_process", 1) == 1)
         super().__init__(**options)
@@ -52,13 +56,14 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
             description=f"Classification metrics over the labels {', '.join(self.labels)}.",
             citation="",
             inputs_description=_INPUTS,
-            features=datasets.Features({name: datasets.Value("int64") for name in ("predictions", "references")}),
+            # evaluate would cut fractions to integers, so they are read as they are and refused.
+            features=datasets.Features({name: datasets.Value("float64") for name in ("predictions", "references")}),
         )
 
     def _compute(
-        self, predictions: Sequence[int], references: Sequence[int], probabilities: npt.ArrayLike | None = None
+        self, predictions: Sequence[float], references: Sequence[float], probabilities: npt.ArrayLike | None = None
     ) -> dict[str, float]:
-        gold, predicted = np.asarray(references, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
+        gold, predicted = _ids("reference", references), _ids("prediction", predictions)
         by_label = per_class(gold, predicted, labels=len(self.labels)).f1
         scores = {"accuracy": accuracy(gold, predicted), "macro_f1": float(by_label.mean())}
         scores |= {f"f1_{label}": float(f1) for label, f1 in zip(self.labels, by_label, strict=True)}
@@ -69,7 +74,20 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
                     f"The probabilities have shape {given.shape}, not {shape}.",
                     "Pass one row per reference and one column per label.",
                 )
-            scores["expected_calibration_error"] = expected_calibration_error(
-                gold == predicted, confidence_of(predicted, given)
-            )
+            confidence = confidence_of(predicted, given)
+            if (wrong := np.abs(given.sum(axis=1) - 1) > 1e-3).any():
+                row = int(np.argmax(wrong))
+                raise BenchmarkError(
+                    f"The probabilities of row {row} have the sum {given[row].sum():g}.", "Divide them by their sum."
+                )
+            scores["expected_calibration_error"] = expected_calibration_error(gold == predicted, confidence)
         return scores
+
+
+def _ids(name: str, values: Sequence[float]) -> npt.NDArray[np.int64]:
+    given = np.asarray(values, dtype=np.float64)
+    whole = given == np.floor(given)  # False for NaN
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise BenchmarkError(f"The {name} of row {row} is {given[row]:g}.", "Give ids of labels, which are whole.")
+    return given.astype(np.int64)

@@ -5,6 +5,7 @@ Models (`baselines/` or your own) import this module, `benchmark.files` and `ben
 """
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,11 @@ ADDED_LATER = "added_later"
 
 A field that is added with `metadata={ADDED_LATER: True}` changes no digest of earlier runs.
 """
+
+
+def one_form(name: str) -> str:
+    """The name of a label without what does not distinguish labels: case, outer space and the Unicode form."""
+    return unicodedata.normalize("NFC", name).strip().lower()
 
 
 @dataclass(frozen=True)
@@ -221,8 +227,8 @@ class Predictions:
 
         A matched label gets probability 1. Where no label matches, all labels get the same probability.
         """
-        ids = {name.strip().lower(): index for names in (labels, words) for index, name in enumerate(names)}
-        predicted = np.array([ids.get(answer.strip().lower(), NO_LABEL) for answer in answers], dtype=np.int64)
+        ids = {one_form(name): index for names in (labels, words) for index, name in enumerate(names)}
+        predicted = np.array([ids.get(one_form(answer), NO_LABEL) for answer in answers], dtype=np.int64)
         probabilities = np.eye(len(labels), dtype=np.float32)[predicted]
         probabilities[predicted == NO_LABEL] = 1 / len(labels)
         return cls(probabilities, predicted, tuple(answers))

@@ -107,6 +107,9 @@ def test_an_answer_that_is_none_of_the_labels_is_wrong(metrics: EmotionMetrics) 
         ({"predictions": [0, 6], "references": [0, 1]}, "prediction of row 1 is 6"),
         ({"predictions": [0], "references": [0], "probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\)"),
         ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "not logits"),
+        ({"predictions": [0], "references": [0], "probabilities": [[0.9] * 6]}, "row 0 have the sum 5.4"),
+        ({"predictions": [0, 1.5], "references": [0, 1]}, "prediction of row 1 is 1.5"),
+        ({"predictions": [0, 1], "references": np.array([0.2, 1])}, "reference of row 0 is 0.2"),
     ],
 )
 def test_an_error_names_the_input_and_leaves_the_next_call_unaffected(
@@ -115,6 +118,18 @@ def test_an_error_names_the_input_and_leaves_the_next_call_unaffected(
     with pytest.raises(BenchmarkError, match=problem):
         metrics.compute(**inputs)
     assert metrics.compute(predictions=[0, 1], references=[0, 1])["accuracy"] == 1
+
+
+def test_fractions_are_refused_in_batches_too(metrics: EmotionMetrics) -> None:
+    metrics.add_batch(predictions=[0.4, 1.9], references=[0, 1])
+    with pytest.raises(BenchmarkError, match="prediction of row 0 is 0.4"):
+        metrics.compute()
+
+
+@pytest.mark.parametrize("labels", [("joy", "joy"), ("joy", "Joy "), ("caf\u00e9", "cafe\u0301"), ("joy",), "joy"])
+def test_labels_that_are_not_different_names_are_refused(labels: Any) -> None:
+    with pytest.raises(BenchmarkError, match="labels is "):
+        EmotionMetrics(labels=labels)
 
 
 def test_the_examples_in_the_docstring_are_correct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

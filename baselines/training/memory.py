@@ -3,8 +3,8 @@
 import ctypes
 import gc
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,18 @@ def halved(pass_size: int, error: RuntimeError | MemoryError) -> int:
     half = (pass_size + 1) // 2
     log.warning("out of memory: continuing with %d samples per pass", half)
     return half
+
+
+@contextmanager
+def must_fit(work: str) -> Iterator[None]:
+    """Raise `BenchmarkError` if memory runs out in the block, which smaller passes would not avoid."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        fix = "Free some memory or choose a smaller model."
+        raise BenchmarkError(f"Memory ran out while {work}.", fix) from error
 
 
 def free_memory() -> None:

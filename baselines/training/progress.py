@@ -17,6 +17,9 @@ from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_LINES = 5
+"""A training without a progress bar logs its step at most this often."""
+
 MEASURES = ("loss", "validation_loss", "validation_accuracy")  # keys of the log history
 
 
@@ -55,12 +58,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.step_seconds = 0.0
         self.counted_until = 0.0  # readings of the clock
         self.step_began = 0.0
+        self.last_line = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._announce(state)
         timed = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
         self.seconds, self.step_seconds = timed["seconds"], timed["step_seconds"]
-        self.counted_until = time.perf_counter()
+        self.counted_until = self.last_line = time.perf_counter()
         validated = any("validation_loss" in entry for entry in state.log_history if entry["step"] == state.global_step)
         steps, epoch = state.global_step, state.epoch or 0.0
         at_end = steps > 0 and (steps >= state.max_steps or epoch.is_integer())
@@ -79,7 +83,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._count()
         entry = state.log_history[-1]
         entry |= self._times()
-        if args.disable_tqdm and (loss := entry.get("loss")) is not None:
+        due = args.disable_tqdm and time.perf_counter() - self.last_line >= SECONDS_BETWEEN_LINES
+        if due and (loss := entry.get("loss")) is not None:
+            self.last_line = time.perf_counter()
             left = self.seconds / max(state.global_step, 1) * (state.max_steps - state.global_step)
             shown = timedelta(seconds=round(left))
             log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, shown)

@@ -98,7 +98,8 @@ def finetune(job: Job) -> FitReport:
     trainer.remove_callback(ProgressCallback)
     with bar(0, "training") as shown:
         trainer.add_callback(TrainingBar(shown))
-        trainer.train_from(checkpoint)
+        with memory.must_fit("the network was trained"):
+            trainer.train_from(checkpoint)
     saved_sha256 = None if context.model_dir is None else _save(job, context.model_dir)
     steps = trainer.state.global_step
     return replace(

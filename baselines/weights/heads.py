@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from benchmark.interface import one_form
+
 GENERIC = re.compile(r"LABEL_\d+")
 """The names that transformers writes where nobody named the labels."""
 
@@ -37,13 +39,13 @@ class TrainedHead:
 def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead:
     """The head of a checkpoint that has one, compared with the labels of the data set.
 
-    Names are compared without case and surrounding space. A head that was trained for several labels per text, or for
-    numbers, is not one for these labels.
+    Names are compared without case, outer space and Unicode form. A head that was trained for several labels per text,
+    or for numbers, is not one for these labels.
     """
     names = label_names(config)
     if names is None or config.problem_type not in (None, "single_label_classification"):
         return TrainedHead(names, None)
-    own, wanted = ([name.strip().casefold() for name in several] for several in (names, labels))
+    own, wanted = ([one_form(name) for name in several] for several in (names, labels))
     if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
         return TrainedHead(names, None)
     return TrainedHead(names, tuple(map(own.index, wanted)))

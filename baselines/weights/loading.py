@@ -24,6 +24,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from baselines.training.hardware import Attention
+from baselines.training.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
@@ -84,9 +85,8 @@ def load(
     transformers_logging.disable_progress_bar()
     names = _label_options(labels)
     implementation = None if attention is Attention.auto else attention.value
+    check_random(weights, labels, needed)
     if weights.source is Source.random:
-        if needed is Needed.all and labels:
-            raise no_head(identity(weights), None)
         tokenizer = train_tokenizer(architecture, texts)
         config = AutoConfig.for_model(**(architecture | names | {"pad_token_id": tokenizer.pad_token_id}))
         network = auto_class.from_config(config, attn_implementation=implementation, dtype=dtype)
@@ -125,6 +125,12 @@ def load(
         source = replace(source, head=head.description, trained_head=head.order is not None)
     order = trained_head(checked.config, labels).order if labels else None
     return Loaded(checked.tokenizer, network, source, order)
+
+
+def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
+    """Raise if a classifier with random weights should be scored without training."""
+    if weights.source is Source.random and needed is Needed.all and labels:
+        raise no_head(identity(weights), None)
 
 
 def fetch_checked(
@@ -191,6 +197,8 @@ def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
     except (BenchmarkError, MemoryError):
         raise
     except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         place, own = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
         fix = "Put an intact checkpoint there." if own else f"Delete {checkpoint.folder} to download them again."

@@ -283,7 +283,7 @@ def _from_folder(folder: Path) -> Checkpoint:
         (
             (folder / "adapter_config.json").is_file(),
             "is a LoRA adapter.",
-            f"Set model.adapter={folder} in its place, and model.weights to its base model.",
+            f"Set model.adapter={folder} in its place, and model.weights to its base model; a probe reads no adapters.",
         ),
         (
             not safetensors and len(gguf) != 1,

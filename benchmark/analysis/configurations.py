@@ -118,7 +118,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         "repeats_study": repeats_study(results, records[0], leading["dataset"]),
     }
     if counted.empty:
-        return row | {"status": f"not run: {failure(records[0])}"}
+        return row | {"status": f"no result: {failure(records[0])}"}
     machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
     there = counted[counted["hardware"] == machines[0]]
     timed = there if there["shared_time"].all() else there[~there["shared_time"]]
@@ -158,7 +158,8 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
     remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
-        remarks.append(f"{unnamed:.1%} of answers name no label")
+        if unnamed:
+            remarks.append(f"{unnamed:.1%} of answers name no label")
     ended = Counter(status for status in group["status"] if status != Status.completed)
     return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
 

@@ -1,4 +1,4 @@
-"""Which data set each run belongs to: told by the content of its test split, never by a name."""
+"""Which data set each run belongs to, by the content of its test split and never by a name."""
 
 import hashlib
 import json

@@ -207,7 +207,7 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
-    """Sizes and costs. Predictions made elsewhere cost nothing here; times on a shared device are left out."""
+    """Sizes and costs. Predictions made elsewhere have no costs; times on a shared device are left out."""
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import combinations
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from benchmark.config import DatasetConfig
 from benchmark.data.report import Overlap, SplitReport
 from benchmark.data.rows import Row
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples
+from benchmark.interface import Examples, one_form
 
 
 def one_label(rows: list[Row], skip_multilabel: bool) -> list[Row]:
@@ -99,8 +100,10 @@ def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
     if not by_id and isinstance(label, str):
         if label in ids:
             return ids[label]
-        similar = [name for name in ids if name.lower() == label.strip().lower()]
+        similar = [name for name in ids if one_form(name) == one_form(label)]
         fix = f"Write '{similar[0]}'." if similar else "Correct it or add it to dataset.labels."
+        if similar and normalize("NFC", label) == normalize("NFC", similar[0]):  # they look the same
+            fix = f"Write '{similar[0]}' in the Unicode form of dataset.labels."
     elif by_id and _is_int(label):
         fix = "Correct it."
     else:
@@ -118,9 +121,9 @@ def check_labels(config: DatasetConfig) -> None:
     words = config.label_words or {}
     for option, names in (("labels", config.labels), ("label_words", config.words)):
         for one, other in combinations(names, 2):
-            if one.strip().lower() == other.strip().lower():
+            if one_form(one) == one_form(other):
                 raise BenchmarkError(
-                    f"dataset.{option} contains {one!r} and {other!r}, which differ in case or space only.",
+                    f"dataset.{option} contains {one!r} and {other!r}, which differ only in case, space or form.",
                     "Give each label a name and a word of its own.",
                 )
     if unknown := sorted(words.keys() - set(config.labels)):

@@ -1,5 +1,6 @@
 """Read a data set from a folder with one file per split, or with a file of texts and a file of labels."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,9 +79,9 @@ def _files_of(split: str, folder: Path, present: list[Path]) -> Files | None:
         if missing:
             raise BenchmarkError(f"{folder} has no file {missing[0].name}.", "Add it beside the file of its split.")
         return found[0]
-    starts = tuple(f"{stem}{mark}" for stem in stems for mark in ".-")
+    similar = "|".join((*stems, "eval", "evaluation") if split == "validation" else stems)
     for path in present:
-        if path.name in stems or path.name.startswith(starts):  # never ignore what may be a split
+        if re.match(rf"({similar})([\W\d_]|$)", path.name, re.IGNORECASE):  # never ignore what may be a split
             raise BenchmarkError(
                 f"{path} is not a complete {split} split in a supported format.",
                 f"Save the split as one file named {_supported(stems[0])}, or rename this file.",

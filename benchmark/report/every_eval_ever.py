@@ -125,7 +125,6 @@ def _model(record: RunRecord) -> dict[str, str]:
             "seed": record.seed,
             "read-out": card and card.readout,
             "hardware": record.hardware if here else None,
-            "training_seconds": record.training_seconds if here else None,
             "run_digest": record.digest,
             "train_sha256": record.data_sha256.get("train"),
             "trial": ", ".join(f"{limit} {what}" for what, limit in record.config.limits.items()) or None,

@@ -49,7 +49,7 @@ class ShownTable:
 
 
 def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis, drawn: bool = False) -> ShownTable:
-    """The table for the page. `drawn` says that a figure shows its content; it is then folded, unless the study's."""
+    """The table for the page. It is folded if a figure shows its content (`drawn`), unless it is the study's."""
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
@@ -113,7 +113,11 @@ def _href(row: dict[Any, Any]) -> str | None:
 def _source(column: Column, row: dict[Any, Any]) -> Source:
     """The column's source, unless the row is the study's or was not run."""
     of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
-    if column.source is Source.measured and not of_study and str(row.get("status")).startswith("not run"):
+    if (
+        column.source is Source.measured
+        and not of_study
+        and str(row.get("status")).startswith(("not run", "no result"))
+    ):
         return Source.not_run
     if pd.isna(row[column.name]):
         return Source.nothing

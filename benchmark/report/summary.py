@@ -153,7 +153,9 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     few = int(sizes[sizes == sizes.max()].index[0])
     points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
     at_most = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
-    rows = [{**row, "whole": at_most[row["curve"]]} for _, row in points.iterrows()]
+    recipe = "" if points["model"].is_unique else ", " + points["recipe"]
+    points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(at_most))
+    rows = [dict(row) for _, row in points.iterrows()]
     return {"rows": few, "most": int(most), "points": rows}
 
 
@@ -229,5 +231,4 @@ def of_study(row: Row) -> str:
 def against_whole(point: Row) -> str:
     """A point of a learning curve, against the curve's last point."""
     constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
-    name = markdown_text(f"{point['model']}, {point['recipe']}")
-    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({name}{constant})"
+    return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"

@@ -29,7 +29,7 @@ from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
-from benchmark.results.store import Run, folder_of
+from benchmark.results.store import Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
@@ -55,7 +55,7 @@ def main() -> None:
         found = list(faults(results_dir))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
-    runs = len(list(results_dir.glob("runs/*/*/*/record.json")))
+    runs = len(folders_with(results_dir, "record.json"))
     sys.stdout.write(f"{runs} runs in {results_dir}, {len(found)} faults\n")
     sys.exit(1 if found else 0)
 
@@ -64,7 +64,7 @@ def faults(results_dir: Path) -> Iterator[Fault]:
     """Everything that is wrong, folder by folder, then in the tables."""
     runs: list[Run] = []
     sound: list[Run] = []
-    folders = sorted(results_dir.glob("runs/*/*/[!.]*"))
+    folders = folders_with(results_dir, "record.json", "predictions.parquet")
     for folder in folders:
         file = folder / "record.json"
         try:
@@ -128,7 +128,7 @@ def _wrong_checksum(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _wrong_identity(results_dir: Path, run: Run, document: dict[str, Any]) -> Iterator[Fault]:
-    """The digest follows from configuration and data, the folder from the digest."""
+    """A digest that does not follow from configuration and data, or a folder that does not follow from the digest."""
     record, file = run.record, run.folder / "record.json"
     if record.digest != digest_of(document["config"], record.data_sha256):
         yield Fault(file, "digest", "does not follow from config and data: one of them was changed")
@@ -137,7 +137,7 @@ def _wrong_identity(results_dir: Path, run: Run, document: dict[str, Any]) -> It
 
 
 def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
-    """Rows are the sum of their labels; whole splits have the hashes that the configuration pins.
+    """Splits whose rows are not the sum of their labels, or whole splits without the hash that the configuration pins.
 
     What is left of train after validation rows were set aside has no pinned hash.
     """
@@ -193,7 +193,7 @@ def _expected(predictions: Predictions, dataset: DatasetConfig) -> LabelIds:
 
 
 def _different_gold(runs: list[Run]) -> Iterator[Fault]:
-    """Runs on the same test split have the same gold labels in every row."""
+    """Runs whose gold labels differ from those of another run on the same test split."""
     first: dict[str, Run] = {}
     for run in runs:
         if run.record.status is Status.completed:
@@ -203,7 +203,7 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
 
 
 def _impossible_accuracies(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
-    """The mean accuracy of s seeds on n texts is k / (n s)."""
+    """Accuracies in tables that are not k / (n s), as the mean of s seeds on n texts must be."""
     tested: dict[str, set[int]] = {}
     for run in runs:
         tested.setdefault(run.record.model, set()).add(run.record.predicted_rows or 0)

@@ -85,12 +85,17 @@ def check_predictions(run: Run) -> None:
 
 def read_all(results_dir: Path) -> list[Run]:
     """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
-    folders = sorted(path.parent for path in (results_dir / "runs").glob("*/*/[!.]*/record.json"))
     runs = []
-    for folder in folders:
+    for folder in folders_with(results_dir, "record.json"):
         with suppress(FileNotFoundError):  # another process is replacing it
             runs.append(read(folder))
     return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
+
+
+def folders_with(results_dir: Path, *names: str) -> list[Path]:
+    """The folders of runs with one of these files. Hidden, empty and other folders and files beside them are not."""
+    pattern = "[!.]*/[!.]*/[!.]*/"
+    return sorted({path.parent for name in names for path in (results_dir / "runs").glob(f"{pattern}{name}")})
 
 
 def write(

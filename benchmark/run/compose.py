@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -15,7 +15,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
-from benchmark.run.overrides import refusal, with_groups, written
+from benchmark.run.overrides import REFUSALS, check_named, refusal, with_groups, written
 from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
@@ -60,15 +60,16 @@ def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
     return [f"hydra.searchpath={written([f'file://{folder.resolve()}'])}", *overrides]
 
 
-def refused(error: HydraException, overrides: list[str]) -> BenchmarkError:
+def refused(error: Exception, overrides: list[str]) -> BenchmarkError:
     """What is wrong with the overrides that Hydra refused, and what to write instead."""
     return refusal(error, overrides, _compose)
 
 
 def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    check_named(overrides)
     try:
         return _compose(overrides, return_hydra_config)
-    except HydraException as error:
+    except REFUSALS as error:
         raise refused(error, overrides) from error
 
 

@@ -10,6 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from benchmark.errors import BenchmarkError
 
@@ -20,7 +22,16 @@ TEST_DATA = "dataset.test="
 TEST_GROUP = "dataset@dataset.test="
 """The same override as Hydra reads it: another choice of the group `dataset`, merged at `dataset.test`."""
 Compose = Callable[[list[str]], DictConfig]
-"""Composes the configuration of overrides; raises `HydraException`."""
+"""Composes the configuration of overrides; raises one of `REFUSALS`."""
+REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
+"""What Hydra raises for overrides and for YAML files that it cannot read."""
+
+
+def check_named(overrides: Sequence[str]) -> None:
+    """Raise `BenchmarkError` for an override without an option, for which Hydra raises a bare `ValueError`."""
+    for override in overrides:
+        if re.match(r"[+~]*[=@:]", override):
+            raise _unreadable(override)
 
 
 def parsed(override: str) -> Override:
@@ -67,8 +78,15 @@ def in_shell(override: str) -> str:
     return shlex.quote(override)
 
 
-def refusal(error: HydraException, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
-    """Why Hydra refused the overrides, and what to write instead."""
+def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
+    """Why Hydra raised one of `REFUSALS`, and what to write instead."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        place = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
+        return BenchmarkError(f"{place}: the YAML is invalid ({error.problem}).", "Correct the file.")
+    if isinstance(error, UnicodeDecodeError):
+        return BenchmarkError(
+            f"A YAML file of the configuration is not UTF-8 ({error.reason}).", "Save those in --config-dir as UTF-8."
+        )
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
@@ -83,7 +101,7 @@ def refusal(error: HydraException, overrides: Sequence[str], compose: Compose) -
 
 def _unreadable(override: str) -> BenchmarkError:
     option, equals, value = override.partition("=")
-    if not equals or not re.fullmatch(r"[+~]*[\w./@:-]+", option):
+    if not equals or not re.fullmatch(r"[+~]*\w[\w./@:-]*", option):
         return BenchmarkError(f"{override} is not an override.", "Write option=value, for example seed=1.")
     quoted = in_shell(f"{option}={text_value(value)}")
     return BenchmarkError(f"Hydra cannot read {override}.", f"If the value is a text, quote it: {quoted}")
@@ -113,7 +131,7 @@ def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> 
     kept = [one for one in overrides if option not in one and not _sweeps(one)]
     try:
         config = compose(kept)
-    except HydraException:
+    except REFUSALS:
         config = compose([])
     node = OmegaConf.select(config, group) if group else config
     options = [str(key) for key in node if key != "_target_"] if isinstance(node, DictConfig) else []

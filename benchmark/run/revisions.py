@@ -1,6 +1,7 @@
 """Replaces the branches and tags of hub repositories by their commits, so that a record names what was read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from benchmark.config import DatasetConfig, RunConfig
 from benchmark.data.load import resolved_labels
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import LABELS
+from benchmark.run.overrides import written
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -36,6 +38,26 @@ def _pinned_data(dataset: DatasetConfig) -> DatasetConfig:
         return replace(dataset, test=test)
     commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
     return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)
+
+
+def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig) -> list[str]:
+    """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
+    asked, found = _revisions(config), _revisions(commits)
+    changed = [option for option in found if found[option] != asked[option]]
+    kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
+    return [*kept, *(f"{option}={written(found[option])}" for option in changed)]
+
+
+def _revisions(config: RunConfig) -> dict[str, str]:
+    """The revisions of hub repositories, by option."""
+    revisions = {}
+    for option, dataset in (("dataset", config.dataset), ("dataset.test", config.dataset.test)):
+        if dataset is not None and dataset.hub is not None:
+            revisions[f"{option}.hub.revision"] = dataset.hub.revision
+    weights = config.model.parameters.get("weights")
+    if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
+        revisions["model.weights.hub.revision"] = str(hub["revision"])
+    return revisions
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:

@@ -31,7 +31,7 @@ from benchmark.run import failures
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pinned, with_commits
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,8 @@ def run(
             raise error
         commits = pinned(config)
     if commits != config:
-        classifier, job = build_classifier(commits.model), _started(commits, overrides, listen)
+        classifier = build_classifier(commits.model)
+        job = _started(commits, with_commits(overrides, config, commits), listen)
     with _failure_recorded(job):
         job, splits = _with_data(job, classifier)
         _log_data(job.record.config, splits.report)
@@ -282,10 +283,13 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
              spec.recipe.name, spec.seed)  # fmt: skip
     for note in report.notes:
         log.info("%s", note)
-    for overlap in report.overlaps:
-        if overlap.ids:
-            log.info("%d %s texts also occur in %s, %d of them with another label", len(overlap.ids), overlap.of,
-                     overlap.within, len(overlap.conflicting_ids))  # fmt: skip
+    overlaps = [
+        f"{len(overlap.ids)} of {overlap.of} in {overlap.within} ({len(overlap.conflicting_ids)} with another label)"
+        for overlap in report.overlaps
+        if overlap.ids
+    ]
+    if overlaps:
+        log.info("texts that occur in two splits: %s", ", ".join(overlaps))
 
 
 @contextmanager

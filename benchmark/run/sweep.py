@@ -40,7 +40,7 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in W
 
 
 def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) -> tuple[int, Any]:
-    """Call `job` in a process of its own; returns its exit code and what `job` returned, if it did.
+    """Call `job` in a process of its own; returns its exit code and what `job` returned, or None.
 
     The code is negative if a signal killed the process, and `INTERRUPTED` if this process was interrupted.
     """

@@ -86,9 +86,12 @@ def test_a_row_has_the_columns_of_its_first_counted_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ended", "status"),
     [
-        (FAILED, "not run: failed, It needs a GPU"),
-        ({"status": Status.interrupted, "failure": Failure("signal SIGTERM")}, "not run: interrupted, signal SIGTERM"),
-        ({"status": Status.failed}, "not run: failed"),
+        (FAILED, "no result: failed, It needs a GPU"),
+        (
+            {"status": Status.interrupted, "failure": Failure("signal SIGTERM")},
+            "no result: interrupted, signal SIGTERM",
+        ),
+        ({"status": Status.failed}, "no result: failed"),
     ],
 )
 def test_a_configuration_without_completed_runs_is_not_run(ended: dict[str, Any], status: str, tmp_path: Path) -> None:

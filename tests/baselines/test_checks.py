@@ -186,7 +186,7 @@ def test_the_remedy_for_an_adapter_in_place_of_weights_leads_to_a_score(compose_
     base = save_model(compose_run, tmp_path / "base", num_labels=6)
     network = AutoModelForSequenceClassification.from_pretrained(base)
     save_adapter(network, tmp_path / "adapter", task_type="SEQ_CLS", target_modules=["query"])
-    fix = f"Set model.adapter={tmp_path}/adapter in its place, and model.weights to its base model."
+    fix = f"Set model.adapter={tmp_path}/adapter in its place, and model.weights to its base model;"
     assert_refused(compose_run, "tiny_bert", tmp_path / "adapter", "is a LoRA adapter", fix)
     _, report, predictions = scored(compose_run, "tiny_bert", base, f"model.adapter={tmp_path}/adapter")
     assert report.weights.adapter is not None

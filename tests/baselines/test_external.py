@@ -61,6 +61,12 @@ def test_a_decoders_word_for_a_label_is_an_answer(tmp_path: Path) -> None:
     assert predictions.predicted.tolist() == [1, 2]
 
 
+def test_an_answer_may_have_another_unicode_form_than_the_label() -> None:
+    """macOS and some exporters write an accent as a character of its own."""
+    predictions = Predictions.from_answers(["cafe\u0301", "the\u0301"], ["th\u00e9", "caf\u00e9"])
+    assert predictions.predicted.tolist() == [1, 0]
+
+
 JOY, LOVE = {"predict": "joy"}, {"predict": "love"}
 CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
 
@@ -74,6 +80,11 @@ CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
         ([LOVE | {"index": 1}, JOY | {"index": 0}], "id"),
         ([LOVE | {"Unnamed: 0": "1"}, JOY | {"Unnamed: 0": "0"}], "id"),
         ([LOVE | {"": "1"}, JOY | {"": "0"}], "id"),
+        ([LOVE | {"ID": 1.0}, JOY | {"ID": 0.0}], "id"),
+        ([LOVE | {"Example_ID": "1.0"}, JOY | {"Example_ID": "0.0"}], "id"),
+        ([LOVE | {"id": "row_1"}, JOY | {"id": "row_0"}], "id"),
+        ([LOVE | {"tweet": TEXTS[1]}, JOY | {"tweet": TEXTS[0]}], "prompt"),
+        ([JOY | {"y_true": 1.0}, LOVE | {"true_label": "love"}], "label"),
         ([LOVE | {"id": "a", "idx": 1}, JOY | {"id": "b", "idx": 0}], "id"),
         ([LOVE | {"text": TEXTS[1]}, JOY | {"text": TEXTS[0]}], "prompt"),
         ([LOVE | {"prompt": CHAT.format(TEXTS[1])}, JOY | {"prompt": CHAT.format(TEXTS[0])}], "prompt"),
@@ -144,6 +155,10 @@ REFUSED = {
     "an id twice": ("a.csv", "id,predict\n7,joy\n7,joy\n", "row 3: the id '7' is also that of .*a.csv, row 2"),
     "an id of no test row": ("a.csv", "id,predict\ntest-0,joy\ntest-2,love\n", "row 3: the id 'test-2' is not"),
     "an id of another row": ("a.json", '[{"predict": "joy"}, {"id": "test-0", "predict": "love"}]', "row 2: its id"),
+    "an id of another split": ("a.csv", "id,predict\nvalidation-0,joy\nvalidation-1,love\n", "row 2: the id 'valid"),
+    "shuffled numbers of a whole data set": ("a.csv", "id,predict\n101,joy\n100,love\n", "row 2: the id is 101"),
+    "a column twice": ("a.csv", "predict,predict\njoy,love\njoy,love\n", "header: a column occurs more than once"),
+    "a key twice": ("a.jsonl", '{"predict": "joy", "predict": "love"}\n' * 2, "row 1: a column occurs more than once"),
     "another prompt": ("a.json", '[{"prompt": "x", "predict": "joy"}, {"predict": "joy"}]', "row 1: the prompt"),
     "a repeated prompt": ("a.csv", "text,predict\ni feel fine,joy\ni feel fine,joy\n", "row 3: the prompt"),
     "ids against prompts": ("a.csv", "id,text,predict\n1,i feel fine,joy\n0,oh well,joy\n", "row 3: the prompt"),

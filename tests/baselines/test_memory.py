@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.training.memory import compute_rows, halved, is_out_of_memory, run_in_passes
+from baselines.training.memory import compute_rows, halved, is_out_of_memory, must_fit, run_in_passes
 from benchmark.errors import BenchmarkError
 
 
@@ -25,6 +25,13 @@ from benchmark.errors import BenchmarkError
 )
 def test_out_of_memory_errors_are_recognised(error: RuntimeError | MemoryError, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+def test_memory_that_must_suffice_is_named_and_other_errors_stay() -> None:
+    with pytest.raises(BenchmarkError, match="Memory ran out while a test ran"), must_fit("a test ran"):
+        torch.empty(2**50)
+    with pytest.raises(RuntimeError, match="^shapes$"), must_fit("a test ran"):
+        raise RuntimeError("shapes")
 
 
 def test_a_pass_is_halved_rounding_up_down_to_one_sample() -> None:

@@ -117,6 +117,13 @@ def test_the_validation_file_may_have_several_names(name: str, folder: Folder) -
     assert load(folder({"train.txt": TRAIN, name: VALIDATION, "test.txt": TEST})).validation.texts == ("v one", "v two")
 
 
+@pytest.mark.parametrize("name", ["Validation.txt", "DEV.txt", "dev_set.txt", "eval.txt", "validation2.txt"])
+def test_a_file_that_may_be_the_validation_split_is_never_ignored(name: str, folder: Folder) -> None:
+    assert f"{name} is not a complete validation split" in refusal(
+        folder({"train.txt": TRAIN, name: VALIDATION, "test.txt": TEST})
+    )
+
+
 def test_labels_by_id_are_the_labels_by_name(folder: Folder, tmp_path: Path) -> None:
     by_name = load(folder(COMPLETE))
     ids = {"text": by_name.train.texts, "label": pa.array(by_name.train.labels, pa.int64())}

@@ -131,7 +131,7 @@ def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
     assert ("measured", "0.9000") in bert
     assert cells(html, "not_run", "BERT large (uncased)") == [("study", "◇&nbsp;0.9086")]
     assert cells(html, "not_run", MINILM) == [("study", "–")]
-    assert "not run: failed, No memory is left</a>" in table(html, "not_run")
+    assert "no result: failed, No memory is left</a>" in table(html, "not_run")
     assert {source for source, _ in cells(html, "table1_models", "Llama3-8b")} == {"study", "nothing"}
     assert {source for source, _ in cells(html, "table1_models", "RoBERTa base")} <= {"declared", "nothing"}
     assert {source for source, _ in cells(html, "table2_settings", "Llama3-8b")} == {"study"}

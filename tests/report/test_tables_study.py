@@ -143,7 +143,7 @@ def test_a_failed_run_is_not_run_for_its_reason(name: str, tmp_path: Path) -> No
         assert row["accuracy"] is None
         assert row["configuration"]
     in_table3 = row_with(table_rows("table3_accuracy", run), name=name)
-    assert (in_table3["status"], in_table3["run"]) == ("not run: failed, It needs a GPU", run.name)
+    assert (in_table3["status"], in_table3["run"]) == ("no result: failed, It needs a GPU", run.name)
 
 
 def test_another_configuration_does_not_take_the_place_of_the_one_that_repeats_the_study(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_another_configuration_does_not_take_the_place_of_the_one_that_repeats_t
 def test_weights_from_a_mirror_alone_are_the_reason_of_a_study_model_not_run(tmp_path: Path) -> None:
     random = publish(tmp_path, a_record("bert_base", fit=RANDOM_FIT))
     row = row_with(table_rows("table3_accuracy", random), name="bert_base")
-    assert (row["status"], row["study"], row["run"]) == ("not run: random weights", 0.9063, random.name)
+    assert (row["status"], row["study"], row["run"]) == ("no result: random weights", 0.9063, random.name)
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,18 @@ def test_an_unreadable_record_beside_sound_ones_is_named(results: Path) -> None:
     assert found(results) == {("record.json", "the file")}
 
 
+def test_stray_files_and_empty_folders_are_passed_over_as_the_report_does(results: Path) -> None:
+    before = [run.folder for run in read_all(results)]
+    for folder in (results / "runs", *(results / "runs").glob("*"), *(results / "runs").glob("*/*")):
+        for name in ("desktop.ini", ".DS_Store"):
+            (folder / name).touch()
+        (folder / "empty/inside").mkdir(parents=True)
+        copy = folder / ".ipynb_checkpoints/minilm/emotion"
+        shutil.copytree(before[0], copy)
+    assert [run.folder for run in read_all(results)] == before
+    assert found(results) == set()
+
+
 def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
     doubted = [sentence.partition(" is not k/")[0].split()[-1] for sentence in doubts_about_the_study()]
     assert doubted == ["0.9063", "0.9086", "0.9189", "0.9262"]

@@ -110,12 +110,19 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(tmp
     assert pass_size < effective_batch == 256
 
 
-def test_too_little_memory_for_one_sample_fails_with_a_fix(tmp_path: Path) -> None:
-    done = limited(tmp_path, rows=8, spare=30_000_000)
+@pytest.mark.parametrize(
+    ("spare", "problem", "failed"),
+    [
+        (30_000_000, "Memory ran out on a single sample. Lower recipe.max_length", [Status.failed]),
+        (4_000_000, "Memory ran out while the network was loaded. Free some memory", []),
+    ],
+)
+def test_too_little_memory_fails_with_a_fix(spare: int, problem: str, failed: list[Status], tmp_path: Path) -> None:
+    done = limited(tmp_path, rows=8, spare=spare)
     assert done.returncode == 1
-    assert "Memory ran out on a single sample. Lower recipe.max_length" in done.stderr
+    assert problem in done.stderr
     statuses = [run.record.status for run in store.read_all(tmp_path / "results")]
-    assert sorted(statuses) == [Status.completed, Status.failed]
+    assert sorted(statuses) == [Status.completed, *failed]
 
 
 def test_a_loss_that_is_not_finite_fails_and_names_its_step(compose_run: Compose, tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ def test_a_folder_inside_a_file_cannot_be_written(tmp_path: Path) -> None:
     assert error.value.fix is not None
 
 
+def test_a_link_to_a_folder_that_does_not_exist_is_named_with_its_target(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(BenchmarkError) as error:
+        check_writable("results_dir", tmp_path / "link/inside")
+    assert f"{tmp_path}/link is a link to {tmp_path}/unmounted" in error.value.problem
+    (tmp_path / "unmounted").mkdir()
+    check_writable("results_dir", tmp_path / "link/inside")
+
+
 def test_a_folder_in_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(path: Path) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))

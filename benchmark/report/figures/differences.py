@@ -19,7 +19,7 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 
 @house_style()
 def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
-    """The test set with most configurations: differences above the diagonal, p-values below it."""
+    """Draw differences above the diagonal and p-values below it, for the test set with most configurations."""
     field = compared(analysis)
     if len(field) < 2:
         return None

@@ -19,7 +19,7 @@ WIDEST = 3  # panels in one line
 
 @house_style()
 def learning_curve(analysis: Analysis, dataset: str) -> Drawing | None:
-    """Accuracy of as many models as there are line styles, and below it the F1 of each label, one panel per model."""
+    """Draw the accuracy of as many models as there are line styles, and below it the F1 of each label per model."""
     points = table(analysis)
     if points.empty:
         return None

@@ -47,7 +47,10 @@ def trials(dataset: str) -> t.Table:
 
 
 def standing(dataset: str, analysis: t.Analysis, trial: bool | None = None) -> pd.DataFrame:
-    """The most accurate first; only trials, only complete configurations, or with None both, trials last."""
+    """The configurations of a data set, the most accurate first.
+
+    `trial` selects trials (True), complete configurations (False), or both with the trials last (None).
+    """
     found = analysis.of(dataset).configurations
     if trial is not None:
         found = found[found["trial"].astype(bool) == trial]

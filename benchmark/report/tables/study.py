@@ -75,14 +75,14 @@ def _measured(row: pd.Series) -> dict[str, Any]:
 
 
 def _not_run(analysis: t.Analysis, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
-    reason = "" if failed is None else f": {failure(analysis.results.by_name[failed['run']].record)}"
+    ended = None if failed is None else failure(analysis.results.by_name[failed["run"]].record)
     return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
         "name": name,
         "model": entry.config.model.title,
         "study": study.TABLE3.get(name),
         "recipe": entry.config.recipe.name,
-        "status": f"not run{reason}",
+        "status": "not run" if ended is None else f"no result: {ended}",
         "command": f"python -m benchmark model={name}",
         "run": None if failed is None else failed["run"],
     }
