@@ -16,7 +16,7 @@ from benchmark.command import Outcome, attempt, attempt_in_process
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import from_hydra, refused
-from benchmark.run.overrides import REFUSALS, check_named
+from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep import handle_signals
 from benchmark.terminal import INTERRUPTED, plain_endings
 
@@ -86,6 +86,7 @@ def _compose_and_run() -> None:
     os.environ[FULL_ERROR] = "1"
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     check_named(overrides)
+    sys.argv[1:] = with_groups(sys.argv[1:])
     try:
         job()
     except REFUSALS as error:

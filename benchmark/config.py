@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import check_option
-from benchmark.interface import Optimizer, Recipe, Schedule
+from benchmark.interface import ADDED_LATER, Optimizer, Recipe, Schedule
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 SPLITS = ("train", "validation", "test")
@@ -39,11 +39,43 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A data set on the hub; the revision is a commit, so its content cannot change."""
+    """A data set on the hub; the revision is a commit, so its content cannot change.
+
+    `splits` maps train, test and, if there is one, validation to names of the hub's splits; the others are not used.
+    Without it, the splits are those with the usual names.
+    """
 
     id: str
     configuration: str | None
     revision: str
+    splits: dict[str, str] | None = field(default=None, metadata={ADDED_LATER: True})
+
+    def __post_init__(self) -> None:
+        valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
+        check_option("dataset.hub.id", self.id or "empty", valid, "Write it as OWNER/NAME.")
+        if self.splits is not None:
+            valid = {"train", "test"} <= set(self.splits) <= set(SPLITS)
+            fix = "Its keys are train, test and, if there is one, validation, as in {train: train, test: validation}."
+            check_option("dataset.hub.splits", dict(self.splits), valid, fix)
+
+    def split_of(self, name: str) -> str:
+        """The hub's name of a split that has the usual name or one of `splits`."""
+        return (self.splits or {}).get(name, name)
+
+
+@dataclass(frozen=True)
+class Files:
+    """How the files in `dataset.path` are written, where that differs from the usual forms.
+
+    `columns` names the columns of CSV or TSV files without a header. `label_column` replaces that of the data set.
+    Labels of one row are separated by `label_separator`. `label_names` is a file in the folder that names the label
+    ids: one name per line, or lines of an id and a name with a tab between them.
+    """
+
+    columns: list[str] | None = None
+    label_column: str | None = None
+    label_separator: str | None = None
+    label_names: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +107,13 @@ class RowChoice(StrEnum):
 class DatasetConfig:
     """Where texts and labels come from, and what they must be.
 
-    The data come from `synthetic` if set, else from the folder `path`, else from `hub`. `sha256` maps a split to the
+    An empty `labels` takes the names that the source states, or the different labels of its training rows. The data
+    come from `synthetic` if set, else from the folder `path`, else from `hub`. `sha256` maps a split to the
     hash of its `text;label` lines; without an entry the content is not checked. `instruction` is what a decoder is
     asked, and `label_words` maps the name of a label to the word that a decoder writes for it, if that is another.
+
+    With `skip_multilabel`, rows with several labels are left out. With `test`, the test texts are those of that data
+    set: `test_labels` maps its labels to `labels`, or else the labels of the same name are used.
     """
 
     name: str
@@ -95,10 +131,14 @@ class DatasetConfig:
     row_choice: RowChoice = RowChoice.stratified
     instruction: str | None = None
     label_words: dict[str, str] | None = None
+    files: Files | None = field(default=None, metadata={ADDED_LATER: True})
+    skip_multilabel: bool = field(default=False, metadata={ADDED_LATER: True})
+    test: "DatasetConfig | None" = field(default=None, metadata={ADDED_LATER: True})
+    test_labels: dict[str, str] | None = field(default=None, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         labels, share = list(self.labels), self.validation_share
-        different = len(set(labels)) == len(labels) >= 2
+        different = len(set(labels)) == len(labels) != 1
         check_option("dataset.labels", labels, different, "Name two or more different labels.")
         known = set(self.sha256) <= set(SPLITS)
         check_option("dataset.sha256", sorted(self.sha256), known, f"Its keys are {', '.join(SPLITS)}.")
@@ -106,6 +146,29 @@ class DatasetConfig:
         for split, rows in self.row_limits.items():
             valid = rows is None or rows >= 1
             check_option(f"dataset.{split}_rows", rows, valid, "Set it to 1 or more, or to null for all rows.")
+        self._check_test()
+
+    def _check_test(self) -> None:
+        """Options of another data set's test split that would have no effect are refused."""
+        if self.test is None:
+            fix = "Set dataset.test to the data set whose labels it maps, or leave it out."
+            check_option("dataset.test_labels", self.test_labels, self.test_labels is None, fix)
+            return
+        for split, rows in self.test.row_limits.items():
+            fix = f"Set dataset.{split}_rows instead: it limits the rows of this run."
+            check_option(f"dataset.test.{split}_rows", rows, rows is None, fix)
+        nested = self.test.test is None
+        check_option("dataset.test.test", "set", nested, "Name one data set to train on and one to test on.")
+
+    @property
+    def title(self) -> str:
+        """What results call the data: the name, or both names if the test texts are another data set's."""
+        return self.name if self.test is None else f"{self.name}-to-{self.test.name}"
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """Split -> the hash that `sha256` states, for the splits whose rows are this data set's."""
+        return {name: sha256 for name, sha256 in self.sha256.items() if name != "test" or self.test is None}
 
     @property
     def row_limits(self) -> dict[str, int | None]:
@@ -131,17 +194,12 @@ class RunSpec:
     def from_json(cls, values: dict[str, Any]) -> Self:
         model, dataset, recipe = (dict(values[group]) for group in ("model", "dataset", "recipe"))
         model["facts"] = Facts(**model["facts"])
-        dataset["hub"] = dataset["hub"] and HubDataset(**dataset["hub"])
-        dataset["synthetic"] = dataset["synthetic"] and Synthetic(**dataset["synthetic"])
-        dataset["row_choice"] = RowChoice(dataset.get("row_choice", RowChoice.first))  # records from before it existed
         recipe |= {"optimizer": Optimizer(recipe["optimizer"]), "schedule": Schedule(recipe["schedule"])}
-        return cls(ModelConfig(**model), DatasetConfig(**dataset), Recipe(**recipe), values["seed"])
+        return cls(ModelConfig(**model), dataset_from_json(dataset), Recipe(**recipe), values["seed"])
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON form, without the folder of the data."""
-        values = asdict(self)
-        del values["dataset"]["path"]
-        return values
+        """The JSON form, without the folder of the data and how its files are written."""
+        return {**asdict(self), "dataset": _dataset_as_json(self.dataset)}
 
     @property
     def limits(self) -> dict[str, int]:
@@ -153,6 +211,34 @@ class RunSpec:
             "steps": self.recipe.max_steps,
         }
         return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def dataset_from_json(values: dict[str, Any]) -> DatasetConfig:
+    """What `RunSpec.as_json` wrote. Records from before `row_choice` existed used the first rows."""
+    nested = {"hub": HubDataset, "synthetic": Synthetic}
+    made = {name: values[name] and kind(**values[name]) for name, kind in nested.items()}
+    made["row_choice"] = RowChoice(values.get("row_choice", RowChoice.first))
+    if values.get("test"):
+        made["test"] = dataset_from_json(values["test"])
+    return DatasetConfig(**{**values, **made})
+
+
+def _dataset_as_json(dataset: DatasetConfig) -> dict[str, Any]:
+    values = _without_defaults(dataset)
+    for local in ("path", "files"):
+        values.pop(local, None)
+    if dataset.hub is not None:
+        values["hub"] = _without_defaults(dataset.hub)
+    if dataset.test is not None:
+        values["test"] = _dataset_as_json(dataset.test)
+    return values
+
+
+def _without_defaults(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values, without later options at their default."""
+    later = [one for one in fields(value) if ADDED_LATER in one.metadata]
+    unused = {one.name for one in later if getattr(value, one.name) == one.default}
+    return {name: part for name, part in asdict(value).items() if name not in unused}
 
 
 def digest_of(spec: dict[str, Any], data_sha256: dict[str, str]) -> str:
@@ -168,14 +254,20 @@ def identity_of(spec: dict[str, Any]) -> dict[str, Any]:
     parameter of the models that read it.
     """
     model = {key: value for key, value in spec["model"].items() if key not in ("title", "facts")}
-    dataset = {key: value for key, value in spec["dataset"].items() if key != "instruction"}
+    return {**spec, "model": model, "dataset": _dataset_identity(spec["dataset"])}
+
+
+def _dataset_identity(values: dict[str, Any]) -> dict[str, Any]:
+    dataset = {key: value for key, value in values.items() if key != "instruction"}
     limited = any(dataset.get(f"{split}_rows") is not None for split in SPLITS)
     if not limited or dataset.get("row_choice") == RowChoice.first:
         dataset.pop("row_choice", None)
     for option in ("validation_rows", "label_words"):
         if not dataset.get(option):
             dataset.pop(option, None)
-    return {**spec, "model": model, "dataset": dataset}
+    if dataset.get("test"):
+        dataset["test"] = _dataset_identity(dataset["test"])
+    return dataset
 
 
 @dataclass(frozen=True)
@@ -193,8 +285,11 @@ class RunConfig:
     report_to: list[str]
 
     def __post_init__(self) -> None:
-        for group in ("model", "dataset", "recipe"):
-            name = getattr(self, group).name
+        groups = {group: getattr(self, group) for group in ("model", "dataset", "recipe")}
+        if self.dataset.test is not None:
+            groups["dataset.test"] = self.dataset.test
+        for group, part in groups.items():
+            name = part.name
             valid = re.fullmatch(r"\w[\w.-]*", name) is not None  # folders are named after it
             check_option(f"{group}.name", repr(name), valid, "Use letters, digits, '_', '-' and '.'.")
         check_option("seed", self.seed, 0 <= self.seed < 2**32, "Set it to a number in [0, 2**32).")

@@ -1,9 +1,9 @@
-"""Rows of CSV, JSON and JSON-lines files, for data sets and for predictions."""
+"""Rows of CSV, TSV, JSON and JSON-lines files, for data sets and for predictions."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,28 +27,43 @@ class FileRow:
     columns_at: str
 
 
-def read_rows(path: Path) -> Iterator[FileRow]:
-    """The rows of a `.csv`, `.json` or `.jsonl` file in its order. Raises `BenchmarkError` at the first wrong row."""
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
+    """The rows of a `.csv`, `.tsv`, `.json` or `.jsonl` file in its order.
+
+    `columns` names the columns of a CSV or TSV file without a header. Raises `BenchmarkError` at the first wrong row.
+    """
+    if path.suffix in DELIMITED:
+        return _read_delimited(path, columns)
     return ROW_READERS[path.suffix](path)
 
 
-def _read_csv(path: Path) -> Iterator[FileRow]:
-    """CSV with a header and commas. A quoted field may contain line ends. Rows are counted as an editor counts."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
+    """CSV, where a quoted field may contain line ends, or TSV, where a quote is a character like any other.
+
+    Rows are counted as an editor counts.
+    """
+    tabs = path.suffix == ".tsv"
+    reader = csv.DictReader(
+        io.StringIO(read_text(path), newline=""),
+        fieldnames=columns,
+        strict=True,
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+    )
+    header_at = f"{path}, header" if columns is None else "dataset.files.columns"
     try:
         header = list(reader.fieldnames or ())
         for row in reader:
             location = f"{path}, row {reader.line_num}"
             if None in row or None in row.values():
                 raise BenchmarkError(
-                    f"{location}: the number of fields differs from that of the header.",
-                    "Quote fields that contain commas.",
+                    f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.",
+                    "Remove tabs from the texts." if tabs else "Quote fields that contain commas.",
                 )
-            yield FileRow(row, location, header, f"{path}, header")
+            yield FileRow(row, location, header, header_at)
     except csv.Error as error:
-        raise BenchmarkError(
-            f"{path}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
-        ) from error
+        kind, fix = ("TSV", "Correct the row.") if tabs else ("CSV", "Correct the quotes.")
+        raise BenchmarkError(f"{path}, row {reader.line_num + 1}: the {kind} is invalid ({error}).", fix) from error
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
@@ -72,10 +87,13 @@ def _read_json(path: Path) -> Iterator[FileRow]:
 
 
 ROW_READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
-    ".csv": _read_csv,
+    ".csv": _read_delimited,
+    ".tsv": _read_delimited,
     ".jsonl": _read_jsonl,
     ".json": _read_json,
 }
+DELIMITED = (".csv", ".tsv")
+"""The formats whose columns a header names, or else the reader of the file."""
 
 
 def read_bytes(path: Path) -> bytes:

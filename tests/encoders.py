@@ -41,6 +41,10 @@ def csv_file(rows: Pairs) -> bytes:
     return file.getvalue().encode()
 
 
+def tsv(rows: Pairs) -> bytes:
+    return "".join(f"{text}\t{label}\n" for text, label in [("text", "label"), *rows]).encode()
+
+
 def jsonl(rows: Pairs) -> bytes:
     return "".join(json.dumps(item) + "\n" for item in objects(rows)).encode()
 
@@ -61,6 +65,7 @@ def parquet(rows: Pairs) -> bytes:
 
 FORMATS: list[tuple[str, Callable[[Pairs], bytes]]] = [
     ("a.txt", txt),
+    ("a.tsv", tsv),
     ("a.csv", csv_file),
     ("a.jsonl", jsonl),
     ("a.json", plain_json),

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from benchmark.analysis import study
 from benchmark.results.record import RunRecord
 
-Content = tuple[str, tuple[str, ...]]
-"""The hash of a whole test split, and its labels in the order of their ids."""
+Content = tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], str]
+"""The hash of a whole test split, and the labels in the order of their ids.
+
+Where a model was trained on another data set than it was tested on, the names of both and the mapping of labels follow.
+"""
 
 PUBLISHED: Content = (study.TEST_SHA256, study.LABELS)
 
@@ -38,9 +41,9 @@ def _content(record: RunRecord) -> Content | None:
     """The whole test split of a run; None if the run read a part of it or nothing, and no hash was declared."""
     read = record.data.splits.get("test") if record.data is not None else None
     if read is not None and record.config.dataset.test_rows is None:
-        return read.sha256, record.labels
-    declared = record.config.dataset.sha256.get("test")  # a run stops if the data have another hash
-    return None if declared is None else (declared, record.labels)
+        return _content_with(read.sha256, record)
+    declared = record.config.dataset.pinned.get("test")  # a run stops if the data have another hash
+    return None if declared is None else _content_with(declared, record)
 
 
 def _contents_of_parts(
@@ -49,7 +52,7 @@ def _contents_of_parts(
     """Runs on a part of a test split belong to the data set whose training or validation split they read."""
     splits = ("train", "validation")
     whole = {
-        (record.data_sha256.get(split), record.labels): contents[run]
+        _content_with(record.data_sha256.get(split, ""), record): contents[run]
         for run, record in records.items()
         if contents[run] is not None
         for split in splits
@@ -57,10 +60,18 @@ def _contents_of_parts(
     found = {}
     for run, record in records.items():
         if contents[run] is None and "test" in record.data_sha256:
-            own = (record.data_sha256["test"], record.labels)
-            read = [(record.data_sha256[split], record.labels) for split in splits if split in record.data_sha256]
+            own = _content_with(record.data_sha256["test"], record)
+            read = [_content_with(record.data_sha256[split], record) for split in splits if split in record.data_sha256]
             found[run] = next((whole[part] for part in read if part in whole), own)
     return found
+
+
+def _content_with(sha256: str, record: RunRecord) -> Content:
+    """A split's content: texts of another data set are never a part of the one that was trained on."""
+    dataset = record.config.dataset
+    if dataset.test is None:
+        return sha256, record.labels
+    return sha256, record.labels, f"{dataset.title} {json.dumps(dataset.test_labels, sort_keys=True)}"
 
 
 def _unread(record: RunRecord, of_name: Mapping[str, str]) -> str:

@@ -28,7 +28,19 @@ WORDS = {
     "model.weights.path": "weights from folder {}",
     "recipe.epochs": "{} epochs",
     "recipe.max_steps": "{} steps",
-    "dataset.path": "",  # the content counts, not the folder
+    **dict.fromkeys(
+        (
+            "dataset.path",
+            "dataset.test",
+            "dataset.hub.id",
+            "dataset.hub.configuration",
+            "dataset.hub.revision",
+            "dataset.text_column",
+            "dataset.label_column",
+        ),
+        "",
+    ),  # the content counts, not where it is from
+    "dataset.test_labels": "labels mapped",
     "dataset.train_rows": "{} training texts",
     "dataset.validation_rows": "{} validation texts",
     "dataset.test_rows": "{} test texts",
@@ -144,7 +156,7 @@ def command(records: Sequence[RunRecord]) -> str:
         chosen = [given[option] for option in named if option in given and given[option] not in options]
         chosen.insert(0, given.get("model", f"model={first.model}"))
     else:
-        names = {"model": first.model, "dataset": first.dataset, "recipe": first.recipe}
+        names = {"model": first.model, "dataset": first.config.dataset.name, "recipe": first.recipe}
         chosen = [
             given.get(option, f"{option}={name}")
             for option, name in names.items()

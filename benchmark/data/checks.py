@@ -4,6 +4,7 @@ import json
 import reprlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import combinations
 from typing import Any
@@ -16,6 +17,25 @@ from benchmark.data.report import Overlap, SplitReport
 from benchmark.data.rows import Row
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, one_form
+
+
+def one_label(rows: list[Row], skip_multilabel: bool) -> list[Row]:
+    """The rows with the only label of each in place of its list. Those with several are left out, or refused."""
+    kept = []
+    for row in rows:
+        labels = row.label if isinstance(row.label, list | tuple) else (row.label,)
+        if not labels:
+            raise BenchmarkError(f"{row.location}: there is no label.", "Add one or remove the row.")
+        if len(labels) == 1:
+            kept.append(replace(row, label=labels[0]))
+        elif not skip_multilabel:
+            raise BenchmarkError(
+                f"{row.location}: there are {len(labels)} labels, {reprlib.repr(list(labels))}.",
+                "Set dataset.skip_multilabel=true to leave out all rows with several labels.",
+            )
+    if not kept:
+        raise BenchmarkError(f"{rows[0].location}: this and every other row has several labels.", "Add other rows.")
+    return kept
 
 
 def to_examples(split: str, rows: list[Row], labels: Sequence[str]) -> Examples:
@@ -142,7 +162,7 @@ def content_sha256(examples: Examples, labels: Sequence[str]) -> str:
 
 def check_hash(split: str, examples: Examples, config: DatasetConfig, source: str) -> None:
     """Raise `BenchmarkError` if the content of a split has another hash than `config.sha256` states."""
-    expected = config.sha256.get(split)
+    expected = config.sha256.get(split)  # None: not pinned
     actual = content_sha256(examples, config.labels)
     if expected is not None and actual != expected:
         raise BenchmarkError(

@@ -1,11 +1,14 @@
-"""Read a data set from a folder with one file per split."""
+"""Read a data set from a folder with one file per split, or with a file of texts and a file of labels."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.config import DatasetConfig
-from benchmark.data.formats import READERS, read_file
-from benchmark.data.rows import RawSplits
+from benchmark.config import Files as FileOptions
+from benchmark.data.formats import READERS, Layout, read_file, read_pair
+from benchmark.data.label_names import as_ids, read_label_names
+from benchmark.data.rows import RawSplits, Row
 from benchmark.errors import BenchmarkError
 
 SPLIT_NAMES = {
@@ -14,6 +17,10 @@ SPLIT_NAMES = {
     "test": ("test",),
 }
 """Split -> its names: those of files without suffix, and those of splits on the hub."""
+
+
+Files = tuple[Path, ...]
+"""The file of a split, or its file of texts and its file of labels."""
 
 
 def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
@@ -25,23 +32,52 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
             f"dataset.path={folder} is not a readable folder ({error.strerror}).",
             "Set it to a folder with a train and a test file and, optionally, a validation file.",
         ) from error
-    files = {name: file for name in SPLIT_NAMES if (file := _file_of(name, folder, present))}
+    files = {name: found for name in SPLIT_NAMES if (found := _files_of(name, folder, present))}
     for name in ("train", "test"):
         if name not in files:
             raise BenchmarkError(f"{folder} has no {name} split.", f"Add one file named {_supported(name)}.")
-    formats = ", ".join(sorted({file.suffix for file in files.values()}))
-    columns = config.text_column, config.label_column
-    return RawSplits(f"local files ({formats})", {name: read_file(file, *columns) for name, file in files.items()})
+    formats = ", ".join(sorted({file.suffix for found in files.values() for file in found}))
+    return RawSplits(f"local files ({formats})", {name: _rows(config, found) for name, found in files.items()})
 
 
-def _file_of(split: str, folder: Path, present: list[Path]) -> Path | None:
-    """The only file of a split, named like `test.csv` or, as on the hub, `test-00000-of-00001.parquet`."""
+def _rows(config: DatasetConfig, files: Files) -> list[Row]:
+    written = config.files or FileOptions()
+    layout = Layout(config.text_column, written.label_column or config.label_column, written.columns)
+    rows = read_pair(*files) if len(files) > 1 else read_file(files[0], layout)
+    if written.label_separator is not None:
+        rows = [_with_several_labels(row, written.label_separator) for row in rows]
+    if written.label_names is not None:
+        names = read_label_names(files[0].parent / written.label_names)
+        rows = [replace(row, label_names=names, label=as_ids(row.label)) for row in rows]
+    return rows
+
+
+def _with_several_labels(row: Row, separator: str) -> Row:
+    if not isinstance(row.label, str):
+        return row
+    labels = tuple(label.strip() for label in row.label.split(separator))
+    if "" in labels:
+        raise BenchmarkError(f"{row.location}: {row.label!r} has an empty label.", "Remove it or name the label.")
+    return replace(row, label=labels)
+
+
+def _files_of(split: str, folder: Path, present: list[Path]) -> Files | None:
+    """The only file of a split, named like `test.csv` or, as on the hub, `test-00000-of-00001.parquet`.
+
+    Or two of them, such as `test_text.txt` and `test_labels.txt`.
+    """
     stems = SPLIT_NAMES[split]
     names = {*stems, *(f"{stem}-00000-of-00001" for stem in stems)}
-    found = [path for path in present if path.suffix in READERS and path.stem in names]
+    found: list[Files] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
+    pairs = [(folder / f"{stem}_text.txt", folder / f"{stem}_labels.txt") for stem in stems]
+    found += [pair for pair in pairs if set(pair) & set(present)]
     if len(found) > 1:
-        raise BenchmarkError(f"{folder} has several {split} files: {', '.join(p.name for p in found)}.", "Keep one.")
+        listed = ", ".join(path.name for files in found for path in files)
+        raise BenchmarkError(f"{folder} has several {split} files: {listed}.", "Keep one.")
     if found:
+        missing = [path for path in found[0] if path not in present]
+        if missing:
+            raise BenchmarkError(f"{folder} has no file {missing[0].name}.", "Add it beside the file of its split.")
         return found[0]
     similar = "|".join((*stems, "eval", "evaluation") if split == "validation" else stems)
     for path in present:

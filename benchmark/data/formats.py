@@ -1,8 +1,9 @@
-"""Read files of texts and labels in five formats."""
+"""Read files of texts and labels in six formats."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,51 @@ import pyarrow.parquet as pq
 
 from benchmark.data.rows import Row, check_columns, value_at
 from benchmark.errors import BenchmarkError
-from benchmark.files import ROW_READERS, read_bytes, read_lines, read_rows
+from benchmark.files import DELIMITED, ROW_READERS, read_bytes, read_lines, read_rows
 
 
-def read_file(path: Path, text_column: str, label_column: str) -> list[Row]:
-    """Read a `.txt`, `.csv`, `.json`, `.jsonl` or `.parquet` file. Rows keep the order of the file."""
-    rows = list(READERS[path.suffix](path, text_column, label_column))
+@dataclass(frozen=True)
+class Layout:
+    """Where a row's text and label are: in these columns, which `columns` names where a file has no header."""
+
+    text_column: str = "text"
+    label_column: str = "label"
+    columns: Sequence[str] | None = None
+
+
+def read_file(path: Path, layout: Layout) -> list[Row]:
+    """Read a `.txt`, `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file. Rows keep the order of the file."""
+    if layout.columns is not None and path.suffix not in DELIMITED:
+        raise BenchmarkError(
+            f"dataset.files.columns names the columns of a file without a header, but {path} is not CSV or TSV.",
+            "Set dataset.files.columns=null.",
+        )
+    rows = list(READERS[path.suffix](path, layout))
     if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Add rows or remove the file.")
     return rows
 
 
-def _read_txt(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
+def read_pair(texts: Path, labels: Path) -> list[Row]:
+    """Read one text per line from one file and its label from the same line of another.
+
+    Space around a text or label is no part of it.
+    """
+    text_lines, label_lines = list(read_lines(texts)), list(read_lines(labels))
+    if len(text_lines) != len(label_lines):
+        shorter, number = (texts, len(text_lines)) if len(text_lines) < len(label_lines) else (labels, len(label_lines))
+        raise BenchmarkError(
+            f"{shorter}, row {number + 1}: the file ends here, but {texts.name} has {len(text_lines)} lines and "
+            f"{labels.name} has {len(label_lines)}.",
+            "Write the label of each text in the same line of the other file.",
+        )
+    return [
+        Row(text.strip(), label.strip(), f"{location} and {labels.name}")
+        for (location, text), (_, label) in zip(text_lines, label_lines, strict=True)
+    ]
+
+
+def _read_txt(path: Path, layout: Layout) -> Iterator[Row]:
     """One row per line, `text;label`. The text may contain semicolons."""
     for location, line in read_lines(path):
         if ";" not in line:
@@ -33,10 +67,10 @@ def _read_txt(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
         yield Row(text, label, location)
 
 
-def _read_objects(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
+def _read_objects(path: Path, layout: Layout) -> Iterator[Row]:
     """Rows with named values. Those in the instruction format of the study have fixed column names."""
-    for row in read_rows(path):
-        columns = text_column, label_column
+    for row in read_rows(path, layout.columns):
+        columns = layout.text_column, layout.label_column
         if {"instruction", "input", "output"} <= row.values.keys():
             columns = "input", "output"
         check_columns(row.columns, *columns, row.columns_at, row.values)
@@ -44,8 +78,9 @@ def _read_objects(path: Path, text_column: str, label_column: str) -> Iterator[R
         yield Row(text, label, row.location)
 
 
-def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
+def _read_parquet(path: Path, layout: Layout) -> Iterator[Row]:
     table = _parquet_table(path)
+    text_column, label_column = layout.text_column, layout.label_column
     names = table.column_names
     nested = {field.name: _fields(field.type) for field in table.schema}
     check_columns(names, text_column, label_column, str(path), nested)
@@ -65,7 +100,7 @@ def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[R
         yield Row(text, label, location, label_names)
 
 
-READERS: dict[str, Callable[[Path, str, str], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, Layout], Iterator[Row]]] = {
     ".txt": _read_txt,
     **dict.fromkeys(ROW_READERS, _read_objects),
     ".parquet": _read_parquet,
@@ -77,9 +112,9 @@ OBJECT_READERS = (*ROW_READERS, ".parquet")
 
 
 def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Every row of a `.csv`, `.json`, `.jsonl` or `.parquet` file with all its columns, and its location.
+    """Every row of a `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file with all its columns, and its location.
 
-    Values of a CSV file are strings.
+    Values of CSV and TSV files are strings.
     """
     objects: list[tuple[str, dict[str, Any]]] = []
     if path.suffix == ".parquet":
@@ -100,6 +135,7 @@ def class_label_names(metadata: dict[bytes, bytes] | None, label_column: str) ->
     with suppress(KeyError, TypeError, ValueError, AttributeError):
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         feature = feature[label_column] if label_column in feature else value_at(feature, label_column)
+        feature = feature.get("feature", feature)  # of a list
         return tuple(feature["names"]) if feature["_type"] == "ClassLabel" else None
     return None
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.config import DatasetConfig, HubDataset
 from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
-from benchmark.errors import BenchmarkError, check_option
+from benchmark.errors import BenchmarkError
 
 OFFICIAL_HUB = "https://huggingface.co"
 OTHER_ENDPOINT = "endpoint.txt"
@@ -20,15 +20,14 @@ USE_FOLDER = "set dataset.path to a folder with its files"
 
 def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     """The splits train, test and, if the data set has one, validation."""
-    valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub.id) is not None
-    check_option("dataset.hub.id", hub.id, valid, "Write it as OWNER/NAME.")
     with _explained(hub):
         online, commit = _commit(hub)
         builder = _builder(hub, online, commit)
         endpoint = _prepare(builder, online)
         loaded = builder.as_dataset()
     route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {endpoint}" if endpoint and not config.sha256 else "")
-    names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, list(loaded)))}
+    present = list(loaded)
+    names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, present))}
     return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
 
 
@@ -98,9 +97,18 @@ def _prepare(builder: Any, online: bool) -> str | None:
 
 def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
     """The name of a split in this data set. One that may be meant but is not understood is refused."""
+    if hub.splits is not None:
+        name = hub.splits.get(split)
+        if name is not None and name not in present:
+            raise BenchmarkError(
+                f"dataset.hub.splits names the split {name}, but data set {hub.id} has only {', '.join(present)}.",
+                "Name one of these.",
+            )
+        return name
     stems = SPLIT_NAMES[split]
     found = [name for name in stems if name in present]
-    named, elsewhere = ", ".join(present), f"Save its splits as files, and {USE_FOLDER}."
+    named = ", ".join(present)
+    elsewhere = "Name the splits to use in 'dataset.hub.splits={train: ..., validation: ..., test: ...}'."
     if len(found) > 1:
         raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(found)}.", elsewhere)
     if not found and split != "validation":
@@ -116,7 +124,9 @@ def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
     top = {column if column in split.column_names else column.partition(".")[0] for column in columns}
-    label_names = getattr(value_at(split.features, config.label_column), "names", None)
+    feature = value_at(split.features, config.label_column)
+    names = getattr(getattr(feature, "feature", feature), "names", None)  # of a list, or of one label
+    label_names = None if names is None else tuple(names)
     return [
         Row(value_at(row, columns[0]), value_at(row, columns[1]), f"{place}, row {number}", label_names)
         for number, row in enumerate(split.select_columns(sorted(top)), start=1)

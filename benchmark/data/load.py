@@ -1,9 +1,10 @@
 """Load a data set: read it, check it, complete it and report on it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.config import DatasetConfig, RowChoice
+from benchmark.config import SPLITS, DatasetConfig, RowChoice
 from benchmark.data.checks import (
     check_hash,
     check_labels,
@@ -11,14 +12,17 @@ from benchmark.data.checks import (
     find_overlap,
     find_repeats,
     labels_without_rows,
+    one_label,
     to_examples,
 )
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
+from benchmark.data.label_names import stated_labels
 from benchmark.data.report import DataReport
 from benchmark.data.rows import RawSplits
 from benchmark.data.sample import SEED, carve, choose
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
+from benchmark.data.transfer import transferred
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 
@@ -40,13 +44,14 @@ def load(config: DatasetConfig) -> Splits:
 
     The content hashes are checked before rows are set aside for validation or left out. Labels without rows are noted.
     """
-    check_labels(config)
-    raw = _read(config)
-    splits = {name: to_examples(name, rows, config.labels) for name, rows in raw.rows.items()}
-    for name, examples in splits.items():
-        check_hash(name, examples, config, raw.source)
-    notes = []
-    if config.synthetic is not None:
+    config = resolved_labels(config)
+    splits, notes, source = _whole_splits(config)
+    if config.test is not None:
+        other, other_notes, other_source = _whole_splits(config.test, ("test",))
+        splits["test"], note = transferred(other["test"], config, config.test)
+        notes = [*notes, *(f"{config.test.name}: {one}" for one in other_notes), note]
+        source = f"{source}; test: {other_source}"
+    elif config.synthetic is not None:
         best = best_possible_accuracy(config.synthetic)
         share = config.synthetic.flipped_share
         notes.append(f"{share:.0%} of the labels are wrong on purpose: the best possible accuracy is {best:.4f}.")
@@ -66,7 +71,7 @@ def load(config: DatasetConfig) -> Splits:
     notes += labels_without_rows(splits, config.labels)
     repeated, conflicting = find_repeats(splits["train"])
     report = DataReport(
-        route=raw.source,
+        route=source,
         splits={name: describe_split(examples, config.labels) for name, examples in splits.items()},
         repeated_train_ids=repeated,
         conflicting_train_ids=conflicting,
@@ -75,6 +80,30 @@ def load(config: DatasetConfig) -> Splits:
         carved_rows=carved_rows,
     )
     return Splits(splits["train"], splits["validation"], splits["test"], report)
+
+
+def resolved_labels(config: DatasetConfig) -> DatasetConfig:
+    """The configuration with the labels that the source states, where it names none."""
+    test = config.test and resolved_labels(config.test)
+    labels = config.labels or stated_labels(_read(config))
+    return replace(config, labels=labels, test=test)
+
+
+def _whole_splits(
+    config: DatasetConfig, used_splits: Sequence[str] = SPLITS
+) -> tuple[dict[str, Examples], list[str], str]:
+    """All rows of these splits, if the source has them, checked; notes on what was left out; the source."""
+    check_labels(config)
+    raw = _read(config)
+    splits, notes = {}, []
+    for name in (name for name in raw.rows if name in used_splits):
+        rows = raw.rows[name]
+        used = one_label(rows, config.skip_multilabel)
+        splits[name] = to_examples(name, used, config.labels)
+        check_hash(name, splits[name], config, raw.source)
+        if len(used) < len(rows):
+            notes.append(f"{len(rows) - len(used)} of {len(rows)} {name} rows have several labels and are left out.")
+    return splits, notes, raw.source
 
 
 def _read(config: DatasetConfig) -> RawSplits:

@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError
 
 @dataclass(frozen=True)
 class Row:
-    """A text and its label, both as written in the source."""
+    """A text and its label, both as written in the source. A list or tuple holds the labels of a row."""
 
     text: Any
     label: Any

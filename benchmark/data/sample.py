@@ -20,12 +20,12 @@ def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
     """
     if choice is RowChoice.first:
         return first(examples, rows)
-    return _select(examples, np.sort(_by_label(examples)[:rows]))
+    return select(examples, np.sort(_by_label(examples)[:rows]))
 
 
 def first(examples: Examples, rows: int) -> Examples:
     """The first rows of a split."""
-    return _select(examples, np.arange(min(rows, len(examples))))
+    return select(examples, np.arange(min(rows, len(examples))))
 
 
 def carve(train: Examples, share: float) -> tuple[Examples, Examples]:
@@ -46,7 +46,14 @@ def carve(train: Examples, share: float) -> tuple[Examples, Examples]:
         )
     mask = np.zeros(len(train), dtype=bool)
     mask[chosen] = True
-    return _select(train, np.flatnonzero(~mask)), _select(train, np.flatnonzero(mask))
+    return select(train, np.flatnonzero(~mask)), select(train, np.flatnonzero(mask))
+
+
+def select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
+    """The rows of a split at these places."""
+    return Examples(
+        tuple(examples.ids[row] for row in rows), tuple(examples.texts[row] for row in rows), examples.labels[rows]
+    )
 
 
 def _by_label(examples: Examples) -> npt.NDArray[np.int64]:
@@ -64,9 +71,3 @@ def _by_label(examples: Examples) -> npt.NDArray[np.int64]:
         ranks[place] = seen[label] / counts[label]
         seen[label] += 1
     return shuffled[np.lexsort((labels, -counts[labels], ranks))]
-
-
-def _select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
-    return Examples(
-        tuple(examples.ids[row] for row in rows), tuple(examples.texts[row] for row in rows), examples.labels[rows]
-    )

@@ -166,7 +166,12 @@ def _source(evaluation: Evaluation) -> dict[str, Any]:
     hub = record.config.dataset.hub
     if hub is not None and is_hub_dataset(record):
         details |= {"configuration": hub.configuration, "revision": hub.revision}
-        of_hub = {"source_type": "hf_dataset", "hf_repo": hub.id, "hf_split": "test", "samples_number": rows}
+        of_hub = {
+            "source_type": "hf_dataset",
+            "hf_repo": hub.id,
+            "hf_split": hub.split_of("test"),
+            "samples_number": rows,
+        }
     return {"dataset_name": evaluation.dataset, **of_hub, "additional_details": _strings(details)}
 
 

@@ -35,6 +35,7 @@ from benchmark.results.store import Run
 FEW_ROWS = 10  # a marker is hollow if its accuracy is computed from fewer rows, because it is uncertain
 MANY_POINTS = 30  # above this number of points, markers would cover each other
 MANY_LABELS = 15  # above this number of labels, cells are too small for counts
+MOST_NAMES = 30  # above this number of labels, the names of columns would cover each other
 
 
 def draw_run(run: Run) -> None:
@@ -79,7 +80,10 @@ def confusion(run: Run) -> Figure | None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=0 if len(" ".join(columns)) < 70 else 90)
     axes.set_yticks(range(len(labels)), [f"{name} ({rows:,})" for name, rows in zip(labels, gold, strict=True)])
-    axes.set(xlabel="predicted label", ylabel="gold label (test texts)")
+    if len(columns) > MOST_NAMES:
+        axes.set_xticks([])
+    order = ", in the order of the rows" if len(columns) > MOST_NAMES else ""
+    axes.set(xlabel=f"predicted label{order}", ylabel="gold label (test texts)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     if readable:

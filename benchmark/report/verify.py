@@ -147,7 +147,7 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
     for name, split in record.data.splits.items():
         if split.rows != sum(split.counts.values()):
             yield Fault(file, f"data.splits.{name}.counts", f"do not add up to {split.rows} rows")
-        pinned = dataset.sha256.get(name)
+        pinned = dataset.pinned.get(name)
         whole = dataset.row_limits[name] is None and (name == "test" or not record.data.carved_rows)
         if pinned is not None and whole and split.sha256 != pinned:
             yield Fault(file, f"data.splits.{name}.sha256", "is not the one that config.dataset pins")
@@ -178,9 +178,9 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
 
 
 def _ids_of_test_rows(run: Run) -> bool:
-    """Whether the ids are those of all test rows in order, or of a drawn part of them."""
+    """Whether the ids are those of all test rows in order, or of a part: drawn, or with labels that were trained."""
     dataset = run.record.config.dataset
-    if dataset.test_rows is None or dataset.row_choice is RowChoice.first:
+    if dataset.test is None and (dataset.test_rows is None or dataset.row_choice is RowChoice.first):
         return list(run.ids) == [f"test-{row}" for row in range(len(run.ids))]
     rows = [int(found[1]) for name in run.ids if (found := re.fullmatch(r"test-(\d+)", name))]
     return len(rows) == len(run.ids) and rows == sorted(set(rows))

@@ -68,7 +68,8 @@ class RunRecord:
 
     @property
     def dataset(self) -> str:
-        return self.config.dataset.name
+        """The name of the data set, or of both where it was tested on another one."""
+        return self.config.dataset.title
 
     @property
     def recipe(self) -> str:

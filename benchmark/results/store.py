@@ -68,7 +68,7 @@ class Run:
 def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
     """Where the run with this digest is stored."""
     run = f"{spec.recipe.name}-seed{spec.seed}-{digest[:8]}"
-    return results_dir / "runs" / spec.model.name / spec.dataset.name / run
+    return results_dir / "runs" / spec.model.name / spec.dataset.title / run
 
 
 def read(folder: Path) -> Run:

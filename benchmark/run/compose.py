@@ -1,6 +1,7 @@
 """From Hydra's configuration to a typed run and its model."""
 
 import argparse
+import re
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -14,7 +15,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
-from benchmark.run.overrides import REFUSALS, check_named, refusal, written
+from benchmark.run.overrides import REFUSALS, check_named, refusal, with_groups, written
 from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def _composed(overrides: list[str], return_hydra_config: bool = False) -> DictCo
 
 def _compose(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("config", overrides=overrides, return_hydra_config=return_hydra_config)
+        return compose("config", overrides=with_groups(overrides), return_hydra_config=return_hydra_config)
 
 
 def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
@@ -87,14 +88,29 @@ OmegaConf.register_new_resolver("by_family", by_family, replace=True)
 
 
 def instruction(*, _root_: DictConfig) -> str:
-    """Resolver `${instruction:}`: what the data set asks of a decoder, or else a sentence with its labels."""
+    """Resolver `${instruction:}`: what the data set asks of a decoder, or else a sentence with its labels.
+
+    `{labels}` stands for the labels, also in the result as long as they are not known.
+    """
     dataset = _root_.dataset
     words = dataset.get("label_words") or {}
     labels = ", ".join(str(words.get(label, label)) for label in dataset.labels)
-    return str(dataset.get("instruction") or f"Classify the following text as one of: {labels}.")
+    text = str(dataset.get("instruction") or f"Classify the following text as one of: {LABELS}.")
+    return text.replace(LABELS, labels) if labels else text
 
 
+LABELS = "{labels}"
+"""Stands for the labels in an instruction."""
 OmegaConf.register_new_resolver("instruction", instruction, replace=True)
+
+
+def hub_name(repository: str, configuration: str | None = None) -> str:
+    """Resolver `${hub_name:ID,CONFIGURATION}`: a name for results on a data set of the hub."""
+    name = "-".join(filter(None, [repository.rpartition("/")[2] or "hub", configuration]))
+    return re.sub(r"[^\w.-]", "-", name)
+
+
+OmegaConf.register_new_resolver("hub_name", hub_name, replace=True)
 
 
 def from_hydra(values: DictConfig) -> RunConfig:

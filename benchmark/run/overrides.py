@@ -17,6 +17,10 @@ from benchmark.errors import BenchmarkError
 
 SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
 """Texts that need no quotes in an override."""
+TEST_DATA = "dataset.test="
+"""Beginning of the override that names a data set to test on, as users write it."""
+TEST_GROUP = "dataset@dataset.test="
+"""The same override as Hydra reads it: another choice of the group `dataset`, merged at `dataset.test`."""
 Compose = Callable[[list[str]], DictConfig]
 """Composes the configuration of overrides; raises one of `REFUSALS`."""
 REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
@@ -33,6 +37,19 @@ def check_named(overrides: Sequence[str]) -> None:
 def parsed(override: str) -> Override:
     """The parts of an override; raises `OverrideParseException` if Hydra cannot read it."""
     return OverridesParser.create().parse_overrides([override])[0]
+
+
+def with_groups(overrides: Sequence[str]) -> list[str]:
+    """The overrides as Hydra reads them: the data set to test on is a choice of a file, not a value."""
+    return [
+        TEST_GROUP + override.removeprefix(TEST_DATA) if override.startswith(TEST_DATA) else override
+        for override in overrides
+    ]
+
+
+def as_written(override: str) -> str:
+    """An override as users write it."""
+    return TEST_DATA + override.removeprefix(TEST_GROUP) if override.startswith(TEST_GROUP) else override
 
 
 def element(override: str) -> Any:

@@ -8,13 +8,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import FOLDERS, RunConfig, RunSpec
+from benchmark.config import FOLDERS, DatasetConfig, RunConfig, RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class, nested_schema
-from benchmark.run.overrides import element, written
+from benchmark.run.overrides import as_written, element, written
 
-UNPUBLISHED = (*FOLDERS, "dataset.path", "hydra.")
+UNPUBLISHED = (*FOLDERS, "dataset.path", "dataset.test.path", "hydra.")
 """Beginnings of the options that records leave out."""
 
 
@@ -22,13 +22,18 @@ def spec_of(config: RunConfig) -> RunSpec:
     """What the run computes, without local paths. Reads the model's local files, to hash them."""
     parameters = _without_paths(model_class(config.model), asdict(config.model)["parameters"])
     model = replace(config.model, parameters=parameters)
-    return RunSpec(model, replace(config.dataset, path=None), config.recipe, config.seed)
+    return RunSpec(model, _without_files(config.dataset), config.recipe, config.seed)
+
+
+def _without_files(dataset: DatasetConfig) -> DatasetConfig:
+    """The data set without where its files are and how they are written: its content has a hash."""
+    return replace(dataset, path=None, files=None, test=dataset.test and _without_files(dataset.test))
 
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
     paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
-    kept = [override for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
+    kept = [as_written(override) for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
     return [_published(override, paths) for override in kept]
 
 

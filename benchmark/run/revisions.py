@@ -6,24 +6,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import RunConfig
+from benchmark.config import DatasetConfig, RunConfig
+from benchmark.data.load import resolved_labels
 from benchmark.errors import BenchmarkError
+from benchmark.run.compose import LABELS
 from benchmark.run.overrides import written
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """The configuration with whole commits. Asks the hub, or else its local cache, if a revision is not one."""
-    dataset, parameters = config.dataset, config.model.parameters
-    if dataset.hub is not None and dataset.path is None and dataset.synthetic is None:
-        commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
-        dataset = replace(dataset, hub=replace(dataset.hub, revision=commit))
+    """The configuration with whole commits, and with the labels that the data state if it names none.
+
+    Asks the hub, or else its local cache, if a revision is no commit.
+    """
+    parameters, dataset = config.model.parameters, _pinned_data(config.dataset)
+    if not dataset.labels or (dataset.test and not dataset.test.labels):
+        dataset = resolved_labels(dataset)
+        if isinstance(text := parameters.get("instruction"), str):
+            parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
         hub = hub | {"revision": commit_of("model", hub["id"], hub["revision"])}
         parameters = parameters | {"weights": weights | {"hub": hub}}
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
+
+
+def _pinned_data(dataset: DatasetConfig) -> DatasetConfig:
+    test = dataset.test and _pinned_data(dataset.test)
+    if dataset.hub is None or dataset.path is not None or dataset.synthetic is not None:
+        return replace(dataset, test=test)
+    commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
+    return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)
 
 
 def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig) -> list[str]:
@@ -37,8 +51,9 @@ def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig
 def _revisions(config: RunConfig) -> dict[str, str]:
     """The revisions of hub repositories, by option."""
     revisions = {}
-    if config.dataset.hub is not None:
-        revisions["dataset.hub.revision"] = config.dataset.hub.revision
+    for option, dataset in (("dataset", config.dataset), ("dataset.test", config.dataset.test)):
+        if dataset is not None and dataset.hub is not None:
+            revisions[f"{option}.hub.revision"] = dataset.hub.revision
     weights = config.model.parameters.get("weights")
     if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
         revisions["model.weights.hub.revision"] = str(hub["revision"])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import ModelConfig, RunConfig
-from benchmark.data.load import Splits, load
+from benchmark.data.load import Splits, load, resolved_labels
 from benchmark.data.sample import first
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
@@ -119,6 +119,7 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
     chosen = precisions or model.fast_precisions()
     in_turn = [model.in_precision(precision) for precision in chosen]
     ways = [Way(config, way) for fast in in_turn for way in (fast, fast.plain())]
+    config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, amount.steps)

@@ -161,5 +161,5 @@ def test_predictions_that_are_no_label_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["answers.txt", "answers"])
 def test_other_kinds_of_file_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("calm")
-    with pytest.raises(BenchmarkError, match=r"\.csv, \.jsonl, \.json, \.parquet"):
+    with pytest.raises(BenchmarkError, match=r"\.csv, \.tsv, \.jsonl, \.json, \.parquet"):
         read_answers(tmp_path / name, {})

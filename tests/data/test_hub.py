@@ -16,7 +16,11 @@ import pytest
 pytestmark = pytest.mark.slow
 
 A, B = "a" * 40, "b" * 40
-ROWS = {"text": ["poor", "bad film", "fine", "good film"], "label": [1, 1, 0, 0]}
+ROWS = {
+    "text": ["poor", "bad film", "fine", "good film"],
+    "label": [1, 1, 0, 0],
+    "labels": [[1], [1], [0], [0, 1]],  # several a row
+}
 NAMES = ["good", "bad"]  # the other way round than dataset.labels
 LOADS = """
 import json, os, sys
@@ -33,9 +37,12 @@ def outcomes(asked):
     from benchmark.errors import BenchmarkError
     for name, source, options in asked:
         try:
-            splits = load(DatasetConfig("mine", ["bad", "good"], hub=HubDataset(*source), **options))
+            labels = options.pop("labels", ["bad", "good"])
+            hub_options = {"splits": options.pop("splits")} if "splits" in options else {}
+            splits = load(DatasetConfig("mine", labels, hub=HubDataset(*source, **hub_options), **options))
             labels = {split: getattr(splits, split).labels.tolist() for split in ("train", "validation", "test")}
-            yield name, {"labels": labels, "route": splits.report.route}
+            names = list(splits.report.splits["train"].counts)
+            yield name, {"labels": labels, "names": names, "route": splits.report.route}
         except BenchmarkError as error:
             yield name, {"problem": error.problem, "fix": error.fix}
 
@@ -57,7 +64,8 @@ print(json.dumps(found | {"url": hub.url}))
 
 def repository(folder: Path, files: dict[str, list[str]]) -> str:
     """A data set of the hub: configuration -> the names of its splits, which all have the same rows."""
-    features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=NAMES))
+    label = datasets.ClassLabel(names=NAMES)
+    features = datasets.Features(text=datasets.Value("string"), label=label, labels=datasets.List(label))
     rows = datasets.Dataset.from_dict(ROWS, features=features)
     card = ["---", "configs:"]
     for configuration, splits in files.items():
@@ -82,6 +90,11 @@ ONLINE = {
     "no test split": ("o/untested", None, A, {}),
     "no repository": ("o/nothing", None, A, {}),
     "id": ("o/x/y", None, A, {}),
+    "stated labels": ("o/reviews", None, A, {"labels": []}),
+    "one of several labels": ("o/reviews", None, A, {"label_column": "labels", "skip_multilabel": True}),
+    "several labels": ("o/reviews", None, A, {"label_column": "labels"}),
+    "named splits": ("o/several", None, A, {"splits": {"train": "train", "test": "validation"}}),
+    "no such split": ("o/reviews", None, A, {"splits": {"train": "train", "test": "none"}}),
 }
 OFFLINE = {
     "cached": ("o/reviews", None, A, {}),
@@ -103,7 +116,7 @@ def process(folder: Path, arguments: list[Any], **environment: str) -> dict[str,
     return found
 
 
-def asked(loads: dict[str, tuple[str, str | None, str, dict[str, str]]]) -> list[Any]:
+def asked(loads: dict[str, tuple[str, str | None, str, dict[str, Any]]]) -> list[Any]:
     return [(name, source, options) for name, (*source, options) in loads.items()]
 
 
@@ -131,14 +144,23 @@ def test_splits_have_the_names_of_folders_and_ids_those_of_the_data_set(name: st
     assert loads[name]["route"] == f"hub {source}@{A[:8]} from {loads['url']}"
 
 
+def test_labels_rows_and_splits_can_be_chosen(loads: dict[str, Any]) -> None:
+    stated = loads["stated labels"]  # in the order of the data set's ids
+    assert (stated["names"], stated["labels"]["test"]) == (NAMES, [1, 1, 0, 0])
+    assert loads["one of several labels"]["labels"]["test"] == [0, 0, 1]
+    assert loads["named splits"]["labels"] == {"train": [0, 1], "validation": [0, 1], "test": [0, 0, 1, 1]}
+
+
 @pytest.mark.parametrize(
     ("name", "problem", "fix"),
     [
         ("column", "o/reviews train: there is no column 'tweet'", "dataset.text_column"),
         ("no configuration", "['x', 'y']", "dataset.hub.configuration"),
         ("unknown configuration", "'z' not found", "dataset.hub.configuration"),
-        ("two validation splits", "several validation splits: validation, dev", "dataset.path"),
-        ("a similar split", "no validation split, but validation_matched", "dataset.path"),
+        ("two validation splits", "several validation splits: validation, dev", "dataset.hub.splits"),
+        ("a similar split", "no validation split, but validation_matched", "dataset.hub.splits"),
+        ("no such split", "the split none, but data set o/reviews has only train", "Name one"),
+        ("several labels", "o/reviews train, row 4: there are 2 labels", "dataset.skip_multilabel=true"),
         ("no test split", "no test split, only train, dev", "dataset.hub"),
         ("no repository", "'o/nothing' doesn't exist on the Hub", "HF_TOKEN"),
         ("id", "dataset.hub.id is o/x/y", "OWNER/NAME"),

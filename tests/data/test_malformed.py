@@ -111,7 +111,6 @@ TEXT_OPTION, LABEL_OPTION = "dataset.text_column", "dataset.label_column"
         (["joy", 1], 2, NAMES, NAMES_OR_IDS),
         ([1.0], 1, NAMES, NAMES_OR_IDS),
         ([float("nan")], 1, NAMES, NAMES_OR_IDS),
-        ([["joy"]], 1, NAMES, NAMES_OR_IDS),
         ([{}], 1, NAMES, NAMES_OR_IDS),
         ([1, "joy"], 2, IDS, NAMES_OR_IDS),
         ([1, True], 2, IDS, NAMES_OR_IDS),
@@ -286,7 +285,7 @@ def rename_train(folder: Path) -> None:
 
 def rename_validation(folder: Path) -> None:
     (folder / "test.txt").write_text("a;joy\n")
-    (folder / "validation.txt").rename(folder / "dev.tsv")
+    (folder / "validation.txt").rename(folder / "dev.ods")
 
 
 FOLDERS: dict[str, tuple[Callable[[Path], object], str, str]] = {
@@ -300,7 +299,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a suffix in capitals": (partial(touch, "test.CSV"), "/test.CSV ", "test.txt"),
     "no suffix": (partial(touch, "test"), "/test ", "test.txt"),
     "a split in parts": (split_test_file, "/test-00000-of-00002.parquet ", "test.txt"),
-    "validation in an unknown format": (rename_validation, "/dev.tsv ", "validation.txt"),
+    "validation in an unknown format": (rename_validation, "/dev.ods ", "validation.txt"),
 }
 
 

@@ -28,7 +28,7 @@ def quoted_csv(rows: Pairs) -> bytes:
 
 Encoders = list[tuple[str, Callable[[Pairs], bytes]]]
 ENCODERS: Encoders = [*FORMATS, ("a.csv", quoted_csv)]
-MULTILINE_ENCODERS: Encoders = [*FORMATS[2:], ("a.csv", quoted_csv)]
+MULTILINE_ENCODERS: Encoders = [*FORMATS[3:], ("a.csv", quoted_csv)]
 
 
 @pytest.fixture(scope="module")

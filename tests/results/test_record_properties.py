@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmark.config import SPLITS, DatasetConfig, ModelConfig, RunSpec, Synthetic
+from benchmark.config import SPLITS, DatasetConfig, HubDataset, ModelConfig, RunSpec, Synthetic
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Predictions, Recipe
 from benchmark.results.record import RunRecord, to_json
@@ -68,8 +68,13 @@ POSITIVE = st.floats(min_value=1e-9, max_value=1e9)
 COUNT = st.integers(1, 10**9)
 SHARE = st.floats(0.01, 0.99)
 SYNTHETIC = values_of(Synthetic, train=COUNT, validation=COUNT, test=COUNT, flipped_share=SHARE)
+HUB = values_of(HubDataset, id=st.just("owner/name"), splits=st.none() | st.just({"train": "a", "test": "b"}))
 DATASET = values_of(
     DatasetConfig,
+    hub=st.none() | HUB,
+    files=st.none(),  # no part of a record
+    test=st.none() | st.just(DatasetConfig("other", ["a", "b"], skip_multilabel=True)),
+    test_labels=st.none(),
     labels=st.lists(TEXT, min_size=2, max_size=3, unique=True),
     path=st.none(),
     sha256=st.dictionaries(st.sampled_from(SPLITS), TEXT),

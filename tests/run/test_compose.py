@@ -36,7 +36,8 @@ def test_every_model_is_built_from_its_yaml_and_identified_without_paths() -> No
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_and_recipe_composes_under_its_own_name(dataset: str, recipe: str) -> None:
-    config = changed(f"dataset={dataset}", f"recipe={recipe}")
+    named = ["dataset.hub.id=owner/hub"] if dataset == "hub" else []  # its name is that of the repository
+    config = changed(f"dataset={dataset}", f"recipe={recipe}", *named)
     assert (config.dataset.name, config.recipe.name) == (dataset, recipe)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -117,6 +118,30 @@ def problem_of(folder: Path, url: str, *arguments: str) -> str:
     assert failed.failure.traceback is None
     assert failed.failure.message in done.stderr
     return f"{failed.failure.message} {failed.failure.fix}"
+
+
+def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
+    """Its splits, its labels, the validation rows, its commit and hashes, and the question for a decoder."""
+    folder, commit = tmp_path / "reviews", "d" * 40
+    (folder / "film").mkdir(parents=True)
+    features = datasets.Features(body=datasets.Value("string"), stars=datasets.ClassLabel(names=["bad", "good"]))
+    rows = datasets.Dataset.from_dict({"body": [f"film {n}" for n in range(20)], "stars": [0, 1] * 10}, features)
+    for split in ("train", "test"):
+        rows.to_parquet(folder / "film" / f"{split}-00000-of-00001.parquet")
+    card = CARD.replace("split/", "film/").replace("config_name: split", "config_name: film")
+    (folder / "README.md").write_text("".join(line for line in card.splitlines(True) if "validation" not in line))
+    hub.repositories["datasets", "o/reviews"] = (commit, folder)
+    line = ["dataset=hub", "dataset.hub.id=o/reviews", "dataset.text_column=body", "dataset.label_column=stars"]
+    tiny = ["model=tiny_llama", "model.weights.source=random", "recipe.max_steps=1"]
+    done = benchmark(tmp_path / "run", hub.url, *tiny, *line)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = record(tmp_path / "run")
+    assert (made.dataset, made.labels) == ("reviews", ("bad", "good"))
+    assert made.config.dataset.hub is not None
+    assert made.config.dataset.hub.revision == commit
+    assert made.data is not None
+    assert {name: split.rows for name, split in made.data.splits.items()} == {"train": 18, "validation": 2, "test": 20}
+    assert made.config.model.parameters["instruction"].endswith("one of: bad, good.")
 
 
 WEIGHTS = ["model=bert_base", "dataset=synthetic", "recipe.max_steps=1", *SMALL]

@@ -7,7 +7,18 @@ import pandas as pd
 
 from benchmark.analysis import study as the_study
 from benchmark.report.table import Analysis, Table
-from benchmark.report.tables import audit, comparison, cost, decisions, errors, label_noise, overview, study, training
+from benchmark.report.tables import (
+    audit,
+    comparison,
+    cost,
+    decisions,
+    errors,
+    label_noise,
+    overview,
+    study,
+    training,
+    transfer,
+)
 from benchmark.report.tables.leaderboard import leaderboard, trials
 
 ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
@@ -31,7 +42,9 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         part = analysis.of(dataset)
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
-    return made | {cost.SPEED: cost.SPEED.data(analysis)}
+    made[cost.SPEED] = cost.SPEED.data(analysis)
+    tested_elsewhere = transfer.TRANSFER.data(analysis)
+    return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:

@@ -1,0 +1,47 @@
+"""The names of labels, where a source states them apart from its rows."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.rows import RawSplits
+from benchmark.errors import BenchmarkError
+from benchmark.files import read_lines
+
+
+def read_label_names(path: Path) -> tuple[str, ...]:
+    """The names of the ids 0, 1, ... in a file: one per line, or lines of an id and a name with a tab between them."""
+    names: list[str] = []
+    for number, (location, line) in enumerate(read_lines(path)):
+        given, tab, name = line.strip().rpartition("\t")
+        if tab and given != str(number):
+            raise BenchmarkError(
+                f"{location}: the id {given!r} is not {number}.", "Name the ids in their order, the first one 0."
+            )
+        if not name or name in names:
+            raise BenchmarkError(
+                f"{location}: the name {name!r} is {'used twice' if name else 'empty'}.", "Give each id its own name."
+            )
+        names.append(name)
+    return tuple(names)
+
+
+def as_ids(label: Any) -> Any:
+    """A label, or each label of a row, as an id where it is written as a whole number."""
+    if isinstance(label, tuple):
+        return tuple(map(as_ids, label))
+    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and str(int(label)) == label
+    return int(label) if is_number else label
+
+
+def stated_labels(raw: RawSplits) -> list[str]:
+    """The names that the source states for its label ids, or else the different labels of its training rows, sorted."""
+    rows = raw.rows["train"]
+    if rows[0].label_names is not None:
+        return list(rows[0].label_names)
+    labels = {label for row in rows for label in (row.label if isinstance(row.label, list | tuple) else [row.label])}
+    if not all(isinstance(label, str) and label.strip() and not label.strip().isdecimal() for label in labels):
+        raise BenchmarkError(
+            f"The labels of {raw.source} are ids, and it does not state their names.",
+            "Set dataset.labels to the names in the order of the ids, as in 'dataset.labels=[bad,good]'.",
+        )
+    return sorted(labels)

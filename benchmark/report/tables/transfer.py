@@ -1,0 +1,76 @@
+"""Models that were trained on one data set and tested on another."""
+
+from typing import Any
+
+import pandas as pd
+
+from benchmark.config import identity_of
+from benchmark.report import table as t
+from benchmark.results.record import RunRecord
+
+
+def transfer(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per configuration that was tested on another data set, by data sets and falling accuracy.
+
+    `own` is the accuracy of the same configuration on the test split of the data that it was trained on.
+    """
+    results = analysis.results
+    found = analysis.configurations
+    found = found[found["result"].astype(bool)]
+    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in found.iterrows()}
+    own = {
+        _training(record): found.loc[found["configuration"] == configuration, "accuracy"].iloc[0]
+        for configuration, record in records.items()
+        if record.config.dataset.test is None
+    }
+    rows = [
+        {**row, **_data(records[row["configuration"]]), "own": own.get(_training(records[row["configuration"]]))}
+        for row in found.rename(columns={"model": "name", "title": "model"}).to_dict("records")
+        if records[row["configuration"]].config.dataset.test is not None
+    ]
+    table = pd.DataFrame(rows, dtype=object)
+    return table.sort_values(["dataset", "accuracy"], ascending=[True, False], kind="stable") if rows else table
+
+
+def _data(record: RunRecord) -> dict[str, Any]:
+    """The names of both data sets, and the labels that test rows have."""
+    tested = record.config.dataset.test
+    assert tested is not None
+    assert record.data is not None
+    counts = record.data.splits["test"].counts
+    return {
+        "trained_on": record.config.dataset.name,
+        "tested_on": tested.name,
+        "labels": ", ".join(label for label, rows in counts.items() if rows),
+    }
+
+
+def _training(record: RunRecord) -> str:
+    """What identifies model, recipe and training data, whatever was tested and with whatever seed."""
+    values = identity_of(record.config.as_json())
+    trained = {name: record.data_sha256.get(name) for name in ("train", "validation")}
+    return str((values["model"], values["recipe"], trained))
+
+
+TRANSFER = t.Table(
+    "transfer",
+    "Tested on another data set",
+    transfer,
+    (
+        t.CONFIGURATION,
+        t.NAME,
+        t.MODEL,
+        t.RECIPE,
+        t.declared("trained_on", "Trained on"),
+        t.declared("tested_on", "Tested on"),
+        t.Column("test_rows", "Test texts", "{:,}".format),
+        t.Column("labels", "Labels of the test texts", leave_out=("tex",)),
+        t.ACCURACY,
+        t.INTERVAL,
+        t.SEEDS,
+        t.Column("own", "Accuracy on own test split", t.FOUR, "of the same configuration"),
+    ),
+    note="Test texts have only labels that the training data have too. A model may still answer any label that it was "
+    "trained on.",
+    section="everything",
+)

@@ -1,0 +1,141 @@
+"""Files of other forms than one table with a header, and the shipped data sets in their original files."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configurations import changed
+
+from benchmark.config import DatasetConfig, Files
+from benchmark.data.load import load, resolved_labels
+from benchmark.errors import BenchmarkError
+
+LABELS = ["bad", "good"]
+PAIR = {
+    "train_text.txt": "poor \nfine\t\nwell; done\nworse\n",
+    "train_labels.txt": "0\n1\n1\n0\n",
+    "test_text.txt": "so so\n",
+    "test_labels.txt": "1\n",
+    "mapping.txt": "0\tbad\n1\tgood",
+}
+TABLE = {
+    "train.tsv": 'poor\t0\ta\n"fine\t1\tb\nboth\t0,1\tc\nwell\t1\td\nworse\t0\te\n',
+    "test.tsv": "so so\t1\tf\n",
+    "labels.txt": "bad\ngood\n",
+}
+NAMED = {"files": Files(label_names="mapping.txt")}
+TABLE_FILES = Files(columns=["text", "label", "id"], label_separator=",", label_names="labels.txt")
+Write = Callable[..., DatasetConfig]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(files: dict[str, str], /, **options: Any) -> DatasetConfig:
+        for name, content in files.items():
+            (tmp_path / name).write_text(content, encoding="utf-8")
+        return DatasetConfig("mine", LABELS, path=str(tmp_path), **options)
+
+    return write
+
+
+def refusal(config: DatasetConfig) -> BenchmarkError:
+    with pytest.raises(BenchmarkError) as error:
+        load(config)
+    return error.value
+
+
+def all_rows(config: DatasetConfig) -> list[tuple[str, str]]:
+    """The training and validation rows in the order of the file."""
+    splits = load(config)
+    parts = [(splits.train, index) for index in range(len(splits.train))]
+    parts += [(splits.validation, index) for index in range(len(splits.validation))]
+    rows = [(int(part.ids[i].removeprefix("train-")), part.texts[i], LABELS[part.labels[i]]) for part, i in parts]
+    return [row[1:] for row in sorted(rows)]
+
+
+def test_texts_and_labels_may_be_lines_of_two_files(write: Write) -> None:
+    expected = [("poor", "bad"), ("fine", "good"), ("well; done", "good"), ("worse", "bad")]
+    assert all_rows(write(PAIR, files=Files(label_names="mapping.txt"))) == expected
+    assert all_rows(write({**PAIR, "mapping.txt": "good\nbad"})) == expected  # ids alone are those of dataset.labels
+    swapped = write({**PAIR, "mapping.txt": "good\nbad"}, files=Files(label_names="mapping.txt"))
+    assert [label for _, label in all_rows(swapped)] == ["good", "bad", "bad", "good"]
+
+
+def test_tables_may_have_no_header_and_several_labels_in_a_row(write: Write) -> None:
+    config = write(TABLE, files=TABLE_FILES, skip_multilabel=True)
+    assert all_rows(config) == [("poor", "bad"), ('"fine', "good"), ("well", "good"), ("worse", "bad")]
+    assert load(config).report.notes[0] == "1 of 5 train rows have several labels and are left out."
+
+
+def test_a_column_of_labels_may_have_another_name_in_the_files(write: Write) -> None:
+    csv = "text,category\npoor,bad\nfine,good\nwell,good\nworse,bad\n"
+    config = write({"train.csv": csv, "test.csv": csv}, files=Files(label_column="category"))
+    assert all_rows(config)[0] == ("poor", "bad")
+
+
+def test_labels_that_nobody_named_are_those_of_the_source(write: Write) -> None:
+    config = replace(write(PAIR, files=Files(label_names="mapping.txt")), labels=[])
+    assert resolved_labels(config).labels == LABELS
+    assert load(config).test.labels.tolist() == [1]
+
+
+def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -> None:
+    files = {"train.txt": "a;zen\nb;art\nc;art\nd;zen\n", "test.txt": "e;art\n"}
+    assert resolved_labels(replace(write(files), labels=[])).labels == ["art", "zen"]
+    ids = {name: content.replace("art", "0").replace("zen", "1") for name, content in files.items()}
+    assert "dataset.labels" in str(refusal(replace(write(ids), labels=[])).fix)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "place", "fix"),
+    [
+        ({**PAIR, "train_labels.txt": "0\n1\n1\n"}, {}, "train_labels.txt, row 4", "same line"),
+        ({**PAIR, "train_text.txt": "poor\n\nwell\nworse\n"}, {}, "train_text.txt, row 2", "remove the row"),
+        ({**PAIR, "train_labels.txt": "0\n1\n2\n0\n"}, {}, "train_text.txt, row 3 and train_labels.txt", "Correct"),
+        ({**PAIR, "train.txt": "poor;bad\n"}, {}, "train.txt, train_text.txt, train_labels.txt", "Keep one"),
+        ({**PAIR, "mapping.txt": "1\tbad\n"}, NAMED, "mapping.txt, row 1", "order"),
+        ({**PAIR, "mapping.txt": "a\na\n"}, NAMED, "mapping.txt, row 2", "own name"),
+        ({**PAIR, "mapping.txt": "bad\n"}, NAMED, "train_text.txt, row 2", "Correct"),
+        ({**PAIR, "mapping.txt": "bad\nodd\n"}, NAMED, "row 2", "dataset.labels"),
+        ({**PAIR, "mapping.txt": "a\nb\n"}, {"files": Files(label_names="names.txt")}, "names.txt", "readable file"),
+        (TABLE, {"files": TABLE_FILES}, "train.tsv, row 3", "dataset.skip_multilabel=true"),
+        (TABLE, {"files": Files(label_names="labels.txt")}, "train.tsv, header", "dataset.text_column"),
+        ({**TABLE, "train.tsv": "poor\t0\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "tabs"),
+        ({**TABLE, "train.tsv": "poor\t0,\ta\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "Remove it"),
+        ({**TABLE, "train.tsv": "poor\t0,1\ta\n"}, {"files": TABLE_FILES, "skip_multilabel": True}, "row 1", "other"),
+        ({"train.txt": "a;bad\n", "test.txt": "a;b"}, {"files": Files(columns=["text"])}, "train.txt", "columns=null"),
+    ],
+)  # fmt: skip
+def test_what_is_ambiguous_or_malformed_is_refused(
+    files: dict[str, str], options: dict[str, Any], place: str, fix: str, write: Write
+) -> None:
+    error = refusal(write(files, **options))
+    assert place in error.problem
+    assert fix in str(error.fix)
+
+
+def test_a_file_of_texts_needs_its_file_of_labels(write: Write) -> None:
+    files = {name: content for name, content in PAIR.items() if name != "test_labels.txt"}
+    assert "no file test_labels.txt" in refusal(write(files)).problem
+
+
+ROWS = {"banking77": (9000, 1003, 3080), "goemotions": (36308, 4548, 4590), "tweet_emotion": (3257, 374, 1421)}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ROWS)
+def test_the_original_files_have_the_pinned_content(name: str) -> None:
+    """Loading compares the hashes in the YAML file with the content."""
+    folder = Path(os.environ["EMOTION_DATA"]).parent / name
+    if not folder.is_dir():
+        pytest.skip(f"put the original files into {folder}")
+    config = changed(f"dataset={name}", f"dataset.path={folder}").dataset
+    splits = load(config)
+    assert {"train", "test"} <= set(config.sha256)
+    assert tuple(len(part) for part in (splits.train, splits.validation, splits.test)) == ROWS[name]
+    if name == "banking77":
+        assert set(config.labels) == set(json.loads((folder / "categories.json").read_text()))
