@@ -34,6 +34,7 @@ from baselines.training.requirements import (
 from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
+from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Weights
@@ -73,7 +74,9 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
-        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+        if self.architecture:  # else it is read from the checkpoint later
+            check_kind(self.architecture, Kind.encoder)
+            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)

@@ -219,8 +219,9 @@ def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
 
 def _check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
     """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
-    for key, value in declared.items():
-        actual: Any = getattr(loaded, key, None)
+    built = AutoConfig.for_model(**declared)  # which renames some entries of older files
+    for key in declared:
+        value, actual = getattr(built, key, None), getattr(loaded, key, None)
         close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
         if actual != value and not close:
             raise BenchmarkError(

@@ -1,4 +1,7 @@
-"""Replaces the branches and tags of hub repositories by their commits, so that a record names what was read."""
+"""What a configuration leaves to the hub: the commits of its branches and tags, and the architecture of weights.
+
+A record names what was read.
+"""
 
 import re
 from dataclasses import replace
@@ -7,12 +10,16 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.run.checkpoint import is_read_later, read_architecture
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """The configuration with whole commits. Asks the hub, or else its local cache, if a revision is not one."""
+    """The configuration with whole commits, and with the architecture of the checkpoint if none is declared.
+
+    Asks the hub, or else its local cache, where one of them is missing.
+    """
     dataset, parameters = config.dataset, config.model.parameters
     if dataset.hub is not None and dataset.path is None and dataset.synthetic is None:
         commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
@@ -21,6 +28,8 @@ def pinned(config: RunConfig) -> RunConfig:
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
         hub = hub | {"revision": commit_of("model", hub["id"], hub["revision"])}
         parameters = parameters | {"weights": weights | {"hub": hub}}
+    if is_read_later(parameters):
+        parameters = parameters | {"architecture": read_architecture(parameters["weights"])}
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
 
 
