@@ -18,6 +18,7 @@ def shipped(group: str) -> list[str]:
 
 
 MODELS, DATASETS, RECIPES, EXPERIMENTS = map(shipped, GROUPS)
+MODELS = [name for name in MODELS if name not in ("encoder", "decoder")]  # which need an id or a folder
 
 
 @cache

@@ -28,6 +28,7 @@ from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import TrainedHead, reorder, trained_head
+from baselines.weights.kinds import EXTERNAL
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
@@ -158,7 +159,7 @@ def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreT
             return auto_class.from_config(AutoConfig.for_model(**architecture))
     except Exception as error:  # every architecture has its own checks and exceptions
         reason = shorten(str(error), 200) or type(error).__name__
-        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", "Correct it.") from error
+        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", f"Correct it. {EXTERNAL}") from error
 
 
 def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
