@@ -4,6 +4,7 @@ A record names what was read.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,20 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
     import huggingface_hub
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    cached = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}", "refs", revision)
     try:
-        return huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10).sha or ""
+        info = huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10)
     except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled) as error:
-        cached = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}", "refs", revision)
         if cached.is_file():
             return cached.read_text(encoding="utf-8").strip()
-        option = {"model": "model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
+        option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
         raise BenchmarkError(
             f"The hub could not be reached, and the cache does not say which commit {revision!r} of {repository} is.",
             f"Go online, or set {option} to the commit.",
         ) from error
     except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.HFValidationError):
         return str(revision)
+    with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(info.sha or "", encoding="utf-8")
+    return info.sha or ""

@@ -1,17 +1,19 @@
 """`model=encoder` and `model=decoder`: a checkpoint is named by its id or folder, and says itself what it is."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from configurations import BY_PLACE, changed
 from hub_server import Hub, serving
 from test_hub_over_http import GONE, benchmark, problem_of
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
-from benchmark.config import RunConfig, digest_of
+from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.results import store as records
 from benchmark.run import doctor
@@ -74,7 +76,9 @@ def test_a_folder_trains_and_answers_with_what_its_config_says(name: str, folder
     read = made.config.model.parameters["architecture"]
     assert {key: read[key] for key in TINY} == TINY
     assert read["model_type"] == made.card.architecture == options["model_type"]
-    assert made.card.context_length == json.loads((folder / name / "config.json").read_text())["max_position_embeddings"]
+    assert (
+        made.card.context_length == json.loads((folder / name / "config.json").read_text())["max_position_embeddings"]
+    )
     assert made.fit is not None
     assert made.fit.attention is not None
     assert made.fit.attention.startswith("packed") is (batching == "packed")
@@ -144,13 +148,13 @@ def test_ids_run_from_the_hub_and_then_from_the_cache(hub: Hub, tmp_path: Path) 
             done = benchmark(tmp_path / str(bool(url)), url, "-m", f"model={kind}", f"model.id={ids}", *SHORT)
             assert done.returncode == 0, done.stdout + done.stderr
     first, again = (records.read_all(tmp_path / online / "results") for online in ("True", "False"))
-    assert sorted(run.record.model for run in first) == sorted(ARCHITECTURES)
-    for run in first:
-        assert run.record.config.model.parameters["weights"]["hub"]["revision"] == COMMIT
-        assert run.record.fit is not None
-        assert run.record.fit.weights.revision == COMMIT
-    assert {run.record.digest for run in again} == {run.record.digest for run in first}
-    assert {run.record.predictions_sha256 for run in again} == {run.record.predictions_sha256 for run in first}
+    assert sorted(made.record.model for made in first) == sorted(ARCHITECTURES)
+    for made in first:
+        assert made.record.config.model.parameters["weights"]["hub"]["revision"] == COMMIT
+        assert made.record.fit is not None
+        assert made.record.fit.weights.revision == COMMIT
+    assert {made.record.digest for made in again} == {made.record.digest for made in first}
+    assert {made.record.predictions_sha256 for made in again} == {made.record.predictions_sha256 for made in first}
 
 
 @pytest.mark.slow
@@ -160,3 +164,14 @@ def test_without_hub_and_cache_the_reason_is_one_sentence(hub: Hub, tmp_path: Pa
     assert "is not in the local cache" in problem_of(tmp_path / "pinned", GONE, *asked, f"model.revision={COMMIT}")
     hub.trouble = (403, "GatedRepo")
     assert "owner/ModernBERT-tiny is gated." in problem_of(tmp_path / "gated", hub.url, *asked)
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_shipped_models_name_an_id_and_a_commit_or_say_that_they_do_not(name: str) -> None:
+    model = changed(f"model={name}").model
+    hub = model.parameters["weights"]["hub"]
+    assert model.name == name
+    assert hub["id"].count("/") == 1
+    text = (CONF_DIR / "model" / f"{name}.yaml").read_text()
+    assert re.fullmatch("[0-9a-f]{40}", hub["revision"]) or "not pinned" in text
+    assert ("decoder" in model.target) is (model.family == "decoder")
