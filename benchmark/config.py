@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import check_option
-from benchmark.interface import Optimizer, Recipe, Schedule
+from benchmark.interface import NEWER_OPTIONS, ClassWeights, Keep, Optimizer, Recipe, Schedule
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 SPLITS = ("train", "validation", "test")
@@ -135,12 +135,16 @@ class RunSpec:
         dataset["synthetic"] = dataset["synthetic"] and Synthetic(**dataset["synthetic"])
         dataset["row_choice"] = RowChoice(dataset.get("row_choice", RowChoice.first))  # records from before it existed
         recipe |= {"optimizer": Optimizer(recipe["optimizer"]), "schedule": Schedule(recipe["schedule"])}
+        recipe["keep"] = Keep(recipe.get("keep", Keep.last))
+        recipe["class_weights"] = recipe.get("class_weights") and ClassWeights(recipe["class_weights"])
         return cls(ModelConfig(**model), DatasetConfig(**dataset), Recipe(**recipe), values["seed"])
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON form, without the folder of the data."""
+        """The JSON form, without the folder of the data and without newer options of the recipe that are not used."""
         values = asdict(self)
         del values["dataset"]["path"]
+        recipe = values["recipe"].items()
+        values["recipe"] = {key: value for key, value in recipe if (key, value) not in NEWER_OPTIONS.items()}
         return values
 
     @property

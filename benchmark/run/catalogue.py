@@ -43,7 +43,7 @@ def shipped_models() -> list[str]:
 
 def is_by_place(name: str) -> bool:
     """Whether the model's YAML is encoder.yaml or decoder.yaml, or a few lines on top of one of them."""
-    inherited = OmegaConf.load(CONF_DIR / "model" / f"{name}.yaml").get("defaults", [])
+    inherited = OmegaConf.select(OmegaConf.load(CONF_DIR / "model" / f"{name}.yaml"), "defaults", default=[])
     return bool({name, *map(str, inherited)} & {"encoder", "decoder"})
 
 

@@ -52,7 +52,7 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
 
 def _read_from_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
     others = model["weights"].get("source") not in ("hub", "folder")  # the YAML describes weights of its own
-    facts = {"facts": {}} if others and "facts" in model else {}
+    facts: dict[str, Any] = {"facts": {}} if others and "facts" in model else {}
     return model | {"weights": weights, "architecture": {}} | facts
 
 
