@@ -40,9 +40,10 @@ from baselines.training.requirements import (
     prepare,
     tokens_per_text,
 )
-from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
+from baselines.training.trainer import Job, LabelLoss, Sample, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_ids
+from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
@@ -57,6 +58,7 @@ from benchmark.interface import (
     ModelCard,
     Predictions,
     Readout,
+    Recipe,
 )
 
 IGNORED = -100  # a target that cross-entropy leaves out
@@ -88,16 +90,20 @@ class DecoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
-        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+        if self.architecture:  # else it is read from the checkpoint later
+            check_kind(self.architecture, Kind.decoder)
+            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context, self._only_packed)
         self.torch_device = computation.device
+        self._check_recipe(context.recipe)
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
             reads = replace(computation, batching=Batching.packed if self._only_packed else Batching.padded)
             return report_without_training(self.network, loaded.source, reads)
+        self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
             Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
@@ -152,6 +158,15 @@ class DecoderClassifier:
             fuse(self.network)
         return loaded
 
+    def _check_recipe(self, recipe: Recipe) -> None:
+        """Raise for options of the loss of a classification head where there is none."""
+        for option, default in (("class_weights", None), ("label_smoothing", 0.0)):
+            if self.readout is not Readout.head and (value := getattr(recipe, option)) != default:
+                raise BenchmarkError(
+                    f"recipe.{option} is {value}, but a decoder that writes its answer has no loss over labels.",
+                    f"Set model.readout=head, or leave recipe.{option} out.",
+                )
+
     def _check_max_new_tokens(self) -> None:
         longest = max(self.prompter.answers, key=len)
         if (tokens := len(longest) - 1) > self.max_new_tokens:  # without the end token
@@ -179,8 +194,9 @@ class DecoderClassifier:
         tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
         adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
         labels = self._head_labels(context.labels)
+        recipe = failed("recipe", lambda: self._check_recipe(context.recipe))
         random = failed("train", lambda: check_random(self.weights, labels, self._needed))
-        return [*random, *adapter, *examine(self, tokens, context, self._only_packed)]
+        return [*recipe, *random, *adapter, *examine(self, tokens, context, self._only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -271,7 +287,7 @@ class DecoderClassifier:
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the tokens of the answers, including their end; with a head, on the labels."""
         if self.readout is Readout.head:
-            return label_loss(self._head_logits([sample.input_ids for sample in samples]), samples)
+            return self.label_loss(self._head_logits([sample.input_ids for sample in samples]), samples)
         return self._packed_loss(samples) if self.batching is Batching.packed else self._padded_loss(samples)
 
     def _head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:

@@ -31,9 +31,10 @@ from baselines.training.requirements import (
     prepare,
     tokens_per_text,
 )
-from baselines.training.trainer import Job, Sample, finetune, label_loss, report_without_training
+from baselines.training.trainer import Job, LabelLoss, Sample, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
+from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Weights
@@ -73,7 +74,9 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
-        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+        if self.architecture:  # else it is read from the checkpoint later
+            check_kind(self.architecture, Kind.encoder)
+            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
@@ -83,6 +86,7 @@ class EncoderClassifier:
         loaded = self._load(train, context, adapter)
         if not self.trains:
             return report_without_training(self.network, loaded.source, computation)
+        self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         token_ids, truncated = self._token_ids(train.texts)
         return finetune(
             Job(
@@ -146,7 +150,7 @@ class EncoderClassifier:
         check_padding(checked.tokenizer, checked.config)
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        return label_loss(self.logits([sample.input_ids for sample in samples]), samples)
+        return self.label_loss(self.logits([sample.input_ids for sample in samples]), samples)
 
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         """(texts, labels) float32."""

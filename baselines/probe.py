@@ -20,6 +20,7 @@ from baselines.training.hardware import Attention, Batching, Device, Precision, 
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
 from baselines.weights.checks import check_padding
+from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
 from baselines.weights.sources import Weights
 from benchmark.errors import BenchmarkError
@@ -50,7 +51,9 @@ class Probe:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_iterations=self.max_iterations)
         if self.C <= 0:
             raise BenchmarkError(f"model.C is {self.C}.", "Set it to a number above 0.")
-        self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+        if self.architecture:  # else it is read from the checkpoint later
+            check_kind(self.architecture, Kind.encoder)
+            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)

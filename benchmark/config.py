@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import check_option
-from benchmark.interface import ADDED_LATER, Optimizer, Recipe, Schedule
+from benchmark.interface import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe, Schedule
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 SPLITS = ("train", "validation", "test")
@@ -195,11 +195,14 @@ class RunSpec:
         model, dataset, recipe = (dict(values[group]) for group in ("model", "dataset", "recipe"))
         model["facts"] = Facts(**model["facts"])
         recipe |= {"optimizer": Optimizer(recipe["optimizer"]), "schedule": Schedule(recipe["schedule"])}
+        recipe["keep"] = Keep(recipe.get("keep", Keep.last))
+        recipe["class_weights"] = recipe.get("class_weights") and ClassWeights(recipe["class_weights"])
         return cls(ModelConfig(**model), dataset_from_json(dataset), Recipe(**recipe), values["seed"])
 
     def as_json(self) -> dict[str, Any]:
         """The JSON form, without the folder of the data and how its files are written."""
-        return {**asdict(self), "dataset": _dataset_as_json(self.dataset)}
+        values = {**asdict(self), "dataset": _dataset_as_json(self.dataset)}
+        return {**values, "recipe": _without_defaults(self.recipe)}
 
     @property
     def limits(self) -> dict[str, int]:

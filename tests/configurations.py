@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
+from benchmark.run.catalogue import is_by_place
 from benchmark.run.compose import from_hydra
 
 GROUPS = ("model", "dataset", "recipe", "experiment")
@@ -18,6 +19,8 @@ def shipped(group: str) -> list[str]:
 
 
 MODELS, DATASETS, RECIPES, EXPERIMENTS = map(shipped, GROUPS)
+MODELS = [name for name in MODELS if name not in ("encoder", "decoder")]  # which need an id or a folder
+BY_PLACE = [name for name in MODELS if is_by_place(name)]
 
 
 @cache

@@ -61,7 +61,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.last_line = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._announce(state)
+        self._announce(args, state)
         timed = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
         self.seconds, self.step_seconds = timed["seconds"], timed["step_seconds"]
         self.counted_until = self.last_line = time.perf_counter()
@@ -109,9 +109,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
 
-    def _announce(self, state: TrainerState) -> None:
+    def _announce(self, args: TrainingArguments, state: TrainerState) -> None:
         """Say where training starts, and how often checkpoints are kept."""
-        kept = f"a checkpoint is kept every {math.ceil(state.save_steps)} steps"
+        every = "epoch" if args.save_strategy == "epoch" else f"{math.ceil(state.save_steps)} steps"
+        kept = f"a checkpoint is kept every {every}"
         if state.global_step > 0:
             log.info("continuing from step %d of %d; %s", state.global_step, state.max_steps, kept)
         elif self.tried_before:

@@ -17,7 +17,16 @@ from peft import PeftModel, set_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import load_file, load_model
 from torch.nn import functional
-from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -30,7 +39,17 @@ from baselines.weights.adapter import LABELS
 from baselines.weights.loading import Loaded
 from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, FitContext, FitReport, Optimizer, Predictions, Schedule, WeightSource
+from benchmark.interface import (
+    Examples,
+    FitContext,
+    FitReport,
+    Keep,
+    Optimizer,
+    Predictions,
+    Recipe,
+    Schedule,
+    WeightSource,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +71,26 @@ Loss = Callable[[Sequence[Sample]], torch.Tensor]
 """The cross-entropy of the samples' targets, summed: a scalar."""
 
 
-def label_loss(logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
-    """The loss of a classification head; `logits` are (samples, labels)."""
-    labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
-    return functional.cross_entropy(logits, labels, reduction="sum")
+@dataclass(frozen=True)
+class LabelLoss:
+    """The loss of a classification head: cross-entropy, weighted by label and smoothed if the recipe says so."""
+
+    weights: tuple[float, ...] | None
+    smoothing: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
+        """With the weights of scikit-learn's `balanced`, whose mean over the training rows is 1."""
+        if recipe.class_weights is None:
+            return cls(None, recipe.label_smoothing)
+        rows = np.maximum(np.bincount(train.labels, minlength=labels), 1)  # a label without rows has no use for one
+        return cls(tuple((len(train) / (labels * rows)).tolist()), recipe.label_smoothing)
+
+    def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
+        """The sum over the samples; `logits` are (samples, labels)."""
+        labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
+        weights = None if self.weights is None else logits.new_tensor(self.weights)
+        return functional.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -95,7 +130,8 @@ def finetune(job: Job) -> FitReport:
         args=training_arguments(context, job.computation),
         train_dataset=job.samples,
         data_collator=list,
-        callbacks=[progress],
+        callbacks=[progress, *stopping(context)],
+        **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer asks for one; see `evaluate`
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
@@ -121,6 +157,16 @@ def finetune(job: Job) -> FitReport:
     )
 
 
+def keeps_best(context: FitContext) -> bool:
+    """Whether training ends with the best epoch's weights. Without checkpoints, when it is timed, there are none."""
+    return context.recipe.keep is Keep.best and context.checkpoints
+
+
+def stopping(context: FitContext) -> list[EarlyStoppingCallback]:
+    patience = context.recipe.patience
+    return [EarlyStoppingCallback(patience)] if patience is not None and keeps_best(context) else []
+
+
 def report_without_training(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
     """The report of a model that is only used for prediction."""
     return FitReport(
@@ -141,7 +187,7 @@ def samples_seen(steps: int, samples: int, batch: int) -> int:
 
 def training_arguments(context: FitContext, computation: Computation) -> TrainingArguments:
     """The recipe as Trainer's arguments, with 50 log points and 10 checkpoints per run."""
-    recipe = context.recipe
+    recipe, best = context.recipe, keeps_best(context)
     # By default the logs would be among the checkpoints, which are deleted after the run.
     logs = context.work_dir.parent / "tensorboard" / context.work_dir.name
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(logs))
@@ -163,7 +209,11 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
         remove_unused_columns=False,
         logging_steps=0.02,
         logging_nan_inf_filter=False,
-        save_strategy="steps" if context.checkpoints else "no",
+        save_strategy="epoch" if best else "steps" if context.checkpoints else "no",
+        eval_strategy="epoch" if best else "no",
+        load_best_model_at_end=best,
+        metric_for_best_model="accuracy" if best else None,
+        greater_is_better=True if best else None,
         save_steps=0.1,
         save_total_limit=2,
         disable_tqdm=not in_terminal(),
@@ -197,7 +247,8 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             if state.global_step < state.max_steps:
                 self.train(resume_from_checkpoint=str(checkpoint))
             else:  # training is complete, but Trainer would take one more step
-                _load_weights(self.model, checkpoint)
+                best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
+                _load_weights(self.model, checkpoint if best is None else Path(best))
                 self.state = state
                 self.callback_handler.on_train_begin(self.args, state, self.control)
         self.check_finite()
@@ -211,6 +262,13 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         step = self.state.global_step + 1  # stays on the device until it is checked, so that steps need not wait
         self.diverged_at = self.diverged_at.clamp(max=torch.where(loss.isfinite(), NEVER, step))
         return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """What `Progress` has measured at the end of this epoch; Trainer chooses the best epoch by it."""
+        measured = next(entry for entry in reversed(self.state.log_history) if "validation_accuracy" in entry)
+        metrics = {"eval_accuracy": measured["validation_accuracy"], "eval_loss": measured["validation_loss"]}
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
         self.check_finite()

@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from baselines.weights.heads import TrainedHead, head_modules, trained_head
+from baselines.weights.kinds import EXTERNAL, check_known
 from baselines.weights.sources import Checkpoint
 from baselines.weights.wheel import WEIGHT_FILES
 from benchmark.errors import BenchmarkError
-
-EXTERNAL = "Score its predictions with model=external model.path=FILE."
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,7 @@ def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     if checkpoint.options:  # transformers takes half a minute to parse a GGUF file
         return _config(checkpoint)
     values, _ = PreTrainedConfig.get_config_dict(checkpoint.folder)
-    if (kind := values.get("model_type")) not in CONFIG_MAPPING:
-        raise BenchmarkError(
-            f"The weights in {checkpoint.folder} are of the type {kind}, which transformers has no code for; code that "
-            "comes with weights is not run.",
-            EXTERNAL,
-        )
+    check_known(str(values.get("model_type")), f"The checkpoint in {checkpoint.folder}")
     if values.get("quantization_config"):
         method = values["quantization_config"].get("quant_method", "an unknown method")
         raise BenchmarkError(

@@ -29,6 +29,7 @@ from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import TrainedHead, order_of, reorder, trained_head
+from baselines.weights.kinds import EXTERNAL
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
@@ -176,7 +177,7 @@ def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreT
             return auto_class.from_config(AutoConfig.for_model(**architecture))
     except Exception as error:  # every architecture has its own checks and exceptions
         reason = shorten(str(error), 200) or type(error).__name__
-        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", "Correct it.") from error
+        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", f"Correct it. {EXTERNAL}") from error
 
 
 def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
@@ -239,8 +240,9 @@ def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
 
 def _check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
     """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
-    for key, value in declared.items():
-        actual: Any = getattr(loaded, key, None)
+    built = AutoConfig.for_model(**declared)  # which renames some entries of older files
+    for key in declared:
+        value, actual = getattr(built, key, None), getattr(loaded, key, None)
         close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
         if actual != value and not close:
             raise BenchmarkError(

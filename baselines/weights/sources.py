@@ -178,7 +178,8 @@ def _from_hub(hub: Hub) -> Checkpoint:
     if not hashes:
         raise BenchmarkError(
             f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
-            "Name another revision in model.weights.hub.",
+            "Set model.revision (or model.weights.hub.revision) to one that has them, such as the refs/pr/N of a "
+            f"conversion, or {USE_FOLDER}.",
         )
     return Checkpoint(folder, WeightSource("hub", hub.id, hub.revision, other_endpoint(folder), sha256=hashes))
 

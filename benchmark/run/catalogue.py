@@ -9,6 +9,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from benchmark.config import CONF_DIR
 from benchmark.results.catalogue import CATALOGUE
 from benchmark.run.compose import build_classifier, composed
@@ -31,8 +33,18 @@ def catalogue() -> str:
 
 
 def shipped_models() -> list[str]:
-    """The models of `conf/model` that can give a result; the tiny ones are for tests."""
-    return sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml") if not path.stem.startswith("tiny_"))
+    """The models of `conf/model` that declare what they are; the tiny ones are for tests.
+
+    The others are known by an id or a folder, and described by their checkpoint once they have run.
+    """
+    names = [path.stem for path in (CONF_DIR / "model").glob("*.yaml") if not path.stem.startswith("tiny_")]
+    return sorted(name for name in names if not is_by_place(name))
+
+
+def is_by_place(name: str) -> bool:
+    """Whether the model's YAML is encoder.yaml or decoder.yaml, or a few lines on top of one of them."""
+    inherited = OmegaConf.select(OmegaConf.load(CONF_DIR / "model" / f"{name}.yaml"), "defaults", default=[])
+    return bool({name, *map(str, inherited)} & {"encoder", "decoder"})
 
 
 if __name__ == "__main__":

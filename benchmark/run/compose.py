@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from benchmark.config import CONF_DIR, ModelConfig, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
+from benchmark.run.checkpoint import with_weights
 from benchmark.run.overrides import REFUSALS, check_named, refusal, with_groups, written
 from benchmark.run.quoting import check_texts
 
@@ -122,6 +123,7 @@ def from_hydra(values: DictConfig) -> RunConfig:
     model = dict(plain["model"])
     if not model.get("_target_"):
         raise BenchmarkError("The model's YAML names no class.", "Set _target_: package.module.Class.")
+    model = with_weights(model)
     known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}
     plain["model"] = {**known, "target": model.pop("_target_"), "parameters": model}
     return typed(RunConfig, plain, "")

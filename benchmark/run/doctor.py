@@ -12,6 +12,7 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
+from benchmark.run.checkpoint import is_read_later
 from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
 from benchmark.run.folders import unwritable
 from benchmark.run.revisions import pinned
@@ -51,7 +52,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     try:
         config = pinned(config)
     except BenchmarkError as error:
-        yield Finding.from_error("revision", error)
+        yield Finding.from_error("model" if is_read_later(config.model.parameters) else "revision", error)
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
     test: Examples | None = None
@@ -73,6 +74,8 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         tuple(config.report_to),
         label_words=config.dataset.words,
     )
+    if is_read_later(config.model.parameters):  # nothing more is known about it
+        return
     found = classifier.examine(texts, context)
     yield from found
     if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):

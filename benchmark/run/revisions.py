@@ -1,7 +1,11 @@
-"""Replaces the branches and tags of hub repositories by their commits, so that a record names what was read."""
+"""What a configuration leaves to the hub: the commits of its branches and tags, and the architecture of weights.
+
+A record names what was read.
+"""
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +13,18 @@ from typing import Any
 from benchmark.config import DatasetConfig, RunConfig
 from benchmark.data.load import resolved_labels
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import LABELS
+from benchmark.run.checkpoint import is_read_later, read_architecture
+from benchmark.run.compose import LABELS, composed
 from benchmark.run.overrides import written
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+SHORT, MODEL = "model.revision", "model.weights.hub.revision"
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """The configuration with whole commits, and with the labels that the data state if it names none.
+    """The configuration with whole commits, and with labels and architecture as its files state them if it names none.
 
-    Asks the hub, or else its local cache, if a revision is no commit.
+    Asks the hub, or else its local cache, where one of them is missing.
     """
     parameters, dataset = config.model.parameters, _pinned_data(config.dataset)
     if not dataset.labels or (dataset.test and not dataset.test.labels):
@@ -29,6 +35,8 @@ def pinned(config: RunConfig) -> RunConfig:
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
         hub = hub | {"revision": commit_of("model", hub["id"], hub["revision"])}
         parameters = parameters | {"weights": weights | {"hub": hub}}
+    if is_read_later(parameters):
+        parameters = parameters | {"architecture": read_architecture(parameters["weights"])}
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
 
 
@@ -44,8 +52,19 @@ def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig
     """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
     asked, found = _revisions(config), _revisions(commits)
     changed = [option for option in found if found[option] != asked[option]]
+    if MODEL in changed and _has_short_option(overrides):
+        found |= {SHORT: found[MODEL]}
+        changed = [SHORT if option == MODEL else option for option in changed]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
     return [*kept, *(f"{option}={written(found[option])}" for option in changed)]
+
+
+def _has_short_option(overrides: Sequence[str]) -> bool:
+    """Whether the model's YAML has `id` and `revision` in place of `weights.hub`."""
+    try:
+        return _revisions(composed([*overrides, f"{SHORT}=asked"])).get(MODEL) == "asked"
+    except BenchmarkError:
+        return False
 
 
 def _revisions(config: RunConfig) -> dict[str, str]:
@@ -56,7 +75,7 @@ def _revisions(config: RunConfig) -> dict[str, str]:
             revisions[f"{option}.hub.revision"] = dataset.hub.revision
     weights = config.model.parameters.get("weights")
     if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
-        revisions["model.weights.hub.revision"] = str(hub["revision"])
+        revisions[MODEL] = str(hub["revision"])
     return revisions
 
 
@@ -71,16 +90,20 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
     import huggingface_hub
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    cached = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}", "refs", revision)
     try:
-        return huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10).sha or ""
+        info = huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10)
     except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled) as error:
-        cached = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}", "refs", revision)
         if cached.is_file():
             return cached.read_text(encoding="utf-8").strip()
-        option = {"model": "model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
+        option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
         raise BenchmarkError(
             f"The hub could not be reached, and the cache does not say which commit {revision!r} of {repository} is.",
             f"Go online, or set {option} to the commit.",
         ) from error
     except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.HFValidationError):
         return str(revision)
+    with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(info.sha or "", encoding="utf-8")
+    return info.sha or ""

@@ -140,6 +140,7 @@ def record_failure(
     """Write the failed record of a run whose process could not, unless another process is making that run."""
     job = _started(config, overrides, listen)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
+        job = _started(config := pinned(config), overrides, listen)
         job, _ = _with_data(job, build_classifier(config.model))
     with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
         _write_failure(job, error)

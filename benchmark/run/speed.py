@@ -27,6 +27,7 @@ from benchmark.results import environment
 from benchmark.results.store import replacing
 from benchmark.run.compose import add_overrides, build_classifier, composed, overrides_of
 from benchmark.run.folders import check_writable
+from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
@@ -84,7 +85,7 @@ def main() -> None:
     log.setLevel(logging.INFO)
     quiet_libraries()
     with plain_endings():
-        config = composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides_of(arguments)])
+        config = pinned(composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides_of(arguments)]))
         check_writable("results_dir", Path(config.results_dir))
         document = measure(config, arguments.precisions, Amount(arguments.steps, arguments.texts, arguments.rounds))
         name = document["model"] + ("" if document["pretrained"] else "-random")

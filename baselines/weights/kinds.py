@@ -1,0 +1,55 @@
+"""Which architectures of transformers are encoders, and which are decoders."""
+
+from enum import StrEnum
+from typing import Any
+
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
+
+from benchmark.errors import BenchmarkError
+
+EXTERNAL = "Score its predictions with model=external model.path=FILE."
+
+
+class Kind(StrEnum):
+    encoder = "encoder"
+    decoder = "decoder"
+
+
+def check_kind(architecture: dict[str, Any], wanted: Kind) -> None:
+    """Raise unless transformers has this architecture as an encoder or decoder, as wanted."""
+    if (name := str(architecture.get("model_type"))) not in CONFIG_MAPPING:
+        return  # refused when it is built
+    found = kind_of(name)
+    if found is None or architecture.get("is_encoder_decoder"):
+        raise BenchmarkError(
+            f"{name} is neither an encoder nor a decoder with a head for labels in transformers.", EXTERNAL
+        )
+    if found is not wanted:
+        raise BenchmarkError(
+            f"{name} is a{'n' * (found is Kind.encoder)} {found}, but the configuration is for {wanted}s.",
+            f"Choose model={found} in its place, with the same model.id or model.path.",
+        )
+
+
+def check_known(name: str, place: str) -> None:
+    """Raise if transformers has no code for the architecture."""
+    if name not in CONFIG_MAPPING:
+        raise BenchmarkError(
+            f"{place} is of the type {name}, which transformers has no code for; code that comes with weights is not "
+            "run.",
+            EXTERNAL,
+        )
+
+
+def kind_of(name: str) -> Kind | None:
+    """Encoders were trained to fill masks, decoders to continue texts. Only those that can classify count."""
+    if name not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        return None
+    if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return Kind.encoder
+    return Kind.decoder if name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None

@@ -1,0 +1,128 @@
+"""Models that are named by their place: `model.id=OWNER/NAME` on the hub, or `model.path=DIR`.
+
+What such a model is comes from the config.json of its checkpoint, which is read without torch.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.errors import BenchmarkError
+
+NOT_ARCHITECTURE = ("_name_or_path", "architectures", "auto_map", "dtype", "id2label", "label2id", "problem_type",
+                    "quantization_config", "torch_dtype", "transformers_version", "use_cache")  # fmt: skip
+"""Entries of a config.json that do not say how a network is built."""
+HOW = "Set model.id=OWNER/NAME for a model of the hub, or model.path=DIR for a folder."
+
+
+def place_name(pattern: str = "{}", otherwise: str | None = None, *, _root_: DictConfig) -> str | None:
+    """Resolver `${place_name:}`: the last part of model.id or model.path as a valid name, in the place of `{}`.
+
+    Without both it is `otherwise`.
+    """
+    place = _root_.model.get("id") or _root_.model.get("path")
+    if not place:
+        return otherwise
+    return pattern.format(re.sub(r"[^\w.-]+", "-", Path(str(place)).resolve().name).lstrip("-.") or "model")
+
+
+OmegaConf.register_new_resolver("place_name", place_name, replace=True)
+
+
+def with_weights(model: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model with `weights` in place of `id`, `revision` and `path`, if it has them.
+
+    The folder comes before the hub. Where one of them is given, the architecture is read from the checkpoint.
+    """
+    if not {"id", "revision", "path", "weights"} <= model.keys():
+        return model
+    place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
+    source = model["weights"].get("source")
+    if folder is not None:
+        return _read_from_checkpoint(model, {"source": "folder", "path": str(folder)})
+    if place is not None and source not in ("folder", "random"):
+        return _read_from_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
+    if source == "hub" and not model["weights"].get("hub"):
+        raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
+    return model
+
+
+def _read_from_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    others = model["weights"].get("source") not in ("hub", "folder")  # the YAML describes weights of its own
+    facts: dict[str, Any] = {"facts": {}} if others and "facts" in model else {}
+    return model | {"weights": weights, "architecture": {}} | facts
+
+
+def is_read_later(parameters: dict[str, Any]) -> bool:
+    """Whether the architecture is that of the checkpoint, and has not been read yet."""
+    return parameters.get("architecture") == {} and isinstance(parameters.get("weights"), dict)
+
+
+def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
+    """What the config.json of the checkpoint says about the network; raises `BenchmarkError` if there is none."""
+    if weights.get("source") == "folder":
+        return _architecture(_in_folder(Path(str(weights.get("path")))))
+    if weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
+        return _architecture(_from_hub(hub["id"], hub["revision"]))
+    raise BenchmarkError(
+        f"model.architecture is empty, and weights of the source {weights.get('source')} do not say it.", HOW
+    )
+
+
+def _in_folder(folder: Path) -> Path:
+    file = folder / "config.json"
+    if not folder.is_dir():
+        raise BenchmarkError(f"model.path={folder} is not a folder.", "Name one with weights and tokenizer.")
+    if (folder / "adapter_config.json").is_file() and not file.is_file():
+        raise BenchmarkError(
+            f"model.path={folder} is a LoRA adapter.",
+            f"Set model.adapter={folder} in its place, and model.id or model.path to its base model.",
+        )
+    if not file.is_file():
+        raise BenchmarkError(
+            f"model.path={folder} contains no config.json.", "Name a folder that save_pretrained of transformers wrote."
+        )
+    return file
+
+
+def _from_hub(repository: str, revision: str) -> Path:
+    import httpx2  # the transport of huggingface_hub
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    def refusal(problem: str, fix: str) -> BenchmarkError:
+        return BenchmarkError(f"{repository} {problem}", f"{fix}, or set model.path=DIR if you have it already.")
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, "config.json", revision=revision))
+    except errors.GatedRepoError as error:
+        raise refusal("is gated.", "Accept its licence on the hub and set HF_TOKEN to your token") from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
+        raise refusal(
+            "is not in the local cache, and the hub could not be reached.", "Go online once to download it"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+        where = f"at {revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
+        raise refusal(where, "Correct model.id and model.revision, or set HF_TOKEN") from error
+    except errors.EntryNotFoundError as error:
+        raise refusal(f"at {revision[:8]} has no config.json.", "Name a model in transformers' format") from error
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise refusal(f"could not be read from the hub ({type(error).__name__}).", "Run again later") from error
+
+
+def _architecture(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{file} cannot be read ({error}).", "Put an intact config.json there.") from error
+    if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
+        raise BenchmarkError(f"{file} names no model_type.", "Name a model in transformers' format.")
+    if isinstance(values.get("text_config"), dict):
+        raise BenchmarkError(
+            f"{file} describes a model of texts and other inputs ({values['model_type']}), which is not supported.",
+            "Choose a model of texts only.",
+        )
+    return {key: value for key, value in sorted(values.items()) if key not in NOT_ARCHITECTURE}

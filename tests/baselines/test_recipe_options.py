@@ -1,0 +1,93 @@
+"""Class weights, label smoothing, and the weights of the best epoch."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from baselines.training.trainer import LabelLoss, Sample
+from benchmark.config import RunConfig, RunSpec
+from benchmark.data.load import load
+from benchmark.errors import BenchmarkError
+from benchmark.interface import ClassWeights, Examples, FitContext, FitReport, Keep, Recipe
+from benchmark.run.compose import build_classifier, composed
+from benchmark.run.published import spec_of
+
+Compose = Callable[..., RunConfig]
+LABELS = np.array([0, 0, 0, 1, 2, 2])
+TRAIN = Examples(tuple("abcdef"), tuple("abcdef"), LABELS)
+LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 1.0, 0.5]])
+SAMPLES = [Sample([1], [0]), Sample([1], [1])]
+
+
+def recipe(**options: object) -> Recipe:
+    return replace(composed([]).recipe, **options)
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    loss = LabelLoss.of(recipe(class_weights=ClassWeights.balanced), TRAIN, 3)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
+    assert loss.weights == pytest.approx(expected.tolist())
+    negative = -LOGITS.log_softmax(dim=1)
+    assert float(loss(LOGITS, SAMPLES)) == pytest.approx(
+        float(expected[0] * negative[0, 0] + expected[1] * negative[1, 1])
+    )
+
+
+def test_smoothing_spreads_a_share_of_the_target_over_all_labels() -> None:
+    loss = LabelLoss.of(recipe(label_smoothing=0.1), TRAIN, 3)
+    target = 0.9 * torch.eye(3)[:2] + 0.1 / 3
+    assert float(loss(LOGITS, SAMPLES)) == pytest.approx(float(-(target * LOGITS.log_softmax(dim=1)).sum()))
+
+
+def test_newer_options_are_stored_only_if_they_are_used() -> None:
+    usual = spec_of(composed([])).as_json()["recipe"]
+    assert not {"class_weights", "label_smoothing", "keep", "patience"} & usual.keys()
+    given = spec_of(composed(["recipe.keep=best", "recipe.patience=2", "recipe.class_weights=balanced"]))
+    assert {"keep", "patience", "class_weights"} == given.as_json()["recipe"].keys() - usual.keys()
+    assert RunSpec.from_json(given.as_json()).recipe == given.recipe
+    assert "label_smoothing" in asdict(given.recipe)
+
+
+@pytest.mark.parametrize("overrides", ["patience=2", "label_smoothing=1", "keep=best,patience=0", "class_weights=rare"])
+def test_options_that_make_no_sense_are_refused(overrides: str) -> None:
+    with pytest.raises(BenchmarkError, match="recipe"):
+        composed([f"recipe.{option}" for option in overrides.split(",")])
+
+
+def test_a_decoder_that_writes_its_answer_has_no_loss_over_labels(compose_run: Compose, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"recipe\.class_weights is balanced") as refused:
+        fitted(compose_run("model=tiny_llama", "recipe.class_weights=balanced"), tmp_path)
+    assert "model.readout=head" in str(refused.value.fix)
+
+
+def fitted(config: RunConfig, folder: Path) -> tuple[FitReport, float]:
+    """The report of a training, and the accuracy of its final weights on the validation rows."""
+    classifier, splits = build_classifier(config.model), load(config.dataset)
+    context = FitContext(tuple(config.dataset.labels), config.recipe, config.seed, folder / "work")
+    report = classifier.fit(splits.train, splits.validation, context)
+    predicted = classifier.predict(splits.validation.texts).predicted
+    return report, float((predicted == splits.validation.labels).mean())
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
+def test_the_best_epoch_is_kept(model: str, compose_run: Compose, tmp_path: Path) -> None:
+    options = ["recipe.max_steps=null", "recipe.epochs=6", "recipe.learning_rate=2e-2", "recipe.schedule=constant"]
+    config = compose_run(f"model={model}", *options, "dataset.train_rows=40")
+    last, accuracy_of_last = fitted(config, tmp_path / "last")
+    found = [point.validation_accuracy for point in last.curve if point.validation_accuracy is not None]
+    assert accuracy_of_last == pytest.approx(found[-1])
+    best, accuracy = fitted(replace(config, recipe=replace(config.recipe, keep=Keep.best)), tmp_path / "best")
+    assert accuracy == pytest.approx(max(found))
+    assert best.steps == last.steps
+
+
+def test_training_stops_when_validation_no_longer_improves(compose_run: Compose, tmp_path: Path) -> None:
+    options = ["recipe.max_steps=null", "recipe.epochs=8", "recipe.learning_rate=1e-9", "recipe.keep=best"]
+    report, _ = fitted(compose_run("model=tiny_bert", *options, "recipe.patience=2", "dataset.train_rows=40"), tmp_path)
+    validated = [point for point in report.curve if point.validation_accuracy is not None]
+    assert len(validated) == 3  # the first, and two that are no better
