@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -36,10 +37,11 @@ from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
 from baselines.weights.loading import Loaded, Needed, build_without_weights, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
-from baselines.weights.sources import Weights
+from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
+    NO_EXAMPLES,
     READS_FILES,
     Examples,
     Finding,
@@ -98,6 +100,11 @@ class EncoderClassifier:
             )
         )
 
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
+        report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
+        return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
+
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
         """Load the tokenizer and the network, with `adapter` merged into its weights if there is one."""
         set_seed(context.seed)
@@ -115,7 +122,7 @@ class EncoderClassifier:
         network = loaded.network
         if adapter is not None:
             adapted = adapter.attach(network)
-            loaded = loaded.with_adapter(adapter, adapted)
+            loaded = loaded.with_adapter(adapter, adapted, context.labels)
             network = adapted.merge_and_unload()
         self.tokenizer, self.network = loaded.tokenizer, network.to(self.torch_device)
         if self.batching is Batching.packed:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,28 +33,37 @@ def read_rows(path: Path) -> Iterator[FileRow]:
 
 
 def _read_csv(path: Path) -> Iterator[FileRow]:
+    yield from csv_rows(io.StringIO(read_text(path), newline=""), str(path))
+
+
+def csv_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
     """CSV with a header and commas. A quoted field may contain line ends. Rows are counted as an editor counts."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.DictReader(lines, strict=True)
     try:
         header = list(reader.fieldnames or ())
         for row in reader:
-            location = f"{path}, row {reader.line_num}"
+            location = f"{place}, row {reader.line_num}"
             if None in row or None in row.values():
                 raise BenchmarkError(
                     f"{location}: the number of fields differs from that of the header.",
                     "Quote fields that contain commas.",
                 )
-            yield FileRow(row, location, header, f"{path}, header")
+            yield FileRow(row, location, header, f"{place}, header")
     except csv.Error as error:
         raise BenchmarkError(
-            f"{path}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
+            f"{place}, row {reader.line_num + 1}: the CSV is invalid ({error}).", "Correct the quotes."
         ) from error
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
     """One JSON object per line."""
     for location, line in read_lines(path):
-        yield _row_of(_parse_json(line, location), location)
+        yield json_row(line, location)
+
+
+def json_row(line: str, location: str) -> FileRow:
+    """The JSON object in a line."""
+    return _row_of(_parse_json(line, location), location)
 
 
 def _read_json(path: Path) -> Iterator[FileRow]:

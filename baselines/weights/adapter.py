@@ -1,6 +1,7 @@
 """LoRA adapters that were trained before: read from a folder, compared with the network, and attached to it."""
 
 import copy
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource
 
 WEIGHTS = "adapter_model.safetensors"  # peft's file name
+LABELS = "adapter_labels.json"
+"""The names of the labels of a head that was trained here, in the order of its rows; peft keeps no names."""
 ADAPTER_FILES = ("adapter_*",)
 """The files of an adapter's folder that can change a result."""
 
@@ -44,6 +47,7 @@ class Adapter:
     source: AdapterSource
     config: LoraConfig
     weights: Mapping[str, torch.Tensor]
+    labels: tuple[str, ...] | None = None  # of the head, in the order of its rows, where they are known
 
     @property
     def has_head(self) -> bool:
@@ -87,7 +91,17 @@ def read_adapter(folder: Path, network: PreTrainedModel, task: str, declared: Lo
     _check_modules(folder, modules, network, task, declared)
     _check_shapes(folder, weights, network, used)
     named = config.base if config.base is None or is_hub_id(config.base) else Path(config.base).name
-    return Adapter(AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS), named), used, weights)
+    source = AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS), named)
+    return Adapter(source, used, weights, _read_labels(folder))
+
+
+def _read_labels(folder: Path) -> tuple[str, ...] | None:
+    try:
+        return tuple(map(str, json.loads((folder / LABELS).read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise BenchmarkError(f"{folder / LABELS} cannot be read ({error}).", "Save the adapter again.") from error
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -43,10 +43,15 @@ def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead
     names = label_names(config)
     if names is None or config.problem_type not in (None, "single_label_classification"):
         return TrainedHead(names, None)
+    return TrainedHead(names, order_of(names, labels))
+
+
+def order_of(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...] | None:
+    """The place of each label among `names`, without case and surrounding space; None if they are not the same."""
     own, wanted = ([name.strip().casefold() for name in several] for several in (names, labels))
     if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
-        return TrainedHead(names, None)
-    return TrainedHead(names, tuple(map(own.index, wanted)))
+        return None
+    return tuple(map(own.index, wanted))
 
 
 def label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:

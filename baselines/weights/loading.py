@@ -27,7 +27,7 @@ from baselines.training.hardware import Attention
 from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
-from baselines.weights.heads import TrainedHead, reorder, trained_head
+from baselines.weights.heads import TrainedHead, order_of, reorder, trained_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
@@ -51,11 +51,17 @@ class Loaded:
     source: WeightSource
     order: tuple[int, ...] | None = None  # the ids of the labels of the data set in the checkpoint's id2label, if named
 
-    def with_adapter(self, adapter: Adapter, adapted: PeftModel) -> "Loaded":
-        """The checkpoint with the source of its adapter. A head of the adapter has the labels that the base names."""
+    def with_adapter(self, adapter: Adapter, adapted: PeftModel, labels: Sequence[str]) -> "Loaded":
+        """The checkpoint with the source of its adapter.
+
+        A head of the adapter has the labels that the adapter names, or else those that the base names.
+        """
         source = replace(self.source, adapter=adapter.source, head=None, trained_head=None)
         if not adapter.has_head:
             return replace(self, source=source)
+        if adapter.labels is not None:
+            reorder(adapted.get_base_model(), _order_in_adapter(adapter, labels))
+            return replace(self, source=replace(source, head="of the adapter, which names its labels"))
         if self.order is None:
             head = "of the adapter; its labels have no names, so they are taken in the order of the data set"
             return replace(self, source=replace(source, head=head))
@@ -125,6 +131,17 @@ def load(
         source = replace(source, head=head.description, trained_head=head.order is not None)
     order = trained_head(checked.config, labels).order if labels else None
     return Loaded(checked.tokenizer, network, source, order)
+
+
+def _order_in_adapter(adapter: Adapter, labels: Sequence[str]) -> tuple[int, ...]:
+    order = order_of(adapter.labels or (), labels)
+    if order is None:
+        raise BenchmarkError(
+            f"The labels of the adapter {adapter.source.name} are {', '.join(adapter.labels or ())}, which are not "
+            f"those of the data set.",
+            "Choose the data set that it was trained on.",
+        )
+    return order
 
 
 def fetch_checked(
