@@ -23,16 +23,21 @@ def save(
     An adapter comes with the names of the labels of its head, if it has one. No file contains a path of this machine.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(network, PeftModel):
+    adapted = isinstance(network, PeftModel)
+    if adapted:
         for config in network.peft_config.values():
             config.base_model_name_or_path = _without_folder(config.base_model_name_or_path or "")
             if config.task_type == SEQ_CLS:
                 (folder / LABELS).write_text(json.dumps(labels), encoding="utf-8")
-    network.save_pretrained(folder)
+    if adapted:  # peft would ask the hub whether the vocabulary has changed; no adapter here changes embeddings
+        network.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
+    else:
+        network.save_pretrained(folder)
     tokenizer.name_or_path = _without_folder(tokenizer.name_or_path)
     tokenizer.save_pretrained(folder)
     log.info("saved the model in %s", folder)
-    return sha256_of_file(folder / (WEIGHTS if isinstance(network, PeftModel) else SAFE_WEIGHTS_NAME))
+    return sha256_of_file(folder / (WEIGHTS if adapted else SAFE_WEIGHTS_NAME))
 
 
 def _without_folder(name: str) -> str:
