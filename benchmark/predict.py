@@ -126,7 +126,8 @@ def _jsonl_to(file: IO[str]) -> Write:
 
 
 def _csv_to(file: IO[str]) -> Write:
-    writer, header = csv.writer(file, lineterminator="\n"), []
+    writer = csv.writer(file, lineterminator="\n")
+    header: list[str] = []
 
     def write(rows: Iterable[tuple[TextRow, Answer]]) -> None:
         for row, answer in rows:

@@ -137,6 +137,14 @@ def test_only_how_a_model_is_computed_can_be_set(compose_run: Compose, tmp_path:
         padded.merge(tmp_path / "merged")
 
 
+def test_texts_that_are_cut_are_counted(compose_run: Compose, tmp_path: Path) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tiny_bert", "recipe.max_length=16")
+    kept = load(folder)
+    assert kept.predict([]) == []
+    kept.predict(["i feel well", "i feel well " * 20])
+    assert kept.truncated_texts == 1
+
+
 def test_folders_without_a_kept_model_are_refused(compose_run: Compose, tmp_path: Path) -> None:
     run = runner.run(compose_run("model=majority"))
     for folder in (tmp_path, tmp_path / "absent", run.folder):
