@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import composer
-from factories import LABELS, variables
+from factories import LABELS, SMALL, folders_in, variables
 
 from benchmark.predict import BATCH, load, main
 from benchmark.run import runner
+from benchmark.run.compose import composed
 
 TEXTS = ("i feel calm", "i am so angry, really", "", "what a day")
 COMMAND = [sys.executable, "-m", "benchmark.predict"]
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-m", "benchmark.predict"]
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a kept TF-IDF model."""
     folder = tmp_path_factory.mktemp("kept")
-    runner.run(composer(folder)("model=tfidf", f"models_dir={folder}/models"))
+    runner.run(composed([*SMALL, "model=tfidf", f"models_dir={folder}/models", *folders_in(folder)[:2]]))
     (record,) = (folder / "models").rglob("record.json")
     return record.parent
 
