@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PYTHON312 ?= python3.12
 TORCH := 2.13.0
 RESULTS ?= results
 RUN = $(BIN)/python -m benchmark results_dir=$(RESULTS)
@@ -7,7 +8,7 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test test-all setup lint report docs speed results constraints
+.PHONY: bench test test-all setup lint report check-exports docs speed results constraints
 
 bench: setup  ## four models with real weights on the embedded data set, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
@@ -36,6 +37,15 @@ lint: setup  ## style, types and import rules
 report: setup  ## tables, figures, the README's section and the notebook, from the records
 	$(BIN)/python -m benchmark.report
 	$(BIN)/python notebooks/execute.py
+
+check-exports: setup  ## the runs in the format of Every Eval Ever pass its own validator, which needs Python 3.12
+	@$(PYTHON312) --version > /dev/null 2>&1 || \
+	  { echo "The validator of Every Eval Ever needs Python 3.12: install it, or name it with PYTHON312=PATH."; exit 1; }
+	$(PYTHON312) -m venv .venv-exports
+	.venv-exports/bin/python -m pip install --quiet "every-eval-ever==0.3.0" "huggingface-hub<2"
+	rm -rf outputs/every-eval-ever
+	$(BIN)/python -m benchmark.report --export every-eval-ever outputs/every-eval-ever
+	cd outputs/every-eval-ever && ../../.venv-exports/bin/python -m every_eval_ever validate 'data/*/*/*/*.json*'
 
 docs: .venv/docs-installed  ## the documentation as a site in site/; a dead link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -193,6 +193,14 @@ def publish_many(
     return publish(results_dir, record, predicted, gold=gold)
 
 
+def publish_confident(folder: Path, record: RunRecord, predicted: list[int], confidence: list[float]) -> Run:
+    """Write the run with predictions for MANY_GOLD, each with its confidence."""
+    probabilities = np.repeat((1 - np.array(confidence))[:, None] / 5, 6, axis=1).astype(np.float32)
+    probabilities[np.arange(200), predicted] = confidence
+    content = store.encode_predictions(examples(MANY_GOLD), Predictions(probabilities, np.array(predicted)), LABELS)
+    return store.write(folder, replace(record, predicted_rows=200), content)
+
+
 def loading(record: RunRecord, adapter: str, adapter_sha256: str = "f" * 64) -> RunRecord:
     """The record of a run that loads this adapter and trains nothing."""
     weights = WeightSource("wheel", adapter=AdapterSource(adapter, adapter_sha256))

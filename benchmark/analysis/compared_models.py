@@ -118,7 +118,5 @@ def _run(folder: Path) -> Run:
     if run.record.status is not Status.completed or not run.record.scorable:
         why = f"its weights are a stand-in, {run.record.stand_in}" if run.record.stand_in else str(run.record.status)
         raise BenchmarkError(f"{folder} has no accuracy ({why}).", "Give a completed run with pretrained weights.")
-    predictions = folder / "predictions.parquet"
-    if not predictions.is_file() or sha256(predictions.read_bytes()) != run.record.predictions_sha256:
-        raise BenchmarkError(f"{predictions} is not the file that the record describes.", "Restore it, or run again.")
+    store.check_predictions(run)
     return run

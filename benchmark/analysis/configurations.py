@@ -33,7 +33,8 @@ def configurations(results: Results) -> pd.DataFrame:
 
     Besides the columns of `SHARED`: run (the first counted one), runs (all names), counted (names), result, seeds,
     accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, graded, collapsed
-    (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran most),
+    (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran most,
+    without those whose device other jobs used),
     machine (that machine), hardware (all machines), status, command, repeats_study.
     """
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
@@ -119,7 +120,8 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
     if counted.empty:
         return row | {"status": f"not run: {failure(records[0])}"}
     machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
-    timed = counted[counted["hardware"] == machines[0]]
+    there = counted[counted["hardware"] == machines[0]]
+    timed = there if there["shared_time"].all() else there[~there["shared_time"]]
     row |= {cost: float(np.median(timed[cost])) for cost in COSTS if timed[cost].notna().all()}
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
     row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])
@@ -148,6 +150,9 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("training began with a trained head")
     if record.matched:
         remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
+    if shared := int(counted["shared_time"].sum()):
+        of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
+        remarks.append(f"time{of} shared with other jobs, not compared")
     steps = record.fit is not None and record.fit.steps > 0
     limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
     remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]

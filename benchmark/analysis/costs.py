@@ -1,4 +1,7 @@
-"""Accuracy against cost: which configurations are worth their cost, and which are dominated."""
+"""Accuracy against cost: which configurations are worth their cost, and which are dominated.
+
+A lead counts only if it is significant: `leads` holds the ids (better, other) of the pairs that differ.
+"""
 
 from collections.abc import Collection
 
@@ -6,41 +9,46 @@ import pandas as pd
 
 from benchmark.analysis.configurations import COSTS
 
+Leads = Collection[tuple[str, str]]
+
 CLEARLY = 0.9  # a cost is clearly lower below this share of the other: smaller differences may be timing noise
 
 
-def frontier(table: pd.DataFrame, cost: str) -> pd.Series:
-    """Whether each configuration is on the frontier of a cost: none is as accurate for less of it."""
-    measured = table[table[cost].notna()]
-    return pd.Series(
-        [
-            pd.notna(row[cost]) and not any(_beats(other, row, [cost]) for _, other in measured.iterrows())
-            for _, row in table.iterrows()
-        ],
-        index=table.index,
-        dtype=bool,
-    )
+def significant_leads(comparisons: pd.DataFrame) -> set[tuple[str, str]]:
+    """The ids (better, other) of the pairs of `comparisons` that differ."""
+    found = comparisons[comparisons["differs"].astype(bool)]
+    return set(zip(found["better"], found["other"], strict=True))
 
 
-def dominated_by(table: pd.DataFrame) -> list[list[str]]:
+def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
+    """Whether each configuration is on the frontier of a cost.
+
+    From the cheapest on, a configuration joins if it leads every one that joined before. So each step of the frontier
+    is a significant gain, although ties are not transitive.
+    """
+    cheapest_first = table[table[cost].notna()].sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
+    joined: list[str] = []
+    for configuration in cheapest_first["configuration"]:
+        if all((configuration, cheaper) in leads for cheaper in joined):
+            joined.append(configuration)
+    return table["configuration"].isin(joined)
+
+
+def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
     """For each configuration, the ids of those that dominate it, in the table's order.
 
-    One dominates another on the same machine if it is at least as accurate and costs no more on every cost measured of
-    the other, and is more accurate or clearly cheaper.
+    One dominates another on the same machine if the other does not lead it, it costs no more on every cost measured of
+    the other, and it leads the other or is clearly cheaper.
     """
     rows = [row for _, row in table.iterrows()]
-    return [[str(other["configuration"]) for other in rows if _dominates(other, row)] for row in rows]
+    return [[str(one["configuration"]) for one in rows if _dominates(one, other, leads)] for other in rows]
 
 
-def _dominates(one: pd.Series, other: pd.Series) -> bool:
+def _dominates(one: pd.Series, other: pd.Series, leads: Leads) -> bool:
     measured = [cost for cost in COSTS if pd.notna(other[cost])]
-    comparable = one["machine"] == other["machine"] and all(pd.notna(one[cost]) for cost in measured)
-    return comparable and _beats(one, other, measured, CLEARLY)
-
-
-def _beats(one: pd.Series, other: pd.Series, costs: Collection[str], margin: float = 1.0) -> bool:
-    """At least as accurate and as cheap, and more accurate or below `margin` times the other's cost."""
-    paid = [(one[cost], other[cost]) for cost in costs]
-    no_worse = one["accuracy"] >= other["accuracy"] and all(ours <= theirs for ours, theirs in paid)
-    better = one["accuracy"] > other["accuracy"] or any(ours < margin * theirs for ours, theirs in paid)
-    return bool(paid) and no_worse and better
+    if one["machine"] != other["machine"] or not measured or any(pd.isna(one[cost]) for cost in measured):
+        return False
+    ours, theirs = one["configuration"], other["configuration"]
+    no_worse = (theirs, ours) not in leads and all(one[cost] <= other[cost] for cost in measured)
+    better = (ours, theirs) in leads or any(one[cost] < CLEARLY * other[cost] for cost in measured)
+    return no_worse and better

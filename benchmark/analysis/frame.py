@@ -26,12 +26,13 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
+from benchmark.results.shared_times import read_shared_times
 from benchmark.results.store import Run, folder_of, read_all
 
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
                "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
                "limits", "trial", "counted", "trained", "learns", "graded", "collapsed", "precision", "hardware",
-               "test_rows", "train_rows", "steps", "parameters", "training_seconds", "peak_memory",
+               "test_rows", "train_rows", "steps", "parameters", "shared_time", "training_seconds", "peak_memory",
                "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
 """The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
 
@@ -40,7 +41,7 @@ RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model
 one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
 else its pretrained runs, else all that completed.
 """
-FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "graded", "collapsed")
+FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "graded", "collapsed", "shared_time")
 """The columns that are true or false."""
 
 
@@ -88,14 +89,19 @@ class Results:
 
 def read_results(results_dir: Path) -> Results:
     """Read every run and every measurement of speed below `results_dir`."""
-    return results_of(read_all(results_dir), read_speeds(results_dir))
+    return results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
 
 
-def results_of(runs: list[Run], speeds: list[dict[str, Any]] | None = None) -> Results:
-    """The tables of these runs. A run that lies in two folders counts once."""
+def results_of(
+    runs: list[Run], speeds: list[dict[str, Any]] | None = None, shared_times: frozenset[str] = frozenset()
+) -> Results:
+    """The tables of these runs. A run that lies in two folders counts once.
+
+    `shared_times` are digests of runs whose times are not comparable.
+    """
     catalogue = read_catalogue()
     runs, copies = _without_copies(runs)
-    rows = [_row(run, catalogue) for run in runs]
+    rows = [_row(run, catalogue, shared_times) for run in runs]
     frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
     records = {run.name: run.record for run in runs}
@@ -157,8 +163,9 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
     return speeds
 
 
-def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
+def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
     record, card = run.record, run.record.card
+    shared = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
     test_sha256, recipe = test.sha256 if test else None, recipe_label(record, catalogue)
     return {
@@ -178,7 +185,8 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry]) -> dict[str, Any]:
         "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
         **_outcome(run),
-        **_measurements(record),
+        "shared_time": shared,  # whether other jobs used the device, so that times are not comparable
+        **_measurements(record, shared),
     }
 
 
@@ -198,8 +206,8 @@ def _outcome(run: Run) -> dict[str, Any]:
     }
 
 
-def _measurements(record: RunRecord) -> dict[str, Any]:
-    """Sizes and costs. Predictions made elsewhere cost nothing here."""
+def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
+    """Sizes and costs. Predictions made elsewhere cost nothing here; times on a shared device are left out."""
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None
@@ -217,6 +225,8 @@ def _measurements(record: RunRecord) -> dict[str, Any]:
         "trained_parameters": (fit and fit.trained_parameters) or None,  # including a classification head
         "seconds_per_text": record.seconds["predict"] / answered if answered else None,
     }
+    if shared:
+        costs |= {"training_seconds": None, "seconds_per_text": None}
     return values | (costs if here else dict.fromkeys(costs))
 
 

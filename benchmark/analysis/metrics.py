@@ -79,16 +79,49 @@ def confidence_of(predicted: LabelIds, probabilities: Probabilities) -> Probabil
     return confidence
 
 
-def expected_calibration_error(correct: Correct, confidence: Probabilities) -> float:
-    """The mean gap between confidence and accuracy over 15 bins of equal width, weighted by rows; 0 is best.
+def brier_score(gold: LabelIds, probabilities: Probabilities) -> float:
+    """The mean squared distance between the probabilities and the gold label's one-hot vector, 0 (best) to 2.
+
+    Brier 1950, "Verification of forecasts expressed in terms of probability"
+    (doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
+    """
+    _check_same_length(len(gold), len(probabilities))
+    one_hot = np.eye(probabilities.shape[1])[gold]
+    return float(np.mean(((probabilities - one_hot) ** 2).sum(axis=1)))
+
+
+def log_loss(gold: LabelIds, probabilities: Probabilities) -> float:
+    """The mean negative natural logarithm of the gold label's probability; 0 is best.
+
+    Probabilities are clipped to the resolution of their type (1.2e-7), as in scikit-learn.
+    """
+    _check_same_length(len(gold), len(probabilities))
+    of_gold = probabilities[np.arange(len(gold)), gold]
+    return float(-np.log(np.clip(of_gold, np.finfo(of_gold.dtype).eps, 1).astype(np.float64)).mean())
+
+
+def expected_calibration_error(correct: Correct, confidence: Probabilities, bins: int = 15) -> float:
+    """The mean gap between confidence and accuracy over `bins` bins of equal width, weighted by rows; 0 is best.
 
     Equation 3 and section 5 of Guo et al. 2017, "On Calibration of Modern Neural Networks"
     (https://proceedings.mlr.press/v70/guo17a.html).
     """
-    bins = calibration_bins(correct, confidence)
-    filled = bins.counts > 0
-    gaps = np.abs(bins.accuracy - bins.mean_confidence)[filled]
-    return float(np.average(gaps, weights=bins.counts[filled]))
+    found = calibration_bins(correct, confidence, bins)
+    filled = found.counts > 0
+    gaps = np.abs(found.accuracy - found.mean_confidence)[filled]
+    return float(np.average(gaps, weights=found.counts[filled]))
+
+
+def calibration_noise(confidence: Probabilities, bins: int = 15, draws: int = 200, seed: int = 0) -> float:
+    """The mean calibration error that a perfectly calibrated model with these confidences shows on as many rows.
+
+    Each draw makes every answer correct with the probability of its confidence. Even such a model has an error above
+    0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration Error
+    Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
+    """
+    generator = np.random.default_rng(seed)
+    drawn = (generator.random(len(confidence)) < confidence for _ in range(draws))
+    return float(np.mean([expected_calibration_error(correct, confidence, bins) for correct in drawn]))
 
 
 def calibration_bins(correct: Correct, confidence: Probabilities, bins: int = 15) -> CalibrationBins:
@@ -122,6 +155,20 @@ def accuracy_at_coverage(correct: Correct, confidence: Probabilities, coverage: 
     surer, equal = confidence > threshold, confidence == threshold
     drawn = kept - np.count_nonzero(surer)
     return float((np.count_nonzero(correct[surer]) + drawn * correct[equal].mean()) / kept)
+
+
+def coverage_at_error(correct: Correct, confidence: Probabilities, error: float) -> float:
+    """The largest share of rows, the most confident first, of which at most the share `error` is wrong.
+
+    Rows of equal confidence are taken together. The threshold is chosen on these rows, so the share is optimistic.
+    """
+    _check_same_length(len(correct), len(confidence))
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum(~correct[order])
+    rows = np.arange(1, len(order) + 1)
+    last = np.append(np.diff(confidence[order]) != 0, True)  # of the rows of equal confidence
+    allowed = rows[last & (wrong <= error * rows)]
+    return float(allowed.max() / len(order)) if len(allowed) else 0.0
 
 
 def _check_same_length(gold: int, predicted: int) -> None:

@@ -28,6 +28,12 @@ def main() -> None:
     task.add_argument(
         "--texts", type=Path, metavar="DIR", help="write a page whose comparisons show the texts of this data folder"
     )
+    task.add_argument(
+        "--export",
+        nargs=2,
+        metavar=("FORMAT", "DIR"),
+        help="write every complete run as every-eval-ever or hub-eval-results to an empty folder",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -47,6 +53,8 @@ def main() -> None:
             write_model_card(results_dir, arguments.model_card, arguments.output)
         elif arguments.texts is not None:
             write_page_with_texts(results_dir, arguments.texts, arguments.output or WITH_TEXTS)
+        elif arguments.export is not None:
+            write_export(results_dir, *arguments.export)
         elif arguments.check:
             stale = out_of_date(results_dir, readme)
             sys.stdout.writelines(f"out of date: {name}\n" for name in stale)
@@ -85,6 +93,13 @@ def write_page_with_texts(results_dir: Path, folder: Path, output: Path) -> None
     with replacing(output) as path:
         path.write_text(html, encoding="utf-8")
     sys.stdout.write(f"wrote {output}\n")
+
+
+def write_export(results_dir: Path, form: str, folder: str) -> None:
+    from benchmark.report.exports import export  # nothing else needs the hub's client
+
+    written = export(results_dir, form, Path(folder))
+    sys.stdout.write(f"wrote {written} {'run' if written == 1 else 'runs'} to {folder}\n")
 
 
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:

@@ -86,7 +86,7 @@ def _check(record: RunRecord) -> None:
 
 def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
     """The YAML that the hub reads."""
-    card, hub = record.card, record.config.dataset.hub if _is_hub_dataset(record) else None
+    card, hub = record.card, record.config.dataset.hub if is_hub_dataset(record) else None
     assert card is not None
     dataset: dict[str, Any] = {"dataset_type": record.dataset}
     if hub is not None:
@@ -107,7 +107,7 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
     return str(data.to_yaml())
 
 
-def _is_hub_dataset(record: RunRecord) -> bool:
+def is_hub_dataset(record: RunRecord) -> bool:
     """Whether the test texts came from the hub, or were checked against the hash of the hub's."""
     from_hub = record.data is not None and record.data.route.startswith("hub ")
     return from_hub or "test" in record.config.dataset.sha256

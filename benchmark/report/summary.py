@@ -1,6 +1,7 @@
 """The findings: a few sentences over the tables, worded by one template."""
 
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
+from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Analysis, Table
+from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
 TEMPLATES = Path(__file__).with_name("templates")
+
+TIMES = ("training_seconds", "seconds_per_text")
 
 Row = dict[str, Any]
 
@@ -32,7 +37,7 @@ def environment() -> Environment:
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (markdown_text, digits, faster, listed, named, of_study, against_whole)
+    filters = (markdown_text, digits, faster, in_words, listed, named, of_study, against_whole)
     made.filters |= {one.__name__: one for one in filters}
     return made
 
@@ -45,7 +50,12 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
     field = [dict(row) for _, row in fields[0].iterrows()] if fields else []
     others = [row for row in field[1:] if not _same_training(field[0], row)] if field else []
     tied = [row for row in others if not _differ(analysis, field[0], row)]
-    curves = data.get("learning_curve" if about_study else f"learning_curve_{dataset}", pd.DataFrame())
+    networks = _networks(analysis, field)
+    timed = next((row for row in field if row["trained"] and all(pd.notna(row[cost]) for cost in TIMES)), None)
+
+    def of_dataset(name: str) -> pd.DataFrame:
+        return data.get(name if about_study else f"{name}_{dataset}", pd.DataFrame())
+
     return {
         "study": study,
         "dataset": dataset,
@@ -54,9 +64,15 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
         "best": field[0] if field else None,
         "tied": tied,
         "next": others[0] if others else None,
+        "smaller": _smaller(analysis, field),
         "smallest": _smallest(field),
-        "cheaper": _cheaper(field[0], tied) if field else None,
-        "few": _few_texts(curves),
+        "networks": networks,
+        "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
+        "timed": timed,
+        "cheaper": _cheaper(analysis, timed, field) if timed else None,
+        "decision": _of_best(of_dataset("decisions"), field),
+        "noise": _may_be_wrong(of_dataset("label_noise")),
+        "few": _few_texts(of_dataset("learning_curve")),
         **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(data["study_audit"]) if about_study else [],
     }
@@ -80,16 +96,49 @@ def _smallest(field: list[Row]) -> Row | None:
     return min(networks, key=lambda row: row["parameters"], default=None)
 
 
-def _cheaper(best: Row, tied: list[Row]) -> Row | None:
-    """The model tied with the best that trains fastest on the same machine, if that is twice as fast or more."""
-    costs = ("training_seconds", "seconds_per_text")
+def _smaller(analysis: Analysis, field: list[Row]) -> Row | None:
+    """The smallest network that no model leads significantly, if it is smaller than the best model."""
+    led = {other for _, other in significant_leads(analysis.comparisons)}
+    level = [row for row in field if row["trained"] and row["parameters"] is not None]
+    level = [row for row in level if row["configuration"] not in led]
+    smallest = min(level, key=lambda row: row["parameters"], default=None)
+    size = field[0]["parameters"] if field else None
+    return smallest if smallest and size is not None and smallest["parameters"] < size else None
+
+
+def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
+    """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
+    found: dict[tuple[str, int], Row] = {}
+    for row in field:
+        if row["trained"] and row["parameters"] is not None:
+            found.setdefault((row["kind"], row["parameters"]), row)
+    networks = sorted(found.values(), key=lambda row: row["parameters"])
+    differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
+    return [] if differ or len(networks) < 2 else networks
+
+
+def _cheaper(analysis: Analysis, timed: Row, field: list[Row]) -> Row | None:
+    """The model tied with `timed` that trains fastest on the same machine, if that is twice as fast or more."""
     comparable = [
         row
-        for row in tied
-        if row["machine"] == best["machine"] and all(pd.notna(one[cost]) for one in (row, best) for cost in costs)
+        for row in field
+        if row["machine"] == timed["machine"]
+        and all(pd.notna(row[cost]) for cost in TIMES)
+        and not _differ(analysis, timed, row)
     ]
-    fastest = min(comparable, key=lambda row: row["training_seconds"], default=None)
-    return fastest if fastest and 2 * fastest["training_seconds"] <= best["training_seconds"] else None
+    fastest = min(comparable, key=lambda row: row["training_seconds"])
+    return fastest if 2 * fastest["training_seconds"] <= timed["training_seconds"] else None
+
+
+def _of_best(decisions: pd.DataFrame, field: list[Row]) -> Row | None:
+    """The best configuration's row in the table of decisions."""
+    found = [row for _, row in decisions.iterrows() if row["configuration"] == field[0]["configuration"]]
+    return dict(found[0]) if found else None
+
+
+def _may_be_wrong(noise: pd.DataFrame) -> Row | None:
+    found = [row for _, row in noise.iterrows() if row["reason"] == MAY_BE_WRONG]
+    return dict(found[0]) if found else None
 
 
 def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
@@ -135,6 +184,11 @@ def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
         "pair": (decoder, encoder) if decoder and encoder else None,
         "pair_differs": decoder is not None and encoder is not None and _differ(analysis, decoder, encoder),
     }
+
+
+def in_words(parameters: float) -> str:
+    """22.7 million, 1.78 billion."""
+    return f"{parameters / 1e9:.3g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
 
 
 def digits(value: float) -> str:

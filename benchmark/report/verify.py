@@ -28,6 +28,7 @@ from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
+from benchmark.results.shared_times import FILE, read_shared_times
 from benchmark.results.store import Run, folder_of
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
@@ -81,11 +82,18 @@ def faults(results_dir: Path) -> Iterator[Fault]:
         if not found:
             sound.append(run)
     differing = [*_different_gold(sound)]
-    if len(runs) == len(folders):  # else the number of answers is not known
+    if len(runs) == len(folders):  # else runs or the number of answers are not known
+        differing += _unknown_shared_times(results_dir, runs)
         differing += _impossible_accuracies(results_dir, runs)
     yield from differing
     if len(sound) == len(folders) and not differing:
         yield from _changed_tables(results_dir)
+
+
+def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
+    listed = read_shared_times(results_dir)
+    for digest in sorted(listed - {run.record.digest for run in runs}):
+        yield Fault(results_dir / FILE, digest, "is the digest of no run")
 
 
 def doubts_about_the_study() -> list[str]:

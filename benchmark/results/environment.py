@@ -16,6 +16,7 @@ import psutil
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
+BUSY = 20.0  # percent of the cores; idle machines stay below it
 VECTOR_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 """Name of an x86 processor's vector units by CPU flag, the widest first."""
 
@@ -42,6 +43,7 @@ class Environment:
     memory_bytes: int | None = None
     gpu: str | None = None
     git: Git | None = None
+    device_shared: bool | None = None  # whether other jobs used the GPU or cores at the start; None if not known
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -77,6 +79,39 @@ def describe() -> Environment:
         gpu=torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None,
         git=_git(),
     )
+
+
+def device_is_shared(seconds: float = 0.2) -> bool | None:
+    """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
+
+    To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
+    The load average is no measure: it still counts the job before this one.
+    """
+    if _cores_are_busy(seconds):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return False
+    return _other_processes_on_gpu(str(torch.cuda.get_device_properties(0).uuid))
+
+
+def _cores_are_busy(seconds: float) -> bool:
+    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
+    busy = psutil.cpu_percent(interval=seconds, percpu=True)
+    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
+    return bool(used) and sum(used) / len(used) > BUSY
+
+
+def _other_processes_on_gpu(uuid: str) -> bool | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except Exception:  # not installed, or the driver does not answer
+        return None
+    return any(process.pid != os.getpid() for process in processes)
 
 
 def reset_peak_memory() -> None:

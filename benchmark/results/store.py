@@ -22,7 +22,7 @@ from filelock import FileLock
 from benchmark.config import RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
-from benchmark.results.record import RunRecord, to_json
+from benchmark.results.record import RunRecord, sha256, to_json
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,13 @@ def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
 def read(folder: Path) -> Run:
     path = folder / "record.json"
     return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
+
+
+def check_predictions(run: Run) -> None:
+    """Raise `BenchmarkError` unless the predictions are those that the record of the completed run describes."""
+    path = run.folder / "predictions.parquet"
+    if not path.is_file() or sha256(path.read_bytes()) != run.record.predictions_sha256:
+        raise BenchmarkError(f"{path} is not the file that the record describes.", "Restore it, or run again.")
 
 
 def read_all(results_dir: Path) -> list[Run]:

@@ -150,7 +150,7 @@ def _started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job
         digest=digest_of(spec.as_json(), {}),
         started=_now(),
         finished="",
-        environment=environment.describe(),
+        environment=replace(environment.describe(), device_shared=environment.device_is_shared()),
     )
     return Job(config, record, listen)
 

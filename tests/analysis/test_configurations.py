@@ -17,7 +17,8 @@ from factories import (
     rows_of,
 )
 
-from benchmark.analysis.configurations import OWN, SHARED, label_scores, with_results
+from benchmark.analysis.configurations import OWN, SHARED, configurations, label_scores, with_results
+from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.interface import NO_LABEL, FitReport, WeightSource
 from benchmark.results.record import Failure, RunRecord, Status
@@ -190,6 +191,42 @@ def test_costs_are_those_of_the_machine_that_ran_most_seeds(tmp_path: Path) -> N
     machine = "A processor, 2 cores"
     assert priced(gpu, *runs) == (70, 250, 50, 3 / 200, machine, f"{machine} / A GPU")
     assert priced(gpu, runs[0]) == (6, 400, 50, 0.2 / 200, "A GPU", f"A GPU / {machine}")
+
+
+def shared(run: Run) -> Run:
+    """The run as if other jobs had used its device."""
+    environment = replace(run.record.environment, device_shared=True)
+    return Run(replace(run.record, environment=environment), run.folder)
+
+
+def test_times_of_a_shared_device_are_not_compared(tmp_path: Path) -> None:
+    runs = [costs(tmp_path, 0, 60, 200, 2), costs(tmp_path, 1, 70, 300, 3), costs(tmp_path, 2, 80, 400, 4)]
+    row = only(*map(shared, runs))
+    assert [row[name] for name in ("training_seconds", "seconds_per_text", "peak_memory")] == [None, None, 300]
+    assert row["status"] == "measured; time shared with other jobs, not compared"
+    row = only(shared(runs[0]), *runs[1:])
+    assert [row[name] for name in ("training_seconds", "seconds_per_text")] == [75, 3.5 / 200]
+    assert row["status"] == "measured; time of 1 of 3 seeds shared with other jobs, not compared"
+
+
+def test_a_list_names_the_shared_times_of_older_records(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run = costs(tmp_path, seed, 60, 200, 2)
+    (tmp_path / "shared_times.txt").write_text(f"# why\n{run.record.digest}\n")
+    runs = read_results(tmp_path).runs
+    assert runs["shared_time"].tolist() == [False, True]
+    assert runs["training_seconds"].tolist() == [60, None]
+
+
+def test_the_shipped_runs_that_shared_a_gpu_have_short_names_and_no_times(shipped: Path) -> None:
+    found = configurations(read_results(shipped / "results"))
+    on_gpu = found[found["hardware"] == "NVIDIA H200"]
+    assert {row["model"]: row["recipe"] for _, row in on_gpu.iterrows()} == {
+        "mpnet_base": "tuned, padded",
+        "qwen_coder_lora": "tuned, padded, bf16, batch size 64, 1 epoch, learning rate 4e-4, weights from folder qwen",
+        "smollm2_lora": "tuned, FlashAttention-2, on cuda, bf16, batch size 64, learning rate 1.5e-3",
+    }
+    assert on_gpu[["training_seconds", "seconds_per_text"]].isna().all(axis=None)
 
 
 def test_a_cost_that_one_seed_lacks_is_missing(tmp_path: Path) -> None:

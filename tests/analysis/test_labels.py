@@ -4,9 +4,10 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from factories import a_record
+from factories import FIT, a_record
 
 from benchmark.analysis.labels import command, options_given, recipe_label, settings_of
+from benchmark.interface import WeightSource
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
 
@@ -34,6 +35,10 @@ def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
         ("recipe.learning_rate=0.5", "learning rate 0.5"),
         ("recipe.epochs=9", "9 epochs"),
         ("recipe.weight_decay=0.1", "weight decay 0.1"),
+        ("recipe.batch_size=64", "batch size 64 x 4"),
+        ("recipe.gradient_accumulation_steps=1", "batch size 5"),
+        ("model.attention=eager", "eager attention"),
+        ("model.device=cuda", "on cuda"),
     ],
 )
 def test_what_an_experiments_file_changes_is_in_the_label(override: str, words: str) -> None:
@@ -79,7 +84,25 @@ def test_files_come_last_in_a_label_without_folder_and_hash() -> None:
     record = a_record("smollm2_lora", "model.adapter=tuned-seed0@0123456789ab", "model.precision=bf16")
     assert label(record) == "paper, bf16, adapter tuned-seed0"
     other = typed(a_record("minilm", "model.name=mine"), "model.weights.path=DIR/weights")
-    assert label(other) == "paper, weights path weights"
+    assert label(other) == "paper, weights from folder weights"
+
+
+PINNED = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"model.safetensors": PINNED}, "paper, padded"),
+        ({"model.safetensors": "0" * 64}, "paper, padded, weights from folder mine"),
+        ({"model.safetensors": PINNED, "more.safetensors": "0" * 64}, "paper, padded, weights from folder mine"),
+    ],
+)
+def test_a_folder_is_named_in_a_label_unless_it_holds_the_pinned_file(files: dict[str, str], words: str) -> None:
+    weights = '{"source": "folder", "path": "mine@0123456789ab", "hub": null}'
+    record = a_record("mpnet_base", f"model.weights={weights}", "model.batching=padded")
+    read = replace(FIT, weights=WeightSource("folder", sha256=files))
+    assert label(replace(record, fit=read)) == words
 
 
 def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:

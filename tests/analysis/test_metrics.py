@@ -3,15 +3,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
 from benchmark.analysis.metrics import (
     accuracy,
     accuracy_at_coverage,
+    brier_score,
     calibration_bins,
+    calibration_noise,
     confidence_of,
     confusion_matrix,
+    coverage_at_error,
     expected_calibration_error,
+    log_loss,
     macro_f1,
     per_class,
 )
@@ -104,6 +109,45 @@ def test_bins_agree_with_sklearns_calibration_curve(seed: int) -> None:
     assert bins.counts.sum() == 400
     assert bins.accuracy[bins.counts > 0] == pytest.approx(share)
     assert bins.mean_confidence[bins.counts > 0] == pytest.approx(mean, abs=1e-6)
+
+
+def test_the_noise_floor_of_one_bin_is_the_mean_deviation_of_a_binomial_share() -> None:
+    # 100 answers at 0.5 lie in one bin: the mean of |right / 100 - 0.5| is C(100, 50) / 2^101.
+    assert calibration_noise(np.full(100, 0.5), draws=20_000) == pytest.approx(0.03979, abs=5e-4)
+    assert calibration_noise(shares(1, 1, 1)) == 0
+
+
+def test_more_rows_lower_the_noise_floor() -> None:
+    assert calibration_noise(np.full(10_000, 0.5)) < calibration_noise(np.full(100, 0.5)) / 5
+
+
+def test_brier_score_and_log_loss_agree_with_sklearn() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(4), 300).astype(np.float32)
+    gold = generator.integers(0, 4, 300)
+    expected = sklearn_metrics.brier_score_loss(gold, probabilities, labels=range(4), scale_by_half=False)
+    assert brier_score(gold, probabilities) == pytest.approx(expected, rel=1e-6)
+    assert log_loss(gold, probabilities) == pytest.approx(sklearn_metrics.log_loss(gold, probabilities), rel=1e-5)
+
+
+def test_a_gold_label_of_probability_0_has_a_finite_log_loss() -> None:
+    certain = np.array([[1, 0]], dtype=np.float32)
+    assert (log_loss(ids(0), certain), brier_score(ids(1), certain)) == (0, 2)
+    assert log_loss(ids(1), certain) == pytest.approx(-np.log(np.finfo(np.float32).eps))
+
+
+@pytest.mark.parametrize(
+    ("error", "coverage"),
+    [(0, 0.4), (0.25, 0.8), (0.4, 1), (0.1, 0.4)],
+)
+def test_coverage_at_error_is_the_largest_share_with_few_errors(error: float, coverage: float) -> None:
+    correct, confidence = right(0, 1, 1, 1, 0), shares(0.7, 0.8, 0.9, 0.6, 0.5)
+    assert coverage_at_error(correct, confidence, error) == coverage
+
+
+def test_coverage_at_error_takes_rows_of_equal_confidence_together() -> None:
+    assert coverage_at_error(right(1, 0), shares(0.9, 0.9), 0.1) == 0
+    assert coverage_at_error(right(0, 1), shares(0.9, 0.8), 0.5) == 1
 
 
 def test_accuracy_at_coverage_keeps_the_most_confident_rows() -> None:

@@ -97,7 +97,7 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     assert files_below(project / "results/tables") == {
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
-    figures = {*FIGURES, "accuracy_synthetic"} - {"learning_curve"}
+    figures = {*FIGURES, "accuracy_synthetic"} - {"learning_curve", "scaling"}
     assert files_below(project / "results/figures") == {
         f"{name}.{suffix}" for name in figures for suffix in ("svg", "png")
     }
@@ -259,7 +259,7 @@ def test_what_cannot_be_read_ends_with_one_sentence_and_exit_code_1(
     file.unlink()
     if broken == "record.json":
         file.write_text("{")
-    assert command(*arguments) == 1
+    assert command("--readme", "README.md", *arguments) == 1
     said = capsys.readouterr().err
     assert broken in said
     assert "Traceback" not in said

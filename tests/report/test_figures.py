@@ -400,3 +400,30 @@ def test_nothing_exceeds_the_edges_of_a_figure(name: str, count: int, tmp_path: 
     used, (width, height) = figure.get_tightbbox(), figure.get_size_inches()  # both in inches
     assert -0.01 <= used.x0 < used.x1 <= width + 0.01
     assert -0.01 <= used.y0 < used.y1 <= height + 0.01
+
+
+def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record("minilm"), wrong_at(range(10))),
+        publish_many(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at(range(12))),
+        publish_many(tmp_path, a_record("mpnet_base"), wrong_at(range(6))),
+        publish_many(tmp_path, a_record("smollm2_lora"), wrong_at(range(8))),
+        publish_many(tmp_path, a_record("tfidf"), wrong_at(range(2))),
+    ]
+    (axes,) = draw("scaling", *runs).axes
+    lines = {str(line.get_label()): line for line in axes.get_lines()}
+    sizes, accuracies = lines["encoder"].get_data()
+    assert np.allclose(sizes, [22713216, 109486464])
+    assert np.allclose(np.asarray(accuracies, dtype=float), [0.95, 0.97])
+    assert np.allclose(np.asarray(lines["decoder"].get_ydata(), dtype=float), [0.96])
+    hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [float(line.get_ydata()[0]) for line in hollow] == [*study.TABLE3.values()]
+    assert drawn("scaling", runs[0], runs[1], runs[4]) is None
+
+
+def test_on_another_data_set_the_studys_models_are_not_drawn(tmp_path: Path) -> None:
+    runs = [
+        publish_many(tmp_path, a_record(model, dataset="other"), wrong_at(range(4)))
+        for model in ("minilm", "mpnet_base")
+    ]
+    assert "study" not in words(draw("scaling", *runs, dataset="other"))

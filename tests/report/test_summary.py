@@ -72,6 +72,35 @@ def test_the_smallest_network_is_compared_with_the_figure_of_the_study(wrong: in
     assert any(f"{verb} the 0.9262" in sentence for sentence in sentences(*errors(tmp_path, minilm=wrong)))
 
 
+def test_networks_are_compared_by_size_unless_two_differ(tmp_path: Path) -> None:
+    runs = errors(tmp_path, mpnet_base=1, minilm=3, smollm2_lora=4, tfidf=60)
+    runs.append(publish_many(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at(range(90))))
+    found = about(*runs)
+    assert models(found["networks"]) == ["minilm", "mpnet_base", "smollm2_lora"]
+    assert (found["smaller"]["model"], found["contains_printed"]) == ("minilm", False)  # 0.9262 is below all
+    worse = errors(tmp_path / "worse", mpnet_base=1, minilm=40)
+    assert (about(*worse)["networks"], about(*worse)["smaller"]) == ([], None)
+
+
+def test_a_smaller_model_that_another_one_leads_is_not_named_as_enough(tmp_path: Path) -> None:
+    # The best is tied with both others, because its errors are elsewhere; the second leads the third.
+    best, second, third = [*range(100, 120)], [*range(22)], [*range(36)]
+    runs = [
+        publish_many(tmp_path, a_record(model), wrong_at(wrong))
+        for model, wrong in (("bert_base", best), ("roberta_base", second), ("minilm", third))
+    ]
+    found = about(*runs)
+    assert models(found["tied"]) == ["roberta_base", "minilm"]
+    assert found["smaller"] is None
+
+
+def test_decisions_are_those_of_the_best_model(tmp_path: Path) -> None:
+    found = about(*errors(tmp_path, minilm=1, tfidf=60))
+    assert (found["decision"]["model"], found["decision"]["coverage_at_5"]) == ("MiniLM-L6 (22M BERT)", 1)
+    assert found["noise"] is None
+    assert about(*errors(tmp_path / "two", minilm=1, bert_base=2))["noise"]["texts"] == 2
+
+
 def test_the_cheapest_tied_model_of_the_same_machine_is_compared(tmp_path: Path) -> None:
     costs = {"memory": 9, "trained": 9, "answering": 1.0}
     best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
@@ -136,7 +165,8 @@ def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path:
         publish_many(tmp_path, a_record(model, dataset="mine"), wrong_at(range(n)))
         for model, n in (("minilm", 1), ("tfidf", 60))
     ]
-    (answer,) = sentences(*runs)
+    answer, decisions = sentences(*runs)
+    assert "answers 100% of the texts with 5% errors" in decisions
     assert answer.startswith("The best model on mine, MiniLM-L6 (22M BERT), paper (0.9950 on 200 test texts")
 
 
@@ -145,7 +175,7 @@ def test_the_findings_of_the_shipped_results_are_at_most_six_sentences(shipped: 
     found = findings(analysis, all_tables(analysis))
     assert 4 <= len(found) <= 6
     assert not [sentence for sentence in found if ". " in sentence]
-    assert found[0].startswith("The best model, SmolLM2-135M + LoRA, tuned, bf16")
+    assert found[0].startswith("The best model, MPNet base (109M encoder), tuned")
 
 
 def test_words_for_lists_and_ratios() -> None:

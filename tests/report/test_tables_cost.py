@@ -38,7 +38,7 @@ def test_the_frontier_is_empty_without_results() -> None:
     assert TABLES["frontier"].data(analysis_of()).empty
 
 
-def way(batching: str, precision: str, training: float, answering: float) -> dict[str, Any]:
+def way(batching: str, precision: str, training: float, answering: float | None) -> dict[str, Any]:
     return {"batching": batching, "precision": precision, "samples_per_second": training, "utilisation": 0.25,
             "answered_per_second": answering}  # fmt: skip
 
@@ -54,3 +54,10 @@ def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretraine
     assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, 4), (1, 1), (None, None)]
     assert (rows[0]["model"], rows[0]["hardware"], rows[0]["batch_size"]) == (model, "A GPU", 20)
     assert (rows[2]["samples_per_second"], rows[2]["answered_per_second"], rows[2]["utilisation"]) == (40, 50, 0.25)
+
+
+def test_a_speed_that_was_not_measured_has_no_ratio() -> None:
+    ways = [way("packed", "bf16", 30, 80), way("padded", "bf16", 10, None), way("padded, one pass", "bf16", 20, None)]
+    measured = {"title": "A model", "pretrained": False, "device": "A GPU", "effective_batch": 20, "ways": ways}
+    rows = rows_of(TABLES["speed"].data(Analysis(results_of([], [measured]))))
+    assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, None), (1, None), (2, None)]

@@ -3,15 +3,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import LABELS, MANY_GOLD, a_record, examples, publish, publish_many, table_rows, wrong_at
+from factories import (
+    LABELS,
+    MANY_GOLD,
+    a_record,
+    publish,
+    publish_confident,
+    publish_many,
+    table_rows,
+    wrong_at,
+)
 
 from benchmark.analysis.inference import wilson_interval
-from benchmark.analysis.metrics import accuracy_at_coverage, expected_calibration_error
+from benchmark.analysis.metrics import accuracy_at_coverage
 from benchmark.data.report import Overlap
-from benchmark.interface import NO_LABEL, Predictions
-from benchmark.results import store
+from benchmark.interface import NO_LABEL
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.store import Run
 
 
 def overlapping(ids: list[str], conflicting: list[str]) -> RunRecord:
@@ -82,13 +89,6 @@ def test_a_part_without_rows_is_not_shown(tmp_path: Path) -> None:
     assert [(row["view"], row["rows"]) for row in rows] == [("official", 200), ("without conflicting duplicates", 200)]
 
 
-def publish_confident(folder: Path, record: RunRecord, predicted: list[int], confidence: list[float]) -> Run:
-    probabilities = np.repeat((1 - np.array(confidence))[:, None] / 5, 6, axis=1).astype(np.float32)
-    probabilities[np.arange(200), predicted] = confidence
-    content = store.encode_predictions(examples(MANY_GOLD), Predictions(probabilities, np.array(predicted)), LABELS)
-    return store.write(folder, replace(record, predicted_rows=200), content)
-
-
 def test_the_most_confident_answers_are_scored_alone(tmp_path: Path) -> None:
     confidence = np.linspace(0.99, 0.5, 200).tolist()  # falling: the first 150 rows, which are right, are the surest
     runs = [
@@ -99,16 +99,14 @@ def test_the_most_confident_answers_are_scored_alone(tmp_path: Path) -> None:
     expected = {100: (150 + 120) / 400, 90: (150 + 120) / 360, 80: (150 + 120) / 320, 70: (1 + 120 / 140) / 2, 50: 1.0}
     assert {share: row[f"coverage_{share}"] for share in expected} == pytest.approx(expected)
     seeds = [np.arange(200) < right for right in (150, 120)]
-    errors = [expected_calibration_error(correct, np.float32(confidence)) for correct in seeds]
-    assert row["expected_calibration_error"] == pytest.approx(np.mean(errors))
     assert accuracy_at_coverage(seeds[0], np.float32(confidence), 0.9) == 150 / 180
 
 
-def test_free_answers_have_no_calibration(tmp_path: Path) -> None:
+def test_free_answers_have_no_confidence(tmp_path: Path) -> None:
     predicted = wrong_at(range(20))
     (row,) = table_rows("selective", publish(tmp_path, a_record("external"), predicted, ["word"] * 200, MANY_GOLD))
     assert row["coverage_100"] == 0.9
-    assert {row[name] for name in ("coverage_90", "coverage_50", "expected_calibration_error")} == {None}
+    assert {row[name] for name in ("coverage_90", "coverage_50")} == {None}
 
 
 def test_hard_items_are_wrong_for_every_seed_of_every_configuration(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_trials_are_ordered_by_their_last_validation_accuracy(tmp_path: Path) ->
         ("BERT base (uncased)", "tune_cpu", 5e-5, 3, "all", 0.5, 0),
         (MINILM, "tune_cpu", 0.25, 9, "all", 0.6, 0),
         (MINILM, "tune_cpu", 0.5, 3, 20, 0.5, 0),
-        (MINILM, "tune_cpu, batch size 16", 0.5, 3, "all", 0.9, 0),
+        (MINILM, "tune_cpu, batch size 16 x 4", 0.5, 3, "all", 0.9, 0),
     ]
 
 

@@ -332,3 +332,11 @@ def test_a_split_without_its_hash_is_a_fault_and_no_crash(results: Path) -> None
     run = run_of(results)
     edit(run, lambda document: document["data"]["splits"].update(test={}), with_checksum=True)
     assert ("record.json", "the file") in found(results)
+
+
+def test_a_digest_in_the_list_of_shared_times_that_is_of_no_run_is_found(results: Path) -> None:
+    listed = results / "shared_times.txt"
+    listed.write_text(f"{run_of(results).record.digest}\n")
+    assert [fault for fault in faults(results) if fault.file == listed] == []
+    listed.write_text(f"{'0' * 64}\n")
+    assert [fault.field for fault in faults(results) if fault.file == listed] == ["0" * 64]

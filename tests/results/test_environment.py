@@ -2,7 +2,9 @@
 
 import getpass
 import json
+import os
 import socket
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +40,18 @@ def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     text = json.dumps(asdict(described))
     assert socket.gethostname() not in text.split('"')
     assert getpass.getuser() not in text.split('"')
+
+
+@linux
+def test_a_processor_that_other_processes_keep_busy_is_shared() -> None:
+    cores = len(os.sched_getaffinity(0))
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        assert environment.device_is_shared() is True
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_a_record_survives_a_round_trip_through_json(record: RunRecord) -> None:
 def test_json_holds_the_weight_source_without_empty_fields_and_no_data_folder() -> None:
     document = json.loads(to_json(a_record(fit=ADAPTED)))
     assert document["fit"]["weights"] == {
-        "source": "hub", "id": "a/b", "adapter": {"name": "mine", "sha256": "f" * 64},
+        "source": "hub", "id": "a/b", "adapter": {"name": "mine", "sha256": "f" * 64, "base": None},
     }  # fmt: skip
     assert "path" not in document["config"]["dataset"]
 

@@ -19,6 +19,7 @@ from benchmark.report.table import Analysis
 
 MOST = 24  # as many labels fit below the panels
 MOST_BELOW = 3  # configurations below the axis that the subtitle names
+LINE = 112  # characters of a line below the panels
 WIDEST = 54  # characters of a label that fit in one of two columns
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
@@ -48,12 +49,13 @@ def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     if not measured:
         return None
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
-    labels = _labels(found)
+    leads = costs.significant_leads(analysis.comparisons)
+    labels = _labels(found, leads)
     columns = 1 if max(map(len, labels)) > WIDEST else 2
     figure = new_figure(
         5.2 + 0.17 * -(-len(found) // columns),
         f"Accuracy against cost, {dataset} test split",
-        "Filled: no model is as accurate for less of that cost (the line joins them). Hollow: another model is. "
+        "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
         "Vertical lines: 95% intervals."
         + " Squares ran on a GPU." * bool(found["on_gpu"].any())
         + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
@@ -64,7 +66,8 @@ def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
     kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
     panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
-        _draw_panel(axes, found, cost, first)
+        best = field.loc[costs.frontier(field, cost, leads), "configuration"]
+        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, first)
         axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
     figure.legend(
         handles=[Line2D([], [], linestyle="none", label=label) for label in labels],
@@ -93,7 +96,7 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, first: str) -> None:
     The large panel numbers all. A small one numbers its best, and those without a place in the large panel.
     """
     (name, unit), large = UNITS[cost], cost == first
-    points = found.assign(best=costs.frontier(found, cost), x=found[cost].astype(float) * unit)
+    points = found.assign(x=found[cost].astype(float) * unit)
     points = points[points["x"].notna()]
     best = points[points["best"]].sort_values("x", kind="stable")
     axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
@@ -128,16 +131,17 @@ def _write_numbers(axes: Axes, points: dict[int, tuple[float, float]], size: flo
         axes.annotate(str(number), at, textcoords="offset points", size=size, **CORNERS[close % len(CORNERS)])
 
 
-def _labels(found: pd.DataFrame) -> list[str]:
+def _labels(found: pd.DataFrame, leads: costs.Leads) -> list[str]:
     """Number, label and accuracy, the machine if most ran on another, and the most accurate that dominates it."""
     number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
     usual = found["machine"].value_counts().index[0]
     labels = []
-    for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found), strict=True):
-        label = textwrap.shorten(row["label"], 84, placeholder=" ...")
+    for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         dominated = f"; dominated by {number[dominating[0]]}" if dominating else ""
-        labels.append(f"{number[row['configuration']]}  {label}, {row['accuracy']:.4f}{elsewhere}{dominated}")
+        rest = f", {row['accuracy']:.4f}{elsewhere}{dominated}"
+        label = textwrap.shorten(row["label"], min(84, LINE - len(rest)), placeholder=" ...")
+        labels.append(f"{number[row['configuration']]}  {label}{rest}")
     return labels
 
 

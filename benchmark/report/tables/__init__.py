@@ -7,11 +7,18 @@ import pandas as pd
 
 from benchmark.analysis import study as the_study
 from benchmark.report.table import Analysis, Table
-from benchmark.report.tables import audit, comparison, cost, errors, overview, study, training
+from benchmark.report.tables import audit, comparison, cost, decisions, errors, label_noise, overview, study, training
 from benchmark.report.tables.leaderboard import leaderboard, trials
 
 ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
-OF_A_DATASET = (*errors.TABLES, *comparison.TABLES, *cost.TABLES, *training.TABLES)
+OF_A_DATASET = (
+    *errors.TABLES,
+    *label_noise.TABLES,
+    *decisions.TABLES,
+    *comparison.TABLES,
+    *cost.TABLES,
+    *training.TABLES,
+)
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 

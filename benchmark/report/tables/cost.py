@@ -4,10 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis import comparisons
+from benchmark.analysis import comparisons, costs
 from benchmark.analysis.configurations import COSTS
-from benchmark.analysis.costs import dominated_by
-from benchmark.analysis.costs import frontier as on_frontier
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, gibibytes, milliseconds
 
@@ -18,8 +16,9 @@ def frontier(analysis: t.Analysis) -> pd.DataFrame:
     if not fields:
         return pd.DataFrame()
     found = fields[0]
-    best = {cost: on_frontier(found, cost) for cost in COSTS}
-    dominating = dominated_by(found)
+    leads = costs.significant_leads(analysis.comparisons)
+    best = {cost: costs.frontier(found, cost, leads) for cost in COSTS}
+    dominating = costs.dominated_by(found, leads)
     columns: dict[str, list[Any]] = {
         "frontier": [", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
         "dominated_by": ["; ".join(analysis.label[one] for one in ids) or None for ids in dominating],
@@ -30,7 +29,8 @@ def frontier(analysis: t.Analysis) -> pd.DataFrame:
 
 def speed(analysis: t.Analysis) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
-    return pd.DataFrame([row for measured in analysis.results.speeds for row in _speeds(measured)], dtype=object)
+    measured = sorted(analysis.results.speeds, key=lambda one: (one["device"], one["title"], one["effective_batch"]))
+    return pd.DataFrame([row for one in measured for row in _speeds(one)], dtype=object)
 
 
 def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
@@ -53,8 +53,8 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -> float | None:
-    plain = padded.get(way["precision"])
-    return way[speed] / plain[speed] if plain else None
+    plain = padded.get(way["precision"], {}).get(speed)
+    return way[speed] / plain if plain and way[speed] is not None else None
 
 
 TABLES = (
@@ -75,9 +75,11 @@ TABLES = (
             t.Column("dominated_by", "Dominated by"),
             t.Column("dominated_by_id"),
         ),
-        note="A model is *on the frontier of* a cost if none is as accurate for less of it. It is *dominated* if "
-        "another on the same hardware is at least as accurate and as cheap in every measured cost, and more accurate "
-        "or a tenth cheaper in one. Costs are medians over the seeds of the machine that ran most; times on different "
+        note="A lead in accuracy counts only if it is significant. A model is *on the frontier of* a cost if it is "
+        "significantly more accurate than every cheaper model on the frontier. It is *dominated* if it is not "
+        "significantly more accurate than another on the same hardware that is as cheap in every measured cost, and "
+        "that is significantly more accurate or a tenth cheaper in one. Times of runs that shared their device with "
+        "other jobs are left out. Costs are medians over the seeds of the machine that ran most; times on different "
         "hardware or in different precisions are not comparable one to one. Peak memory is the "
         "GPU's if one was used, else the process's with its loaded libraries.",
         section="cost",
@@ -104,6 +106,8 @@ SPEED = t.Table(
     "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
     "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
     "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
-    "beginning of the prompts once. *Batch* is the effective one.",
+    "beginning of the prompts once. *Batch* is the effective one; *one pass* computes it at once, the other padded "
+    "batches in passes of the recipe's size. Random weights take the same time as pretrained ones and have no "
+    "accuracy. A dash was not measured.",
     section="cost",
 )

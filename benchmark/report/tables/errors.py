@@ -13,7 +13,7 @@ from benchmark.analysis import comparisons
 from benchmark.analysis.configurations import label_scores, mean_accuracy, with_results
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix, expected_calibration_error
+from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix
 from benchmark.interface import Probabilities
 from benchmark.report import table as t
 from benchmark.report.formats import count
@@ -76,21 +76,16 @@ def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """Calibration error, and accuracy where only the most confident share of the texts is answered.
+    """Accuracy where only the most confident share of the texts is answered.
 
     Means over seeds; missing where answers carry no confidence.
     """
     of_share = {share: coverage_accuracy(results, row, share) if row["graded"] else None for share in COVERAGES[1:]}
-    error = _calibration_error(results, row) if row["graded"] else None
     shares = {_coverage_column(share): accuracy for share, accuracy in {1.0: row["accuracy"], **of_share}.items()}
-    return [{"seeds": row["seeds"], "expected_calibration_error": error, **shares}]
+    return [{"seeds": row["seeds"], **shares}]
 
 
-def _calibration_error(results: Results, row: pd.Series) -> float:
-    return float(np.mean([expected_calibration_error(*one) for one in _confidences(results, row)]))
-
-
-def _confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
+def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
     """Which answers of each seed are correct, and how confident they are."""
     return [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
 
@@ -99,7 +94,7 @@ def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
     """A configuration's accuracy on its most confident `share` of the texts, the mean over seeds."""
     if share == 1:
         return float(row["accuracy"])
-    return float(np.mean([accuracy_at_coverage(*one, share) for one in _confidences(results, row)]))
+    return float(np.mean([accuracy_at_coverage(*one, share) for one in confidences(results, row)]))
 
 
 def _coverage_column(share: float) -> str:
@@ -178,18 +173,17 @@ TABLES = (
     ),
     t.Table(
         "selective",
-        "Calibration error, and accuracy on the most confident texts",
+        "Accuracy on the most confident texts",
         partial(per_configuration, selective),
         (
             *t.NAMED,
             t.SEEDS,
-            t.Column("expected_calibration_error", "ECE", t.FOUR),
             t.Column(_coverage_column(1.0), "All texts", t.FOUR),
             t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR),
             *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR) for share in COVERAGES[2:]),
         ),
-        note="Accuracy on the most confident share of the texts, and the expected calibration error (15 bins); means "
-        "over seeds. Free answers carry no confidence.",
+        note="Accuracy on the most confident share of the texts, the mean over seeds. Free answers carry no "
+        "confidence.",
         section="confidence",
     ),
     t.Table(

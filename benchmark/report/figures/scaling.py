@@ -1,0 +1,102 @@
+"""Accuracy against the number of parameters, encoders and decoders apart, beside the study's figures."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmark.analysis import study
+from benchmark.report.figure import Figure, compared
+from benchmark.report.figures.cost import KINDS
+from benchmark.report.style import ACCURACY_RANGE, INK, MUTED, house_style, new_figure
+from benchmark.report.table import Analysis
+from benchmark.report.tables.overview import parameters
+
+SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
+
+
+@house_style()
+def scaling(analysis: Analysis, dataset: str) -> Drawing | None:
+    """The best configuration of each network, one line per kind; the study's models as it printed them."""
+    found = _networks(analysis)
+    if len(found) < 2:
+        return None
+    published = _published(analysis) if dataset == study.DATASET else pd.DataFrame()
+    figure = new_figure(
+        4.3,
+        f"Accuracy against size, {dataset} test split",
+        "Filled: the best configuration of each network run here, with its 95% interval."
+        + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
+    )
+    axes = figure.subplots()
+    for kind, points in found.groupby("kind", sort=False):
+        _draw_kind(axes, str(kind), points.sort_values("parameters"))
+    for row in published.to_dict("records"):
+        colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
+        axes.plot(*at, "D", color=colour, markerfacecolor="white", markersize=5)
+        axes.annotate(row["title"], at, color=MUTED, **_beside(left=False, above=False))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameters(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    sizes = pd.concat([found["parameters"], published.get("parameters", pd.Series(dtype=float))])
+    axes.set_xlim(sizes.min() * SPACE[0], sizes.max() * SPACE[1])
+    axes.margins(y=0.08)
+    axes.set(xlabel="parameters", ylabel="accuracy")
+    axes.grid()
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0)
+    return figure
+
+
+def _networks(analysis: Analysis) -> pd.DataFrame:
+    """The most accurate configuration of each kind and number of parameters, without those far below the best."""
+    field = compared(analysis)
+    sized = field[field["parameters"].notna() & field["kind"].isin(KINDS)]
+    sized = sized[sized["accuracy"].astype(float) >= field["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
+    return sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
+
+
+def _published(analysis: Analysis) -> pd.DataFrame:
+    cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
+    return pd.DataFrame(
+        [
+            {"title": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
+             "accuracy": accuracy}
+            for name, accuracy in study.TABLE3.items()
+        ]
+    )  # fmt: skip
+
+
+def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
+    colour = KINDS[kind]
+    axes.vlines(points["parameters"], *(points[end].astype(float) for end in ("low", "high")), color=colour, alpha=0.35)
+    axes.plot(points["parameters"], points["accuracy"], "o-", color=colour, linewidth=1.2, label=kind)
+    left = kind == "encoder"  # else names of an encoder and a decoder of one size would overlap
+    accuracies = points["accuracy"].astype(float)
+    beside = accuracies.shift(1 if left else -1).fillna(0 if left else 1)
+    for row, above in zip(points.to_dict("records"), beside <= accuracies, strict=True):
+        text = f"{row['title']}\n{row['accuracy']:.4f}"
+        axes.annotate(text, (row["parameters"], row["accuracy"]), color=INK, **_beside(left, above))
+
+
+def _beside(left: bool, above: bool) -> dict[str, Any]:
+    """The place of a name beside its point, on the side of the line that is free."""
+    return {
+        "xytext": (-6 if left else 6, 3 if above else -3),
+        "textcoords": "offset points",
+        "ha": "right" if left else "left",
+        "va": "bottom" if above else "top",
+        "size": 7.5,
+    }
+
+
+FIGURES = (
+    Figure(
+        "scaling",
+        "Accuracy against the number of parameters, a line for encoders and one for decoders, beside the study's.",
+        "cost",
+        scaling,
+    ),
+)

@@ -1,0 +1,96 @@
+"""How many gold labels of the test split may be wrong. No text is shown."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.analysis import comparisons
+from benchmark.analysis.costs import significant_leads
+from benchmark.analysis.inference import wilson_interval
+from benchmark.interface import NO_LABEL
+from benchmark.report import table as t
+from benchmark.report.formats import fixed
+
+Items = npt.NDArray[np.bool_]
+MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
+
+
+def label_noise(analysis: t.Analysis) -> pd.DataFrame:
+    """Test texts by reason to doubt their label, with the interval of their number on as many texts of this kind.
+
+    The good models are the best and those tied with it. At least two must remain without runs that predict one label
+    for everything.
+    """
+    fields = comparisons.fields(analysis.configurations)
+    good = _good(fields[0], analysis) if fields else []
+    if len(good) < 2:
+        return pd.DataFrame()
+    results, runs = analysis.results, [run for counted in good for run in counted]
+    agreement = _agreement_on_another_label(results.predicted(runs), results.gold(runs[:1])[0])
+    duplicates = _conflicting_duplicates(analysis, runs[0])
+    found: dict[str, Items] = {
+        "every run of every good model gives the same other label": agreement == 1,
+        "more than half of these runs give the same other label": agreement > 0.5,
+        "the text is in the training split with another label": duplicates,
+        MAY_BE_WRONG: (agreement == 1) | duplicates,
+        "by the weaker criterion: the second or the third row": (agreement > 0.5) | duplicates,
+    }
+    return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in found.items()], dtype=object)
+
+
+def _good(field: pd.DataFrame, analysis: t.Analysis) -> list[list[str]]:
+    """The counted runs of the best configuration and of those tied with it."""
+    leads, best = significant_leads(analysis.comparisons), field["configuration"].iloc[0]
+    tied = [(best, configuration) not in leads for configuration in field["configuration"]]
+    return [row["counted"] for _, row in field[tied].iterrows() if row["collapsed"] == 0]
+
+
+def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64]) -> Any:
+    """For each item, the share of runs that give the most frequent label other than the gold one."""
+    labels = np.arange(max(predicted.max(), gold.max()) + 1)
+    shares = (predicted[:, :, None] == labels).mean(axis=0)  # (items, labels); NO_LABEL is none of them
+    assert NO_LABEL < 0
+    shares[np.arange(len(gold)), gold] = 0
+    return shares.max(axis=1)
+
+
+def _conflicting_duplicates(analysis: t.Analysis, run: str) -> Items:
+    data = analysis.results.by_name[run].record.data
+    overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
+    ids = {item for one in overlaps for item in one.conflicting_ids}
+    return np.asarray(analysis.results.of(run)["item"].isin(ids), dtype=np.bool_)
+
+
+def _row(reason: str, items: Items, runs: int) -> dict[str, Any]:
+    texts, total = int(items.sum()), len(items)
+    interval = wilson_interval(texts, total)
+    ends = {"fewest": round(interval.low * total), "most": round(interval.high * total)}
+    interval_text = f"{ends['fewest']:,} to {ends['most']:,}"
+    row = {"reason": reason, "texts": texts, "share": texts / total, **ends, "interval": interval_text}
+    return row | {"best_accuracy": 1 - texts / total, "runs": runs}
+
+
+TABLES = (
+    t.Table(
+        "label_noise",
+        "How many test labels may be wrong",
+        label_noise,
+        (
+            t.Column("reason", "Test texts"),
+            t.Column("texts", "Texts"),
+            t.Column("fewest"),
+            t.Column("most"),
+            t.Column("interval", "95% interval"),
+            t.Column("share", "Share", t.PERCENT),
+            t.Column("best_accuracy", "Accuracy of a perfect model", fixed(".4f"), "if all of these labels are wrong"),
+            t.Column("runs", "Runs"),
+        ),
+        note="This assumes that a text on which the good models (the best and those tied with it) agree against its "
+        "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
+        "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. "
+        "The interval is Wilson's and covers the choice of test texts only.",
+        section="errors",
+    ),
+)

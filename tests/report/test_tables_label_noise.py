@@ -1,0 +1,41 @@
+from dataclasses import replace
+from pathlib import Path
+
+from factories import MANY_GOLD, a_record, publish_many, row_with, table_rows, wrong_at
+
+from benchmark.analysis.inference import wilson_interval
+from benchmark.data.report import Overlap
+from benchmark.results.record import RunRecord
+
+ALL = "every run of every good model gives the same other label"
+MOST = "more than half of these runs give the same other label"
+DUPLICATES = "the text is in the training split with another label"
+MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
+
+
+def conflicting(record: RunRecord, *ids: str) -> RunRecord:
+    assert record.data is not None
+    return replace(record, data=replace(record.data, overlaps=[Overlap("test", "train", [*ids], [*ids])]))
+
+
+def test_labels_are_doubted_where_good_models_agree_or_the_text_has_two_labels(tmp_path: Path) -> None:
+    other = wrong_at([3, 4, 5])
+    other[5] = (MANY_GOLD[5] + 2) % 6  # wrong, but not with the same label
+    runs = [
+        publish_many(tmp_path, conflicting(a_record("minilm", seed=0), "test-4", "test-9"), wrong_at([3, 4, 5, 6])),
+        publish_many(tmp_path, conflicting(a_record("minilm", seed=1), "test-4", "test-9"), wrong_at([3, 4, 5, 7])),
+        publish_many(tmp_path, conflicting(a_record("bert_base"), "test-4", "test-9"), other),
+        publish_many(tmp_path, a_record("tfidf"), wrong_at(range(100, 200))),  # significantly worse
+        publish_many(tmp_path, a_record("majority"), [3] * 200),
+    ]
+    rows = table_rows("label_noise", *runs)
+    found = {row["reason"]: row["texts"] for row in rows}
+    assert (found[ALL], found[MOST], found[DUPLICATES], found[MAY_BE_WRONG]) == (2, 3, 2, 3)
+    row, interval = row_with(rows, reason=MAY_BE_WRONG), wilson_interval(3, 200)
+    assert (row["fewest"], row["most"], row["runs"]) == (round(200 * interval.low), round(200 * interval.high), 3)
+    assert (row["share"], row["best_accuracy"]) == (3 / 200, 1 - 3 / 200)
+
+
+def test_one_good_model_is_not_enough_to_doubt_labels(tmp_path: Path) -> None:
+    runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at([3])) for seed in (0, 1)]
+    assert table_rows("label_noise", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at(range(99)))) == []
