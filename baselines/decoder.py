@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
-from transformers.utils import ModelOutput
+from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
 
 from baselines.cards import network_card, training_id
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -40,16 +40,19 @@ from baselines.training.requirements import (
     prepare,
     tokens_per_text,
 )
+from baselines.training.saving import save
 from baselines.training.trainer import Job, LabelLoss, Sample, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
+from baselines.weights.adapter_config import CONFIG as ADAPTER_CONFIG
 from baselines.weights.checks import check_ids
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
-from baselines.weights.sources import Weights
+from baselines.weights.sources import Source, Weights, check_restorable
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
+    NO_EXAMPLES,
     READS_FILES,
     Examples,
     Finding,
@@ -122,6 +125,23 @@ class DecoderClassifier:
                 context=context,
             )
         )
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        """`folder` has an adapter, or a network with one merged into it."""
+        if not (folder / ADAPTER_CONFIG).is_file():
+            self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
+            report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
+            return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
+        check_restorable(self.weights, folder)
+        self.adapter = str(folder)
+        report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
+        assert report.weights.adapter is not None
+        return replace(report, saved_sha256=report.weights.adapter.sha256)
+
+    def save_merged(self, folder: Path) -> str:
+        if not isinstance(self.network, PeftModel):
+            raise BenchmarkError("This model has no adapter to merge.", "Use its folder as it is.")
+        return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
 
     @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:

@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -37,10 +38,11 @@ from baselines.weights.checks import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
-from baselines.weights.sources import Weights
+from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
+    NO_EXAMPLES,
     READS_FILES,
     Examples,
     Finding,
@@ -101,6 +103,11 @@ class EncoderClassifier:
                 context=context,
             )
         )
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
+        report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
+        return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
 
     @must_fit("the network was loaded")
     def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from baselines.arrays import read_arrays, save_arrays
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
@@ -13,7 +15,12 @@ class MajorityClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         counts = np.bincount(train.labels, minlength=len(context.labels))
         self.shares = counts / counts.sum()
-        return FitReport(parameters=len(counts), trained_parameters=len(counts))
+        saved = save_arrays(context.model_dir, shares=self.shares)
+        return FitReport(parameters=len(counts), trained_parameters=len(counts), saved_sha256=saved)
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        (self.shares,), saved = read_arrays(folder, "shares")
+        return FitReport(saved_sha256=saved)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return Predictions.from_probabilities(np.tile(self.shares, (len(texts), 1)))

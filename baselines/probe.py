@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,21 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
 from baselines.encoder import check_length, positions, tokenized
-from baselines.packed.attention import attention_description, loading_attention, resolve_batching
+from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
-from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, device_name
+from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.training.trainer import report_without_training
 from baselines.weights.checks import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
-from baselines.weights.sources import Weights
+from baselines.weights.sources import Weights, check_restorable
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
 
@@ -56,6 +59,30 @@ class Probe:
             self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
+        report = self._load(train.texts, context)
+        context.training_begins()
+        with predicting_for("embedding"):
+            embeddings, truncated = self.embed(train.texts)
+        self.regression = LogisticRegression(C=self.C, max_iter=self.max_iterations, random_state=context.seed)
+        self.regression.fit(embeddings, train.labels)
+        trained = self.regression.coef_.size + self.regression.intercept_.size
+        return replace(
+            report,
+            parameters=(report.parameters or 0) + trained,
+            trained_parameters=trained,
+            truncated_texts=truncated,
+            saved_sha256=save_arrays(context.model_dir, **of_regression(self.regression)),
+        )
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        check_restorable(self.weights, folder)
+        report = self._load((), context)
+        arrays, saved = read_arrays(folder, *REGRESSION)
+        self.regression = to_regression(*arrays)
+        return replace(report, saved_sha256=saved)
+
+    def _load(self, texts: Sequence[str], context: FitContext) -> FitReport:
+        """Load the tokenizer and the network, and report what they are."""
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
         check_length(self.describe(), self.max_length)
@@ -64,7 +91,7 @@ class Probe:
                 AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
                 self.weights,
                 self.architecture,
-                texts=train.texts,
+                texts=texts,
                 dtype=torch.float32,
                 attention=loading_attention(self.attention),
             )
@@ -72,21 +99,7 @@ class Probe:
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()
         self.labels = len(context.labels)
-        context.training_begins()
-        with predicting_for("embedding"):
-            embeddings, truncated = self.embed(train.texts)
-        self.regression = LogisticRegression(C=self.C, max_iter=self.max_iterations, random_state=context.seed)
-        self.regression.fit(embeddings, train.labels)
-        trained = self.regression.coef_.size + self.regression.intercept_.size
-        return FitReport(
-            weights=loaded.source,
-            device=device_name(self.torch_device),
-            precision=self.precision.value,
-            attention=attention_description(self.network, computation),
-            parameters=sum(parameter.numel() for parameter in self.network.parameters()) + trained,
-            trained_parameters=trained,
-            truncated_texts=truncated,
-        )
+        return report_without_training(self.network, loaded.source, computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""

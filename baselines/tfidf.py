@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
@@ -30,7 +33,7 @@ class TfidfClassifier:
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = len(context.labels)
-        vectorizer = TfidfVectorizer(ngram_range=(1, self.ngrams), min_df=self.min_df, sublinear_tf=True)
+        vectorizer = self._vectorizer(min_df=self.min_df)
         balance = "balanced" if self.balanced else None
         regression = LogisticRegression(C=self.C, class_weight=balance, max_iter=1000, random_state=context.seed)
         try:
@@ -41,7 +44,20 @@ class TfidfClassifier:
             raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}).", "Use more texts.") from error
         self.pipeline: Pipeline = make_pipeline(vectorizer, regression)
         parameters = int(regression.coef_.size + regression.intercept_.size)
-        return FitReport(parameters=parameters, trained_parameters=parameters)
+        terms = vectorizer.get_feature_names_out().astype(np.str_)
+        arrays = {"terms": terms, "idf": vectorizer.idf_, **of_regression(regression)}
+        saved = save_arrays(context.model_dir, **arrays)
+        return FitReport(parameters=parameters, trained_parameters=parameters, saved_sha256=saved)
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        (terms, idf, *regression), saved = read_arrays(folder, "terms", "idf", *REGRESSION)
+        vectorizer = self._vectorizer(vocabulary=terms.tolist())
+        vectorizer.idf_ = idf
+        self.labels, self.pipeline = len(context.labels), make_pipeline(vectorizer, to_regression(*regression))
+        return FitReport(saved_sha256=saved)
+
+    def _vectorizer(self, **options: Any) -> TfidfVectorizer:
+        return TfidfVectorizer(ngram_range=(1, self.ngrams), sublinear_tf=True, **options)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts

@@ -35,6 +35,7 @@ class Outcome:
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
     """Make the run, and rebuild the report if its record is new. With `tracebacks`, errors come with theirs."""
     from benchmark.report.build import PAGE, refresh  # --help and --cfg do not wait for pandas
+    from benchmark.report.model_card import kept_card
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
 
@@ -51,6 +52,9 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     if written or (error is None and not (results_dir / PAGE).exists()):
         refresh(results_dir)
     if error is None:
+        folder = runner.model_dir_of(config, made.record)
+        if written and folder is not None and (folder / "record.json").is_file():
+            (folder / "README.md").write_text(kept_card(made), encoding="utf-8")
         return Outcome(tuple(overrides), made.folder, bool(written))
     record = written[-1].folder if written else None
     if isinstance(error, KeyboardInterrupt):

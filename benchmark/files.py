@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.errors import BenchmarkError
 
@@ -38,23 +38,24 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
 
 
 def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
+    lines = io.StringIO(read_text(path), newline="")
+    yield from delimited_rows(lines, str(path), columns, tabs=path.suffix == ".tsv")
+
+
+def delimited_rows(
+    lines: Iterable[str], place: str, columns: Sequence[str] | None = None, tabs: bool = False
+) -> Iterator[FileRow]:
     """CSV, where a quoted field may contain line ends, or TSV, where a quote is a character like any other.
 
     Rows are counted as an editor counts.
     """
-    tabs = path.suffix == ".tsv"
-    reader = csv.DictReader(
-        io.StringIO(read_text(path), newline=""),
-        fieldnames=columns,
-        strict=True,
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-    )
-    header_at = f"{path}, header" if columns is None else "dataset.files.columns"
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
+    reader = csv.DictReader(lines, columns, strict=True, delimiter="\t" if tabs else ",", quoting=quoting)
+    header_at = f"{place}, header" if columns is None else "dataset.files.columns"
     try:
         header = list(reader.fieldnames or ())
         for row in reader:
-            location = f"{path}, row {reader.line_num}"
+            location = f"{place}, row {reader.line_num}"
             if None in row or None in row.values():
                 raise BenchmarkError(
                     f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.",
@@ -63,13 +64,18 @@ def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterato
             yield FileRow(row, location, header, header_at)
     except csv.Error as error:
         kind, fix = ("TSV", "Correct the row.") if tabs else ("CSV", "Correct the quotes.")
-        raise BenchmarkError(f"{path}, row {reader.line_num + 1}: the {kind} is invalid ({error}).", fix) from error
+        raise BenchmarkError(f"{place}, row {reader.line_num + 1}: the {kind} is invalid ({error}).", fix) from error
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
     """One JSON object per line."""
     for location, line in read_lines(path):
-        yield _row_of(_parse_json(line, location), location)
+        yield json_row(line, location)
+
+
+def json_row(line: str, location: str) -> FileRow:
+    """The JSON object in a line."""
+    return _row_of(_parse_json(line, location), location)
 
 
 def _read_json(path: Path) -> Iterator[FileRow]:

@@ -55,6 +55,9 @@ class Examples:
         return len(self.texts)
 
 
+NO_EXAMPLES = Examples((), (), np.array([], dtype=np.int64))
+
+
 class Optimizer(StrEnum):
     adamw = "adamw"
     adafactor = "adafactor"
@@ -124,7 +127,6 @@ class Recipe:
         check_option("recipe.patience", self.patience, stops, "Set recipe.keep=best too, or leave it out.")
 
 
-
 def _nothing() -> None:
     pass
 
@@ -190,6 +192,10 @@ class WeightSource:
     head: str | None = None  # what became of a trained classification head that came with the weights
     trained_head: bool | None = None  # whether the network began with that head
 
+    def sha256_of(self, file: str) -> str | None:
+        """The hash of one of several files."""
+        return self.sha256.get(file) if isinstance(self.sha256, dict) else None
+
     @property
     def stand_in(self) -> str | None:
         """Why these are not the model's own pretrained weights, or None if they are.
@@ -219,7 +225,7 @@ class FitReport:
     step_seconds: float | None = None  # of training_seconds, the part inside optimiser steps
     tokens_per_sample: float | None = None  # mean; prompt and answer, or text and label
     truncated_texts: int = 0  # training texts cut to recipe.max_length
-    saved_sha256: str | None = None  # of the weights file written to model_dir
+    saved_sha256: str | None = None  # of the weights file written to model_dir, or read from it again
     curve: tuple[CurvePoint, ...] = ()
 
 
@@ -375,6 +381,27 @@ class Measurable(Classifier, Protocol):
         """The same model, not trained, computed as libraries do by default: padded batches and free generation.
 
         Raises `BenchmarkError` if there is nothing to train.
+        """
+        ...
+
+
+@runtime_checkable
+class Restorable(Classifier, Protocol):
+    """A model that `fit` saves in `context.model_dir`, so that it can predict later."""
+
+    def restore(self, folder: Path, context: FitContext) -> FitReport:
+        """Load what `fit` saved in `folder`; called in place of `fit`. The report has `weights` and `saved_sha256`."""
+        ...
+
+
+@runtime_checkable
+class Mergeable(Restorable, Protocol):
+    """A model that may be an adapter on a base model."""
+
+    def save_merged(self, folder: Path) -> str:
+        """Save the base model with the adapter merged into it, without an adapter; returns the weights' SHA-256.
+
+        Raises `BenchmarkError` if there is no adapter.
         """
         ...
 

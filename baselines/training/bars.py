@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 PART = 500
 """Rows that are computed between two updates of a bar."""
 
-_purpose: ContextVar[str] = ContextVar("purpose", default="answering the test set")
+_purpose: ContextVar[str] = ContextVar("purpose", default="predicting")
 _open: list[Any] = []
 
 

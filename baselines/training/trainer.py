@@ -3,7 +3,6 @@
 Trainer passes one effective batch per step, which is computed in as few passes as memory allows.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -35,9 +34,8 @@ from baselines.training import checkpoints, memory
 from baselines.training.bars import bar, in_terminal
 from baselines.training.hardware import Batching, Computation, Precision, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
-from baselines.weights.adapter import LABELS
+from baselines.training.saving import save
 from baselines.weights.loading import Loaded
-from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     Examples,
@@ -139,7 +137,8 @@ def finetune(job: Job) -> FitReport:
         trainer.add_callback(TrainingBar(shown))
         with memory.must_fit("the network was trained"):
             trainer.train_from(checkpoint)
-    saved_sha256 = None if context.model_dir is None else _save(job, context.model_dir)
+    folder, tokenizer = context.model_dir, job.loaded.tokenizer
+    saved_sha256 = None if folder is None else save(job.network, tokenizer, folder, context.labels)
     steps = trainer.state.global_step
     return replace(
         report_without_training(job.network, job.loaded.source, job.computation),
@@ -315,14 +314,3 @@ def _load_weights(network: torch.nn.Module, checkpoint: Path) -> None:
         set_peft_model_state_dict(network, load_file(checkpoint / SAFETENSORS_WEIGHTS_NAME))
     else:
         load_model(network, checkpoint / SAFE_WEIGHTS_NAME)
-
-
-def _save(job: Job, folder: Path) -> str:
-    """Save network and tokenizer; returns the SHA-256 of the weights file."""
-    job.network.save_pretrained(folder)
-    job.loaded.tokenizer.save_pretrained(folder)
-    if isinstance(job.network, PeftModel) and job.network.active_peft_config.task_type == SEQ_CLS:
-        (folder / LABELS).write_text(json.dumps(job.context.labels), encoding="utf-8")
-    log.info("saved the model in %s", folder)
-    name = SAFETENSORS_WEIGHTS_NAME if isinstance(job.network, PeftModel) else SAFE_WEIGHTS_NAME
-    return checkpoints.sha256_of_file(folder / name)

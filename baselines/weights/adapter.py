@@ -91,16 +91,15 @@ def read_adapter(folder: Path, network: PreTrainedModel, task: str, declared: Lo
     _check_modules(folder, modules, network, task, declared)
     _check_shapes(folder, weights, network, used)
     named = config.base if config.base is None or is_hub_id(config.base) else Path(config.base).name
-    return Adapter(
-        AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS), named), used, weights, _read_labels(folder)
-    )
+    source = AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS), named)
+    return Adapter(source, used, weights, _read_labels(folder))
 
 
 def _read_labels(folder: Path) -> tuple[str, ...] | None:
-    if not (folder / LABELS).is_file():
-        return None
     try:
         return tuple(map(str, json.loads((folder / LABELS).read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError) as error:
         raise BenchmarkError(f"{folder / LABELS} cannot be read ({error}).", "Save the adapter again.") from error
 

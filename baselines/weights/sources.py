@@ -96,6 +96,19 @@ class Checkpoint:
         return {} if self.gguf_file is None else {"gguf_file": self.gguf_file}
 
 
+def check_restorable(weights: Weights, folder: Path) -> None:
+    """Raise if the weights with which the model in `folder` was trained cannot be loaded again."""
+    if weights.source is Source.random:
+        raise BenchmarkError(
+            f"The model in {folder} was trained on random weights, which were not kept.", "Train it on other weights."
+        )
+    if weights.source is Source.folder and not Path(weights.path or "").is_dir():
+        raise BenchmarkError(
+            f"The model in {folder} needs its base weights, which were read from the folder {weights.path}.",
+            "Set model.weights.path to a folder with these weights.",
+        )
+
+
 def fetch(weights: Weights) -> Checkpoint:
     """The checkpoint on this machine, downloaded if necessary; raises `BenchmarkError` if it is not available."""
     match weights:

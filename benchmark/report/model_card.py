@@ -18,6 +18,8 @@ from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run, read, read_all
 
+PREDICT = "python -m benchmark.predict FOLDER texts.txt"
+"""The command that uses a kept model, in the folder that has its card."""
 LICENCE = "base-model-and-research-data"
 
 
@@ -59,9 +61,17 @@ def model_card(run: Run) -> str:
         record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
         front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
         by_label=table.to_markdown(index=False, floatfmt=".4f"), usage=_usage(record),
-        research_only=_is_the_studys(record),
+        research_only=_is_the_studys(record), predict=record.fit and record.fit.saved_sha256 and PREDICT,
     )  # fmt: skip
     return text.rstrip() + "\n"
+
+
+def kept_card(run: Run) -> str:
+    """The card of a model that was kept; one without scores says why it has none."""
+    try:
+        return model_card(run)
+    except BenchmarkError as error:
+        return f"# {_name(run.record)}\n\n{error.problem}\n\n```sh\n{PREDICT}\n```\n"
 
 
 def _check(record: RunRecord) -> None:

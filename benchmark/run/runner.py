@@ -25,7 +25,7 @@ from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitContext, MadeElsewhere
 from benchmark.results import environment, store
-from benchmark.results.record import Failure, RunRecord, Status, sha256
+from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import failures
 from benchmark.run.compose import build_classifier
@@ -63,10 +63,7 @@ class Job:
     @property
     def model_dir(self) -> Path | None:
         """Where the trained model is saved, named like the record's folder; None if it is not saved."""
-        if self.config.models_dir is None:
-            return None
-        folder = store.folder_of(Path(), self.record.config, self.record.digest)
-        return Path(self.config.models_dir) / folder.relative_to("runs")
+        return model_dir_of(self.config, self.record)
 
     @property
     def lock(self) -> FileLock:
@@ -217,10 +214,27 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         matched=matched,
     )
     written = job.write(record, content, draw)
+    _keep_record(job.model_dir, record)
     failures.forget(config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
     log.info("wrote %s", written.folder)
     return written
+
+
+def model_dir_of(config: RunConfig, record: RunRecord) -> Path | None:
+    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved."""
+    if config.models_dir is None:
+        return None
+    return Path(config.models_dir) / store.folder_of(Path(), record.config, record.digest).relative_to("runs")
+
+
+def _keep_record(folder: Path | None, record: RunRecord) -> None:
+    """Write the record beside the saved model: it holds all that is needed to use the model again."""
+    assert record.fit is not None
+    if folder is not None and record.fit.saved_sha256 is not None:
+        (folder / "record.json").write_bytes(to_json(record))
+    elif folder is not None:
+        log.warning("nothing was saved in %s: this run trained no model that can be saved", folder)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def test_bars_are_removed_after_an_interrupt_and_name_what_is_done(capsys: pytes
         pass
     frames = [frame.strip() for frame in capsys.readouterr().err.split("\r")]
     labels = [frame.partition(":")[0] for frame in frames if frame]
-    assert list(dict.fromkeys(labels)) == ["training", "validating", "answering the test set"]
+    assert list(dict.fromkeys(labels)) == ["training", "validating", "predicting"]
     hidden = frames.index("", next(index for index, frame in enumerate(frames) if frame.startswith("training")))
     assert hidden < next(index for index, frame in enumerate(frames) if frame.startswith("validating"))
     assert frames[-1] == ""

@@ -1,0 +1,47 @@
+"""Named arrays in one file without pickles, which could run code: how models without a network are kept."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from baselines.training.checkpoints import sha256_of_file
+from benchmark.errors import BenchmarkError
+
+FILE = "model.npz"
+
+
+def save_arrays(folder: Path | None, **arrays: npt.ArrayLike) -> str | None:
+    """Save the arrays in `folder`; returns the SHA-256 of the file, None if there is no folder."""
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / FILE, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    return sha256_of_file(folder / FILE)
+
+
+def read_arrays(folder: Path, *names: str) -> tuple[list[npt.NDArray[np.generic]], str]:
+    """The arrays with these names, and the SHA-256 of their file."""
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as stored:
+            return [stored[name] for name in names], sha256_of_file(folder / FILE)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(f"{folder / FILE} cannot be read ({reason}).", "Train the model again.") from error
+
+
+REGRESSION = ("coef", "intercept", "classes")
+"""The names of a regression's arrays in the file."""
+
+
+def of_regression(regression: LogisticRegression) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: getattr(regression, f"{name}_") for name in REGRESSION}
+
+
+def to_regression(*arrays: npt.NDArray[np.generic]) -> LogisticRegression:
+    """The fitted regression with these arrays, in the order of `REGRESSION`."""
+    regression = LogisticRegression()
+    regression.coef_, regression.intercept_, regression.classes_ = arrays
+    return regression

@@ -1,0 +1,104 @@
+"""Texts without labels from a file or standard input, row by row: the first is there before the last is read."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.files import FileRow, delimited_rows, json_row
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """A row of the input, and its text, which is one of its values."""
+
+    row: FileRow
+    text: str
+
+
+def text_rows(lines: Iterable[bytes], kind: str, place: str, column: str = "text") -> Iterator[TextRow]:
+    """The rows of `lines`, in the format `kind`: one of `KINDS`.
+
+    `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` at the first wrong row.
+    """
+    for row in KINDS[kind](_decoded(lines, place), place):
+        yield TextRow(row, _text(row, column if kind != "txt" else "text"))
+
+
+def open_lines(file: str) -> Iterable[bytes]:
+    """The lines of a file, or of standard input for "-"."""
+    if file == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(file).open("rb")  # read until the process ends
+    except OSError as error:
+        raise BenchmarkError(f"{file} cannot be read ({error.strerror}).", "Give a readable file, or - .") from error
+
+
+def kind_of(file: str) -> str:
+    """The format that the name of a file ends with; lines of text for standard input."""
+    kind = "txt" if file == "-" else Path(file).suffix.removeprefix(".").lower()
+    if kind not in KINDS:
+        raise BenchmarkError(
+            f"The format of {file} is not known by its name.", f"Set --format to one of {', '.join(KINDS)}."
+        )
+    return kind
+
+
+def _decoded(lines: Iterable[bytes], place: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if b"\x00" in line:
+            problem = "there is a NUL byte, as in UTF-16"
+        else:
+            try:
+                yield line.decode("utf-8")
+                continue
+            except UnicodeDecodeError as error:
+                problem = f"the text is not UTF-8 ({error.reason})"
+        raise BenchmarkError(f"{place}, row {number}: {problem}.", "Export the file again as UTF-8.")
+
+
+def _plain_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
+    """Every line is a text."""
+    for number, line in enumerate(lines, start=1):
+        location, text = f"{place}, row {number}", line.removesuffix("\n").removesuffix("\r")
+        if "\r" in text:  # old Mac line ends: many rows would be read as one
+            raise BenchmarkError(f"{location}: there is a lone carriage return.", "End every line with LF or CRLF.")
+        yield FileRow({"text": text}, location, ["text"], location)
+
+
+def _json_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
+    """One JSON object per line; blank lines are left out."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield json_row(line, f"{place}, row {number}")
+
+
+KINDS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
+    "txt": _plain_rows,
+    "csv": delimited_rows,
+    "tsv": partial(delimited_rows, tabs=True),
+    "jsonl": _json_rows,
+}
+
+
+def _text(row: FileRow, column: str) -> str:
+    if row.columns.count(column) != 1:
+        found = "more than one column" if column in row.columns else "no column"
+        columns = ", ".join(row.columns) or "none"
+        raise BenchmarkError(
+            f"{row.columns_at}: there is {found} {column!r}; the columns are {columns}.", "Name it with --text-column."
+        )
+    text: Any = row.values[column]
+    if not isinstance(text, str):
+        raise BenchmarkError(f"{row.location}: the text is of type {type(text).__name__}.", "Write it as a string.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BenchmarkError(
+            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
+        )
+    return text

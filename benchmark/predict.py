@@ -1,0 +1,179 @@
+"""`python -m benchmark.predict MODEL_DIR [FILE]`: label texts with a model that a run kept with `models_dir=`."""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from benchmark.data.stream import KINDS, TextRow, kind_of, open_lines, text_rows
+from benchmark.errors import BenchmarkError
+from benchmark.results.store import replacing
+from benchmark.run.folders import check_writable
+from benchmark.run.kept import Answer, KeptModel, load
+from benchmark.run.sweep import quiet_libraries
+from benchmark.terminal import plain_endings
+
+__all__ = ["Answer", "KeptModel", "load", "main"]
+
+BATCH = 256  # texts between two outputs; enough to pack
+ADDED = ("predicted", "probability")
+"""The columns that are added to those of the input. `python -m benchmark.compare` reads the first."""
+
+
+def main() -> None:
+    parser = _parser()
+    arguments = parser.parse_intermixed_args()
+    settings = [word for word in arguments.words if word.startswith("model.") and "=" in word]
+    files = [word for word in arguments.words if word not in settings]
+    if len(files) > 1:
+        parser.error(f"one FILE at a time, not {' '.join(files)}")
+    with plain_endings():
+        quiet_libraries()
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        if arguments.merge is not None:
+            load(arguments.model_dir, *settings).merge(arguments.merge)
+            sys.stderr.write(f"wrote {arguments.merge}\n")
+        if files or arguments.merge is None:
+            _label(arguments, settings, *files)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.predict", description="Label texts with a model that a run kept with models_dir=."
+    )
+    parser.add_argument("model_dir", metavar="MODEL_DIR", help="the folder of the model, below models_dir")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FILE | model.OPTION=VALUE",
+        help="a .txt (one text per line), .csv, .tsv or .jsonl file, - (the default) for standard input; and options of the "
+        "model, for example model.device=cpu",
+    )
+    parser.add_argument("--format", choices=KINDS, help="the format of FILE (default: by its name; - is txt)")
+    parser.add_argument(
+        "--text-column", default="text", metavar="NAME", help="the column with the text (default: text)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="a .csv or .jsonl file (default: CSV to the terminal)"
+    )
+    parser.add_argument("--merge", type=Path, metavar="DIR", help="write the adapter merged into its base model")
+    return parser
+
+
+@dataclass
+class Counts:
+    rows: int = 0
+    empty: int = 0
+
+
+def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") -> None:
+    """Read, predict and write batch by batch, and say on standard error how many texts were empty or cut."""
+    lines, kind = open_lines(file), arguments.format or kind_of(file)
+    place, counts = "standard input" if file == "-" else file, Counts()
+    with _writer(arguments.output) as write:
+        model = load(arguments.model_dir, *settings)
+        rows = _checked(text_rows(lines, kind, place, arguments.text_column))
+        with _progress() as show:
+            while batch := list(islice(rows, BATCH)):
+                answers = model.predict([row.text for row in batch])
+                write(zip(batch, answers, strict=True))
+                counts.rows += len(batch)
+                counts.empty += sum(not row.text.strip() for row in batch)
+                show(len(batch))
+    sys.stderr.write(_summary(model, counts, arguments.output))
+
+
+def _checked(rows: Iterable[TextRow]) -> Iterator[TextRow]:
+    """The rows, of which none may have a column that is added to the output."""
+    for row in rows:
+        if taken := [column for column in ADDED if column in row.row.columns]:
+            raise BenchmarkError(
+                f"{row.row.columns_at}: the column {taken[0]!r} is one that the output adds.", "Rename it."
+            )
+        yield row
+
+
+Write = Callable[[Iterable[tuple[TextRow, Answer]]], None]
+
+
+@contextmanager
+def _writer(output: Path | None) -> Iterator[Write]:
+    """Writes rows to standard output, or to a file that is there when all rows are."""
+    if output is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        yield _csv_to(sys.stdout)
+        return
+    if output.suffix not in (".csv", ".jsonl"):
+        raise BenchmarkError(f"--output {output} is neither .csv nor .jsonl.", "Name it with one of these endings.")
+    check_writable("--output", output.parent)
+    with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yield _csv_to(file) if output.suffix == ".csv" else _jsonl_to(file)
+
+
+def _jsonl_to(file: IO[str]) -> Write:
+    def write(rows: Iterable[tuple[TextRow, Answer]]) -> None:
+        for row, answer in rows:
+            file.write(json.dumps({**row.row.values, **_added(answer)}, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _csv_to(file: IO[str]) -> Write:
+    writer = csv.writer(file, lineterminator="\n")
+    header: list[str] = []
+
+    def write(rows: Iterable[tuple[TextRow, Answer]]) -> None:
+        for row, answer in rows:
+            columns = row.row.columns
+            if not header:
+                header.extend(columns)
+                writer.writerow([*header, *ADDED])
+            if set(columns) != set(header):
+                raise BenchmarkError(
+                    f"{row.row.location}: the names differ from those of the first row.",
+                    "Write JSON lines: --output FILE.jsonl.",
+                )
+            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added(answer).values()])
+        file.flush()
+
+    return write
+
+
+def _cell(value: Any) -> Any:
+    """Lists, objects and truth values of JSON stay JSON; null is empty."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _added(answer: Answer) -> dict[str, str | float | None]:
+    probability = None if answer.probability is None else float(f"{answer.probability:.7g}")  # of float32
+    return dict(zip(ADDED, (answer.label, probability), strict=True))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], object]]:
+    """A count of texts on a terminal to which the output does not go."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" texts", leave=False, disable=sys.stdout.isatty() or not sys.stderr.isatty()) as bar:
+        yield bar.update
+
+
+def _summary(model: KeptModel, counts: Counts, output: Path | None) -> str:
+    place = "" if output is None else f" to {output}"
+    said = f"{counts.rows:,} {'text' if counts.rows == 1 else 'texts'} labelled{place}"
+    if counts.empty:
+        said += f"; {counts.empty:,} of them are empty and got no label"
+    if model.truncated_texts:
+        said += f"; {model.truncated_texts:,} were cut to {model.record.config.recipe.max_length} tokens"
+    return f"{said}\n"
+
+
+if __name__ == "__main__":
+    main()

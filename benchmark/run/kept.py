@@ -1,0 +1,139 @@
+"""A trained model that a run kept with `models_dir=`: read it again, and predict the labels of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import ModelConfig
+from benchmark.errors import BenchmarkError
+from benchmark.interface import FitContext, FitReport, Mergeable, Predictions, Restorable, WeightSource
+from benchmark.results.record import RunRecord, to_json
+from benchmark.run.compose import build_classifier
+
+RECORD = "record.json"
+SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
+"""The options of a model that may differ from those of the training: how it is computed, and where its base is."""
+TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The predicted label of a text with its probability, and the probability of every label.
+
+    A text without words has no label. A freely generated answer has no probabilities, and no label if it is none.
+    """
+
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class KeptModel:
+    """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length."""
+
+    record: RunRecord
+    classifier: Restorable
+    truncated_texts: int = 0
+
+    def predict(self, texts: Sequence[str]) -> list[Answer]:
+        """One answer for each text, in order."""
+        if isinstance(texts, str):
+            raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
+        answers = [Answer()] * len(texts)
+        filled = [row for row, text in enumerate(texts) if text.strip()]
+        if filled:
+            predictions = self.classifier.predict([texts[row] for row in filled])
+            predictions.check(len(filled), len(self.record.labels))
+            self.truncated_texts += predictions.truncated_texts
+            for row, answer in zip(filled, self._answers(predictions), strict=True):
+                answers[row] = answer
+        return answers
+
+    def merge(self, folder: Path) -> None:
+        """Write the base model with the adapter merged into it, as a kept model without an adapter."""
+        if not isinstance(self.classifier, Mergeable):
+            raise BenchmarkError(f"{self.record.title} has no adapter to merge.", "Use its folder as it is.")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BenchmarkError(f"{folder} exists already.", "Name a new folder.")
+        assert self.record.fit is not None
+        saved_sha256 = self.classifier.save_merged(folder)
+        merged = replace(self.record, fit=replace(self.record.fit, saved_sha256=saved_sha256))
+        (folder / RECORD).write_bytes(to_json(merged))
+
+    def _answers(self, predictions: Predictions) -> list[Answer]:
+        labels = self.record.labels
+        if predictions.generated is not None:
+            return [Answer(labels[label] if label >= 0 else None) for label in predictions.predicted.tolist()]
+        rows = [dict(zip(labels, row, strict=True)) for row in predictions.probabilities.tolist()]
+        names = [labels[label] for label in predictions.predicted.tolist()]
+        return [Answer(name, row[name], row) for name, row in zip(names, rows, strict=True)]
+
+
+def load(folder: str | Path, *settings: str) -> KeptModel:
+    """The model in `folder`, which a run kept with `models_dir=`.
+
+    `settings` are overrides such as "model.device=cpu". Raises `BenchmarkError` if the folder holds no kept model, or
+    files that are not those of its record.
+    """
+    folder = Path(folder)
+    record = _record_in(folder)
+    classifier = build_classifier(_with_settings(record.config.model, settings))
+    if not isinstance(classifier, Restorable):
+        raise BenchmarkError(f"{record.title} in {folder} cannot be read again.", "Choose another model.")
+    dataset = record.config.dataset
+    context = FitContext(record.labels, record.config.recipe, record.seed, folder, label_words=dataset.words)
+    assert record.fit is not None
+    _check_hashes(folder, record.fit, classifier.restore(folder, context))
+    return KeptModel(record, classifier)
+
+
+def _record_in(folder: Path) -> RunRecord:
+    try:
+        record = RunRecord.from_json((folder / RECORD).read_bytes(), str(folder / RECORD))
+    except OSError as error:
+        raise BenchmarkError(
+            f"{folder} holds no model of a completed run: {RECORD} cannot be read ({error.strerror}).",
+            f"Give a folder below models_dir. {TRAIN_AGAIN}" if folder.is_dir() else "Give a folder below models_dir.",
+        ) from error
+    if record.fit is None or record.fit.saved_sha256 is None:
+        raise BenchmarkError(
+            f"{folder} is the folder of a run, whose model was not kept there.",
+            "Repeat the run with models_dir=DIR and force=true, and give the folder of the model.",
+        )
+    return record
+
+
+def _with_settings(model: ModelConfig, settings: Sequence[str]) -> ModelConfig:
+    parameters: dict[str, Any] = {**model.parameters}
+    for setting in settings:
+        option, _, value = setting.partition("=")
+        group, _, name = option.removeprefix("model.").rpartition(".")
+        if option.removeprefix("model.") not in SETTINGS or not option.startswith("model.") or not value:
+            raise BenchmarkError(
+                f"{setting} cannot be set for a trained model.",
+                f"Set model.OPTION=VALUE with one of the options {', '.join(SETTINGS)}.",
+            )
+        if group:
+            parameters[group] = {**parameters.get(group, {}), "source": "folder", name: value}
+        else:
+            parameters[name] = value
+    return replace(model, parameters=parameters)
+
+
+def _check_hashes(folder: Path, trained: FitReport, found: FitReport) -> None:
+    """Raise unless the kept weights, and the base weights under an adapter, are those of the training."""
+    if found.saved_sha256 != trained.saved_sha256:
+        raise BenchmarkError(f"The weights in {folder} are not those of {folder / RECORD}.", TRAIN_AGAIN)
+    base = _hashes(found.weights)
+    if found.saved_sha256 not in base and base != _hashes(trained.weights):
+        raise BenchmarkError(
+            f"The base weights are not those on which the model in {folder} was trained: their hashes differ.",
+            "Give those weights in model.weights.path.",
+        )
+
+
+def _hashes(weights: WeightSource) -> set[str]:
+    sha256 = weights.sha256
+    return set(sha256.values()) if isinstance(sha256, dict) else {sha256} if sha256 is not None else set()
