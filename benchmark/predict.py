@@ -53,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",
         metavar="FILE | model.OPTION=VALUE",
-        help="a .txt (one text per line), .csv, .tsv or .jsonl file, - (the default) for standard input; and options of the "
-        "model, for example model.device=cpu",
+        help="a .txt (one text per line), .csv, .tsv or .jsonl file, - (the default) for standard input; and options "
+        "of the model, for example model.device=cpu",
     )
     parser.add_argument("--format", choices=KINDS, help="the format of FILE (default: by its name; - is txt)")
     parser.add_argument(

@@ -240,7 +240,7 @@ def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
 
 def _check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
     """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
-    built = AutoConfig.for_model(**declared)  # which renames some entries of older files
+    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
     for key in declared:
         value, actual = getattr(built, key, None), getattr(loaded, key, None)
         close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9

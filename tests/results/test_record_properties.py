@@ -95,6 +95,8 @@ RECIPE = values_of(
     gradient_accumulation_steps=COUNT,
     max_length=COUNT,
     max_steps=st.none() | COUNT,
+    label_smoothing=SHARE,
+    patience=st.none(),
 )
 SPEC = st.builds(RunSpec, model=values_of(ModelConfig), dataset=DATASET, recipe=RECIPE, seed=st.integers(0, 2**32 - 1))
 VERSION = st.just(a_record().schema_version)
