@@ -1,6 +1,7 @@
 """Predictions made elsewhere are evaluated unchanged, or refused with file and row."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_answers_match_labels_ignoring_case_and_surrounding_space(tmp_path: Path
         ("answers.csv", "id,prediction\n1,joy\n2,love\n"),
         ("answers.json", '[{"predicted": "joy"}, {"prediction": "love"}]'),
         ("answers.json", '{"data": [{"predicted": "joy"}, {"prediction": "love"}]}'),
-        ("answers.json", '[{"predict": "joy", "output": "joy"}, {"predict": "love", "prediction": 2}]'),
+        ("answers.json", '[{"Predict": "joy", "output": "joy"}, {"predict": "love", "prediction": 2}]'),
     ],
 )
 def test_csv_and_json_are_read(tmp_path: Path, name: str, content: str) -> None:
@@ -91,7 +92,10 @@ CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
         ([LOVE | {"instruction": "?", "input": TEXTS[1]}, JOY | {"instruction": "?", "input": TEXTS[0]}], "prompt"),
         ([JOY | {"prompt": f"i said: {TEXTS[0]}"}, LOVE | {"prompt": f"and now {TEXTS[1]}\n"}], "prompt"),
         ([JOY | {"label": "Joy"}, LOVE | {"label": 2}], "label"),
-        ([JOY | {"output": "joy"}, LOVE | {"gold": "love"}], "label"),
+        ([JOY | {"output": "joy"}, LOVE | {"answer": "love"}], "label"),
+        ([JOY | {"emotion": "Joy"}, LOVE | {"emotion": "love"}], "label"),
+        ([JOY | {"class": 1}, LOVE | {"class": 2}], "label"),
+        ([JOY | {"class": "1", "bert_pred": "sadness"}, LOVE | {"class": "1", "bert_pred": "joy"}], "order alone"),
         ([JOY | {"id": "b"}, LOVE | {"id": "a"}], "order alone"),
         ([JOY | {"id": 20}, LOVE | {"id": 10}], "order alone"),
         ([JOY | {"id": [1]}, LOVE | {"id": None, "prompt": "", "label": None}], "order alone"),
@@ -124,11 +128,12 @@ def test_probabilities_are_used_and_rounded_ones_divided_by_their_sum(
     written: str, read: list[float], tmp_path: Path
 ) -> None:
     path = tmp_path / "answers.csv"
-    path.write_text(f"predict,p_sadness,p_joy,p_love\njoy,{written}\n")
+    path.write_text(f"predict,p_sadness,P_Joy,p_love,probability\njoy,{written},0.5\n")
     np.testing.assert_allclose(predictions_of(path, 1).probabilities, [read], atol=5e-4)
     predictions_of(path, 1).check(1, 3)
 
 
+GRADED = {"predict": "joy", "p_sadness": 0.2, "p_joy": 0.5, "p_love": 0.3}
 PROBABILITIES = "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n"
 INSTRUCTIONS = json.dumps(
     [{"instruction": "?", "input": text, "output": "joy", "model_output": "joy"} for text in TEXTS[:2]]
@@ -164,6 +169,22 @@ REFUSED = {
     "ids against prompts": ("a.csv", "id,text,predict\n1,i feel fine,joy\n0,oh well,joy\n", "row 3: the prompt"),
     "another gold label": ("a.csv", "predict,label\njoy,joy\njoy,sadness\n", "row 3: 'label' is 'sadness'"),
     "another gold id": ("a.csv", "predict,label\njoy,1\njoy,0\n", "row 3: 'label' is '0'"),
+    "shuffled gold under another key": ("a.csv", "predict,answer\njoy,love\nlove,joy\n", "row 2: 'answer' is 'love'"),
+    "shuffled gold ids": ("a.csv", "predict,y\njoy,2\nlove,1\n", "row 2: 'y' is '2'"),
+    "names in an unknown column": ("a.csv", "predict,mood\njoy,joy\nlove,sadness\n", "row 3: 'mood' is 'sadness'"),
+    "columns that differ in case": ("a.csv", "predict,Predict\njoy,love\njoy,love\n", "header: a column occurs more"),
+    **{
+        f"probabilities in {column}": (
+            "a.json",
+            json.dumps([{"predict": "joy"}, {"predict": "joy", column: value}]),
+            f"row 2: the column '{re.escape(column)}' holds",
+        )
+        for column, value in {
+            **dict.fromkeys(("prob_joy", "joy", "score joy", "joy_proba", "p_anger", "p_0", "prob1", "logits.2"), 0.2),
+            "probabilities": [0.2, 0.5, 0.3], "scores": {"joy": 1.0}, "probs": "[0.2, 0.5, 0.3]",
+        }.items()
+    },
+    "probabilities in some rows": ("a.json", f'[{{"predict": "joy"}}, {json.dumps(GRADED)}]', "row 1 has no p_sadness"),
     "a word as probability": ("a.csv", f"{PROBABILITIES}joy,x,0.5,0.3\n", "row 3: p_<label>"),
     "a missing probability": ("a.csv", "predict,p_sadness,p_joy\njoy,0.2,0.8\njoy,0.2,0.8\n", "row 2 has no p_love"),
     "percentages": ("a.csv", f"{PROBABILITIES}joy,20,50,30\n", "row 3: .* the sum 100"),
