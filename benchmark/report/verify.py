@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.frame import read_results
+from benchmark.analysis.frame import read_results, without_copies
 from benchmark.analysis.inference import possible_counts
 from benchmark.config import DatasetConfig, RowChoice, digest_of
 from benchmark.errors import BenchmarkError
@@ -45,6 +45,15 @@ class Fault:
         return f"{self.file}: {self.field} {self.what}"
 
 
+@dataclass(frozen=True)
+class Checked:
+    """The number of runs, the folders that were left out because they hold the same run as another, and all faults."""
+
+    runs: int
+    copies: list[Path]
+    faults: list[Fault]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     add_results_dir(parser)
@@ -52,42 +61,52 @@ def main() -> None:
     with plain_endings():
         if not (results_dir / "runs").is_dir():
             raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
-        found = list(faults(results_dir))
-    sys.stdout.writelines(f"{fault}\n" for fault in found)
+        checked = check(results_dir)
+    sys.stdout.writelines(f"{fault}\n" for fault in checked.faults)
+    sys.stdout.writelines(f"left out, because another folder holds the same run: {copy}\n" for copy in checked.copies)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
-    runs = len(folders_with(results_dir, "record.json"))
-    sys.stdout.write(f"{runs} runs in {results_dir}, {len(found)} faults\n")
-    sys.exit(1 if found else 0)
+    sys.stdout.write(f"{checked.runs} runs in {results_dir}, {len(checked.faults)} faults\n")
+    sys.exit(1 if checked.faults else 0)
 
 
-def faults(results_dir: Path) -> Iterator[Fault]:
-    """Everything that is wrong, folder by folder, then in the tables."""
-    runs: list[Run] = []
+def check(results_dir: Path) -> Checked:
+    """Everything that is wrong, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
+    runs, found = _read_runs(results_dir)
+    all_read = not found
+    runs, copies = without_copies(runs)
     sound: list[Run] = []
-    folders = folders_with(results_dir, "record.json", "predictions.parquet")
-    for folder in folders:
-        file = folder / "record.json"
-        try:
-            content = file.read_bytes()
-            run = Run(RunRecord.from_json(content, "the record"), folder)
-        except (OSError, BenchmarkError) as error:
-            yield Fault(file, "the file", f"cannot be read ({error})")
-            continue
-        runs.append(run)
-        try:
-            found = list(_faults_of_run(results_dir, run, json.loads(content)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            found = [Fault(folder, "the content", f"is not what a run writes ({type(error).__name__}: {error})")]
-        yield from found
-        if not found:
+    for run in runs:
+        of_run = _faults_in(results_dir, run)
+        found += of_run
+        if not of_run:
             sound.append(run)
     differing = [*_different_gold(sound)]
-    if len(runs) == len(folders):  # else runs or the number of answers are not known
+    if all_read:  # else runs or the number of answers are not known
         differing += _unknown_shared_times(results_dir, runs)
         differing += _impossible_accuracies(results_dir, runs)
-    yield from differing
-    if len(sound) == len(folders) and not differing:
-        yield from _changed_tables(results_dir)
+    found += differing
+    if not found:
+        found += _changed_tables(results_dir)
+    return Checked(len(runs), [results_dir / "runs" / copy for copy in copies], found)
+
+
+def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:
+    """The runs whose records can be read, and a fault for each other folder."""
+    runs, unreadable = [], []
+    for folder in folders_with(results_dir, "record.json", "predictions.parquet"):
+        file = folder / "record.json"
+        try:
+            runs.append(Run(RunRecord.from_json(file.read_bytes(), "the record"), folder))
+        except (OSError, BenchmarkError) as error:
+            unreadable.append(Fault(file, "the file", f"cannot be read ({error})"))
+    return runs, unreadable
+
+
+def _faults_in(results_dir: Path, run: Run) -> list[Fault]:
+    try:
+        return list(_faults_of_run(results_dir, run, json.loads((run.folder / "record.json").read_bytes())))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return [Fault(run.folder, "the content", f"is not what a run writes ({type(error).__name__}: {error})")]
 
 
 def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:

@@ -181,7 +181,9 @@ REFUSED = {
         )
         for column, value in {
             **dict.fromkeys(("prob_joy", "joy", "score joy", "joy_proba", "p_anger", "p_0", "prob1", "logits.2"), 0.2),
-            "probabilities": [0.2, 0.5, 0.3], "scores": {"joy": 1.0}, "probs": "[0.2, 0.5, 0.3]",
+            "probabilities": [0.2, 0.5, 0.3],
+            "scores": {"joy": 1.0},
+            "probs": "[0.2, 0.5, 0.3]",
         }.items()
     },
     "probabilities in some rows": ("a.json", f'[{{"predict": "joy"}}, {json.dumps(GRADED)}]', "row 1 has no p_sadness"),

@@ -20,7 +20,7 @@ from benchmark.data.load import load
 from benchmark.interface import Examples, Predictions
 from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
-from benchmark.report.verify import doubts_about_the_study, faults
+from benchmark.report.verify import check, doubts_about_the_study
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
@@ -62,7 +62,7 @@ def run_of(results: Path, model: str = "tfidf") -> Run:
 
 
 def found(results: Path) -> set[tuple[str, str]]:
-    return {(fault.file.name, fault.field) for fault in faults(results)}
+    return {(fault.file.name, fault.field) for fault in check(results).faults}
 
 
 def edit(run: Run, change: Callable[[dict[str, Any]], None], with_checksum: bool = False) -> None:
@@ -75,11 +75,11 @@ def edit(run: Run, change: Callable[[dict[str, Any]], None], with_checksum: bool
 
 
 def test_what_runs_leave_is_without_fault(results: Path) -> None:
-    assert list(faults(results)) == []
+    assert check(results).faults == []
 
 
 def test_the_shipped_results_are_without_fault(shipped: Path) -> None:
-    assert list(faults(shipped / "results")) == []
+    assert check(shipped / "results").faults == []
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path)
     run = runner.run(composed(["model=majority", *places, *pins]))
     assert run.record.data is not None
     assert run.record.data.carved_rows == 4
-    assert list(faults(tmp_path / "results")) == []
+    assert check(tmp_path / "results").faults == []
 
 
 def test_an_accuracy_that_is_no_share_of_the_answers_is_found(results: Path) -> None:
@@ -299,6 +299,13 @@ def test_stray_files_and_empty_folders_are_passed_over_as_the_report_does(result
     assert found(results) == set()
 
 
+def test_a_copied_folder_is_left_out_and_named(results: Path) -> None:
+    own = run_of(results).folder
+    copy = Path(shutil.copytree(own, own.with_name("a-copy")))
+    checked = check(results)
+    assert (checked.runs, checked.copies, checked.faults) == (3, [copy], [])
+
+
 def test_four_of_the_studys_five_accuracies_fail_the_same_check() -> None:
     doubted = [sentence.partition(" is not k/")[0].split()[-1] for sentence in doubts_about_the_study()]
     assert doubted == ["0.9063", "0.9086", "0.9189", "0.9262"]
@@ -349,6 +356,6 @@ def test_a_split_without_its_hash_is_a_fault_and_no_crash(results: Path) -> None
 def test_a_digest_in_the_list_of_shared_times_that_is_of_no_run_is_found(results: Path) -> None:
     listed = results / "shared_times.txt"
     listed.write_text(f"{run_of(results).record.digest}\n")
-    assert [fault for fault in faults(results) if fault.file == listed] == []
+    assert [fault for fault in check(results).faults if fault.file == listed] == []
     listed.write_text(f"{'0' * 64}\n")
-    assert [fault.field for fault in faults(results) if fault.file == listed] == ["0" * 64]
+    assert [fault.field for fault in check(results).faults if fault.file == listed] == ["0" * 64]
