@@ -139,6 +139,7 @@ def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
     assert (made.dataset, made.labels) == ("reviews", ("bad", "good"))
     assert made.config.dataset.hub is not None
     assert made.config.dataset.hub.revision == commit
+    assert f"dataset.hub.revision={commit}" in made.overrides
     assert made.data is not None
     assert {name: split.rows for name, split in made.data.splits.items()} == {"train": 18, "validation": 2, "test": 20}
     assert made.config.model.parameters["instruction"].endswith("one of: bad, good.")
