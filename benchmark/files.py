@@ -65,7 +65,9 @@ def delimited_rows(
             if None in row or None in row.values():
                 raise BenchmarkError(
                     f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.",
-                    "Remove tabs from the texts." if tabs else "Quote fields that contain commas.",
+                    "Remove tabs from the texts."
+                    if tabs
+                    else "Separate columns by commas, and quote fields that contain commas.",
                 )
             yield FileRow(row, location, header, header_at)
     except csv.Error as error:
