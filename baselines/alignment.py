@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.files import GOLD_KEYS, TEXT_KEYS, FileRow
+from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS, FileRow
 from benchmark.interface import Examples, one_form
 
 ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "unnamed: 0", "__index_level_0__", "")
@@ -51,12 +51,17 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
             True,
         )
         matched[EVIDENCE[found.index(True)]] += 1
+        if found.index(True) == len(EVIDENCE) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+            raise BenchmarkError(
+                f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
+                f"Give every row the id of its test row, such as {test.ids[0]}.",
+            )
     return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
 
 
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     """The test row that each row's id names, or None. Raises for an id that occurs twice, and for an unknown one."""
-    for key in ID_KEYS:
+    for key in _id_keys(rows):
         ids = [_plain_value(row.values.get(key)) for row in rows]
         _refuse_repeated(ids, rows, key)
         if any(OF_A_SPLIT.fullmatch(one) for one in ids if one is not None):
@@ -78,6 +83,26 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
                 return [place_of[number] for number in numbers]
         _refuse_shuffled(numbers, rows, key)
     return [None] * len(rows)
+
+
+def _id_keys(rows: list[FileRow]) -> list[str]:
+    """The columns of ids: those with a known name, and others with an id such as test-0 in every row.
+
+    Raises for another column that numbers the rows, but not in their order: it may be an id or a rank.
+    """
+    keys = list(ID_KEYS)
+    for key in (key for key in columns_of(rows) if key not in ID_KEYS):
+        values = [_plain_value(row.values.get(key)) or "" for row in rows]
+        if all(map(OF_A_SPLIT.fullmatch, values)):
+            keys.append(key)
+        for start in (0, 1):
+            numbers = [str(number) for number in range(start, start + len(rows))]
+            if len(rows) > 2 and values != numbers and sorted(values) == sorted(numbers):
+                raise BenchmarkError(
+                    f"{rows[0].location}: the column {key!r} numbers the rows, but not in their order.",
+                    "Name it 'id' if these are the numbers of the test rows; otherwise leave it out.",
+                )
+    return keys
 
 
 def _refuse_shuffled(numbers: list[int], rows: list[FileRow], key: str) -> None:
@@ -180,7 +205,7 @@ def _check_gold(row: FileRow, test: Examples, number: int, key: str, label_ids: 
         name = list(label_ids)[list(label_ids.values()).index(gold)]
         raise BenchmarkError(
             f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is {name!r}.",
-            "Give the answers of this test split, one per row and in its order, under 'predict'; leave out "
+            f"Give the answers of this test split, one per row and in its order, under '{ANSWER_KEYS[0]}'; leave out "
             f"'{key}' if it is not the gold label.",
         )
     return True
@@ -211,7 +236,7 @@ def _prompt(row: FileRow, keys: Sequence[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()).casefold()
 
 
 def _plain_value(value: Any) -> str | None:

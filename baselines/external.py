@@ -8,7 +8,7 @@ id, a prompt and the gold label beside the answer are compared with the test row
 
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,7 +81,7 @@ class ExternalClassifier:
         for row in rows:
             if len(set(map(one_form, row.columns))) < len(row.columns):
                 raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
-        return [replace(row, values={one_form(name): value for name, value in row.values.items()}) for row in rows]
+        return [replace(row, values=dict(_flat(row.values))) for row in rows]
 
     def _predictions(self, rows: list[FileRow]) -> Predictions:
         answers = tuple(_answer(row, self.labels) for row in rows)
@@ -97,6 +97,16 @@ class ExternalClassifier:
         for row, predicted, probabilities in zip(rows, predictions.predicted, stated, strict=True):
             _check_answer(row, int(predicted), probabilities, self.labels)
         return replace(predictions, probabilities=np.stack(stated))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values by the form of their names; nested ones as `doc.text` and `messages.0.content`."""
+    for name, value in values.items():
+        if isinstance(value, list | dict) and value:
+            inner = dict(enumerate(value)) if isinstance(value, list) else value
+            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{one_form(name)}.")
+        else:
+            yield f"{prefix}{one_form(name)}", value
 
 
 def _answer(row: FileRow, labels: Sequence[str]) -> str:
@@ -143,7 +153,7 @@ def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
 
 def _may_hold_probabilities(key: str, value: Any, names_a_label: bool) -> bool:
     """Whether a column that is not p_<label> looks like one, or like a list of them."""
-    if isinstance(value, list | dict) or (isinstance(value, str) and value.strip().startswith(("[", "{"))):
+    if isinstance(value, str) and value.strip().startswith(("[", "{")):
         return re.fullmatch(OF_PROBABILITIES, key) is not None
     with suppress(TypeError, ValueError):
         float(value)

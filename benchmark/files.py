@@ -14,7 +14,7 @@ csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too low for long te
 
 ANSWER_KEYS = ("predicted", "predict", "prediction")
 GOLD_KEYS = ("gold", "label", "target", "labels", "output", "answer", "reference", "true", "true_label", "gold_label",
-             "y_true", "expected", "ground_truth")  # fmt: skip
+             "y_true", "expected", "ground_truth", "truth", "actual", "gt")  # fmt: skip
 TEXT_KEYS = ("text", "prompt", "input", "sentence")
 """The columns of model answers, gold labels and texts in a file of answers, the same for all commands."""
 

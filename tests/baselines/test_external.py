@@ -84,7 +84,11 @@ CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
         ([LOVE | {"ID": 1.0}, JOY | {"ID": 0.0}], "id"),
         ([LOVE | {"Example_ID": "1.0"}, JOY | {"Example_ID": "0.0"}], "id"),
         ([LOVE | {"id": "row_1"}, JOY | {"id": "row_0"}], "id"),
-        ([LOVE | {"tweet": TEXTS[1]}, JOY | {"tweet": TEXTS[0]}], "prompt"),
+        ([LOVE | {"tweet": TEXTS[1].upper()}, JOY | {"tweet": TEXTS[0]}], "prompt"),
+        ([LOVE | {"doc": {"text": TEXTS[1]}}, JOY | {"doc": {"text": TEXTS[0]}}], "prompt"),
+        ([LOVE | {"messages": [{"content": TEXTS[1]}]}, JOY | {"messages": [{"content": TEXTS[0]}]}], "prompt"),
+        ([JOY | {"meta": {"labels": ["joy"]}}, LOVE | {"meta": {"labels": ["love"]}}], "label"),
+        ([LOVE | {"uid": "test-1"}, JOY | {"uid": "test-0"}], "id"),
         ([JOY | {"y_true": 1.0}, LOVE | {"true_label": "love"}], "label"),
         ([LOVE | {"id": "a", "idx": 1}, JOY | {"id": "b", "idx": 0}], "id"),
         ([LOVE | {"text": TEXTS[1]}, JOY | {"text": TEXTS[0]}], "prompt"),
@@ -172,12 +176,17 @@ REFUSED = {
     "shuffled gold under another key": ("a.csv", "predict,answer\njoy,love\nlove,joy\n", "row 2: 'answer' is 'love'"),
     "shuffled gold ids": ("a.csv", "predict,y\njoy,2\nlove,1\n", "row 2: 'y' is '2'"),
     "names in an unknown column": ("a.csv", "predict,mood\njoy,joy\nlove,sadness\n", "row 3: 'mood' is 'sadness'"),
+    "gold labels in a list": (
+        "a.json",
+        '[{"predict": "joy", "label": ["love"]}, {"predict": "joy", "label": ["joy"]}]',
+        "row 1: 'label.0' is 'love'",
+    ),
     "columns that differ in case": ("a.csv", "predict,Predict\njoy,love\njoy,love\n", "header: a column occurs more"),
     **{
         f"probabilities in {column}": (
             "a.json",
             json.dumps([{"predict": "joy"}, {"predict": "joy", column: value}]),
-            f"row 2: the column '{re.escape(column)}' holds",
+            f"row 2: the column '{re.escape(column)}[.\\w]*' holds",
         )
         for column, value in {
             **dict.fromkeys(("prob_joy", "joy", "score joy", "joy_proba", "p_anger", "p_0", "prob1", "logits.2"), 0.2),
@@ -210,12 +219,24 @@ def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     assert refusal.value.fix
 
 
-def test_equal_texts_with_different_answers_are_not_sorted_by_prompt(tmp_path: Path) -> None:
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps([LOVE | {"text": "b"}, JOY | {"text": "a"}, LOVE | {"text": "a"}]))
+@pytest.mark.parametrize(
+    ("ids", "columns", "said"),
+    [
+        (("test-0", "test-1", "test-2"), {"text": ("b", "a", "a")}, "row 3: .* occurs twice"),
+        (("test-0", "test-1", "test-2"), {"line": (3, 1, 2)}, "row 1: the column 'line' numbers the rows"),
+        (("test-0", "test-2", "test-3"), {}, "row 1: nothing says which test row"),
+    ],
+)
+def test_what_may_belong_to_other_rows_is_refused(
+    ids: tuple[str, ...], columns: dict[str, tuple[Any, ...]], said: str, tmp_path: Path
+) -> None:
+    """Equal texts with different answers; numbers that may be ids; rows of a part of the split in their order alone."""
+    path, answers = tmp_path / "answers.json", (LOVE, JOY, LOVE)
+    rows = [answer | {name: values[row] for name, values in columns.items()} for row, answer in enumerate(answers)]
+    path.write_text(json.dumps(rows))
     classifier = ExternalClassifier(str(path))
-    test = Examples(("test-0", "test-1", "test-2"), ("a", "a", "b"), np.array([1, 1, 2]))
+    test = Examples(ids, ("a", "a", "b"), np.array([1, 1, 2]))
     context = FitContext(LABELS, composed([]).recipe, 0, Path())
     classifier.fit(test, test, context)
-    with pytest.raises(BenchmarkError, match="row 3: .* occurs twice"):
+    with pytest.raises(BenchmarkError, match=said):
         classifier.match(test, context)
