@@ -60,59 +60,49 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
 
 
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
-    """The test row that each row's id names, or None. Raises for an id that occurs twice, and for an unknown one."""
-    for key in _id_keys(rows):
+    """The test row that each row's id names, or None.
+
+    Ids have a known column, or are such as test-0 in every row of another. Raises for an id that occurs twice, for one
+    of no test row, and for numbers of rows in another order that may be ids.
+    """
+    known = {name: place for place, name in enumerate(test.ids)}
+    for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
         ids = [_plain_value(row.values.get(key)) for row in rows]
-        _refuse_repeated(ids, rows, key)
-        if any(OF_A_SPLIT.fullmatch(one) for one in ids if one is not None):
-            known = {name: place for place, name in enumerate(test.ids)}
+        stated = [one for one in ids if one is not None]
+        of_a_split = [one for one in stated if OF_A_SPLIT.fullmatch(one)]
+        if key in ID_KEYS:
+            _refuse_repeated(ids, rows, key)
+        if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):
             for one, row in zip(ids, rows, strict=True):
-                if one is not None and OF_A_SPLIT.fullmatch(one) and one not in known:
+                if one in of_a_split and one not in known:
                     raise BenchmarkError(
                         f"{row.location}: the id {one!r} is not that of a test row.",
                         f"The ids are {test.ids[0]} to {test.ids[-1]}.",
                     )
             return [None if one is None else known.get(one) for one in ids]
-        found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids if one is not None]
-        same_start = len({match[1] for match in found if match}) == 1  # such as row_7
-        numbers = [int(match[2]) for match in found if match and same_start]
-        of_test = [int(name.rpartition("-")[2]) for name in test.ids]
-        for start in (of_test, range(len(rows)), range(1, len(rows) + 1)):
-            if sorted(numbers) == list(start):
-                place_of = {number: place for place, number in enumerate(start)}
-                return [place_of[number] for number in numbers]
-        _refuse_shuffled(numbers, rows, key)
+        if (places := _places_by_number(stated, rows, key, test)) is not None:
+            return places
     return [None] * len(rows)
 
 
-def _id_keys(rows: list[FileRow]) -> list[str]:
-    """The columns of ids: those with a known name, and others with an id such as test-0 in every row.
-
-    Raises for another column that numbers the rows, but not in their order: it may be an id or a rank.
-    """
-    keys = list(ID_KEYS)
-    for key in (key for key in columns_of(rows) if key not in ID_KEYS):
-        values = [_plain_value(row.values.get(key)) or "" for row in rows]
-        if all(map(OF_A_SPLIT.fullmatch, values)):
-            keys.append(key)
-        for start in (0, 1):
-            numbers = [str(number) for number in range(start, start + len(rows))]
-            if len(rows) > 2 and values != numbers and sorted(values) == sorted(numbers):
-                raise BenchmarkError(
-                    f"{rows[0].location}: the column {key!r} numbers the rows, but not in their order.",
-                    "Name it 'id' if these are the numbers of the test rows; otherwise leave it out.",
-                )
-    return keys
-
-
-def _refuse_shuffled(numbers: list[int], rows: list[FileRow], key: str) -> None:
-    """Raise for consecutive numbers in another order, which number other rows than those of the test split alone."""
-    start = min(numbers, default=0)
-    if len(numbers) == len(rows) > 1 and sorted(numbers) == list(range(start, start + len(rows))) != numbers:
+def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examples) -> list[int | None] | None:
+    """The test rows that the numbers in a column of ids name; None if they name none."""
+    found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids]
+    same_start = len({match[1] for match in found if match}) == 1  # such as row_7
+    numbers = [int(match[2]) for match in found if match and same_start]
+    first = min(numbers, default=0)
+    of_test = [int(name.rpartition("-")[2]) for name in test.ids]
+    for start in (of_test, range(len(rows)), range(1, len(rows) + 1)) if key in ID_KEYS else ():
+        if sorted(numbers) == list(start):
+            place_of = {number: place for place, number in enumerate(start)}
+            return [place_of[number] for number in numbers]
+    consecutive = sorted(numbers) == list(range(first, first + len(rows)))
+    if consecutive and numbers != sorted(numbers) and len(rows) > (1 if key in ID_KEYS else 2):
         raise BenchmarkError(
-            f"{rows[0].location}: the {key} is {numbers[0]}; the rows are numbered from {start}, not in that order.",
-            "Sort the rows in the order of the test split, or give each the id of its test row, such as test-0.",
+            f"{rows[0].location}: '{key}' is {numbers[0]}, but the numbers in this column begin with {first}.",
+            "Give each row the id of its test row, such as test-0, as 'id'; leave the column out if it is no id.",
         )
+    return None
 
 
 def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:

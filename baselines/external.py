@@ -18,7 +18,7 @@ import numpy as np
 
 from baselines.alignment import columns_of, match_rows
 from benchmark.errors import BenchmarkError
-from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_rows
+from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_all_rows
 from benchmark.interface import (
     READS_FILES,
     Examples,
@@ -75,13 +75,7 @@ class ExternalClassifier:
             raise BenchmarkError(
                 f"model.path={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
             )
-        rows = list(read_rows(path))
-        if not rows:
-            raise BenchmarkError(f"{path} has no rows.", "Write one object with an answer per test row.")
-        for row in rows:
-            if len(set(map(one_form, row.columns))) < len(row.columns):
-                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
-        return [replace(row, values=dict(_flat(row.values))) for row in rows]
+        return [replace(row, values=dict(_flat(row.values))) for row in read_all_rows(path)]
 
     def _predictions(self, rows: list[FileRow]) -> Predictions:
         answers = tuple(_answer(row, self.labels) for row in rows)

@@ -43,6 +43,17 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
     return ROW_READERS[path.suffix](path)
 
 
+def read_all_rows(path: Path) -> list[FileRow]:
+    """The rows of such a file, at least one, whose columns differ in more than case."""
+    rows = list(read_rows(path))
+    if not rows:
+        raise BenchmarkError(f"{path} has no rows.", "Write one row per answer.")
+    for row in rows:
+        if len({column.strip().lower() for column in row.columns}) < len(row.columns):
+            raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
+    return rows
+
+
 def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
     lines = io.StringIO(read_text(path), newline="")
     yield from delimited_rows(lines, str(path), columns, tabs=path.suffix == ".tsv")

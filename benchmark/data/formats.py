@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from benchmark.data.rows import Row, check_columns, value_at
 from benchmark.errors import BenchmarkError
-from benchmark.files import DELIMITED, ROW_READERS, read_bytes, read_lines, read_rows
+from benchmark.files import DELIMITED, ROW_READERS, read_all_rows, read_bytes, read_lines, read_rows
 
 INSTRUCTION = {"instruction", "input", "output"}
 """The columns of the study's files."""
@@ -131,18 +131,12 @@ def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
     Values of CSV and TSV files are strings.
     """
-    objects: list[tuple[str, dict[str, Any]]] = []
-    if path.suffix == ".parquet":
-        values = _parquet_table(path).to_pylist()
-        objects += ((f"{path}, row {number}", row) for number, row in enumerate(values, start=1))
-    else:
-        for row in read_rows(path):
-            if len(set(row.columns)) < len(row.columns):
-                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
-            objects.append((row.location, row.values))
-    if not objects:
+    if path.suffix != ".parquet":
+        return [(row.location, row.values) for row in read_all_rows(path)]
+    rows = _parquet_table(path).to_pylist()
+    if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Export it again.")
-    return objects
+    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
 def class_label_names(metadata: dict[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:

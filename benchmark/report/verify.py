@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.frame import read_results, without_copies
@@ -81,9 +80,8 @@ def check(results_dir: Path) -> Checked:
         if not of_run:
             sound.append(run)
     differing = [*_different_gold(sound)]
-    if all_read:  # else runs or the number of answers are not known
+    if all_read:  # else not all digests are known
         differing += _unknown_shared_times(results_dir, runs)
-        differing += _impossible_accuracies(results_dir, runs)
     found += differing
     if not found:
         found += _changed_tables(results_dir)
@@ -219,30 +217,6 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
             other = first.setdefault(run.record.data_sha256["test"], run)
             if not np.array_equal(run.gold, other.gold):
                 yield Fault(run.folder / "predictions.parquet", "gold", f"differs from that in {other.folder}")
-
-
-def _impossible_accuracies(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
-    """Accuracies in tables that are not k / (n s), as the mean of s seeds on n texts must be."""
-    tested: dict[str, set[int]] = {}
-    for run in runs:
-        tested.setdefault(run.record.model, set()).add(run.record.predicted_rows or 0)
-    for file in sorted((results_dir / "tables").glob("*.csv")):
-        try:
-            yield from _impossible_in(file, tested)
-        except (OSError, ValueError, BenchmarkError) as error:
-            yield Fault(file, "the content", f"cannot be read ({error})")
-
-
-def _impossible_in(file: Path, tested: dict[str, set[int]]) -> Iterator[Fault]:
-    table = pd.read_csv(file)
-    if not {"name", "accuracy", "seeds"} <= set(table.columns):
-        return
-    for row in table.dropna(subset=["accuracy"]).to_dict("records"):
-        totals = [rows * int(row["seeds"]) for rows in sorted(tested.get(row["name"], set()) - {0})]
-        accuracy = float(row["accuracy"])
-        if not 0 <= accuracy <= 1 or not any(possible_counts(accuracy, total, decimals=12) for total in totals):
-            of = " or ".join(map(str, totals)) or "no"
-            yield Fault(file, f"accuracy of {row['name']}", f"is {row['accuracy']}, not k/n of {of} answers")
 
 
 def _changed_tables(results_dir: Path) -> Iterator[Fault]:

@@ -165,7 +165,7 @@ REFUSED = {
     "an id of no test row": ("a.csv", "id,predict\ntest-0,joy\ntest-2,love\n", "row 3: the id 'test-2' is not"),
     "an id of another row": ("a.json", '[{"predict": "joy"}, {"id": "test-0", "predict": "love"}]', "row 2: its id"),
     "an id of another split": ("a.csv", "id,predict\nvalidation-0,joy\nvalidation-1,love\n", "row 2: the id 'valid"),
-    "shuffled numbers of a whole data set": ("a.csv", "id,predict\n101,joy\n100,love\n", "row 2: the id is 101"),
+    "shuffled numbers of a whole data set": ("a.csv", "id,predict\n101,joy\n100,love\n", "row 2: 'id' is 101"),
     "a column twice": ("a.csv", "predict,predict\njoy,love\njoy,love\n", "header: a column occurs more than once"),
     "a key twice": ("a.jsonl", '{"predict": "joy", "predict": "love"}\n' * 2, "row 1: a column occurs more than once"),
     "another prompt": ("a.json", '[{"prompt": "x", "predict": "joy"}, {"predict": "joy"}]', "row 1: the prompt"),
@@ -223,7 +223,7 @@ def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     ("ids", "columns", "said"),
     [
         (("test-0", "test-1", "test-2"), {"text": ("b", "a", "a")}, "row 3: .* occurs twice"),
-        (("test-0", "test-1", "test-2"), {"line": (3, 1, 2)}, "row 1: the column 'line' numbers the rows"),
+        (("test-0", "test-1", "test-2"), {"line": (3, 1, 2)}, "row 1: 'line' is 3"),
         (("test-0", "test-2", "test-3"), {}, "row 1: nothing says which test row"),
     ],
 )
