@@ -114,7 +114,7 @@ def test_labels_that_nobody_named_are_names(label: Any, write: Write) -> None:
         ({**TABLE, "train.tsv": "poor\t0,\ta\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "Remove it"),
         ({**TABLE, "train.tsv": "poor\t0,1\ta\n"}, {"files": TABLE_FILES, "skip_multilabel": True}, "row 1", "other"),
         ({"train.txt": "a;bad\n", "test.txt": "a;b"}, {"files": Files(columns=["text"])}, "train.txt", "columns=null"),
-        ({**TABLE, "train.tsv": "text\tlabel\tid\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "to null"),
+        ({**TABLE, "train.tsv": "text\tlabel\tid\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "columns=null"),
     ],
 )  # fmt: skip
 def test_what_is_ambiguous_or_malformed_is_refused(
