@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,10 +17,8 @@ from benchmark.errors import BenchmarkError
 
 SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
 """Texts that need no quotes in an override."""
-TEST_DATA = "dataset.test="
-"""Beginning of the override that names a data set to test on, as users write it."""
-TEST_GROUP = "dataset@dataset.test="
-"""The same override as Hydra reads it: another choice of the group `dataset`, merged at `dataset.test`."""
+AS_GROUPS = {"dataset.test=": "dataset@dataset.test=", "model.prompt=": "prompt@model.prompt="}
+"""Beginnings of overrides that choose a file for a part of a group, as users write them -> as Hydra reads them."""
 Compose = Callable[[list[str]], DictConfig]
 """Composes the configuration of overrides; raises one of `REFUSALS`."""
 REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
@@ -40,16 +38,19 @@ def parsed(override: str) -> Override:
 
 
 def with_groups(overrides: Sequence[str]) -> list[str]:
-    """The overrides as Hydra reads them: the data set to test on is a choice of a file, not a value."""
-    return [
-        TEST_GROUP + override.removeprefix(TEST_DATA) if override.startswith(TEST_DATA) else override
-        for override in overrides
-    ]
+    """The overrides as Hydra reads them: a data set to test on and a prompt are choices of files, not values."""
+    return [_replaced(override, AS_GROUPS) for override in overrides]
 
 
 def as_written(override: str) -> str:
     """An override as users write it."""
-    return TEST_DATA + override.removeprefix(TEST_GROUP) if override.startswith(TEST_GROUP) else override
+    return _replaced(override, {group: written for written, group in AS_GROUPS.items()})
+
+
+def _replaced(override: str, beginnings: Mapping[str, str]) -> str:
+    return next(
+        (new + override.removeprefix(old) for old, new in beginnings.items() if override.startswith(old)), override
+    )
 
 
 def element(override: str) -> Any:
