@@ -22,12 +22,13 @@ def draw(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[
     of_label: list[list[int]] = [[] for _ in labels]
     for row in sorted(range(len(train)), key=lambda row: order(train.ids[row])) if shots else ():
         of_label[train.labels[row]].append(row)
+    fewest = min(map(len, of_label))
     for label, rows in enumerate(of_label):
         if len(rows) < (wanted := each + (label in with_one_more)):
             raise BenchmarkError(
                 f"model.shots is {shots}, which takes {wanted} training rows of the label {labels[label]}, "
                 f"but there are {len(rows)}.",
-                f"Set model.shots={min(map(len, of_label)) * len(labels)} or less, or raise dataset.train_rows.",
+                f"Set model.shots to at most {fewest * len(labels)}.",
             )
         del rows[wanted:]
     return sorted((row for rows in of_label for row in rows), key=lambda row: order(train.ids[row]))

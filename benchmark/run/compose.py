@@ -165,7 +165,8 @@ def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
     except OmegaConfBaseException as error:
         option = f"{prefix}{getattr(error, 'full_key', None) or ''}"
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
-            fix = f"The options here are {', '.join(error.object_type.__dataclass_fields__)}."
+            options = f"The options here are {', '.join(error.object_type.__dataclass_fields__)}."
+            fix = f"Leave it out, or choose another model. {options}" if prefix == "model." else options
         elif "is not a ListConfig" in str(error):
             fix = "Write a list: [a, b], [a] for one value, [] for none."
         else:

@@ -138,7 +138,8 @@ def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> 
     options = [str(key) for key in node if key != "_target_"] if isinstance(node, DictConfig) else []
     meant = closest(name, options)
     prefix = f"{group}." if group else ""
-    question = f"Did you mean {prefix}{meant}? " if meant else ""
+    other = "Leave it out, or choose another model. " if group == "model" else ""
+    question = f"Did you mean {prefix}{meant}? " if meant else other
     listed = f"Options of {group} are" if group else "Options are"
     fix = f"{question}{listed} {', '.join(options)}." if options else "Correct it or leave it out."
     return BenchmarkError(f"There is no option {option}.", fix)
