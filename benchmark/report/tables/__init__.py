@@ -15,6 +15,7 @@ from benchmark.report.tables import (
     errors,
     label_noise,
     overview,
+    prompts,
     study,
     training,
     transfer,
@@ -43,8 +44,8 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
-    tested_elsewhere = transfer.TRANSFER.data(analysis)
-    return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
+    of_some_runs = {table: table.data(analysis) for table in (transfer.TRANSFER, prompts.PROMPTS)}
+    return made | {table: data for table, data in of_some_runs.items() if len(data)}
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
