@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,8 +17,8 @@ from benchmark.errors import BenchmarkError
 
 SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
 """Texts that need no quotes in an override."""
-AS_GROUPS = {"dataset.test=": "dataset@dataset.test=", "model.prompt=": "prompt@model.prompt="}
-"""Beginnings of overrides that choose a file for a part of a group, as users write them -> as Hydra reads them."""
+AS_GROUPS = {"dataset.test": "dataset@dataset.test", "model.prompt": "prompt@model.prompt"}
+"""Options that choose a file for a part of a group, as users write them -> as Hydra reads them."""
 Compose = Callable[[list[str]], DictConfig]
 """Composes the configuration of overrides; raises one of `REFUSALS`."""
 REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
@@ -39,18 +39,25 @@ def parsed(override: str) -> Override:
 
 def with_groups(overrides: Sequence[str]) -> list[str]:
     """The overrides as Hydra reads them: a data set to test on and a prompt are choices of files, not values."""
-    return [_replaced(override, AS_GROUPS) for override in overrides]
+    return [_as_group(override) for override in overrides]
+
+
+def _as_group(override: str) -> str:
+    option, _, value = override.partition("=")
+    group = AS_GROUPS.get(option)
+    if group is None:
+        return override
+    return f"~{group}" if value == "null" else f"{group}={value}"
 
 
 def as_written(override: str) -> str:
     """An override as users write it."""
-    return _replaced(override, {group: written for written, group in AS_GROUPS.items()})
-
-
-def _replaced(override: str, beginnings: Mapping[str, str]) -> str:
-    return next(
-        (new + override.removeprefix(old) for old, new in beginnings.items() if override.startswith(old)), override
-    )
+    for option, group in AS_GROUPS.items():
+        if override == f"~{group}":
+            return f"{option}=null"
+        if override.startswith(f"{group}="):
+            return option + override.removeprefix(group)
+    return override
 
 
 def element(override: str) -> Any:
