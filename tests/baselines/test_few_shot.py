@@ -14,6 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from baselines.few_shot import draw
 from baselines.label_scores import whole_words
+from baselines.packed.passes import last_tokens
+from baselines.packed.stream import pack
 from baselines.prompt import Prompt, Prompter
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR, RunConfig, digest_of
@@ -97,6 +99,18 @@ def test_the_study_prompt_is_the_default() -> None:
         for overrides in ([], ["model.prompt=study"], ["model.prompt=null"], ["model.prompt=list"])
     ]
     assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "trained"),
+    [
+        ("smollm2_lora", "SmolLM2-135M", "SmolLM2-135M + LoRA"),
+        ("llama3_lora_ui2024", "Llama 3 8B (base)", "Llama 3 8B (base) + LoRA on q, v"),
+    ],
+)
+def test_the_title_names_lora_only_where_there_is_one(model: str, asked: str, trained: str) -> None:
+    assert composed([f"model={model}", "model.train=false", "model.shots=0"]).model.title == asked
+    assert composed([f"model={model}"]).model.title == trained
 
 
 # Prompts
@@ -226,6 +240,9 @@ def test_packed_and_padded_scores_equal_a_plain_computation(
         context = FitContext(LABELS, config.recipe, 0, folder.parent, label_words=config.dataset.words)
         report = classifier.fit(splits.train, splits.validation, context)
         found[batching] = classifier.predict(splits.test.texts[:8])
+    prompts, _ = classifier.prompter.prompts(splits.test.texts)
+    layout = pack(prompts, last_tokens(prompts), causal=True, varlen=False).layout
+    assert classifier.tokenizer.decode(prompts[0][: layout.prefix]).count("Label: ") == len(report.examples)
     expected, other = plainly(classifier, folder, splits.test.texts[:8], score)
     for predictions in found.values():
         np.testing.assert_allclose(predictions.probabilities, expected, atol=1e-5)

@@ -47,8 +47,8 @@ def _asked(results: Results, counted: list[str], prompting: Prompting, record: R
         "draws": len(runs) if prompting.shots else None,
         **scores.mean(),
         **scores.std().add_suffix("_draws"),
-        "lowest": scores["accuracy"].min(),
-        "highest": scores["accuracy"].max(),
+        "lowest": scores["accuracy"].min() if len(runs) > 1 else None,
+        "highest": scores["accuracy"].max() if len(runs) > 1 else None,
     }
 
 
@@ -70,8 +70,8 @@ def _with_all(prompts_of_setting: pd.DataFrame) -> pd.DataFrame:
         "prompt": f"all {number}",
         **scores.mean(),
         **scores.std().add_suffix("_prompts"),
-        "lowest": prompts_of_setting["lowest"].min(),
-        "highest": prompts_of_setting["highest"].max(),
+        "lowest": prompts_of_setting["lowest"].fillna(scores["accuracy"]).min(),
+        "highest": prompts_of_setting["highest"].fillna(scores["accuracy"]).max(),
     }
     return pd.concat([prompts_of_setting, pd.DataFrame([summary], dtype=object)])
 
