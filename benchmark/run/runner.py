@@ -24,7 +24,7 @@ from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitContext, MadeElsewhere
-from benchmark.results import environment, store
+from benchmark.results import energy, environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import failures
@@ -186,15 +186,15 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         label_words=config.dataset.words,
         training_begins=job.begin_training,
     )
-    seconds = dict(job.record.seconds)
+    seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
-    with _timed(seconds, "fit"):
+    with _timed(seconds, "fit"), energy.measured(joules, "fit"):
         fit = classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:
         job.begin_training()
     log.info("answering the %d texts of the test set", len(splits.test))
-    with _timed(seconds, "predict"):
+    with _timed(seconds, "predict"), energy.measured(joules, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(labels))
     if predictions.truncated_texts:
@@ -212,6 +212,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
         matched=matched,
+        joules=joules,
     )
     written = job.write(record, content, draw)
     _keep_record(job.model_dir, record)

@@ -12,6 +12,7 @@ from benchmark.report.tables import (
     comparison,
     cost,
     decisions,
+    dollars,
     errors,
     label_noise,
     overview,
@@ -30,6 +31,8 @@ OF_A_DATASET = (
     *cost.TABLES,
     *training.TABLES,
 )
+IF_MEASURED = (*dollars.TABLES,)
+"""Tables of a data set that are shown only where they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
@@ -49,7 +52,7 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
     """The tables of one data set. Those of the study's have the plain names."""
-    for table in OF_A_DATASET:
+    for table in (*OF_A_DATASET, *IF_MEASURED):
         if table is training.LEARNING_CURVE and len(part.results.runs):
             table = training.learning_curve_table(part.results.labels(part.results.runs["run"].iloc[0]))
         if dataset == the_study.DATASET:
