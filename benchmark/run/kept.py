@@ -31,10 +31,14 @@ class Answer:
 
 @dataclass
 class KeptModel:
-    """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length."""
+    """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length.
+
+    `restored` says how it was loaded here, and `record` how it was trained.
+    """
 
     record: RunRecord
     classifier: Restorable
+    restored: FitReport
     truncated_texts: int = 0
 
     def predict(self, texts: Sequence[str]) -> list[Answer]:
@@ -85,8 +89,9 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
     dataset = record.config.dataset
     context = FitContext(record.labels, record.config.recipe, record.seed, folder, label_words=dataset.words)
     assert record.fit is not None
-    _check_hashes(folder, record.fit, classifier.restore(folder, context))
-    return KeptModel(record, classifier)
+    restored = classifier.restore(folder, context)
+    _check_hashes(folder, record.fit, restored)
+    return KeptModel(record, classifier, restored)
 
 
 def _record_in(folder: Path) -> RunRecord:

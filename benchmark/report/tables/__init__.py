@@ -33,6 +33,8 @@ OF_A_DATASET = (
 )
 IF_MEASURED = (*dollars.TABLES,)
 """Tables of a data set that are shown only where they have rows."""
+OF_ALL_DATASETS = (cost.LATENCY, transfer.TRANSFER)
+"""Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
@@ -46,8 +48,8 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
-    tested_elsewhere = transfer.TRANSFER.data(analysis)
-    return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
+    optional = {table: table.data(analysis) for table in OF_ALL_DATASETS}
+    return made | {table: data for table, data in optional.items() if len(data)}
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
