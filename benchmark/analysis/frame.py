@@ -264,7 +264,7 @@ def _trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
     Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
     fits = {name: record.fit for name, record in records.items() if record.fit}
-    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256}
+    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256 and records[name].trained}
     folders = {name.rpartition("/")[2]: name for name in fits}
     loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
     origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}

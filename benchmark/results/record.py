@@ -108,7 +108,15 @@ class RunRecord:
 
     @property
     def is_result(self) -> bool:
-        """Whether its accuracy may be compared: completed, with pretrained weights, on all rows and steps."""
+        """Whether its accuracy may be compared: completed, with pretrained weights, on all rows and steps.
+
+        Changed test texts are compared with the unchanged ones only.
+        """
+        return self.completes_all and self.config.dataset.perturb is None
+
+    @property
+    def completes_all(self) -> bool:
+        """Whether it completed with pretrained weights, on all rows and steps."""
         return self.status is Status.completed and self.stand_in is None and not self.config.limits
 
     @property

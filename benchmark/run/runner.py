@@ -23,11 +23,11 @@ from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext, MadeElsewhere
+from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere
 from benchmark.results import energy, environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures
+from benchmark.run import failures, kept
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
@@ -189,7 +189,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"), energy.measured(joules, "fit"):
-        fit = classifier.fit(splits.train, splits.validation, context)
+        fit = _restored(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:
         job.begin_training()
@@ -222,9 +222,24 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     return written
 
 
+def _restored(job: Job, classifier: Classifier) -> FitReport | None:
+    """What is loaded in place of a training: the model that was kept before the test texts were changed, if any."""
+    if job.config.dataset.perturb is None or job.config.models_dir is None:
+        return None
+    found = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
+    if found is None:
+        log.info("%s has no model of this configuration; training it", job.config.models_dir)
+        return None
+    log.info("reading the model in %s", found[0])
+    return replace(kept.restored(*found, classifier).restored, trained_parameters=0)
+
+
 def model_dir_of(config: RunConfig, record: RunRecord) -> Path | None:
-    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved."""
-    if config.models_dir is None:
+    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved.
+
+    A run on changed test texts saves none: it is the model of the run on the unchanged ones.
+    """
+    if config.models_dir is None or config.dataset.perturb is not None:
         return None
     return Path(config.models_dir) / store.folder_of(Path(), record.config, record.digest).relative_to("runs")
 

@@ -16,6 +16,7 @@ from benchmark.report.tables import (
     errors,
     label_noise,
     overview,
+    paired,
     study,
     training,
     transfer,
@@ -31,9 +32,9 @@ OF_A_DATASET = (
     *cost.TABLES,
     *training.TABLES,
 )
-IF_MEASURED = (*dollars.TABLES,)
+IF_MEASURED = (*dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
-OF_ALL_DATASETS = (cost.LATENCY, transfer.TRANSFER)
+OF_ALL_DATASETS = (cost.LATENCY, paired.ROBUSTNESS, transfer.TRANSFER)
 """Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
