@@ -23,7 +23,7 @@ from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere
+from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere, Predictions
 from benchmark.results import energy, environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
@@ -92,9 +92,15 @@ class Job:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         (self.work_dir / TRAINING).touch()
 
-    def write(self, record: RunRecord, predictions: bytes | None = None, draw: Draw | None = None) -> Run:
+    def write(
+        self,
+        record: RunRecord,
+        predictions: bytes | None = None,
+        draw: Draw | None = None,
+        validation: bytes | None = None,
+    ) -> Run:
         """Write the record to the results."""
-        written = store.write(self.results_dir, record, predictions, draw)
+        written = store.write(self.results_dir, record, predictions, draw, validation)
         self.listen(written)
         return written
 
@@ -200,26 +206,48 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
-    content = store.encode_predictions(splits.test, predictions, labels)
+    content, peak_memory = store.encode_predictions(splits.test, predictions, labels), environment.peak_memory()
+    validation = _validation(job, classifier, splits, predictions)
     record = replace(
         job.record,
         status=Status.completed,
         finished=_now(),
         fit=fit,
         seconds=seconds,
-        peak_memory=environment.peak_memory(),
+        peak_memory=peak_memory,
         predictions_sha256=sha256(content),
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
         matched=matched,
         joules=joules,
+        validation_sha256=None if validation is None else sha256(validation),
     )
-    written = job.write(record, content, draw)
+    written = job.write(record, content, draw, validation)
     _keep_record(job.model_dir, record)
     failures.forget(config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
     log.info("wrote %s", written.folder)
     return written
+
+
+def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predictions) -> bytes | None:
+    """The predictions of the validation split as a file, on which the report fits a temperature.
+
+    None where they would not be used: answers without confidences, answers that exist for test texts only, trials
+    that predict one test text, and changed test texts.
+    """
+    dataset, labels = job.config.dataset, tuple(job.config.dataset.labels)
+    if (
+        not test.graded
+        or isinstance(classifier, MadeElsewhere)
+        or dataset.test_rows == 1
+        or dataset.perturb is not None
+    ):
+        return None
+    log.info("predicting the %d texts of the validation split", len(splits.validation))
+    predictions = classifier.predict(splits.validation.texts)
+    predictions.check(len(splits.validation), len(labels))
+    return store.encode_predictions(splits.validation, predictions, labels)
 
 
 def _restored(job: Job, classifier: Classifier) -> FitReport | None:

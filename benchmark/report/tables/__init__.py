@@ -32,7 +32,7 @@ OF_A_DATASET = (
     *cost.TABLES,
     *training.TABLES,
 )
-IF_MEASURED = (*dollars.TABLES, paired.ABLATIONS)
+IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
 OF_ALL_DATASETS = (cost.LATENCY, paired.ROBUSTNESS, transfer.TRANSFER)
 """Tables of all data sets that are shown only if they have rows."""
