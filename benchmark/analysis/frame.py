@@ -25,7 +25,7 @@ from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
-from benchmark.results.error_costs import ErrorCosts, read_error_costs
+from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.store import Run, folder_of, read_all
@@ -59,7 +59,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
-    error_costs: ErrorCosts | None = None
+    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def of(self, run: str) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -27,26 +27,17 @@ class Prices:
 
 
 def read_prices(path: Path = FILE) -> Prices:
-    """The prices in a file. Raises `BenchmarkError` for a missing file, entry or source, and for what is no price."""
+    """The prices in a file. Raises `BenchmarkError` for a missing file or entry, and for what is no price."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        machines = {
-            str(name): (entry["dollars_per_hour"], entry["source"]) for name, entry in content["machines"].items()
-        }
-        electricity = (content["electricity"]["dollars_per_kwh"], content["electricity"]["source"])
+        prices = {str(name): machine["dollars_per_hour"] for name, machine in content["machines"].items()}
+        per_kwh = content["electricity"]["dollars_per_kwh"]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise BenchmarkError(
             f"{path} does not state the prices ({type(error).__name__}: {' '.join(str(error).split())}).",
-            "Restore it: it needs machines with dollars_per_hour and source, and electricity with dollars_per_kwh and "
-            "source.",
+            "Restore it: it needs machines with dollars_per_hour, and electricity with dollars_per_kwh.",
         ) from error
-    for name, (price, source) in {**machines, "electricity": electricity}.items():
-        _check(path, name, price, source)
-    return Prices({name: price for name, (price, _) in machines.items()}, electricity[0])
-
-
-def _check(path: Path, name: str, price: Any, source: Any) -> None:
-    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price < float("inf"):
-        raise BenchmarkError(f"{path}, {name}: {price!r} is not a price.", "Write a number above 0.")
-    if not isinstance(source, str) or not source.startswith("https://"):
-        raise BenchmarkError(f"{path}, {name}: {source!r} is not a source.", "Write a link that starts with https://.")
+    for name, price in {**prices, "electricity": per_kwh}.items():
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 < price < inf:
+            raise BenchmarkError(f"{path}, {name}: {price!r} is not a price.", "Write a number above 0.")
+    return Prices(prices, per_kwh)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from factories import (
     LABELS,
@@ -23,7 +24,6 @@ from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.report.tables.decisions import IF_STORED
 from benchmark.results import store
-from benchmark.results.error_costs import ErrorCosts
 from benchmark.results.record import RunRecord, sha256
 from benchmark.results.store import Run
 
@@ -92,7 +92,7 @@ def test_without_validation_probabilities_or_costs_there_are_no_such_tables(tmp_
 
 
 def with_costs(costs: npt.NDArray[np.float64], *runs: Run, labels: tuple[str, ...] = LABELS) -> Analysis:
-    return Analysis(replace(analysis_of(*runs).results, error_costs=ErrorCosts(labels, costs)))
+    return Analysis(replace(analysis_of(*runs).results, error_costs=pd.DataFrame(costs, [*labels], [*labels])))
 
 
 def test_decisions_have_the_least_expected_cost(tmp_path: Path) -> None:

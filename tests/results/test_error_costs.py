@@ -9,14 +9,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.results.error_costs import FILE, read_error_costs
 
 
-def test_costs_are_read_by_label_and_given_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text("gold,joy,fear\n\nfear,5,0\njoy,0,1.5\n")
+def test_costs_are_read_by_label(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("gold, joy,1\n\n1,5,0\njoy,0, 1.5\n")
     costs = read_error_costs(tmp_path)
     assert costs is not None
-    np.testing.assert_array_equal(costs.in_order(("joy", "fear")), [[0, 1.5], [5, 0]])
-    np.testing.assert_array_equal(costs.in_order(("fear", "joy")), [[0, 5], [1.5, 0]])
-    assert costs.in_order(("joy", "love")) is None
-    assert costs.in_order(("joy", "fear", "love")) is None
+    np.testing.assert_array_equal(costs.loc[["joy", "1"], ["joy", "1"]], [[0, 1.5], [5, 0]])
 
 
 def test_no_file_is_no_costs(tmp_path: Path) -> None:
@@ -30,7 +27,9 @@ def test_no_file_is_no_costs(tmp_path: Path) -> None:
         ("gold,a,b\na,0,-1\nb,1,0\n", "row a: '-1'"),
         ("gold,a,b\na,0,inf\nb,1,0\n", "row a: 'inf'"),
         ("gold,a,b\na,0,nan\nb,1,0\n", "row a: 'nan'"),
-        ("gold,a,b\na,0\nb,1,0\n", "each label"),
+        ("gold,a,b\na,0\nb,1,0\n", "row a: ''"),
+        ("gold,a,b\na,0,1,9\nb,1,0,9\n", "each label"),
+        ("gold,a,b\na,0,1\nb,1,0,9\n", "cannot be read"),
         ("gold,a,b\na,0,1\n", "each label"),
         ("gold,a,b\na,0,1\na,1,0\n", "each label"),
         ("gold,a,b\na,0,1\nb,1,0\nb,1,0\n", "each label"),

@@ -11,6 +11,7 @@ from benchmark.report.tables import (
     audit,
     comparison,
     cost,
+    data_sets,
     decisions,
     dollars,
     errors,
@@ -34,7 +35,7 @@ OF_A_DATASET = (
 )
 IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
-OF_ALL_DATASETS = (cost.LATENCY, paired.ROBUSTNESS, transfer.TRANSFER)
+OF_ALL_DATASETS = (cost.LATENCY, data_sets.DATA_SETS, paired.ROBUSTNESS, transfer.TRANSFER)
 """Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 

@@ -62,10 +62,10 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The mean cost of a configuration's answers, and of those with the least expected cost, means over the seeds."""
-    labels = results.labels(row["run"])
-    costs = results.error_costs.in_order(labels) if results.error_costs is not None else None
-    if costs is None or not row["graded"]:
+    labels, written = list(results.labels(row["run"])), results.error_costs
+    if written is None or set(written.index) != set(labels) or not row["graded"]:
         return []
+    costs = written.loc[labels, labels].to_numpy()
     runs = [results.by_name[run] for run in row["counted"]]
     decided = [least_cost(_calibrated(run)[1], costs) for run in runs]
     of_answers = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
