@@ -37,6 +37,7 @@ class DataReport:
     notes: list[str]  # sentences about what was changed in the data
     carved_rows: int = 0  # training rows moved to the validation split because the data had none
     perturbed_rows: int = 0  # test texts changed by `dataset.perturb`
+    unperturbed_sha256: str | None = None  # of the test split before its texts were changed
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DataReport":

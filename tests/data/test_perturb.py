@@ -66,6 +66,7 @@ def test_only_the_texts_of_the_test_split_change_and_the_pinned_hash_is_that_of_
     assert (changed.test.ids, changed.test.labels.tolist()) == (plain.test.ids, plain.test.labels.tolist())
     assert (changed.train.texts, changed.validation.texts) == (plain.train.texts, plain.validation.texts)
     assert (plain.report.perturbed_rows, changed.report.perturbed_rows) == (0, len(plain.test))
+    assert (plain.report.unperturbed_sha256, changed.report.unperturbed_sha256) == (None, plain.report.hashes()["test"])
     assert changed.report.hashes()["test"] != plain.report.hashes()["test"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from factories import MANY_GOLD, a_record, analysis_of, data_report, publish_many, rows_of, wrong_at
 
+from benchmark.analysis import study
 from benchmark.analysis.inference import mcnemar
 from benchmark.config import digest_of
 from benchmark.interface import WeightSource
@@ -21,9 +22,9 @@ def rows(table: Table, *runs: Run) -> list[dict[str, Any]]:
     return rows_of(table.data(analysis_of(*runs)))
 
 
-def changed(seed: int = 0, *overrides: str) -> RunRecord:
+def changed(seed: int = 0, *overrides: str, before: str = study.TEST_SHA256) -> RunRecord:
     record = a_record("minilm", PERTURB, *overrides, seed=seed)
-    data = replace(data_report("c" * 64), perturbed_rows=5)
+    data = replace(data_report("c" * 64), perturbed_rows=5, unperturbed_sha256=before)
     return replace(record, data=data, digest=digest_of(record.config.as_json(), data.hashes()))
 
 
@@ -59,6 +60,11 @@ def test_changed_texts_without_the_same_configuration_have_no_row(tmp_path: Path
     own = publish_many(tmp_path, a_record("minilm"), MANY_GOLD)
     assert rows(ROBUSTNESS, own, publish_many(tmp_path, changed(0, override), wrong_at([1]))) == []
     assert ROBUSTNESS not in all_tables(analysis_of(own))
+
+
+def test_changed_texts_of_another_test_split_have_no_row(tmp_path: Path) -> None:
+    own = publish_many(tmp_path, a_record("minilm"), MANY_GOLD)
+    assert rows(ROBUSTNESS, own, publish_many(tmp_path, changed(before="d" * 64), wrong_at([1]))) == []
 
 
 def test_random_weights_have_no_row(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from benchmark.analysis.comparisons import compared
 from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import combined, interval_of_change, mcnemar
-from benchmark.config import RunSpec, identity_of
+from benchmark.config import identity_of
 from benchmark.interface import Keep, Recipe
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
@@ -24,20 +24,13 @@ OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
 def robustness(analysis: t.Analysis) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
     results, found = analysis.results, analysis.configurations
-    records = {run: results.by_name[run].record for runs in found["runs"] for run in runs}
-    unchanged = {
-        (_key(record, "test"), record.seed): run
-        for run, record in records.items()
-        if record.is_result and record.config.dataset.perturb is None
-    }
+    records = {run: results.by_name[run].record for runs in found["counted"] for run in runs}
+    unchanged = {(_key(record), record.seed): run for run, record in records.items() if record.is_result}
     rows = []
-    for row in found.to_dict("records"):
-        changed = [run for run in row["counted"] if records[run].completes_all and records[run].config.dataset.perturb]
-        own = {run: unchanged.get((_key(records[run], "test"), records[run].seed)) for run in changed}
-        pairs = [
-            (before, run) for run, before in own.items() if before is not None and _same_items(results, before, run)
-        ]
-        if pairs:
+    for counted in found["counted"]:
+        changed = [run for run in counted if records[run].completes_all and not records[run].is_result]
+        own = {run: unchanged.get((_key(records[run]), records[run].seed)) for run in changed}
+        if pairs := [(before, run) for run, before in own.items() if before is not None]:
             rows.append(_changed_texts(results, pairs))
     rows.sort(key=lambda row: (row["tested_on"], row["model"], row["recipe"], row["perturbation"]))
     return pd.DataFrame(rows, dtype=object)
@@ -65,41 +58,36 @@ def _without_options(recipe: Recipe) -> Recipe:
     return replace(recipe, class_weights=None, label_smoothing=0.0, keep=Keep.last, patience=None)
 
 
-def _key(record: RunRecord, *without: str) -> str:
+def _key(record: RunRecord) -> str:
     """What runs share that differ in nothing but their seed and whether their test texts are changed."""
-    spec: RunSpec = replace(record.config, dataset=replace(record.config.dataset, perturb=None), seed=0)
-    data = {split: sha256 for split, sha256 in record.data_sha256.items() if split not in without}
+    spec = replace(record.config, dataset=replace(record.config.dataset, perturb=None), seed=0)
+    before = record.data and record.data.unperturbed_sha256
+    data = record.data_sha256 | ({"test": before} if before else {})
     return json.dumps([identity_of(spec.as_json()), data], sort_keys=True)
-
-
-def _same_items(results: Results, one: str, other: str) -> bool:
-    return results.by_name[one].ids == results.by_name[other].ids
 
 
 def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """The row of the pairs of runs, one for each seed, on unchanged and on changed texts."""
-    before, after = (results.correct(runs) for runs in zip(*pairs, strict=True))
-    record, data = results.by_name[pairs[0][1]].record, results.by_name[pairs[0][1]].record.data
-    wins, losses = (before & ~after).sum(axis=1).tolist(), (after & ~before).sum(axis=1).tolist()
-    interval = interval_of_change(after, before)
-    predicted = [results.predicted(runs) for runs in zip(*pairs, strict=True)]
-    runs = results.runs.set_index("run")
-    assert data is not None
+    (own, other), runs = pairs[0], results.runs.set_index("run")
+    before, after = (results.correct(of_seeds) for of_seeds in zip(*pairs, strict=True))
+    answers, changed_answers = (results.predicted(of_seeds) for of_seeds in zip(*pairs, strict=True))
+    counts = zip((after & ~before).sum(axis=1).tolist(), (before & ~after).sum(axis=1).tolist(), strict=True)
+    record = results.by_name[other].record
+    assert record.data is not None
     return {
-        "configuration": runs.loc[pairs[0][1], "configuration"],
+        "configuration": runs.loc[other, "configuration"],
         "model": record.title,
-        "recipe": runs.loc[pairs[0][0], "recipe"],
-        "tested_on": runs.loc[pairs[0][0], "dataset"],
+        "recipe": runs.loc[own, "recipe"],
+        "tested_on": runs.loc[own, "dataset"],
         "perturbation": str(record.config.dataset.perturb),
-        "changed_texts": data.perturbed_rows / data.splits["test"].rows,
+        "changed_texts": record.data.perturbed_rows / record.data.splits["test"].rows,
         "seeds": len(pairs),
         "before": mean_accuracy(before),
         "after": mean_accuracy(after),
         "difference": mean_accuracy(after) - mean_accuracy(before),
-        "low": interval.low,
-        "high": interval.high,
-        "p": four_digits(combined([mcnemar(*counts) for counts in zip(wins, losses, strict=True)])),
-        "changed_answers": float((predicted[0] != predicted[1]).mean()),
+        **vars(interval_of_change(after, before)),
+        "p": four_digits(combined([mcnemar(*seed) for seed in counts])),
+        "changed_answers": float((answers != changed_answers).mean()),
     }
 
 
