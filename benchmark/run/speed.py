@@ -90,8 +90,8 @@ def main() -> None:
     folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
     arguments.overrides = [word for word in arguments.overrides if word not in folders]
     settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
-    if len(folders) > 1:
-        parser.error(f"one MODEL_DIR at a time, not {' '.join(folders)}")
+    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
+        parser.error("--latency takes one MODEL_DIR or model=NAME")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     quiet_libraries()

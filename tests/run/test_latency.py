@@ -69,6 +69,14 @@ def test_the_command_measures_a_kept_model(
     assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["one", "two"], ["one", "model=tfidf"]])
+def test_one_model_is_measured_at_a_time(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", "--latency", *words])
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    assert ended.value.code == 2
+
+
 def test_answers_made_elsewhere_have_no_latency(compose_run: Compose, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError) as error:
         latency.measure(compose_run("model=external", f"model.path={tmp_path}/answers.csv"), texts=1)

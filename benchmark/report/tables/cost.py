@@ -138,7 +138,7 @@ LATENCY = t.Table(
         t.Column("p50", "Median", milliseconds, "of one text"),
         t.Column("p95", "95th percentile", milliseconds),
         t.Column("p99", "99th percentile", milliseconds),
-        t.Column("batched_per_second", "Together, texts/s", fixed(".3g")),
+        t.Column("batched_per_second", "Together, texts/s", fixed(",.1f")),
         t.Column("different_answers", "Different answers", help="between one by one and together"),
     ),
     note="The time from a text to its answer with texts one by one, after a warm-up, and the throughput when the same "
