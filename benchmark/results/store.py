@@ -1,7 +1,7 @@
 """Runs on disk: one folder per run, written completely or not at all.
 
 results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
-predictions.parquet  (id, gold, predicted, p_<label>...)
+predictions.parquet  (id, gold, predicted, p_<label>..., generated or predicted_by_<score> if there are any)
 validation.parquet   (the same of the validation split; not in older runs, nor for answers without confidences)
 *.png                (plots of the run)
 """
@@ -26,6 +26,8 @@ from benchmark.interface import Examples, LabelIds, Predictions
 from benchmark.results.record import RunRecord, sha256, to_json
 
 PREDICTIONS, VALIDATION = "predictions.parquet", "validation.parquet"
+ALSO = "predicted_by_"
+"""Beginning of the columns of `Predictions.also`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
         probabilities=np.stack(columns, axis=1).astype(np.float32),
         predicted=table["predicted"].to_numpy().astype(np.int64),
         generated=None if generated is None else tuple(generated),
+        also={
+            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
+            for name in table.column_names
+            if name.startswith(ALSO)
+        },
     )
 
 
@@ -169,6 +176,8 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
         columns[f"p_{label}"] = pa.array(predictions.probabilities[:, index], pa.float32())
     if predictions.generated is not None:
         columns["generated"] = pa.array(predictions.generated, pa.string())
+    for name, predicted in predictions.also.items():
+        columns[f"{ALSO}{name}"] = pa.array(predicted, pa.int16())
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())

@@ -18,6 +18,7 @@ from benchmark.report.tables import (
     label_noise,
     overview,
     paired,
+    prompts,
     study,
     training,
     transfer,
@@ -35,7 +36,7 @@ OF_A_DATASET = (
 )
 IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
-OF_ALL_DATASETS = (cost.LATENCY, data_sets.DATA_SETS, paired.ROBUSTNESS, transfer.TRANSFER)
+OF_ALL_DATASETS = (cost.LATENCY, data_sets.DATA_SETS, transfer.TRANSFER, prompts.PROMPTS, paired.ROBUSTNESS)
 """Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
