@@ -207,7 +207,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
     content, peak_memory = store.encode_predictions(splits.test, predictions, labels), environment.peak_memory()
-    validation = _validation(job, classifier, splits, predictions)
+    validation = _validation(job, classifier, splits, predictions, trained=fit.trained_parameters != 0)
     record = replace(
         job.record,
         status=Status.completed,
@@ -230,19 +230,16 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     return written
 
 
-def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predictions) -> bytes | None:
+def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predictions, trained: bool) -> bytes | None:
     """The predictions of the validation split as a file, on which the report fits a temperature.
 
-    None where they would not be used: answers without confidences, answers that exist for test texts only, trials
-    that predict one test text, and changed test texts.
+    None where they would not be used or would cost as much as the run: answers without confidences, models that were
+    not trained here, a part of the test texts, and changed test texts.
     """
     dataset, labels = job.config.dataset, tuple(job.config.dataset.labels)
-    if (
-        not test.graded
-        or isinstance(classifier, MadeElsewhere)
-        or dataset.test_rows == 1
-        or dataset.perturb is not None
-    ):
+    if not (test.graded and trained) or isinstance(classifier, MadeElsewhere):
+        return None
+    if dataset.test_rows is not None or dataset.perturb is not None:
         return None
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)
