@@ -7,7 +7,7 @@ people. Tables join on ids, never on labels.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
+from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.store import Run, folder_of, read_all
@@ -58,6 +59,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
+    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def of(self, run: str) -> pd.DataFrame:
@@ -89,7 +91,8 @@ class Results:
 
 def read_results(results_dir: Path) -> Results:
     """Read every run and every measurement of speed below `results_dir`."""
-    return results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
+    found = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
+    return replace(found, error_costs=read_error_costs(results_dir))
 
 
 def results_of(
@@ -119,7 +122,7 @@ def results_of(
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
     frame["counted"] = _counted(frame)
-    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies)
+    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
 
 
 def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
@@ -264,7 +267,7 @@ def _trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
     Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
     fits = {name: record.fit for name, record in records.items() if record.fit}
-    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256}
+    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256 and records[name].trained}
     folders = {name.rpartition("/")[2]: name for name in fits}
     loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
     origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}

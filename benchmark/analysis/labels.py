@@ -14,7 +14,7 @@ from benchmark.results.record import RunRecord
 SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 """Overrides that every table shows in a column of its own."""
 CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
-           "dataset.train_rows=null")  # fmt: skip
+           "dataset.train_rows=null", "dataset.perturb=null")  # fmt: skip
 """Overrides that choose a model, data set or recipe, or change no result."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""

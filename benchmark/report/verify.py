@@ -28,7 +28,7 @@ from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
-from benchmark.results.store import Run, folder_of, folders_with
+from benchmark.results.store import VALIDATION, Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
@@ -129,6 +129,7 @@ def _faults_of_run(results_dir: Path, run: Run, document: dict[str, Any]) -> Ite
     yield from _wrong_data(file, record)
     if record.status is Status.completed:
         yield from _wrong_predictions(run)
+        yield from _wrong_validation(run)
     elif (run.folder / "predictions.parquet").exists() or record.predictions_sha256 is not None:
         yield Fault(file, "status", f"is {record.status}, but there are predictions")
     if (record.failure is None) is not (record.status is Status.completed):
@@ -192,6 +193,28 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
         yield Fault(file, "id", "is not test-0, test-1, ... in order")
     if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
         yield Fault(file, "predicted", "does not follow from the probabilities or answers beside it")
+
+
+def _wrong_validation(run: Run) -> Iterator[Fault]:
+    """Validation predictions that are not those of the record, or that belong to other rows."""
+    file, record = run.folder / VALIDATION, run.record
+    if record.validation_sha256 is None and not file.exists():
+        return
+    try:
+        if sha256(file.read_bytes()) != record.validation_sha256:
+            yield Fault(file, "the content", "does not have the validation_sha256 of the record")
+        if run.validation is None:
+            return
+        gold, predictions = run.validation
+        predictions.check(len(gold), len(record.labels))
+    except (OSError, KeyError, BenchmarkError) as error:
+        yield Fault(file, "the content", f"cannot be scored ({error})")
+        return
+    counts = {label: int((gold == index).sum()) for index, label in enumerate(record.labels)}
+    if record.data is None or counts != record.data.splits["validation"].counts:
+        yield Fault(file, "gold", "has other counts than data.splits.validation of the record")
+    if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
+        yield Fault(file, "predicted", "does not follow from the probabilities beside it")
 
 
 def _ids_of_test_rows(run: Run) -> bool:

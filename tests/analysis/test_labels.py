@@ -112,7 +112,7 @@ def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:
 
 def test_options_are_the_overrides_that_choose_nothing() -> None:
     chosen = ["--config-dir=DIR/conf", "model=m", "dataset=d", "recipe=r", "seed=1", "experiment=e", "force=true",
-              "report_to=[]", "dataset.train_rows=null"]  # fmt: skip
+              "report_to=[]", "dataset.train_rows=null", "dataset.perturb=null"]  # fmt: skip
     options = ["recipe.epochs=9", "+model.new=1", "dataset.train_rows=5"]
     assert options_given(typed(a_record(), *chosen, *options)) == sorted(options)
 

@@ -139,11 +139,32 @@ CHANGES: dict[str, tuple[Callable[[Run], None], tuple[str, str]]] = {
         lambda run: _halve(run.folder / "predictions.parquet"),
         ("predictions.parquet", "the content"),
     ),
+    "no validation predictions": (
+        lambda run: (run.folder / "validation.parquet").unlink(),
+        ("validation.parquet", "the content"),
+    ),
+    "half the validation predictions": (
+        lambda run: _halve(run.folder / "validation.parquet"),
+        ("validation.parquet", "the content"),
+    ),
+    "validation predictions that the record does not know": (
+        changed(lambda document: document.pop("validation_sha256")),
+        ("validation.parquet", "the content"),
+    ),
+    "validation predictions of other rows": (
+        lambda run: _replace_validation(run, (run.folder / "predictions.parquet").read_bytes()),
+        ("validation.parquet", "gold"),
+    ),
     "another folder": (
         lambda run: shutil.move(run.folder, run.folder.with_name("paper-seed1-00000000")),
         ("record.json", "digest"),
     ),
 }  # fmt: skip
+
+
+def _replace_validation(run: Run, content: bytes) -> None:
+    (run.folder / "validation.parquet").write_bytes(content)
+    edit(run, lambda document: document.update(validation_sha256=sha256(content)), with_checksum=True)
 
 
 def _halve(file: Path) -> None:

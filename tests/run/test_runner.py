@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock, Timeout
@@ -78,6 +79,25 @@ def test_a_completed_run_records_what_was_asked_read_and_computed(compose_run: C
     assert record.fit is not None
     assert record.fit.steps == 2
     assert not list(Path(config.checkpoints_dir).rglob("checkpoint-*"))
+
+
+def test_the_predictions_of_the_validation_split_are_stored(compose_run: Compose) -> None:
+    config = compose_run("model=tiny_bert")
+    run, split = runner.run(config), load(config.dataset).validation
+    assert run.record.validation_sha256 == sha256((run.folder / "validation.parquet").read_bytes())
+    stored = store.read(run.folder).validation
+    assert stored is not None
+    gold, predictions = stored
+    np.testing.assert_array_equal(gold, split.labels)
+    assert run.record.fit is not None
+    assert (predictions.predicted == gold).mean() == pytest.approx(run.record.fit.curve[-1].validation_accuracy)
+
+
+@pytest.mark.parametrize("overrides", [["dataset.test_rows=1"], ["dataset.perturb=uppercase"]])
+def test_validation_predictions_that_nothing_uses_are_not_stored(compose_run: Compose, overrides: list[str]) -> None:
+    run = runner.run(compose_run("model=tfidf", *overrides))
+    assert (run.record.validation_sha256, run.validation) == (None, None)
+    assert not (run.folder / "validation.parquet").exists()
 
 
 def test_a_record_holds_no_metric_of_the_test_split_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
