@@ -40,7 +40,7 @@ from benchmark.results.store import Run
 pytestmark = pytest.mark.filterwarnings("error")
 
 DIAGRAMS = {"figure1_decoder_block", "figure2_lora"}  # which need no runs
-MINILM = "MiniLM-L6 (22M BERT)"
+MINILM = "MiniLM-L6"
 
 
 def drawn(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure | None:
@@ -75,7 +75,7 @@ def test_every_figure_has_a_section_of_the_page() -> None:
 
 
 def test_the_diagrams_show_the_model_that_repeats_the_study() -> None:
-    assert "Decoder block: Llama 3 8B Instruct + LoRA" in words(draw("figure1_decoder_block"))
+    assert "Decoder block: Llama 3 8B Instruct LoRA" in words(draw("figure1_decoder_block"))
     assert "4,096 × 8" in words(draw("figure2_lora"))
 
 
@@ -142,7 +142,7 @@ def test_an_accuracy_has_its_interval(tmp_path: Path) -> None:
 def test_the_studys_accuracies_are_hollow_diamonds_beside_what_repeats_them(tmp_path: Path) -> None:
     figure = draw("accuracy", publish_many(tmp_path, a_record("bert_base"), MANY_GOLD))
     (axes,) = figure.axes
-    assert row_names(axes)[:2] == ["BERT base (uncased), paper", "Llama 3 8B Instruct + LoRA, paper"]
+    assert row_names(axes)[:2] == ["BERT base, paper", "Llama 3 8B Instruct LoRA, paper"]
     diamonds = dict(marked(axes, "D"))
     assert sorted(diamonds) == sorted(study.TABLE3.values())
     assert diamonds[study.TABLE3["bert_base"]] == pytest.approx(-0.27)  # above the row's own interval
@@ -156,8 +156,8 @@ def test_the_studys_accuracy_is_not_beside_another_recipe(tmp_path: Path) -> Non
     (axes,) = draw("accuracy", run).axes
     names = row_names(axes)
     rows = {y for _, y in marked(axes, "D")}
-    assert names.index("BERT base (uncased), tuned") not in rows
-    assert names.index("BERT base (uncased), paper") in rows
+    assert names.index("BERT base, tuned") not in rows
+    assert names.index("BERT base, paper") in rows
 
 
 @pytest.mark.parametrize(("errors", "arrows"), [(23, 0), (25, 1)])
@@ -244,7 +244,7 @@ def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> N
         {50: False, 70: True, 60: True},
         {10: False, 15: True, 5: False},  # milliseconds per text
     ]
-    assert "2  BERT base (uncased), paper, 0.9000; dominated by 1" in words(figure)
+    assert "2  BERT base, paper, 0.9000; dominated by 1" in words(figure)
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "accuracy", "", ""]
 
 
@@ -263,7 +263,7 @@ def test_other_hardware_is_named_and_gpus_are_squares(tmp_path: Path) -> None:
     assert "GPU" not in words(without)
     assert not marked(without.axes[0], "s")
     figure = draw("frontier", *runs, on_a_gpu(publish_with_costs(tmp_path, "bert_base", 20, **costs)))
-    assert "2  BERT base (uncased), paper, 0.9000 on A GPU" in words(figure)
+    assert "2  BERT base, paper, 0.9000 on A GPU" in words(figure)
     assert f"1  {MINILM}, paper, 0.9500" in words(figure)
     assert marked(figure.axes[0], "s") == [(60, 0.9)]
     assert "Squares ran on a GPU" in words(figure)

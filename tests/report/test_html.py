@@ -33,7 +33,7 @@ from benchmark.results.record import Failure, RunRecord, Status
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
 HOSTILE = "<script>alert(1)</script> & \"quoted\" --> <!-- <b onclick='x'>"
-MINILM = "MiniLM-L6 (22M BERT)"
+MINILM = "MiniLM-L6"
 
 
 class Elements(HTMLParser):
@@ -94,7 +94,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
-    assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct + LoRA")
+    assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
 
@@ -126,16 +126,16 @@ def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
     failure = Failure("No memory is left.", fix="Halve the batch.")
     publish(tmp_path, a_record("minilm", status=Status.failed, failure=failure))
     html = rendered(tmp_path)
-    bert = cells(html, "table3_accuracy", "BERT base (uncased)")
+    bert = cells(html, "table3_accuracy", "BERT base")
     assert ("study", "◇&nbsp;0.9063") in bert
     assert ("measured", "0.9000") in bert
-    assert cells(html, "not_run", "BERT large (uncased)") == [("study", "◇&nbsp;0.9086")]
+    assert cells(html, "not_run", "BERT large") == [("study", "◇&nbsp;0.9086")]
     assert cells(html, "not_run", MINILM) == [("study", "–")]
     assert "no result: failed, No memory is left</a>" in table(html, "not_run")
     assert {source for source, _ in cells(html, "table1_models", "Llama3-8b")} == {"study", "nothing"}
     assert {source for source, _ in cells(html, "table1_models", "RoBERTa base")} <= {"declared", "nothing"}
     assert {source for source, _ in cells(html, "table2_settings", "Llama3-8b")} == {"study"}
-    for model, status in (("RoBERTa base", "not_run"), ("BERT base (uncased)", "measured")):
+    for model, status in (("RoBERTa base", "not_run"), ("BERT base", "measured")):
         settings = [source for source, _ in cells(html, "table2_settings", model)]
         assert settings == ["declared"] * (len(settings) - 1) + [status]
     assert {source for source, _ in cells(html, "study_audit", "Bert-Base")} == {"study", "derived"}
@@ -251,7 +251,7 @@ def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_fol
         publish(tmp_path, a_record(model), predicted)
     html = rendered(tmp_path)
     shown = re.findall(r'<th scope="row">([^<]+) <', table(html, "table3_accuracy"))
-    assert shown == [MINILM, "TF-IDF + logistic regression", "BERT base (uncased)"]
+    assert shown == [MINILM, "TF-IDF + logistic regression", "BERT base"]
     before, _, after = html.partition('id="not_run"')
     assert before.rpartition("<details")[2].startswith(' class="folded" id="not-run">')
     assert set(study.TABLE3_TITLES) - {"bert_base"} <= {
@@ -440,8 +440,8 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     publish(tmp_path, a_record("bert_base", dataset="another"), ONE_WRONG)
     found = blocks(tmp_path)
     assert [block.label for block in found] == [
-        "BERT base (uncased), paper",
-        "BERT base (uncased), paper, 1 test text",
+        "BERT base, paper",
+        "BERT base, paper, 1 test text",
         f"{MINILM}, paper",
         *(f"{MINILM}, paper, {rows} training texts" for rows in (3, 20, 1000)),
     ]
