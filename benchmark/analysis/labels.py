@@ -110,7 +110,7 @@ def _settings(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[s
     settings = settings_of(record, catalogue)
     if any(setting.startswith(BATCH) for setting in settings):
         settings = sorted([_batch(record), *(setting for setting in settings if not setting.startswith(BATCH))])
-    return sorted(settings, key=lambda setting: FILE_HASH.search(setting) is not None)
+    return sorted(settings, key=lambda setting: (FILE_HASH.search(setting) is not None, _importance(setting)))
 
 
 def _importance(setting: str) -> int:
@@ -228,5 +228,7 @@ def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Itera
         if isinstance(value, dict):
             yield from _changes(usual if isinstance(usual, dict) else {}, value, option)
         elif value != usual or name not in shipped:
-            text = json.dumps(value, separators=(",", ":")).replace('"', "")
+            text = (
+                f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).replace('"', "")
+            )
             yield f"{option}={value if isinstance(value, str) else text}"

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.costs import significant_leads
-from benchmark.report.formats import markdown_text
+from benchmark.report.formats import duration, markdown_text
 from benchmark.report.table import Analysis, Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
@@ -37,7 +37,7 @@ def environment() -> Environment:
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (markdown_text, digits, faster, in_words, listed, named, of_study, against_whole)
+    filters = (markdown_text, duration, digits, faster, in_words, listed, named, of_study, against_whole)
     made.filters |= {one.__name__: one for one in filters}
     return made
 

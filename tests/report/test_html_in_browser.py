@@ -84,9 +84,8 @@ def column(page: Page, heading: str, table: str = "table3_accuracy") -> list[str
 
 
 def unfold(page: Page) -> None:
-    """Open every details element and lay out every section."""
+    """Open every details element."""
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
-    page.add_style_tag(content="section { content-visibility: visible !important }")
 
 
 def test_the_page_logs_no_error_and_requests_no_other_file(browser: Browser, report_page: Path, tmp_path: Path) -> None:
