@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from factories import FIT, a_record, analysis_of, publish_many, rows_of, words, wrong_at
+from factories import FIT, a_record, analysis_of, publish, publish_many, rows_of, words, wrong_at
 
 from benchmark.report.figures.data_sets import data_sets
 from benchmark.report.tables.data_sets import DATA_SETS
@@ -46,6 +46,8 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
 
 
 def test_one_data_set_needs_neither_table_nor_figure(tmp_path: Path) -> None:
-    analysis = analysis_of(made(tmp_path, "tfidf", "emotion", 5), made(tmp_path, "minilm", "emotion", 4))
-    assert DATA_SETS.data(analysis).empty
-    assert data_sets(analysis, "") is None
+    trial = publish(tmp_path, a_record("tfidf", "dataset.train_rows=5"))
+    complete = made(tmp_path, "tfidf", "emotion", 5)
+    for analysis in (analysis_of(complete, trial), analysis_of(trial)):
+        assert DATA_SETS.data(analysis).empty
+        assert data_sets(analysis, "") is None

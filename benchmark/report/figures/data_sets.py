@@ -18,7 +18,9 @@ def data_sets(analysis: Analysis, _: str) -> Drawing | None:
     rows = rows[rows["name"] != LEFT_OUT]
     if rows.empty:
         return None
-    widest = rows.groupby(["name", "model"], sort=False)["dataset"].nunique().sort_values(ascending=False, kind="stable")
+    widest = (
+        rows.groupby(["name", "model"], sort=False)["dataset"].nunique().sort_values(ascending=False, kind="stable")
+    )
     models = list(widest.head(len(SERIES_STYLES)).index)
     names = list(rows["dataset"].unique())
     figure = new_figure(

@@ -16,7 +16,8 @@ def data_sets(analysis: t.Analysis) -> pd.DataFrame:
     """
     records = {name: run.record for name, run in analysis.results.by_name.items()}
     found = with_results(analysis.configurations)
-    found = found[[records[run].config.dataset.test is None for run in found["run"]]]
+    own_test = [records[run].config.dataset.test is None for run in found["run"]]
+    found = found[pd.Series(own_test, found.index, dtype=bool)]
     if found["dataset"].nunique() < 2:
         return pd.DataFrame()
     chosen = _best_on_validation(analysis, found).assign(
