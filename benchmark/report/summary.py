@@ -2,7 +2,6 @@
 
 from functools import cache
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,11 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.costs import significant_leads
+from benchmark.report.contents import TEMPLATES
 from benchmark.report.formats import duration, markdown_text
 from benchmark.report.table import Analysis, Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-
-TEMPLATES = Path(__file__).with_name("templates")
 
 TIMES = ("training_seconds", "seconds_per_text")
 

@@ -127,10 +127,6 @@ def test_a_failures_message_stays_within_its_cell(project: Path) -> None:
     assert "no result: failed, a &#124; b second line" in rows[-1]
 
 
-def test_nothing_is_out_of_date_right_after_a_build(project: Path) -> None:
-    assert stale(project) == []
-
-
 def test_what_was_edited_by_hand_is_out_of_date(project: Path) -> None:
     for name in ("tables/table1_models.md", "tables/leaderboard_emotion.csv", "figures/accuracy.svg"):
         file = project / "results" / name

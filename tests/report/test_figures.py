@@ -30,8 +30,8 @@ from matplotlib.patches import Rectangle
 from benchmark.analysis import study
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
+from benchmark.report.contents import SECTIONS
 from benchmark.report.figures import FIGURES, cost, differences
-from benchmark.report.html import SECTIONS
 from benchmark.report.style import SERIES_STYLES, save_png
 from benchmark.report.table import Analysis
 from benchmark.results.record import Failure, Status
@@ -200,19 +200,6 @@ def test_the_matrix_shows_differences_above_and_p_values_below_the_diagonal(tmp_
     assert row_names(axes)[0] == f"{MINILM}, paper"
 
 
-def test_a_matrix_too_large_to_read_shows_the_best(tmp_path: Path) -> None:
-    figure = draw("pairwise", *epochs(tmp_path, differences.MOST + 2))
-    assert f"the best {differences.MOST} of {differences.MOST + 2}" in words(figure)
-    assert len(row_names(figure.axes[0])) == differences.MOST
-
-
-def test_tied_and_different_cells_differ_in_greyscale() -> None:
-    tied, different = (
-        np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) for colour in (differences.TIED, differences.DIFFERENT)
-    )
-    assert tied - different > 0.2
-
-
 @pytest.mark.parametrize(("p", "text"), [(0.00099, "<.001"), (0.001, ".001"), (0.9995, "1.000"), (0.9996, "1")])
 def test_a_p_value_is_short(p: float, text: str) -> None:
     assert differences._short(p) == text
@@ -246,14 +233,6 @@ def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> N
     ]
     assert "2  BERT base, paper, 0.9000; dominated by 1" in words(figure)
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "accuracy", "", ""]
-
-
-def test_a_cost_that_fewer_than_two_have_gets_no_panel(tmp_path: Path) -> None:
-    runs = [
-        publish_with_costs(tmp_path, model, 10, training=60, memory=200, trained=trained, answering=2)
-        for model, trained in (("minilm", 50), ("tfidf", None))
-    ]
-    assert len(draw("frontier", *runs).axes) == 3
 
 
 def test_other_hardware_is_named_and_gpus_are_squares(tmp_path: Path) -> None:
@@ -374,22 +353,10 @@ def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:
     assert marked(left, "o") == [(1.0, 0.955)]
 
 
-def test_calibration_leaves_out_answers_without_confidence(tmp_path: Path) -> None:
-    record = a_record("smollm2_lora", "model.readout=generate")
-    assert drawn("calibration", publish(tmp_path, record, GOLD, ["words"] * 10)) is None
-
-
 @pytest.mark.parametrize(("rows", "points"), [(9, 0), (10, 1)])
 def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points: int) -> None:
     run = publish(tmp_path, a_record("minilm"), GOLD[:rows], gold=GOLD[:rows])
     assert len(marked(draw("calibration", run).axes[0], "o")) == points
-
-
-def test_calibration_shows_as_many_models_as_line_styles(tmp_path: Path) -> None:
-    many = len(SERIES_STYLES) + 1
-    figure = draw("calibration", *epochs(tmp_path, many))
-    assert f"the best {many - 1} of {many}" in words(figure)
-    assert len(figure.axes[1].get_lines()) == many - 1
 
 
 @pytest.mark.parametrize("count", [2, 14])
@@ -421,9 +388,6 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
     assert drawn("scaling", runs[0], runs[1], runs[4]) is None
 
 
-def test_on_another_data_set_the_studys_models_are_not_drawn(tmp_path: Path) -> None:
-    runs = [
-        publish_many(tmp_path, a_record(model, dataset="other"), wrong_at(range(4)))
-        for model in ("minilm", "mpnet_base")
-    ]
-    assert "study" not in words(draw("scaling", *runs, dataset="other"))
+@pytest.mark.parametrize(("name", "most"), [("pairwise", differences.MOST), ("calibration", len(SERIES_STYLES))])
+def test_of_many_configurations_the_best_are_shown(name: str, most: int, tmp_path: Path) -> None:
+    assert f"the best {most} of {most + 2}" in words(draw(name, *epochs(tmp_path, most + 2)))

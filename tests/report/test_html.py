@@ -13,7 +13,6 @@ from factories import (
     RANDOM_FIT,
     TRAIN_COUNTS,
     a_record,
-    a_record_on_rows,
     publish,
 )
 
@@ -21,9 +20,10 @@ from benchmark.analysis import study
 from benchmark.analysis.frame import read_results
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
+from benchmark.report.contents import SECTIONS
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
-from benchmark.report.html import SECTIONS, page
+from benchmark.report.html import page
 from benchmark.report.run_details import Details, details
 from benchmark.report.style import svg_with_text
 from benchmark.report.table import Analysis
@@ -204,17 +204,6 @@ def test_the_first_measured_cell_of_a_row_links_to_its_runs(tmp_path: Path, name
     assert linked[:1] == ([] if linking is None else [linking])
 
 
-def test_a_row_of_a_learning_curve_does_not_link_to_runs_on_more_rows(tmp_path: Path) -> None:
-    for rows in (10, 100):
-        publish(tmp_path, a_record_on_rows(rows), ONE_WRONG)
-    publish(tmp_path, a_record_on_rows(1000, limited=False), ONE_WRONG)
-    curve = table(rendered(tmp_path), "learning_curve")
-    assert "0.9000" in curve
-    assert "Macro-F1" in curve
-    assert "F1 joy" not in curve  # the figure shows it
-    assert "<a href" not in curve
-
-
 def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     html = rendered(tmp_path)
@@ -237,13 +226,6 @@ def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monke
     rows = len(TABLES["table2_settings"].data(Analysis(read_results(tmp_path))))
     assert table(html, "table2_settings").count('<th scope="row">') == rows > 5
     assert "Table 2. Experiment settings (" not in html
-
-
-def test_a_note_is_below_its_table(tmp_path: Path) -> None:
-    html = rendered(tmp_path)
-    below = html.partition('id="table2_settings"')[2].partition("</table>")[2].partition("</section>")[0]
-    assert '<p class="note"><code>*</code>' in below
-    assert "<em>means of runs</em>" in html
 
 
 def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_folded(tmp_path: Path) -> None:
@@ -355,12 +337,14 @@ def test_random_weights_have_no_accuracy_and_no_confusion_matrix(tmp_path: Path)
     assert "0.9000" not in rendered(tmp_path)
 
 
-def test_answers_without_confidence_have_no_calibration_error(tmp_path: Path) -> None:
+def test_free_answers_have_no_calibration_error_and_may_name_no_label(tmp_path: Path) -> None:
     record = a_record("smollm2_lora", "model.readout=generate")
     publish(tmp_path, record, [NO_LABEL, *GOLD[1:]], ["words"] * 10)
     (block,) = blocks(tmp_path)
     assert block.runs[0].scores["accuracy"] == 0.9
     assert set(block.runs[0].scores) == {"accuracy", "macro_f1"}
+    assert block.confusion is not None
+    assert block.confusion["no label"].tolist() == [1, 0, 0, 0, 0, 0]
 
 
 def test_the_confusion_matrix_counts_all_seeds(tmp_path: Path) -> None:
@@ -380,14 +364,6 @@ def test_a_confusion_matrix_of_many_labels_is_left_out(
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     (block,) = blocks(tmp_path)
     assert (block.confusion is not None) == shown
-
-
-def test_a_confusion_matrix_has_a_column_for_no_label_if_it_was_predicted(tmp_path: Path) -> None:
-    record = a_record("smollm2_lora", "model.readout=generate")
-    publish(tmp_path, record, [NO_LABEL, *GOLD[1:]], ["words"] * 10)
-    (block,) = blocks(tmp_path)
-    assert block.confusion is not None
-    assert block.confusion["no label"].tolist() == [1, 0, 0, 0, 0, 0]
 
 
 def test_a_curve_starts_at_zero_for_a_loss_and_at_the_lowest_accuracy(tmp_path: Path) -> None:
