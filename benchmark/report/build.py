@@ -83,6 +83,7 @@ def refresh(results_dir: Path) -> None:
     try:
         with locked(results_dir):
             if not _is_newer_than_runs(results_dir / PAGE, results_dir / "runs"):
+                log.info("rebuilding the report in %s", results_dir)
                 build(Report(read_results(results_dir)), results_dir)
     except (BenchmarkError, OSError) as error:
         log.error("the report was not refreshed: %s", error)

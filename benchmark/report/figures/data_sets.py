@@ -58,7 +58,7 @@ FIGURES = (
     Figure(
         "data_sets",
         "Accuracy of the same models on each data set, with its 95% interval.",
-        "data_sets",
+        "several-data-sets",
         data_sets,
         of_all=True,
     ),
