@@ -16,8 +16,7 @@ def data_sets(analysis: t.Analysis) -> pd.DataFrame:
     """
     records = {name: run.record for name, run in analysis.results.by_name.items()}
     found = with_results(analysis.configurations)
-    own_test = [records[run].config.dataset.test is None for run in found["run"]]
-    found = found[pd.Series(own_test, found.index, dtype=bool)]
+    found = found[found["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
     if found["dataset"].nunique() < 2:
         return pd.DataFrame()
     chosen = _best_on_validation(analysis, found).assign(
