@@ -20,6 +20,8 @@ CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experimen
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
 WORDS = {
+    "model.prompt.name": "prompt {}",
+    **dict.fromkeys(("model.prompt.user", "model.prompt.system", "model.prompt.example"), ""),  # the name counts
     "model.precision": "{}",
     "model.batching": "{}",
     "model.readout": "{}",
@@ -58,6 +60,8 @@ VALUES = {
     "eager": "eager attention",
 }
 """How values are written in a label where they differ from their names."""
+PROMPTING = ("model.train=", "model.shots=", "model.score=", "model.calibrate=", "model.prompt")
+"""Settings that the words for a model which is not trained include."""
 BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
 """The two settings of the effective batch, which a label shows as one."""
 MOST_NAMED = 2
@@ -92,22 +96,29 @@ def short_label(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> Shor
     settings = sorted(_settings(record, catalogue), key=_importance)
     named = [setting for setting in settings if not setting.startswith(SECONDARY)][:MOST_NAMED]
     others = [setting for setting in settings if setting not in named]
-    text = ", ".join([short_title(record.title), record.recipe, *filter(None, map(_in_words, named))])
+    text = ", ".join([short_title(record.title), _recipe(record), *filter(None, map(_in_words, named))])
     return ShortLabel(text, tuple(filter(None, map(_in_words, others))))
 
 
 def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
     """The recipe's name and, in words, the settings that differ from the shipped ones; names of files last.
 
-    `leave_out` are the beginnings of settings that are not named.
+    `leave_out` are the beginnings of settings that are not named. For a model that is asked and not trained, how it is
+    asked takes the place of the recipe's name.
     """
     settings = [setting for setting in _settings(record, catalogue) if not setting.startswith(leave_out)]
-    return ", ".join([record.recipe, *filter(None, map(_in_words, settings))])
+    return ", ".join([_recipe(record), *filter(None, map(_in_words, settings))])
+
+
+def _recipe(record: RunRecord) -> str:
+    """The recipe's name, or how a model that is not trained is asked."""
+    return str((record.card and record.card.prompting) or record.recipe)
 
 
 def _settings(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
     """What distinguishes a run, with the batch as one setting; names of files last."""
-    settings = settings_of(record, catalogue)
+    asked = PROMPTING if record.card and record.card.prompting else ()
+    settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(asked)]
     if any(setting.startswith(BATCH) for setting in settings):
         settings = sorted([_batch(record), *(setting for setting in settings if not setting.startswith(BATCH))])
     return sorted(settings, key=lambda setting: (FILE_HASH.search(setting) is not None, _importance(setting)))
