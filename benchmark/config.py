@@ -54,8 +54,10 @@ class HubDataset:
         valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
         check_option("dataset.hub.id", self.id or "empty", valid, "Write it as OWNER/NAME.")
         if self.splits is not None:
-            valid = {"train", "test"} <= set(self.splits) <= set(SPLITS)
-            fix = "Its keys are train, test and, if there is one, validation, as in {train: train, test: validation}."
+            different = len(set(self.splits.values())) == len(self.splits)
+            valid = {"train", "test"} <= set(self.splits) <= set(SPLITS) and different
+            fix = "Its keys are train, test and, if there is one, validation, each with a split of its own, as in "
+            fix += "{train: train, test: validation}."
             check_option("dataset.hub.splits", dict(self.splits), valid, fix)
 
     def split_of(self, name: str) -> str:

@@ -100,7 +100,7 @@ def results_of(
     `shared_times` are digests of runs whose times are not comparable.
     """
     catalogue = read_catalogue()
-    runs, copies = _without_copies(runs)
+    runs, copies = without_copies(runs)
     rows = [_row(run, catalogue, shared_times) for run in runs]
     frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
@@ -123,7 +123,7 @@ def results_of(
     return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies)
 
 
-def _without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
+def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     """The runs with one folder for each digest, the run's own first, and the names of the other folders."""
     kept: dict[str, Run] = {}
     own_first = sorted(

@@ -1,5 +1,6 @@
 """A trained model that a run kept with `models_dir=`: read it again, and predict the labels of texts."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from benchmark.config import ModelConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext, FitReport, Mergeable, Predictions, Restorable, WeightSource
-from benchmark.results.record import RunRecord, to_json
+from benchmark.results.record import RunRecord, checksum, to_json
 from benchmark.run.compose import build_classifier
 
 RECORD = "record.json"
@@ -91,17 +92,20 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
 
 def _record_in(folder: Path) -> RunRecord:
     try:
-        record = RunRecord.from_json((folder / RECORD).read_bytes(), str(folder / RECORD))
+        content = (folder / RECORD).read_bytes()
     except OSError as error:
         raise BenchmarkError(
             f"{folder} holds no model of a completed run: {RECORD} cannot be read ({error.strerror}).",
             f"Give a folder below models_dir. {TRAIN_AGAIN}" if folder.is_dir() else "Give a folder below models_dir.",
         ) from error
+    record = RunRecord.from_json(content, str(folder / RECORD))
     if record.fit is None or record.fit.saved_sha256 is None:
         raise BenchmarkError(
             f"{folder} is the folder of a run, whose model was not kept there.",
             "Repeat the run with models_dir=DIR and force=true, and give the folder of the model.",
         )
+    if (document := json.loads(content))["checksum"] != checksum(document):
+        raise BenchmarkError(f"{folder / RECORD} was changed after the run wrote it.", TRAIN_AGAIN)
     return record
 
 

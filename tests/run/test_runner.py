@@ -17,7 +17,7 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
 from benchmark.report.run_figures import draw_run
-from benchmark.report.verify import faults
+from benchmark.report.verify import check
 from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
@@ -248,7 +248,7 @@ def test_answers_in_another_order_are_sorted_and_the_record_says_by_what(compose
     assert run.record.matched == {"id": 12}
     assert (run.predictions.predicted == test.labels).all()
     assert run.ids == test.ids != tuple(f"test-{row}" for row in range(12))
-    assert list(faults(tmp_path / "results")) == []
+    assert check(tmp_path / "results").faults == []
 
 
 def test_a_decoder_writes_the_word_of_a_label(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
