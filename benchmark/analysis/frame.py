@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
-from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.labels import recipe_label, short_label, short_title
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
@@ -105,7 +105,7 @@ def results_of(
     catalogue = read_catalogue()
     runs, copies = without_copies(runs)
     rows = [_row(run, catalogue, shared_times) for run in runs]
-    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object))
+    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
@@ -115,6 +115,7 @@ def results_of(
     ]
     frame.loc[elsewhere, ["recipe", "label"]] += ", other training texts"
     frame["label"] = _distinct(frame)
+    frame = frame.drop(columns="_more")
     trained_by = _trained_by(records)
     frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
     frame["training"] = [
@@ -146,9 +147,15 @@ def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, Catalogue
 
 
 def _distinct(frame: pd.DataFrame) -> pd.Series:
-    """The labels, with a number after those that several configurations of one data set share."""
+    """The labels; those that several configurations of one data set share get more words, at last a number."""
     labels = frame["label"].copy()
-    for _, group in frame.groupby(["dataset", "label"], sort=False):
+    for place in range(frame["_more"].map(len).max() if len(frame) else 0):
+        sharing = frame["configuration"].groupby([frame["dataset"], labels]).transform("nunique") > 1
+        labels += [
+            f", {more[place]}" if shared and place < len(more) else ""
+            for shared, more in zip(sharing, frame["_more"], strict=True)
+        ]
+    for _, group in frame.groupby([frame["dataset"], labels], sort=False):
         for number, configuration in enumerate(group["configuration"].unique()):
             if number:
                 labels[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
@@ -170,23 +177,24 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
     record, card = run.record, run.record.card
     shared = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
-    test_sha256, recipe = test.sha256 if test else None, recipe_label(record, catalogue)
+    test_sha256, label = test.sha256 if test else None, short_label(record, catalogue)
     return {
         "run": run.name,  # its folder below results/runs
         "configuration": _id(_shared(record.config)),  # shared by runs that differ only in their seed
         "curve": _id(_shared(record.config, without_rows=True), test_sha256),  # ... and the number of training rows
         "model": record.model,
-        "title": record.title,
+        "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
         "readout": card and card.readout,  # None for models that are read in one way only
-        "recipe": recipe,  # its name and the settings that differ from the shipped ones
-        "label": f"{record.title}, {recipe}",  # how people see the configuration
+        "recipe": recipe_label(record, catalogue),  # its name and the settings that differ from the shipped ones
+        "label": label.text,  # how people see the configuration
         "seed": record.seed,
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
         "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
+        "_more": label.more,
         **_outcome(run),
         "shared_time": shared,  # whether other jobs used the device, so that times are not comparable
         **_measurements(record, shared),
@@ -205,8 +213,14 @@ def _outcome(run: Run) -> dict[str, Any]:
         "trial": bool(record.config.limits) or record.stand_in is not None,
         "trained": record.trained,  # whether this run trained something
         "graded": completed and run.predictions.graded,  # whether the predictions carry confidences
-        "collapsed": completed and len(set(run.predictions.predicted)) == 1,  # one label for every text
+        "collapsed": completed and _is_constant(run),
     }
+
+
+def _is_constant(run: Run) -> bool:
+    """Whether all of several texts got one label."""
+    predicted = run.predictions.predicted
+    return len(predicted) > 1 and len(set(predicted)) == 1
 
 
 def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:

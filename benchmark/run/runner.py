@@ -339,6 +339,8 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
              spec.recipe.name, spec.seed)  # fmt: skip
     for note in report.notes:
         log.info("%s", note)
+    if hint := _shorter_trial(spec, report):
+        log.info("%s", hint)
     overlaps = [
         f"{len(overlap.ids)} of {overlap.of} in {overlap.within} ({len(overlap.conflicting_ids)} with another label)"
         for overlap in report.overlaps
@@ -346,6 +348,17 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
     ]
     if overlaps:
         log.info("texts that occur in two splits: %s", ", ".join(overlaps))
+
+
+def _shorter_trial(spec: RunSpec, report: DataReport) -> str | None:
+    """The options that limit the other splits too, if only the training rows of a trial are limited."""
+    rows, limits = spec.dataset.train_rows, spec.dataset.row_limits
+    whole = [name for name, limit in limits.items() if rows and limit is None and report.splits[name].rows > rows]
+    if not whole:
+        return None
+    sizes = " and ".join(f"all {report.splits[name].rows:,} {name} rows" for name in whole)
+    options = " ".join(f"dataset.{name}_rows={rows}" for name in whole)
+    return f"This run uses {sizes}. For a short trial add {options}."
 
 
 @contextmanager

@@ -186,6 +186,24 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
     assert f"{tmp_path}/models/tiny_bert/" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("limits", "options"),
+    [
+        ({"train": 5}, {"dataset.validation_rows=5", "dataset.test_rows=5"}),
+        ({"train": 5, "validation": 5}, {"dataset.test_rows=5"}),
+        ({"train": 5, "validation": 5, "test": 5}, set()),
+        ({"test": 5}, set()),
+    ],
+)
+def test_a_trial_with_few_training_rows_names_the_options_that_limit_the_other_splits(
+    limits: dict[str, int], options: set[str], compose_run: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    every = dict.fromkeys(("train", "validation", "test"), "null") | limits
+    with caplog.at_level(logging.INFO):
+        runner.run(compose_run("model=majority", *(f"dataset.{name}_rows={rows}" for name, rows in every.items())))
+    assert set(re.findall(r"dataset\.\w+_rows=\d+", caplog.text)) == options
+
+
 def test_a_forced_run_that_fails_keeps_the_completed_one(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = runner.run(compose_run("model=majority"))
     monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(OSError("broken")))

@@ -22,7 +22,6 @@ from benchmark.analysis.metrics import (
 )
 from benchmark.interface import Probabilities
 from benchmark.report import table as t
-from benchmark.report.formats import fixed
 from benchmark.report.tables.errors import confidences, per_configuration
 from benchmark.results.store import Run
 
@@ -116,8 +115,8 @@ TABLES = (
             t.Column("ece_10", "ECE, 10 bins", t.FOUR),
             t.Column("ece_15", "ECE, 15 bins", t.FOUR),
             t.Column("ece_15_noise", "Noise floor", t.FOUR, "of the ECE with 15 bins"),
-            t.Column("coverage_at_1", "Answered at 1% error", fixed(".1%")),
-            t.Column("coverage_at_5", "Answered at 5% error", fixed(".1%")),
+            t.Column("coverage_at_1", "Answered at 1% error", t.PERCENT),
+            t.Column("coverage_at_5", "Answered at 5% error", t.PERCENT),
         ),
         note="Means over seeds. *Noise floor* is the mean ECE of a perfectly calibrated model with the same "
         "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. "
