@@ -136,7 +136,7 @@ IF_STORED = (
         (
             *t.NAMED,
             t.SEEDS,
-            t.Column("temperature", "Temperature", fixed(".3f"), "above 1: the model is too confident"),
+            t.Column("temperature", "Temperature", t.FOUR, "above 1: the model is too confident"),
             t.Column("log_loss", "Log loss", t.FOUR),
             t.Column("log_loss_after", "Log loss with temperature", t.FOUR),
             t.Column("brier_score", "Brier score", t.FOUR),
