@@ -21,6 +21,14 @@ TEST_DATA = "dataset.test="
 """Beginning of the override that names a data set to test on, as users write it."""
 TEST_GROUP = "dataset@dataset.test="
 """The same override as Hydra reads it: another choice of the group `dataset`, merged at `dataset.test`."""
+PLUGINS = {
+    "hydra/launcher/joblib": "hydra-joblib-launcher==1.2.0",
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher==1.2.0",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher==1.2.0",
+    "hydra/launcher/ray": "hydra-ray-launcher==1.2.2",
+    "hydra/sweeper/optuna": "hydra-optuna-sweeper==1.3.0",
+}
+"""Choices that a plugin of Hydra brings, and the package of that plugin."""
 Compose = Callable[[list[str]], DictConfig]
 """Composes the configuration of overrides; raises one of `REFUSALS`."""
 REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
@@ -91,7 +99,7 @@ def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> Ben
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _no_such_choice(error.missing_cfg_file, error.options or ())
-    if (several := next((one for one in overrides if _sweeps(one) and one in str(error)), None)) is not None:
+    if (several := next((one for one in overrides if sweeps(one) and one in str(error)), None)) is not None:
         return _several_values(several)
     if (option := getattr(error.__cause__, "full_key", None)) is not None:
         return _no_such_option(option, overrides, compose)
@@ -109,6 +117,11 @@ def _unreadable(override: str) -> BenchmarkError:
 
 def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
     group, _, name = missing.rpartition("/")
+    if missing in PLUGINS:
+        return BenchmarkError(
+            f"{group}={name} needs a package that is not installed: {PLUGINS[missing]}.",
+            f"Run pip install {PLUGINS[missing]} in the environment of this project.",
+        )
     shown = [option for option in options if not option.startswith("tiny_")]
     meant = closest(name, options if name.startswith("tiny") else shown)
     question = f"Did you mean {meant}? " if meant else ""
@@ -128,7 +141,7 @@ def _several_values(override: str) -> BenchmarkError:
 def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
     """`option` is the shortest part of the wanted key that does not exist."""
     group, _, name = option.rpartition(".")
-    kept = [one for one in overrides if option not in one and not _sweeps(one)]
+    kept = [one for one in overrides if option not in one and not sweeps(one)]
     try:
         config = compose(kept)
     except REFUSALS:
@@ -153,7 +166,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _sweeps(override: str) -> bool:
+def sweeps(override: str) -> bool:
+    """Whether the override gives several values."""
     try:
         return parsed(override).is_sweep_override()
     except OverrideParseException:

@@ -27,7 +27,7 @@ from benchmark.interface import Classifier, FitContext, MadeElsewhere
 from benchmark.results import environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures
+from benchmark.run import failures, processes
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
@@ -109,6 +109,7 @@ def run(
     classifier = build_classifier(config.model)
     job = _started(config, overrides, listen)
     with _failure_recorded(job):
+        processes.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
         commits = pinned(config)
@@ -123,7 +124,9 @@ def run(
         (job.work_dir / TRAINING).unlink(missing_ok=True)  # of an earlier attempt
         with _failure_recorded(job):
             if (finished := job.finished()) is None or config.force:
+                processes.tell(job.work_dir)
                 return _train_and_predict(job, classifier, splits, draw)
+    processes.tell(None)
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
@@ -152,7 +155,9 @@ def _started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job
         digest=digest_of(spec.as_json(), {}),
         started=_now(),
         finished="",
-        environment=replace(environment.describe(), device_shared=environment.device_is_shared()),
+        environment=replace(
+            environment.describe(), device_shared=environment.device_is_shared(), processes=processes.together()
+        ),
     )
     return Job(config, record, listen)
 
