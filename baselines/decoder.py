@@ -29,7 +29,17 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.prompt import Prompter, branches
-from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
+from baselines.training.hardware import (
+    DTYPES,
+    Attention,
+    Batching,
+    Device,
+    Precision,
+    Quantization,
+    autocast,
+    check_quantization,
+    fast_precisions,
+)
 from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import (
     adapter_findings,
@@ -90,6 +100,7 @@ class DecoderClassifier:
     batching: Batching = Batching.packed
     prediction_batch_size: int = 64
     train: bool = field(default=True, metadata={ADDED_LATER: True})
+    quantization: Quantization = field(default=Quantization.none, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
@@ -139,6 +150,11 @@ class DecoderClassifier:
         return replace(report, saved_sha256=report.weights.adapter.sha256)
 
     def save_merged(self, folder: Path) -> str:
+        if self.quantization is not Quantization.none:
+            raise BenchmarkError(
+                "An adapter cannot be merged into 4-bit weights without a loss of precision.",
+                "Use the adapter as it is, or merge it with model.quantization=none.",
+            )
         if not isinstance(self.network, PeftModel):
             raise BenchmarkError("This model has no adapter to merge.", "Use its folder as it is.")
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
@@ -157,6 +173,7 @@ class DecoderClassifier:
             attention=loading_attention(self.attention),
             labels=self._head_labels(context.labels),
             needed=self._needed,
+            quantization=self.quantization,
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
         self.prompter = self._prompter(self.tokenizer, context)
@@ -211,12 +228,16 @@ class DecoderClassifier:
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        tokens = min(tokens_per_text([self.instruction]) + tokens_per_text(texts), context.recipe.max_length)
+        # Packed, the prompts' common beginning is computed once.
+        prefix = 0.0 if self._only_packed else tokens_per_text([self.instruction])
+        tokens = min(prefix + tokens_per_text(texts), context.recipe.max_length)
+        random_weights = self.weights.source is Source.random
+        quantised = failed("quantised", lambda: check_quantization(self.quantization, random_weights))
         adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
         labels = self._head_labels(context.labels)
         recipe = failed("recipe", lambda: self._check_recipe(context.recipe))
         random = failed("train", lambda: check_random(self.weights, labels, self._needed))
-        return [*recipe, *random, *adapter, *examine(self, tokens, context, self._only_packed)]
+        return [*recipe, *random, *quantised, *adapter, *examine(self, tokens, context, self._only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -239,6 +260,12 @@ class DecoderClassifier:
     @property
     def trains(self) -> bool:
         return self.train and self.adapter is None
+
+    @property
+    def _precision(self) -> str:
+        """The precision with the quantisation of the frozen weights, for tables."""
+        quantised = self.quantization is not Quantization.none
+        return f"{self.quantization.value} + {self.precision.value}" if quantised else self.precision.value
 
     @property
     def _needed(self) -> Needed:
@@ -270,7 +297,7 @@ class DecoderClassifier:
         network = build_without_weights(auto_class, self.architecture)
         config, lora = network.config, self.lora
         as_they_are = not self.train and self.adapter is None
-        settings = {"precision": self.precision.value, "attention": self.attention.value,
+        settings = {"precision": self._precision, "attention": self.attention.value,
                     "lora_rank": "none" if as_they_are else lora.rank}  # fmt: skip
         card = network_card("decoder", network, self.weights, settings)
         key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
@@ -278,7 +305,7 @@ class DecoderClassifier:
             card,
             grouped_query_attention=key_value_heads < config.num_attention_heads,
             readout=self.readout.value,
-            training=training_id(asdict(self.weights), self.precision, {} if as_they_are else asdict(lora)),
+            training=training_id(asdict(self.weights), self._precision, {} if as_they_are else asdict(lora)),
         )
         if as_they_are:
             return replace(card, trained_parameters=0)
