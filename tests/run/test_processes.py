@@ -16,7 +16,7 @@ from benchmark.results.store import Run
 pytestmark = pytest.mark.slow
 NO_DROPOUT = ["+model.architecture.hidden_dropout_prob=0.0", "+model.architecture.attention_probs_dropout_prob=0.0"]
 """Without it, what is dropped out depends on how a batch is divided."""
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "-m", "benchmark"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "benchmark"]
 
 
 def two_processes(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
