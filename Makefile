@@ -72,6 +72,6 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 constraints:  ## pin the newest versions that pyproject.toml allows; torch as named above, its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet "torch==$(TORCH)"
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev,docs]'
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev,docs,tune,quantized]'
 	.venv-constraints/bin/python -m pip freeze --all --exclude-editable | sed 's/+[a-z0-9]*$$//' > constraints.txt
 	rm -rf .venv-constraints

@@ -65,7 +65,7 @@ def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: 
 def test_a_run_that_two_processes_began_is_continued_by_one(keep: str, tmp_path: Path) -> None:
     options = ["model=tiny_bert", "recipe.epochs=12", f"recipe.keep={keep}", *NO_DROPOUT, *SMALL]
     with two_processes(tmp_path / "two", *options) as together:
-        while not list(tmp_path.glob("two/checkpoints/*/checkpoint-6/seal.json")):
+        while not list(tmp_path.glob("two/checkpoints/*/checkpoint-*/seal.json")):
             assert together.poll() is None
         together.send_signal(signal.SIGTERM)
         output = together.communicate()[0]

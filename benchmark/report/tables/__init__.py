@@ -15,6 +15,7 @@ from benchmark.report.tables import (
     errors,
     label_noise,
     overview,
+    scale,
     study,
     training,
     transfer,
@@ -43,6 +44,8 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
+    if len(more_rows := scale.SCALE.data(analysis)):
+        made[scale.SCALE] = more_rows
     tested_elsewhere = transfer.TRANSFER.data(analysis)
     return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
 
