@@ -303,6 +303,7 @@ class RunConfig:
     models_dir: str | None
     force: bool
     report_to: list[str]
+    model_by_id: bool = False  # whether model.id and model.revision name the weights, not model.weights.hub
 
     def __post_init__(self) -> None:
         groups = {group: getattr(self, group) for group in ("model", "dataset", "recipe")}

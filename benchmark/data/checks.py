@@ -175,7 +175,10 @@ def check_hash(split: str, examples: Examples, config: DatasetConfig, source: st
 def describe_split(examples: Examples, labels: Sequence[str]) -> SplitReport:
     """Rows, hash and label counts of a split."""
     counts = np.bincount(examples.labels, minlength=len(labels)).tolist()
-    return SplitReport(len(examples), content_sha256(examples, labels), dict(zip(labels, counts, strict=True)))
+    words = sum(len(text.split()) for text in examples.texts) / max(len(examples), 1)
+    return SplitReport(
+        len(examples), content_sha256(examples, labels), dict(zip(labels, counts, strict=True)), round(words, 2)
+    )
 
 
 def find_repeats(train: Examples) -> tuple[list[str], list[str]]:

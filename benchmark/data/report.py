@@ -12,6 +12,7 @@ class SplitReport:
     rows: int
     sha256: str  # of the split's `text;label` lines
     counts: dict[str, int]  # label -> rows
+    words: float | None = None  # mean number of words per text; None in records from before it was counted
 
 
 @dataclass(frozen=True)

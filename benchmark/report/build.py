@@ -53,7 +53,9 @@ class Report:
             for name in datasets
             for figure in FIGURES.values()
             if name == study.DATASET or not figure.of_study
+            if not figure.of_all
         ]
+        found += [(figure, "", figure.draw(self.analysis, "")) for figure in FIGURES.values() if figure.of_all]
         return [(Picture(figure, name, svg_with_text(made)), made) for figure, name, made in found if made is not None]
 
     def page(self, texts: Texts | None = None) -> str:

@@ -15,7 +15,8 @@ from benchmark.report.table import Analysis
 class Figure:
     """A declaration.
 
-    `draw` takes the analysis of one data set and its name, and returns None if there is nothing to show.
+    `draw` takes the analysis of one data set and its name, and returns None if there is nothing to show. With
+    `of_all` it takes the analysis of all data sets, and an empty name.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Figure:
     section: str  # of the page
     draw: Callable[[Analysis, str], Drawing | None]
     of_study: bool = False  # drawn for the study's data set only
+    of_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,4 @@ def compared(analysis: Analysis) -> pd.DataFrame:
 
 def file_name(figure: Figure, dataset: str) -> str:
     """The name, without suffix, of the figure's files in results/figures."""
-    return figure.name if dataset == study.DATASET else f"{figure.name}_{dataset}"
+    return figure.name if dataset == study.DATASET or figure.of_all else f"{figure.name}_{dataset}"

@@ -106,7 +106,7 @@ def _general(
     section: Section, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
 ) -> Part | None:
     """The section with its figures and tables, of the study's data set and of no data set; None if it has neither."""
-    drawn = [one for one in pictures if one.dataset == study.DATASET and one.figure.section == section.name]
+    drawn = [one for one in pictures if one.dataset in ("", study.DATASET) and one.figure.section == section.name]
     filled = {
         table: _measured_first(data) if table.name == TABLE3 else data
         for table, data in tables.items()

@@ -153,6 +153,7 @@ def from_hydra(values: DictConfig) -> RunConfig:
     if not model.get("_target_"):
         raise BenchmarkError("The model's YAML names no class.", "Set _target_: package.module.Class.")
     typed(Needs, model.pop("needs", {}), "model.needs.")
+    plain["model_by_id"] = model.get("id") is not None
     model = with_weights(model)
     known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}
     plain["model"] = {**known, "target": model.pop("_target_"), "parameters": model}

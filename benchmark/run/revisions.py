@@ -14,11 +14,10 @@ from benchmark.config import DatasetConfig, RunConfig
 from benchmark.data.load import resolved_labels
 from benchmark.errors import BenchmarkError
 from benchmark.run.checkpoint import is_read_later, read_architecture
-from benchmark.run.compose import LABELS, composed
+from benchmark.run.compose import LABELS
 from benchmark.run.overrides import written
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SHORT, MODEL = "model.revision", "model.weights.hub.revision"
 
 
 def pinned(config: RunConfig) -> RunConfig:
@@ -52,19 +51,8 @@ def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig
     """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
     asked, found = _revisions(config), _revisions(commits)
     changed = [option for option in found if found[option] != asked[option]]
-    if MODEL in changed and _has_short_option(overrides):
-        found |= {SHORT: found[MODEL]}
-        changed = [SHORT if option == MODEL else option for option in changed]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
     return [*kept, *(f"{option}={written(found[option])}" for option in changed)]
-
-
-def _has_short_option(overrides: Sequence[str]) -> bool:
-    """Whether the model's YAML has `id` and `revision` in place of `weights.hub`."""
-    try:
-        return _revisions(composed([*overrides, f"{SHORT}=asked"])).get(MODEL) == "asked"
-    except BenchmarkError:
-        return False
 
 
 def _revisions(config: RunConfig) -> dict[str, str]:
@@ -75,7 +63,8 @@ def _revisions(config: RunConfig) -> dict[str, str]:
             revisions[f"{option}.hub.revision"] = dataset.hub.revision
     weights = config.model.parameters.get("weights")
     if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
-        revisions[MODEL] = str(hub["revision"])
+        option = "model.revision" if config.model_by_id else "model.weights.hub.revision"
+        revisions[option] = str(hub["revision"])
     return revisions
 
 

@@ -11,6 +11,7 @@ from benchmark.report.tables import (
     audit,
     comparison,
     cost,
+    data_sets,
     decisions,
     errors,
     label_noise,
@@ -44,10 +45,10 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
-    if len(more_rows := scale.SCALE.data(analysis)):
-        made[scale.SCALE] = more_rows
-    tested_elsewhere = transfer.TRANSFER.data(analysis)
-    return made | ({transfer.TRANSFER: tested_elsewhere} if len(tested_elsewhere) else {})
+    for table in (data_sets.DATA_SETS, scale.SCALE, transfer.TRANSFER):
+        if len(data := table.data(analysis)):
+            made[table] = data
+    return made
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:

@@ -1,0 +1,65 @@
+"""The accuracy of the same models on several data sets."""
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from benchmark.report.figure import Figure
+from benchmark.report.style import SERIES_STYLES, house_style, new_figure
+from benchmark.report.table import Analysis
+from benchmark.report.tables.data_sets import DATA_SETS
+
+LEFT_OUT = "majority"  # whose accuracy would squeeze the others together
+
+
+@house_style()
+def data_sets(analysis: Analysis, _: str) -> Drawing | None:
+    """A row per data set with the accuracy of the models that were run on most of them, and their 95% intervals."""
+    rows = DATA_SETS.data(analysis)
+    rows = rows[rows["name"] != LEFT_OUT]
+    if rows.empty:
+        return None
+    widest = (
+        rows.groupby(["name", "model"], sort=False)["dataset"].nunique().sort_values(ascending=False, kind="stable")
+    )
+    models = list(widest.head(len(SERIES_STYLES)).index)
+    names = list(rows["dataset"].unique())
+    figure = new_figure(
+        1.2 + (0.35 + 0.13 * len(models)) * len(names),
+        "The same models on several data sets",
+        "Accuracy on each test split and its 95% interval, with the settings that were best on validation.",
+    )
+    axes = figure.subplots()
+    for place, (name, title) in enumerate(models):
+        own = rows[rows["name"] == name]
+        shift = 0.7 * ((place + 0.5) / len(models) - 0.5)
+        at = own["dataset"].map(names.index) + shift
+        look = SERIES_STYLES[place]
+        axes.hlines(
+            at, own["low"].astype(float), own["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
+        )
+        axes.plot(own["accuracy"].astype(float), at, look["marker"], color=look["color"], markersize=5, label=title)
+    axes.set_yticks(range(len(names)), [_described(rows, name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    for boundary in range(1, len(names)):
+        axes.axhline(boundary - 0.5, color="#dddddd", linewidth=0.6)
+    axes.set(xlabel="accuracy")
+    figure.legend(loc="outside lower left", ncols=2, handletextpad=0.3, columnspacing=1.4)
+    return figure
+
+
+def _described(rows: pd.DataFrame, dataset: str) -> str:
+    own = rows[rows["dataset"] == dataset]
+    return f"{dataset}\n{own['train_rows'].dropna().max():,} texts, {own['labels'].iloc[0]} labels"
+
+
+FIGURES = (
+    Figure(
+        "data_sets",
+        "Accuracy of the same models on each data set, with its 95% interval.",
+        "data_sets",
+        data_sets,
+        of_all=True,
+    ),
+)

@@ -1,0 +1,74 @@
+"""The same models on several data sets."""
+
+import pandas as pd
+
+from benchmark.analysis.configurations import with_results
+from benchmark.report import table as t
+
+REFERENCE = "tfidf"
+
+
+def data_sets(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per data set and model, by data set and falling accuracy; empty if only one data set has results.
+
+    Of several configurations of a model, the row is the one with the best validation accuracy. `gain` is its accuracy
+    above that of TF-IDF.
+    """
+    records = {name: run.record for name, run in analysis.results.by_name.items()}
+    found = with_results(analysis.configurations)
+    found = found[found["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
+    if found["dataset"].nunique() < 2:
+        return pd.DataFrame()
+    chosen = _best_on_validation(analysis, found).assign(
+        name=lambda rows: rows["model"], model=lambda rows: rows["title"]
+    )
+    chosen["words"] = chosen["dataset"].map(_words(analysis))
+    chosen["labels"] = [len(records[run].labels) for run in chosen["run"]]
+    simple = chosen[chosen["name"] == REFERENCE].set_index("dataset")["accuracy"]
+    chosen["gain"] = chosen["accuracy"].astype(float) - chosen["dataset"].map(simple).astype(float)
+    order = {name: place for place, name in enumerate(analysis.datasets)}
+    return chosen.sort_values("dataset", key=lambda names: names.map(order), kind="stable")
+
+
+def _best_on_validation(analysis: t.Analysis, found: pd.DataFrame) -> pd.DataFrame:
+    """Models without validation accuracies are not tuned here, so their first configuration by label is taken."""
+    runs = analysis.results.runs
+    validation = runs[runs["counted"]].astype({"validation_accuracy": float}).groupby("configuration")
+    ranked = found.assign(validation=found["configuration"].map(validation["validation_accuracy"].mean()))
+    ranked = ranked.sort_values(["validation", "label"], ascending=[False, True], kind="stable", na_position="last")
+    best = ranked.drop_duplicates(["dataset", "model"])["configuration"]
+    return found[found["configuration"].isin(best)]
+
+
+def _words(analysis: t.Analysis) -> dict[str, float]:
+    """The mean number of words per test text, by data set. Older records do not have it."""
+    found = {}
+    for _, run in analysis.results.runs.iterrows():
+        data = analysis.results.by_name[run["run"]].record.data
+        if data and (words := data.splits["test"].words):
+            found[run["dataset"]] = words
+    return found
+
+
+DATA_SETS = t.Table(
+    "data_sets",
+    "The same models on several data sets",
+    data_sets,
+    (
+        t.CONFIGURATION,
+        t.NAME,
+        t.Column("dataset", "Data set"),
+        t.Column("train_rows", "Training texts", "{:,}".format),
+        t.Column("labels", "Labels"),
+        t.Column("words", "Words per text", "{:.1f}".format, "mean of the test split"),
+        t.MODEL,
+        t.RECIPE,
+        t.ACCURACY,
+        t.INTERVAL,
+        t.SEEDS,
+        t.MACRO_F1,
+        t.Column("gain", "Above TF-IDF", "{:+.4f}".format, "difference of the accuracies"),
+    ),
+    note="Each model with the configuration that has the best validation accuracy on that data set.",
+    section="data_sets",
+)

@@ -1,0 +1,58 @@
+"""The table and the figure of the same models on several data sets."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from factories import FIT, RANDOM_FIT, a_record, analysis_of, publish_many, rows_of, words, wrong_at
+
+from benchmark.report.figures.data_sets import data_sets
+from benchmark.report.tables.data_sets import DATA_SETS
+from benchmark.results.store import Run
+
+
+def made(folder: Path, model: str, dataset: str, wrong: int, recipe: str = "paper", validation: float = 0.5) -> Run:
+    """A run with `wrong` errors of 200 and this validation accuracy."""
+    point = replace(FIT.curve[-1], validation_accuracy=validation)
+    fit = None if model == "tfidf" else replace(FIT, curve=(point,))
+    return publish_many(
+        folder, a_record(model, f"recipe.name={recipe}", dataset=dataset, fit=fit), wrong_at(range(wrong))
+    )
+
+
+def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path: Path) -> None:
+    runs = [
+        made(tmp_path, "tfidf", "emotion", 50),
+        made(tmp_path, "minilm", "emotion", 20, "paper", validation=0.9),
+        made(tmp_path, "minilm", "emotion", 10, "tuned", validation=0.8),  # better on the test split only
+        made(tmp_path, "tfidf", "reviews", 20),
+        made(tmp_path, "minilm", "reviews", 40),
+        made(tmp_path, "minilm", "letters", 40),
+    ]
+    rows = rows_of(DATA_SETS.data(analysis_of(*runs)))
+    found = [(row["dataset"], row["name"], row["accuracy"], row["gain"] and round(row["gain"], 4)) for row in rows]
+    assert found == [
+        ("emotion", "minilm", 0.9, 0.15),
+        ("emotion", "tfidf", 0.75, 0),
+        ("reviews", "tfidf", 0.9, 0),
+        ("reviews", "minilm", 0.8, -0.1),
+        ("letters", "minilm", 0.8, None),
+    ]
+    assert (rows[0]["labels"], rows[0]["train_rows"], rows[0]["seeds"]) == (6, 140, 1)
+    figure = data_sets(analysis_of(*runs), "")
+    assert figure is not None
+    assert "reviews\n140 texts, 6 labels" in words(figure)
+    drawn = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
+    assert [line.get_label() for line in drawn] == [rows[0]["model"], rows[1]["model"]]
+    assert np.asarray(drawn[0].get_xdata()).tolist() == [0.9, 0.8, 0.8]
+
+
+def test_one_data_set_needs_neither_table_nor_figure(tmp_path: Path) -> None:
+    analysis = analysis_of(made(tmp_path, "tfidf", "emotion", 5), made(tmp_path, "minilm", "emotion", 4))
+    assert DATA_SETS.data(analysis).empty
+    assert data_sets(analysis, "") is None
+
+
+def test_runs_without_results_give_neither(tmp_path: Path) -> None:
+    analysis = analysis_of(publish_many(tmp_path, a_record("minilm", fit=RANDOM_FIT), wrong_at(())))
+    assert DATA_SETS.data(analysis).empty
