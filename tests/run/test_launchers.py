@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from factories import SMALL, command_line
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from processes import children_of, start_command
 
+from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.results import store
 from benchmark.results.record import Status
@@ -57,7 +60,6 @@ def test_the_jobs_of_a_machine_share_its_cores() -> None:
     assert [compose.threads_per_job(jobs) for jobs in (cores, 10 * cores, -1)] == [1, 1, 1]
 
 
-@pytest.mark.slow
 @needs("submitit")
 @pytest.mark.parametrize(
     ("overrides", "gpus", "memory"),
@@ -70,12 +72,15 @@ def test_the_jobs_of_a_machine_share_its_cores() -> None:
     ],
 )
 def test_slurm_jobs_ask_for_what_the_largest_model_of_the_sweep_needs(
-    overrides: list[str], gpus: int | None, memory: int, tmp_path: Path
+    overrides: list[str], gpus: int | None, memory: int
 ) -> None:
-    shown = ["--cfg", "hydra", "--package", "hydra.launcher", "--resolve"]
-    printed = command_line(tmp_path, *shown, "hydra/launcher=slurm", "hydra.mode=MULTIRUN", *overrides)
-    launcher = yaml.safe_load(printed.stdout)
-    assert (launcher["gpus_per_node"], launcher["mem_gb"]) == (gpus, memory)
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        asked = ["hydra/launcher=slurm", "hydra.job.name=a-job", *overrides]
+        config = hydra.compose_config("config", asked, run_mode=RunMode.MULTIRUN)
+        launcher = config.hydra.launcher
+        assert (launcher.gpus_per_node, launcher.mem_gb) == (gpus, memory)
 
 
 @pytest.mark.parametrize("needed", ["{gpus: -1}", "{memory_gb: 0}", "{gpu: 1}"])
