@@ -40,11 +40,6 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             dist.all_reduce(parameter.grad)
 
 
-def wait_for_all() -> None:
-    if number() > 1:
-        dist.barrier()
-
-
 def first_of(value: str | None) -> str | None:
     """The value of the first process, in every process."""
     values = [value]
