@@ -2,33 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from peft import PeftModel
-from torch.nn import functional
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    BatchEncoding,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
-from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card, training_id
+from baselines.decoder_network import DecoderNetwork
+from baselines.few_shot import check_shots, draw
+from baselines.label_scores import (
+    CONTENT_FREE,
+    Compute,
+    LabelScore,
+    constrained_probabilities,
+    whole_label_predictions,
+)
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
-from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
-from baselines.prompt import Prompter, branches
+from baselines.packed.passes import padded
+from baselines.prompt import Prompt, Prompter
 from baselines.training.hardware import (
     DTYPES,
     Attention,
@@ -70,11 +73,10 @@ from benchmark.interface import (
     FitReport,
     ModelCard,
     Predictions,
+    Prompting,
     Readout,
     Recipe,
 )
-
-IGNORED = -100  # a target that cross-entropy leaves out
 
 
 @dataclass
@@ -83,7 +85,8 @@ class DecoderClassifier:
 
     `adapter` is a folder with an adapter that was trained before; then nothing is trained. Nor is it with
     `train=False`, which scores the weights as they are. `chat_template` is Jinja; None takes the tokenizer's.
-    `max_new_tokens` limits free generation.
+    `max_new_tokens` limits free generation. With `shots`, a model that is not trained sees so many examples in the
+    prompt and is read by whole labels: by their `score`, and if `calibrate` relative to texts without content.
     """
 
     weights: Weights
@@ -101,9 +104,17 @@ class DecoderClassifier:
     prediction_batch_size: int = 64
     train: bool = field(default=True, metadata={ADDED_LATER: True})
     quantization: Quantization = field(default=Quantization.none, metadata={ADDED_LATER: True})
+    prompt: Prompt = field(default=Prompt(), metadata={ADDED_LATER: True})
+    shots: int | None = field(default=None, metadata={ADDED_LATER: True})
+    score: LabelScore = field(default=LabelScore.sum, metadata={ADDED_LATER: True})
+    calibrate: bool = field(default=False, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
+        whole = {"calibrate": self.calibrate, "score": self.score is not LabelScore.sum}
+        check_shots(
+            self.shots, self.readout, self.train, self.adapter, [option for option, used in whole.items() if used]
+        )
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.decoder)
             self.batching = resolve_batching(self.architecture["model_type"], self.batching)
@@ -113,10 +124,12 @@ class DecoderClassifier:
         self.torch_device = computation.device
         self._check_recipe(context.recipe)
         adapter = self._trained_adapter(context.labels)
-        loaded = self._load(train, context, adapter)
+        shown = draw(train, context.labels, self.shots or 0, context.seed)
+        loaded = self._load(train, context, adapter, shown)
         if not self.trains:
             reads = replace(computation, batching=Batching.packed if self._only_packed else Batching.padded)
-            return report_without_training(self.network, loaded.source, reads)
+            report = report_without_training(self.network, loaded.source, reads)
+            return replace(report, examples=tuple(train.ids[row] for row in shown))
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         prompts, truncated = self.prompter.prompts(train.texts)
         samples = [
@@ -160,8 +173,11 @@ class DecoderClassifier:
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
 
     @must_fit("the network was loaded")
-    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
-        """Load the tokenizer, the prompter and the network with `adapter`, or with a new one."""
+    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None, shown: Sequence[int]) -> Loaded:
+        """Load the tokenizer, the prompter and the network with `adapter`, or with a new one.
+
+        The prompts show the rows `shown` of the training split.
+        """
         set_seed(context.seed)
         self.labels = context.labels
         loaded = load(
@@ -176,7 +192,8 @@ class DecoderClassifier:
             quantization=self.quantization,
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
-        self.prompter = self._prompter(self.tokenizer, context)
+        examples = [(train.texts[row], int(train.labels[row])) for row in shown]
+        self.prompter = self._prompter(self.tokenizer, context, examples)
         if self.readout is Readout.generate:
             self._check_max_new_tokens()
         if self.readout is Readout.head:
@@ -196,7 +213,13 @@ class DecoderClassifier:
         return loaded
 
     def _check_recipe(self, recipe: Recipe) -> None:
-        """Raise for options of the loss of a classification head where there is none."""
+        """Raise for options of the loss without a classification head, and for prompts beyond the context."""
+        context = self.architecture.get("max_position_embeddings", recipe.max_length)
+        if self.shots is not None and recipe.max_length > context:
+            raise BenchmarkError(
+                f"recipe.max_length is {recipe.max_length}, but the model reads at most {context} tokens.",
+                f"Set recipe.max_length={context} or less.",
+            )
         for option, default in (("class_weights", None), ("label_smoothing", 0.0)):
             if self.readout is not Readout.head and (value := getattr(recipe, option)) != default:
                 raise BenchmarkError(
@@ -217,20 +240,28 @@ class DecoderClassifier:
         return self._generate(texts) if self.readout is Readout.generate else self.classify(texts)
 
     def classify(self, texts: Sequence[str]) -> Predictions:
-        """Predict with a probability for each label, by the head or by constrained decoding."""
+        """Predict with a probability for each label, by the head, constrained decoding or whole labels."""
         prompts, truncated = self.prompter.prompts(texts)
         self.network.eval()
-        if self.readout is Readout.head:
-            labels, size = len(self.prompter.labels), self.prediction_batch_size
-            probabilities = compute_rows(prompts, labels, size, lambda part: self._head_logits(part).softmax(dim=-1))
+        size, answers, computed = self.prediction_batch_size, self.prompter.answers, self._computed
+        if self.shots is not None:
+            free = self.prompter.prompts(CONTENT_FREE)[0] if self.calibrate else []
+            compute = Compute(computed.next_logits, size)
+            found = whole_label_predictions(prompts, free, answers, self.score, compute)
+        elif self.readout is Readout.head:
+            probabilities = compute_rows(
+                prompts, len(answers), size, lambda part: computed.head_logits(part).softmax(dim=-1)
+            )
+            found = Predictions.from_probabilities(probabilities)
         else:
-            probabilities = self._label_probabilities(prompts)
-        return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
+            found = Predictions.from_probabilities(constrained_probabilities(prompts, answers, size, computed.scores))
+        return replace(found, truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
-        # Packed, the prompts' common beginning is computed once.
-        prefix = 0.0 if self._only_packed else tokens_per_text([self.instruction])
-        tokens = min(prefix + tokens_per_text(texts), context.recipe.max_length)
+        turn = tokens_per_text([self.instruction]) + tokens_per_text(texts)
+        tokens = min((1 + (self.shots or 0)) * turn, context.recipe.max_length)
+        if self._only_packed and not self.shots:  # the prompts' common beginning is computed once
+            tokens = min(tokens_per_text(texts), context.recipe.max_length)
         random_weights = self.weights.source is Source.random
         quantised = failed("quantised", lambda: check_quantization(self.quantization, random_weights))
         adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
@@ -251,8 +282,13 @@ class DecoderClassifier:
         network = build_without_weights(self._auto_class, self.architecture | {"num_labels": len(labels)})
         return read_adapter(Path(self.adapter), network, self._task, self.lora, self.weights.hub_id)
 
-    def _prompter(self, tokenizer: PreTrainedTokenizerBase, context: FitContext) -> Prompter:
-        prompter = Prompter(tokenizer, self.chat_template, self.instruction, context.words, context.recipe.max_length)
+    def _prompter(
+        self, tokenizer: PreTrainedTokenizerBase, context: FitContext, examples: Sequence[tuple[str, int]] = ()
+    ) -> Prompter:
+        length, template = context.recipe.max_length, self.chat_template
+        prompter = Prompter(
+            tokenizer, template, self.instruction, context.words, length, prompt=self.prompt, examples=examples
+        )
         (prompt,), _ = prompter.prompts([""])
         check_ids(tokenizer, [*prompt, *prompter.ends], self.architecture["vocab_size"])
         return prompter
@@ -304,7 +340,8 @@ class DecoderClassifier:
         card = replace(
             card,
             grouped_query_attention=key_value_heads < config.num_attention_heads,
-            readout=self.readout.value,
+            readout=None if self.shots is not None else self.readout.value,
+            prompting=self._prompting,
             training=training_id(asdict(self.weights), self._precision, {} if as_they_are else asdict(lora)),
         )
         if as_they_are:
@@ -315,77 +352,23 @@ class DecoderClassifier:
         trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
         return replace(card, trained_parameters=trained, dimensions=card.dimensions | adapter)
 
-    def _label_probabilities(self, prompts: list[list[int]]) -> npt.NDArray[np.float64]:
-        """(prompts, labels), by constrained decoding.
-
-        A label's log-probability is the sum of the log-probabilities of its tokens, each normalised over the tokens
-        with which some label continues there. A token without alternative has probability 1.
-        """
-        score = self._packed_scores if self.batching is Batching.packed else self._padded_scores
-        log_probabilities = np.zeros((len(prompts), len(self.prompter.answers)))
-        for path, children in branches(self.prompter.answers).items():
-            sequences, next_token = [[*prompt, *path] for prompt in prompts], partial(score, list(children))
-            logits = compute_rows(sequences, len(children), self.prediction_batch_size, next_token)
-            allowed = torch.from_numpy(logits).log_softmax(dim=-1).numpy()
-            for column, label_ids in enumerate(children.values()):
-                log_probabilities[:, label_ids] += allowed[:, [column]]
-        return np.exp(log_probabilities)
+    @property
+    def _prompting(self) -> Prompting | None:
+        if self.shots is None:
+            return None
+        score = self.readout.value if self.readout is Readout.generate else self.score.value
+        return Prompting(self.shots, self.prompt.name, score, self.calibrate)
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the tokens of the answers, including their end; with a head, on the labels."""
         if self.readout is Readout.head:
-            return self.label_loss(self._head_logits([sample.input_ids for sample in samples]), samples)
-        return self._packed_loss(samples) if self.batching is Batching.packed else self._padded_loss(samples)
+            return self.label_loss(self._computed.head_logits([sample.input_ids for sample in samples]), samples)
+        return self._computed.loss(samples)
 
-    def _head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
-        """(prompts, labels) float32: the head on each prompt's last token."""
-        if self.batching is Batching.packed:
-            states = self._states(prompts, last_tokens(prompts)).float()
-            logits: torch.Tensor = without_adapter(self.network).score(states)
-            return logits
-        # transformers takes the last token with another id than padding's for the last token of a prompt.
-        last = {prompt[-1] for prompt in prompts}
-        filler = next(token for token in count() if token not in last)
-        self.network.config.pad_token_id = filler
-        padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
-        return padded_logits.float()
-
-    def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """Computes logits only at positions that are followed by a token of the answer."""
-        sequences = [sample.input_ids + sample.targets[:-1] for sample in samples]
-        reads = [range(len(s.input_ids) - 1, len(ids)) for s, ids in zip(samples, sequences, strict=True)]
-        logits = self.network.get_output_embeddings()(self._states(sequences, reads)).float()
-        targets = torch.tensor([token for sample in samples for token in sample.targets], device=logits.device)
-        return functional.cross_entropy(logits, targets, reduction="sum")
-
-    def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """As transformers and peft compute it."""
-        batch = padded([sample.input_ids + sample.targets for sample in samples], self.prompter.end, "right")
-        labels = [[IGNORED] * len(sample.input_ids) + sample.targets for sample in samples]
-        batch["labels"] = padded(labels, IGNORED, "right")["input_ids"]
-        loss: torch.Tensor = self._forward(batch, num_items_in_batch=1).loss
-        return loss
-
-    def _packed_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
-        """(sequences, tokens): the logits of `tokens` after each sequence, in fp32."""
-        states = self._states(sequences, last_tokens(sequences))
-        head = self.network.get_output_embeddings().weight[tokens]
-        return functional.linear(states.float(), head.float())
-
-    def _padded_scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
-        batch = padded(sequences, self.prompter.end, "left")
-        batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
-        logits: torch.Tensor = self._forward(batch, logits_to_keep=1).logits
-        return logits[:, -1, tokens]
-
-    def _forward(self, batch: BatchEncoding, **options: int) -> ModelOutput:
-        """What transformers computes for a padded batch."""
-        with autocast(self.torch_device, self.precision):
-            return self.network(**batch.to(self.torch_device), use_cache=False, **options)
-
-    def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
-        varlen = self.attention is Attention.flash_attention_2
-        return decoder_states(self.network, sequences, reads, varlen, self.torch_device)
+    @property
+    def _computed(self) -> DecoderNetwork:
+        filler, device = self.prompter.end, self.torch_device
+        return DecoderNetwork(self.network, filler, device, self.precision, self.attention, self.batching)
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
         prompts, truncated = self.prompter.prompts(texts)

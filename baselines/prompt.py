@@ -1,7 +1,10 @@
 """Prompts and answers as token ids, rendered through a chat template."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from baselines.training.bars import parts
@@ -10,10 +13,48 @@ from benchmark.errors import BenchmarkError
 DATE = "26 Jul 2024"
 """The date in templates that contain one, as Llama 3.1's does, so that prompts do not change from day to day."""
 MARK = "~ the answer ~"  # does not occur in templates
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+WITH_TEXT = {"instruction", "labels", "text"}
+PLACEHOLDERS = {
+    "system": {"instruction", "labels"},
+    "user": {*WITH_TEXT, "examples"},
+    "example": {*WITH_TEXT, "label"},
+}
+"""What may stand in the parts of a prompt."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How a decoder is asked for the label of a text; the default is the study's prompt.
+
+    In its parts, {instruction}, {labels}, {text} and {label} stand for what their names say. Examples are earlier
+    turns of the conversation. With `example` they are written that way inside the user's turn, in place of {examples}.
+    """
+
+    name: str = "study"
+    user: str = "{instruction}\n{text}"
+    system: str | None = None
+    example: str | None = None
+
+    def __post_init__(self) -> None:
+        required = {"user": {"text"} | ({"examples"} if self.example else set()), "example": {"text", "label"}}
+        for part, possible in PLACEHOLDERS.items():
+            if not (template := getattr(self, part)):
+                continue
+            allowed = possible if self.example else possible - {"examples"}
+            found, needed = set(PLACEHOLDER.findall(template)), required.get(part, set())
+            if not needed <= found <= allowed:
+                raise BenchmarkError(
+                    f"model.prompt.{part} of the prompt {self.name} has the placeholders {_listed(found)}.",
+                    f"It needs {_listed(needed)}, and {_listed(allowed)} are possible.",
+                )
 
 
 class Prompter:
-    """Renders texts as prompts; `answers[label id]` are the token ids of an answer, and `end` is their last."""
+    """Renders texts as prompts; `answers[label id]` are the token ids of an answer, and `end` is their last.
+
+    `examples` are texts with their label ids, shown in every prompt.
+    """
 
     def __init__(
         self,
@@ -22,6 +63,9 @@ class Prompter:
         instruction: str,
         labels: Sequence[str],
         max_length: int,
+        *,
+        prompt: Prompt | None = None,
+        examples: Sequence[tuple[str, int]] = (),
     ) -> None:
         if chat_template is None and tokenizer.chat_template is None:
             raise BenchmarkError("The tokenizer has no chat template.", "Set model.chat_template.")
@@ -29,8 +73,11 @@ class Prompter:
         self.chat_template = chat_template or tokenizer.chat_template
         self.instruction = instruction
         self.labels = tuple(labels)
+        self.prompt = prompt or Prompt()
+        self.examples = tuple(examples)
         if "strftime_now" in self.chat_template and "date_string" not in self.chat_template:
             raise BenchmarkError("The chat template contains today's date.", "Set model.chat_template to one without.")
+        self._check_turns()
         self.end = self._end_token()
         self.answers = [[*self._ids(label), self.end] for label in labels]
         self.limit = max_length - max(map(len, self.answers))
@@ -47,7 +94,7 @@ class Prompter:
 
     def render(self, text: str, answer: str | None = None) -> str:
         """The conversation as one string, with `answer` or up to where the answer begins."""
-        turns = [{"role": "user", "content": f"{self.instruction}\n{text}"}]
+        turns = self._turns(text)
         if answer is not None:
             turns.append({"role": "assistant", "content": answer})
         rendered = self.tokenizer.apply_chat_template(
@@ -57,6 +104,38 @@ class Prompter:
         assert isinstance(rendered, str)
         return rendered
 
+    def _turns(self, text: str) -> list[dict[str, str]]:
+        """The turns up to the question for the label of `text`."""
+        prompt, inside = self.prompt, ""
+        turns = [("system", self._filled(prompt.system))] if prompt.system else []
+        for shown, label in self.examples:
+            if prompt.example:
+                inside += self._filled(prompt.example, text=shown, label=self.labels[label])
+            else:
+                turns += [("user", self._filled(prompt.user, text=shown)), ("assistant", self.labels[label])]
+        turns.append(("user", self._filled(prompt.user, text=text, examples=inside)))
+        return [{"role": role, "content": content} for role, content in turns]
+
+    def _filled(self, template: str, **values: str) -> str:
+        values |= {"instruction": self.instruction, "labels": ", ".join(self.labels)}
+        return PLACEHOLDER.sub(lambda found: values[found[1]], template)
+
+    def _check_turns(self) -> None:
+        """Raise if the chat template refuses a turn of the prompt, or leaves it out."""
+        problem = None
+        try:
+            rendered = self.render(MARK)
+        except TemplateError as error:
+            problem = f"refuses the turns of model.prompt={self.prompt.name} ({error})"
+        else:
+            if missing := [turn["role"] for turn in self._turns(MARK) if turn["content"].strip() not in rendered]:
+                problem = f"leaves out a {missing[0]} turn of model.prompt={self.prompt.name}"
+        if problem:
+            raise BenchmarkError(
+                f"The chat template {problem}.",
+                "Choose a prompt without a system turn, such as model.prompt=study, or set model.chat_template.",
+            )
+
     def _shortened(self, text: str, excess: int) -> list[int]:
         text_ids = self._ids(text)
         while excess > 0 and text_ids:  # decoding and encoding again may add a token
@@ -64,7 +143,13 @@ class Prompter:
             ids = self._ids(self.render(self.tokenizer.decode(text_ids)))
             excess = len(ids) - self.limit
         if excess > 0:
-            raise BenchmarkError("recipe.max_length is too small for the prompt and an answer.", "Raise it.")
+            answer, used = max(map(len, self.answers)), len(self._ids(self.render("")))
+            room = max([len(self._ids(shown)) for shown in (text, *(shown for shown, _ in self.examples))])
+            raise BenchmarkError(
+                f"recipe.max_length is {self.limit + answer}, but the prompt without the text, with "
+                f"{len(self.examples)} examples, has {used} tokens and an answer {answer}.",
+                f"Set recipe.max_length={used + answer + room} or more, or show fewer examples.",
+            )
         return ids
 
     def _end_token(self) -> int:
@@ -98,14 +183,5 @@ class Prompter:
         return ids
 
 
-def branches(answers: Sequence[Sequence[int]]) -> dict[tuple[int, ...], dict[int, list[int]]]:
-    """The points where answers differ: the tokens before it -> the next token -> the answers that continue with it.
-
-    >>> branches([[7, 8, 0], [7, 9, 0], [5, 0]])
-    {(): {7: [0, 1], 5: [2]}, (7,): {8: [0], 9: [1]}}
-    """
-    continued: dict[tuple[int, ...], dict[int, list[int]]] = {}
-    for index, answer in enumerate(answers):
-        for depth, token in enumerate(answer):
-            continued.setdefault(tuple(answer[:depth]), {}).setdefault(token, []).append(index)
-    return {path: children for path, children in continued.items() if len(children) > 1}
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names)) or "none"

@@ -6,7 +6,7 @@ Models (`baselines/` or your own) import this module, `benchmark.files` and `ben
 
 import math
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -225,6 +225,7 @@ class FitReport:
     step_seconds: float | None = None  # of training_seconds, the part inside optimiser steps
     tokens_per_sample: float | None = None  # mean; prompt and answer, or text and label
     truncated_texts: int = 0  # training texts cut to recipe.max_length
+    examples: tuple[str, ...] = ()  # ids of the training rows that every prompt shows
     saved_sha256: str | None = None  # of the weights file written to model_dir, or read from it again
     curve: tuple[CurvePoint, ...] = ()
 
@@ -239,13 +240,14 @@ class Predictions:
     """Answers in the order of the texts.
 
     `generated` holds the raw answers of a model that writes freely. An answer that is none of the labels has the id
-    `NO_LABEL`.
+    `NO_LABEL`. `also` holds the labels by other ways to read the same answers, by their names.
     """
 
     probabilities: Probabilities  # (rows, labels); each row sums to 1
     predicted: LabelIds  # (rows,)
     generated: tuple[str, ...] | None = None
     truncated_texts: int = 0  # texts cut to recipe.max_length
+    also: Mapping[str, LabelIds] = field(default_factory=dict)
 
     @classmethod
     def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
@@ -304,6 +306,21 @@ class Readout(StrEnum):
 
 
 @dataclass(frozen=True)
+class Prompting:
+    """How a generative model is asked that is not trained."""
+
+    shots: int  # examples in every prompt
+    prompt: str  # the name of the prompt
+    score: str  # what decides between labels: sum or mean of the log-probabilities of their tokens, or free generation
+    calibrated: bool = False  # whether probabilities are relative to those of texts without content
+
+    def __str__(self) -> str:
+        score = {"sum": "", "mean": "mean score"}.get(self.score, self.score)
+        words = (f"{self.shots}-shot", f"prompt {self.prompt}", score, "calibrated" if self.calibrated else "")
+        return ", ".join(filter(None, words))
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a model is, computed from its parameters without loading weights. Tables describe models by it."""
 
@@ -325,6 +342,13 @@ class ModelCard:
     base_model: str | None = None  # hub id of the pretrained weights
     library: str | None = None  # that loads the saved model, as the hub names it
     usage: str | None = None  # Python code that uses the saved model in FOLDER
+    prompting: Prompting | None = None  # for models that are asked and not trained
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """What `asdict` wrote; cards of earlier records lack newer fields."""
+        prompting = values.get("prompting")
+        return cls(**{**values, "prompting": prompting and Prompting(**prompting)})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experimen
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
 WORDS = {
+    "model.prompt.name": "prompt {}",
+    **dict.fromkeys(("model.prompt.user", "model.prompt.system", "model.prompt.example"), ""),  # the name counts
     "model.precision": "{}",
     "model.batching": "{}",
     "model.readout": "{}",
@@ -57,6 +59,8 @@ VALUES = {
     "eager": "eager attention",
 }
 """How values are written in a label where they differ from their names."""
+PROMPTING = ("model.train=", "model.shots=", "model.score=", "model.calibrate=", "model.prompt")
+"""Settings that the words for a model which is not trained include."""
 BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
 """The two settings of the effective batch, which a label shows as one."""
 
@@ -64,13 +68,16 @@ BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
 def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
     """The recipe's name and, in words, the settings that differ from the shipped ones; names of files last.
 
-    `leave_out` are the beginnings of settings that are not named.
+    `leave_out` are the beginnings of settings that are not named. For a model that is asked and not trained, how it is
+    asked takes the place of the recipe's name.
     """
+    prompting = record.card and record.card.prompting
+    leave_out += PROMPTING if prompting else ()
     settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(leave_out)]
     if any(setting.startswith(BATCH) for setting in settings):
         settings = sorted([_batch(record), *(setting for setting in settings if not setting.startswith(BATCH))])
     settings.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
-    return ", ".join([record.recipe, *filter(None, map(_in_words, settings))])
+    return ", ".join([str(prompting or record.recipe), *filter(None, map(_in_words, settings))])
 
 
 def _batch(record: RunRecord) -> str:

@@ -175,6 +175,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
             **{f"{name} texts cut to max_length": f"{share:.1%}" for name, share in record.truncated.items()},
         },
         "weights": asdict(record.fit.weights) if record.fit else {},
+        "examples in the prompt": ", ".join(record.fit.examples) or None if record.fit else None,
     }
 
 

@@ -24,6 +24,6 @@ def read_catalogue() -> dict[str, CatalogueEntry]:
     """The models of models.json, which `python -m benchmark.run.catalogue` writes, by name."""
     entries = json.loads(CATALOGUE.read_text(encoding="utf-8"))
     return {
-        name: CatalogueEntry(RunSpec.from_json(entry["config"]), ModelCard(**entry["card"]))
+        name: CatalogueEntry(RunSpec.from_json(entry["config"]), ModelCard.from_json(entry["card"]))
         for name, entry in entries.items()
     }

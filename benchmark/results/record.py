@@ -194,7 +194,7 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
     values["config"] = RunSpec.from_json(values["config"])
     values["environment"] = Environment.from_json(values["environment"])
     values["data"] = values["data"] and DataReport.from_json(values["data"])
-    values["card"] = values["card"] and ModelCard(**values["card"])
+    values["card"] = values["card"] and ModelCard.from_json(values["card"])
     values["fit"] = values["fit"] and _fit(values["fit"])
     values["failure"] = values["failure"] and Failure(**values["failure"])
     return values
@@ -205,4 +205,5 @@ def _fit(values: dict[str, Any]) -> FitReport:
     adapter = weights.get("adapter")
     weights["adapter"] = adapter and AdapterSource(**adapter)
     curve = tuple(CurvePoint(**point) for point in values["curve"])
-    return FitReport(**{**values, "weights": WeightSource(**weights), "curve": curve})
+    examples = tuple(values.get("examples", ()))
+    return FitReport(**{**values, "weights": WeightSource(**weights), "curve": curve, "examples": examples})

@@ -1,7 +1,7 @@
 """Runs on disk: one folder per run, written completely or not at all.
 
 results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
-predictions.parquet  (id, gold, predicted, p_<label>...)
+predictions.parquet  (id, gold, predicted, p_<label>..., generated or predicted_by_<score> if there are any)
 *.png                (plots of the run)
 """
 
@@ -23,6 +23,9 @@ from benchmark.config import RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
 from benchmark.results.record import RunRecord, sha256, to_json
+
+ALSO = "predicted_by_"
+"""Beginning of the columns of `Predictions.also`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Run:
             probabilities=np.stack(columns, axis=1).astype(np.float32),
             predicted=self.table["predicted"].to_numpy().astype(np.int64),
             generated=None if generated is None else tuple(generated),
+            also={
+                name.removeprefix(ALSO): self.table[name].to_numpy().astype(np.int64)
+                for name in self.table.column_names
+                if name.startswith(ALSO)
+            },
         )
 
 
@@ -145,6 +153,8 @@ def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[s
         columns[f"p_{label}"] = pa.array(predictions.probabilities[:, index], pa.float32())
     if predictions.generated is not None:
         columns["generated"] = pa.array(predictions.generated, pa.string())
+    for name, predicted in predictions.also.items():
+        columns[f"{ALSO}{name}"] = pa.array(predicted, pa.int16())
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())

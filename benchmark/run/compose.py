@@ -88,6 +88,14 @@ def by_family(table: dict[str, Any], *, _root_: DictConfig) -> Any:
 OmegaConf.register_new_resolver("by_family", by_family, replace=True)
 
 
+def plus_lora(details: str = "", *, _root_: DictConfig) -> str:
+    """Resolver `${plus_lora:}`: the end of a decoder's title, empty for one that is not trained but sees examples."""
+    return f" + LoRA{details}" if _root_.model.get("shots") is None else ""
+
+
+OmegaConf.register_new_resolver("plus_lora", plus_lora, replace=True)
+
+
 def instruction(*, _root_: DictConfig) -> str:
     """Resolver `${instruction:}`: what the data set asks of a decoder, or else a sentence with its labels.
 
@@ -188,7 +196,8 @@ def typed(schema: type[T], values: dict[str, Any], prefix: str) -> T:
     except OmegaConfBaseException as error:
         option = f"{prefix}{getattr(error, 'full_key', None) or ''}"
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
-            fix = f"The options here are {', '.join(error.object_type.__dataclass_fields__)}."
+            options = f"The options here are {', '.join(error.object_type.__dataclass_fields__)}."
+            fix = f"Leave it out, or choose another model. {options}" if prefix == "model." else options
         elif "is not a ListConfig" in str(error):
             fix = "Write a list: [a, b], [a] for one value, [] for none."
         else:

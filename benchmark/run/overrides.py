@@ -17,10 +17,6 @@ from benchmark.errors import BenchmarkError
 
 SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
 """Texts that need no quotes in an override."""
-TEST_DATA = "dataset.test="
-"""Beginning of the override that names a data set to test on, as users write it."""
-TEST_GROUP = "dataset@dataset.test="
-"""The same override as Hydra reads it: another choice of the group `dataset`, merged at `dataset.test`."""
 PLUGINS = {
     "hydra/launcher/joblib": "hydra-joblib-launcher==1.2.0",
     "hydra/launcher/submitit_local": "hydra-submitit-launcher==1.2.0",
@@ -29,6 +25,8 @@ PLUGINS = {
     "hydra/sweeper/optuna": "hydra-optuna-sweeper==1.3.0",
 }
 """Choices that a plugin of Hydra brings, and the package of that plugin."""
+AS_GROUPS = {"dataset.test": "dataset@dataset.test", "model.prompt": "prompt@model.prompt"}
+"""Options that choose a file for a part of a group, as users write them -> as Hydra reads them."""
 Compose = Callable[[list[str]], DictConfig]
 """Composes the configuration of overrides; raises one of `REFUSALS`."""
 REFUSALS = (HydraException, OmegaConfBaseException, MarkedYAMLError, UnicodeDecodeError)
@@ -48,16 +46,26 @@ def parsed(override: str) -> Override:
 
 
 def with_groups(overrides: Sequence[str]) -> list[str]:
-    """The overrides as Hydra reads them: the data set to test on is a choice of a file, not a value."""
-    return [
-        TEST_GROUP + override.removeprefix(TEST_DATA) if override.startswith(TEST_DATA) else override
-        for override in overrides
-    ]
+    """The overrides as Hydra reads them: a data set to test on and a prompt are choices of files, not values."""
+    return [_as_group(override) for override in overrides]
+
+
+def _as_group(override: str) -> str:
+    option, _, value = override.partition("=")
+    group = AS_GROUPS.get(option)
+    if group is None:
+        return override
+    return f"~{group}" if value == "null" else f"{group}={value}"
 
 
 def as_written(override: str) -> str:
     """An override as users write it."""
-    return TEST_DATA + override.removeprefix(TEST_GROUP) if override.startswith(TEST_GROUP) else override
+    for option, group in AS_GROUPS.items():
+        if override == f"~{group}":
+            return f"{option}=null"
+        if override.startswith(f"{group}="):
+            return option + override.removeprefix(group)
+    return override
 
 
 def element(override: str) -> Any:
@@ -150,7 +158,8 @@ def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> 
     options = [str(key) for key in node if key != "_target_"] if isinstance(node, DictConfig) else []
     meant = closest(name, options)
     prefix = f"{group}." if group else ""
-    question = f"Did you mean {prefix}{meant}? " if meant else ""
+    other = "Leave it out, or choose another model. " if group == "model" else ""
+    question = f"Did you mean {prefix}{meant}? " if meant else other
     listed = f"Options of {group} are" if group else "Options are"
     fix = f"{question}{listed} {', '.join(options)}." if options else "Correct it or leave it out."
     return BenchmarkError(f"There is no option {option}.", fix)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, A
     published = dict(parameters)
     for one in fields(schema):
         value, nested = parameters.get(one.name), nested_schema(schema, one.name)
-        if ADDED_LATER in one.metadata and value == one.default:
+        default: Any = one.default
+        if ADDED_LATER in one.metadata and value == (vars(default) if is_dataclass(default) else default):
             published.pop(one.name, None)
         elif READS_FILES in one.metadata and value is not None:
             published[one.name] = _name_and_hash(Path(value), one.metadata[READS_FILES])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmark.config import FOLDERS, DatasetConfig, ModelConfig, RunConfig, digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Optimizer, Recipe, Schedule
-from benchmark.run.overrides import element, text_value
+from benchmark.run.overrides import element, text_value, with_groups
 from benchmark.run.published import published_overrides, spec_of, without_home
 
 
@@ -92,6 +92,15 @@ def test_a_path_of_the_data_is_removed_whatever_the_model_reads() -> None:
 
 def test_a_path_that_is_not_set_stays_null() -> None:
     assert published_overrides(a_config(), ["model.adapter=null"]) == ["model.adapter=null"]
+
+
+@pytest.mark.parametrize(
+    "override", ["model.prompt=list", "model.prompt=null", "dataset.test=sst2", "dataset.test=null"]
+)
+def test_choices_of_files_are_published_as_they_were_written(override: str) -> None:
+    (read,) = with_groups([override])
+    assert read != override
+    assert published_overrides(a_config(), [read]) == [override]
 
 
 def test_quotes_around_a_path_are_removed_with_it() -> None:

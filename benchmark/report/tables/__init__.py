@@ -16,6 +16,7 @@ from benchmark.report.tables import (
     errors,
     label_noise,
     overview,
+    prompts,
     scale,
     study,
     training,
@@ -45,7 +46,7 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
-    for table in (data_sets.DATA_SETS, scale.SCALE, transfer.TRANSFER):
+    for table in (data_sets.DATA_SETS, scale.SCALE, transfer.TRANSFER, prompts.PROMPTS):
         if len(data := table.data(analysis)):
             made[table] = data
     return made

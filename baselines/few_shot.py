@@ -1,0 +1,65 @@
+"""Examples for a prompt, drawn from the training split, and the options that belong to them."""
+
+import hashlib
+from collections.abc import Sequence
+
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Readout
+
+
+def draw(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[int]:
+    """The rows of `shots` examples in the order in which they are shown.
+
+    Each label has `shots // len(labels)` of them, and those that remain go to one label each, drawn too. Rows are
+    drawn by the SHA-256 of seed and row id, which is the same in every version of every library.
+    """
+
+    def order(name: str) -> bytes:
+        return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+    each, remaining = divmod(shots, len(labels))
+    with_one_more = sorted(range(len(labels)), key=lambda label: order(labels[label]))[:remaining]
+    of_label: list[list[int]] = [[] for _ in labels]
+    for row in sorted(range(len(train)), key=lambda row: order(train.ids[row])) if shots else ():
+        of_label[train.labels[row]].append(row)
+    fewest = min(map(len, of_label))
+    for label, rows in enumerate(of_label):
+        if len(rows) < (wanted := each + (label in with_one_more)):
+            raise BenchmarkError(
+                f"model.shots is {shots}, which takes {wanted} training rows of the label {labels[label]}, "
+                f"but there are {len(rows)}.",
+                f"Set model.shots to at most {fewest * len(labels)}.",
+            )
+        del rows[wanted:]
+    return sorted((row for rows in of_label for row in rows), key=lambda row: order(train.ids[row]))
+
+
+def check_shots(
+    shots: int | None, readout: Readout, train: bool, adapter: str | None, of_scores: Sequence[str]
+) -> None:
+    """Raise for options that exclude each other. `of_scores` are the options of whole labels that are set."""
+    if shots is None and of_scores:
+        raise BenchmarkError(
+            f"model.{of_scores[0]} is set, but whole labels are scored only where model.shots is set.",
+            f"Set model.train=false model.shots=0, or leave model.{of_scores[0]} out.",
+        )
+    if shots is None:
+        return
+    if shots < 0:
+        raise BenchmarkError(f"model.shots is {shots}.", "Set it to 0 or more, or leave it out.")
+    for conflict, fix, found in (
+        ("model.train is true", "Set model.train=false", train),
+        ("model.adapter is set", "Leave model.adapter out", adapter is not None),
+        ("model.readout is head", "Set model.readout=labels", readout is Readout.head),
+    ):
+        if found:
+            raise BenchmarkError(
+                f"model.shots is {shots}, but {conflict}: examples are shown to models that write their answer and "
+                "are not trained.",
+                f"{fix}, or leave model.shots out.",
+            )
+    if of_scores and readout is Readout.generate:
+        raise BenchmarkError(
+            f"model.{of_scores[0]} is set, but free generation has no scores of labels.",
+            f"Set model.readout=labels, or leave model.{of_scores[0]} out.",
+        )
