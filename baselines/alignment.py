@@ -6,22 +6,18 @@ where that is certain. What contradicts the test rows is refused with file and r
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.files import FileRow
+from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS, FileRow
 from benchmark.interface import Examples, one_form
 
-ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "Unnamed: 0", "__index_level_0__", "")
-"""Keys of the number or id of a test row, in any case. pandas names row numbers by one of the last three."""
+ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "unnamed: 0", "__index_level_0__", "")
+"""Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
 OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
-PROMPT_KEYS = ("prompt", "text", "input", "sentence")
-"""Keys of the text; a column under another key is one too if it holds the test texts, in any order."""
-GOLD_KEYS = ("label", "labels", "output", "gold", "reference", "target", "true", "true_label", "gold_label", "y_true",
-             "expected", "ground_truth")  # fmt: skip
 EVIDENCE = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
 
@@ -35,66 +31,78 @@ class Matched:
 
 
 def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str]], path: str) -> Matched:
-    """Sort and check the rows. `names` are the ways to write labels, each in the order of the label ids."""
+    """Sort and check the rows, whose columns have the form of `one_form`.
+
+    `names` are the ways to write labels, each in the order of the label ids.
+    """
     if len(rows) != len(test):
         raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
-    texts = _prompt_keys(rows, test)
-    places = _places_by_id(rows, test)
-    if all(place is not None for place in places):
-        rows = _sorted(rows, [place for place in places if place is not None])
-        places = list(range(len(rows)))
-    elif (order := _places_by_prompt(rows, test, texts)) is not None:
-        rows = _sorted(rows, order)
-        places = _places_by_id(rows, test)
-    matched = Counter(
-        EVIDENCE[0] if _check_id(row, place, number, test) else
-        EVIDENCE[1] if prompt else
-        EVIDENCE[2] if gold else
-        EVIDENCE[3]
-        for number, (row, place) in enumerate(zip(rows, places, strict=True))
-        for prompt, gold in [(_check_prompt(row, test, number, texts), _check_gold(row, test, number, names))]
-    )  # fmt: skip
+    texts, label_ids = _text_keys(rows, test), _label_ids(names)
+    for places in (_places_by_id(rows, test), _places_by_prompt(rows, test, texts)):
+        if None not in places:
+            rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
+            break
+    places, golds, matched = _places_by_id(rows, test), _gold_keys(rows, test, label_ids), Counter[str]()
+    for number, (row, place) in enumerate(zip(rows, places, strict=True)):
+        found = (
+            _check_id(row, place, number, test),
+            _check_prompt(row, test, number, texts),
+            sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
+            True,
+        )
+        matched[EVIDENCE[found.index(True)]] += 1
+        if found.index(True) == len(EVIDENCE) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+            raise BenchmarkError(
+                f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
+                f"Give every row the id of its test row, such as {test.ids[0]}.",
+            )
     return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
 
 
-def _sorted(rows: list[FileRow], places: list[int]) -> list[FileRow]:
-    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
-
-
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
-    """The test row that each row's id names, or None. Raises for an id that occurs twice, and for an unknown one."""
-    for key in ID_KEYS:
-        ids = [_text(_value(row, key)) for row in rows]
-        _refuse_repeated(ids, rows, key)
-        if any(OF_A_SPLIT.fullmatch(one) for one in ids if one is not None):
-            known = {name: place for place, name in enumerate(test.ids)}
+    """The test row that each row's id names, or None.
+
+    Ids have a known column, or are such as test-0 in every row of another. Raises for an id that occurs twice, for one
+    of no test row, and for numbers of rows in another order that may be ids.
+    """
+    known = {name: place for place, name in enumerate(test.ids)}
+    for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
+        ids = [_plain_value(row.values.get(key)) for row in rows]
+        stated = [one for one in ids if one is not None]
+        of_a_split = [one for one in stated if OF_A_SPLIT.fullmatch(one)]
+        if key in ID_KEYS:
+            _refuse_repeated(ids, rows, key)
+        if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):
             for one, row in zip(ids, rows, strict=True):
-                if one is not None and OF_A_SPLIT.fullmatch(one) and one not in known:
+                if one in of_a_split and one not in known:
                     raise BenchmarkError(
                         f"{row.location}: the id {one!r} is not that of a test row.",
                         f"The ids are {test.ids[0]} to {test.ids[-1]}.",
                     )
             return [None if one is None else known.get(one) for one in ids]
-        found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids if one is not None]
-        same_start = len({match[1] for match in found if match}) == 1  # such as row_7
-        numbers = [int(match[2]) for match in found if match and same_start]
-        of_test = [int(name.rpartition("-")[2]) for name in test.ids]
-        for start in (of_test, range(len(rows)), range(1, len(rows) + 1)):
-            if sorted(numbers) == list(start):
-                place_of = {number: place for place, number in enumerate(start)}
-                return [place_of[number] for number in numbers]
-        _refuse_shuffled(numbers, rows, key)
+        if (places := _places_by_number(stated, rows, key, test)) is not None:
+            return places
     return [None] * len(rows)
 
 
-def _refuse_shuffled(numbers: list[int], rows: list[FileRow], key: str) -> None:
-    """Raise for consecutive numbers in another order, which number other rows than those of the test split alone."""
-    start = min(numbers, default=0)
-    if len(numbers) == len(rows) > 1 and sorted(numbers) == list(range(start, start + len(rows))) != numbers:
+def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examples) -> list[int | None] | None:
+    """The test rows that the numbers in a column of ids name; None if they name none."""
+    found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids]
+    same_start = len({match[1] for match in found if match}) == 1  # such as row_7
+    numbers = [int(match[2]) for match in found if match and same_start]
+    first = min(numbers, default=0)
+    of_test = [int(name.rpartition("-")[2]) for name in test.ids]
+    for start in (of_test, range(len(rows)), range(1, len(rows) + 1)) if key in ID_KEYS else ():
+        if sorted(numbers) == list(start):
+            place_of = {number: place for place, number in enumerate(start)}
+            return [place_of[number] for number in numbers]
+    consecutive = sorted(numbers) == list(range(first, first + len(rows)))
+    if consecutive and numbers != sorted(numbers) and len(rows) > (1 if key in ID_KEYS else 2):
         raise BenchmarkError(
-            f"{rows[0].location}: the {key} is {numbers[0]}; the rows are numbered from {start}, not in that order.",
-            "Sort the rows in the order of the test split, or give each the id of its test row, such as test-0.",
+            f"{rows[0].location}: '{key}' is {numbers[0]}, but the numbers in this column begin with {first}.",
+            "Give each row the id of its test row, such as test-0, as 'id'; leave the column out if it is no id.",
         )
+    return None
 
 
 def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:
@@ -116,18 +124,15 @@ def _check_id(row: FileRow, place: int | None, number: int, test: Examples) -> b
     return place is not None
 
 
-def _places_by_prompt(rows: list[FileRow], test: Examples, keys: Sequence[str]) -> list[int] | None:
-    """The test row of each prompt, if the prompts are those of all test rows; None if they are not, or in order.
+def _places_by_prompt(rows: list[FileRow], test: Examples, keys: Sequence[str]) -> list[int | None]:
+    """The test row of each prompt; None if the prompts are not those of all test rows, or are in order.
 
     Equal texts are told apart by their order, which is certain only if they have equal answers.
     """
-    prompts = [_prompt(row, keys) for row in rows]
-    if not all(prompts):
-        return None
-    texts = [_plain(text) for text in test.texts]
-    stated = _without_template([prompt or "" for prompt in prompts], texts)
+    prompts, texts = [_prompt(row, keys) or "" for row in rows], [_plain(text) for text in test.texts]
+    stated = _without_template(prompts, texts) if all(prompts) else prompts
     if stated == texts or Counter(stated) != Counter(texts):
-        return None
+        return [None] * len(rows)
     waiting: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         waiting[text].append(place)
@@ -168,56 +173,63 @@ def _check_prompt(row: FileRow, test: Examples, number: int, keys: Sequence[str]
     return prompt is not None
 
 
-def _check_gold(row: FileRow, test: Examples, number: int, names: Sequence[Sequence[str]]) -> bool:
+def _gold_keys(rows: list[FileRow], test: Examples, label_ids: dict[str, int]) -> list[str]:
+    """The columns of gold labels: those with a known name, and others that hold a label in every row.
+
+    The names of predictions contain "pred". Ids count where they are the gold labels, perhaps in another order.
+    """
+    others = [key for key in columns_of(rows) if key not in (*GOLD_KEYS, *ID_KEYS) and "pred" not in key]
+    by_name = [key for key in others if all(_plain_value(row.values.get(key)) in label_ids for row in rows)]
+    golds = Counter(map(str, test.labels.tolist()))
+    by_id = [key for key in others if Counter(_plain_value(row.values.get(key)) for row in rows) == golds]
+    return [*GOLD_KEYS, *by_name, *by_id]
+
+
+def _check_gold(row: FileRow, test: Examples, number: int, key: str, label_ids: dict[str, int]) -> bool:
     """Whether a gold label, a name or an id, is that of the test row; raises if it is another."""
-    gold, stated = int(test.labels[number]), False
-    for key in GOLD_KEYS:
-        value = _text(_value(row, key))
-        if value is None:
-            continue
-        by_name = [way.index(value) for way in _lowered(names) if value in way]
-        is_id = not by_name and re.fullmatch(r"\d{1,9}", value) is not None
-        if gold not in by_name and not (is_id and int(value) == gold):
-            raise BenchmarkError(
-                f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is "
-                f"{names[0][gold]!r}.",
-                "Give the answers of this test split, one per row and in its order, under 'predict'; leave out "
-                f"'{key}' if it is not the gold label.",
-            )
-        stated = True
-    return stated
+    gold, value = int(test.labels[number]), _plain_value(row.values.get(key))
+    if value is None:
+        return False
+    is_id = value not in label_ids and re.fullmatch(r"\d{1,9}", value) is not None
+    if label_ids.get(value) != gold and not (is_id and int(value) == gold):
+        name = list(label_ids)[list(label_ids.values()).index(gold)]
+        raise BenchmarkError(
+            f"{row.location}: '{key}' is {value!r}, but the gold label of {test.ids[number]} is {name!r}.",
+            f"Give the answers of this test split, one per row and in its order, under '{ANSWER_KEYS[0]}'; leave out "
+            f"'{key}' if it is not the gold label.",
+        )
+    return True
 
 
-def _lowered(names: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[one_form(name) for name in way] for way in names]
+def _label_ids(names: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Label ids by every way to write a label."""
+    return {one_form(name): number for way in names for number, name in enumerate(way)}
 
 
-def _prompt_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
-    """The keys of the text in this file."""
+def _text_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
+    """The columns of the text: those with a known name, and others that hold the test texts in any order."""
     texts = Counter(map(_plain, test.texts))
-    others = [key for key in rows[0].values if key.lower() not in PROMPT_KEYS]
-    return *PROMPT_KEYS, *(key for key in others if Counter(_plain(str(row.values.get(key))) for row in rows) == texts)
+    others = [key for key in columns_of(rows) if key not in TEXT_KEYS]
+    return *TEXT_KEYS, *(key for key in others if Counter(_plain(str(row.values.get(key))) for row in rows) == texts)
+
+
+def columns_of(rows: Iterable[FileRow]) -> list[str]:
+    """The columns that any of the rows has."""
+    return list(dict.fromkeys(key for row in rows for key in row.values))
 
 
 def _prompt(row: FileRow, keys: Sequence[str]) -> str | None:
     """What was asked: the instruction and the text, or both in one."""
-    asked = [value for key in keys if isinstance(value := _value(row, key), str) and value.strip()]
+    asked = [value for key in keys if isinstance(value := row.values.get(key), str) and value.strip()]
     instruction = row.values.get("instruction")
     return _plain("\n".join([instruction, *asked] if isinstance(instruction, str) else asked)) if asked else None
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()).casefold()
 
 
-def _value(row: FileRow, key: str) -> Any:
-    """The value under the key, or under the key in another case."""
-    if key in row.values:
-        return row.values[key]
-    return next((value for name, value in row.values.items() if name.strip().lower() == key), None)
-
-
-def _text(value: Any) -> str | None:
+def _plain_value(value: Any) -> str | None:
     """An id or label as text, a whole number without decimals, or None if the row does not state one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

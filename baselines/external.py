@@ -1,20 +1,24 @@
-"""Predictions made elsewhere, evaluated like those of any other model, from a `.jsonl`, `.json` or `.csv` file.
+"""Predictions made elsewhere, evaluated like those of any other model, from a `.jsonl`, `.json`, `.csv` or `.tsv` file.
 
 The file has one entry per test row. The answer is under `predict` (as in LLaMA-Factory's
 `generated_predictions.jsonl`), `prediction` or `predicted`. Probabilities are optional, one `p_<label>` per label. An
-id, a prompt and the gold label beside the answer are compared with the test row.
+id, a prompt and the gold label beside the answer are compared with the test row. Column names are compared as
+`one_form` writes them.
 """
 
+import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from baselines.alignment import match_rows
+from baselines.alignment import columns_of, match_rows
 from benchmark.errors import BenchmarkError
-from benchmark.files import ROW_READERS, FileRow, read_rows
+from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_all_rows
 from benchmark.interface import (
     READS_FILES,
     Examples,
@@ -28,14 +32,15 @@ from benchmark.interface import (
     one_form,
 )
 
-ANSWER_KEYS = ("predict", "prediction", "predicted")
+OF_PROBABILITIES = r"p_.+|p\d+|.*(prob|logit|softmax|score|confidence).*"
+"""Names of columns that hold a probability or score of each label, where they hold several numbers or end in one."""
 
 
 @dataclass
 class ExternalClassifier:
     """The answers in the file `path`. One that is not a label counts as wrong; a file without labels is refused."""
 
-    path: str | None = field(default=None, metadata={READS_FILES: ("*.jsonl", "*.json", "*.csv")})
+    path: str | None = field(default=None, metadata={READS_FILES: ("*.jsonl", "*.json", "*.csv", "*.tsv")})
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels, self.words = context.labels, context.words
@@ -46,23 +51,11 @@ class ExternalClassifier:
         for row in self.rows:
             _answer(row, self.labels)
         matched = match_rows(self.rows, test, (self.labels, self.words), str(self.path))
-        self.rows = matched.rows
+        self.predictions = self._predictions(matched.rows)
         return matched.by
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        answers = tuple(_answer(row, self.labels) for row in self.rows)
-        predictions = Predictions.from_answers(answers, self.labels, self.words)
-        if (predictions.predicted < 0).all():
-            raise BenchmarkError(
-                f"{self.path}: none of the {len(answers):,} answers is a label (first: {reprlib.repr(answers[0])}).",
-                f"Write only the names of labels, not ids: {', '.join(self.labels)}.",
-            )
-        if any(f"p_{label}" in self.rows[0].values for label in self.labels):
-            stated = [_probabilities(row, self.labels) for row in self.rows]
-            for row, predicted, probabilities in zip(self.rows, predictions.predicted, stated, strict=True):
-                _check_answer(row, int(predicted), probabilities, self.labels)
-            return replace(predictions, probabilities=np.stack(stated))
-        return predictions
+        return self.predictions
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         try:
@@ -79,14 +72,35 @@ class ExternalClassifier:
             raise BenchmarkError("model=external needs a file of predictions.", "Set model.path=FILE.")
         path = Path(self.path)
         if path.suffix not in ROW_READERS:
-            raise BenchmarkError(f"model.path={path} is not a supported file.", "Give a .jsonl, .json or .csv file.")
-        rows = list(read_rows(path))
-        if not rows:
-            raise BenchmarkError(f"{path} has no rows.", "Write one object with an answer per test row.")
-        for row in rows:
-            if len(set(row.columns)) < len(row.columns):
-                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
-        return rows
+            raise BenchmarkError(
+                f"model.path={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
+            )
+        return [replace(row, values=dict(_flat(row.values))) for row in read_all_rows(path)]
+
+    def _predictions(self, rows: list[FileRow]) -> Predictions:
+        answers = tuple(_answer(row, self.labels) for row in rows)
+        predictions = Predictions.from_answers(answers, self.labels, self.words)
+        if (predictions.predicted < 0).all():
+            raise BenchmarkError(
+                f"{self.path}: none of the {len(answers):,} answers is a label (first: {reprlib.repr(answers[0])}).",
+                f"Write only the names of labels, not ids: {', '.join(self.labels)}.",
+            )
+        if not _have_probabilities(rows, self.labels):
+            return predictions
+        stated = [_probabilities(row, self.labels) for row in rows]
+        for row, predicted, probabilities in zip(rows, predictions.predicted, stated, strict=True):
+            _check_answer(row, int(predicted), probabilities, self.labels)
+        return replace(predictions, probabilities=np.stack(stated))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values by the form of their names; nested ones as `doc.text` and `messages.0.content`."""
+    for name, value in values.items():
+        if isinstance(value, list | dict) and value:
+            inner = dict(enumerate(value)) if isinstance(value, list) else value
+            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{one_form(name)}.")
+        else:
+            yield f"{prefix}{one_form(name)}", value
 
 
 def _answer(row: FileRow, labels: Sequence[str]) -> str:
@@ -111,11 +125,40 @@ def _answer(row: FileRow, labels: Sequence[str]) -> str:
     raise BenchmarkError(f"{row.location} has no answer{gold}.", f"Write the answer under '{ANSWER_KEYS[0]}'.")
 
 
+def _probability_column(label: str) -> str:
+    return f"p_{one_form(label)}"
+
+
+def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
+    """Whether there are columns p_<label>; raises for another column that may hold probabilities."""
+    known = set(map(_probability_column, labels))
+    columns = columns_of(rows)
+    names_a_label = re.compile(rf"(.*[\W_])?({'|'.join(re.escape(one_form(label)) for label in labels)})([\W_].*)?")
+    for key in columns:
+        row = next((row for row in rows if row.values.get(key) is not None), rows[0])
+        value = row.values.get(key)
+        if key not in known and _may_hold_probabilities(key, value, names_a_label.fullmatch(key) is not None):
+            raise BenchmarkError(
+                f"{row.location}: the column {key!r} holds {reprlib.repr(value)} and is not read.",
+                "If it holds probabilities, write those of all labels under p_<label>; otherwise rename or remove it.",
+            )
+    return bool(known & set(columns))
+
+
+def _may_hold_probabilities(key: str, value: Any, names_a_label: bool) -> bool:
+    """Whether a column that is not p_<label> looks like one, or like a list of them."""
+    if isinstance(value, str) and value.strip().startswith(("[", "{")):
+        return re.fullmatch(OF_PROBABILITIES, key) is not None
+    with suppress(TypeError, ValueError):
+        float(value)
+        return names_a_label or re.fullmatch(rf"({OF_PROBABILITIES})\d+|p_.+", key) is not None
+    return False
+
+
 def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
     """The row's probabilities; rounded ones are divided by their sum."""
-    columns = [f"p_{label}" for label in labels]
     try:
-        values = np.array([float(row.values[column]) for column in columns])
+        values = np.array([float(row.values[_probability_column(label)]) for label in labels])
     except KeyError as error:
         raise BenchmarkError(f"{row.location} has no {error.args[0]}.", "Give every p_<label>, or none.") from error
     except (TypeError, ValueError) as error:

@@ -148,12 +148,15 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
 
 
 def errors_of(failed: list[Outcome], jobs: int) -> str:
-    """The error of a run, or of each failed job of a sweep under the overrides that distinguish it."""
+    """The error of a run, or each error of a sweep with the overrides that distinguish the jobs it ended."""
     if jobs == 1:
         return str(failed[0].error)
     shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
-    named = [[word for word in outcome.overrides if word not in shared] for outcome in failed]
-    lines = [f"  {' '.join(words)}: {outcome.error}" for words, outcome in zip(named, failed, strict=True)]
+    named: dict[str, list[str]] = {}
+    for outcome in failed:
+        words = [word for word in outcome.overrides if word not in shared]
+        named.setdefault(str(outcome.error), []).append(" ".join(words))
+    lines = [f"  {', '.join(runs)}: {error}" for error, runs in named.items()]
     return "\n".join([f"{len(failed)} of {jobs} runs failed:", *lines])
 
 

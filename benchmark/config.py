@@ -71,8 +71,10 @@ class HubDataset:
         valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
         check_option("dataset.hub.id", self.id or "empty", valid, "Write it as OWNER/NAME.")
         if self.splits is not None:
-            valid = {"train", "test"} <= set(self.splits) <= set(SPLITS)
-            fix = "Its keys are train, test and, if there is one, validation, as in {train: train, test: validation}."
+            different = len(set(self.splits.values())) == len(self.splits)
+            valid = {"train", "test"} <= set(self.splits) <= set(SPLITS) and different
+            fix = "Its keys are train, test and, if there is one, validation, each with a split of its own, as in "
+            fix += "{train: train, test: validation}."
             check_option("dataset.hub.splits", dict(self.splits), valid, fix)
 
     def split_of(self, name: str) -> str:
@@ -120,6 +122,16 @@ class RowChoice(StrEnum):
     first = "first"  # in the order of the file, as runs did before rows were drawn
 
 
+class Perturbation(StrEnum):
+    """How test texts are changed; `benchmark.data.perturb` has the rules."""
+
+    typos = "typos"
+    uppercase = "uppercase"
+    lowercase = "lowercase"
+    no_feel = "no_feel"
+    negation = "negation"
+
+
 @dataclass(frozen=True)
 class DatasetConfig:
     """Where texts and labels come from, and what they must be.
@@ -130,7 +142,8 @@ class DatasetConfig:
     asked, and `label_words` maps the name of a label to the word that a decoder writes for it, if that is another.
 
     With `skip_multilabel`, rows with several labels are left out. With `test`, the test texts are those of that data
-    set: `test_labels` maps its labels to `labels`, or else the labels of the same name are used.
+    set: `test_labels` maps its labels to `labels`, or else the labels of the same name are used. With `perturb`, the
+    test texts are changed; the labels stay.
     """
 
     name: str
@@ -152,6 +165,7 @@ class DatasetConfig:
     skip_multilabel: bool = field(default=False, metadata={ADDED_LATER: True})
     test: "DatasetConfig | None" = field(default=None, metadata={ADDED_LATER: True})
     test_labels: dict[str, str] | None = field(default=None, metadata={ADDED_LATER: True})
+    perturb: Perturbation | None = field(default=None, metadata={ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         labels, share = list(self.labels), self.validation_share
@@ -174,18 +188,26 @@ class DatasetConfig:
         for split, rows in self.test.row_limits.items():
             fix = f"Set dataset.{split}_rows instead: it limits the rows of this run."
             check_option(f"dataset.test.{split}_rows", rows, rows is None, fix)
+        fix = "Set dataset.perturb instead: it changes the texts of this run."
+        check_option("dataset.test.perturb", self.test.perturb, self.test.perturb is None, fix)
         nested = self.test.test is None
         check_option("dataset.test.test", "set", nested, "Name one data set to train on and one to test on.")
 
     @property
     def title(self) -> str:
-        """What results call the data: the name, or both names if the test texts are another data set's."""
-        return self.name if self.test is None else f"{self.name}-to-{self.test.name}"
+        """What results call the data: the name, both names if the test texts are another's, and how they change."""
+        name = self.name if self.test is None else f"{self.name}-to-{self.test.name}"
+        return name if self.perturb is None else f"{name}-{self.perturb}"
+
+    @property
+    def tests_own_texts(self) -> bool:
+        """Whether the test texts are this data set's, unchanged."""
+        return self.test is None and self.perturb is None
 
     @property
     def pinned(self) -> dict[str, str]:
-        """Split -> the hash that `sha256` states, for the splits whose rows are this data set's."""
-        return {name: sha256 for name, sha256 in self.sha256.items() if name != "test" or self.test is None}
+        """Split -> the hash that `sha256` states, for the splits whose rows are this data set's, unchanged."""
+        return {name: sha256 for name, sha256 in self.sha256.items() if name != "test" or self.tests_own_texts}
 
     @property
     def row_limits(self) -> dict[str, int | None]:
@@ -238,6 +260,7 @@ def dataset_from_json(values: dict[str, Any]) -> DatasetConfig:
     nested = {"hub": HubDataset, "synthetic": Synthetic}
     made = {name: values[name] and kind(**values[name]) for name, kind in nested.items()}
     made["row_choice"] = RowChoice(values.get("row_choice", RowChoice.first))
+    made["perturb"] = values.get("perturb") and Perturbation(values["perturb"])
     if values.get("test"):
         made["test"] = dataset_from_json(values["test"])
     return DatasetConfig(**{**values, **made})

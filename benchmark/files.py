@@ -12,6 +12,12 @@ from benchmark.errors import BenchmarkError
 
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too low for long texts
 
+ANSWER_KEYS = ("predicted", "predict", "prediction")
+GOLD_KEYS = ("gold", "label", "target", "labels", "output", "answer", "reference", "true", "true_label", "gold_label",
+             "y_true", "expected", "ground_truth", "truth", "actual", "gt")  # fmt: skip
+TEXT_KEYS = ("text", "prompt", "input", "sentence")
+"""The columns of model answers, gold labels and texts in a file of answers, the same for all commands."""
+
 
 @dataclass(frozen=True)
 class FileRow:
@@ -37,6 +43,17 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
     return ROW_READERS[path.suffix](path)
 
 
+def read_all_rows(path: Path) -> list[FileRow]:
+    """The rows of such a file, at least one, whose columns differ in more than case."""
+    rows = list(read_rows(path))
+    if not rows:
+        raise BenchmarkError(f"{path} has no rows.", "Write one row per answer.")
+    for row in rows:
+        if len({column.strip().lower() for column in row.columns}) < len(row.columns):
+            raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
+    return rows
+
+
 def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
     lines = io.StringIO(read_text(path), newline="")
     yield from delimited_rows(lines, str(path), columns, tabs=path.suffix == ".tsv")
@@ -59,7 +76,9 @@ def delimited_rows(
             if None in row or None in row.values():
                 raise BenchmarkError(
                     f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.",
-                    "Remove tabs from the texts." if tabs else "Quote fields that contain commas.",
+                    "Remove tabs from the texts."
+                    if tabs
+                    else "Separate columns by commas, and quote fields that contain commas.",
                 )
             yield FileRow(row, location, header, header_at)
     except csv.Error as error:

@@ -5,7 +5,7 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -79,7 +79,7 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
     place, counts = "standard input" if file == "-" else file, Counts()
     with _writer(arguments.output) as write:
         model = load(arguments.model_dir, *settings)
-        rows = _checked(text_rows(lines, kind, place, arguments.text_column))
+        rows = _checked(text_rows(lines, kind, place, arguments.text_column), kind, model.record.labels)
         with _progress() as show:
             while batch := list(islice(rows, BATCH)):
                 answers = model.predict([row.text for row in batch])
@@ -90,12 +90,17 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
     sys.stderr.write(_summary(model, counts, arguments.output))
 
 
-def _checked(rows: Iterable[TextRow]) -> Iterator[TextRow]:
-    """The rows, of which none may have a column that is added to the output."""
+def _checked(rows: Iterable[TextRow], kind: str, labels: Sequence[str]) -> Iterator[TextRow]:
+    """The rows, of which none may have a column that the output adds, or be a line `text;label` as in a data set."""
     for row in rows:
         if taken := [column for column in ADDED if column in row.row.columns]:
             raise BenchmarkError(
                 f"{row.row.columns_at}: the column {taken[0]!r} is one that the output adds.", "Rename it."
+            )
+        if kind == "txt" and row.text.rpartition(";")[1:] in [(";", label) for label in labels]:
+            raise BenchmarkError(
+                f"{row.row.location}: the line ends with {row.text[row.text.rindex(';') :]!r}, a label of the model.",
+                "Remove the labels; if this is a text, write the texts as .csv with the column text.",
             )
         yield row
 

@@ -44,6 +44,7 @@ def test_the_spec_of_every_model_survives_json() -> None:
         "dataset.train_rows=10",
         "dataset.validation_rows=10",
         "dataset.label_words={joy: happy}",
+        "dataset.perturb=typos",
         "dataset=synthetic",
     ],
 )

@@ -113,7 +113,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def _announce(self, args: TrainingArguments, state: TrainerState) -> None:
         """Say where training starts, and how often checkpoints are kept."""
-        every = "epoch" if args.save_strategy == "epoch" else f"{math.ceil(state.save_steps)} steps"
+        steps = math.ceil(state.save_steps)
+        every = "epoch" if args.save_strategy == "epoch" else f"{steps} steps" if steps > 1 else "step"
         kept = f"a checkpoint is kept every {every}"
         if state.global_step > 0:
             log.info("continuing from step %d of %d; %s", state.global_step, state.max_steps, kept)

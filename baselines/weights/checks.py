@@ -1,5 +1,6 @@
 """Checks that the files of a checkpoint are whole and fit each other, from its configuration, names and tokenizer."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -117,6 +118,24 @@ def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) ->
                 f"{folder / name} is part of a tokenizer, but not of the files that a record's hash covers.",
                 "Save the tokenizer again as tokenizer.json.",
             )
+    _check_same_ids(folder, tokenizer)
+
+
+def _check_same_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise if a vocabulary beside tokenizer.json, which transformers does not read then, has other ids."""
+    vocabulary = tokenizer.get_vocab()
+    for name in ("vocab.txt", "vocab.json"):
+        if not (folder / name).is_file():
+            continue
+        text = (folder / name).read_text(encoding="utf-8")
+        lines = {token.rstrip("\r"): row for row, token in enumerate(text.split("\n"))}
+        for token, index in (json.loads(text) if name.endswith(".json") else lines).items():
+            if vocabulary.get(token, index) != index:
+                raise BenchmarkError(
+                    f"{folder} holds two tokenizers: {token!r} has the id {index} in {name}, but "
+                    f"{vocabulary[token]} in the tokenizer that transformers reads.",
+                    "Keep the files of the tokenizer with which the weights were trained.",
+                )
 
 
 def _put_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:

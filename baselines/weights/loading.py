@@ -155,7 +155,7 @@ def load(
 def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
     """Raise if a classifier with random weights should be scored without training."""
     if weights.source is Source.random and needed is Needed.all and labels:
-        raise no_head(identity(weights), None)
+        raise no_head("random weights", None)
 
 
 def fetch_checked(
@@ -237,7 +237,7 @@ def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
     """What to say if weights should be scored without training, but have no head for the labels."""
     if head is None:
         return BenchmarkError(
-            f"model.train is false, but the weights of {model} contain no trained classification head.",
+            f"model.train is false, but there is no trained classification head in {model}.",
             "Set model.train=true, or give weights that were fine-tuned.",
         )
     fix = "Choose the data set that they were trained on, or correct id2label in their config.json."

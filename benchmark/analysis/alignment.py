@@ -22,7 +22,7 @@ class Aligned:
 def align(files: Sequence[Answers]) -> Aligned:
     """Match by ids of the same kind, else by unique texts, else by order with equal gold labels.
 
-    Raises `BenchmarkError` for other test data, missing items, and gold labels that differ.
+    Raises `BenchmarkError` for other test data, missing items, and gold labels or texts that are those of other items.
     """
     first, *others = files
     for other in others:
@@ -31,7 +31,7 @@ def align(files: Sequence[Answers]) -> Aligned:
     by, key = _key(files)
     aligned = Aligned(by, (first.rows, *(_in_order_of(first, other, key) for other in others)))
     for rows in aligned.files[1:]:
-        _check_gold(first.rows, rows)
+        _check_items(first.rows, rows)
     return aligned
 
 
@@ -80,7 +80,7 @@ def _in_order_of(first: Answers, other: Answers, key: Key | None) -> tuple[Answe
 
 
 def _check_order(first: Answers, other: Answers) -> None:
-    """Raise unless the rows can be matched one by one: as many, with gold labels, and the same texts if any recur."""
+    """Raise unless the rows can be matched one by one: as many, with gold labels."""
     if len(first.rows) != len(other.rows):
         raise BenchmarkError(
             f"{other.path} has {len(other.rows):,} rows and {first.path} has {len(first.rows):,}.", SAME_ITEMS
@@ -91,18 +91,18 @@ def _check_order(first: Answers, other: Answers) -> None:
             what = "no gold labels" if None in golds else "one gold label in all rows"
             problem = f"{file.path} has {what} and shares no ids or unique texts with the other files."
             raise BenchmarkError(problem, WITH_IDS)
-    same_source = {_text(answer) for answer in first.rows} & {_text(answer) for answer in other.rows} - {None}
-    for one, answer in zip(first.rows, other.rows, strict=True):
-        if same_source and _text(one) != _text(answer):
-            raise BenchmarkError(
-                f"{answer.location}: the text is not that of {one.location}, and texts are repeated.", WITH_IDS
-            )
 
 
-def _check_gold(first: Sequence[Answer], rows: Sequence[Answer]) -> None:
+def _check_items(first: Sequence[Answer], rows: Sequence[Answer]) -> None:
+    """Raise for another gold label than in the first file, and for the text of another item. Prompts may differ."""
+    places = {_text(answer): answer.location for answer in first if answer.text is not None}
     for one, answer in zip(first, rows, strict=True):
         if one.gold is not None and answer.gold is not None and one.gold.lower() != answer.gold.lower():
             raise BenchmarkError(
                 f"{answer.location}: the gold label is {answer.gold!r}, but {one.gold!r} in {one.location}.",
                 "Use the same test data and names of labels, and the same order or ids.",
+            )
+        if _text(answer) != _text(one) and (other := places.get(_text(answer))) is not None:
+            raise BenchmarkError(
+                f"{answer.location}: the text is not that of {one.location}, but that of {other}.", WITH_IDS
             )

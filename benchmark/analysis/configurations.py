@@ -153,9 +153,6 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
     if shared := int(counted["shared_time"].sum()):
         of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
         remarks.append(f"time{of} shared with other jobs, not compared")
-    steps = record.fit is not None and record.fit.steps > 0
-    limits = {what: limit for what, limit in record.config.limits.items() if steps or what != "steps"}
-    remarks += [f"{limit:,} {what if limit > 1 else what.removesuffix('s')} only" for what, limit in limits.items()]
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         if unnamed:

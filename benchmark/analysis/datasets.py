@@ -10,7 +10,8 @@ from benchmark.results.record import RunRecord
 Content = tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], str]
 """The hash of a whole test split, and the labels in the order of their ids.
 
-Where a model was trained on another data set than it was tested on, the names of both and the mapping of labels follow.
+Where a model was trained on another data set than it was tested on, or tested on changed texts, the title of the data
+and the mapping of labels follow.
 """
 
 PUBLISHED: Content = (study.TEST_SHA256, study.LABELS)
@@ -69,7 +70,7 @@ def _contents_of_parts(
 def _content_with(sha256: str, record: RunRecord) -> Content:
     """A split's content: texts of another data set are never a part of the one that was trained on."""
     dataset = record.config.dataset
-    if dataset.test is None:
+    if dataset.tests_own_texts:
         return sha256, record.labels
     return sha256, record.labels, f"{dataset.title} {json.dumps(dataset.test_labels, sort_keys=True)}"
 

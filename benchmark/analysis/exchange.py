@@ -12,10 +12,8 @@ from typing import Any
 
 from benchmark.data.formats import OBJECT_READERS, read_objects
 from benchmark.errors import BenchmarkError
+from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS
 
-GOLD = ("gold", "label", "target")
-PREDICTED = ("predicted", "predict", "prediction")
-TEXT = ("text", "prompt")
 EVERY_EVAL_EVER = {"evaluation_id", "model_id", "evaluation_name", "sample_id", "input", "evaluation"}
 LM_EVAL = {"doc_id", "target", "arguments", "filtered_resps"}
 LM_EVAL_FIELDS = LM_EVAL | {"doc", "resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash"}
@@ -167,8 +165,8 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
 def _labels(path: Path, objects: Objects) -> Answers:
     """Gold and predicted labels. Case and surrounding space do not matter, as for `model=external`."""
     names = list(objects[0][1])
-    gold_key, predicted_key = (_column(path, names, known) for known in (GOLD, PREDICTED))
-    text_key = next((name for name in TEXT if name in names), None)
+    gold_key, predicted_key = (_column(path, names, known) for known in (GOLD_KEYS, ANSWER_KEYS))
+    text_key = next((name for name in TEXT_KEYS if name in names), None)
     golds = {_label(row, gold_key, place) for place, row in objects}
     fold = str.lower if len({gold.lower() for gold in golds}) == len(golds) else str
 

@@ -7,7 +7,7 @@ people. Tables join on ids, never on labels.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
-from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.labels import recipe_label, short_label, short_title
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
+from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.store import Run, folder_of, read_all
@@ -58,6 +59,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
+    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def of(self, run: str) -> pd.DataFrame:
@@ -89,7 +91,8 @@ class Results:
 
 def read_results(results_dir: Path) -> Results:
     """Read every run and every measurement of speed below `results_dir`."""
-    return results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
+    found = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
+    return replace(found, error_costs=read_error_costs(results_dir))
 
 
 def results_of(
@@ -100,9 +103,9 @@ def results_of(
     `shared_times` are digests of runs whose times are not comparable.
     """
     catalogue = read_catalogue()
-    runs, copies = _without_copies(runs)
+    runs, copies = without_copies(runs)
     rows = [_row(run, catalogue, shared_times) for run in runs]
-    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content"], dtype=object))
+    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
@@ -112,6 +115,7 @@ def results_of(
     ]
     frame.loc[elsewhere, ["recipe", "label"]] += ", other training texts"
     frame["label"] = _distinct(frame)
+    frame = frame.drop(columns="_more")
     trained_by = _trained_by(records)
     frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
     frame["training"] = [
@@ -119,10 +123,10 @@ def results_of(
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
     frame["counted"] = _counted(frame)
-    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies)
+    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
 
 
-def _without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
+def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     """The runs with one folder for each digest, the run's own first, and the names of the other folders."""
     kept: dict[str, Run] = {}
     own_first = sorted(
@@ -143,9 +147,15 @@ def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, Catalogue
 
 
 def _distinct(frame: pd.DataFrame) -> pd.Series:
-    """The labels, with a number after those that several configurations of one data set share."""
+    """The labels; those that several configurations of one data set share get more words, at last a number."""
     labels = frame["label"].copy()
-    for _, group in frame.groupby(["dataset", "label"], sort=False):
+    for place in range(frame["_more"].map(len).max() if len(frame) else 0):
+        sharing = frame["configuration"].groupby([frame["dataset"], labels]).transform("nunique") > 1
+        labels += [
+            f", {more[place]}" if shared and place < len(more) else ""
+            for shared, more in zip(sharing, frame["_more"], strict=True)
+        ]
+    for _, group in frame.groupby([frame["dataset"], labels], sort=False):
         for number, configuration in enumerate(group["configuration"].unique()):
             if number:
                 labels[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
@@ -167,23 +177,24 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
     record, card = run.record, run.record.card
     shared = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
-    test_sha256, recipe = test.sha256 if test else None, recipe_label(record, catalogue)
+    test_sha256, label = test.sha256 if test else None, short_label(record, catalogue)
     return {
         "run": run.name,  # its folder below results/runs
         "configuration": _id(_shared(record.config)),  # shared by runs that differ only in their seed
         "curve": _id(_shared(record.config, without_rows=True), test_sha256),  # ... and the number of training rows
         "model": record.model,
-        "title": record.title,
+        "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
         "readout": card and card.readout,  # None for models that are read in one way only
-        "recipe": recipe,  # its name and the settings that differ from the shipped ones
-        "label": f"{record.title}, {recipe}",  # how people see the configuration
+        "recipe": recipe_label(record, catalogue),  # its name and the settings that differ from the shipped ones
+        "label": label.text,  # how people see the configuration
         "seed": record.seed,
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
         "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
+        "_more": label.more,
         **_outcome(run),
         "shared_time": shared,  # whether other jobs used the device, so that times are not comparable
         **_measurements(record, shared),
@@ -202,8 +213,14 @@ def _outcome(run: Run) -> dict[str, Any]:
         "trial": bool(record.config.limits) or record.stand_in is not None,
         "trained": record.trained,  # whether this run trained something
         "graded": completed and run.predictions.graded,  # whether the predictions carry confidences
-        "collapsed": completed and len(set(run.predictions.predicted)) == 1,  # one label for every text
+        "collapsed": completed and _is_constant(run),
     }
+
+
+def _is_constant(run: Run) -> bool:
+    """Whether all of several texts got one label."""
+    predicted = run.predictions.predicted
+    return len(predicted) > 1 and len(set(predicted)) == 1
 
 
 def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
@@ -264,7 +281,7 @@ def _trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
     Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
     fits = {name: record.fit for name, record in records.items() if record.fit}
-    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256}
+    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256 and records[name].trained}
     folders = {name.rpartition("/")[2]: name for name in fits}
     loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
     origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}

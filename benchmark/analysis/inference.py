@@ -150,6 +150,18 @@ def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[n
     return _percentiles(means[0] - means[1])
 
 
+def interval_of_change(after: Correct, before: Correct) -> Interval:
+    """The interval of the change in mean accuracy of the same trained models: row s of both is the same model.
+
+    Seeds and items are drawn jointly, with the limits of `bootstrap_interval`: widened by `difference_of_counts`.
+    """
+    seeds, items = _check_shape(after)
+    change = resampled(after) - resampled(before)
+    means = (change * _seed_draws(seeds, len(change), 0)).sum(axis=1) / (seeds * items)
+    gained, lost = ((one & ~other).sum() / seeds for one, other in ((after, before), (before, after)))
+    return hull(_percentiles(means), difference_of_counts(float(gained), float(lost), items))
+
+
 def difference_of_counts(wins: float, losses: float, items: int) -> Interval:
     """The adjusted Wald interval of (wins - losses) / items; it has a width even without wins and losses.
 

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -14,7 +15,7 @@ from benchmark.results.record import RunRecord
 SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 """Overrides that every table shows in a column of its own."""
 CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
-           "dataset.train_rows=null")  # fmt: skip
+           "dataset.train_rows=null", "dataset.perturb=null")  # fmt: skip
 """Overrides that choose a model, data set or recipe, or change no result."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
@@ -63,6 +64,40 @@ PROMPTING = ("model.train=", "model.shots=", "model.score=", "model.calibrate=",
 """Settings that the words for a model which is not trained include."""
 BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
 """The two settings of the effective batch, which a label shows as one."""
+MOST_NAMED = 2
+"""How many settings a short label names, unless it needs more to differ from another one."""
+IMPORTANCE = ("dataset.train_rows=", "recipe.max_steps=", "model.weights.source=random", "model.readout=",
+              "model.precision=", "recipe.epochs=", "recipe.batch_size=", "recipe.learning_rate=", "recipe.",
+              "model.adapter=", "model.", "dataset.", "")  # fmt: skip
+"""The beginnings of settings, in the order in which a short label names them; the longest that fits counts."""
+SECONDARY = ("dataset.row_choice=", "dataset.validation_rows=", "model.batching=",
+             "model.attention=", "model.device=", "model.weights.path=", "model.weights.source=hub")  # fmt: skip
+"""Settings that a short label names only if it needs them to differ from another one."""
+LIMITS = {"training rows": "dataset.train_rows", "validation rows": "dataset.validation_rows",
+          "test rows": "dataset.test_rows", "steps": "recipe.max_steps"}  # fmt: skip
+"""The option behind each of `RunSpec.limits`."""
+
+
+@dataclass(frozen=True)
+class ShortLabel:
+    """How people see a configuration: a text, and what is added to it, in order, if another one has the same."""
+
+    text: str
+    more: tuple[str, ...]
+
+
+def short_title(title: str) -> str:
+    """A model's title without its size, which tables show, and with "LoRA" as shipped models write it today."""
+    return re.sub(r" \(\d+M [^()]*\)| \(uncased\)", "", title).replace(" + LoRA", " LoRA")
+
+
+def short_label(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> ShortLabel:
+    """Title and recipe with the most important settings that differ from the shipped ones."""
+    settings = sorted(_settings(record, catalogue), key=_importance)
+    named = [setting for setting in settings if not setting.startswith(SECONDARY)][:MOST_NAMED]
+    others = [setting for setting in settings if setting not in named]
+    text = ", ".join([short_title(record.title), _recipe(record), *filter(None, map(_in_words, named))])
+    return ShortLabel(text, tuple(filter(None, map(_in_words, others))))
 
 
 def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
@@ -71,13 +106,26 @@ def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_
     `leave_out` are the beginnings of settings that are not named. For a model that is asked and not trained, how it is
     asked takes the place of the recipe's name.
     """
-    prompting = record.card and record.card.prompting
-    leave_out += PROMPTING if prompting else ()
-    settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(leave_out)]
+    settings = [setting for setting in _settings(record, catalogue) if not setting.startswith(leave_out)]
+    return ", ".join([_recipe(record), *filter(None, map(_in_words, settings))])
+
+
+def _recipe(record: RunRecord) -> str:
+    """The recipe's name, or how a model that is not trained is asked."""
+    return str((record.card and record.card.prompting) or record.recipe)
+
+
+def _settings(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
+    """What distinguishes a run, with the batch as one setting; names of files last."""
+    asked = PROMPTING if record.card and record.card.prompting else ()
+    settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(asked)]
     if any(setting.startswith(BATCH) for setting in settings):
         settings = sorted([_batch(record), *(setting for setting in settings if not setting.startswith(BATCH))])
-    settings.sort(key=lambda setting: FILE_HASH.search(setting) is not None)
-    return ", ".join([str(prompting or record.recipe), *filter(None, map(_in_words, settings))])
+    return sorted(settings, key=lambda setting: (FILE_HASH.search(setting) is not None, _importance(setting)))
+
+
+def _importance(setting: str) -> int:
+    return IMPORTANCE.index(max((start for start in IMPORTANCE if setting.startswith(start)), key=len))
 
 
 def _batch(record: RunRecord) -> str:
@@ -107,6 +155,9 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     """
     given = [override.lstrip("+") for override in options_given(record)]
     given = [override for override in given if not override.startswith(SHOWN)]
+    limits = {LIMITS[what]: limit for what, limit in record.config.limits.items()}
+    named = {_option(override) for override in given}
+    given += [f"{option}={limit}" for option, limit in limits.items() if option not in named]
     shipped = catalogue.get(record.model)
     if shipped is None:
         return given
@@ -188,5 +239,7 @@ def _changes(shipped: dict[str, Any], used: dict[str, Any], group: str) -> Itera
         if isinstance(value, dict):
             yield from _changes(usual if isinstance(usual, dict) else {}, value, option)
         elif value != usual or name not in shipped:
-            text = json.dumps(value, separators=(",", ":")).replace('"', "")
+            text = (
+                f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).replace('"', "")
+            )
             yield f"{option}={value if isinstance(value, str) else text}"

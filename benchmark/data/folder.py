@@ -17,8 +17,8 @@ SPLIT_NAMES = {
     "test": ("test",),
 }
 """Split -> its names: those of files without suffix, and those of splits on the hub."""
-
-
+LABEL_NAME_FILES = ("labels.txt", "mapping.txt", "classes.txt", "label_names.txt")
+"""Usual names of files with the names of label ids."""
 Files = tuple[Path, ...]
 """The file of a split, or its file of texts and its file of labels."""
 
@@ -46,10 +46,23 @@ def _rows(config: DatasetConfig, files: Files) -> list[Row]:
     rows = read_pair(*files) if len(files) > 1 else read_file(files[0], layout)
     if written.label_separator is not None:
         rows = [_with_several_labels(row, written.label_separator) for row in rows]
-    if written.label_names is not None:
+    if written.label_names is None:
+        _check_ids(rows[0], files[0].parent)
+    else:
         names = read_label_names(files[0].parent / written.label_names)
         rows = [replace(row, label_names=names, label=as_ids(row.label)) for row in rows]
     return rows
+
+
+def _check_ids(row: Row, folder: Path) -> None:
+    """Raise for ids beside a file that may name them in another order than `dataset.labels`."""
+    present = [name for name in LABEL_NAME_FILES if (folder / name).is_file()]
+    if present and isinstance(as_ids(row.label), int) and row.label_names is None:
+        raise BenchmarkError(
+            f"{row.location}: label {row.label!r} may be an id, and {folder} has a file {present[0]}, which is not "
+            "read.",
+            f"Set 'dataset.files={{label_names: {present[0]}}}', or rename that file if it does not name the ids.",
+        )
 
 
 def _with_several_labels(row: Row, separator: str) -> Row:

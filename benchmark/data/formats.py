@@ -1,6 +1,7 @@
 """Read files of texts and labels in six formats."""
 
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ import pyarrow.parquet as pq
 
 from benchmark.data.rows import Row, check_columns, value_at
 from benchmark.errors import BenchmarkError
-from benchmark.files import DELIMITED, ROW_READERS, read_bytes, read_lines, read_rows
+from benchmark.files import DELIMITED, ROW_READERS, read_all_rows, read_bytes, read_lines, read_rows
+
+INSTRUCTION = {"instruction", "input", "output"}
+"""The columns of the study's files."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ def read_file(path: Path, layout: Layout) -> list[Row]:
     rows = list(READERS[path.suffix](path, layout))
     if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Add rows or remove the file.")
+    if layout.columns is not None and (rows[0].text, rows[0].label) == (layout.text_column, layout.label_column):
+        raise BenchmarkError(
+            f"{rows[0].location}: this is a header, but dataset.files.columns is set.",
+            "Set dataset.files.columns=null.",
+        )
     return rows
 
 
@@ -71,7 +80,13 @@ def _read_objects(path: Path, layout: Layout) -> Iterator[Row]:
     """Rows with named values. Those in the instruction format of the study have fixed column names."""
     for row in read_rows(path, layout.columns):
         columns = layout.text_column, layout.label_column
-        if {"instruction", "input", "output"} <= row.values.keys():
+        if row.values.keys() >= INSTRUCTION:
+            if columns[1] in row.values and row.values[columns[1]] != row.values["output"]:
+                raise BenchmarkError(
+                    f"{row.location}: '{columns[1]}' is {reprlib.repr(row.values[columns[1]])}, but 'output', the gold "
+                    f"label in a file of instructions, is {reprlib.repr(row.values['output'])}.",
+                    "Remove one of them.",
+                )
             columns = "input", "output"
         check_columns(row.columns, *columns, row.columns_at, row.values)
         text, label = (value_at(row.values, column) for column in columns)
@@ -116,18 +131,12 @@ def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
     Values of CSV and TSV files are strings.
     """
-    objects: list[tuple[str, dict[str, Any]]] = []
-    if path.suffix == ".parquet":
-        values = _parquet_table(path).to_pylist()
-        objects += ((f"{path}, row {number}", row) for number, row in enumerate(values, start=1))
-    else:
-        for row in read_rows(path):
-            if len(set(row.columns)) < len(row.columns):
-                raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
-            objects.append((row.location, row.values))
-    if not objects:
+    if path.suffix != ".parquet":
+        return [(row.location, row.values) for row in read_all_rows(path)]
+    rows = _parquet_table(path).to_pylist()
+    if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Export it again.")
-    return objects
+    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
 def class_label_names(metadata: dict[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:

@@ -112,8 +112,7 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
     if len(found) > 1:
         raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(found)}.", elsewhere)
     if not found and split != "validation":
-        fix = "Set dataset.hub to a data set with a train and a test split."
-        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {named}.", fix)
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {named}.", elsewhere)
     similar = [name for name in present if name.lower().startswith((*stems, "eval"))]
     if not found and similar:
         raise BenchmarkError(f"Data set {hub.id} has no {split} split, but {', '.join(similar)}.", elsewhere)

@@ -1,5 +1,7 @@
 """The names of labels, where a source states them apart from its rows."""
 
+import reprlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +36,28 @@ def as_ids(label: Any) -> Any:
 
 
 def stated_labels(raw: RawSplits) -> list[str]:
-    """The names that the source states for its label ids, or else the different labels of its training rows, sorted."""
+    """The names that the source states for its label ids, or else the different labels of its training rows, sorted.
+
+    Raises `BenchmarkError` for labels that are not names: ids, other numbers, `nan`, and empty ones.
+    """
     rows = raw.rows["train"]
     if rows[0].label_names is not None:
         return list(rows[0].label_names)
-    labels = {label for row in rows for label in (row.label if isinstance(row.label, list | tuple) else [row.label])}
-    if not all(isinstance(label, str) and label.strip() and not label.strip().isdecimal() for label in labels):
-        raise BenchmarkError(
-            f"The labels of {raw.source} are ids, and it does not state their names.",
-            "Set dataset.labels to the names in the order of the ids, as in 'dataset.labels=[bad,good]'.",
-        )
-    return sorted(labels)
+    found = set()
+    for row in rows:
+        for label in row.label if isinstance(row.label, list | tuple) else [row.label]:
+            if not isinstance(label, str) or not label.strip() or _is_number(label):
+                raise BenchmarkError(
+                    f"{row.location}: {reprlib.repr(label)} is not the name of a label.",
+                    "Set dataset.labels to the names, for ids in their order, as in 'dataset.labels=[bad,good]'; or "
+                    "correct the row.",
+                )
+            found.add(label)
+    return sorted(found)
+
+
+def _is_number(label: str) -> bool:
+    with suppress(ValueError):
+        float(label)
+        return True
+    return False

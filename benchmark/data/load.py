@@ -8,6 +8,7 @@ from benchmark.config import SPLITS, DatasetConfig, RowChoice
 from benchmark.data.checks import (
     check_hash,
     check_labels,
+    content_sha256,
     describe_split,
     find_overlap,
     find_repeats,
@@ -18,6 +19,7 @@ from benchmark.data.checks import (
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
 from benchmark.data.label_names import stated_labels
+from benchmark.data.perturb import perturbed
 from benchmark.data.report import DataReport
 from benchmark.data.rows import RawSplits
 from benchmark.data.sample import SEED, carve, choose
@@ -68,6 +70,11 @@ def load(config: DatasetConfig) -> Splits:
             how = "the first" if config.row_choice is RowChoice.first else f"drawn by label, seed {SEED}"
             notes.append(f"Only {limit} of {len(splits[name])} {name} rows are used: {how}.")
             splits[name] = choose(splits[name], limit, config.row_choice)
+    perturbed_rows, unperturbed = 0, None
+    if config.perturb is not None:
+        unperturbed = content_sha256(splits["test"], config.labels)
+        splits["test"], perturbed_rows = perturbed(splits["test"], config.perturb)
+        notes.append(f"{perturbed_rows} of {len(splits['test'])} test texts are changed: {config.perturb}.")
     notes += labels_without_rows(splits, config.labels)
     repeated, conflicting = find_repeats(splits["train"])
     report = DataReport(
@@ -78,6 +85,8 @@ def load(config: DatasetConfig) -> Splits:
         overlaps=[find_overlap(splits, of, within) for of, within in OVERLAPS],
         notes=notes,
         carved_rows=carved_rows,
+        perturbed_rows=perturbed_rows,
+        unperturbed_sha256=unperturbed,
     )
     return Splits(splits["train"], splits["validation"], splits["test"], report)
 

@@ -36,10 +36,12 @@ class DataReport:
     overlaps: list[Overlap]
     notes: list[str]  # sentences about what was changed in the data
     carved_rows: int = 0  # training rows moved to the validation split because the data had none
+    perturbed_rows: int = 0  # test texts changed by `dataset.perturb`
+    unperturbed_sha256: str | None = None  # of the test split before its texts were changed
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DataReport":
-        """Read what `as_json` wrote. Records from before `carved_rows` existed have none."""
+        """Read what `as_json` wrote. Records from before a field existed have its default."""
         splits = {name: SplitReport(**split) for name, split in values["splits"].items()}
         overlaps = [Overlap(**overlap) for overlap in values["overlaps"]]
         return cls(**{**values, "splits": splits, "overlaps": overlaps})

@@ -16,7 +16,7 @@ from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
-from benchmark.report.results_page import Content, results_page
+from benchmark.report.results_page import results_page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
@@ -72,7 +72,7 @@ class Report:
 
     def results_page(self) -> str:
         """docs/results.md."""
-        return results_page(self.analysis, Content(self.tables, [picture for picture, _ in self.drawings]))
+        return results_page(self.analysis, self.tables, [picture for picture, _ in self.drawings])
 
 
 def refresh(results_dir: Path) -> None:
@@ -83,6 +83,7 @@ def refresh(results_dir: Path) -> None:
     try:
         with locked(results_dir):
             if not _is_newer_than_runs(results_dir / PAGE, results_dir / "runs"):
+                log.info("rebuilding the report in %s", results_dir)
                 build(Report(read_results(results_dir)), results_dir)
     except (BenchmarkError, OSError) as error:
         log.error("the report was not refreshed: %s", error)

@@ -10,6 +10,9 @@ from benchmark.analysis import study
 from benchmark.analysis.comparisons import fields
 from benchmark.report.table import Analysis
 
+ALL = ""
+"""Stands for all data sets together."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -37,15 +40,11 @@ class Picture:
 
     @property
     def name(self) -> str:
-        return file_name(self.figure, self.dataset)
+        """Of its files in results/figures, without suffix."""
+        return self.figure.name if self.dataset in (study.DATASET, ALL) else f"{self.figure.name}_{self.dataset}"
 
 
 def compared(analysis: Analysis) -> pd.DataFrame:
     """The configurations with results, the most accurate first; of several test splits, those on the most used."""
     found = fields(analysis.configurations)
     return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)
-
-
-def file_name(figure: Figure, dataset: str) -> str:
-    """The name, without suffix, of the figure's files in results/figures."""
-    return figure.name if dataset == study.DATASET or figure.of_all else f"{figure.name}_{dataset}"

@@ -59,14 +59,9 @@ def gibibytes(value: float) -> str:
     return f"{value / 2**30:.2f} GiB"
 
 
-def count(value: float) -> str:
-    """A count, or a mean of counts with one decimal."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-
-
-def mean_count(value: float) -> str:
-    """A count, or a mean of counts with two decimals."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+def count(value: float, decimals: int = 1) -> str:
+    """A count, or a mean of counts with decimals."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{decimals}f}"
 
 
 def scientific(value: Any) -> str:

@@ -6,10 +6,7 @@ Every value from a record is escaped, and the page's policy allows no script but
 import base64
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -19,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
+from benchmark.report.contents import TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
 from benchmark.report.page_comparison import Texts, comparison_data
@@ -26,33 +24,9 @@ from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Analysis, Table
 
-TEMPLATES = Path(__file__).with_name("templates")
 MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
-TABLE3, LEADERBOARDS = "table3_accuracy", "everything"
+TABLE3 = "table3_accuracy"
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page. It shows the study's figures and tables that are declared with its name."""
-
-    name: str
-    title: str
-    text: str
-
-
-SECTIONS = tuple(
-    Section(**values) for values in tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))["sections"]
-)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A section with what it shows, in order: figures with their SVG, and tables."""
-
-    section: Section
-    content: list[tuple[Picture, Markup] | ShownTable]
-    dataset: str = study.DATASET
 
 
 def page(
@@ -75,16 +49,15 @@ def page(
     filters = (anchor, duration, gibibytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    general = [part for section in SECTIONS if (part := _general(section, analysis, tables, pictures))]
-    others = [name for name in answers if name != study.DATASET]
-    own = [_own(place, name, analysis, tables, pictures) for place, name in enumerate(others)]
+    general, own = parts(answers, tables, pictures)
     first = next(iter(answers))
+    ordered = [*general, *own] if first == study.DATASET else [*own, *general]
     return environment.get_template("report.html.jinja").render(
         answer=answers[first][:MOST_SENTENCES],
         answers={name: sentences[0] for name, sentences in answers.items() if name != first},
-        parts=[*own, *general] if first in others else [*general, *own],
+        parts=[(part, content) for part in ordered if (content := _content(part, analysis))],
         with_study=study.DATASET in answers,
-        datasets=others,
+        datasets=[part.dataset for part in own],
         not_run=_not_run(analysis, tables),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         comparisons=comparison_data(analysis, texts or {}),
@@ -102,39 +75,21 @@ def inline_markdown(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _general(
-    section: Section, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
-) -> Part | None:
-    """The section with its figures and tables, of the study's data set and of no data set; None if it has neither."""
-    drawn = [one for one in pictures if one.dataset in ("", study.DATASET) and one.figure.section == section.name]
-    filled = {
-        table: _measured_first(data) if table.name == TABLE3 else data
-        for table, data in tables.items()
-        if table.dataset in (None, study.DATASET) and table.section == section.name and len(data)
+def _content(part: Part, analysis: Analysis) -> list[tuple[Picture, Markup] | ShownTable]:
+    """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
+    leading = 0 if part.dataset == study.DATASET else 1
+    drawn = [(one, _inline_svg(one.name, one.svg)) for one in part.pictures]
+    shown = [
+        shown_table(
+            table,
+            _measured_first(data) if table.name == TABLE3 else data,
+            analysis,
+            drawn=number > 0 if leading else bool(drawn),
+        )
+        for number, (table, data) in enumerate(part.tables)
         if table.name != REPEATS_TABLE3
-    }
-    shown = [shown_table(table, data, analysis, drawn=bool(drawn)) for table, data in filled.items()]
-    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn), *shown]
-    return Part(section, content) if content else None
-
-
-def _own(
-    place: int, dataset: str, analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
-) -> Part:
-    """Everything about a data set other than the study's: the cost figure, the leaderboard, then the others."""
-    order = [section.name for section in SECTIONS]
-    drawn = sorted((one for one in pictures if one.dataset == dataset), key=lambda one: order.index(one.figure.section))
-    found = [
-        (table, data) for table, data in tables.items() if table.dataset == dataset and len(data) and table.section
     ]
-    found.sort(key=lambda one: -1 if one[0].section == LEADERBOARDS else order.index(one[0].section))
-    content: list[tuple[Picture, Markup] | ShownTable] = [*map(_with_svg, drawn[:1])]
-    content += [shown_table(table, data, analysis) for table, data in found[:1]]
-    content += [
-        *map(_with_svg, drawn[1:]),
-        *(shown_table(table, data, analysis, drawn=True) for table, data in found[1:]),
-    ]
-    return Part(Section(f"data-{place + 1}", f"Data set {dataset}", ""), content, dataset)
+    return [*drawn[:leading], *shown[:leading], *drawn[leading:], *shown[leading:]]
 
 
 def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
@@ -150,10 +105,6 @@ def _not_run(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[dict
     missing = table3[table3["accuracy"].isna()]
     kinds = [analysis.results.catalogue[name].card.kind for name in missing["name"]]
     return missing.where(missing.notna(), None).assign(kind=kinds).to_dict("records")
-
-
-def _with_svg(picture: Picture) -> tuple[Picture, Markup]:
-    return picture, _inline_svg(picture.name, picture.svg)
 
 
 def _inline_svg(name: str, document: str) -> Markup:

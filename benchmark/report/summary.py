@@ -2,7 +2,6 @@
 
 from functools import cache
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,11 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.costs import significant_leads
-from benchmark.report.formats import markdown_text
+from benchmark.report.contents import TEMPLATES
+from benchmark.report.formats import duration, markdown_text
 from benchmark.report.table import Analysis, Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-
-TEMPLATES = Path(__file__).with_name("templates")
 
 TIMES = ("training_seconds", "seconds_per_text")
 
@@ -37,7 +35,7 @@ def environment() -> Environment:
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (markdown_text, digits, faster, in_words, listed, named, of_study, against_whole)
+    filters = (markdown_text, duration, digits, faster, in_words, listed, named, of_study, against_whole)
     made.filters |= {one.__name__: one for one in filters}
     return made
 
@@ -70,8 +68,8 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
         "cheaper": _cheaper(analysis, timed, field) if timed else None,
-        "decision": _of_best(of_dataset("decisions"), field),
-        "noise": _may_be_wrong(of_dataset("label_noise")),
+        "decision": _row_with(of_dataset("decisions"), "configuration", field[0]["configuration"]) if field else None,
+        "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
         **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(data["study_audit"]) if about_study else [],
@@ -99,9 +97,7 @@ def _smallest(field: list[Row]) -> Row | None:
 def _smaller(analysis: Analysis, field: list[Row]) -> Row | None:
     """The smallest network that no model leads significantly, if it is smaller than the best model."""
     led = {other for _, other in significant_leads(analysis.comparisons)}
-    level = [row for row in field if row["trained"] and row["parameters"] is not None]
-    level = [row for row in level if row["configuration"] not in led]
-    smallest = min(level, key=lambda row: row["parameters"], default=None)
+    smallest = _smallest([row for row in field if row["configuration"] not in led])
     size = field[0]["parameters"] if field else None
     return smallest if smallest and size is not None and smallest["parameters"] < size else None
 
@@ -130,15 +126,9 @@ def _cheaper(analysis: Analysis, timed: Row, field: list[Row]) -> Row | None:
     return fastest if 2 * fastest["training_seconds"] <= timed["training_seconds"] else None
 
 
-def _of_best(decisions: pd.DataFrame, field: list[Row]) -> Row | None:
-    """The best configuration's row in the table of decisions."""
-    found = [row for _, row in decisions.iterrows() if row["configuration"] == field[0]["configuration"]]
-    return dict(found[0]) if found else None
-
-
-def _may_be_wrong(noise: pd.DataFrame) -> Row | None:
-    found = [row for _, row in noise.iterrows() if row["reason"] == MAY_BE_WRONG]
-    return dict(found[0]) if found else None
+def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
+    """The first row of the table with this value."""
+    return next((dict(row) for _, row in table.iterrows() if row[column] == value), None)
 
 
 def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:

@@ -64,13 +64,18 @@ class Analysis:
 
     @cached_property
     def datasets(self) -> list[str]:
-        """The keys of all data sets: the study's first, then those with most configurations."""
-        configurations = self.results.runs.groupby("dataset")["configuration"].nunique()
+        """The keys of all data sets: the study's first, then those with most configurations.
+
+        Changed test texts are no data set of their own.
+        """
+        runs, by_name = self.results.runs, self.results.by_name
+        changed = [run for run in runs["run"] if by_name[run].record.config.dataset.perturb is not None]
+        configurations = runs[~runs["run"].isin(changed)].groupby("dataset")["configuration"].nunique()
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
     def of(self, dataset: str) -> "Analysis":
         """The analysis of the runs on one data set."""
-        if self.datasets == [dataset]:
+        if set(self.results.runs["dataset"]) == {dataset}:
             return self
         if dataset not in self._parts:
             runs = self.results.runs

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.frame import read_results
+from benchmark.analysis.frame import read_results, without_copies
 from benchmark.analysis.inference import possible_counts
 from benchmark.config import DatasetConfig, RowChoice, digest_of
 from benchmark.errors import BenchmarkError
@@ -29,7 +28,7 @@ from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
-from benchmark.results.store import Run, folder_of, folders_with
+from benchmark.results.store import VALIDATION, Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
@@ -45,6 +44,15 @@ class Fault:
         return f"{self.file}: {self.field} {self.what}"
 
 
+@dataclass(frozen=True)
+class Checked:
+    """The number of runs, the folders that were left out because they hold the same run as another, and all faults."""
+
+    runs: int
+    copies: list[Path]
+    faults: list[Fault]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     add_results_dir(parser)
@@ -52,42 +60,51 @@ def main() -> None:
     with plain_endings():
         if not (results_dir / "runs").is_dir():
             raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
-        found = list(faults(results_dir))
-    sys.stdout.writelines(f"{fault}\n" for fault in found)
+        checked = check(results_dir)
+    sys.stdout.writelines(f"{fault}\n" for fault in checked.faults)
+    sys.stdout.writelines(f"left out, because another folder holds the same run: {copy}\n" for copy in checked.copies)
     sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
-    runs = len(folders_with(results_dir, "record.json"))
-    sys.stdout.write(f"{runs} runs in {results_dir}, {len(found)} faults\n")
-    sys.exit(1 if found else 0)
+    sys.stdout.write(f"{checked.runs} runs in {results_dir}, {len(checked.faults)} faults\n")
+    sys.exit(1 if checked.faults else 0)
 
 
-def faults(results_dir: Path) -> Iterator[Fault]:
-    """Everything that is wrong, folder by folder, then in the tables."""
-    runs: list[Run] = []
+def check(results_dir: Path) -> Checked:
+    """Everything that is wrong, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
+    runs, found = _read_runs(results_dir)
+    all_read = not found
+    runs, copies = without_copies(runs)
     sound: list[Run] = []
-    folders = folders_with(results_dir, "record.json", "predictions.parquet")
-    for folder in folders:
-        file = folder / "record.json"
-        try:
-            content = file.read_bytes()
-            run = Run(RunRecord.from_json(content, "the record"), folder)
-        except (OSError, BenchmarkError) as error:
-            yield Fault(file, "the file", f"cannot be read ({error})")
-            continue
-        runs.append(run)
-        try:
-            found = list(_faults_of_run(results_dir, run, json.loads(content)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            found = [Fault(folder, "the content", f"is not what a run writes ({type(error).__name__}: {error})")]
-        yield from found
-        if not found:
+    for run in runs:
+        of_run = _faults_in(results_dir, run)
+        found += of_run
+        if not of_run:
             sound.append(run)
     differing = [*_different_gold(sound)]
-    if len(runs) == len(folders):  # else runs or the number of answers are not known
+    if all_read:  # else not all digests are known
         differing += _unknown_shared_times(results_dir, runs)
-        differing += _impossible_accuracies(results_dir, runs)
-    yield from differing
-    if len(sound) == len(folders) and not differing:
-        yield from _changed_tables(results_dir)
+    found += differing
+    if not found:
+        found += _changed_tables(results_dir)
+    return Checked(len(runs), [results_dir / "runs" / copy for copy in copies], found)
+
+
+def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:
+    """The runs whose records can be read, and a fault for each other folder."""
+    runs, unreadable = [], []
+    for folder in folders_with(results_dir, "record.json", "predictions.parquet"):
+        file = folder / "record.json"
+        try:
+            runs.append(Run(RunRecord.from_json(file.read_bytes(), "the record"), folder))
+        except (OSError, BenchmarkError) as error:
+            unreadable.append(Fault(file, "the file", f"cannot be read ({error})"))
+    return runs, unreadable
+
+
+def _faults_in(results_dir: Path, run: Run) -> list[Fault]:
+    try:
+        return list(_faults_of_run(results_dir, run, json.loads((run.folder / "record.json").read_bytes())))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return [Fault(run.folder, "the content", f"is not what a run writes ({type(error).__name__}: {error})")]
 
 
 def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
@@ -112,6 +129,7 @@ def _faults_of_run(results_dir: Path, run: Run, document: dict[str, Any]) -> Ite
     yield from _wrong_data(file, record)
     if record.status is Status.completed:
         yield from _wrong_predictions(run)
+        yield from _wrong_validation(run)
     elif (run.folder / "predictions.parquet").exists() or record.predictions_sha256 is not None:
         yield Fault(file, "status", f"is {record.status}, but there are predictions")
     if (record.failure is None) is not (record.status is Status.completed):
@@ -177,6 +195,28 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
         yield Fault(file, "predicted", "does not follow from the probabilities or answers beside it")
 
 
+def _wrong_validation(run: Run) -> Iterator[Fault]:
+    """Validation predictions that are not those of the record, or that belong to other rows."""
+    file, record = run.folder / VALIDATION, run.record
+    if record.validation_sha256 is None and not file.exists():
+        return
+    try:
+        if sha256(file.read_bytes()) != record.validation_sha256:
+            yield Fault(file, "the content", "does not have the validation_sha256 of the record")
+        if run.validation is None:
+            return
+        gold, predictions = run.validation
+        predictions.check(len(gold), len(record.labels))
+    except (OSError, KeyError, BenchmarkError) as error:
+        yield Fault(file, "the content", f"cannot be scored ({error})")
+        return
+    counts = {label: int((gold == index).sum()) for index, label in enumerate(record.labels)}
+    if record.data is None or counts != record.data.splits["validation"].counts:
+        yield Fault(file, "gold", "has other counts than data.splits.validation of the record")
+    if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
+        yield Fault(file, "predicted", "does not follow from the probabilities beside it")
+
+
 def _ids_of_test_rows(run: Run) -> bool:
     """Whether the ids are those of all test rows in order, or of a part: drawn, or with labels that were trained."""
     dataset = run.record.config.dataset
@@ -200,30 +240,6 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
             other = first.setdefault(run.record.data_sha256["test"], run)
             if not np.array_equal(run.gold, other.gold):
                 yield Fault(run.folder / "predictions.parquet", "gold", f"differs from that in {other.folder}")
-
-
-def _impossible_accuracies(results_dir: Path, runs: list[Run]) -> Iterator[Fault]:
-    """Accuracies in tables that are not k / (n s), as the mean of s seeds on n texts must be."""
-    tested: dict[str, set[int]] = {}
-    for run in runs:
-        tested.setdefault(run.record.model, set()).add(run.record.predicted_rows or 0)
-    for file in sorted((results_dir / "tables").glob("*.csv")):
-        try:
-            yield from _impossible_in(file, tested)
-        except (OSError, ValueError, BenchmarkError) as error:
-            yield Fault(file, "the content", f"cannot be read ({error})")
-
-
-def _impossible_in(file: Path, tested: dict[str, set[int]]) -> Iterator[Fault]:
-    table = pd.read_csv(file)
-    if not {"name", "accuracy", "seeds"} <= set(table.columns):
-        return
-    for row in table.dropna(subset=["accuracy"]).to_dict("records"):
-        totals = [rows * int(row["seeds"]) for rows in sorted(tested.get(row["name"], set()) - {0})]
-        accuracy = float(row["accuracy"])
-        if not 0 <= accuracy <= 1 or not any(possible_counts(accuracy, total, decimals=12) for total in totals):
-            of = " or ".join(map(str, totals)) or "no"
-            yield Fault(file, f"accuracy of {row['name']}", f"is {row['accuracy']}, not k/n of {of} answers")
 
 
 def _changed_tables(results_dir: Path) -> Iterator[Fault]:

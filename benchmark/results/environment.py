@@ -94,7 +94,7 @@ def device_is_shared(seconds: float = 0.2) -> bool | None:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return False
-    return _other_processes_on_gpu(str(torch.cuda.get_device_properties(0).uuid))
+    return _other_processes_on_gpu()
 
 
 def _cores_are_busy(seconds: float) -> bool:
@@ -104,16 +104,29 @@ def _cores_are_busy(seconds: float) -> bool:
     return bool(used) and sum(used) / len(used) > BUSY
 
 
-def _other_processes_on_gpu(uuid: str) -> bool | None:
+def _other_processes_on_gpu() -> bool | None:
+    if (found := nvml_device()) is None:
+        return None
+    nvml, device = found
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
+    except Exception:  # the driver does not answer
+        return None
+    return any(process.pid != os.getpid() for process in processes)
+
+
+def nvml_device() -> tuple[Any, Any] | None:
+    """The module pynvml and its handle of torch's GPU; None if there is no GPU or it cannot be asked."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
     except Exception:  # not installed, or the driver does not answer
         return None
-    return any(process.pid != os.getpid() for process in processes)
 
 
 def reset_peak_memory() -> None:

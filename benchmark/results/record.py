@@ -6,14 +6,14 @@ its validation accuracies cannot be computed again.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
 from benchmark.config import RunSpec
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import AdapterSource, CurvePoint, FitReport, ModelCard, WeightSource
+from benchmark.interface import ADDED_LATER, AdapterSource, CurvePoint, FitReport, ModelCard, WeightSource
 from benchmark.results import schema1
 from benchmark.results.environment import Environment
 
@@ -56,6 +56,9 @@ class RunRecord:
     truncated_test_texts: int = 0  # those of train are in `fit`
     matched: dict[str, int] = field(default_factory=dict)  # answers made elsewhere: id, prompt, ... -> test rows
     failure: Failure | None = None
+    joules: dict[str, dict[str, float]] = field(default_factory=dict, metadata={ADDED_LATER: True})
+    """fit and predict -> cpu and gpu -> energy, where the machine measures it; fit includes loading and validation."""
+    validation_sha256: str | None = field(default=None, metadata={ADDED_LATER: True})  # of validation.parquet
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -105,7 +108,15 @@ class RunRecord:
 
     @property
     def is_result(self) -> bool:
-        """Whether its accuracy may be compared: completed, with pretrained weights, on all rows and steps."""
+        """Whether its accuracy may be compared: completed, with pretrained weights, on all rows and steps.
+
+        Changed test texts are compared with the unchanged ones only.
+        """
+        return self.completes_all and self.config.dataset.perturb is None
+
+    @property
+    def completes_all(self) -> bool:
+        """Whether it completed with pretrained weights, on all rows and steps."""
         return self.status is Status.completed and self.stand_in is None and not self.config.limits
 
     @property
@@ -166,6 +177,9 @@ _INVALID = (BenchmarkError, ValueError, KeyError, TypeError, AttributeError, Ove
 def to_json(record: RunRecord) -> bytes:
     """The content of record.json: every field, and a checksum that shows later changes."""
     document = asdict(record) | {"config": record.config.as_json()}
+    for one in fields(record):
+        if ADDED_LATER in one.metadata and document[one.name] in (None, {}):
+            del document[one.name]
     if document["fit"] is not None:
         weights = document["fit"]["weights"]
         document["fit"]["weights"] = {key: value for key, value in weights.items() if value is not None}

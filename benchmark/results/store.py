@@ -2,6 +2,7 @@
 
 results/runs/<model>/<dataset>/<recipe>-seed<n>-<digest8>/record.json
 predictions.parquet  (id, gold, predicted, p_<label>..., generated or predicted_by_<score> if there are any)
+validation.parquet   (the same of the validation split; not in older runs, nor for answers without confidences)
 *.png                (plots of the run)
 """
 
@@ -24,6 +25,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
 from benchmark.results.record import RunRecord, sha256, to_json
 
+PREDICTIONS, VALIDATION = "predictions.parquet", "validation.parquet"
 ALSO = "predicted_by_"
 """Beginning of the columns of `Predictions.also`."""
 
@@ -43,15 +45,11 @@ class Run:
     @cached_property
     def table(self) -> pa.Table:
         """The predictions file; raises `BenchmarkError` if it cannot be read."""
-        path = self.folder / "predictions.parquet"
-        try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
+        return _read_table(self.folder / PREDICTIONS)
 
     @cached_property
     def gold(self) -> LabelIds:
-        return np.asarray(self.table["gold"].to_numpy(), dtype=np.int64)
+        return _gold(self.table)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -59,18 +57,41 @@ class Run:
 
     @cached_property
     def predictions(self) -> Predictions:
-        columns = [self.table[f"p_{label}"].to_numpy() for label in self.record.labels]
-        generated = self.table["generated"].to_pylist() if "generated" in self.table.column_names else None
-        return Predictions(
-            probabilities=np.stack(columns, axis=1).astype(np.float32),
-            predicted=self.table["predicted"].to_numpy().astype(np.int64),
-            generated=None if generated is None else tuple(generated),
-            also={
-                name.removeprefix(ALSO): self.table[name].to_numpy().astype(np.int64)
-                for name in self.table.column_names
-                if name.startswith(ALSO)
-            },
-        )
+        return _predictions(self.table, self.record.labels)
+
+    @cached_property
+    def validation(self) -> tuple[LabelIds, Predictions] | None:
+        """Gold labels and predictions of the validation split; None if the run stored none."""
+        if self.record.validation_sha256 is None:
+            return None
+        table = _read_table(self.folder / VALIDATION)
+        return _gold(table), _predictions(table, self.record.labels)
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
+
+
+def _gold(table: pa.Table) -> LabelIds:
+    return np.asarray(table["gold"].to_numpy(), dtype=np.int64)
+
+
+def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
+    columns = [table[f"p_{label}"].to_numpy() for label in labels]
+    generated = table["generated"].to_pylist() if "generated" in table.column_names else None
+    return Predictions(
+        probabilities=np.stack(columns, axis=1).astype(np.float32),
+        predicted=table["predicted"].to_numpy().astype(np.int64),
+        generated=None if generated is None else tuple(generated),
+        also={
+            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
+            for name in table.column_names
+            if name.startswith(ALSO)
+        },
+    )
 
 
 def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
@@ -86,7 +107,7 @@ def read(folder: Path) -> Run:
 
 def check_predictions(run: Run) -> None:
     """Raise `BenchmarkError` unless the predictions are those that the record of the completed run describes."""
-    path = run.folder / "predictions.parquet"
+    path = run.folder / PREDICTIONS
     if not path.is_file() or sha256(path.read_bytes()) != run.record.predictions_sha256:
         raise BenchmarkError(f"{path} is not the file that the record describes.", "Restore it, or run again.")
 
@@ -111,6 +132,7 @@ def write(
     record: RunRecord,
     predictions: bytes | None = None,
     draw: Callable[[Run], None] | None = None,
+    validation: bytes | None = None,
 ) -> Run:
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
@@ -124,8 +146,9 @@ def write(
     hidden = Path(tempfile.mkdtemp(prefix=f".partial-{final.name}-", dir=final.parent))
     try:
         hidden.chmod(0o755)
-        if predictions is not None:
-            _write_durably(hidden / "predictions.parquet", predictions)
+        for name, content in ((PREDICTIONS, predictions), (VALIDATION, validation)):
+            if content is not None:
+                _write_durably(hidden / name, content)
         _write_durably(hidden / "record.json", to_json(record))
         if draw is not None:
             draw(Run(record, hidden))
@@ -142,11 +165,11 @@ def locked(results_dir: Path) -> FileLock:
     return FileLock(results_dir / "results.lock")
 
 
-def encode_predictions(test: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:
+def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[str, ...]) -> bytes:
     """The content of predictions.parquet: the same bytes for the same predictions."""
     columns: dict[str, pa.Array] = {
-        "id": pa.array(test.ids, pa.string()),
-        "gold": pa.array(test.labels, pa.int16()),
+        "id": pa.array(split.ids, pa.string()),
+        "gold": pa.array(split.labels, pa.int16()),
         "predicted": pa.array(predictions.predicted, pa.int16()),
     }
     for index, label in enumerate(labels):

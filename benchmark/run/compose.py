@@ -90,7 +90,7 @@ OmegaConf.register_new_resolver("by_family", by_family, replace=True)
 
 def plus_lora(details: str = "", *, _root_: DictConfig) -> str:
     """Resolver `${plus_lora:}`: the end of a decoder's title, empty for one that is not trained but sees examples."""
-    return f" + LoRA{details}" if _root_.model.get("shots") is None else ""
+    return f" LoRA{details}" if _root_.model.get("shots") is None else ""
 
 
 OmegaConf.register_new_resolver("plus_lora", plus_lora, replace=True)

@@ -30,11 +30,12 @@ def check_writable(option: str, folder: Path) -> None:
 
 def unwritable(config: RunConfig) -> Iterator[BenchmarkError]:
     """An error for each folder of the run that cannot be written."""
+    inside = {"results_dir": Path("runs", config.model.name, config.dataset.title)}
     for option in FOLDERS:
         folder = getattr(config, option)
         if folder is not None:
             try:
-                check_writable(option, Path(folder))
+                check_writable(option, Path(folder) / inside.get(option, ""))
             except BenchmarkError as error:
                 yield error
 

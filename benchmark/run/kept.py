@@ -1,14 +1,15 @@
 """A trained model that a run kept with `models_dir=`: read it again, and predict the labels of texts."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import ModelConfig
+from benchmark.config import ModelConfig, RunSpec, identity_of
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, FitReport, Mergeable, Predictions, Restorable, WeightSource
-from benchmark.results.record import RunRecord, to_json
+from benchmark.interface import Classifier, FitContext, FitReport, Mergeable, Predictions, Restorable, WeightSource
+from benchmark.results.record import RunRecord, checksum, to_json
 from benchmark.run.compose import build_classifier
 
 RECORD = "record.json"
@@ -31,10 +32,14 @@ class Answer:
 
 @dataclass
 class KeptModel:
-    """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length."""
+    """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length.
+
+    `restored` says how it was loaded here, and `record` how it was trained.
+    """
 
     record: RunRecord
     classifier: Restorable
+    restored: FitReport
     truncated_texts: int = 0
 
     def predict(self, texts: Sequence[str]) -> list[Answer]:
@@ -79,29 +84,49 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
     """
     folder = Path(folder)
     record = _record_in(folder)
-    classifier = build_classifier(_with_settings(record.config.model, settings))
+    return restored(folder, record, build_classifier(_with_settings(record.config.model, settings)))
+
+
+def restored(folder: Path, record: RunRecord, classifier: Classifier) -> KeptModel:
+    """The model in `folder`, read by `classifier`, after a check that its files are those of the record."""
     if not isinstance(classifier, Restorable):
         raise BenchmarkError(f"{record.title} in {folder} cannot be read again.", "Choose another model.")
     dataset = record.config.dataset
     context = FitContext(record.labels, record.config.recipe, record.seed, folder, label_words=dataset.words)
     assert record.fit is not None
-    _check_hashes(folder, record.fit, classifier.restore(folder, context))
-    return KeptModel(record, classifier)
+    found = classifier.restore(folder, context)
+    _check_hashes(folder, record.fit, found)
+    return KeptModel(record, classifier, found)
+
+
+def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
+    """The kept model of the same configuration and training data, with unchanged test texts; None if there is none."""
+    own = replace(spec, dataset=replace(spec.dataset, perturb=None))
+    wanted = identity_of(own.as_json())
+    for path in sorted((models_dir / spec.model.name / own.dataset.title).glob(f"*/{RECORD}")):
+        record = _record_in(path.parent)
+        same_data = all(record.data_sha256.get(split) == data_sha256[split] for split in ("train", "validation"))
+        if same_data and identity_of(record.config.as_json()) == wanted:
+            return path.parent, record
+    return None
 
 
 def _record_in(folder: Path) -> RunRecord:
     try:
-        record = RunRecord.from_json((folder / RECORD).read_bytes(), str(folder / RECORD))
+        content = (folder / RECORD).read_bytes()
     except OSError as error:
         raise BenchmarkError(
             f"{folder} holds no model of a completed run: {RECORD} cannot be read ({error.strerror}).",
             f"Give a folder below models_dir. {TRAIN_AGAIN}" if folder.is_dir() else "Give a folder below models_dir.",
         ) from error
+    record = RunRecord.from_json(content, str(folder / RECORD))
     if record.fit is None or record.fit.saved_sha256 is None:
         raise BenchmarkError(
             f"{folder} is the folder of a run, whose model was not kept there.",
             "Repeat the run with models_dir=DIR and force=true, and give the folder of the model.",
         )
+    if (document := json.loads(content))["checksum"] != checksum(document):
+        raise BenchmarkError(f"{folder / RECORD} was changed after the run wrote it.", TRAIN_AGAIN)
     return record
 
 

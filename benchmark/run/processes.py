@@ -112,6 +112,8 @@ def follow(config: RunConfig) -> None:
     if isinstance(classifier, MadeElsewhere):
         classifier.match(splits.test, context)
     classifier.predict(splits.test.texts)
+    if _from_first(None) is not None:
+        classifier.predict(splits.validation.texts)
 
 
 def _from_first(value: Any) -> Any:

@@ -23,11 +23,11 @@ from benchmark.config import RunConfig, RunSpec, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext, MadeElsewhere
-from benchmark.results import environment, store
+from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere, Predictions
+from benchmark.results import energy, environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures, processes
+from benchmark.run import failures, kept, processes
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
@@ -92,9 +92,15 @@ class Job:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         (self.work_dir / TRAINING).touch()
 
-    def write(self, record: RunRecord, predictions: bytes | None = None, draw: Draw | None = None) -> Run:
+    def write(
+        self,
+        record: RunRecord,
+        predictions: bytes | None = None,
+        draw: Draw | None = None,
+        validation: bytes | None = None,
+    ) -> Run:
         """Write the record to the results."""
-        written = store.write(self.results_dir, record, predictions, draw)
+        written = store.write(self.results_dir, record, predictions, draw, validation)
         self.listen(written)
         return written
 
@@ -191,34 +197,39 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         label_words=config.dataset.words,
         training_begins=job.begin_training,
     )
-    seconds = dict(job.record.seconds)
+    seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
-    with _timed(seconds, "fit"):
-        fit = classifier.fit(splits.train, splits.validation, context)
+    with _timed(seconds, "fit"), energy.measured(joules, "fit"):
+        fit = _restored(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:
         job.begin_training()
     log.info("answering the %d texts of the test set", len(splits.test))
-    with _timed(seconds, "predict"):
+    with _timed(seconds, "predict"), energy.measured(joules, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(labels))
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
-    content = store.encode_predictions(splits.test, predictions, labels)
+    content, peak_memory = store.encode_predictions(splits.test, predictions, labels), environment.peak_memory()
+    validation = _validation(job, classifier, splits, predictions, trained=fit.trained_parameters != 0)
+    if validation is None:
+        processes.tell(None)
     record = replace(
         job.record,
         status=Status.completed,
         finished=_now(),
         fit=fit,
         seconds=seconds,
-        peak_memory=environment.peak_memory(),
+        peak_memory=peak_memory,
         predictions_sha256=sha256(content),
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
         matched=matched,
+        joules=joules,
+        validation_sha256=None if validation is None else sha256(validation),
     )
-    written = job.write(record, content, draw)
+    written = job.write(record, content, draw, validation)
     _keep_record(job.model_dir, record)
     failures.forget(config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
@@ -226,9 +237,42 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     return written
 
 
+def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predictions, trained: bool) -> bytes | None:
+    """The predictions of the validation split as a file, on which the report fits a temperature.
+
+    None where they would not be used or would cost as much as the run: answers without confidences, models that were
+    not trained here, a part of the test texts, and changed test texts.
+    """
+    dataset, labels = job.config.dataset, tuple(job.config.dataset.labels)
+    if not (test.graded and trained) or isinstance(classifier, MadeElsewhere):
+        return None
+    if dataset.test_rows is not None or dataset.perturb is not None:
+        return None
+    log.info("predicting the %d texts of the validation split", len(splits.validation))
+    processes.tell(job.work_dir)
+    predictions = classifier.predict(splits.validation.texts)
+    predictions.check(len(splits.validation), len(labels))
+    return store.encode_predictions(splits.validation, predictions, labels)
+
+
+def _restored(job: Job, classifier: Classifier) -> FitReport | None:
+    """What is loaded in place of a training: the model that was kept before the test texts were changed, if any."""
+    if job.config.dataset.perturb is None or job.config.models_dir is None or processes.together() > 1:
+        return None
+    found = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
+    if found is None:
+        log.info("%s has no model of this configuration; training it", job.config.models_dir)
+        return None
+    log.info("reading the model in %s", found[0])
+    return replace(kept.restored(*found, classifier).restored, trained_parameters=0)
+
+
 def model_dir_of(config: RunConfig, record: RunRecord) -> Path | None:
-    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved."""
-    if config.models_dir is None:
+    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved.
+
+    A run on changed test texts saves none: it is the model of the run on the unchanged ones.
+    """
+    if config.models_dir is None or config.dataset.perturb is not None:
         return None
     return Path(config.models_dir) / store.folder_of(Path(), record.config, record.digest).relative_to("runs")
 
@@ -303,6 +347,8 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
              spec.recipe.name, spec.seed)  # fmt: skip
     for note in report.notes:
         log.info("%s", note)
+    if hint := _shorter_trial(spec, report):
+        log.info("%s", hint)
     overlaps = [
         f"{len(overlap.ids)} of {overlap.of} in {overlap.within} ({len(overlap.conflicting_ids)} with another label)"
         for overlap in report.overlaps
@@ -310,6 +356,17 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
     ]
     if overlaps:
         log.info("texts that occur in two splits: %s", ", ".join(overlaps))
+
+
+def _shorter_trial(spec: RunSpec, report: DataReport) -> str | None:
+    """The options that limit the other splits too, if only the training rows of a trial are limited."""
+    rows, limits = spec.dataset.train_rows, spec.dataset.row_limits
+    whole = [name for name, limit in limits.items() if rows and limit is None and report.splits[name].rows > rows]
+    if not whole:
+        return None
+    sizes = " and ".join(f"all {report.splits[name].rows:,} {name} rows" for name in whole)
+    options = " ".join(f"dataset.{name}_rows={rows}" for name in whole)
+    return f"This run uses {sizes}. For a short trial add {options}."
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
 from benchmark.results.store import replacing
+from benchmark.run import latency
 from benchmark.run.compose import add_overrides, build_classifier, composed, overrides_of
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pinned
@@ -80,20 +81,44 @@ def main() -> None:
     ):
         default = getattr(Amount, option)
         parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
+    parser.add_argument(
+        "--latency",
+        action="store_true",
+        help="measure texts one by one and together instead, of model=NAME or of a kept model: --latency MODEL_DIR",
+    )
     arguments = parser.parse_intermixed_args()
+    folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
+    arguments.overrides = [word for word in arguments.overrides if word not in folders]
+    settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
+    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
+        parser.error("--latency takes one MODEL_DIR or model=NAME")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     quiet_libraries()
     with plain_endings():
-        config = pinned(composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides_of(arguments)]))
+        overrides = [word for word in overrides_of(arguments) if word not in settings]
+        config = pinned(composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides]))
         check_writable("results_dir", Path(config.results_dir))
-        document = measure(config, arguments.precisions, Amount(arguments.steps, arguments.texts, arguments.rounds))
+        amount = Amount(arguments.steps, arguments.texts, arguments.rounds)
+        if arguments.latency:
+            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
+        else:
+            document = measure(config, arguments.precisions, amount)
         name = document["model"] + ("" if document["pretrained"] else "-random")
+        name += "-latency" if arguments.latency else ""
         device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
         path = Path(config.results_dir) / "speed" / device / f"{name}.json"
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{ratios(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+
+
+def _summary(document: dict[str, Any]) -> str:
+    if "latency" not in document:
+        return ratios(document)
+    found = document["latency"]
+    times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
+    return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"
 
 
 def ratios(document: dict[str, Any]) -> str:

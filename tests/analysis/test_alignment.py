@@ -74,6 +74,11 @@ def test_without_common_names_the_order_counts_if_gold_labels_are_equal(other: d
         ({}, {"order": (0, 1, 2, 3)}, "a, row 5: this item is not in b (2 items"),
         ({"order": (0, 1, 2, 3)}, {}, "b, row 5: this item is not in a (2 items"),
         ({"ids": None, "texts": TEXTS, "order": (0, 2)}, {"ids": None, "texts": TEXTS, "order": (2, 4)}, "a, row 1"),
+        (
+            {"texts": TEXTS},
+            {"texts": [TEXTS[0], *TEXTS[:0:-1]]},
+            "b, row 2: the text is not that of a, row 2, but that",
+        ),
         ({"ids": None}, {"order": (0, 1, 2)}, "b has 3 rows and a has 6"),
         ({"ids": None}, {"gold": None}, "b has no gold labels"),
         ({"ids": None, "gold": ("1",) * 6}, {"gold": ("1",) * 6}, "a has one gold label in all rows"),

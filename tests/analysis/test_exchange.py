@@ -112,7 +112,7 @@ def changed(rows: list[dict[str, Any]], row: int, **values: Any) -> list[dict[st
         (changed(label_rows(), 6, predicted=1.0), "row 6: 'predicted' is 1.0"),
         ([{"gold": row["gold"]} for row in label_rows()], "no column 'predicted'"),
         ([row | {"label": "calm"} for row in label_rows()], "gold, label"),
-        ([{"instruction": "", "input": text, "output": "calm"} for text in TEXTS], "no column 'gold'"),
+        ([{"instruction": "", "input": text, "output": "calm"} for text in TEXTS], "no column 'predicted'"),
         (label_rows(["0", "1", "2", "1", "0", "1"]), "no value of 'predicted' is a value of 'gold'"),
         (["calm"], "row 1: this is not a JSON object"),
     ],

@@ -51,11 +51,11 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
     expected = {
         "run": f"smollm2_lora/emotion/{Path(found['run']).name}",
         "model": "smollm2_lora",
-        "title": "SmolLM2-135M + LoRA",
+        "title": "SmolLM2-135M LoRA",
         "kind": "decoder",
         "readout": "constrained labels",
         "recipe": "paper, learning rate 0.5",
-        "label": "SmolLM2-135M + LoRA, paper, learning rate 0.5",
+        "label": "SmolLM2-135M LoRA, paper, learning rate 0.5",
         "seed": 3,
         "dataset": "emotion",
         "test_sha256": study.TEST_SHA256,
@@ -312,3 +312,13 @@ def test_configurations_with_one_label_are_numbered(tmp_path: Path) -> None:
         "TF-IDF + logistic regression, paper",
         "TF-IDF + logistic regression, paper (2)",
     ]
+
+
+def test_configurations_with_one_short_label_name_more_settings(tmp_path: Path) -> None:
+    records = [a_record("minilm"), *(a_record("minilm", one) for one in ("model.device=cpu", "model.attention=eager"))]
+    labels = analysis_of(*(publish(tmp_path, record) for record in records)).configurations["label"]
+    assert set(labels) == {
+        "MiniLM-L6, paper",
+        "MiniLM-L6, paper, on cpu",
+        "MiniLM-L6, paper, eager attention",
+    }

@@ -14,6 +14,7 @@ from benchmark.analysis.inference import (
     difference_of_counts,
     discordant,
     holm,
+    interval_of_change,
     interval_of_difference,
     mcnemar,
     possible_counts,
@@ -296,3 +297,21 @@ def test_the_unpaired_z_is_the_signed_root_of_pearsons_chi_squared(first: int, s
 
 def test_the_unpaired_z_is_0_where_nothing_varies() -> None:
     assert unpaired_z(1.0, 1.0, 10) == 0
+
+
+def test_the_change_of_the_same_models_is_narrower_than_the_difference_of_independent_seeds() -> None:
+    before = np.random.default_rng(0).random((3, 400)) < np.array([[0.6], [0.8], [0.95]])
+    after = before.copy()
+    after[:, :20] = False  # every seed loses those of the first 20 items that it knew
+    lost = before[:, :20].sum() / before.size
+    change = interval_of_change(after, before)
+    assert change.low < -lost < change.high < 0
+    drawn = [resampled(answers) for answers in (after, before)]
+    apart = interval_of_difference(*drawn, items=400)
+    assert change.high - change.low < (apart.high - apart.low) / 3
+
+
+def test_no_change_has_an_interval_around_zero() -> None:
+    correct = np.ones((2, 100), dtype=bool)
+    change = interval_of_change(correct, correct)
+    assert change.low == -change.high < 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from factories import FIT, a_record
 
-from benchmark.analysis.labels import command, options_given, recipe_label, settings_of
+from benchmark.analysis.labels import command, options_given, recipe_label, settings_of, short_label
 from benchmark.interface import WeightSource
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
@@ -46,6 +46,28 @@ def test_what_an_experiments_file_changes_is_in_the_label(override: str, words: 
     assert label(record) == f"paper, {words}"
 
 
+@pytest.mark.parametrize(
+    ("model", "overrides", "text", "more"),
+    [
+        ("mpnet_base", ["model.batching=padded", "model.device=cuda"], "MPNet base, paper", ["padded", "on cuda"]),
+        (
+            "smollm2_lora",
+            ["model.precision=bf16", "recipe.learning_rate=0.5", "recipe.epochs=1", "recipe.max_steps=null"],
+            "SmolLM2-135M LoRA, paper, bf16, 1 epoch",
+            ["learning rate 0.5"],
+        ),
+        ("tfidf", ["dataset.train_rows=16", "dataset.test_rows=8"],
+         "TF-IDF + logistic regression, paper, 16 training texts, 8 test texts", []),
+        ("minilm", ["model.title=MiniLM-L6 (22M BERT) + LoRA"], "MiniLM-L6 LoRA, paper", []),
+    ],
+)  # fmt: skip
+def test_a_short_label_names_the_two_most_important_settings(
+    model: str, overrides: list[str], text: str, more: list[str]
+) -> None:
+    made = short_label(a_record(model, *overrides), CATALOGUE)
+    assert (made.text, sorted(made.more)) == (text, sorted(more))
+
+
 def test_hashes_that_were_not_checked_are_in_the_label() -> None:
     assert label(typed(a_record("tfidf"), "~dataset.sha256", "dataset.path=DIR/mine")) == "paper, hashes not checked"
     assert label(typed(a_record("tfidf"), "dataset.sha256={}")) == "paper, hashes not checked"
@@ -66,6 +88,11 @@ def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> 
 def test_settings_of_data_are_those_of_the_command_line() -> None:
     assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, 16 training texts"
     assert recipe_label(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
+
+
+def test_limits_of_a_data_sets_file_are_in_the_label() -> None:
+    record = typed(a_record("minilm", "dataset.train_rows=16", "recipe.name=mine", "recipe.max_steps=1"), "recipe=mine")
+    assert label(record) == "mine, 16 training texts, 1 step"
 
 
 def test_settings_are_written_as_on_the_command_line() -> None:
@@ -112,7 +139,7 @@ def test_a_model_that_is_not_shipped_is_labelled_by_its_overrides() -> None:
 
 def test_options_are_the_overrides_that_choose_nothing() -> None:
     chosen = ["--config-dir=DIR/conf", "model=m", "dataset=d", "recipe=r", "seed=1", "experiment=e", "force=true",
-              "report_to=[]", "dataset.train_rows=null"]  # fmt: skip
+              "report_to=[]", "dataset.train_rows=null", "dataset.perturb=null"]  # fmt: skip
     options = ["recipe.epochs=9", "+model.new=1", "dataset.train_rows=5"]
     assert options_given(typed(a_record(), *chosen, *options)) == sorted(options)
 

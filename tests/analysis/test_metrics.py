@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
@@ -16,9 +17,13 @@ from benchmark.analysis.metrics import (
     confusion_matrix,
     coverage_at_error,
     expected_calibration_error,
+    fitted_temperature,
+    least_cost,
     log_loss,
     macro_f1,
+    mean_cost,
     per_class,
+    with_temperature,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, LabelIds, Probabilities
@@ -201,3 +206,32 @@ def test_ids_outside_the_labels_are_refused_with_their_row(
         score(gold, predicted, 2)
     assert refused.value.fix is not None
     assert "and 1." in refused.value.fix
+
+
+def test_a_temperature_undoes_overconfidence_and_keeps_every_answer() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(20_000, 4)) * 2
+    true = special.softmax(logits, axis=1)
+    gold = np.array([generator.choice(4, p=row) for row in true])
+    confident = special.softmax(3 * logits, axis=1).astype(np.float32)
+    assert fitted_temperature(gold, confident) == pytest.approx(3, abs=0.1)
+    cooled = with_temperature(confident, 3)
+    np.testing.assert_allclose(cooled, true, atol=1e-5)
+    np.testing.assert_array_equal(cooled.argmax(axis=1), confident.argmax(axis=1))
+
+
+def test_a_temperature_stays_in_its_range_where_every_answer_is_right_or_every_one_is_wrong() -> None:
+    gold = np.array([0, 1, 0, 1])
+    right = np.array([[0.6, 0.4], [0.4, 0.6]] * 2, dtype=np.float32)
+    assert fitted_temperature(gold, right) == pytest.approx(0.05, abs=0.001)
+    assert fitted_temperature(1 - gold, right) == pytest.approx(20, abs=0.01)
+    np.testing.assert_allclose(with_temperature(np.array([[1, 0]], dtype=np.float32), 2), [[1, 0]], atol=1e-9)
+
+
+def test_a_costly_error_changes_the_decision_and_equal_costs_do_not() -> None:
+    probabilities = np.array([[0.7, 0.3], [0.95, 0.05], [0.2, 0.8], [0.5, 0.5]], dtype=np.float32)
+    costs = np.array([[0.0, 1.0], [5.0, 0.0]])  # answering 0 where 1 is right costs 5
+    assert least_cost(probabilities, costs).tolist() == [1, 0, 1, 1]
+    assert least_cost(probabilities, 1 - np.eye(2)).tolist() == [0, 0, 1, 0]
+    gold = np.array([0, 1, 1, 0])
+    assert mean_cost(gold, np.array([1, 0, 1, 0]), costs) == (1 + 5) / 4

@@ -127,6 +127,19 @@ def test_a_tokenizer_that_pads_with_another_id_is_refused(compose_run: Compose, 
     assert_refused(compose_run, "tiny_roberta", folder, "pads with the id 0, but the weights expect 1", "tokenizer")
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "vocab.json"])
+def test_a_folder_with_two_tokenizers_is_refused(name: str, compose_run: Compose, tmp_path: Path) -> None:
+    folder = save_model(compose_run, tmp_path / "own")
+    ids = AutoTokenizer.from_pretrained(folder).get_vocab()
+    tokens = sorted(ids, key=ids.__getitem__)
+    for order in (tokens, [*tokens[:-2], tokens[-1], tokens[-2]]):  # the same ids, and others
+        other = json.dumps({token: row for row, token in enumerate(order)}) if "json" in name else "\n".join(order)
+        (folder / name).write_text(other)
+        if order is tokens:
+            scored(compose_run, "tiny_bert", folder, "recipe.max_steps=1")
+    assert_refused(compose_run, "tiny_bert", folder, f"two tokenizers: .* in {name}", "Keep the files")
+
+
 def test_quantised_weights_are_refused(compose_run: Compose, tmp_path: Path) -> None:
     folder = save_model(compose_run, tmp_path / "own")
     values = json.loads((folder / "config.json").read_text())

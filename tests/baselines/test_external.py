@@ -1,6 +1,7 @@
 """Predictions made elsewhere are evaluated unchanged, or refused with file and row."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_answers_match_labels_ignoring_case_and_surrounding_space(tmp_path: Path
         ("answers.csv", "id,prediction\n1,joy\n2,love\n"),
         ("answers.json", '[{"predicted": "joy"}, {"prediction": "love"}]'),
         ("answers.json", '{"data": [{"predicted": "joy"}, {"prediction": "love"}]}'),
-        ("answers.json", '[{"predict": "joy", "output": "joy"}, {"predict": "love", "prediction": 2}]'),
+        ("answers.json", '[{"Predict": "joy", "output": "joy"}, {"predict": "love", "prediction": 2}]'),
     ],
 )
 def test_csv_and_json_are_read(tmp_path: Path, name: str, content: str) -> None:
@@ -83,7 +84,11 @@ CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
         ([LOVE | {"ID": 1.0}, JOY | {"ID": 0.0}], "id"),
         ([LOVE | {"Example_ID": "1.0"}, JOY | {"Example_ID": "0.0"}], "id"),
         ([LOVE | {"id": "row_1"}, JOY | {"id": "row_0"}], "id"),
-        ([LOVE | {"tweet": TEXTS[1]}, JOY | {"tweet": TEXTS[0]}], "prompt"),
+        ([LOVE | {"tweet": TEXTS[1].upper()}, JOY | {"tweet": TEXTS[0]}], "prompt"),
+        ([LOVE | {"doc": {"text": TEXTS[1]}}, JOY | {"doc": {"text": TEXTS[0]}}], "prompt"),
+        ([LOVE | {"messages": [{"content": TEXTS[1]}]}, JOY | {"messages": [{"content": TEXTS[0]}]}], "prompt"),
+        ([JOY | {"meta": {"labels": ["joy"]}}, LOVE | {"meta": {"labels": ["love"]}}], "label"),
+        ([LOVE | {"uid": "test-1"}, JOY | {"uid": "test-0"}], "id"),
         ([JOY | {"y_true": 1.0}, LOVE | {"true_label": "love"}], "label"),
         ([LOVE | {"id": "a", "idx": 1}, JOY | {"id": "b", "idx": 0}], "id"),
         ([LOVE | {"text": TEXTS[1]}, JOY | {"text": TEXTS[0]}], "prompt"),
@@ -91,7 +96,10 @@ CHAT = "<|user|>Which feeling?\n{}<|assistant|>"
         ([LOVE | {"instruction": "?", "input": TEXTS[1]}, JOY | {"instruction": "?", "input": TEXTS[0]}], "prompt"),
         ([JOY | {"prompt": f"i said: {TEXTS[0]}"}, LOVE | {"prompt": f"and now {TEXTS[1]}\n"}], "prompt"),
         ([JOY | {"label": "Joy"}, LOVE | {"label": 2}], "label"),
-        ([JOY | {"output": "joy"}, LOVE | {"gold": "love"}], "label"),
+        ([JOY | {"output": "joy"}, LOVE | {"answer": "love"}], "label"),
+        ([JOY | {"emotion": "Joy"}, LOVE | {"emotion": "love"}], "label"),
+        ([JOY | {"class": 1}, LOVE | {"class": 2}], "label"),
+        ([JOY | {"class": "1", "bert_pred": "sadness"}, LOVE | {"class": "1", "bert_pred": "joy"}], "order alone"),
         ([JOY | {"id": "b"}, LOVE | {"id": "a"}], "order alone"),
         ([JOY | {"id": 20}, LOVE | {"id": 10}], "order alone"),
         ([JOY | {"id": [1]}, LOVE | {"id": None, "prompt": "", "label": None}], "order alone"),
@@ -124,11 +132,12 @@ def test_probabilities_are_used_and_rounded_ones_divided_by_their_sum(
     written: str, read: list[float], tmp_path: Path
 ) -> None:
     path = tmp_path / "answers.csv"
-    path.write_text(f"predict,p_sadness,p_joy,p_love\njoy,{written}\n")
+    path.write_text(f"predict,p_sadness,P_Joy,p_love,probability\njoy,{written},0.5\n")
     np.testing.assert_allclose(predictions_of(path, 1).probabilities, [read], atol=5e-4)
     predictions_of(path, 1).check(1, 3)
 
 
+GRADED = {"predict": "joy", "p_sadness": 0.2, "p_joy": 0.5, "p_love": 0.3}
 PROBABILITIES = "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n"
 INSTRUCTIONS = json.dumps(
     [{"instruction": "?", "input": text, "output": "joy", "model_output": "joy"} for text in TEXTS[:2]]
@@ -156,7 +165,7 @@ REFUSED = {
     "an id of no test row": ("a.csv", "id,predict\ntest-0,joy\ntest-2,love\n", "row 3: the id 'test-2' is not"),
     "an id of another row": ("a.json", '[{"predict": "joy"}, {"id": "test-0", "predict": "love"}]', "row 2: its id"),
     "an id of another split": ("a.csv", "id,predict\nvalidation-0,joy\nvalidation-1,love\n", "row 2: the id 'valid"),
-    "shuffled numbers of a whole data set": ("a.csv", "id,predict\n101,joy\n100,love\n", "row 2: the id is 101"),
+    "shuffled numbers of a whole data set": ("a.csv", "id,predict\n101,joy\n100,love\n", "row 2: 'id' is 101"),
     "a column twice": ("a.csv", "predict,predict\njoy,love\njoy,love\n", "header: a column occurs more than once"),
     "a key twice": ("a.jsonl", '{"predict": "joy", "predict": "love"}\n' * 2, "row 1: a column occurs more than once"),
     "another prompt": ("a.json", '[{"prompt": "x", "predict": "joy"}, {"predict": "joy"}]', "row 1: the prompt"),
@@ -164,6 +173,29 @@ REFUSED = {
     "ids against prompts": ("a.csv", "id,text,predict\n1,i feel fine,joy\n0,oh well,joy\n", "row 3: the prompt"),
     "another gold label": ("a.csv", "predict,label\njoy,joy\njoy,sadness\n", "row 3: 'label' is 'sadness'"),
     "another gold id": ("a.csv", "predict,label\njoy,1\njoy,0\n", "row 3: 'label' is '0'"),
+    "shuffled gold under another key": ("a.csv", "predict,answer\njoy,love\nlove,joy\n", "row 2: 'answer' is 'love'"),
+    "shuffled gold ids": ("a.csv", "predict,y\njoy,2\nlove,1\n", "row 2: 'y' is '2'"),
+    "names in an unknown column": ("a.csv", "predict,mood\njoy,joy\nlove,sadness\n", "row 3: 'mood' is 'sadness'"),
+    "gold labels in a list": (
+        "a.json",
+        '[{"predict": "joy", "label": ["love"]}, {"predict": "joy", "label": ["joy"]}]',
+        "row 1: 'label.0' is 'love'",
+    ),
+    "columns that differ in case": ("a.csv", "predict,Predict\njoy,love\njoy,love\n", "header: a column occurs more"),
+    **{
+        f"probabilities in {column}": (
+            "a.json",
+            json.dumps([{"predict": "joy"}, {"predict": "joy", column: value}]),
+            f"row 2: the column '{re.escape(column)}[.\\w]*' holds",
+        )
+        for column, value in {
+            **dict.fromkeys(("prob_joy", "joy", "score joy", "joy_proba", "p_anger", "p_0", "prob1", "logits.2"), 0.2),
+            "probabilities": [0.2, 0.5, 0.3],
+            "scores": {"joy": 1.0},
+            "probs": "[0.2, 0.5, 0.3]",
+        }.items()
+    },
+    "probabilities in some rows": ("a.json", f'[{{"predict": "joy"}}, {json.dumps(GRADED)}]', "row 1 has no p_sadness"),
     "a word as probability": ("a.csv", f"{PROBABILITIES}joy,x,0.5,0.3\n", "row 3: p_<label>"),
     "a missing probability": ("a.csv", "predict,p_sadness,p_joy\njoy,0.2,0.8\njoy,0.2,0.8\n", "row 2 has no p_love"),
     "percentages": ("a.csv", f"{PROBABILITIES}joy,20,50,30\n", "row 3: .* the sum 100"),
@@ -187,12 +219,24 @@ def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     assert refusal.value.fix
 
 
-def test_equal_texts_with_different_answers_are_not_sorted_by_prompt(tmp_path: Path) -> None:
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps([LOVE | {"text": "b"}, JOY | {"text": "a"}, LOVE | {"text": "a"}]))
+@pytest.mark.parametrize(
+    ("ids", "columns", "said"),
+    [
+        (("test-0", "test-1", "test-2"), {"text": ("b", "a", "a")}, "row 3: .* occurs twice"),
+        (("test-0", "test-1", "test-2"), {"line": (3, 1, 2)}, "row 1: 'line' is 3"),
+        (("test-0", "test-2", "test-3"), {}, "row 1: nothing says which test row"),
+    ],
+)
+def test_what_may_belong_to_other_rows_is_refused(
+    ids: tuple[str, ...], columns: dict[str, tuple[Any, ...]], said: str, tmp_path: Path
+) -> None:
+    """Equal texts with different answers; numbers that may be ids; rows of a part of the split in their order alone."""
+    path, answers = tmp_path / "answers.json", (LOVE, JOY, LOVE)
+    rows = [answer | {name: values[row] for name, values in columns.items()} for row, answer in enumerate(answers)]
+    path.write_text(json.dumps(rows))
     classifier = ExternalClassifier(str(path))
-    test = Examples(("test-0", "test-1", "test-2"), ("a", "a", "b"), np.array([1, 1, 2]))
+    test = Examples(ids, ("a", "a", "b"), np.array([1, 1, 2]))
     context = FitContext(LABELS, composed([]).recipe, 0, Path())
     classifier.fit(test, test, context)
-    with pytest.raises(BenchmarkError, match="row 3: .* occurs twice"):
+    with pytest.raises(BenchmarkError, match=said):
         classifier.match(test, context)

@@ -104,8 +104,8 @@ def test_the_study_prompt_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("model", "asked", "trained"),
     [
-        ("smollm2_lora", "SmolLM2-135M", "SmolLM2-135M + LoRA"),
-        ("llama3_lora_ui2024", "Llama 3 8B (base)", "Llama 3 8B (base) + LoRA on q, v"),
+        ("smollm2_lora", "SmolLM2-135M", "SmolLM2-135M LoRA"),
+        ("llama3_lora_ui2024", "Llama 3 8B base", "Llama 3 8B base LoRA on q, v"),
     ],
 )
 def test_the_title_names_lora_only_where_there_is_one(model: str, asked: str, trained: str) -> None:

@@ -10,7 +10,13 @@ import pytest
 import torch
 from factories import LABELS
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
@@ -162,6 +168,16 @@ def test_an_encoders_adapter_gives_the_predictions_of_peft(
     assert report.weights.adapter is not None
     assert report.weights.adapter.base == "base"
     assert classifier.describe().settings["lora_rank"] == "of the adapter"
+
+
+def test_an_adapter_on_a_base_without_a_pooler_is_refused(compose_run: Compose, tmp_path: Path) -> None:
+    """BERT's head reads the pooler, which no adapter brings: it would be random."""
+    folder = save_model(compose_run, tmp_path / "base", num_labels=6)
+    network = AutoModelForSequenceClassification.from_pretrained(folder)
+    save_adapter(network, tmp_path / "adapter", task_type="SEQ_CLS", target_modules=["query", "value"])
+    AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)
+    with pytest.raises(BenchmarkError, match=r"bert\.pooler\.dense\.bias is missing"):
+        scored(compose_run, "tiny_bert", folder, f"model.adapter={tmp_path}/adapter")
 
 
 @pytest.mark.parametrize("model", ["tiny_roberta", "tiny_llama_head"])

@@ -94,6 +94,7 @@ ONLINE = {
     "one of several labels": ("o/reviews", None, A, {"label_column": "labels", "skip_multilabel": True}),
     "several labels": ("o/reviews", None, A, {"label_column": "labels"}),
     "named splits": ("o/several", None, A, {"splits": {"train": "train", "test": "validation"}}),
+    "a split twice": ("o/reviews", None, A, {"splits": {"train": "train", "test": "train"}}),
     "no such split": ("o/reviews", None, A, {"splits": {"train": "train", "test": "none"}}),
 }
 OFFLINE = {
@@ -159,9 +160,10 @@ def test_labels_rows_and_splits_can_be_chosen(loads: dict[str, Any]) -> None:
         ("unknown configuration", "'z' not found", "dataset.hub.configuration"),
         ("two validation splits", "several validation splits: validation, dev", "dataset.hub.splits"),
         ("a similar split", "no validation split, but validation_matched", "dataset.hub.splits"),
+        ("a split twice", "dataset.hub.splits is {'train': 'train', 'test': 'train'}", "a split of its own"),
         ("no such split", "the split none, but data set o/reviews has only train", "Name one"),
         ("several labels", "o/reviews train, row 4: there are 2 labels", "dataset.skip_multilabel=true"),
-        ("no test split", "no test split, only train, dev", "dataset.hub"),
+        ("no test split", "no test split, only train, dev", "dataset.hub.splits="),
         ("no repository", "'o/nothing' doesn't exist on the Hub", "HF_TOKEN"),
         ("id", "dataset.hub.id is o/x/y", "OWNER/NAME"),
         ("another revision", "o/reviews at bbbbbbbb is not in the cache", "Go online once"),

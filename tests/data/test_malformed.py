@@ -219,6 +219,13 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     ),
     "the label twice": ("json", b'[{"text": "a", "label": 1, "label": 2}]', 1, "'label'", "more than once"),
     "the text twice": ("jsonl", b'{"text": "a", "text": "b", "label": 1}', 1, "'text'", "more than once"),
+    "a label and another output": (
+        "json",
+        b'[{"instruction": "", "input": "a", "output": "joy", "label": "love"}]',
+        1,
+        "'label' is 'love'",
+        "is 'joy'",
+    ),
     "two outputs": (
         "json",
         b'[{"instruction": "", "input": "a", "output": "joy", "output": ""}]',

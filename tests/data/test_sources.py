@@ -59,9 +59,8 @@ def all_rows(config: DatasetConfig) -> list[tuple[str, str]]:
 
 def test_texts_and_labels_may_be_lines_of_two_files(write: Write) -> None:
     expected = [("poor", "bad"), ("fine", "good"), ("well; done", "good"), ("worse", "bad")]
-    assert all_rows(write(PAIR, files=Files(label_names="mapping.txt"))) == expected
-    assert all_rows(write({**PAIR, "mapping.txt": "good\nbad"})) == expected  # ids alone are those of dataset.labels
-    swapped = write({**PAIR, "mapping.txt": "good\nbad"}, files=Files(label_names="mapping.txt"))
+    assert all_rows(write(PAIR, **NAMED)) == expected
+    swapped = write({**PAIR, "mapping.txt": "good\nbad"}, **NAMED)
     assert [label for _, label in all_rows(swapped)] == ["good", "bad", "bad", "good"]
 
 
@@ -86,17 +85,24 @@ def test_labels_that_nobody_named_are_those_of_the_source(write: Write) -> None:
 def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -> None:
     files = {"train.txt": "a;zen\nb;art\nc;art\nd;zen\n", "test.txt": "e;art\n"}
     assert resolved_labels(replace(write(files), labels=[])).labels == ["art", "zen"]
-    ids = {name: content.replace("art", "0").replace("zen", "1") for name, content in files.items()}
-    assert "dataset.labels" in str(refusal(replace(write(ids), labels=[])).fix)
+
+
+@pytest.mark.parametrize("label", ["1", "0.5", "nan", "", {"name": "good"}, None])
+def test_labels_that_nobody_named_are_names(label: Any, write: Write) -> None:
+    rows = [{"text": "a", "label": "bad"}, {"text": "b", "label": label}]
+    error = refusal(replace(write({f"{split}.json": json.dumps(rows) for split in ("train", "test")}), labels=[]))
+    assert error.problem.endswith(f"train.json, row 2: {label!r} is not the name of a label.")
+    assert "dataset.labels" in str(error.fix)
 
 
 @pytest.mark.parametrize(
     ("files", "options", "place", "fix"),
     [
-        ({**PAIR, "train_labels.txt": "0\n1\n1\n"}, {}, "train_labels.txt, row 4", "same line"),
-        ({**PAIR, "train_text.txt": "poor\n\nwell\nworse\n"}, {}, "train_text.txt, row 2", "remove the row"),
-        ({**PAIR, "train_labels.txt": "0\n1\n2\n0\n"}, {}, "train_text.txt, row 3 and train_labels.txt", "Correct"),
+        ({**PAIR, "train_labels.txt": "0\n1\n1\n"}, NAMED, "train_labels.txt, row 4", "same line"),
+        ({**PAIR, "train_text.txt": "poor\n\nwell\nworse\n"}, NAMED, "train_text.txt, row 2", "remove the row"),
+        ({**PAIR, "train_labels.txt": "0\n1\n2\n0\n"}, NAMED, "train_text.txt, row 3 and train_labels.txt", "Correct"),
         ({**PAIR, "train.txt": "poor;bad\n"}, {}, "train.txt, train_text.txt, train_labels.txt", "Keep one"),
+        (PAIR, {}, "train_text.txt, row 1", "label_names: mapping.txt"),
         ({**PAIR, "mapping.txt": "1\tbad\n"}, NAMED, "mapping.txt, row 1", "order"),
         ({**PAIR, "mapping.txt": "a\na\n"}, NAMED, "mapping.txt, row 2", "own name"),
         ({**PAIR, "mapping.txt": "bad\n"}, NAMED, "train_text.txt, row 2", "Correct"),
@@ -108,6 +114,7 @@ def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -
         ({**TABLE, "train.tsv": "poor\t0,\ta\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "Remove it"),
         ({**TABLE, "train.tsv": "poor\t0,1\ta\n"}, {"files": TABLE_FILES, "skip_multilabel": True}, "row 1", "other"),
         ({"train.txt": "a;bad\n", "test.txt": "a;b"}, {"files": Files(columns=["text"])}, "train.txt", "columns=null"),
+        ({**TABLE, "train.tsv": "text\tlabel\tid\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "columns=null"),
     ],
 )  # fmt: skip
 def test_what_is_ambiguous_or_malformed_is_refused(

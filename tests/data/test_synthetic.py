@@ -7,7 +7,6 @@ from hashlib import sha256
 from itertools import chain, pairwise, product
 from math import prod
 from pathlib import Path
-from string import ascii_lowercase
 
 import pytest
 
@@ -67,13 +66,6 @@ def test_neither_the_global_random_state_nor_the_order_of_labels_matters() -> No
     before = random.getstate()
     assert generate(CONFIG, LABELS[::-1]) == generate(CONFIG, LABELS)
     assert random.getstate() == before
-
-
-def test_another_seed_gives_other_texts() -> None:
-    ours, theirs = (
-        {text for text, _ in generate(config, LABELS)["train"]} for config in (CONFIG, replace(CONFIG, seed=1))
-    )
-    assert len(ours & theirs) < 0.1 * CONFIG.train
 
 
 def test_16000_rows_have_the_official_label_counts() -> None:
@@ -155,39 +147,6 @@ def test_contrasts_name_a_feeling_of_another_label() -> None:
     named = [(label, {label_of[phrase] for phrase in label_of if phrase in words(text)}) for text, label in rows]
     assert all(label in labels for label, labels in named)
     assert sum(len(labels) == 2 for _, labels in named) == pytest.approx(synthetic.CONTRAST_SHARE * len(rows), abs=6)
-
-
-def test_texts_are_lower_case_words_about_feelings() -> None:
-    texts = [text for rows in generate(LARGE, LABELS).values() for text, _ in rows]
-    assert [text for text in texts if not set(text) <= set(ascii_lowercase + " ") or "  " in text] == []
-    assert sum("feel" in text for text in texts) > 0.9 * len(texts)
-
-
-def test_no_sentence_of_the_grammar_has_fewer_than_8_or_more_than_25_words() -> None:
-    for pool in POOLS:
-        slots = synthetic._slots(*pool)
-        for frame in slots["frame"]:
-            lengths = [
-                [len(phrase.split()) for phrase in phrases] for slot, phrases in slots.items() if f"{{{slot}}}" in frame
-            ]
-            own = len(frame.split()) - len(lengths)
-            assert own + sum(map(min, lengths)) >= 8, frame
-            assert own + sum(map(max, lengths)) <= 25, frame
-
-
-def test_every_frame_uses_every_slot_so_that_different_numbers_are_different_sentences() -> None:
-    for pool in POOLS:
-        slots = synthetic._slots(*pool)
-        for frame in slots["frame"]:
-            assert [slot for slot in slots if slot != "frame" and frame.count(f"{{{slot}}}") != 1] == []
-        for phrases in slots.values():
-            assert len(set(phrases)) == len(phrases)
-
-
-def test_every_plain_sentence_of_the_grammar_is_distinct() -> None:
-    plain = [synthetic._slots(*pool) for pool in POOLS if not pool[2]]
-    texts = [synthetic._sentence(number, slots) for slots in plain for number in range(prod(map(len, slots.values())))]
-    assert len(set(texts)) == len(texts)
 
 
 def test_a_pool_gives_all_its_sentences_and_no_more() -> None:

@@ -12,7 +12,7 @@ from benchmark.run.compose import composed
 from benchmark.run.published import published_overrides, spec_of
 
 TRAINED = "a;sad\nb;joy\nc;sad\nd;joy\n"
-TESTED = "one;glad\ntwo;calm\nthree;sad\nfour;glad\n"
+TESTED = "one;glad\ntwo;calm\nthree;Sad\nfour;glad\n"
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def transfer(tmp_path: Path) -> DatasetConfig:
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.txt").write_text(TRAINED if name == "trained" else TESTED)
         (tmp_path / name / "test.txt").write_text(test)
-    tested = DatasetConfig("tested", ["calm", "glad", "sad"], path=str(tmp_path / "tested"))
+    tested = DatasetConfig("tested", ["calm", "glad", "Sad"], path=str(tmp_path / "tested"))
     return DatasetConfig("trained", ["sad", "joy"], path=str(tmp_path / "trained"), test=tested)
 
 
@@ -29,7 +29,7 @@ def transfer(tmp_path: Path) -> DatasetConfig:
     ("mapping", "ids", "labels"),
     [
         (None, ("test-2",), [0]),
-        ({"glad": "joy", "sad": "sad"}, ("test-0", "test-2", "test-3"), [1, 0, 1]),
+        ({"glad": "joy", "Sad": "sad"}, ("test-0", "test-2", "test-3"), [1, 0, 1]),
         ({"calm": "joy", "glad": "joy"}, ("test-0", "test-1", "test-3"), [1, 1, 1]),
     ],
 )

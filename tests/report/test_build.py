@@ -110,9 +110,9 @@ def test_a_csv_holds_numbers_and_the_markdown_what_people_read(project: Path) ->
     assert table3.loc["bert_base", ["study", "accuracy", "training_seconds"]].tolist() == [0.9063, 0.9, 90.0]
     assert pd.isna(table3.loc["bert_base", "spread"])
     rows = cells(project / "results/tables/table3_accuracy.md")
-    assert {"0.9063", "0.9000", "-", "0.5958 to 0.9821", "1.5 min", "measured"} <= rows["BERT base (uncased)"]
+    assert {"0.9063", "0.9000", "-", "0.5958 to 0.9821", "1.5 min", "measured"} <= rows["BERT base"]
     models = cells(project / "results/tables/table1_models.md")
-    assert {"8,030,261,248", "20,971,520", "8,192", "yes"} <= models["Llama 3 8B Instruct + LoRA"]
+    assert {"8,030,261,248", "20,971,520", "8,192", "yes"} <= models["Llama 3 8B Instruct LoRA"]
 
 
 def cells(table: Path) -> dict[str, set[str]]:
@@ -125,10 +125,6 @@ def test_a_failures_message_stays_within_its_cell(project: Path) -> None:
     rows = (project / "results/tables/leaderboard_emotion.md").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 2 + 3
     assert "no result: failed, a &#124; b second line" in rows[-1]
-
-
-def test_nothing_is_out_of_date_right_after_a_build(project: Path) -> None:
-    assert stale(project) == []
 
 
 def test_what_was_edited_by_hand_is_out_of_date(project: Path) -> None:

@@ -105,6 +105,7 @@ def test_only_runs_with_an_accuracy_on_the_whole_test_split_are_written(tmp_path
     publish(results, a_record("tfidf", seed=2, status=Status.failed, failure=Failure("No.")))
     publish(results, a_record("minilm", fit=RANDOM_FIT))
     publish(results, a_record("minilm", "dataset.test_rows=10"))
+    publish(results, a_record("minilm", "dataset.perturb=typos", test_sha256="c" * 64))
     assert export(results, "hub-eval-results", tmp_path / "out") == 2
     assert files_below(tmp_path / "out") == {f"{run.name}/.eval_results/emotion.yaml" for run in kept}
 

@@ -24,7 +24,7 @@ def test_the_runs_of_the_command_come_first_then_the_best_others_then_the_page(
     show_runs({run.folder: True})
     own, others, written = capsys.readouterr().out.strip().split("\n\n")
     assert own.splitlines()[0] == "This command's runs on emotion"
-    assert [line.split("  ")[0] for line in own.splitlines()[3:]] == ["MiniLM-L6 (22M BERT)"]
+    assert [line.split("  ")[0] for line in own.splitlines()[3:]] == ["MiniLM-L6"]
     assert others.splitlines()[0] == "Best others on emotion"
     accuracies = [word for line in others.splitlines()[3:] for word in line.split() if word.startswith(("0.9", "1.0"))]
     assert accuracies[0] == "1.0000"

@@ -170,15 +170,22 @@ def test_every_shipped_result_has_a_card(shipped: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "dataset_type"), [("local files (.txt)", "mine"), ("hub dair-ai/emotion", "dair-ai/emotion")]
+    ("route", "overrides", "dataset_type"),
+    [
+        ("local files (.txt)", [], "mine"),
+        ("hub dair-ai/emotion", [], "dair-ai/emotion"),
+        ("hub dair-ai/emotion", ["dataset.perturb=typos"], "mine-typos"),
+    ],
 )
-def test_unchecked_local_data_are_not_named_as_the_hubs(tmp_path: Path, route: str, dataset_type: str) -> None:
-    record = a_record("minilm", "dataset.sha256={}", dataset="mine")
+def test_unchecked_and_changed_data_are_not_named_as_the_hubs(
+    tmp_path: Path, route: str, overrides: list[str], dataset_type: str
+) -> None:
+    record = a_record("minilm", "dataset.sha256={}", *overrides, dataset="mine")
     assert record.data is not None
     run = publish(tmp_path, replace(record, data=replace(record.data, route=route)))
     card = ModelCard(model_card(run))
     assert card.data.eval_results[0].dataset_type == dataset_type
-    assert (card.data.eval_results[0].dataset_revision is None) == (dataset_type == "mine")
+    assert (card.data.eval_results[0].dataset_revision is None) == dataset_type.startswith("mine")
     assert card.data.language is None
 
 

@@ -169,11 +169,6 @@ def test_a_training_curve_has_no_empty_panel(make_run: MakeRun, point: CurvePoin
     assert axes.get_ylabel() == panel
 
 
-@pytest.mark.parametrize("curve", [(), (CurvePoint(5, 1.0),)])
-def test_a_run_without_logged_values_has_no_training_curve(make_run: MakeRun, curve: tuple[CurvePoint, ...]) -> None:
-    assert RUN_FIGURES["training_curve"](make_run(curve=curve)) is None
-
-
 @pytest.mark.parametrize(
     ("copies", "legend"), [(1, "the same, fewer than 10 texts"), (2, "accuracy at mean confidence")]
 )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import pytest
 from factories import row_names
 from matplotlib.figure import Figure
 
@@ -50,22 +49,6 @@ def test_bars_have_their_counts_or_texts_from_the_top_down() -> None:
     assert [text.get_text() for text in axes.texts] == ["4,000", "1", "most", "one", "rest"]
     assert row_names(axes) == ["joy", "sadness", "no label"]
     assert axes.get_ylim() == (2.5, -0.5)
-
-
-@pytest.mark.parametrize(
-    ("series", "spans"), [((PREDICTED,), [(-0.35, 0.35)]), ((GOLD, PREDICTED), [(-0.37, -0.01), (0.01, 0.37)])]
-)
-def test_the_bars_of_a_row_do_not_overlap(series: tuple[Bars, ...], spans: list[tuple[float, float]]) -> None:
-    [axes] = a_figure(*series).axes
-    first = [bars.patches[0] for bars in axes.containers]  # type: ignore[attr-defined]
-    np.testing.assert_allclose([(bar.get_y(), bar.get_y() + bar.get_height()) for bar in first], spans)
-
-
-@pytest.mark.parametrize(
-    ("title", "subtitle", "height"), [("a", "b", 3.0), ("title " * 13, "b", 3.18), ("a", "words " * 20, 3.16)]
-)
-def test_a_figure_grows_with_each_extra_line_of_its_heading(title: str, subtitle: str, height: float) -> None:
-    assert new_figure(3.0, title, subtitle).get_figheight() == pytest.approx(height)
 
 
 def test_the_order_of_saving_does_not_change_the_bytes(tmp_path: Path) -> None:

@@ -168,4 +168,4 @@ def test_tables_do_not_depend_on_the_order_in_which_runs_were_made(tmp_path: Pat
         tables = all_tables(analysis_of(*store.read_all(tmp_path / place)))
         made.append({table.name: table.csv(data) for table, data in tables.items()})
     assert made[0] == made[1]
-    assert set(made[0]) == {*TABLES, "leaderboard_emotion"}
+    assert set(made[0]) == {*TABLES, "dollars", "leaderboard_emotion"}

@@ -6,7 +6,8 @@ from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_
 
 from benchmark.analysis.frame import results_of
 from benchmark.report.table import Analysis
-from benchmark.report.tables import TABLES
+from benchmark.report.tables import TABLES, all_tables
+from benchmark.report.tables.cost import LATENCY
 
 
 def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: Path) -> None:
@@ -17,9 +18,9 @@ def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: 
     ]
     rows = table_rows("frontier", *runs)
     minilm, bert, tfidf = rows
-    assert minilm["model"] == "MiniLM-L6 (22M BERT)"
+    assert minilm["model"] == "MiniLM-L6"
     assert minilm["frontier"] == "training time, peak memory, trained parameters, prediction time"
-    assert (bert["frontier"], bert["dominated_by"]) == (None, "MiniLM-L6 (22M BERT), paper")
+    assert (bert["frontier"], bert["dominated_by"]) == (None, "MiniLM-L6, paper")
     assert bert["dominated_by_id"] == minilm["configuration"]
     assert (tfidf["frontier"], tfidf["dominated_by"]) == ("training time, peak memory, prediction time", None)
     assert (tfidf["training_seconds"], tfidf["peak_memory"], tfidf["seconds_per_text"]) == (1, 100, 1 / 200)
@@ -30,7 +31,7 @@ def test_a_gpu_does_not_dominate_a_cpu(tmp_path: Path) -> None:
     fast = publish_with_costs(tmp_path, "minilm", 10, training=6, memory=200, trained=50, answering=0.2)
     assert [row["dominated_by"] for row in table_rows("frontier", slow, on_a_gpu(fast))] == [None, None]
     rows = table_rows("frontier", slow, fast)
-    assert row_with(rows, model="BERT base (uncased)")["hardware"] == "A processor, 2 cores"
+    assert row_with(rows, model="BERT base")["hardware"] == "A processor, 2 cores"
     assert [row["dominated_by"] is None for row in rows] == [True, False]
 
 
@@ -61,3 +62,22 @@ def test_a_speed_that_was_not_measured_has_no_ratio() -> None:
     measured = {"title": "A model", "pretrained": False, "device": "A GPU", "effective_batch": 20, "ways": ways}
     rows = rows_of(TABLES["speed"].data(Analysis(results_of([], [measured]))))
     assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, None), (1, None), (2, None)]
+
+
+def latency_of(title: str, shared: bool | None, p50: float) -> dict[str, Any]:
+    found = {"texts": 300, "p50": p50, "p95": 0.2, "p99": 0.3, "batched_per_second": 90.0, "different_answers": 0}
+    return {"title": title, "pretrained": True, "device": "A GPU", "precision": "fp32", "latency": found,
+            "environment": {"device_shared": shared}}  # fmt: skip
+
+
+def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds() -> None:
+    measured = [latency_of("Slow", False, 0.1), latency_of("Fast", None, 0.01), latency_of("Unknown", True, 0.001)]
+    analysis = Analysis(results_of([], measured))
+    rows = rows_of(LATENCY.data(analysis))
+    assert [(row["model"], row["p50"], row["p99"], row["batched_per_second"]) for row in rows] == [
+        ("Fast", 0.01, 0.3, 90.0),
+        ("Slow", 0.1, 0.3, 90.0),
+    ]
+    assert TABLES["speed"].data(analysis).empty
+    assert LATENCY in all_tables(analysis)
+    assert LATENCY not in all_tables(Analysis(results_of([], measured[2:])))

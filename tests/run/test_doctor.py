@@ -33,6 +33,10 @@ def test_a_run_that_can_start_has_no_problems() -> None:
     assert problems("model=majority") == {}
 
 
+def test_random_weights_without_training_are_found() -> None:
+    assert "head in random weights" in problems("model=tiny_bert", "model.train=false")["train"].found
+
+
 @no_gpu
 def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()

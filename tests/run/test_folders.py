@@ -49,6 +49,10 @@ def test_every_folder_of_a_run_is_checked(compose_run: Callable[..., RunConfig],
     config = compose_run(*(f"{option}={tmp_path}/file/{option}" for option in FOLDERS))
     assert [error.problem.partition("=")[0] for error in unwritable(config)] == list(FOLDERS)
     assert list(unwritable(compose_run())) == []  # models_dir is null
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/runs").symlink_to(tmp_path / "unmounted")
+    (error,) = unwritable(compose_run(f"results_dir={tmp_path}/results"))
+    assert f"{tmp_path}/results/runs is a link to {tmp_path}/unmounted" in error.problem
 
 
 def caused_by(cause: BaseException) -> BaseException:

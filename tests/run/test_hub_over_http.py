@@ -24,7 +24,7 @@ from benchmark.data.load import load
 from benchmark.report.table import Analysis
 from benchmark.report.tables.leaderboard import standing
 from benchmark.report.tables.study import table3_accuracy
-from benchmark.report.verify import faults
+from benchmark.report.verify import check
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, Status
 from benchmark.run.compose import composed
@@ -139,6 +139,7 @@ def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
     assert (made.dataset, made.labels) == ("reviews", ("bad", "good"))
     assert made.config.dataset.hub is not None
     assert made.config.dataset.hub.revision == commit
+    assert f"dataset.hub.revision={commit}" in made.overrides
     assert made.data is not None
     assert {name: split.rows for name, split in made.data.splits.items()} == {"train": 18, "validation": 2, "test": 20}
     assert made.config.model.parameters["instruction"].endswith("one of: bad, good.")
@@ -296,7 +297,7 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_a
     analysis = Analysis(read_results(tmp_path / "online" / "results"))
     assert table3_accuracy(analysis)["accuracy"].isna().all()
     assert standing("emotion", analysis)["status"].str.contains("not the hub").all()
-    assert list(faults(tmp_path / "online" / "results")) == []
+    assert check(tmp_path / "online" / "results").faults == []
 
     offline = benchmark(tmp_path / "offline", hub.url, *sweep)  # the server has stopped
     assert offline.returncode == 0, offline.stdout + offline.stderr

@@ -13,7 +13,9 @@ from processes import STEPS, finish, killed_when, log_of, moved_to, predictions_
 
 from benchmark.config import RunConfig
 from benchmark.results import store
+from benchmark.results.record import Status
 from benchmark.results.store import Run
+from benchmark.run import runner
 from benchmark.terminal import INTERRUPTED
 
 Compose = Callable[..., RunConfig]
@@ -80,6 +82,23 @@ def test_a_run_killed_while_writing_the_record_does_not_train_again(
     assert reference.record.fit is not None
     assert run.record.fit.curve == reference.record.fit.curve
     assert (run.record.fit.steps, run.record.fit.samples_seen) == (STEPS, reference.record.fit.samples_seen)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_tf_idf_killed_while_it_fits_begins_again(end: int, compose_run: Compose, tmp_path: Path) -> None:
+    """A kill leaves no row; an interruption leaves one, which the completed run replaces."""
+    config = compose_run("model=tfidf", "dataset.synthetic.train=6000")
+    disturbed = moved_to(config, tmp_path / "disturbed")
+    results = Path(disturbed.results_dir)
+    process = start(disturbed)
+    while process.is_alive() and not list(Path(disturbed.checkpoints_dir).glob(f"*/{runner.TRAINING}")):
+        time.sleep(0.001)
+    assert process.pid is not None
+    os.kill(process.pid, end)
+    process.join()
+    assert [run.record.status for run in store.read_all(results)] == [Status.interrupted] * (end == signal.SIGTERM)
+    assert predictions_of(finish(disturbed)) == predictions_of(finish(moved_to(config, tmp_path / "whole")))
+    assert [run.record.status for run in store.read_all(results)] == [Status.completed]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "removed", "altered"])

@@ -12,6 +12,7 @@ import torch
 from factories import COMMAND, SMALL, folders_in, variables
 from factories import command_line as benchmark
 
+from benchmark.config import CONF_DIR
 from benchmark.results import store
 from benchmark.results.record import Status
 
@@ -20,8 +21,13 @@ pytestmark = pytest.mark.slow
 
 def test_help_shows_choices_and_where_results_go() -> None:
     shown = subprocess.run([*COMMAND, "--help"], env=variables(), capture_output=True, text=True, check=True).stdout
-    for expected in ("bert_base, bert_large", "emotion, synthetic", "experiment=quickstart", "results/runs/"):
-        assert expected in shown
+    choices = [
+        path.stem for group in ("model", "dataset", "recipe", "experiment") for path in CONF_DIR.glob(f"{group}/*")
+    ]
+    named = set(re.findall(r"\w+", shown))
+    assert set(choices) - named == {"by_model"}
+    assert "results/report.html" in shown
+    assert max(map(len, shown.splitlines())) <= 112
 
 
 def test_help_needs_no_torch_and_no_pandas() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock, Timeout
@@ -17,7 +18,7 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
 from benchmark.report.run_figures import draw_run
-from benchmark.report.verify import faults
+from benchmark.report.verify import check
 from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
@@ -78,6 +79,25 @@ def test_a_completed_run_records_what_was_asked_read_and_computed(compose_run: C
     assert record.fit is not None
     assert record.fit.steps == 2
     assert not list(Path(config.checkpoints_dir).rglob("checkpoint-*"))
+
+
+def test_the_predictions_of_the_validation_split_are_stored(compose_run: Compose) -> None:
+    config = compose_run("model=tiny_bert")
+    run, split = runner.run(config), load(config.dataset).validation
+    assert run.record.validation_sha256 == sha256((run.folder / "validation.parquet").read_bytes())
+    stored = store.read(run.folder).validation
+    assert stored is not None
+    gold, predictions = stored
+    np.testing.assert_array_equal(gold, split.labels)
+    assert run.record.fit is not None
+    assert (predictions.predicted == gold).mean() == pytest.approx(run.record.fit.curve[-1].validation_accuracy)
+
+
+@pytest.mark.parametrize("overrides", [["dataset.test_rows=1"], ["dataset.perturb=uppercase"]])
+def test_validation_predictions_that_nothing_uses_are_not_stored(compose_run: Compose, overrides: list[str]) -> None:
+    run = runner.run(compose_run("model=tfidf", *overrides))
+    assert (run.record.validation_sha256, run.validation) == (None, None)
+    assert not (run.folder / "validation.parquet").exists()
 
 
 def test_a_record_holds_no_metric_of_the_test_split_and_no_path(compose_run: Compose, tmp_path: Path) -> None:
@@ -166,6 +186,24 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
     assert f"{tmp_path}/models/tiny_bert/" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("limits", "options"),
+    [
+        ({"train": 5}, {"dataset.validation_rows=5", "dataset.test_rows=5"}),
+        ({"train": 5, "validation": 5}, {"dataset.test_rows=5"}),
+        ({"train": 5, "validation": 5, "test": 5}, set()),
+        ({"test": 5}, set()),
+    ],
+)
+def test_a_trial_with_few_training_rows_names_the_options_that_limit_the_other_splits(
+    limits: dict[str, int], options: set[str], compose_run: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    every = dict.fromkeys(("train", "validation", "test"), "null") | limits
+    with caplog.at_level(logging.INFO):
+        runner.run(compose_run("model=majority", *(f"dataset.{name}_rows={rows}" for name, rows in every.items())))
+    assert set(re.findall(r"dataset\.\w+_rows=\d+", caplog.text)) == options
+
+
 def test_a_forced_run_that_fails_keeps_the_completed_one(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = runner.run(compose_run("model=majority"))
     monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(OSError("broken")))
@@ -230,7 +268,7 @@ def test_answers_in_another_order_are_sorted_and_the_record_says_by_what(compose
     assert run.record.matched == {"id": 12}
     assert (run.predictions.predicted == test.labels).all()
     assert run.ids == test.ids != tuple(f"test-{row}" for row in range(12))
-    assert list(faults(tmp_path / "results")) == []
+    assert check(tmp_path / "results").faults == []
 
 
 def test_a_decoder_writes_the_word_of_a_label(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ def data_sets(analysis: Analysis, _: str) -> Drawing | None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
-    for boundary in range(1, len(names)):
-        axes.axhline(boundary - 0.5, color="#dddddd", linewidth=0.6)
+    boundaries = [place + 0.5 for place in range(len(names) - 1)]
+    axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color="#dddddd", linewidth=0.6)
     axes.set(xlabel="accuracy")
     figure.legend(loc="outside lower left", ncols=2, handletextpad=0.3, columnspacing=1.4)
     return figure
@@ -58,7 +58,7 @@ FIGURES = (
     Figure(
         "data_sets",
         "Accuracy of the same models on each data set, with its 95% interval.",
-        "data_sets",
+        "several-data-sets",
         data_sets,
         of_all=True,
     ),

@@ -13,9 +13,11 @@ from benchmark.report.tables import (
     cost,
     data_sets,
     decisions,
+    dollars,
     errors,
     label_noise,
     overview,
+    paired,
     prompts,
     scale,
     study,
@@ -33,6 +35,17 @@ OF_A_DATASET = (
     *cost.TABLES,
     *training.TABLES,
 )
+IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
+"""Tables of a data set that are shown only where they have rows."""
+OF_ALL_DATASETS = (
+    cost.LATENCY,
+    data_sets.DATA_SETS,
+    transfer.TRANSFER,
+    prompts.PROMPTS,
+    paired.ROBUSTNESS,
+    scale.SCALE,
+)
+"""Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
@@ -46,15 +59,13 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
     made[cost.SPEED] = cost.SPEED.data(analysis)
-    for table in (data_sets.DATA_SETS, scale.SCALE, transfer.TRANSFER, prompts.PROMPTS):
-        if len(data := table.data(analysis)):
-            made[table] = data
-    return made
+    optional = {table: table.data(analysis) for table in OF_ALL_DATASETS}
+    return made | {table: data for table, data in optional.items() if len(data)}
 
 
 def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
     """The tables of one data set. Those of the study's have the plain names."""
-    for table in OF_A_DATASET:
+    for table in (*OF_A_DATASET, *IF_MEASURED):
         if table is training.LEARNING_CURVE and len(part.results.runs):
             table = training.learning_curve_table(part.results.labels(part.results.runs["run"].iloc[0]))
         if dataset == the_study.DATASET:

@@ -1,13 +1,14 @@
 """Which differences are significant: pairs, groups of tied models, and every seed that was asked for."""
 
 import math
+from functools import partial
 from string import ascii_lowercase
 
 import pandas as pd
 
 from benchmark.analysis import comparisons
 from benchmark.report import table as t
-from benchmark.report.formats import fixed, mean_count, p_value
+from benchmark.report.formats import count, fixed, p_value
 from benchmark.results.record import Status
 
 
@@ -84,8 +85,8 @@ TABLES = (
             t.declared("other", "Other"),
             t.Column("difference", "Difference", fixed("+.4f")),
             t.INTERVAL,
-            t.Column("wins", "Only the better is correct", mean_count),
-            t.Column("losses", "Only the other is correct", mean_count),
+            t.Column("wins", "Only the better is correct", partial(count, decimals=2)),
+            t.Column("losses", "Only the other is correct", partial(count, decimals=2)),
             t.Column("seed_pairs", "Pairs of seeds"),
             t.Column("p", "McNemar's p", p_value),
             t.Column("adjusted_p", "p, Holm", p_value),

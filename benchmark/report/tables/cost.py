@@ -29,7 +29,8 @@ def frontier(analysis: t.Analysis) -> pd.DataFrame:
 
 def speed(analysis: t.Analysis) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
-    measured = sorted(analysis.results.speeds, key=lambda one: (one["device"], one["title"], one["effective_batch"]))
+    compared = [one for one in analysis.results.speeds if "ways" in one]
+    measured = sorted(compared, key=lambda one: (one["device"], one["title"], one["effective_batch"]))
     return pd.DataFrame([row for one in measured for row in _speeds(one)], dtype=object)
 
 
@@ -37,7 +38,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
     padded = {way["precision"]: way for way in measured["ways"] if way["batching"] == "padded"}
     return [
         {
-            "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
+            "model": _name(measured),
             "hardware": measured["device"],
             "batch_size": measured["effective_batch"],
             "batching": way["batching"],
@@ -52,9 +53,22 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _name(measured: dict[str, Any]) -> str:
+    return str(measured["title"]) + ("" if measured["pretrained"] else ", random weights")
+
+
 def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -> float | None:
     plain = padded.get(way["precision"], {}).get(speed)
     return way[speed] / plain if plain and way[speed] is not None else None
+
+
+def latency(analysis: t.Analysis) -> pd.DataFrame:
+    """Each model whose latency was measured on a device that no other job used, the fastest first."""
+    found = [one for one in analysis.results.speeds if "latency" in one]
+    alone = [one for one in found if one["environment"].get("device_shared") is not True]
+    alone.sort(key=lambda one: (one["device"], one["latency"]["p50"]))
+    rows = [{**one, **one["latency"], "model": _name(one), "hardware": one["device"]} for one in alone]
+    return pd.DataFrame(rows, dtype=object)
 
 
 TABLES = (
@@ -109,5 +123,26 @@ SPEED = t.Table(
     "beginning of the prompts once. *Batch* is the effective one; *one pass* computes it at once, the other padded "
     "batches in passes of the recipe's size. Random weights take the same time as pretrained ones and have no "
     "accuracy. A dash was not measured.",
+    section="cost",
+)
+
+LATENCY = t.Table(
+    "latency",
+    "Latency of one text, and throughput of many",
+    latency,
+    (
+        t.MODEL,
+        t.HARDWARE,
+        t.declared("precision", "Precision"),
+        t.declared("texts", "Texts"),
+        t.Column("p50", "Median", milliseconds, "of one text"),
+        t.Column("p95", "95th percentile", milliseconds),
+        t.Column("p99", "99th percentile", milliseconds),
+        t.Column("batched_per_second", "Together, texts/s", fixed(",.1f")),
+        t.Column("different_answers", "Different answers", help="between one by one and together"),
+    ),
+    note="The time from a text to its answer with texts one by one, after a warm-up, and the throughput when the same "
+    "texts are predicted together (`python -m benchmark.speed --latency`). *Different answers* are texts whose label "
+    "differs between the two. Measurements on a device that other jobs used are left out.",
     section="cost",
 )

@@ -70,5 +70,5 @@ DATA_SETS = t.Table(
         t.Column("gain", "Above TF-IDF", "{:+.4f}".format, "difference of the accuracies"),
     ),
     note="Each model with the configuration that has the best validation accuracy on that data set.",
-    section="data_sets",
+    section="several-data-sets",
 )

@@ -11,13 +11,19 @@ from benchmark.analysis.frame import Results
 from benchmark.analysis.metrics import (
     brier_score,
     calibration_noise,
+    confidence_of,
     coverage_at_error,
     expected_calibration_error,
+    fitted_temperature,
+    least_cost,
     log_loss,
+    mean_cost,
+    with_temperature,
 )
+from benchmark.interface import Probabilities
 from benchmark.report import table as t
-from benchmark.report.formats import fixed
 from benchmark.report.tables.errors import confidences, per_configuration
+from benchmark.results.store import Run
 
 DIGITS = 6  # the last digits of a logarithm differ between processors
 
@@ -30,6 +36,53 @@ def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     pairs = confidences(results, row)
     scores |= {name: np.mean([score(*pair) for pair in pairs]) for name, score in CONFIDENCES.items()}
     return [{"seeds": row["seeds"], **{name: round(float(score), DIGITS) for name, score in scores.items()}}]
+
+
+def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    """Scores of the test probabilities before and after a temperature, means over the seeds that stored validation."""
+    runs = [results.by_name[run] for run in row["counted"] if row["graded"]]
+    runs = [run for run in runs if run.validation is not None]
+    if not runs:
+        return []
+    scores: list[dict[str, float]] = []
+    for run in runs:
+        fitted, after = _calibrated(run)
+        correct = run.gold == run.predictions.predicted
+        made: dict[str, float] = {"temperature": fitted}
+        for when, probabilities in (("", run.predictions.probabilities), ("_after", after)):
+            confidence = confidence_of(run.predictions.predicted, probabilities)
+            made[f"log_loss{when}"] = log_loss(run.gold, probabilities)
+            made[f"brier_score{when}"] = brier_score(run.gold, probabilities)
+            made[f"ece_15{when}"] = expected_calibration_error(correct, confidence)
+        scores.append(made)
+    means = {name: round(float(np.mean([one[name] for one in scores])), DIGITS) for name in scores[0]}
+    return [{"seeds": len(runs), **means}]
+
+
+def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+    """The mean cost of a configuration's answers, and of those with the least expected cost, means over the seeds."""
+    labels, written = list(results.labels(row["run"])), results.error_costs
+    if written is None or set(written.index) != set(labels) or not row["graded"]:
+        return []
+    costs = written.loc[labels, labels].to_numpy()
+    runs = [results.by_name[run] for run in row["counted"]]
+    decided = [least_cost(_calibrated(run)[1], costs) for run in runs]
+    of_answers = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
+    of_decisions = [mean_cost(run.gold, answers, costs) for run, answers in zip(runs, decided, strict=True)]
+    changed = [(run.predictions.predicted != answers).mean() for run, answers in zip(runs, decided, strict=True)]
+    means = {"cost": of_answers, "least_cost": of_decisions, "changed": changed}
+    calibrated = sum(run.validation is not None for run in runs)
+    figures = {name: round(float(np.mean(values)), DIGITS) for name, values in means.items()}
+    return [{"seeds": row["seeds"], "calibrated": f"{calibrated} of {len(runs)}", **figures}]
+
+
+def _calibrated(run: Run) -> tuple[float, Probabilities]:
+    """The temperature fitted on the validation split and the test probabilities with it; 1 if none were stored."""
+    if run.validation is None:
+        return 1.0, run.predictions.probabilities
+    gold, predictions = run.validation
+    fitted = fitted_temperature(gold, predictions.probabilities)
+    return fitted, with_temperature(run.predictions.probabilities, fitted)
 
 
 def _brier(results: Results, run: str) -> float:
@@ -62,15 +115,55 @@ TABLES = (
             t.Column("ece_10", "ECE, 10 bins", t.FOUR),
             t.Column("ece_15", "ECE, 15 bins", t.FOUR),
             t.Column("ece_15_noise", "Noise floor", t.FOUR, "of the ECE with 15 bins"),
-            t.Column("coverage_at_1", "Answered at 1% error", fixed(".1%")),
-            t.Column("coverage_at_5", "Answered at 5% error", fixed(".1%")),
+            t.Column("coverage_at_1", "Answered at 1% error", t.PERCENT),
+            t.Column("coverage_at_5", "Answered at 5% error", t.PERCENT),
         ),
         note="Means over seeds. *Noise floor* is the mean ECE of a perfectly calibrated model with the same "
         "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. "
         "*Answered at 1% error* is the largest share of the texts, the most confident first, of which at most 1% are "
-        "wrong; its threshold is chosen on the test texts themselves, so it is optimistic. Nothing is recalibrated: a "
-        "temperature would have to be fitted on the validation split, and these runs store no validation "
-        "probabilities. Free answers carry no confidence.",
+        "wrong; its threshold is chosen on the test texts themselves, so it is optimistic. Nothing is recalibrated "
+        "here; for runs that store validation probabilities, the table of temperatures does so. Free answers carry no "
+        "confidence.",
+        section="confidence",
+    ),
+)
+
+IF_STORED = (
+    t.Table(
+        "temperature",
+        "Probabilities with a temperature that was fitted on the validation split",
+        partial(per_configuration, temperature),
+        (
+            *t.NAMED,
+            t.SEEDS,
+            t.Column("temperature", "Temperature", fixed(".3f"), "above 1: the model is too confident"),
+            t.Column("log_loss", "Log loss", t.FOUR),
+            t.Column("log_loss_after", "Log loss with temperature", t.FOUR),
+            t.Column("brier_score", "Brier score", t.FOUR),
+            t.Column("brier_score_after", "Brier score with temperature", t.FOUR),
+            t.Column("ece_15", "ECE, 15 bins", t.FOUR),
+            t.Column("ece_15_after", "ECE with temperature", t.FOUR),
+        ),
+        note="The logits are divided by the temperature with the least log loss on the validation split, one for each "
+        "seed. The scores are those of the test split, means over the seeds that store validation probabilities. The "
+        "answers, and so the accuracy, stay the same.",
+        section="confidence",
+    ),
+    t.Table(
+        "utility",
+        "Mean cost of errors",
+        partial(per_configuration, utility),
+        (
+            *t.NAMED,
+            t.SEEDS,
+            t.Column("cost", "Cost of the answers", t.FOUR),
+            t.Column("least_cost", "Cost of the decisions", t.FOUR),
+            t.Column("changed", "Texts decided otherwise", t.PERCENT),
+            t.Column("calibrated", "Seeds with a temperature"),
+        ),
+        note="Mean cost of a test text by `error_costs.csv` in the folder of results. *Decisions* answer each text "
+        "with the label of the least expected cost by the probabilities, with the temperature where one was fitted. "
+        "Accuracy is that of the answers everywhere else.",
         section="confidence",
     ),
 )

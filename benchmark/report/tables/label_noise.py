@@ -11,7 +11,6 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.analysis.inference import wilson_interval
 from benchmark.interface import NO_LABEL
 from benchmark.report import table as t
-from benchmark.report.formats import fixed
 
 Items = npt.NDArray[np.bool_]
 MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
@@ -84,7 +83,7 @@ TABLES = (
             t.Column("most"),
             t.Column("interval", "95% interval"),
             t.Column("share", "Share", t.PERCENT),
-            t.Column("best_accuracy", "Accuracy of a perfect model", fixed(".4f"), "if all of these labels are wrong"),
+            t.Column("best_accuracy", "Accuracy of a perfect model", t.FOUR, "if all of these labels are wrong"),
             t.Column("runs", "Runs"),
         ),
         note="This assumes that a text on which the good models (the best and those tied with it) agree against its "

@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.configurations import failure, with_results
+from benchmark.analysis.labels import short_title
 from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
 from benchmark.report import table as t
@@ -101,7 +102,7 @@ def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
     optimizer = f"{name}, decay {recipe.weight_decay:g}" if recipe.weight_decay else f"{name}, no decay"
     values = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
     marked = {setting: _marked(setting, values[setting], theirs) for setting, theirs in SETTINGS.items()}
-    return {"model": spec.model.title, **marked}
+    return {"model": short_title(spec.model.title), **marked}
 
 
 def _marked(setting: str, ours: Any, theirs: Any) -> Any:

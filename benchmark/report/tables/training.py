@@ -51,7 +51,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
         rows.append(
             {
                 "curve": group["curve"].iloc[0],
-                "model": last.title,
+                "model": group["title"].iloc[0],
                 "recipe": recipe,
                 "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
@@ -122,10 +122,10 @@ def tuning(analysis: t.Analysis) -> pd.DataFrame:
     found = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
     whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
     rows = []
-    for run, accuracy in found.loc[whole, ["run", "validation_accuracy"]].itertuples(index=False):
+    for run, title, accuracy in found.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
-        row: dict[str, Any] = {"model": record.title, "recipe": recipe_label(record, results.catalogue, OWN_COLUMNS)}
+        row: dict[str, Any] = {"model": title, "recipe": recipe_label(record, results.catalogue, OWN_COLUMNS)}
         row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
         rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))

@@ -72,5 +72,5 @@ TRANSFER = t.Table(
     ),
     note="Test texts have only labels that the training data have too. A model may still answer any label that it was "
     "trained on.",
-    section="data_sets",
+    section="several-data-sets",
 )

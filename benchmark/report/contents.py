@@ -1,0 +1,67 @@
+"""The parts of the page and of docs/results.md: which figures and tables each shows, in order."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.report.figure import ALL, Picture
+from benchmark.report.table import Table
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures and tables are declared with its name."""
+
+    name: str
+    title: str
+    text: str
+
+
+SECTIONS = tuple(
+    Section(**values) for values in tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))["sections"]
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section about the study's data set and about all data sets, or everything about another data set."""
+
+    section: Section
+    dataset: str
+    pictures: list[Picture]
+    tables: list[tuple[Table, pd.DataFrame]]
+
+
+def parts(
+    datasets: Iterable[str], tables: Mapping[Table, pd.DataFrame], pictures: Sequence[Picture]
+) -> tuple[list[Part], list[Part]]:
+    """The sections that have something to show, and one part for each other data set, its leaderboard first."""
+    last, *others = [section.name for section in reversed(SECTIONS)]
+    own = [
+        (Section(f"data-{number}", f"Data set {name}", ""), [last, *reversed(others)], (name,))
+        for number, name in enumerate((name for name in datasets if name != study.DATASET), start=1)
+    ]
+    general = [(section, [section.name], (study.DATASET, ALL)) for section in SECTIONS]
+
+    def part(section: Section, names: list[str], about: tuple[str, ...]) -> Part:
+        drawn = [one for one in pictures if one.dataset in about and one.figure.section in names]
+        filled = [
+            (table, data)
+            for table, data in tables.items()
+            if (table.dataset or ALL) in about and table.section in names and len(data)
+        ]
+        return Part(
+            section,
+            about[0],
+            sorted(drawn, key=lambda one: names.index(one.figure.section)),
+            sorted(filled, key=lambda one: names.index(one[0].section)),
+        )
+
+    found = [part(*one) for one in general]
+    return [one for one in found if one.pictures or one.tables], [part(*one) for one in own]

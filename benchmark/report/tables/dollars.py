@@ -1,0 +1,110 @@
+"""What training a model and answering 1,000 texts a day for a year cost, in dollars and in energy."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.configurations import with_results
+from benchmark.analysis.frame import Results
+from benchmark.analysis.prices import read_prices
+from benchmark.report import table as t
+from benchmark.report.formats import fixed, gibibytes, milliseconds
+
+YEAR = 365_000  # texts: 1,000 a day
+KWH = 3_600_000  # joules
+
+
+def dollars(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per configuration with results whose times were measured on a machine with a price, the cheapest first.
+
+    A year costs nothing for training where nothing was trained, and is not known where training was not timed.
+    """
+    found, prices = with_results(analysis.configurations), read_prices()
+    rows = []
+    for row in found[found["seconds_per_text"].notna()].to_dict("records"):
+        if (per_hour := prices.of(row["machine"])) is None:
+            continue
+        training, answering = row["training_seconds"], YEAR * row["seconds_per_text"] * per_hour / 3600
+        trained = 0.0 if not row["trained"] else None if pd.isna(training) else training * per_hour / 3600
+        paid = {"training_dollars": trained, "answering_dollars": answering, "per_hour": per_hour}
+        paid["year_dollars"] = None if trained is None else trained + answering
+        rows.append(row | paid | {"model": row["title"], "hardware": row["machine"]})
+    table = pd.DataFrame(rows, dtype=object)
+    return table.sort_values(["year_dollars", "label"], kind="stable") if rows else table
+
+
+def energy(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per configuration with results whose energy was measured, medians over the seeds of one machine."""
+    found = with_results(analysis.configurations)
+    rows = [made for _, row in found.iterrows() if (made := _energy(analysis.results, row)) is not None]
+    per_kwh = read_prices().per_kwh
+    for made in rows:
+        made["year_dollars"] = (made["training_joules"] + YEAR * made["joules_per_text"]) / KWH * per_kwh
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
+    """The row of a configuration; None if no seed had its device to itself and its energy measured."""
+    runs = results.runs[results.runs["run"].isin(row["counted"]) & ~results.runs["shared_time"]]
+    records = [results.by_name[run].record for run in runs.loc[runs["hardware"] == row["machine"], "run"]]
+    measured = [record for record in records if {"fit", "predict"} <= record.joules.keys()]
+    if not measured:
+        return None
+    training = [sum(record.joules["fit"].values()) for record in measured]
+    per_text = [sum(record.joules["predict"].values()) / (record.predicted_rows or 1) for record in measured]
+    return {
+        **{name: row[name] for name in ("configuration", "recipe")},
+        "model": row["title"],
+        "hardware": row["machine"],
+        "measured": " and ".join(sorted({device.upper() for one in measured for device in one.joules["predict"]})),
+        "training_joules": float(np.median(training)),
+        "joules_per_text": float(np.median(per_text)),
+    }
+
+
+def _dollars(value: float) -> str:
+    return f"{value:,.2f}" if value >= 0.005 or value == 0 else "under 0.01"
+
+
+TABLES = (
+    t.Table(
+        "dollars",
+        "Training and 1,000 texts a day for a year, in dollars",
+        dollars,
+        (
+            *t.NAMED,
+            t.ACCURACY,
+            t.TRAINING,
+            t.Column("seconds_per_text", "Time per text", milliseconds),
+            t.Column("peak_memory", "Peak memory", gibibytes),
+            t.HARDWARE,
+            t.declared("per_hour", "USD an hour", _dollars),
+            t.Column("training_dollars", "Training, USD", _dollars),
+            t.Column("answering_dollars", "365,000 texts, USD", _dollars),
+            t.Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
+        ),
+        note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
+        "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
+        "that waits for texts costs its price all day. Training that another run did and trials of settings are not "
+        "counted. Runs that shared their device, and hardware without a price, are left out.",
+        section="cost",
+    ),
+    t.Table(
+        "energy",
+        "Energy",
+        energy,
+        (
+            *t.NAMED,
+            t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
+            t.Column("joules_per_text", "Per text, J", fixed(".3g")),
+            t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
+            t.Column("measured", "Measured"),
+            t.HARDWARE,
+        ),
+        note="Measured by the counters of the processors (RAPL) and of the GPU (NVML); medians over the seeds of one "
+        "machine. Runs on machines without such counters, and runs that shared their device, are left out. Training "
+        "includes loading and validation. `conf/prices.yaml` has the price of electricity.",
+        section="cost",
+    ),
+)

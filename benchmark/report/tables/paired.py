@@ -1,0 +1,158 @@
+"""Configurations beside the one that they differ from only in changed test texts, or in a training option."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis.comparisons import compared
+from benchmark.analysis.configurations import mean_accuracy, with_results
+from benchmark.analysis.frame import Results
+from benchmark.analysis.inference import combined, interval_of_change, mcnemar
+from benchmark.config import identity_of
+from benchmark.interface import Keep, Recipe
+from benchmark.report import table as t
+from benchmark.report.formats import fixed, p_value
+from benchmark.report.tables.comparison import four_digits
+from benchmark.results.record import RunRecord
+
+OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
+"""The training options of the table of ablations."""
+
+
+def robustness(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
+    results, found = analysis.results, analysis.configurations
+    records = {run: results.by_name[run].record for runs in found["counted"] for run in runs}
+    unchanged = {(_key(record), record.seed): run for run, record in records.items() if record.is_result}
+    rows = []
+    for counted in found["counted"]:
+        changed = [run for run in counted if records[run].completes_all and not records[run].is_result]
+        own = {run: unchanged.get((_key(records[run]), records[run].seed)) for run in changed}
+        if pairs := [(before, run) for run, before in own.items() if before is not None]:
+            rows.append(_changed_texts(results, pairs))
+    rows.sort(key=lambda row: (row["tested_on"], row["model"], row["recipe"], row["perturbation"]))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def ablations(analysis: t.Analysis) -> pd.DataFrame:
+    """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
+    results, found = analysis.results, with_results(analysis.configurations)
+    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in found.iterrows()}
+    plain = {_key(records[row["configuration"]]): row for _, row in found.iterrows()}
+    rows = []
+    for _, row in found.iterrows():
+        record = records[row["configuration"]]
+        used, recipe = record.config.recipe, _without_options(record.config.recipe)
+        base = plain.get(_key(replace(record, config=replace(record.config, recipe=recipe))))
+        options = [name for name in OPTIONS if getattr(used, name) != getattr(recipe, name)]
+        if options and base is not None:
+            option = ", ".join(f"{name}={getattr(used, name)}" for name in options)
+            rows.append(_ablation(results, row, base) | {"option": option})
+    rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _without_options(recipe: Recipe) -> Recipe:
+    return replace(recipe, class_weights=None, label_smoothing=0.0, keep=Keep.last, patience=None)
+
+
+def _key(record: RunRecord) -> str:
+    """What runs share that differ in nothing but their seed and whether their test texts are changed."""
+    spec = replace(record.config, dataset=replace(record.config.dataset, perturb=None), seed=0)
+    before = record.data and record.data.unperturbed_sha256
+    data = record.data_sha256 | ({"test": before} if before else {})
+    return json.dumps([identity_of(spec.as_json()), data], sort_keys=True)
+
+
+def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """The row of the pairs of runs, one for each seed, on unchanged and on changed texts."""
+    (own, other), runs = pairs[0], results.runs.set_index("run")
+    before, after = (results.correct(of_seeds) for of_seeds in zip(*pairs, strict=True))
+    answers, changed_answers = (results.predicted(of_seeds) for of_seeds in zip(*pairs, strict=True))
+    counts = zip((after & ~before).sum(axis=1).tolist(), (before & ~after).sum(axis=1).tolist(), strict=True)
+    record = results.by_name[other].record
+    assert record.data is not None
+    return {
+        "configuration": runs.loc[other, "configuration"],
+        "model": record.title,
+        "recipe": runs.loc[own, "recipe"],
+        "tested_on": runs.loc[own, "dataset"],
+        "perturbation": str(record.config.dataset.perturb),
+        "changed_texts": record.data.perturbed_rows / record.data.splits["test"].rows,
+        "seeds": len(pairs),
+        "before": mean_accuracy(before),
+        "after": mean_accuracy(after),
+        "difference": mean_accuracy(after) - mean_accuracy(before),
+        **vars(interval_of_change(after, before)),
+        "p": four_digits(combined([mcnemar(*seed) for seed in counts])),
+        "changed_answers": float((answers != changed_answers).mean()),
+    }
+
+
+def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, Any]:
+    [pair] = compared({"with": results.correct(row["counted"]), "without": results.correct(base["counted"])})
+    return {
+        "configuration": row["configuration"],
+        "base_id": base["configuration"],
+        "model": row["title"],
+        "recipe": base["recipe"],
+        "seeds": f"{row['seeds']} and {base['seeds']}",
+        "accuracy_without": base["accuracy"],
+        "accuracy_with": row["accuracy"],
+        **{name: pair[name] for name in ("difference", "low", "high")},
+        "macro_f1_difference": row["macro_f1"] - base["macro_f1"],
+        "p": four_digits(pair["p"]),
+    }
+
+
+DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
+DIFFERS = t.Column("low", "95% interval", end="high", help="of the difference")
+P = t.Column("p", "McNemar's p", p_value)
+
+ROBUSTNESS = t.Table(
+    "robustness",
+    "Accuracy on changed test texts",
+    robustness,
+    (
+        *t.NAMED,
+        t.declared("tested_on", "Test texts of"),
+        t.declared("perturbation", "Change"),
+        t.Column("changed_texts", "Texts changed", t.PERCENT),
+        t.SEEDS,
+        t.Column("before", "Accuracy, unchanged", t.FOUR),
+        t.Column("after", "Accuracy, changed", t.FOUR),
+        DIFFERENCE,
+        DIFFERS,
+        P,
+        t.Column("changed_answers", "Answers changed", t.PERCENT),
+    ),
+    note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
+    "Each seed is paired with itself; *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the "
+    "number of rows. The labels stay, and after *negation* they may no longer be right: there, *answers changed* says "
+    "whether a model reads the negation.",
+    section="errors",
+)
+
+ABLATIONS = t.Table(
+    "ablations",
+    "Training options, each beside the same recipe without it",
+    ablations,
+    (
+        *t.NAMED,
+        t.Column("base_id"),
+        t.declared("option", "Option"),
+        t.Column("seeds", "Seeds", help="with and without the option"),
+        t.Column("accuracy_without", "Accuracy without", t.FOUR),
+        t.Column("accuracy_with", "Accuracy with", t.FOUR),
+        DIFFERENCE,
+        DIFFERS,
+        t.Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),
+        P,
+    ),
+    note="Two configurations of the same model, data and recipe that differ only in `recipe.class_weights`, "
+    "`label_smoothing`, `keep` or `patience`. Every seed of one is paired with every seed of the other, as in the "
+    "table of pairs; p is not corrected for the number of rows.",
+    section="differences",
+)

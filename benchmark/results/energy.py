@@ -1,0 +1,92 @@
+"""The energy that a part of a run takes, where the machine measures it: RAPL for processors, NVML for a GPU.
+
+The counters belong to all processors and to the whole GPU, so they count other jobs too. Reading RAPL often needs
+root; NVML needs the package nvidia-ml-py.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+
+from benchmark.results import environment
+
+POWERCAP = Path("/sys/class/powercap")  # Linux
+INTERVAL = 30.0  # seconds between readings: the smallest counters, of 65,536 J, start again after minutes
+
+
+@dataclass
+class Counter:
+    """A counter in joules that starts again at 0 when it reaches `limit`; `used` is the sum of its differences."""
+
+    device: str  # cpu or gpu
+    read: Callable[[], float]
+    limit: float = inf
+    used: float = 0.0
+    last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last = self.read()
+
+    def update(self) -> None:
+        now = self.read()
+        self.used += now - self.last if now >= self.last else now - self.last + self.limit
+        self.last = now
+
+
+@contextmanager
+def measured(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
+    """Add the energy of the block to `joules[phase]`, by device: `cpu` or `gpu`. Nothing if nothing is measured."""
+    counters = _counters()
+    if not counters:
+        yield
+        return
+    stop, failed = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        ended = False
+        while not ended:
+            ended = stop.wait(INTERVAL)
+            try:
+                for counter in counters:
+                    counter.update()
+            except Exception:  # a counter that can no longer be read: a part of the energy would be missing
+                failed.set()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+    used = {device: sum(one.used for one in counters if one.device == device) for device in ("cpu", "gpu")}
+    if not failed.is_set():
+        joules[phase] = {device: value for device, value in used.items() if 0 < value < inf}
+
+
+def _counters() -> list[Counter]:
+    """The counters that can be read: those of all processors or none, and that of the GPU."""
+    found: list[Counter] = []
+    with suppress(OSError, ValueError):
+        found = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
+    with suppress(Exception):  # the driver of an old GPU has no counter
+        if (gpu := environment.nvml_device()) is not None:
+            nvml, device = gpu
+            found.append(Counter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
+    return found
+
+
+def _is_processor(folder: Path) -> bool:
+    """Whether it is a whole processor, not a part of one, such as its cores, nor the whole machine."""
+    whole = re.fullmatch(r"intel-rapl:\d+", folder.name) is not None
+    return whole and (folder / "name").read_text().startswith("package")
+
+
+def _processor(folder: Path) -> Counter:
+    limit = int((folder / "max_energy_range_uj").read_text()) / 1e6
+    return Counter("cpu", lambda: int((folder / "energy_uj").read_text()) / 1e6, limit)

@@ -1,0 +1,35 @@
+"""What each error costs a user: `results/error_costs.csv`, with a row for each gold label and a column for each answer.
+
+The first column has the gold labels. Costs are numbers of 0 or more in any unit. Without the file every error costs 1.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.errors import BenchmarkError
+
+FILE = "error_costs.csv"
+FIX = "Write a header with the labels, and for each label a row with its name and one number of 0 or more per label."
+
+
+def read_error_costs(results_dir: Path) -> pd.DataFrame | None:
+    """The costs by gold label (index) and answer (columns); None if there is no file.
+
+    Raises `BenchmarkError` for what is no cost, and unless rows and columns have the same labels, each once.
+    """
+    path = results_dir / FILE
+    if not path.is_file():
+        return None
+    try:
+        written = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path} cannot be read ({error}).", FIX) from error
+    if not written.index.is_unique or sorted(map(str, written.index)) != sorted(map(str, written.columns)):
+        raise BenchmarkError(f"{path} has not one row and one column for each label.", FIX)
+    costs: pd.DataFrame = written.apply(pd.to_numeric, errors="coerce").astype(float)
+    for label, answer in zip(*np.nonzero(~((costs >= 0) & (costs < np.inf)).to_numpy()), strict=True):
+        cell = written.iloc[label, answer]
+        raise BenchmarkError(f"{path}, row {written.index[label]}: {cell!r} is not a cost.", FIX)
+    return costs

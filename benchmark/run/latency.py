@@ -1,0 +1,98 @@
+"""How long one text takes when texts come one by one, and how many a second when they come together."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.config import RunConfig
+from benchmark.data.load import load, resolved_labels
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere, Predictions
+from benchmark.results import environment
+from benchmark.run import kept
+from benchmark.run.compose import build_classifier
+
+PERCENTILES = (50, 95, 99)
+STEPS = 2  # of training: what the weights are does not change the time
+
+
+def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """The latency of the kept model in `folder`, or else of the configured model after a short training, as JSON.
+
+    The first test texts of the configured data set are predicted one by one, and then all together. `settings` are
+    those of `kept.load`.
+    """
+    shared = environment.device_is_shared()
+    classifier: Classifier
+    if folder is not None:
+        model = kept.load(folder, *settings)
+        classifier, fit, spec = model.classifier, model.restored, model.record.config
+        asked = load(config.dataset).test.texts[:texts]
+        names = {"model": spec.model.name, "title": spec.model.title, "recipe": spec.recipe.name}
+    else:
+        classifier, fit, asked = _trained(config, texts)
+        names = {"model": config.model.name, "title": config.model.title, "recipe": config.recipe.name}
+    described = replace(environment.describe(), device_shared=shared)
+    return {
+        **names,
+        "pretrained": fit.weights.stand_in is None,
+        "device": described.hardware(fit.device),
+        "precision": fit.precision,
+        "environment": asdict(described),
+        "dataset": config.dataset.name,
+        "latency": timed(classifier, asked),
+    }
+
+
+def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
+    """Percentiles of the seconds of one text, texts per second of all together, and how much the answers differ."""
+    together = classifier.predict(texts)  # also warms up caches and compiled kernels
+    one_by_one, seconds = [], []
+    for text in texts:
+        started = time.perf_counter()
+        one_by_one.append(classifier.predict([text]))
+        seconds.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    classifier.predict(texts)
+    batched = time.perf_counter() - started
+    return {
+        "texts": len(texts),
+        **{f"p{percent}": float(np.percentile(seconds, percent)) for percent in PERCENTILES},
+        "batched_per_second": len(texts) / batched,
+        **_differences(one_by_one, together),
+    }
+
+
+def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> dict[str, float]:
+    predicted = np.concatenate([one.predicted for one in one_by_one])
+    probabilities = np.concatenate([one.probabilities for one in one_by_one])
+    return {
+        "different_answers": int((predicted != together.predicted).sum()),
+        "largest_difference": float(np.abs(probabilities - together.probabilities).max()),
+    }
+
+
+def _trained(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tuple[str, ...]]:
+    classifier = build_classifier(config.model)
+    if isinstance(classifier, MadeElsewhere):
+        raise BenchmarkError(
+            f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
+            "Choose a model that predicts here, such as minilm.",
+        )
+    splits = load(dataset := resolved_labels(config.dataset))
+    with tempfile.TemporaryDirectory() as work_dir:
+        context = FitContext(
+            tuple(dataset.labels),
+            replace(config.recipe, max_steps=STEPS),
+            config.seed,
+            Path(work_dir),
+            checkpoints=False,
+            label_words=dataset.words,
+        )
+        fit = classifier.fit(splits.train, splits.validation, context)
+    return classifier, fit, splits.test.texts[:texts]

@@ -1,0 +1,77 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import FIT, a_record, analysis_of, loading, publish_many, publish_with_costs, row_with, rows_of, wrong_at
+
+from benchmark.report.tables import TABLES, all_tables
+from benchmark.report.tables.dollars import TABLES as BOTH
+from benchmark.results.environment import Environment
+from benchmark.results.record import RunRecord
+from benchmark.results.store import Run
+
+DOLLARS, ENERGY = BOTH
+
+
+def rows(name: int, *runs: Run) -> list[dict[str, Any]]:
+    return rows_of(BOTH[name].data(analysis_of(*runs)))
+
+
+def timed(model: str, training: float, answering: float, environment: Environment) -> RunRecord:
+    fit = replace(FIT, training_seconds=training, device="cuda:0" if environment.gpu else "cpu")
+    seconds = {"data": 1.0, "fit": training + 9, "predict": answering}
+    return replace(a_record(model, fit=fit), seconds=seconds, environment=environment)
+
+
+def test_a_year_costs_one_training_and_365000_texts(tmp_path: Path) -> None:
+    slow = publish_many(tmp_path, timed("minilm", 36_000, 20, Environment(cores=2)), wrong_at([1]))
+    fast = publish_many(tmp_path, timed("bert_base", 360, 0.2, Environment(gpu="NVIDIA H200", cores=2)), wrong_at([2]))
+    first, second = rows(0, slow, fast)
+    assert (first["hardware"], second["hardware"], second["per_hour"]) == ("NVIDIA H200", "CPU, 2 cores", 0.1)
+    assert (first["training_dollars"], second["training_dollars"]) == pytest.approx((0.4, 1.0))
+    assert (first["answering_dollars"], second["answering_dollars"]) == pytest.approx(
+        (365 * 4 / 3600, 36_500 * 0.1 / 3600)
+    )
+    assert [row["year_dollars"] - row["training_dollars"] - row["answering_dollars"] for row in (first, second)] == [
+        0,
+        0,
+    ]
+
+
+def test_what_was_trained_by_another_run_costs_its_answers_only(tmp_path: Path) -> None:
+    record = loading(timed("smollm2_lora", 100, 20, Environment(cores=2)), "adapter")
+    [row] = rows(0, publish_many(tmp_path, record, wrong_at([1])))
+    assert (row["training_dollars"], row["training_seconds"]) == (0, None)
+    assert row["year_dollars"] == row["answering_dollars"] > 0
+
+
+@pytest.mark.parametrize("environment", [Environment(cores=2, device_shared=True), Environment(cores=64)])
+def test_shared_times_and_hardware_without_a_price_have_no_row(tmp_path: Path, environment: Environment) -> None:
+    run = publish_many(tmp_path, timed("minilm", 60, 2, environment), wrong_at([1]))
+    assert rows(0, run) == []
+    assert {"dollars", "energy"}.isdisjoint(table.name for table in all_tables(analysis_of(run)))
+    assert "dollars" not in TABLES
+
+
+def with_energy(run_seed: int, training: float, predicting: dict[str, float], shared: bool = False) -> RunRecord:
+    environment = Environment(cores=2, device_shared=shared)
+    record = replace(a_record("minilm", seed=run_seed), environment=environment)
+    return replace(record, joules={"fit": {"cpu": training}, "predict": predicting})
+
+
+def test_energy_is_the_median_of_the_seeds_that_measured_it_alone(tmp_path: Path) -> None:
+    made = [
+        publish_many(tmp_path, record, wrong_at([record.seed]))
+        for record in (
+            with_energy(0, 3e6, {"cpu": 100.0, "gpu": 300.0}),
+            with_energy(1, 5e6, {"cpu": 200.0, "gpu": 600.0}),
+            with_energy(2, 9e9, {"cpu": 9e9}, shared=True),
+            replace(with_energy(3, 0, {}), joules={}),
+        )
+    ]
+    made.append(publish_with_costs(tmp_path, "bert_base", 3, training=1, memory=1, trained=1, answering=1))
+    [row] = rows(1, *made)
+    assert (row["training_joules"], row["joules_per_text"], row["measured"]) == (4e6, 3.0, "CPU and GPU")
+    assert row["year_dollars"] == pytest.approx((4e6 + 365_000 * 3) / 3.6e6 * 0.13)
+    assert row_with(rows(0, *made), model="BERT base (uncased)")["training_seconds"] == 1

@@ -1,0 +1,83 @@
+"""Latency is measured with tiny models; one by one they answer what they answer together."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import answers
+from test_kept import keep
+
+from benchmark.config import RunConfig
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Predictions
+from benchmark.run import latency, speed
+
+Compose = Callable[..., RunConfig]
+
+
+@pytest.mark.parametrize(
+    "overrides", [["model=tfidf"], ["model=tiny_bert"], ["model=tiny_llama"], ["model=tiny_llama_head"],
+                  ["model=tiny_bert", "model.batching=padded"]]
+)  # fmt: skip
+def test_texts_have_the_same_answers_one_by_one_and_together(overrides: list[str], compose_run: Compose) -> None:
+    measured = latency.measure(compose_run(*overrides), texts=20)
+    found = measured["latency"]
+    assert (found["texts"], found["different_answers"]) == (20, 0)
+    assert found["largest_difference"] < 1e-5
+    assert 0 < found["p50"] <= found["p95"] <= found["p99"]
+    assert (measured["precision"], measured["pretrained"]) == ("fp32", overrides == ["model=tfidf"])
+
+
+def test_answers_that_differ_are_counted() -> None:
+    class Unsteady:
+        calls = 0
+
+        def predict(self, texts: list[str]) -> Predictions:
+            self.calls += 1
+            return answers([0] * len(texts)) if self.calls != 3 else answers([1])
+
+    found = latency.timed(Unsteady(), ["a", "b", "c"])  # type: ignore[arg-type]
+    assert (found["different_answers"], found["largest_difference"]) == (1, 1.0)
+
+
+def test_percentiles_are_those_of_the_seconds_of_single_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Constant:
+        def predict(self, texts: list[str]) -> Predictions:
+            return answers([0] * len(texts))
+
+    seconds = np.arange(1, 102) / 100  # 0.01, 0.02, ..., 1.00 for single texts, then 1.01 for all
+    clock = iter([moment for taken in seconds for moment in (0.0, float(taken))])
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock))
+    found = latency.timed(Constant(), ["a"] * 100)  # type: ignore[arg-type]
+    assert [found[f"p{p}"] for p in (50, 95, 99)] == pytest.approx(np.percentile(seconds[:100], (50, 95, 99)).tolist())
+    assert found["batched_per_second"] == pytest.approx(100 / 1.01)
+
+
+def test_the_command_measures_a_kept_model(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
+    options = ["--latency", str(folder), "dataset=synthetic", "--texts", "15", f"results_dir={tmp_path}/measured"]
+    monkeypatch.setattr(sys, "argv", ["speed", *options])
+    speed.main()
+    [path] = (tmp_path / "measured/speed").glob("*/tfidf-latency.json")
+    measured = json.loads(path.read_text())
+    assert (measured["model"], measured["dataset"], measured["latency"]["texts"]) == ("tfidf", "synthetic", 15)
+    assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["one", "two"], ["one", "model=tfidf"]])
+def test_one_model_is_measured_at_a_time(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", "--latency", *words])
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    assert ended.value.code == 2
+
+
+def test_answers_made_elsewhere_have_no_latency(compose_run: Compose, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError) as error:
+        latency.measure(compose_run("model=external", f"model.path={tmp_path}/answers.csv"), texts=1)
+    assert "model=external" in error.value.problem
