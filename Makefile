@@ -8,7 +8,7 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test test-all setup lint report check-exports docs speed results constraints
+.PHONY: bench test test-all setup smoke lint report check-exports docs speed results constraints
 
 bench: setup  ## four models with real weights on the embedded data set, then tables and plots
 	$(BIN)/python -m benchmark experiment=quickstart
@@ -27,6 +27,10 @@ setup: .venv/installed  ## a virtual environment with pinned dependencies
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+smoke: setup  ## imports, and every kind of model at a toy size; PYTHON=python3.13 in a checkout without .venv
+	$(BIN)/python -m benchmark --help > /dev/null
+	$(BIN)/python -m benchmark experiment=smoke results_dir=outputs/smoke
 
 lint: setup  ## style, types and import rules
 	$(BIN)/ruff format --check .
@@ -72,6 +76,6 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 constraints:  ## pin the newest versions that pyproject.toml allows; torch as named above, its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet "torch==$(TORCH)"
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev,docs]'
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[dev,docs,tune,quantized]'
 	.venv-constraints/bin/python -m pip freeze --all --exclude-editable | sed 's/+[a-z0-9]*$$//' > constraints.txt
 	rm -rf .venv-constraints

@@ -32,7 +32,17 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
 from baselines.packed.passes import padded
 from baselines.prompt import Prompt, Prompter
-from baselines.training.hardware import DTYPES, Attention, Batching, Device, Precision, autocast, fast_precisions
+from baselines.training.hardware import (
+    DTYPES,
+    Attention,
+    Batching,
+    Device,
+    Precision,
+    Quantization,
+    autocast,
+    check_quantization,
+    fast_precisions,
+)
 from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import (
     adapter_findings,
@@ -93,6 +103,7 @@ class DecoderClassifier:
     batching: Batching = Batching.packed
     prediction_batch_size: int = 64
     train: bool = field(default=True, metadata={ADDED_LATER: True})
+    quantization: Quantization = field(default=Quantization.none, metadata={ADDED_LATER: True})
     prompt: Prompt = field(default=Prompt(), metadata={ADDED_LATER: True})
     shots: int | None = field(default=None, metadata={ADDED_LATER: True})
     score: LabelScore = field(default=LabelScore.sum, metadata={ADDED_LATER: True})
@@ -152,6 +163,11 @@ class DecoderClassifier:
         return replace(report, saved_sha256=report.weights.adapter.sha256)
 
     def save_merged(self, folder: Path) -> str:
+        if self.quantization is not Quantization.none:
+            raise BenchmarkError(
+                "An adapter cannot be merged into 4-bit weights without a loss of precision.",
+                "Use the adapter as it is, or merge it with model.quantization=none.",
+            )
         if not isinstance(self.network, PeftModel):
             raise BenchmarkError("This model has no adapter to merge.", "Use its folder as it is.")
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
@@ -173,6 +189,7 @@ class DecoderClassifier:
             attention=loading_attention(self.attention),
             labels=self._head_labels(context.labels),
             needed=self._needed,
+            quantization=self.quantization,
         )
         network, self.tokenizer = loaded.network, loaded.tokenizer
         examples = [(train.texts[row], int(train.labels[row])) for row in shown]
@@ -243,11 +260,15 @@ class DecoderClassifier:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         turn = tokens_per_text([self.instruction]) + tokens_per_text(texts)
         tokens = min((1 + (self.shots or 0)) * turn, context.recipe.max_length)
+        if self._only_packed and not self.shots:  # the prompts' common beginning is computed once
+            tokens = min(tokens_per_text(texts), context.recipe.max_length)
+        random_weights = self.weights.source is Source.random
+        quantised = failed("quantised", lambda: check_quantization(self.quantization, random_weights))
         adapter = adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels))
         labels = self._head_labels(context.labels)
         recipe = failed("recipe", lambda: self._check_recipe(context.recipe))
         random = failed("train", lambda: check_random(self.weights, labels, self._needed))
-        return [*recipe, *random, *adapter, *examine(self, tokens, context, self._only_packed)]
+        return [*recipe, *random, *quantised, *adapter, *examine(self, tokens, context, self._only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -275,6 +296,12 @@ class DecoderClassifier:
     @property
     def trains(self) -> bool:
         return self.train and self.adapter is None
+
+    @property
+    def _precision(self) -> str:
+        """The precision with the quantisation of the frozen weights, for tables."""
+        quantised = self.quantization is not Quantization.none
+        return f"{self.quantization.value} + {self.precision.value}" if quantised else self.precision.value
 
     @property
     def _needed(self) -> Needed:
@@ -306,7 +333,7 @@ class DecoderClassifier:
         network = build_without_weights(auto_class, self.architecture)
         config, lora = network.config, self.lora
         as_they_are = not self.train and self.adapter is None
-        settings = {"precision": self.precision.value, "attention": self.attention.value,
+        settings = {"precision": self._precision, "attention": self.attention.value,
                     "lora_rank": "none" if as_they_are else lora.rank}  # fmt: skip
         card = network_card("decoder", network, self.weights, settings)
         key_value_heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
@@ -315,7 +342,7 @@ class DecoderClassifier:
             grouped_query_attention=key_value_heads < config.num_attention_heads,
             readout=None if self.shots is not None else self.readout.value,
             prompting=self._prompting,
-            training=training_id(asdict(self.weights), self.precision, {} if as_they_are else asdict(lora)),
+            training=training_id(asdict(self.weights), self._precision, {} if as_they_are else asdict(lora)),
         )
         if as_they_are:
             return replace(card, trained_parameters=0)

@@ -6,18 +6,21 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import itemgetter
+from pathlib import Path
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.command import Outcome, attempt, attempt_in_process
+from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
+from benchmark.run import processes
 from benchmark.run.compose import from_hydra, refused
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
-from benchmark.run.sweep import handle_signals
+from benchmark.run.sweep import SweepFolder, handle_signals, quiet_libraries
 from benchmark.terminal import INTERRUPTED, plain_endings
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -30,47 +33,68 @@ WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-
 log = logging.getLogger(__name__)
 outcomes: list[Outcome] = []
 """How the jobs of this command ended."""
+following = False
+"""Whether this is not the first of the processes that torchrun has started."""
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
-def job(values: DictConfig) -> None:
-    """One job: the run of a plain command, or one run of a sweep."""
+def job(values: DictConfig) -> float | None:
+    """One job: the run of a plain command, or one run of a sweep. Returns the validation accuracy."""
     hydra_config = HydraConfig.get()
     os.chdir(hydra_config.runtime.cwd)  # paths mean the same with hydra.job.chdir=true
     added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
     overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
+    if following:
+        quiet_libraries()
+        handle_signals()
+        processes.follow(from_hydra(values))
+        return None
+    outcome = _outcome(values, hydra_config, overrides)
+    if hydra_config.mode is RunMode.MULTIRUN:
+        outcome.save(Path(hydra_config.sweep.dir), hydra_config.job.num)
+        if outcome.error is not None:
+            log.info("this run failed; the reason follows at the end")
+    else:
+        outcomes.append(outcome)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return outcome.validation_accuracy
+
+
+def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) -> Outcome:
+    if hydra_config.mode is RunMode.MULTIRUN:
+        processes.check_one_run()
     try:
         config = from_hydra(values)
     except BenchmarkError as error:
-        outcomes.append(Outcome(tuple(overrides), error=str(error)))
-        return
-    if hydra_config.mode is RunMode.MULTIRUN:
-        handle_signals()
-        logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
-        outcome = attempt_in_process(config, overrides, TRACEBACKS, logging_config)
-    else:
-        outcome = attempt(config, overrides, TRACEBACKS)
-    outcomes.append(outcome)
-    if outcome.error is not None and hydra_config.mode is RunMode.MULTIRUN:
-        log.info("this run failed; the reason follows at the end")
-    if outcome.interrupted:
-        raise KeyboardInterrupt
+        return Outcome(tuple(overrides), error=str(error))
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return attempt(config, overrides, TRACEBACKS)
+    handle_signals()
+    logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
+    return attempt_in_process(config, overrides, TRACEBACKS, logging_config)
 
 
 def main() -> None:
-    if os.environ.get("WORLD_SIZE", "1") != "1":  # several processes would wait for each other's lock of the run
-        sys.exit(
-            "A run is one process on one device. Start it with `python -m benchmark`, not with torchrun or accelerate."
-        )
     sys.argv[1:] = overrides_last(sys.argv[1:])
     interrupted = False
+    ended_early: BenchmarkError | None = None
     with plain_endings():
+        if "LOCAL_RANK" in os.environ:  # of torchrun or accelerate launch
+            global following
+            following = not processes.join()
         try:
             _compose_and_run()
         except KeyboardInterrupt:
             interrupted = True
+        except BenchmarkError as error:
+            if SweepFolder.path is None:
+                raise
+            ended_early = error
+        if SweepFolder.path is not None:
+            outcomes.extend(outcomes_of(SweepFolder.path))
         sys.stdout.flush()
-        _show(interrupted)
+        _show(interrupted, ended_early)
 
 
 def overrides_last(words: Sequence[str]) -> list[str]:
@@ -93,9 +117,18 @@ def _compose_and_run() -> None:
         if TRACEBACKS:
             raise
         raise refused(error, overrides) from error
+    except BenchmarkError:
+        raise
+    except Exception as error:
+        if TRACEBACKS or SweepFolder.path is None:
+            raise
+        raise BenchmarkError(
+            f"The sweep ended early: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            f"Read the logs in {SweepFolder.path}. The same command continues: finished runs are not repeated.",
+        ) from error
 
 
-def _show(interrupted: bool) -> None:
+def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     """Show the results of this command, then what went wrong, and exit accordingly."""
     recorded = {outcome.folder: outcome.written for outcome in outcomes if outcome.folder is not None}
     if recorded:
@@ -109,6 +142,8 @@ def _show(interrupted: bool) -> None:
     if interrupted:
         sys.stderr.write("\nInterrupted. The same command continues from the last checkpoint, if there is one.\n")
         sys.exit(INTERRUPTED)
+    if ended_early is not None:
+        raise ended_early
     sys.exit(1 if failed else 0)
 
 

@@ -1,18 +1,19 @@
 """One job of `python -m benchmark`: run a configuration, rebuild the report, and say how it ended."""
 
+import json
 import logging
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.sweep import handle_signals, in_process, quiet_libraries
+from benchmark.run.sweep import OUTCOMES, handle_signals, in_process, quiet_libraries
 from benchmark.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ class Outcome:
     written: bool = False  # whether that record is new
     error: str | None = None  # None if it completed or was interrupted
     interrupted: bool = False
+    validation_accuracy: float | None = None  # of the weights that training ended with, which a search maximises
+
+    def save(self, sweep: Path, number: int) -> None:
+        """Keep it in the sweep's folder: jobs may run on other machines."""
+        (sweep / OUTCOMES).mkdir(parents=True, exist_ok=True)
+        path = sweep / OUTCOMES / f"{number}.json"
+        path.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+
+
+def outcomes_of(sweep: Path) -> list[Outcome]:
+    """The outcomes that the jobs of a sweep have left, in the order of the jobs."""
+    found = []
+    for path in sorted((sweep / OUTCOMES).glob("*.json"), key=lambda path: int(path.stem)):
+        values = json.loads(path.read_text(encoding="utf-8"))
+        folder = None if values["folder"] is None else Path(values["folder"])
+        found.append(Outcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))
+    return found
 
 
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
@@ -55,7 +73,8 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
         folder = runner.model_dir_of(config, made.record)
         if written and folder is not None and (folder / "record.json").is_file():
             (folder / "README.md").write_text(kept_card(made), encoding="utf-8")
-        return Outcome(tuple(overrides), made.folder, bool(written))
+        accuracy = made.record.fit.validation_accuracy(config.recipe.keep) if made.record.fit else None
+        return Outcome(tuple(overrides), made.folder, bool(written), validation_accuracy=accuracy)
     record = written[-1].folder if written else None
     if isinstance(error, KeyboardInterrupt):
         return Outcome(tuple(overrides), record, bool(written), interrupted=True)

@@ -11,7 +11,9 @@ from typing import Any, Self
 from benchmark.errors import check_option
 from benchmark.interface import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe, Schedule
 
-CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+_INSTALLED = Path(__file__).resolve().parent / "conf"
+CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parent.parent / "conf"
+"""In an installed package conf/ is part of it; in the repository it is beside it."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -35,6 +37,21 @@ class ModelConfig:
     title: str
     facts: Facts = field(default_factory=Facts)
     parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run of a model needs of a machine, for schedulers; no result depends on it.
+
+    `memory_gb` is the machine's memory, not the GPU's.
+    """
+
+    gpus: int = 0
+    memory_gb: int = 8
+
+    def __post_init__(self) -> None:
+        check_option("model.needs.gpus", self.gpus, self.gpus >= 0, "Set it to 0 or more.")
+        check_option("model.needs.memory_gb", self.memory_gb, self.memory_gb >= 1, "Set it to 1 or more.")
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,11 @@ class FitReport:
     saved_sha256: str | None = None  # of the weights file written to model_dir, or read from it again
     curve: tuple[CurvePoint, ...] = ()
 
+    def validation_accuracy(self, keep: Keep) -> float | None:
+        """That of the weights with which training ended; None if none was measured."""
+        measured = [point.validation_accuracy for point in self.curve if point.validation_accuracy is not None]
+        return None if not measured else max(measured) if keep is Keep.best else measured[-1]
+
 
 @dataclass(frozen=True)
 class Predictions:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from baselines.training.processes import rank
+
 Row = TypeVar("Row")
 
 PART = 500
@@ -18,7 +20,8 @@ _open: list[Any] = []
 
 
 def in_terminal() -> bool:
-    return sys.stderr.isatty()
+    """Whether to show bars: in a terminal, and by the first of several processes."""
+    return sys.stderr.isatty() and rank() == 0
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import torch
 
@@ -21,6 +22,13 @@ class Precision(StrEnum):
     fp32 = "fp32"
     bf16 = "bf16"
     fp16 = "fp16"
+
+
+class Quantization(StrEnum):
+    """How the frozen weights below an adapter are kept."""
+
+    none = "none"  # in the model's precision
+    nf4 = "nf4"  # 4 bits, with bitsandbytes
 
 
 class Attention(StrEnum):
@@ -106,6 +114,23 @@ def problems(
         ),
     )
     return [BenchmarkError(problem, fix) for found, problem, fix in checks if found]
+
+
+def check_quantization(quantization: Quantization, random_weights: bool) -> None:
+    """Raise if the weights cannot be quantised here."""
+    if quantization is Quantization.none:
+        return
+    option = f"model.quantization={quantization.value}"
+    if find_spec("bitsandbytes") is None:
+        raise BenchmarkError(
+            f"{option} needs the package bitsandbytes, which is not installed.",
+            "Run pip install 'bitsandbytes>=0.50,<0.51', or set model.quantization=none.",
+        )
+    if random_weights:
+        raise BenchmarkError(
+            f"{option} quantises weights while they are loaded, but model.weights.source=random loads none.",
+            "Set model.quantization=none.",
+        )
 
 
 def has_flash_attn() -> bool:

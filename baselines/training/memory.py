@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.training.bars import bar
+from baselines.training.processes import share, sum_over_processes
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def compute_rows(
     """(sequences, columns): what `compute` returns for the sequences, without gradients, in passes sorted by `key`.
 
     Sorted by their tokens (the default), neighbours share a long prefix; sorted by length, they need little padding.
+    Processes that make one run together compute a share of the rows each, and all return the whole.
     """
     output = np.zeros((len(sequences), columns))
 
@@ -100,7 +102,9 @@ def compute_rows(
         with torch.inference_mode():
             output[rows] = compute([sequences[row] for row in rows]).float().cpu().numpy()
 
-    run_in_passes(sorted(range(len(sequences)), key=lambda row: key(sequences[row])), pass_size, fill)
+    ordered = sorted(range(len(sequences)), key=lambda row: key(sequences[row]))
+    run_in_passes(share(ordered), pass_size, fill)
+    sum_over_processes(torch.from_numpy(output))  # which has zeros in the rows of the others
     return output
 
 

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from baselines.training import checkpoints
 from baselines.training.bars import predicting_for
+from baselines.training.processes import rank
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.counted_until = time.perf_counter()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if rank() == 0:
+            checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self.counted_until = time.perf_counter()  # the time before the save was counted when it was logged
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -30,7 +30,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.packed.attention import attention_description
-from baselines.training import checkpoints, memory
+from baselines.training import checkpoints, memory, processes
 from baselines.training.bars import bar, in_terminal
 from baselines.training.hardware import Batching, Computation, Precision, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
@@ -115,7 +115,8 @@ def finetune(job: Job) -> FitReport:
     """
     memory.keep_freed_memory()
     context, recipe = job.context, job.context.recipe
-    checkpoint, tried_before = checkpoints.newest_intact(context.work_dir), context.work_dir.is_dir()
+    tried_before = context.work_dir.is_dir()
+    checkpoint = newest_checkpoint(context.work_dir)
     context.work_dir.mkdir(parents=True, exist_ok=True)
     context.training_begins()
     if job.truncated_texts:
@@ -154,6 +155,13 @@ def finetune(job: Job) -> FitReport:
         saved_sha256=saved_sha256,
         curve=curve(trainer.state.log_history),
     )
+
+
+def newest_checkpoint(work_dir: Path) -> Path | None:
+    """The newest intact checkpoint, looked for by the first of several processes."""
+    found = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
+    name = processes.first_of(None if found is None else str(found))
+    return None if name is None else Path(name)
 
 
 def keeps_best(context: FitContext) -> bool:
@@ -290,17 +298,34 @@ class PassTrainer(Trainer):  # type: ignore[misc]
                 "Set model.precision=bf16 or lower recipe.learning_rate.",
             )
 
+    def _save_checkpoint(self, model: torch.nn.Module, trial: None) -> None:
+        """The first of several processes writes; all know which checkpoint is the best."""
+        if processes.rank() == 0:
+            super()._save_checkpoint(model, trial)
+        self.state.best_model_checkpoint = processes.first_of(self.state.best_model_checkpoint)
+
     def _in_passes(self, model: torch.nn.Module, inputs: list[Sample]) -> torch.Tensor:
+        """The mean loss over `inputs`, of which each of several processes computes a share."""
+        targets = sum(len(sample.targets) for sample in inputs)
+        if processes.number() == 1:
+            return self._until_it_fits(model, inputs, targets)
+        draws = (self.args.seed, self.state.global_step, processes.rank())
+        with torch.random.fork_rng():
+            torch.manual_seed(hash(draws))  # shares drop out different units, and all processes draw alike elsewhere
+            loss = self._until_it_fits(model, processes.share(inputs), targets)
+        processes.sum_gradients(model.parameters())
+        return processes.sum_over_processes(loss)
+
+    def _until_it_fits(self, model: torch.nn.Module, inputs: Sequence[Sample], targets: int) -> torch.Tensor:
         while True:
             try:
-                return self._backpropagate(inputs)
+                return self._backpropagate(inputs, targets)
             except (RuntimeError, MemoryError) as error:
                 self.pass_size = memory.halved(self.pass_size, error)
             memory.free_memory()
             model.zero_grad()  # of the passes before the failed one
 
-    def _backpropagate(self, samples: list[Sample]) -> torch.Tensor:
-        targets = sum(len(sample.targets) for sample in samples)
+    def _backpropagate(self, samples: Sequence[Sample], targets: int) -> torch.Tensor:
         mean = torch.zeros((), device=self.args.device)
         for start in range(0, len(samples), self.pass_size):
             part = self.loss(samples[start : start + self.pass_size]) / targets

@@ -16,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
+    BitsAndBytesConfig,
     GgufConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -23,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from baselines.training.hardware import Attention
+from baselines.training.hardware import Attention, Quantization, check_quantization
 from baselines.training.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.checks import Checked, check_files
@@ -87,8 +88,9 @@ def load(
     attention: Attention,
     labels: Sequence[str] = (),
     needed: Needed = Needed.body,
+    quantization: Quantization = Quantization.none,
 ) -> Loaded:
-    """Tokenizer and network of class `auto_class`, in `dtype`, on the CPU.
+    """Tokenizer and network of class `auto_class`, in `dtype`, on the CPU; if quantised, where it is computed.
 
     The tokenizer of a model with random weights is trained on `texts`. With `labels`, the network is a classifier: its
     head is the checkpoint's if that names the same labels, in their order here, else a new one. Raises
@@ -96,6 +98,7 @@ def load(
     """
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
+    check_quantization(quantization, weights.source is Source.random)
     names = _label_options(labels)
     implementation = None if attention is Attention.auto else attention.value
     check_random(weights, labels, needed)
@@ -108,6 +111,15 @@ def load(
     head, options = checked.head, checkpoint.options
     if options:  # a GGUF file in the user's folder may be too large for a second copy
         names["quantization_config"] = GgufConfig(dequantize=True)
+    if quantization is Quantization.nf4:
+        if options:
+            raise BenchmarkError(
+                f"The weights {identity(weights)} are a GGUF file, which model.quantization=nf4 cannot quantise again.",
+                "Give them as safetensors, or set model.quantization=none.",
+            )
+        names["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
     with readable(weights, checkpoint), _progress_on_terminals_only():
         if head is not None and head.order is not None:
             names = {}  # those of the checkpoint, until its rows are in our order

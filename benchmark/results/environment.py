@@ -43,6 +43,7 @@ class Environment:
     memory_bytes: int | None = None
     gpu: str | None = None
     git: Git | None = None
+    processes: int = 1  # that made the run together, each with a device
     device_shared: bool | None = None  # whether other jobs used the GPU or cores at the start; None if not known
 
     @classmethod
@@ -56,12 +57,13 @@ class Environment:
         Vector units are named because they can change the speed tenfold. AVX-512 BF16 is not named: records without
         the field come from such processors.
         """
+        times = "" if self.processes == 1 else f"{self.processes} x "
         if device.startswith("cuda"):
-            return self.gpu or "CUDA GPU"
+            return times + (self.gpu or "CUDA GPU")
         units = None if self.vector_units == VECTOR_UNITS["avx512_bf16"] else self.vector_units
         name = self.processor if units is None else f"{self.processor} with {units}"
         used = "" if self.threads in (None, self.cores) else f"{self.threads} of "
-        return f"{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}"
+        return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}"
 
 
 def describe() -> Environment:

@@ -12,11 +12,11 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from benchmark.config import CONF_DIR, ModelConfig, RunConfig
+from benchmark.config import CONF_DIR, ModelConfig, Needs, RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
 from benchmark.run.checkpoint import with_weights
-from benchmark.run.overrides import REFUSALS, check_named, refusal, with_groups, written
+from benchmark.run.overrides import REFUSALS, check_named, refusal, sweeps, with_groups, written
 from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
@@ -122,6 +122,35 @@ def hub_name(repository: str, configuration: str | None = None) -> str:
 OmegaConf.register_new_resolver("hub_name", hub_name, replace=True)
 
 
+def threads_per_job(jobs: int) -> int:
+    """Resolver `${threads_per_job:N}`: the threads of each of N runs at once; -1 is one run for each core."""
+    import joblib
+
+    threads: int = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
+    return threads
+
+
+OmegaConf.register_new_resolver("threads_per_job", threads_per_job, replace=True)
+
+
+def model_needs(resource: str, *, _root_: DictConfig) -> int | None:
+    """Resolver `${model_needs:gpus}`: the most that a model of the sweep needs; None for nothing."""
+    task = list(_root_.hydra.overrides.task)
+    one_run = [override for override in task if not sweeps(override)]
+    swept = [f"model={value}" for value in [(_root_.hydra.sweeper.params or {}).get("model")] if value]
+    models = [override for override in task if override.startswith("model=")] or swept or ["model=null"]
+    choices = [choice.strip() for choice in models[-1].removeprefix("model=").split(",")]
+    others = [override for override in one_run if not override.startswith("model=")]
+    needs = []
+    for choice in choices:
+        named = [] if choice == "null" else [f"model={choice}"]
+        needs.append(compose("config", overrides=with_groups([*others, *named])).model.get("needs") or {})
+    return max(getattr(typed(Needs, dict(needed), "model.needs."), resource) for needed in needs) or None
+
+
+OmegaConf.register_new_resolver("model_needs", model_needs, replace=True)
+
+
 def from_hydra(values: DictConfig) -> RunConfig:
     """Validate a composed configuration; raises `BenchmarkError` that names the option at fault."""
     try:
@@ -131,6 +160,7 @@ def from_hydra(values: DictConfig) -> RunConfig:
     model = dict(plain["model"])
     if not model.get("_target_"):
         raise BenchmarkError("The model's YAML names no class.", "Set _target_: package.module.Class.")
+    typed(Needs, model.pop("needs", {}), "model.needs.")
     plain["model_by_id"] = model.get("id") is not None
     model = with_weights(model)
     known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}

@@ -17,6 +17,14 @@ from benchmark.errors import BenchmarkError
 
 SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
 """Texts that need no quotes in an override."""
+PLUGINS = {
+    "hydra/launcher/joblib": "hydra-joblib-launcher==1.2.0",
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher==1.2.0",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher==1.2.0",
+    "hydra/launcher/ray": "hydra-ray-launcher==1.2.2",
+    "hydra/sweeper/optuna": "hydra-optuna-sweeper==1.3.0",
+}
+"""Choices that a plugin of Hydra brings, and the package of that plugin."""
 AS_GROUPS = {"dataset.test": "dataset@dataset.test", "model.prompt": "prompt@model.prompt"}
 """Options that choose a file for a part of a group, as users write them -> as Hydra reads them."""
 Compose = Callable[[list[str]], DictConfig]
@@ -99,7 +107,7 @@ def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> Ben
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _no_such_choice(error.missing_cfg_file, error.options or ())
-    if (several := next((one for one in overrides if _sweeps(one) and one in str(error)), None)) is not None:
+    if (several := next((one for one in overrides if sweeps(one) and one in str(error)), None)) is not None:
         return _several_values(several)
     if (option := getattr(error.__cause__, "full_key", None)) is not None:
         return _no_such_option(option, overrides, compose)
@@ -117,6 +125,11 @@ def _unreadable(override: str) -> BenchmarkError:
 
 def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
     group, _, name = missing.rpartition("/")
+    if missing in PLUGINS:
+        return BenchmarkError(
+            f"{group}={name} needs a package that is not installed: {PLUGINS[missing]}.",
+            f"Run pip install {PLUGINS[missing]} in the environment of this project.",
+        )
     shown = [option for option in options if not option.startswith("tiny_")]
     meant = closest(name, options if name.startswith("tiny") else shown)
     question = f"Did you mean {meant}? " if meant else ""
@@ -136,7 +149,7 @@ def _several_values(override: str) -> BenchmarkError:
 def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
     """`option` is the shortest part of the wanted key that does not exist."""
     group, _, name = option.rpartition(".")
-    kept = [one for one in overrides if option not in one and not _sweeps(one)]
+    kept = [one for one in overrides if option not in one and not sweeps(one)]
     try:
         config = compose(kept)
     except REFUSALS:
@@ -162,7 +175,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _sweeps(override: str) -> bool:
+def sweeps(override: str) -> bool:
+    """Whether the override gives several values."""
     try:
         return parsed(override).is_sweep_override()
     except OverrideParseException:

@@ -27,7 +27,7 @@ from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere
 from benchmark.results import energy, environment, store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures, kept
+from benchmark.run import failures, kept, processes
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full, unwritable
 from benchmark.run.published import published_overrides, spec_of, without_home
@@ -115,6 +115,7 @@ def run(
     classifier = build_classifier(config.model)
     job = _started(config, overrides, listen)
     with _failure_recorded(job):
+        processes.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
         commits = pinned(config)
@@ -129,7 +130,9 @@ def run(
         (job.work_dir / TRAINING).unlink(missing_ok=True)  # of an earlier attempt
         with _failure_recorded(job):
             if (finished := job.finished()) is None or config.force:
+                processes.tell(job.work_dir)
                 return _train_and_predict(job, classifier, splits, draw)
+    processes.tell(None)
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
@@ -158,7 +161,9 @@ def _started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job
         digest=digest_of(spec.as_json(), {}),
         started=_now(),
         finished="",
-        environment=replace(environment.describe(), device_shared=environment.device_is_shared()),
+        environment=replace(
+            environment.describe(), device_shared=environment.device_is_shared(), processes=processes.together()
+        ),
     )
     return Job(config, record, listen)
 
@@ -208,6 +213,8 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
                  config.recipe.max_length)  # fmt: skip
     content, peak_memory = store.encode_predictions(splits.test, predictions, labels), environment.peak_memory()
     validation = _validation(job, classifier, splits, predictions, trained=fit.trained_parameters != 0)
+    if validation is None:
+        processes.tell(None)
     record = replace(
         job.record,
         status=Status.completed,
@@ -242,6 +249,7 @@ def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predicti
     if dataset.test_rows is not None or dataset.perturb is not None:
         return None
     log.info("predicting the %d texts of the validation split", len(splits.validation))
+    processes.tell(job.work_dir)
     predictions = classifier.predict(splits.validation.texts)
     predictions.check(len(splits.validation), len(labels))
     return store.encode_predictions(splits.validation, predictions, labels)
@@ -249,7 +257,7 @@ def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predicti
 
 def _restored(job: Job, classifier: Classifier) -> FitReport | None:
     """What is loaded in place of a training: the model that was kept before the test texts were changed, if any."""
-    if job.config.dataset.perturb is None or job.config.models_dir is None:
+    if job.config.dataset.perturb is None or job.config.models_dir is None or processes.together() > 1:
         return None
     found = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
     if found is None:

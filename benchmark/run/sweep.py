@@ -6,6 +6,7 @@ On Linux without a GPU the processes are forked from a server that has imported 
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -19,7 +20,8 @@ from types import FrameType
 from typing import Any
 
 from hydra.core.utils import configure_log
-from omegaconf import OmegaConf
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 
 from benchmark.terminal import INTERRUPTED
 
@@ -36,6 +38,8 @@ LIBRARIES = [
 ]
 """What most jobs import. Importing them starts no threads, so the process can be forked afterwards."""
 
+OUTCOMES = "outcomes"
+"""The folder in that of a sweep which holds the outcomes of its jobs, named by their numbers."""
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
 
 
@@ -55,6 +59,10 @@ def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) ->
         interrupted = True
         process.terminate()
         process.join()
+    except SystemExit:  # submitit ends a job that is queued again
+        process.terminate()
+        process.join()
+        raise
     code, returned = INTERRUPTED if interrupted else process.exitcode or 0, None
     with receiver, suppress(EOFError):
         if receiver.poll():
@@ -92,6 +100,16 @@ def _in_child(
         sender.send(job(*arguments))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+class SweepFolder(Callback):
+    """Hydra's callback that remembers the folder of the sweep, where jobs leave their outcomes."""
+
+    path: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        SweepFolder.path = Path(config.hydra.sweep.dir).absolute()
+        shutil.rmtree(SweepFolder.path / OUTCOMES, ignore_errors=True)  # of an earlier sweep in the same folder
 
 
 def handle_signals() -> None:

@@ -35,10 +35,10 @@ def save_model(compose_run: Compose, folder: Path, model: str = "tiny_bert", **o
     """A model with random weights and its tokenizer in `folder`, as a trainer saves them."""
     torch.manual_seed(0)
     config = compose_run(f"model={model}")
-    architecture = config.model.parameters["architecture"]
+    architecture = config.model.parameters["architecture"] | options
     tokenizer = train_tokenizer(architecture, data.load(config.dataset).train.texts)
     kind = AutoModelForCausalLM if model == "tiny_llama" else AutoModelForSequenceClassification
-    network = kind.from_config(AutoConfig.for_model(**architecture, **options, pad_token_id=tokenizer.pad_token_id))
+    network = kind.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
     for parameter in network.parameters():  # large enough for the labels to differ
         parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
     network.save_pretrained(folder)

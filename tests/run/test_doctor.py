@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.training.hardware import Precision
+from baselines.training.hardware import Precision, Quantization
 from baselines.training.requirements import MemoryEstimate, estimate_memory
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
@@ -124,6 +124,26 @@ def test_the_memory_estimate_is_near_what_was_measured(
     classifier = build_classifier(composed([f"model={model}"]).model)
     needed: MemoryEstimate = estimate_memory(classifier.describe(), Precision.fp32, tokens)
     assert 0.6 < needed.total(samples) / measured < 1.6
+
+
+@pytest.mark.parametrize(("samples", "measured"), [(20, 20.0e9), (40, 23.7e9), (80, 30.3e9), (160, 42.9e9)])
+def test_the_memory_estimate_of_llama_3_is_near_its_peak_on_a_gpu(samples: int, measured: float) -> None:
+    """Peaks on an H200: LoRA, bf16, packed, rows of the emotion data set, which have 24.5 tokens."""
+    card = build_classifier(composed(["model=llama3_lora"]).model).describe()
+    needed = estimate_memory(card, Precision.bf16, 24.5, fused=True)
+    assert needed.total(samples) == pytest.approx(measured, rel=0.15)
+
+
+def test_llama_3_in_4_bits_fits_a_gpu_of_16_gb() -> None:
+    card = build_classifier(composed(["model=llama3_qlora"]).model).describe()
+    needed = estimate_memory(card, Precision.bf16, 24.5, Quantization.nf4)
+    assert 5.5e9 < needed.weights < 6e9
+    assert needed.total(20) < 15e9
+
+
+def test_a_decoder_that_needs_more_memory_than_there_is_names_the_variant_in_4_bits() -> None:
+    fix = problems("model=llama3_lora")["memory"].fix
+    assert "model.quantization=nf4" in str(fix)
 
 
 def test_too_small_a_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

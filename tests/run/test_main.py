@@ -35,11 +35,11 @@ def test_help_needs_no_torch_and_no_pandas() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_a_launcher_of_several_processes_is_refused() -> None:
-    launched = {**variables(), "WORLD_SIZE": "2"}
+def test_one_model_spread_over_several_devices_is_refused() -> None:
+    launched = {**variables(), "LOCAL_RANK": "0", "ACCELERATE_USE_FSDP": "true"}
     refused = subprocess.run([*COMMAND, "model=majority"], env=launched, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("A run is one process on one device.")
+    assert refused.stderr.startswith("FSDP, DeepSpeed and tensor parallelism are not supported")
 
 
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from benchmark.report.tables import (
     overview,
     paired,
     prompts,
+    scale,
     study,
     training,
     transfer,
@@ -36,7 +37,14 @@ OF_A_DATASET = (
 )
 IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
-OF_ALL_DATASETS = (cost.LATENCY, data_sets.DATA_SETS, transfer.TRANSFER, prompts.PROMPTS, paired.ROBUSTNESS)
+OF_ALL_DATASETS = (
+    cost.LATENCY,
+    data_sets.DATA_SETS,
+    transfer.TRANSFER,
+    prompts.PROMPTS,
+    paired.ROBUSTNESS,
+    scale.SCALE,
+)
 """Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 

@@ -1,0 +1,48 @@
+"""Sums over the processes that make one run together. Without torchrun there is one, and nothing happens."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+Row = TypeVar("Row")
+
+
+def number() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if number() > 1 else 0
+
+
+def share(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that this process computes: every N-th."""
+    return rows[rank() :: number()]
+
+
+def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
+    """The sum of this tensor over all processes, in place."""
+    if number() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Add up the gradients of all processes; one without samples has none."""
+    if number() == 1:
+        return
+    for parameter in parameters:
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+
+
+def first_of(value: str | None) -> str | None:
+    """The value of the first process, in every process."""
+    values = [value]
+    if number() > 1:
+        dist.broadcast_object_list(values)
+    return values[0]

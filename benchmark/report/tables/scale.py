@@ -1,0 +1,75 @@
+"""What more rows cost: measured times per 1,000 rows and how they grow, and projections to a million."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.report import table as t
+from benchmark.report.formats import duration, fixed
+
+ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
+"""Of the projections."""
+
+
+def scale(analysis: t.Analysis) -> pd.DataFrame:
+    """The fastest packed way of each model whose speed was measured, by machine and batch."""
+    rows = [row for one in analysis.results.speeds if (row := _row(one)) is not None]
+    rows.sort(key=lambda row: (row["hardware"], row["training"], row["batch_size"]))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
+    ways = [way for way in measured.get("ways", ()) if way["batching"] == "packed"]
+    if not ways:
+        return None
+    way = max(ways, key=lambda one: one["samples_per_second"])
+    answered, epochs = way["answered_per_second"], EPOCHS * ROWS / way["samples_per_second"]
+    return {
+        "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
+        "hardware": measured["device"],
+        "batch_size": measured["effective_batch"],
+        "precision": way["precision"],
+        "training": 1000 / way["samples_per_second"],
+        "prediction": 1000 / answered if answered else None,
+        "growth_rows": _exponent(measured["growth"].get("rows", ()), "rows"),
+        "growth_length": _exponent(measured["growth"].get("text", ()), "tokens_per_sample"),
+        "million": epochs,
+        "million_shared": epochs / DEVICES,
+        "million_predicted": ROWS / answered if answered else None,
+    }
+
+
+def _exponent(points: Sequence[dict[str, Any]], size: str) -> float | None:
+    """B in seconds = a * size^b, between the smallest and the largest measured size."""
+    if len(points) < 2:
+        return None
+    ratio = points[-1]["seconds"] / points[0]["seconds"]
+    return math.log(ratio) / math.log(points[-1][size] / points[0][size])
+
+
+SCALE = t.Table(
+    "scale",
+    "What more rows cost",
+    scale,
+    (
+        t.MODEL,
+        t.HARDWARE,
+        t.declared("batch_size", "Batch"),
+        t.declared("precision", "Precision"),
+        t.Column("training", "Training, s per 1,000 rows", fixed(".3g")),
+        t.Column("prediction", "Prediction, s per 1,000 rows", fixed(".3g")),
+        t.Column("growth_rows", "Growth with rows", fixed(".2f")),
+        t.Column("growth_length", "Growth with length", fixed(".2f")),
+        t.derived("million", "Projected training, 1 device", duration),
+        t.derived("million_shared", "Projected training, 8 devices", duration),
+        t.derived("million_predicted", "Projected prediction, 1 device", duration),
+    ),
+    note="Times are those of `python -m benchmark.speed` (packed batches, the fastest precision). *Growth* is the "
+    "measured exponent *b* of time = *a* × size^*b*: 1 is proportional, 2 is four times the time for twice the size. "
+    "The last three columns are **projections, not measurements**: a million rows of the same length, three epochs of "
+    "training or one prediction, as the measured time per row times the rows. Eight devices are taken to be eight "
+    "times as fast as one, which is a lower bound of the time: the sum of the gradients is not counted.",
+    section="cost",
+)

@@ -1,0 +1,124 @@
+"""Several processes of torchrun or `accelerate launch` that make one run together.
+
+Each process has one device and the whole model, and computes its share of every batch. The first one writes the record;
+the others write nothing.
+"""
+
+import atexit
+import logging
+import os
+import random
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import RunConfig
+from benchmark.errors import BenchmarkError
+from benchmark.interface import FitContext, MadeElsewhere
+from benchmark.run.compose import build_classifier
+from benchmark.run.revisions import pinned
+
+PLACE = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+"""What torchrun sets for a process. transformers and accelerate would share the work a second time."""
+SHARED_MODEL = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_PARALLELISM_CONFIG")
+"""What accelerate sets for ways of training that spread one model over several devices."""
+
+
+def join() -> bool:
+    """Join the others, and take this process's GPU if there are any. Returns whether this is the first process.
+
+    Raises `BenchmarkError` for what is not supported.
+    """
+    import torch
+    import torch.distributed as dist
+
+    if any(os.environ.get(name, "").lower() == "true" for name in SHARED_MODEL):
+        raise BenchmarkError(
+            "FSDP, DeepSpeed and tensor parallelism are not supported: every process holds the whole model.",
+            "Use plain torchrun, and for a model that does not fit model=llama3_qlora.",
+        )
+    local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < here:
+        raise BenchmarkError(
+            f"{here} processes were started on a machine with {gpus} visible GPUs.", f"Set --nproc-per-node={gpus}."
+        )
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[local]
+    # Other processes wait while the first one downloads or waits for a lock. If one fails, torchrun ends all.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(days=1))
+    atexit.register(dist.destroy_process_group)
+    for name in [*os.environ]:
+        if name in PLACE or name.startswith("ACCELERATE_"):
+            del os.environ[name]
+    if dist.get_rank() > 0:
+        logging.disable(logging.WARNING)
+    return dist.get_rank() == 0
+
+
+def together() -> int:
+    """How many processes make this run together."""
+    torch = sys.modules.get("torch")
+    joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+    return int(torch.distributed.get_world_size()) if torch is not None and joined else 1
+
+
+def check_one_run() -> None:
+    """Raise if the processes should make a sweep."""
+    if together() > 1:
+        raise BenchmarkError(
+            f"{together()} processes were started for a sweep, but they make one run together.",
+            "Start one run with torchrun, or the sweep without it: python -m benchmark -m, with a launcher.",
+        )
+
+
+def check_batch(batch: int) -> None:
+    """Raise unless the processes have equal shares of a batch."""
+    if batch % together():
+        raise BenchmarkError(
+            f"The effective batch of {batch} samples cannot be divided among {together()} processes.",
+            "Start a number of processes that divides it, or change recipe.batch_size.",
+        )
+
+
+def tell(work_dir: Path | None) -> None:
+    """Called by the first process: where the checkpoints are, so that the others begin; None to end them."""
+    if together() > 1:
+        _from_first(work_dir)
+
+
+def follow(config: RunConfig) -> None:
+    """The part of every process but the first: fit and predict with it, and write nothing."""
+    import numpy as np
+
+    from benchmark.data.load import load  # --help does not wait for pandas
+
+    config = pinned(config)
+    classifier = build_classifier(config.model)
+    splits = load(config.dataset)
+    try:
+        work_dir = _from_first(None)
+    except RuntimeError:  # the first process has ended, and says why
+        sys.exit(1)
+    if work_dir is None:
+        return
+    random.seed(config.seed)
+    np.random.seed(config.seed)  # noqa: NPY002 - libraries draw from the global state
+    labels = tuple(config.dataset.labels)
+    context = FitContext(labels, config.recipe, config.seed, work_dir, label_words=config.dataset.words)
+    classifier.fit(splits.train, splits.validation, context)
+    if isinstance(classifier, MadeElsewhere):
+        classifier.match(splits.test, context)
+    classifier.predict(splits.test.texts)
+    if _from_first(None) is not None:
+        classifier.predict(splits.validation.texts)
+
+
+def _from_first(value: Any) -> Any:
+    import torch.distributed as dist
+
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]

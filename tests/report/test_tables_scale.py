@@ -1,0 +1,39 @@
+"""Times per 1,000 rows and their growth come from measurements of speed; the rest follows by arithmetic."""
+
+from typing import Any
+
+import pytest
+from factories import rows_of
+
+from benchmark.analysis.frame import results_of
+from benchmark.report.table import Analysis
+from benchmark.report.tables.scale import SCALE
+
+
+def measured(**changes: Any) -> dict[str, Any]:
+    ways = [
+        {"batching": "packed", "precision": "fp32", "samples_per_second": 10.0, "answered_per_second": 40.0},
+        {"batching": "packed", "precision": "bf16", "samples_per_second": 20.0, "answered_per_second": 50.0},
+        {"batching": "padded", "precision": "bf16", "samples_per_second": 99.0, "answered_per_second": 99.0},
+    ]
+    growth = {
+        "rows": [{"rows": 10, "seconds": 1.0}, {"rows": 20, "seconds": 2.0}],
+        "text": [{"tokens_per_sample": 10.0, "seconds": 1.0}, {"tokens_per_sample": 20.0, "seconds": 4.0}],
+    }
+    whole = {"title": "A model", "pretrained": True, "device": "A CPU", "effective_batch": 20}
+    return whole | {"ways": ways, "growth": growth} | changes
+
+
+def test_the_fastest_packed_way_gives_time_growth_and_projection() -> None:
+    (row,) = rows_of(SCALE.data(Analysis(results_of([], [measured()]))))
+    assert (row["precision"], row["training"], row["prediction"]) == ("bf16", 50.0, 20.0)
+    assert (row["growth_rows"], row["growth_length"]) == (pytest.approx(1.0), pytest.approx(2.0))
+    assert (row["million"], row["million_shared"]) == (3 * 50_000.0, 3 * 50_000.0 / 8)
+    assert row["million_predicted"] == 20_000.0
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    way = {"batching": "packed", "precision": "bf16", "samples_per_second": 20.0, "answered_per_second": None}
+    (row,) = rows_of(SCALE.data(Analysis(results_of([], [measured(ways=[way], growth={})]))))
+    assert [row[name] for name in ("prediction", "growth_rows", "million_predicted")] == [None, None, None]
+    assert not len(SCALE.data(Analysis(results_of([], [measured(ways=[])]))))

@@ -1,0 +1,91 @@
+"""One run by several processes of torchrun gives what one process gives."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import SMALL, command_line, folders_in, variables
+
+from benchmark.results import store
+from benchmark.results.record import Status
+from benchmark.results.store import Run
+
+pytestmark = pytest.mark.slow
+NO_DROPOUT = ["+model.architecture.hidden_dropout_prob=0.0", "+model.architecture.attention_probs_dropout_prob=0.0"]
+"""Without it, what is dropped out depends on how a batch is divided."""
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "benchmark"]
+
+
+def two_processes(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [*TORCHRUN, *arguments, *folders_in(folder)]
+    return subprocess.Popen(command, env=variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_in(folder: Path) -> Run:
+    (run,) = store.read_all(folder / "results")
+    return run
+
+
+def check_same(one: Run, other: Run) -> None:
+    assert one.record.fit is not None
+    assert other.record.fit is not None
+    assert other.record.digest == one.record.digest
+    losses = [[(point.loss, point.validation_loss) for point in run.record.fit.curve] for run in (one, other)]  # type: ignore[union-attr]
+    np.testing.assert_allclose(*np.array(losses, dtype=float), atol=1e-5)
+    np.testing.assert_array_equal(one.predictions.predicted, other.predictions.predicted)
+    np.testing.assert_allclose(one.predictions.probabilities, other.predictions.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
+def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: str, tmp_path: Path) -> None:
+    options = [
+        f"model={model}",
+        "recipe.epochs=2",
+        "recipe.batch_size=8",
+        "recipe.gradient_accumulation_steps=2",
+        *SMALL,
+    ]
+    options += NO_DROPOUT if model == "tiny_bert" else []
+    with two_processes(tmp_path / "two", *options) as together:
+        output = together.communicate()[0]
+    assert together.returncode == 0, output
+    assert output.count("training for") == 1  # the second process is quiet
+    assert command_line(tmp_path / "one", *options).returncode == 0
+    one, two = run_in(tmp_path / "one"), run_in(tmp_path / "two")
+    check_same(one, two)
+    assert (one.record.environment.processes, two.record.environment.processes) == (1, 2)
+    assert two.record.hardware == f"2 x {one.record.hardware}"
+    assert not list((tmp_path / "two/checkpoints").glob("*/"))
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_run_that_two_processes_began_is_continued_by_one(keep: str, tmp_path: Path) -> None:
+    options = ["model=tiny_bert", "recipe.epochs=12", f"recipe.keep={keep}", *NO_DROPOUT, *SMALL]
+    with two_processes(tmp_path / "two", *options) as together:
+        while not list(tmp_path.glob("two/checkpoints/*/checkpoint-*/seal.json")):
+            assert together.poll() is None
+        together.send_signal(signal.SIGTERM)
+        output = together.communicate()[0]
+    assert run_in(tmp_path / "two").record.status is Status.interrupted, output
+    continued = command_line(tmp_path / "two", *options)
+    assert "continuing from step" in continued.stderr + continued.stdout
+    assert command_line(tmp_path / "one", *options).returncode == 0
+    check_same(run_in(tmp_path / "one"), run_in(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["recipe.gradient_accumulation_steps=1", "recipe.batch_size=5"], "5 samples cannot be divided among 2"),
+        (["-m", "seed=0,1"], "2 processes were started for a sweep"),
+    ],
+)
+def test_what_processes_cannot_share_is_refused(arguments: list[str], named: str, tmp_path: Path) -> None:
+    with two_processes(tmp_path, "model=tiny_bert", *arguments, *SMALL) as together:
+        output = together.communicate()[0]
+    assert together.returncode != 0
+    assert named in output
+    assert not store.read_all(tmp_path / "results")
