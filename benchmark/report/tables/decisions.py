@@ -22,7 +22,6 @@ from benchmark.analysis.metrics import (
 )
 from benchmark.interface import Probabilities
 from benchmark.report import table as t
-from benchmark.report.formats import fixed
 from benchmark.report.tables.errors import confidences, per_configuration
 from benchmark.results.store import Run
 
