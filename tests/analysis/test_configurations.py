@@ -223,8 +223,8 @@ def test_the_shipped_runs_that_shared_a_gpu_have_short_names_and_no_times(shippe
     on_gpu = found[found["hardware"] == "NVIDIA H200"]
     assert {row["model"]: row["recipe"] for _, row in on_gpu.iterrows()} == {
         "mpnet_base": "tuned, padded",
-        "qwen_coder_lora": "tuned, padded, bf16, batch size 64, 1 epoch, learning rate 4e-4, weights from folder qwen",
-        "smollm2_lora": "tuned, FlashAttention-2, on cuda, bf16, batch size 64, learning rate 1.5e-3",
+        "qwen_coder_lora": "tuned, bf16, 1 epoch, batch size 64, learning rate 4e-4, padded, weights from folder qwen",
+        "smollm2_lora": "tuned, bf16, batch size 64, learning rate 1.5e-3, FlashAttention-2, on cuda",
     }
     assert on_gpu[["training_seconds", "seconds_per_text"]].isna().all(axis=None)
 

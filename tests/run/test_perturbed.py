@@ -12,7 +12,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.predict import load
-from benchmark.report.verify import faults
+from benchmark.report.verify import check
 from benchmark.run import runner
 
 Compose = Callable[..., RunConfig]
@@ -35,7 +35,7 @@ def test_the_kept_model_answers_the_changed_texts(model: str, compose_run: Compo
     assert (changed.record.trained, changed.record.training_seconds) == (False, None)
     assert (changed.record.dataset, changed.record.is_result) == ("synthetic-uppercase", False)
     assert [path.parent for path in (tmp_path / "models").rglob("record.json")] == [folder]
-    assert [str(fault) for fault in faults(Path(own_config.results_dir))] == []
+    assert [str(fault) for fault in check(Path(own_config.results_dir)).faults] == []
 
 
 def test_without_a_kept_model_it_is_trained(compose_run: Compose, tmp_path: Path) -> None:
