@@ -34,8 +34,8 @@ class Compute:
 class LabelScore(StrEnum):
     """The score of a whole label."""
 
-    sum = "sum"  # of the log-probabilities of its tokens
-    mean = "mean"  # of the same
+    sum = "sum"  # the sum of the log-probabilities of its tokens
+    mean = "mean"  # their mean
 
 
 def constrained_probabilities(

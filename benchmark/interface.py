@@ -143,14 +143,13 @@ class FitContext:
     model_dir: Path | None = None  # where to save the fine-tuned model, in transformers' or peft's format
     checkpoints: bool = True  # False while training is timed
     label_words: tuple[str, ...] = ()  # what a generative model writes for each label; empty: the names
+    training_begins: Callable[[], None] = _nothing
+    """Call it when all checks are done and training begins: a run that ends before is no result."""
 
     @property
     def words(self) -> tuple[str, ...]:
         """What a generative model writes for each label."""
         return self.label_words or self.labels
-
-    training_begins: Callable[[], None] = _nothing
-    """Call it when all checks are done and training begins: a run that ends before is no result."""
 
 
 @dataclass(frozen=True)

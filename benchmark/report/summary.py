@@ -35,7 +35,19 @@ def environment() -> Environment:
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (markdown_text, duration, digits, faster, in_words, listed, named, of_study, against_whole)
+    filters = (
+        markdown_text,
+        count_in_words,
+        duration,
+        digits,
+        faster,
+        in_words,
+        listed,
+        named,
+        of_study,
+        against_whole,
+        usd,
+    )
     made.filters |= {one.__name__: one for one in filters}
     return made
 
@@ -54,6 +66,7 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
     def of_dataset(name: str) -> pd.DataFrame:
         return data.get(name if about_study else f"{name}_{dataset}", pd.DataFrame())
 
+    cheaper = _cheaper(analysis, timed, field) if timed else None
     return {
         "study": study,
         "dataset": dataset,
@@ -67,7 +80,8 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
         "networks": networks,
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
-        "cheaper": _cheaper(analysis, timed, field) if timed else None,
+        "cheaper": cheaper,
+        "prices": _prices(of_dataset("dollars"), cheaper, timed),
         "decision": _row_with(of_dataset("decisions"), "configuration", field[0]["configuration"]) if field else None,
         "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
@@ -126,6 +140,13 @@ def _cheaper(analysis: Analysis, timed: Row, field: list[Row]) -> Row | None:
     return fastest if 2 * fastest["training_seconds"] <= timed["training_seconds"] else None
 
 
+def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
+    """What training and a year of predictions cost with each row; empty if one of them has no price."""
+    found = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
+    prices = [float(row["year_dollars"]) for row in found if row is not None]
+    return prices if len(prices) == len(rows) else []
+
+
 def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
     """The first row of the table with this value."""
     return next((dict(row) for _, row in table.iterrows() if row[column] == value), None)
@@ -181,6 +202,17 @@ def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
 def in_words(parameters: float) -> str:
     """22.7 million, 1.78 billion."""
     return f"{parameters / 1e9:.3g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
+
+
+def count_in_words(number: int) -> str:
+    """A small number as a word."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else str(number)
+
+
+def usd(dollars: float) -> str:
+    """0.13, or 0.0006 for less than a cent."""
+    return f"{dollars:.2f}" if dollars >= 0.01 else f"{dollars:.1g}"
 
 
 def digits(value: float) -> str:

@@ -138,7 +138,7 @@ def _labels(found: pd.DataFrame, leads: costs.Leads) -> list[str]:
     labels = []
     for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
-        dominated = f"; dominated by {number[dominating[0]]}" if dominating else ""
+        dominated = f"; no significant gain over {number[dominating[0]]}, which costs less" if dominating else ""
         rest = f", {row['accuracy']:.4f}{elsewhere}{dominated}"
         label = textwrap.shorten(row["label"], min(84, LINE - len(rest)), placeholder=" ...")
         labels.append(f"{number[row['configuration']]}  {label}{rest}")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmark.analysis import comparisons, costs
 from benchmark.analysis.configurations import COSTS
+from benchmark.analysis.labels import short_title
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, gibibytes, milliseconds
 
@@ -54,7 +55,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _name(measured: dict[str, Any]) -> str:
-    return str(measured["title"]) + ("" if measured["pretrained"] else ", random weights")
+    return short_title(str(measured["title"])) + ("" if measured["pretrained"] else ", random weights")
 
 
 def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -> float | None:

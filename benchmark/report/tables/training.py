@@ -197,8 +197,8 @@ TABLES = (
             t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
-        "so none of them has a test accuracy. The learning rates of `recipe=tuned` were chosen from such trials on the "
-        "study's data set.",
+        "so none of them has a test accuracy. The learning rates of MiniLM and SmolLM2 in `recipe=tuned` were chosen "
+        "from such trials on the study's data set.",
         section="settings",
     ),
 )
