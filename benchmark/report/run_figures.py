@@ -45,10 +45,15 @@ def draw_run(run: Run) -> None:
             save_png(figure, run.folder / f"{name}.png")
 
 
+def _has_test(run: Run) -> bool:
+    """Whether there are test texts to show: a run that must not look at the test split predicts one."""
+    return run.record.status is Status.completed and len(run.gold) > 1
+
+
 @house_style()
 def label_distribution(run: Run) -> Figure | None:
     """Draw how often each label is gold and how often it is predicted, the most frequent gold label first."""
-    if run.record.status is not Status.completed:
+    if not _has_test(run):
         return None
     counts, columns = _confusion_counts(run)
     gold, predicted = counts.sum(axis=1), counts.sum(axis=0)
@@ -69,7 +74,7 @@ def label_distribution(run: Run) -> Figure | None:
 @house_style()
 def confusion(run: Run) -> Figure | None:
     """Draw the confusion matrix: gold labels in rows, predicted labels in columns, shaded by share of the row."""
-    if run.record.status is not Status.completed:
+    if not _has_test(run):
         return None
     counts, columns = _confusion_counts(run)
     labels, gold = columns[: len(counts)], counts.sum(axis=1)
@@ -133,7 +138,7 @@ def reliability(run: Run) -> Figure | None:
 
     The diagonal is perfect calibration. Returns None for predictions without confidences.
     """
-    if run.record.status is not Status.completed or not run.predictions.graded:
+    if not _has_test(run) or not run.predictions.graded:
         return None
     predicted = run.predictions.predicted
     correct, confidence = run.gold == predicted, metrics.confidence_of(predicted, run.predictions.probabilities)
