@@ -14,6 +14,7 @@ from benchmark.report.formats import duration, markdown_text
 from benchmark.report.table import Analysis, Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
+NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
 TIMES = ("training_seconds", "seconds_per_text")
 
 Row = dict[str, Any]
@@ -39,6 +40,7 @@ def environment() -> Environment:
         markdown_text,
         count_in_words,
         duration,
+        elsewhere_named,
         digits,
         faster,
         in_words,
@@ -85,6 +87,7 @@ def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = 
         "decision": _row_with(of_dataset("decisions"), "configuration", field[0]["configuration"]) if field else None,
         "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
+        "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else [],
         **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(data["study_audit"]) if about_study else [],
     }
@@ -104,7 +107,7 @@ def _differ(analysis: Analysis, one: Row, other: Row) -> bool:
 
 def _smallest(field: list[Row]) -> Row | None:
     """The most accurate configuration of the smallest network trained here."""
-    networks = [row for row in field if row["trained"] and row["parameters"] is not None]
+    networks = [row for row in field if row["trained"] and row["kind"] in NETWORKS]
     return min(networks, key=lambda row: row["parameters"], default=None)
 
 
@@ -120,7 +123,7 @@ def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
     found: dict[tuple[str, int], Row] = {}
     for row in field:
-        if row["trained"] and row["parameters"] is not None:
+        if row["trained"] and row["kind"] in NETWORKS:
             found.setdefault((row["kind"], row["parameters"]), row)
     networks = sorted(found.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
@@ -168,6 +171,14 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(at_most))
     rows = [dict(row) for _, row in points.iterrows()]
     return {"rows": few, "most": int(most), "points": rows}
+
+
+def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> list[Row]:
+    """The most accurate model on each other data set."""
+    if data_sets is None:
+        return []
+    others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()]
+    return [dict(row) for _, row in others.drop_duplicates("dataset").iterrows()]
 
 
 def _impossible(audit: pd.DataFrame) -> list[float]:
@@ -248,6 +259,12 @@ def named(row: Row) -> str:
 def of_study(row: Row) -> str:
     """A configuration of one of the study's models, under the study's name for it."""
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
+
+
+def elsewhere_named(row: Row) -> str:
+    """A model on another data set, against TF-IDF there."""
+    named = f"{markdown_text(row['model'])} on {markdown_text(row['dataset'])}"
+    return f"{named} ({digits(row['accuracy'])}, {row['gain']:+.4f} against TF-IDF)"
 
 
 def against_whole(point: Row) -> str:
