@@ -64,6 +64,7 @@ speed: setup  ## training and inference throughput of the two small models on th
 
 results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, resumed after an interruption; half as long with AVX-512 or AMX
 	$(SWEEP) model=majority,tfidf
+	$(RUN) model=probe recipe=tuned
 	$(RUN) experiment=tune_cpu
 	$(SWEEP) model=minilm recipe=paper,tuned seed=0,1,2,3,4
 	$(SWEEP) $(TUNED) seed=0,1,2 models_dir=outputs/models

@@ -9,6 +9,9 @@ from benchmark.report.figure import Picture
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Analysis, Table
 
+MOST_ROWS = 40
+"""A longer table is cut; its files have all rows."""
+
 
 def results_page(analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]) -> str:
     """The document. What concerns the study's data set comes first, by section; each other data set is a chapter."""
@@ -20,4 +23,5 @@ def results_page(analysis: Analysis, tables: dict[Table, pd.DataFrame], pictures
             *((part, findings(analysis, tables, part.dataset)[0]) for part in own),
         ],
         copies=analysis.results.copies,
+        MOST_ROWS=MOST_ROWS,
     )  # fmt: skip

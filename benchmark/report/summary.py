@@ -40,7 +40,6 @@ def environment() -> Environment:
         markdown_text,
         count_in_words,
         duration,
-        elsewhere_named,
         digits,
         faster,
         in_words,
@@ -173,12 +172,19 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     return {"rows": few, "most": int(most), "points": rows}
 
 
-def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> list[Row]:
-    """The most accurate model on each other data set."""
+def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> list[str]:
+    """The most accurate model on each other data set, against TF-IDF there; data sets with the same model together."""
     if data_sets is None:
         return []
-    others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()]
-    return [dict(row) for _, row in others.drop_duplicates("dataset").iterrows()]
+    others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
+    found = []
+    for model, rows in others.groupby("model", sort=False):
+        places = [
+            f"{markdown_text(row['dataset'])} ({digits(row['accuracy'])}, {row['gain']:+.4f} against TF-IDF)"
+            for row in rows.to_dict("records")
+        ]
+        found.append(f"{markdown_text(str(model))} on {listed(places)}")
+    return found
 
 
 def _impossible(audit: pd.DataFrame) -> list[float]:
@@ -259,12 +265,6 @@ def named(row: Row) -> str:
 def of_study(row: Row) -> str:
     """A configuration of one of the study's models, under the study's name for it."""
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
-
-
-def elsewhere_named(row: Row) -> str:
-    """A model on another data set, against TF-IDF there."""
-    named = f"{markdown_text(row['model'])} on {markdown_text(row['dataset'])}"
-    return f"{named} ({digits(row['accuracy'])}, {row['gain']:+.4f} against TF-IDF)"
 
 
 def against_whole(point: Row) -> str:
