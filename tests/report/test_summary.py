@@ -147,7 +147,7 @@ def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
     first, *others = sentences()
     assert first == "Nothing has been measured here yet."
     assert any(
-        sentence.startswith("The accuracies of the study's five models were not measured") for sentence in others
+        sentence.startswith("The accuracies of the study's five models were not") for sentence in others
     )
 
 
