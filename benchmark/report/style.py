@@ -46,6 +46,7 @@ MUTED = "#666666"
 THOUSANDS = "{x:,.0f}"  # format of tick labels
 WIDTH = 7.0  # inches; fits the text column of a README
 DOTS_PER_INCH = 150
+PAGE = 12.0  # inches
 ACCURACY_RANGE = 0.12  # accuracies further below the best are drawn as an arrow, to keep the others apart
 
 FONT = "DejaVu Sans"  # bundled with matplotlib, so it is the same everywhere
@@ -162,8 +163,9 @@ def legend_above(axes: Axes) -> None:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Save `figure` as PNG with 150 dots per inch."""
-    _save(figure, path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    """Save `figure` as PNG with 150 dots per inch, or half as many if it is taller than a page."""
+    dpi = DOTS_PER_INCH if figure.get_figheight() <= PAGE else DOTS_PER_INCH / 2
+    _save(figure, path, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def save_svg(figure: Figure, path: Path) -> None:
