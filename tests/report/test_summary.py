@@ -146,9 +146,7 @@ def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
     first, *others = sentences()
     assert first == "Nothing has been measured here yet."
-    assert any(
-        sentence.startswith("The accuracies of the study's five models were not") for sentence in others
-    )
+    assert any(sentence.startswith("The accuracies of the study's five models were not") for sentence in others)
 
 
 def test_a_score_that_a_constant_prediction_reaches_is_called_so(tmp_path: Path) -> None:
