@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.figure import Picture
+from benchmark.report.figure import ALL, Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
@@ -55,7 +55,7 @@ class Report:
             if name == study.DATASET or not figure.of_study
             if not figure.of_all
         ]
-        found += [(figure, "", figure.draw(self.analysis, "")) for figure in FIGURES.values() if figure.of_all]
+        found += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
         return [(Picture(figure, name, svg_with_text(made)), made) for figure, name, made in found if made is not None]
 
     def page(self, texts: Texts | None = None) -> str:

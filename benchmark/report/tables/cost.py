@@ -39,7 +39,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
     padded = {way["precision"]: way for way in measured["ways"] if way["batching"] == "padded"}
     return [
         {
-            "model": _name(measured),
+            "model": measured_title(measured),
             "hardware": measured["device"],
             "batch_size": measured["effective_batch"],
             "batching": way["batching"],
@@ -54,7 +54,8 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _name(measured: dict[str, Any]) -> str:
+def measured_title(measured: dict[str, Any]) -> str:
+    """How tables call a model whose speed was measured."""
     return short_title(str(measured["title"])) + ("" if measured["pretrained"] else ", random weights")
 
 
@@ -68,7 +69,7 @@ def latency(analysis: t.Analysis) -> pd.DataFrame:
     found = [one for one in analysis.results.speeds if "latency" in one]
     alone = [one for one in found if one["environment"].get("device_shared") is not True]
     alone.sort(key=lambda one: (one["device"], one["latency"]["p50"]))
-    rows = [{**one, **one["latency"], "model": _name(one), "hardware": one["device"]} for one in alone]
+    rows = [{**one, **one["latency"], "model": measured_title(one), "hardware": one["device"]} for one in alone]
     return pd.DataFrame(rows, dtype=object)
 
 

@@ -57,6 +57,7 @@ DATA_SETS = t.Table(
     (
         t.CONFIGURATION,
         t.NAME,
+        t.Column("kind"),
         t.Column("dataset", "Data set"),
         t.Column("train_rows", "Training texts", "{:,}".format),
         t.Column("labels", "Labels"),

@@ -1,7 +1,7 @@
 """Configurations beside the one that they differ from only in changed test texts, or in a training option."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import combined, interval_of_change, mcnemar
 from benchmark.config import identity_of
-from benchmark.interface import Keep, Recipe
+from benchmark.interface import Recipe
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
 from benchmark.report.tables.comparison import four_digits
@@ -19,6 +19,8 @@ from benchmark.results.record import RunRecord
 
 OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
 """The training options of the table of ablations."""
+UNUSED: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one.name in OPTIONS}
+"""Their defaults."""
 
 
 def robustness(analysis: t.Analysis) -> pd.DataFrame:
@@ -44,7 +46,7 @@ def ablations(analysis: t.Analysis) -> pd.DataFrame:
     rows = []
     for _, row in found.iterrows():
         record = records[row["configuration"]]
-        used, recipe = record.config.recipe, _without_options(record.config.recipe)
+        used, recipe = record.config.recipe, replace(record.config.recipe, **UNUSED)
         base = plain.get(_key(replace(record, config=replace(record.config, recipe=recipe))))
         options = [name for name in OPTIONS if getattr(used, name) != getattr(recipe, name)]
         if options and base is not None:
@@ -52,10 +54,6 @@ def ablations(analysis: t.Analysis) -> pd.DataFrame:
             rows.append(_ablation(results, row, base) | {"option": option})
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
     return pd.DataFrame(rows, dtype=object)
-
-
-def _without_options(recipe: Recipe) -> Recipe:
-    return replace(recipe, class_weights=None, label_smoothing=0.0, keep=Keep.last, patience=None)
 
 
 def _key(record: RunRecord) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.report import table as t
 from benchmark.report.formats import duration, fixed
+from benchmark.report.tables.cost import measured_title
 
 ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 """Of the projections."""
@@ -27,7 +28,7 @@ def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
     way = max(ways, key=lambda one: one["samples_per_second"])
     answered, epochs = way["answered_per_second"], EPOCHS * ROWS / way["samples_per_second"]
     return {
-        "model": measured["title"] + ("" if measured["pretrained"] else ", random weights"),
+        "model": measured_title(measured),
         "hardware": measured["device"],
         "batch_size": measured["effective_batch"],
         "precision": way["precision"],
