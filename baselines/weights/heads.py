@@ -16,7 +16,7 @@ GENERIC = re.compile(r"LABEL_\d+")
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """A head among the weights. `names` are its labels in the order of their ids, None if it states none.
+    """A head among the weights. `names` are its labels by id, or None without names.
 
     `order[label id]` is the head's own id of each label of the data set; None if the labels are not the same.
     """

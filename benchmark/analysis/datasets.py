@@ -8,7 +8,7 @@ from benchmark.analysis import study
 from benchmark.results.record import RunRecord
 
 Content = tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], str]
-"""The hash of a whole test split, and the labels in the order of their ids.
+"""The hash of a whole test split, and the labels by id.
 
 Where a model was trained on another data set than it was tested on, or tested on changed texts, the title of the data
 and the mapping of labels follow.

@@ -62,7 +62,7 @@ def is_read_later(parameters: dict[str, Any]) -> bool:
 
 
 def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
-    """What the config.json of the checkpoint says about the network; raises `BenchmarkError` if there is none."""
+    """What the config.json of the checkpoint says about the network; raises `BenchmarkError` without one."""
     if weights.get("source") == "folder":
         return _architecture(_in_folder(Path(str(weights.get("path")))))
     if weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):

@@ -100,7 +100,7 @@ def restored(folder: Path, record: RunRecord, classifier: Classifier) -> KeptMod
 
 
 def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
-    """The kept model of the same configuration and training data, with unchanged test texts; None if there is none."""
+    """The kept model of the same configuration and training data, with unchanged test texts, or None."""
     own = replace(spec, dataset=replace(spec.dataset, perturb=None))
     wanted = identity_of(own.as_json())
     for path in sorted((models_dir / spec.model.name / own.dataset.title).glob(f"*/{RECORD}")):

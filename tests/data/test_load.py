@@ -65,6 +65,7 @@ def test_splits_keep_order_labels_and_ids(folder: Folder) -> None:
     assert splits.test.labels.tolist() == [1, 2, 0]
     assert splits.test.ids == ("test-0", "test-1", "test-2")
     assert splits.report.splits["test"].counts == {"sadness": 1, "joy": 1, "love": 1}
+    assert splits.report.splits["test"].words == 2
     assert splits.report.splits["train"].rows == len(splits.train) == 30
     assert splits.report.route == "local files (.txt)"
     assert splits.report.notes == NO_LOVE

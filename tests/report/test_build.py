@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from factories import a_record, files_below, publish
+from factories import a_record, analysis_of, files_below, publish
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
@@ -15,7 +15,8 @@ from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
-from benchmark.report.tables import TABLES
+from benchmark.report.results_page import MOST_ROWS, results_page
+from benchmark.report.tables import TABLES, all_tables
 from benchmark.results.record import Failure, Status
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
@@ -192,6 +193,15 @@ def test_the_readme_shows_the_overview_and_the_results_page_every_table(project:
     for table, data in made.tables.items():
         assert data.empty or table.name == "overview" or table.markdown(data) in page
     assert "](../results/figures/accuracy.svg)" in page
+
+
+def test_the_results_page_cuts_a_long_table_and_says_where_all_of_it_is(project: Path) -> None:
+    nothing, table = analysis_of(), TABLES["hard_items"]
+    data = pd.DataFrame([dict.fromkeys(table.data(nothing), row) for row in range(MOST_ROWS + 2)])
+    page = results_page(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
+    assert table.markdown(data.head(MOST_ROWS)) in page
+    assert f"The other 2 rows are in `results/tables/{table.name}.csv`." in page
+    assert table.markdown(data) not in page
 
 
 def test_the_results_page_is_checked_as_the_readme_is(project: Path) -> None:

@@ -109,6 +109,12 @@ def test_draw_run_saves_the_figures_that_have_something_to_show(make_run: MakeRu
     assert {path.stem for path in run.folder.glob("*.png")} == set(RUN_FIGURES) - {"training_curve"}
 
 
+def test_one_test_text_is_no_test_to_draw(make_run: MakeRun) -> None:
+    run = make_run(predicted=(1,), gold=(0,), curve=CURVE)
+    draw_run(run)
+    assert [path.stem for path in run.folder.glob("*.png")] == ["training_curve"]
+
+
 @pytest.mark.parametrize(
     ("predicted", "names", "counts"),
     [(PREDICTED, [], [5, 3, 0]), (ONE_WITHOUT_LABEL, ["no label"], [4, 2, 1, 1])],

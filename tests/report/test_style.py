@@ -6,12 +6,17 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 from factories import row_names
 from matplotlib.figure import Figure
+from PIL import Image
 
 from benchmark.report.style import (
     BLUE,
+    DOTS_PER_INCH,
     ORANGE,
+    PAGE,
+    WIDTH,
     Bars,
     draw_bars,
     house_style,
@@ -49,6 +54,13 @@ def test_bars_have_their_counts_or_texts_from_the_top_down() -> None:
     assert [text.get_text() for text in axes.texts] == ["4,000", "1", "most", "one", "rest"]
     assert row_names(axes) == ["joy", "sadness", "no label"]
     assert axes.get_ylim() == (2.5, -0.5)
+
+
+@pytest.mark.parametrize(("height", "scale"), [(PAGE, 1), (2 * PAGE, 0.5)])
+def test_a_figure_taller_than_a_page_has_half_as_many_dots(height: float, scale: float, tmp_path: Path) -> None:
+    save_png(new_figure(height, "A title", "A subtitle"), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (WIDTH * DOTS_PER_INCH * scale, height * DOTS_PER_INCH * scale)
 
 
 def test_the_order_of_saving_does_not_change_the_bytes(tmp_path: Path) -> None:
