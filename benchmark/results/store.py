@@ -179,7 +179,8 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
     for name, predicted in predictions.also.items():
         columns[f"{ALSO}{name}"] = pa.array(predicted, pa.int16())
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
+    repeating = [name for name in columns if not name.startswith("p_")]  # a dictionary of probabilities only adds bytes
+    pq.write_table(pa.table(columns), sink, compression="zstd", use_dictionary=repeating)
     return bytes(sink.getvalue().to_pybytes())
 
 
