@@ -57,7 +57,7 @@ def select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
 
 
 def _by_label(examples: Examples, balanced: bool) -> npt.NDArray[np.int64]:
-    """All rows in an order of which every beginning is stratified or balanced: by their rank among those of their label.
+    """All rows in an order whose every beginning is stratified or balanced: by the rank among those of the label.
 
     A stratified rank is a share of the rows of the label, so that labels alternate in their proportions. The most
     frequent labels come first.
