@@ -1,7 +1,7 @@
 """One row per configuration: its accuracy over seeds, its cost, and how its runs ended."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def label_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
 
 
 def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
-    """Whether a run repeats the study: the model as shipped, recipe=paper, and the study's data.
+    """Whether a run repeats the study: the model as shipped, in any precision, recipe=paper, and the study's data.
 
     It must train on all rows, with none set aside for validation, as the study did. `dataset` is the key of its data.
     """
@@ -85,9 +85,13 @@ def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
         and not record.config.limits
         and not (record.data and record.data.carved_rows)
         and record.config.recipe == shipped.config.recipe
-        and record.config.model.parameters == shipped.config.model.parameters
+        and _but_precision(record.config.model.parameters) == _but_precision(shipped.config.model.parameters)
         and record.config.dataset.sha256 == shipped.config.dataset.sha256
     )
+
+
+def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "precision"}
 
 
 def failure(record: RunRecord) -> str:
