@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import inference, study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.frame import Results, label_names
 from benchmark.report.run_details import anchor
-from benchmark.report.table import Analysis
 
 DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
 MOST = 60  # configurations of a data set; the page would be large and slow to make with more
@@ -23,7 +23,7 @@ Texts = Mapping[str, Mapping[str, str]]
 """The test texts by the SHA-256 of the test split and the id of the item."""
 
 
-def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
+def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, Any]]:
     """One entry for each set of test texts that two or more configurations answered, the study's first.
 
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
@@ -32,7 +32,7 @@ def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
     """
     found = analysis.configurations
     found = found[found["accuracy"].notna()]
-    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby(
+    groups = found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
         ["dataset", "test_sha256"]
     )
     fields = [field.head(_most(field)).reset_index(drop=True) for _, field in groups if len(field) > 1]
@@ -58,7 +58,7 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
         "gold": _packed(results.gold(first[:1])[0], names),
         "configurations": [
             {
-                "label": row["label"],
+                "name": row["short_name"],
                 "accuracy": row["accuracy"],
                 "seeds": row["seeds"],
                 "trial": bool(row["trial"]),

@@ -8,10 +8,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.contents import TEMPLATES
 from benchmark.report.formats import duration, markdown_text
-from benchmark.report.table import Analysis, Table
+from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
 NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
@@ -20,7 +21,7 @@ TIMES = ("training_seconds", "seconds_per_text")
 Row = dict[str, Any]
 
 
-def findings(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
+def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
     """The sentences of the template about one data set; the first answers the question of the report.
 
     Without `dataset` they are about the study's if it was run, else about the one with most configurations.
@@ -53,7 +54,7 @@ def environment() -> Environment:
     return made
 
 
-def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
+def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
     """What the template's sentences are made of."""
     data = {table.name: frame for table, frame in tables.items()}
     about_study = dataset == study.DATASET
@@ -97,7 +98,7 @@ def _same_training(one: Row, other: Row) -> bool:
     return one["trained_by"] in other["runs"] or other["trained_by"] in one["runs"]
 
 
-def _differ(analysis: Analysis, one: Row, other: Row) -> bool:
+def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     pairs = analysis.comparisons
     ids = {one["configuration"], other["configuration"]}
     found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
@@ -110,7 +111,7 @@ def _smallest(field: list[Row]) -> Row | None:
     return min(networks, key=lambda row: row["parameters"], default=None)
 
 
-def _smaller(analysis: Analysis, field: list[Row]) -> Row | None:
+def _smaller(analysis: AnalysedResults, field: list[Row]) -> Row | None:
     """The smallest network that no model leads significantly, if it is smaller than the best model."""
     led = {other for _, other in significant_leads(analysis.comparisons)}
     smallest = _smallest([row for row in field if row["configuration"] not in led])
@@ -118,7 +119,7 @@ def _smaller(analysis: Analysis, field: list[Row]) -> Row | None:
     return smallest if smallest and size is not None and smallest["parameters"] < size else None
 
 
-def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
+def _networks(analysis: AnalysedResults, field: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
     found: dict[tuple[str, int], Row] = {}
     for row in field:
@@ -129,7 +130,7 @@ def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
     return [] if differ or len(networks) < 2 else networks
 
 
-def _cheaper(analysis: Analysis, timed: Row, field: list[Row]) -> Row | None:
+def _cheaper(analysis: AnalysedResults, timed: Row, field: list[Row]) -> Row | None:
     """The model tied with `timed` that trains fastest on the same machine, if that is twice as fast or more."""
     comparable = [
         row
@@ -193,7 +194,7 @@ def _impossible(audit: pd.DataFrame) -> list[float]:
     return found
 
 
-def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
+def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:
     """The study's models: repeated under its settings, run otherwise, and not run."""
     rows = {row["configuration"]: dict(row) for _, row in analysis.configurations.iterrows()}
     measured = table3[table3["accuracy"].notna() & table3["name"].isin(study.TABLE3)]
@@ -259,7 +260,7 @@ def seeds(row: Row) -> str:
 
 def named(row: Row) -> str:
     """A configuration with its accuracy."""
-    return f"{markdown_text(row['label'])} ({digits(row['accuracy'])})"
+    return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
 
 
 def of_study(row: Row) -> str:

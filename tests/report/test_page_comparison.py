@@ -18,7 +18,7 @@ def test_labels_are_those_of_the_first_seed_and_the_last_id_is_no_label(tmp_path
     runs.append(publish(tmp_path, generated, [NO_LABEL, *GOLD[1:]], ["words"] * 10))
     (field,) = comparison_data(analysis_of(*runs), {})
     assert field["gold"] == "0123450123"
-    found = {one["label"].split()[0].rstrip(","): (one["seed"], one["predicted"]) for one in field["configurations"]}
+    found = {one["name"].split()[0].rstrip(","): (one["seed"], one["predicted"]) for one in field["configurations"]}
     assert found == {"SmolLM2-135M": (0, "6123450123"), "MiniLM-L6": (1, "3012345012")}
     ((difference, _, _, _, first_p, pairs),) = field["pairs"]
     assert (difference, pairs) == (0.9, 2)

@@ -4,6 +4,7 @@ from functools import partial
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 
 COLUMNS = (
@@ -46,7 +47,7 @@ def trials(dataset: str) -> t.Table:
     )
 
 
-def standing(dataset: str, analysis: t.Analysis, trial: bool | None = None) -> pd.DataFrame:
+def standing(dataset: str, analysis: AnalysedResults, trial: bool | None = None) -> pd.DataFrame:
     """The configurations of a data set, the most accurate first.
 
     `trial` selects trials (True), complete configurations (False), or both with the trials last (None).

@@ -83,7 +83,7 @@ if (source) {
     const { configurations } = fields[which.value];
     for (const [select, chosen] of [[one, 0], [other, 1]]) {
       select.replaceChildren(...configurations.map((item, place) => {
-        const name = `${item.label}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
+        const name = `${item.name}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
         return new Option(name, place, false, place === chosen);
       }));
     }
