@@ -1,5 +1,6 @@
 """docs/results.md: the findings, every table and every figure, in Markdown."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,7 +18,9 @@ MOST_ROWS = 40
 def results_page(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]) -> str:
     """The document. What concerns the study's data set comes first, by section; each other data set is a chapter."""
     general, own = parts(analysis.datasets, tables, pictures)
-    return environment().get_template("results.md.jinja").render(
+    templates = environment()
+    templates.filters["anchor"] = anchor
+    return templates.get_template("results.md.jinja").render(
         findings=findings(analysis, tables),
         chapters=[
             *((part, part.section.text) for part in general if part.tables),
@@ -26,3 +29,8 @@ def results_page(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], p
         copies=analysis.results.copies,
         MOST_ROWS=MOST_ROWS,
     )  # fmt: skip
+
+
+def anchor(heading: str) -> str:
+    """The id that GitHub and Python-Markdown give a heading."""
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip())

@@ -19,7 +19,7 @@ from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, house_style
 
 MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that the subtitle names
-LINE = 112  # characters of a line below the panels
+LINE = 120  # characters of a line below the panels
 WIDEST = 54  # characters of a name that fit in one of two columns
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
@@ -48,6 +48,7 @@ def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     measured = [cost for cost in COSTS if field[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
+    first, *others = measured
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
     leads = costs.significant_leads(analysis.comparisons)
     names = _names(found, leads)
@@ -55,12 +56,12 @@ def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     figure = new_figure(
         5.2 + 0.17 * -(-len(found) // columns),
         f"Accuracy against cost, {dataset} test split",
-        "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
+        _best(found, first)
+        + "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
         "Vertical lines: 95% intervals."
         + " Squares ran on a GPU." * bool(found["on_gpu"].any())
         + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
     )
-    first, *others = measured
     layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
     kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
@@ -74,6 +75,13 @@ def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
         loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=7.5, columnspacing=1.0,
     )  # fmt: skip
     return figure
+
+
+def _best(found: pd.DataFrame, first: str) -> str:
+    """The most accurate configuration, and whether it lacks the cost of the large panel."""
+    best = found.loc[found["accuracy"].astype(float).idxmax()]
+    absent = f" (no {COSTS[first]}: in the small panels only)" if pd.isna(best[first]) else ""
+    return f"Most accurate: {best['short_name']}, {best['accuracy']:.4f}{absent}. "
 
 
 def _drawn_and_below(field: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
