@@ -1,7 +1,8 @@
 """`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
 
-The plain way is padded batches of the recipe's size and, for a decoder, free generation. Both ways take turns in one
-process on the same rows, so that their ratio holds on a machine that other processes use too.
+The plain way is padded batches of the recipe's size and, for a decoder, free generation; another way computes
+activations again in the backward pass. All take turns in one process on the same rows, so that their ratios hold on a
+machine that other processes use too.
 """
 
 import argparse
@@ -13,14 +14,17 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.config import ModelConfig, RunConfig
 from benchmark.data.load import Splits, load, resolved_labels
-from benchmark.data.sample import first
+from benchmark.data.sample import first, select
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
@@ -53,16 +57,29 @@ class Way:
 
     config: RunConfig
     model: Measurable  # not trained; each measurement trains a copy
+    frozen: dict[str, object] = field(default_factory=dict)  # weights that the ways share, by precision
     device: str = "cpu"
-    flops: float = 0.0  # of the linear layers per sample, as executed
+    flops: float | None = None  # of the linear layers per sample, as executed
     fits: list[FitReport] = field(default_factory=list)
     predicted_per_second: list[float] = field(default_factory=list)  # texts
     peak_memory: list[dict[str, int]] = field(default_factory=list)
+    kernel_seconds: float | None = None  # of a GPU, per optimiser step
+    gradient_difference: float | None = None  # from those of padded batches
 
     @property
     def samples_per_second(self) -> list[float]:
-        """Training throughput."""
-        return [fit.samples_seen / _seconds(fit) for fit in self.fits]
+        """Training throughput, without the time that prepared CUDA graphs."""
+        return [fit.samples_seen / (_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        return bool(getattr(self.model, "recomputes", False))
+
+    def release(self, model: Measurable) -> None:
+        """Keep the frozen weights of a model that was fitted."""
+        if (weights := model.free_weights()) is not None:
+            self.frozen[model.precision] = weights
 
 
 def main() -> None:
@@ -122,14 +139,19 @@ def _summary(document: dict[str, Any]) -> str:
 
 
 def ratios(document: dict[str, Any]) -> str:
-    """How much faster each way is than the plain way of the same precision, one line per precision."""
+    """How much faster each fast way is than the plain ways of the same precision, one line per pair."""
     lines = []
-    for fast, plain in zip(document["ways"][::2], document["ways"][1::2], strict=True):
-        trained, predicted = (fast[figure] / plain[figure] for figure in ("samples_per_second", "answered_per_second"))
-        lines.append(
-            f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {plain['batching']}, "
-            f"predicts {predicted:.2f} times as fast"
-        )
+    for fast in (way for way in document["ways"] if way["gradient_difference"] is not None):
+        difference = f"gradients differ by {fast['gradient_difference']:.1g} at most"
+        for plain in document["ways"]:
+            if plain["precision"] == fast["precision"] and plain["gradient_difference"] is None:
+                figures = ("samples_per_second", "answered_per_second")
+                trained, predicted = (fast[figure] / plain[figure] for figure in figures)
+                name = plain["batching"] + (", activations recomputed" if plain["recomputes"] else "")
+                lines.append(
+                    f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {name}, "
+                    f"predicts {predicted:.2f} times as fast; {difference}"
+                )
     return "\n".join(lines)
 
 
@@ -143,8 +165,9 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
     """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
     model = measurable(config.model)
     chosen = precisions or model.fast_precisions()
-    in_turn = [model.in_precision(precision) for precision in chosen]
-    ways = [Way(config, way) for fast in in_turn for way in (fast, fast.plain())]
+    frozen: dict[str, object] = {}
+    fast_ways = [model.in_precision(precision) for precision in chosen]
+    ways = [Way(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
     config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
@@ -155,6 +178,10 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
             precision = way.model.precision
             peaks[precision] = max(peaks[precision], _matrix_peak(DTYPES[precision], way.device))
             _measure_once(way, splits, amount)
+    for way in ways:
+        way.kernel_seconds = _kernel_seconds(way, splits, amount.steps)
+        if any(way.model is fast for fast in fast_ways):
+            way.gradient_difference = _gradient_difference(way, splits)
     described = environment.describe()
     return {
         "model": config.model.name,
@@ -188,6 +215,8 @@ def measurable(config: ModelConfig) -> Measurable:
 def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tuple[Measurable, FitReport]:
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
+    if (weights := way.frozen.pop(model.precision, None)) is not None:
+        model.reuse_weights(weights)
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -205,6 +234,7 @@ def _measure_once(way: Way, splits: Splits, amount: Amount) -> None:
     started = time.perf_counter()
     model.predict(texts)
     way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
+    way.release(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
              way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
 
@@ -220,14 +250,19 @@ def _figures(way: Way, peak: float) -> dict[str, Any]:
     inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(_seconds, way.fits))
     return {
         "batching": way.model.batching,
+        "recomputes": way.recomputes,
         "precision": way.model.precision,
         "attention": fit.attention,
         "pass_size": fit.pass_size,
         "samples_per_second": trained,
         "rounds": way.samples_per_second,
+        "graph_steps": fit.graph_steps,
+        "graph_seconds": fit.graph_seconds,
+        "kernel_seconds_per_step": way.kernel_seconds,
+        "gradient_difference": way.gradient_difference,
         "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
         "linear_flops_per_sample": way.flops,
-        "utilisation": trained * way.flops / peak,
+        "utilisation": None if way.flops is None else trained * way.flops / peak,
         "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU still computes after a step
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
         "answered_per_second": statistics.mean(way.predicted_per_second),
@@ -242,18 +277,48 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        _, fit = _fit(way, longer, splits, max_steps=None)
-        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": _seconds(fit)}
+        model, fit = _fit(way, longer, splits, max_steps=None)
+        way.release(model)
+        seconds = _seconds(fit) - (fit.graph_seconds or 0.0)
+        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
 
 
 def _count_flops(way: Way, splits: Splits, steps: int) -> None:
-    """Set the way's FLOPs and device. The training also warms up caches and compiled kernels."""
-    with (counter := _flop_counter()):
-        _, fit = _fit(way, splits.train, splits, steps)
-    way.flops = _linear_flops(counter.get_flop_counts()) / fit.samples_seen
+    """Set the way's FLOPs and device. The training also warms up caches."""
+    with nullcontext() if way.recomputes else _flop_counter() as counter:  # which cannot follow such a backward pass
+        model, fit = _fit(way, splits.train, splits, steps)
+    way.release(model)
+    way.flops = None if counter is None else _linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
+
+
+def _kernel_seconds(way: Way, splits: Splits, steps: int) -> float | None:
+    """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
+    if not way.device.startswith("cuda"):
+        return None
+    words = np.array([len(text.split()) for text in splits.train.texts])
+    rows = select(splits.train, np.flatnonzero(words == np.median(words).astype(int)))
+    return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
+
+
+def _profiled(way: Way, rows: Examples, splits: Splits, steps: int) -> float:
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        model, _ = _fit(way, rows, splits, steps)
+        torch.cuda.synchronize()
+    way.release(model)
+    return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
+
+
+def _gradient_difference(way: Way, splits: Splits) -> float:
+    model, _ = _fit(way, splits.train, splits, 2)
+    difference = model.gradient_difference(first(splits.train, way.config.recipe.effective_batch))
+    way.release(model)
+    return difference
 
 
 def _flop_counter() -> Any:
