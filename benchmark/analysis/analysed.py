@@ -29,7 +29,7 @@ class AnalysedResults:
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
     def of(self, dataset: str) -> "AnalysedResults":
-        """The analysis of the runs on one data set."""
+        """The same for the runs on one data set only."""
         if set(self.results.runs["dataset"]) == {dataset}:
             return self
         if dataset not in self._parts:

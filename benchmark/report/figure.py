@@ -45,6 +45,6 @@ class Picture:
 
 
 def compared(analysis: AnalysedResults) -> pd.DataFrame:
-    """The configurations with results, the most accurate first; of several test splits, those on the most used."""
+    """The configurations with results, the most accurate first; only those on the test split that most of them used."""
     found = fields(analysis.configurations)
     return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)

@@ -100,7 +100,8 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
         for name, value in scores.items()
     ]  # fmt: skip
     data = ModelCardData(
-        base_model=card.base_model, datasets=hub.id if hub else None, library_name="transformers" if _has_no_adapter(record) else card.library,
+        base_model=card.base_model, datasets=hub.id if hub else None,
+        library_name="transformers" if _has_no_adapter(record) else card.library,
         language="en" if _is_the_studys(record) else None, license="other", license_name=LICENCE,
         model_name=_name(record), pipeline_tag="text-classification", metrics=["accuracy", "f1"], eval_results=results,
     )  # fmt: skip

@@ -55,7 +55,7 @@ def environment() -> Environment:
 
 
 def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
-    """What the template's sentences are made of."""
+    """The values that the template puts into its sentences."""
     data = {table.name: frame for table, frame in tables.items()}
     about_study = dataset == study.DATASET
     fields = comparisons.fields(analysis.configurations)

@@ -56,7 +56,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def measured_title(measured: dict[str, Any]) -> str:
-    """How tables call a model whose speed was measured."""
+    """The name that tables give a model whose speed was measured."""
     return short_title(str(measured["title"])) + ("" if measured["pretrained"] else ", random weights")
 
 

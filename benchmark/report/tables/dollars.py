@@ -19,7 +19,7 @@ KWH = 3_600_000  # joules
 def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose times were measured on a machine with a price, the cheapest first.
 
-    A year costs nothing for training where nothing was trained, and is not known where training was not timed.
+    Training costs 0 where nothing was trained. The year's cost is missing where training was not timed.
     """
     found, prices = with_results(analysis.configurations), read_prices()
     rows = []
