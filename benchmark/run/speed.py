@@ -1,17 +1,15 @@
-"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
+"""How fast a model trains and predicts, against the plain way.
 
 The plain way is padded batches of the recipe's size and, for a decoder, free generation; another way computes
 activations again in the backward pass. All take turns in one process on the same rows, so that their ratios hold on a
 machine that other processes use too.
 """
 
-import argparse
 import gc
 import json
 import logging
 import re
 import statistics
-import sys
 import tempfile
 import time
 from contextlib import nullcontext
@@ -29,12 +27,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
 from benchmark.results.store import replacing
-from benchmark.run import latency
-from benchmark.run.compose import add_overrides, build_classifier, composed, overrides_of
-from benchmark.run.folders import check_writable
-from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.run.compose import build_classifier
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +62,7 @@ class Way:
     @property
     def samples_per_second(self) -> list[float]:
         """Training throughput, without the time that prepared CUDA graphs."""
-        return [fit.samples_seen / (_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
+        return [fit.samples_seen / (training_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
 
     @property
     def recomputes(self) -> bool:
@@ -80,62 +73,6 @@ class Way:
         """Keep the frozen weights of a model that was fitted."""
         if (weights := model.free_weights()) is not None:
             self.frozen[model.precision] = weights
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
-    add_overrides(parser, "model=minilm model.weights.source=random dataset.path=DIR")
-    parser.add_argument(
-        "--precisions",
-        nargs="+",
-        choices=list(DTYPES),
-        help="default: the model's own, and bf16 if this machine computes it fast",
-    )
-    for option, counted in (
-        ("steps", "optimiser steps per measurement"),
-        ("texts", "test texts predicted per measurement"),
-        ("rounds", "measurements of each way"),
-    ):
-        default = getattr(Amount, option)
-        parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
-    parser.add_argument(
-        "--latency",
-        action="store_true",
-        help="measure texts one by one and together instead, of model=NAME or of a kept model: --latency MODEL_DIR",
-    )
-    arguments = parser.parse_intermixed_args()
-    folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
-    arguments.overrides = [word for word in arguments.overrides if word not in folders]
-    settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
-    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
-        parser.error("--latency takes one MODEL_DIR or model=NAME")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    log.setLevel(logging.INFO)
-    quiet_libraries()
-    with plain_endings():
-        overrides = [word for word in overrides_of(arguments) if word not in settings]
-        config = pinned(composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides]))
-        check_writable("results_dir", Path(config.results_dir))
-        amount = Amount(arguments.steps, arguments.texts, arguments.rounds)
-        if arguments.latency:
-            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
-        else:
-            document = measure(config, arguments.precisions, amount)
-        name = document["model"] + ("" if document["pretrained"] else "-random")
-        name += "-latency" if arguments.latency else ""
-        device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
-        path = Path(config.results_dir) / "speed" / device / f"{name}.json"
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
-
-
-def _summary(document: dict[str, Any]) -> str:
-    if "latency" not in document:
-        return ratios(document)
-    found = document["latency"]
-    times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
-    return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"
 
 
 def ratios(document: dict[str, Any]) -> str:
@@ -155,12 +92,6 @@ def ratios(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
 def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
     model = measurable(config.model)
@@ -171,7 +102,7 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
     config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
-        _count_flops(way, splits, amount.steps)
+        _count_flops(way, splits, min(amount.steps, 4))
     peaks = dict.fromkeys(chosen, 0.0)
     for _ in range(amount.rounds):
         for way in ways:
@@ -201,6 +132,19 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
     }
 
 
+def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
+    """Write the figures of a model as JSON into the folder of their device; returns the file."""
+    name = document["model"] + ("" if document["pretrained"] else "-random") + suffix
+    path = folder_of(document["device"], results_dir) / f"{name}.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def folder_of(device: str, results_dir: str) -> Path:
+    return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
 def measurable(config: ModelConfig) -> Measurable:
     """The configured model; raises `BenchmarkError` if it cannot be computed in several ways."""
     model = build_classifier(config)
@@ -212,22 +156,25 @@ def measurable(config: ModelConfig) -> Measurable:
     return model
 
 
-def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tuple[Measurable, FitReport]:
+def fitted(
+    way: Way, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
+) -> tuple[Measurable, FitReport]:
+    """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
     if (weights := way.frozen.pop(model.precision, None)) is not None:
         model.reuse_weights(weights)
     config = way.config
-    recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
+    recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
         labels, words = tuple(config.dataset.labels), config.dataset.words
         context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
-        return model, model.fit(train, first(splits.validation, 1), context)
+        return model, model.fit(rows, first(splits.validation, 1), context)
 
 
 def _measure_once(way: Way, splits: Splits, amount: Amount) -> None:
     environment.reset_peak_memory()
-    model, fit = _fit(way, splits.train, splits, amount.steps)
+    model, fit = fitted(way, splits.train, splits, amount.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, amount)
@@ -247,7 +194,7 @@ def _figures(way: Way, peak: float) -> dict[str, Any]:
     """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
     trained = statistics.mean(way.samples_per_second)
     fit = way.fits[-1]
-    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(_seconds, way.fits))
+    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(training_seconds, way.fits))
     return {
         "batching": way.model.batching,
         "recomputes": way.recomputes,
@@ -277,9 +224,9 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        model, fit = _fit(way, longer, splits, max_steps=None)
+        model, fit = fitted(way, longer, splits, max_steps=None)
         way.release(model)
-        seconds = _seconds(fit) - (fit.graph_seconds or 0.0)
+        seconds = training_seconds(fit) - (fit.graph_seconds or 0.0)
         return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
@@ -288,7 +235,7 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
 def _count_flops(way: Way, splits: Splits, steps: int) -> None:
     """Set the way's FLOPs and device. The training also warms up caches."""
     with nullcontext() if way.recomputes else _flop_counter() as counter:  # which cannot follow such a backward pass
-        model, fit = _fit(way, splits.train, splits, steps)
+        model, fit = fitted(way, splits.train, splits, steps)
     way.release(model)
     way.flops = None if counter is None else _linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
@@ -308,14 +255,14 @@ def _profiled(way: Way, rows: Examples, splits: Splits, steps: int) -> float:
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        model, _ = _fit(way, rows, splits, steps)
+        model, _ = fitted(way, rows, splits, steps)
         torch.cuda.synchronize()
     way.release(model)
     return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
 
 
 def _gradient_difference(way: Way, splits: Splits) -> float:
-    model, _ = _fit(way, splits.train, splits, 2)
+    model, _ = fitted(way, splits.train, splits, 2)
     difference = model.gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)
     return difference
@@ -357,6 +304,6 @@ def _matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
     return 2 * size**3 / min(taken)
 
 
-def _seconds(fit: FitReport) -> float:
+def training_seconds(fit: FitReport) -> float:
     assert fit.training_seconds is not None
     return fit.training_seconds
