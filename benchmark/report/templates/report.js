@@ -67,7 +67,9 @@ for (const form of document.querySelectorAll("main section > form.filters:not(#c
       if (part.id === "not-run") part.hidden = !found;
       if (words.length) part.open = found;
     }
-    form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+    const filtered = words.length || kind.value || measured.checked;
+    const found = rows.filter((row) => !row.hidden).length;
+    form.querySelector("output").textContent = filtered ? `${found} of ${rows.length} rows of the tables below` : "";
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
