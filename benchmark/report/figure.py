@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import fields
+from benchmark.analysis.comparisons import by_test_texts
 
 ALL = ""
 """Stands for all data sets together."""
@@ -46,5 +46,5 @@ class Picture:
 
 def compared(analysis: AnalysedResults) -> pd.DataFrame:
     """The configurations with results, the most accurate first; only those on the test split that most of them used."""
-    found = fields(analysis.configurations)
+    found = by_test_texts(analysis.configurations)
     return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import fields
+from benchmark.analysis.comparisons import by_test_texts
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import discordant, mcnemar
 from benchmark.interface import CurvePoint, WeightSource
@@ -180,12 +180,12 @@ def test_rows_are_filtered_by_text_kind_and_whether_they_were_measured(page: Pag
 def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_page: Path) -> None:
     """For every two configurations: A more accurate than B, and the other way round."""
     analysis = AnalysedResults(read_results(report_page.parent)).of(study.DATASET)
-    field = fields(analysis.configurations)[0]
+    comparable = by_test_texts(analysis.configurations)[0]
     pairs = analysis.comparisons.set_index(["better", "other"])
-    places = {name: str(place) for place, name in enumerate(field["short_name"])}
+    places = {name: str(place) for place, name in enumerate(comparable["short_name"])}
     options = page.locator("#compare-a option").all_inner_texts()
     assert [option.partition(":")[0] for option in options if "trial" not in option] == [*places]
-    for one, other in permutations(field.to_dict("records"), 2):
+    for one, other in permutations(comparable.to_dict("records"), 2):
         page.locator("#compare-a").select_option(
             label=next(text for text in options if text.startswith(one["short_name"]))
         )

@@ -22,7 +22,7 @@ from benchmark.analysis.frame import read_results
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.data.load import load
-from benchmark.report.tables.leaderboard import standing
+from benchmark.report.tables.leaderboard import ranked
 from benchmark.report.tables.study import table3_accuracy
 from benchmark.report.verify import check
 from benchmark.results import store as records
@@ -296,7 +296,7 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_a
         assert not run.record.is_result
     analysis = AnalysedResults(read_results(tmp_path / "online" / "results"))
     assert table3_accuracy(analysis)["accuracy"].isna().all()
-    assert standing("emotion", analysis)["status"].str.contains("not the hub").all()
+    assert ranked("emotion", analysis)["status"].str.contains("not the hub").all()
     assert check(tmp_path / "online" / "results").faults == []
 
     offline = benchmark(tmp_path / "offline", hub.url, *sweep)  # the server has stopped

@@ -43,9 +43,9 @@ NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 @house_style()
 def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Accuracy against the first cost, large, and against the others, small; the names stand below."""
-    field = compared(analysis)
-    found, below = _drawn_and_below(field)
-    measured = [cost for cost in COSTS if field[cost].notna().sum() > 1 and found[cost].notna().any()]
+    comparable = compared(analysis)
+    found, below = _drawn_and_below(comparable)
+    measured = [cost for cost in COSTS if comparable[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
     first, *others = measured
@@ -67,7 +67,7 @@ def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
     panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
-        best = field.loc[costs.frontier(field, cost, leads), "configuration"]
+        best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
         _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, first)
         axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
     figure.legend(
@@ -84,9 +84,9 @@ def _best(found: pd.DataFrame, first: str) -> str:
     return f"Most accurate: {best['short_name']}, {best['accuracy']:.4f}{absent}. "
 
 
-def _drawn_and_below(field: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The configurations with a cost whose accuracy is in the axis, and name and accuracy of those below it."""
-    priced = field[field[[*COSTS]].notna().any(axis=1)]
+    priced = comparable[comparable[[*COSTS]].notna().any(axis=1)]
     high = priced["accuracy"].astype(float) >= priced["accuracy"].max() - ACCURACY_RANGE
     below = [f"{row['short_name']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
     more = [f"{len(below) - MOST_BELOW} more"] if len(below) > MOST_BELOW else []

@@ -20,11 +20,11 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 @house_style()
 def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Draw differences above the diagonal and p-values below it, for the test set with most configurations."""
-    field = compared(analysis)
-    if len(field) < 2:
+    comparable = compared(analysis)
+    if len(comparable) < 2:
         return None
-    shown = field.head(MOST)
-    left_out = f"; the best {len(shown)} of {len(field)}" if len(shown) < len(field) else ""
+    shown = comparable.head(MOST)
+    left_out = f"; the best {len(shown)} of {len(comparable)}" if len(shown) < len(comparable) else ""
     figure = new_figure(
         1.5 + 0.36 * len(shown),
         f"Which models differ, {dataset} test split{left_out}",

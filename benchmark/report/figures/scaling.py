@@ -52,9 +52,11 @@ def scaling(analysis: AnalysedResults, dataset: str) -> Drawing | None:
 
 def _networks(analysis: AnalysedResults) -> pd.DataFrame:
     """The most accurate configuration of each kind and number of parameters, without those far below the best."""
-    field = compared(analysis)
-    sized = field[field["parameters"].notna() & field["kind"].isin(KINDS)]
-    sized = sized[sized["accuracy"].astype(float) >= field["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
+    comparable = compared(analysis)
+    sized = comparable[comparable["parameters"].notna() & comparable["kind"].isin(KINDS)]
+    sized = (
+        sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
+    )
     return sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
 
 

@@ -31,9 +31,9 @@ def pairwise(analysis: AnalysedResults) -> pd.DataFrame:
 def ties(analysis: AnalysedResults) -> pd.DataFrame:
     """The letters of each configuration's groups; letters never span two test sets."""
     parts, used = [], 0
-    for field in comparisons.fields(analysis.configurations):
-        groups = comparisons.groups(field, analysis.comparisons)
-        parts.append(field.assign(group=letters(groups, len(field), used), model=field["title"]))
+    for comparable in comparisons.by_test_texts(analysis.configurations):
+        groups = comparisons.tied_groups(comparable, analysis.comparisons)
+        parts.append(comparable.assign(group=letters(groups, len(comparable), used), model=comparable["title"]))
         used += len(groups)
     return pd.concat(parts) if parts else pd.DataFrame()
 

@@ -14,10 +14,10 @@ from benchmark.report.formats import count, fixed, gibibytes, milliseconds
 
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy and costs of the configurations on the test texts that most of them predicted."""
-    fields = comparisons.fields(analysis.configurations)
-    if not fields:
+    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    if not all_comparable:
         return pd.DataFrame()
-    found = fields[0]
+    found = all_comparable[0]
     leads = costs.significant_leads(analysis.comparisons)
     best = {cost: costs.frontier(found, cost, leads) for cost in COSTS}
     dominating = costs.dominated_by(found, leads)

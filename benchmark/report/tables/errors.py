@@ -112,8 +112,8 @@ def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
     """
     results, rows = analysis.results, []
     collapsed = set(results.runs.loc[results.runs["collapsed"].astype(bool), "run"])
-    for field in comparisons.fields(analysis.configurations):
-        kept = [[run for run in runs if run not in collapsed] for runs in field["counted"]]
+    for comparable in comparisons.by_test_texts(analysis.configurations):
+        kept = [[run for run in runs if run not in collapsed] for runs in comparable["counted"]]
         runs = [run for group in kept for run in group]
         if sum(bool(group) for group in kept) < 2:
             continue

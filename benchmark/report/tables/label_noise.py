@@ -23,8 +23,8 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
     The good models are the best and those tied with it. At least two must remain without runs that predict one label
     for everything.
     """
-    fields = comparisons.fields(analysis.configurations)
-    good = _good(fields[0], analysis) if fields else []
+    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    good = _good(all_comparable[0], analysis) if all_comparable else []
     if len(good) < 2:
         return pd.DataFrame()
     results, runs = analysis.results, [run for counted in good for run in counted]
@@ -40,11 +40,11 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
     return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in found.items()], dtype=object)
 
 
-def _good(field: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
+def _good(comparable: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
     """The counted runs of the best configuration and of those tied with it."""
-    leads, best = significant_leads(analysis.comparisons), field["configuration"].iloc[0]
-    tied = [(best, configuration) not in leads for configuration in field["configuration"]]
-    return [row["counted"] for _, row in field[tied].iterrows() if row["collapsed"] == 0]
+    leads, best = significant_leads(analysis.comparisons), comparable["configuration"].iloc[0]
+    tied = [(best, configuration) not in leads for configuration in comparable["configuration"]]
+    return [row["counted"] for _, row in comparable[tied].iterrows() if row["collapsed"] == 0]
 
 
 def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64]) -> Any:

@@ -6,13 +6,13 @@ import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import fields
+from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report import table as t
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's models in its order, then the others by falling accuracy; one row per model."""
-    found = fields(analysis.of(study.DATASET).configurations)
+    found = by_test_texts(analysis.of(study.DATASET).configurations)
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
