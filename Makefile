@@ -10,8 +10,8 @@ ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
 .PHONY: bench test test-all setup smoke lint report check-exports docs speed gpu-check results constraints
 
-bench: setup  ## four models with real weights on the embedded data set, then tables and plots
-	$(BIN)/python -m benchmark experiment=quickstart
+bench: setup  ## four models with real weights on the embedded data set, then tables and plots, in outputs/bench
+	$(BIN)/python -m benchmark experiment=quickstart results_dir=outputs/bench
 
 test: setup  ## the fast tests, on two cores; set EMOTION_DATA for those on the real data
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

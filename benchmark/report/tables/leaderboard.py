@@ -4,6 +4,7 @@ from functools import partial
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 
 COLUMNS = (
@@ -25,7 +26,7 @@ def leaderboard(dataset: str) -> t.Table:
     return t.Table(
         f"leaderboard_{dataset}",
         f"All configurations on {dataset}",
-        partial(standing, dataset, trial=False),
+        partial(ranked, dataset, trial=False),
         COLUMNS,
         section="everything",
         dataset=dataset,
@@ -37,7 +38,7 @@ def trials(dataset: str) -> t.Table:
     return t.Table(
         f"trials_{dataset}",
         f"Trials on {dataset}",
-        partial(standing, dataset, trial=True),
+        partial(ranked, dataset, trial=True),
         COLUMNS,
         note="A trial has fewer rows or steps than the data set and recipe, or random weights. It is not compared with "
         "complete runs.",
@@ -46,7 +47,7 @@ def trials(dataset: str) -> t.Table:
     )
 
 
-def standing(dataset: str, analysis: t.Analysis, trial: bool | None = None) -> pd.DataFrame:
+def ranked(dataset: str, analysis: AnalysedResults, trial: bool | None = None) -> pd.DataFrame:
     """The configurations of a data set, the most accurate first.
 
     `trial` selects trials (True), complete configurations (False), or both with the trials last (None).
