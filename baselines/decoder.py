@@ -1,5 +1,6 @@
 """Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
@@ -283,7 +284,13 @@ class DecoderClassifier:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         turn = tokens_per_text([self.instruction]) + tokens_per_text(texts)
-        tokens = min((1 + (self.shots or 0)) * turn, context.recipe.max_length)
+        shown = (1 + (self.shots or 0)) * turn
+        tokens = min(shown, context.recipe.max_length)
+        length = (
+            []
+            if not self.shots or shown <= context.recipe.max_length
+            else [_too_long(self.shots or 0, shown, context.recipe)]
+        )
         if self._only_packed and not self.shots:  # the prompts' common beginning is computed once
             tokens = min(tokens_per_text(texts), context.recipe.max_length)
         random_weights = self.weights.source is Source.random
@@ -292,7 +299,7 @@ class DecoderClassifier:
         labels = self._head_labels(context.labels)
         recipe = failed("recipe", lambda: self._check_recipe(context.recipe))
         random = failed("train", lambda: check_random(self.weights, labels, self._needed))
-        return [*recipe, *random, *quantised, *adapter, *examine(self, tokens, context, self._only_packed)]
+        return [*recipe, *length, *random, *quantised, *adapter, *examine(self, tokens, context, self._only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -475,3 +482,8 @@ class DecoderClassifier:
     def reuse_weights(self, weights: object) -> None:
         assert isinstance(weights, Loaded)
         self.reused = weights
+
+
+def _too_long(shots: int, tokens: float, recipe: Recipe) -> Finding:
+    found = f"a prompt with {shots} examples has about {tokens:.0f} tokens, above recipe.max_length={recipe.max_length}"
+    return Finding("examples", found, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")

@@ -148,7 +148,7 @@ def test_packed_loss_and_gradients_equal_the_padded_ones(trained_model: tuple[Ne
     for name, gradient in padded.items():
         # A key's bias adds the same to all scores of a query, so its gradient is zero except for rounding.
         scale = gradient.norm() if not re.search(r"k(ey|_proj|_lin)?\.bias$", name) else largest
-        assert (packed[name] - gradient).norm() / scale < 1e-5, name
+        assert (packed[name] - gradient).norm() / scale < 2e-5, name
 
 
 def test_predictions_of_a_text_do_not_depend_on_the_others(trained_model: tuple[Network, data.Splits]) -> None:
