@@ -56,6 +56,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     from benchmark.report.model_card import kept_card
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
+    from benchmark.run.job import model_dir_of
 
     quiet_libraries()
     handle_signals()
@@ -70,7 +71,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     if written or (error is None and not (results_dir / PAGE).exists()):
         refresh(results_dir)
     if error is None:
-        folder = runner.model_dir_of(config, made.record)
+        folder = model_dir_of(config, made.record)
         if written and folder is not None and (folder / "record.json").is_file():
             (folder / "README.md").write_text(kept_card(made), encoding="utf-8")
         accuracy = made.record.fit.validation_accuracy(config.recipe.keep) if made.record.fit else None
@@ -95,7 +96,7 @@ def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: 
 def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
     from benchmark.report.build import refresh
-    from benchmark.run import runner
+    from benchmark.run.failures import record_failure
 
     error = BenchmarkError(
         f"The run's process {how}.",
@@ -103,7 +104,7 @@ def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
         "from the last checkpoint, if there is one.",
     )
     written: list[Run] = []
-    runner.record_failure(config, overrides, error, written.append)
+    record_failure(config, overrides, error, written.append)
     if written:
         refresh(Path(config.results_dir))
     return Outcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
