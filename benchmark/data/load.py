@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.config import SPLITS, DatasetConfig, RowChoice
 from benchmark.data.checks import (
     check_hash,
     check_labels,
@@ -25,6 +24,7 @@ from benchmark.data.rows import RawSplits
 from benchmark.data.sample import SEED, carve, choose
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
 from benchmark.data.transfer import transferred
+from benchmark.dataset_config import SPLITS, DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 

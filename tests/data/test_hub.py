@@ -32,7 +32,7 @@ hub = Hub({("datasets", id): (revision, Path(folder)) for id, revision, folder i
 hub.repositories["models", "o/weights"] = ("c" * 40, Path(sys.argv[2]))
 
 def outcomes(asked):
-    from benchmark.config import DatasetConfig, HubDataset
+    from benchmark.dataset_config import DatasetConfig, HubDataset
     from benchmark.data.load import load
     from benchmark.errors import BenchmarkError
     for name, source, options in asked:

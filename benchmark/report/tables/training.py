@@ -10,7 +10,7 @@ from benchmark.analysis import study
 from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.labels import recipe_label
-from benchmark.config import RowChoice
+from benchmark.dataset_config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
 from benchmark.report import table as t
 from benchmark.report.formats import scientific
