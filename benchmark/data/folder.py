@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.formats import READERS, Layout, read_file, read_pair
+from benchmark.data.file_formats import READERS, Layout, read_file, read_pair
 from benchmark.data.label_names import as_ids, read_label_names
 from benchmark.data.rows import RawSplits, Row
 from benchmark.dataset_config import DatasetConfig

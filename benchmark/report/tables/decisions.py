@@ -22,7 +22,7 @@ from benchmark.analysis.metrics import (
 )
 from benchmark.interface import Probabilities
 from benchmark.report import table as t
-from benchmark.report.tables.errors import confidences, per_configuration
+from benchmark.report.tables.mistakes import confidences, per_configuration
 from benchmark.results.store import Run
 
 DIGITS = 6  # the last digits of a logarithm differ between processors
