@@ -131,12 +131,13 @@ def test_limited_runs_and_random_weights_are_trials_however_they_ended(
 
 
 @pytest.mark.parametrize(
-    ("predicted", "collapsed"), [([3] * 10, True), ([NO_LABEL] * 10, True), ([3] * 9 + [4], False)]
+    ("predicted", "collapsed"), [([3] * 10, True), ([NO_LABEL] * 10, True), ([3] * 9 + [4], False), ([3], False)]
 )
 def test_a_run_collapsed_if_it_predicts_one_label_for_every_text(
     predicted: list[int], collapsed: bool, tmp_path: Path
 ) -> None:
-    run = publish(tmp_path, a_record(), predicted, ["an answer"] * 10)
+    rows = len(predicted)
+    run = publish(tmp_path, a_record(), predicted, ["an answer"] * rows, GOLD[:rows])
     assert ids("collapsed", run) == [collapsed]
 
 
