@@ -30,8 +30,10 @@ from baselines.label_scores import (
 )
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import fuse
+from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import padded
 from baselines.prompt import Prompt, Prompter
+from baselines.training import processes
 from baselines.training.hardware import (
     DTYPES,
     Attention,
@@ -53,8 +55,9 @@ from baselines.training.requirements import (
     prepare,
     tokens_per_text,
 )
+from baselines.training.sample import Sample
 from baselines.training.saving import save
-from baselines.training.trainer import Job, LabelLoss, Sample, finetune, report_without_training
+from baselines.training.trainer import Job, LabelLoss, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.adapter_config import CONFIG as ADAPTER_CONFIG
 from baselines.weights.checks import check_ids
@@ -147,6 +150,7 @@ class DecoderClassifier:
                 validation=validation,
                 predict=self.classify,
                 context=context,
+                graphs=self._graphs(samples, context.recipe.effective_batch),
             )
         )
 
@@ -208,8 +212,7 @@ class DecoderClassifier:
         else:
             network.requires_grad_(False)
         self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
-        if self.batching is Batching.packed:
-            fuse(self.network)
+        self.projections = fuse(self.network) if self.batching is Batching.packed else []
         return loaded
 
     def _check_recipe(self, recipe: Recipe) -> None:
@@ -364,6 +367,14 @@ class DecoderClassifier:
         if self.readout is Readout.head:
             return self.label_loss(self._computed.head_logits([sample.input_ids for sample in samples]), samples)
         return self._computed.loss(samples)
+
+    def _graphs(self, samples: Sequence[Sample], batch: int) -> StepGraphs | None:
+        """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
+        computed = self._computed
+        on_gpu = self.torch_device.type == "cuda" and computed.packed and computed.varlen
+        if not on_gpu or not trains_only(self.projections, self.network):
+            return None
+        return computed.graphs(self.projections, samples, -(-batch // processes.number()))
 
     @property
     def _computed(self) -> DecoderNetwork:

@@ -10,9 +10,13 @@ from torch.nn import functional
 from transformers import BatchEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from baselines.packed.functions import TokenLoss
+from baselines.packed.graphs import Limits, StepGraphs
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
+from baselines.packed.projections import Projections
+from baselines.packed.stream import Stream, pack
 from baselines.training.hardware import Attention, Batching, Precision, autocast
-from baselines.training.trainer import Sample
+from baselines.training.sample import Sample, answered
 
 IGNORED = -100  # a target that cross-entropy leaves out
 
@@ -66,12 +70,15 @@ class DecoderNetwork:
         return self._packed_loss(samples) if self.packed else self._padded_loss(samples)
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """Computes logits only at positions that are followed by a token of the answer."""
-        sequences = [sample.input_ids + sample.targets[:-1] for sample in samples]
-        reads = [range(len(s.input_ids) - 1, len(ids)) for s, ids in zip(samples, sequences, strict=True)]
-        logits = self.network.get_output_embeddings()(self._states(sequences, reads)).float()
-        targets = torch.tensor([token for sample in samples for token in sample.targets], device=logits.device)
-        return functional.cross_entropy(logits, targets, reduction="sum")
+        stream = pack(*answered(samples), causal=True, varlen=self.varlen).to(self.device)
+        targets = torch.tensor([token for sample in samples for token in sample.targets], device=self.device)
+        return self.stream_loss(stream, targets)
+
+    def stream_loss(self, stream: Stream, targets: torch.Tensor) -> torch.Tensor:
+        """The summed cross-entropy of `targets`, (reads,), at the positions to read; `IGNORED` is left out."""
+        logits = self.network.get_output_embeddings()(decoder_states(self.network, stream))
+        loss: torch.Tensor = TokenLoss.apply(logits, targets)  # type: ignore[no-untyped-call]
+        return loss
 
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """As transformers and peft compute it."""
@@ -93,5 +100,13 @@ class DecoderNetwork:
             return self.network(**batch.to(self.device), use_cache=False, **options)
 
     def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
-        varlen = self.attention is Attention.flash_attention_2
-        return decoder_states(self.network, sequences, reads, varlen, self.device)
+        return decoder_states(self.network, pack(sequences, reads, causal=True, varlen=self.varlen).to(self.device))
+
+    def graphs(self, projections: Sequence[Projections], samples: Sequence[Sample], batch: int) -> StepGraphs:
+        """Steps of `batch` of these samples as CUDA graphs."""
+        limits = Limits.of(*answered(samples), min(batch, len(samples)))
+        return StepGraphs(self.stream_loss, projections, limits, self.device)
+
+    @property
+    def varlen(self) -> bool:
+        return self.attention is Attention.flash_attention_2

@@ -32,7 +32,8 @@ from baselines.training.requirements import (
     prepare,
     tokens_per_text,
 )
-from baselines.training.trainer import Job, LabelLoss, Sample, finetune, report_without_training
+from baselines.training.sample import Sample
+from baselines.training.trainer import Job, LabelLoss, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
 from baselines.weights.kinds import Kind, check_kind

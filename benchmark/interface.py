@@ -128,6 +128,7 @@ class FitReport:
     samples_seen: int = 0
     effective_batch: int | None = None
     pass_size: int | None = None  # samples per forward pass; below the effective batch, gradients are accumulated
+    graph_steps: int | None = None  # steps replayed from CUDA graphs; None where the model cannot be captured
     training_seconds: float | None = None
     step_seconds: float | None = None  # of training_seconds, the part inside optimiser steps
     tokens_per_sample: float | None = None  # mean; prompt and answer, or text and label

@@ -7,6 +7,8 @@ With `sdpa` and `eager`, samples of similar length become small padded blocks, c
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from baselines.packed.families import SUPPORTED
-from baselines.packed.fused import dropout as apply_dropout
+from baselines.packed.functions import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
 from baselines.training.hardware import Attention, Batching, Computation, has_flash_attn, matmul_dtype
 from benchmark.errors import BenchmarkError
@@ -208,9 +210,18 @@ def _torch_kernel(states: States, layout: Varlen, options: Options) -> torch.Ten
     if options.dropout:
         raise NotImplementedError("torch's variable-length attention has no dropout")
     query, key, value = states
-    window, grouped = _window(layout, options), query.shape[1] != key.shape[1]
-    mixed = varlen_attn(
-        query, key, value, *layout.bounds, scale=options.scaling, window_size=window, enable_gqa=grouped
-    )
+    grouped = query.shape[1] != key.shape[1] and _grouping_is_an_option()
+    options_of_torch: dict[str, Any] = {"scale": options.scaling, "window_size": _window(layout, options)}
+    if grouped:
+        options_of_torch["enable_gqa"] = True
+    mixed = varlen_attn(query, key, value, *layout.bounds, **options_of_torch)
     assert isinstance(mixed, torch.Tensor)
     return mixed
+
+
+@cache
+def _grouping_is_an_option() -> bool:
+    """Whether torch must be told that query heads share key heads; version 2.11 must not."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in signature(varlen_attn).parameters

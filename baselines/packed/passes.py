@@ -16,15 +16,8 @@ from baselines.packed.mpnet import packed_relative_attention
 from baselines.packed.stream import Blocks, Stream, pack
 
 
-def decoder_states(
-    network: PeftModel | PreTrainedModel,
-    sequences: Sequence[list[int]],
-    reads: Sequence[range],
-    varlen: bool,
-    device: torch.device,
-) -> torch.Tensor:
+def decoder_states(network: PeftModel | PreTrainedModel, stream: Stream) -> torch.Tensor:
     """(reads, hidden): the last hidden states at the positions to read. The last MLP computes only those."""
-    stream = pack(sequences, reads, causal=True, varlen=varlen).to(device)
     base = without_adapter(network)
     body = base.base_model
     mlp = body.layers[-1].mlp
@@ -32,10 +25,10 @@ def decoder_states(
     def scatter(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
         return output.new_zeros(1, stream.input_ids.shape[1], output.shape[-1]).index_copy_(1, stream.read, output)
 
-    select = mlp.register_forward_pre_hook(lambda _, states: states[0][:, stream.read])
+    select = mlp.register_forward_pre_hook(lambda _, states: states[0].index_select(1, stream.read))
     with packed_attention(base), _temporary(select, mlp.register_forward_hook(scatter)):
         states: torch.Tensor = body(**_inputs(stream), use_cache=False).last_hidden_state
-    return states[0, stream.read]
+    return states[0].index_select(0, stream.read)
 
 
 def encoder_logits(

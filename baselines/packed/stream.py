@@ -79,14 +79,21 @@ class Stream:
 
 
 def pack(
-    sequences: Sequence[list[int]], reads: Sequence[range], causal: bool, varlen: bool, first_position: int = 0
+    sequences: Sequence[list[int]],
+    reads: Sequence[range],
+    causal: bool,
+    varlen: bool,
+    *,
+    first_position: int = 0,
+    prefix: int | None = None,
 ) -> Stream:
     """Pack one or more non-empty samples; `reads[i]` are the positions of sample i to read.
 
     Positions start at `first_position` (2 for RoBERTa). The stream contains the samples sorted by length, so that
-    blocks need little padding.
+    blocks need little padding. `prefix` is a known common prefix; None looks for the longest.
     """
-    prefix = _shared_prefix(sequences, reads) if causal else 0
+    if prefix is None:
+        prefix = shared_prefix(sequences, reads) if causal else 0
     by_length = sorted(range(len(sequences)), key=lambda sample: len(sequences[sample]))
     tokens, positions = sequences[0][:prefix], list(range(prefix))
     starts: dict[int, int] = {}  # where each sample's first token would be, with a prefix of its own
@@ -104,11 +111,36 @@ def pack(
     )
 
 
-def _shared_prefix(sequences: Sequence[list[int]], reads: Sequence[range]) -> int:
+def shared_prefix(sequences: Sequence[list[int]], reads: Sequence[range]) -> int:
     """Length of the longest common prefix that contains no position to read."""
     lowest, highest = min(sequences), max(sequences)  # in lexicographic order, these two differ earliest
     common = next((i for i, (a, b) in enumerate(zip(lowest, highest, strict=False)) if a != b), len(lowest))
     return min(common, min(positions.start for positions in reads))
+
+
+def fill(stream: Stream, tokens: int, reads: int) -> Stream:
+    """`stream` with a dummy sample after the last one, up to a number of `tokens`, and read up to `reads` times.
+
+    The dummy sees only itself and is not seen by the others. It needs variable-length attention and a causal model.
+    """
+    layout, used = stream.layout, stream.input_ids.shape[1]
+    assert isinstance(layout, Varlen)
+    assert used < tokens
+    dummy = torch.arange(tokens - used)
+    query_ends, key_ends = (torch.cat((ends, ends[-1:] + len(dummy))) for ends in (layout.query_ends, layout.key_ends))
+    return Stream(
+        input_ids=torch.cat((stream.input_ids, torch.zeros_like(dummy)[None]), dim=1),
+        position_ids=torch.cat((stream.position_ids, dummy[None]), dim=1),
+        read=torch.cat((stream.read, torch.full((reads - len(stream.read),), used))),
+        layout=Varlen(
+            keys=None if layout.keys is None else torch.cat((layout.keys, used + dummy)),
+            query_ends=query_ends,
+            key_ends=key_ends,
+            most_queries=max(layout.most_queries, len(dummy)),
+            most_keys=max(layout.most_keys, len(dummy)),
+            causal=layout.causal,
+        ),
+    )
 
 
 def _blocks(prefix: int, lengths: list[int], causal: bool) -> Blocks:

@@ -15,6 +15,7 @@ import torch
 from peft import PeftModel, set_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import load_file, load_model
+from torch import nn
 from torch.nn import functional
 from transformers import (
     EarlyStoppingCallback,
@@ -30,10 +31,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.packed.attention import attention_description
+from baselines.packed.graphs import StepGraphs
 from baselines.training import checkpoints, memory, processes
 from baselines.training.bars import bar, in_terminal
 from baselines.training.hardware import Batching, Computation, Precision, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
+from baselines.training.sample import Sample
 from baselines.training.saving import save
 from baselines.weights.loading import Loaded
 from benchmark.errors import BenchmarkError
@@ -55,14 +58,6 @@ NEVER = 2**62  # larger than any step
 
 SCHEDULES = {Schedule.constant: "constant_with_warmup"}  # transformers' "constant" ignores the warm-up
 OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafactor"}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A tokenised text with its targets: the tokens of an answer, or one label id."""
-
-    input_ids: list[int]
-    targets: list[int]
 
 
 Loss = Callable[[Sequence[Sample]], torch.Tensor]
@@ -104,6 +99,7 @@ class Job:
     validation: Examples
     predict: Callable[[Sequence[str]], Predictions]  # for validation
     context: FitContext
+    graphs: StepGraphs | None = None
 
 
 def finetune(job: Job) -> FitReport:
@@ -124,6 +120,7 @@ def finetune(job: Job) -> FitReport:
     progress = Progress(job.validation, job.predict, tried_before)
     trainer = PassTrainer(
         loss=job.loss,
+        graphs=job.graphs,
         pass_size=recipe.effective_batch if job.computation.batching is Batching.packed else recipe.batch_size,
         model=job.network,
         args=training_arguments(context, job.computation),
@@ -138,6 +135,8 @@ def finetune(job: Job) -> FitReport:
         trainer.add_callback(TrainingBar(shown))
         with memory.must_fit("the network was trained"):
             trainer.train_from(checkpoint)
+    if job.graphs is not None:
+        job.graphs.release()
     folder, tokenizer = context.model_dir, job.loaded.tokenizer
     saved_sha256 = None if folder is None else save(job.network, tokenizer, folder, context.labels)
     steps = trainer.state.global_step
@@ -148,6 +147,7 @@ def finetune(job: Job) -> FitReport:
         samples_seen=samples_seen(steps, len(job.samples), recipe.effective_batch),
         effective_batch=recipe.effective_batch,
         pass_size=trainer.pass_size,
+        graph_steps=None if job.graphs is None else job.graphs.replayed,
         training_seconds=progress.seconds,
         step_seconds=progress.step_seconds,
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in job.samples])),
@@ -239,9 +239,10 @@ class OneDeviceArguments(TrainingArguments):  # type: ignore[misc]
 class PassTrainer(Trainer):  # type: ignore[misc]
     """A Trainer whose step takes a list of samples and computes it in passes that fit into memory."""
 
-    def __init__(self, loss: Loss, pass_size: int, **options: Any) -> None:
+    def __init__(self, loss: Loss, pass_size: int, graphs: StepGraphs | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.loss = loss
+        self.graphs = graphs
         self.pass_size = pass_size
         self.diverged_at = torch.full((), NEVER, device=self.args.device)
 
@@ -326,6 +327,11 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             model.zero_grad()  # of the passes before the failed one
 
     def _backpropagate(self, samples: Sequence[Sample], targets: int) -> torch.Tensor:
+        if self.graphs is not None and len(samples) <= self.pass_size:
+            scaler = self.accelerator.scaler
+            scale = scaler.scale if scaler is not None else nn.Identity()
+            if (loss := self.graphs.backpropagate(samples, targets, scale)) is not None:
+                return loss
         mean = torch.zeros((), device=self.args.device)
         for start in range(0, len(samples), self.pass_size):
             part = self.loss(samples[start : start + self.pass_size]) / targets

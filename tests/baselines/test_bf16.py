@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from baselines.packed.attention import Options, over_blocks
-from baselines.packed.fused import LoraProduct, fuse
+from baselines.packed.functions import LoraProduct
+from baselines.packed.fused import fuse
 from baselines.packed.stream import Blocks, pack
 from baselines.training.hardware import Attention, Device, Precision, matmul_dtype, resolve
 from benchmark.config import RunConfig

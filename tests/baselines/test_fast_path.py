@@ -17,7 +17,7 @@ from baselines import decoder, encoder
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.training.hardware import Batching, has_flash_attn
-from baselines.training.trainer import Sample
+from baselines.training.sample import Sample
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError

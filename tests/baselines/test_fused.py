@@ -11,7 +11,8 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from transformers.models.smollm3.modeling_smollm3 import SmolLM3RMSNorm
 
-from baselines.packed.fused import NORMS, dropout, fuse, use_fast_dropout
+from baselines.packed.functions import dropout
+from baselines.packed.fused import NORMS, fuse, use_fast_dropout
 
 NORM_CLASSES = (LlamaRMSNorm, MistralRMSNorm, Phi3RMSNorm, Qwen2RMSNorm, Qwen3RMSNorm, SmolLM3RMSNorm)
 

@@ -1,0 +1,210 @@
+"""Training steps as CUDA graphs: forward and backward pass are captured once for each size of stream, then replayed.
+
+At small batches a GPU waits for Python, which launches thousands of kernels a step. A replayed graph launches them all
+at once. It needs fixed sizes and addresses, so streams are filled with a dummy sample to one of a few sizes, inputs are
+copied to where they were at the capture, and gradients are left where the optimiser finds them. See "CUDA Graphs" in
+torch's documentation.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from baselines.packed.projections import Projections
+from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
+from baselines.training.sample import Sample, answered
+
+log = logging.getLogger(__name__)
+
+LEFT_OUT = -100
+"""A target whose loss is 0."""
+MOST_SIZES = 16
+"""Sizes that are captured; steps of further sizes are computed without a graph."""
+
+StreamLoss = Callable[[Stream, torch.Tensor], torch.Tensor]
+"""(stream, targets) -> the summed loss of the targets at the positions to read."""
+Scale = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is the same for all steps of a training."""
+
+    samples: int  # of a step
+    prefix: int  # tokens with which all samples begin
+    longest: int  # most tokens of a sample, the prefix included
+    reads: int  # most positions to read in a sample
+
+    @classmethod
+    def of(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
+        longest, most = max(map(len, sequences)), max(map(len, reads))
+        return cls(samples, shared_prefix(sequences, reads), longest, most)
+
+
+class StepGraphs:
+    """The gradients of LoRA adapters, whose products are `projections`, by one graph for each size of stream.
+
+    On a CPU, the same computation runs without a graph.
+    """
+
+    def __init__(
+        self, loss: StreamLoss, projections: Sequence[Projections], limits: Limits, device: torch.device
+    ) -> None:
+        self.loss, self.projections, self.limits, self.device = loss, projections, limits, device
+        self.parameters: list[torch.Tensor] = [parameter for one in projections for parameter in one.parameters]
+        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.copies = [one.copies() for one in projections]
+        with torch.no_grad():
+            self.copied = [b for one, copy in zip(projections, self.copies, strict=True) for b in one.blocks(*copy)]
+        self.mean = torch.zeros((), device=device)
+        self.steps: dict[int, _Step] = {}
+        self.replayed = 0
+        self.works = True
+
+    def backpropagate(self, samples: Sequence[Sample], targets: int, scale: Scale) -> torch.Tensor | None:
+        """Set the gradients of the parameters, and return the summed loss over the number of `targets`.
+
+        `scale` is applied to the loss before the backward pass. Returns None, and changes nothing, for a step that
+        must be computed without a graph: it has another number of samples, too many sizes were captured before, or
+        the capture failed.
+        """
+        if not self.works or len(samples) != self.limits.samples:
+            return None
+        sequences, reads = answered(samples)
+        stream = pack(sequences, reads, causal=True, varlen=True, prefix=self.limits.prefix)
+        tokens = size_of(stream.input_ids.shape[1])
+        if tokens not in self.steps and len(self.steps) == MOST_SIZES:
+            return None
+        filled = fill(stream, tokens, self.limits.samples * self.limits.reads)
+        values = _Values.of(filled, [token for sample in samples for token in sample.targets], targets)
+        try:
+            if tokens not in self.steps:
+                self.steps[tokens] = self._prepared(values, tokens, scale)
+            self.steps[tokens].run(values)
+        except (RuntimeError, torch.OutOfMemoryError) as error:
+            log.warning("training goes on without CUDA graphs: %s", str(error).partition("\n")[0])
+            self.release()
+            self.works = False
+            return None
+        self.replayed += 1
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        return self.mean.clone()
+
+    def release(self) -> None:
+        """Free the memory of the graphs."""
+        self.steps.clear()
+
+    def _prepared(self, values: "_Values", tokens: int, scale: Scale) -> "_Step":
+        inputs = values.flat.to(self.device)
+        most = max(self.limits.longest, _step(tokens))  # tokens of a segment, the dummy included
+        compute = partial(self._compute, values.sizes, inputs, most, scale)
+        if self.device.type == "cpu":
+            return _Step(inputs, compute)
+        if not self.steps:
+            self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+        return _Step(inputs, _captured(compute, self.stream, self.pool))
+
+    def _compute(self, sizes: list[int], inputs: torch.Tensor, most: int, scale: Scale) -> None:
+        """Fill `gradients` and `mean` from `inputs`. Nothing here may wait for the GPU."""
+        ids, positions, read, keys, query_ends, key_ends, targets, divisor = torch.split(inputs, sizes)
+        layout = Varlen(
+            keys=keys if len(keys) else None,
+            query_ends=query_ends.int(),
+            key_ends=key_ends.int(),
+            most_queries=most,
+            most_keys=most,
+            causal=True,
+        )
+        with torch.no_grad():
+            torch._foreach_copy_(self.copied, self.parameters)
+        for one, copy in zip(self.projections, self.copies, strict=True):
+            one.copied = copy
+        try:
+            loss = self.loss(Stream(ids[None], positions[None], read, layout), targets) / divisor[0]
+        finally:
+            for one in self.projections:
+                one.copied = None
+        leaves = [leaf for copy in self.copies for leaf in copy]
+        found = torch.autograd.grad(scale(loss), leaves)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        blocks = [block for one, pair in zip(self.projections, pairs, strict=True) for block in one.blocks(*pair)]
+        torch._foreach_copy_(self.gradients, blocks)
+        self.mean.copy_(loss.detach())
+
+
+def size_of(tokens: int) -> int:
+    """The size to which a stream of so many tokens is filled, with at least one dummy token: 64, 128, ...
+
+    From 1,024 tokens on, sizes are an eighth to a sixteenth apart.
+    """
+    step = _step(tokens)
+    return (tokens // step + 1) * step
+
+
+def _step(tokens: int) -> int:
+    return max(64, 1 << max(0, (tokens // 8).bit_length() - 1))
+
+
+def trains_only(projections: Sequence[Projections], network: nn.Module) -> bool:
+    """Whether the trained parameters are those of `projections`."""
+    trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+    return trained == {id(parameter) for one in projections for parameter in one.parameters}
+
+
+@dataclass(frozen=True)
+class _Values:
+    """All integers of a step in one tensor, so that one copy moves them to the GPU."""
+
+    flat: torch.Tensor
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, stream: Stream, targets: list[int], divisor: int) -> "_Values":
+        layout = stream.layout
+        assert isinstance(layout, Varlen)
+        left_out = [LEFT_OUT] * (len(stream.read) - len(targets))
+        parts = (
+            stream.input_ids[0],
+            stream.position_ids[0],
+            stream.read,
+            torch.empty(0, dtype=torch.int64) if layout.keys is None else layout.keys,
+            layout.query_ends.long(),
+            layout.key_ends.long(),
+            torch.tensor([*targets, *left_out]),
+            torch.tensor([divisor]),
+        )
+        return cls(torch.cat(parts), [len(part) for part in parts])
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step of one size: where its inputs are, and what computes it."""
+
+    inputs: torch.Tensor
+    compute: Callable[[], None]
+
+    def run(self, values: _Values) -> None:
+        flat = values.flat.pin_memory() if self.inputs.is_cuda else values.flat
+        self.inputs.copy_(flat, non_blocking=True)
+        self.compute()
+
+
+def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> Callable[[], None]:
+    """The replay of `compute`, captured on `stream` after one run there that prepares kernels and workspaces.
+
+    All graphs share the memory of `pool`: they never run at the same time, and leave nothing in it.
+    """
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        compute()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool, stream=stream):
+        compute()
+    return graph.replay

@@ -1,0 +1,94 @@
+"""Element-wise operations that torch compiles to one kernel each on CUDA. On a CPU they are computed as written."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch.nn import functional
+
+log = logging.getLogger(__name__)
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`function`, compiled if its first argument is on CUDA; as it is written where torch cannot compile it."""
+    compiled: Callable[..., Any] | None = None
+
+    @wraps(function)
+    def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        nonlocal compiled
+        first = arguments[0]
+        if not isinstance(first, torch.Tensor) or not first.is_cuda:
+            return function(*arguments, **options)
+        if compiled is None:  # now, since it imports much
+            compiled = torch.compile(function, dynamic=True)
+        try:
+            result: Result = compiled(*arguments, **options)
+        except torch._dynamo.exc.TorchDynamoException as error:  # for example without a C compiler
+            log.warning("%s is not compiled: %s", function.__name__, str(error).partition("\n")[0])
+            compiled = function
+            return function(*arguments, **options)
+        return result
+
+    return called
+
+
+@compiled_on_cuda
+def norm(states: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """X / rms(x) * weight, x / rms(x), both in the dtype of `states`, and 1 / rms(x) in fp32."""
+    squares = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=torch.float32).square_()
+    inverse = squares.div_(states.shape[-1]).add_(epsilon).rsqrt_()
+    unit = (states * inverse).to(states.dtype)
+    return unit * weight, unit, inverse
+
+
+@compiled_on_cuda
+def norm_gradient(
+    gradient: torch.Tensor, unit: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """The gradient of the states of `norm`."""
+    dtype, gradient = unit.dtype, gradient * weight
+    if dtype is torch.float16:  # scaled losses give gradients near the end of its range
+        gradient, unit = gradient.float(), unit.float()
+    along = (gradient * unit).sum(dim=-1, keepdim=True, dtype=torch.float32) / unit.shape[-1]
+    across = torch.addcmul(gradient, unit, along.to(unit.dtype), value=-1)
+    return (across * inverse).to(dtype)
+
+
+@compiled_on_cuda
+def gated(both: torch.Tensor) -> torch.Tensor:
+    """silu(gate) * up for `both` = [gate | up] in the last dimension."""
+    gate, up = both.chunk(2, dim=-1)
+    return functional.silu(gate) * up
+
+
+@compiled_on_cuda
+def gated_gradient(gradient: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
+    """The gradient of `both` in `gated`."""
+    gate, up = both.chunk(2, dim=-1)
+    wide = gate.float()
+    share = wide.sigmoid()
+    silu, slope = wide * share, share * (1 + wide * (1 - share))
+    return torch.cat((gradient * up * slope, gradient * silu), dim=-1).to(both.dtype)
+
+
+@compiled_on_cuda
+def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(tokens,) float32: the cross-entropy of each target, 0 where it is negative; and the log of the normaliser."""
+    normaliser = logits.float().logsumexp(dim=-1)
+    chosen = logits.gather(-1, targets.clamp(min=0)[:, None])[:, 0].float()
+    return torch.where(targets >= 0, normaliser - chosen, 0.0), normaliser
+
+
+@compiled_on_cuda
+def token_losses_gradient(
+    gradient: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, normaliser: torch.Tensor
+) -> torch.Tensor:
+    """(tokens, vocabulary): the gradient of the logits in the sum of `token_losses`, from that of the sum."""
+    probabilities = (logits.float() - normaliser[:, None]).exp()
+    chosen = torch.arange(logits.shape[-1], device=logits.device) == targets[:, None]
+    return (torch.where((targets >= 0)[:, None], probabilities - chosen.float(), 0.0) * gradient).to(logits.dtype)
