@@ -228,8 +228,11 @@ def test_an_adapter_belongs_to_the_run_that_saved_it_by_hash_before_folder(tmp_p
         publish(tmp_path, reading(folder, "b" * 64, "labels")),
         publish(tmp_path, reading("made_elsewhere", "b" * 64)),
     ]
+    perturbed = reading("kept", "c" * 64)  # read the model that by_hash kept
+    assert perturbed.fit is not None
+    readers.append(publish(tmp_path, replace(perturbed, fit=replace(perturbed.fit, saved_sha256="a" * 64))))
     found = ids("trained_by", by_hash, by_folder, *readers)
-    assert found == [None, None, by_hash.name, by_folder.name, None]
+    assert found == [None, None, by_hash.name, by_folder.name, None, None]
 
 
 def test_read_outs_share_the_training_that_they_load(tmp_path: Path) -> None:
