@@ -1,6 +1,7 @@
 """Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,12 @@ from baselines.label_scores import (
     whole_label_predictions,
 )
 from baselines.packed.attention import loading_attention, resolve_batching
-from baselines.packed.fused import fuse
+from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
-from baselines.packed.passes import padded
+from baselines.packed.passes import padded, without_adapter
 from baselines.prompt import Prompt, Prompter
 from baselines.training import processes
+from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import (
     DTYPES,
     Attention,
@@ -112,6 +114,11 @@ class DecoderClassifier:
     score: LabelScore = field(default=LabelScore.sum, metadata={ADDED_LATER: True})
     calibrate: bool = field(default=False, metadata={ADDED_LATER: True})
 
+    recomputes = False
+    """Whether activations are computed again in the backward pass, for comparisons of speed."""
+    reused = None
+    """Weights that the next `fit` need not load."""
+
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
         whole = {"calibrate": self.calibrate, "score": self.score is not LabelScore.sum}
@@ -134,11 +141,7 @@ class DecoderClassifier:
             report = report_without_training(self.network, loaded.source, reads)
             return replace(report, examples=tuple(train.ids[row] for row in shown))
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
-        prompts, truncated = self.prompter.prompts(train.texts)
-        samples = [
-            Sample(prompt, [label] if self.readout is Readout.head else self.prompter.answers[label])
-            for prompt, label in zip(prompts, train.labels.tolist(), strict=True)
-        ]
+        samples, truncated = self._samples(train)
         return finetune(
             Job(
                 network=self.network,
@@ -153,6 +156,14 @@ class DecoderClassifier:
                 graphs=self._graphs(samples, context.recipe.effective_batch),
             )
         )
+
+    def _samples(self, rows: Examples) -> tuple[list[Sample], int]:
+        """The samples, and the number of texts that were cut."""
+        prompts, truncated = self.prompter.prompts(rows.texts)
+        head, answers = self.readout is Readout.head, self.prompter.answers
+        labels = rows.labels.tolist()
+        targets = [[label] if head else answers[label] for label in labels]
+        return [Sample(prompt, one) for prompt, one in zip(prompts, targets, strict=True)], truncated
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         """`folder` has an adapter, or a network with one merged into it."""
@@ -184,7 +195,7 @@ class DecoderClassifier:
         """
         set_seed(context.seed)
         self.labels = context.labels
-        loaded = load(
+        loaded = self.reused or load(
             self._auto_class,
             self.weights,
             self.architecture,
@@ -194,7 +205,12 @@ class DecoderClassifier:
             labels=self._head_labels(context.labels),
             needed=self._needed,
             quantization=self.quantization,
+            device=self.torch_device,
         )
+        if self.reused is not None:
+            self.reused = None
+            loaded.network.set_attn_implementation(loading_attention(self.attention).value)
+        self.loaded = loaded
         network, self.tokenizer = loaded.network, loaded.tokenizer
         examples = [(train.texts[row], int(train.labels[row])) for row in shown]
         self.prompter = self._prompter(self.tokenizer, context, examples)
@@ -212,6 +228,8 @@ class DecoderClassifier:
         else:
             network.requires_grad_(False)
         self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
+        if self.recomputes:
+            network.gradient_checkpointing_enable({"use_reentrant": False})
         self.projections = fuse(self.network) if self.batching is Batching.packed else []
         return loaded
 
@@ -364,9 +382,12 @@ class DecoderClassifier:
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """On the tokens of the answers, including their end; with a head, on the labels."""
+        return self._loss(self._computed, samples)
+
+    def _loss(self, computed: DecoderNetwork, samples: Sequence[Sample]) -> torch.Tensor:
         if self.readout is Readout.head:
-            return self.label_loss(self._computed.head_logits([sample.input_ids for sample in samples]), samples)
-        return self._computed.loss(samples)
+            return self.label_loss(computed.head_logits([sample.input_ids for sample in samples]), samples)
+        return computed.loss(samples)
 
     def _graphs(self, samples: Sequence[Sample], batch: int) -> StepGraphs | None:
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
@@ -408,10 +429,45 @@ class DecoderClassifier:
     def in_precision(self, name: str) -> "DecoderClassifier":
         return replace(self, precision=Precision(name))
 
-    def plain(self) -> "DecoderClassifier":
-        """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch."""
+    def plain(self) -> list["DecoderClassifier"]:
+        """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch.
+
+        Then the same with activations computed again in the backward pass, which saves memory.
+        """
         check_trains(self.trains)
-        padded = replace(self, batching=Batching.padded)
-        if self.readout is not Readout.labels:
-            return padded
-        return replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
+        attention = loading_attention(self.attention)  # transformers has no other FlashAttention-2
+        padded = replace(self, batching=Batching.padded, attention=attention)
+        if self.readout is Readout.labels:
+            padded = replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
+        recomputing = copy(padded)
+        recomputing.recomputes = True
+        return [padded, recomputing]
+
+    def gradient_difference(self, rows: Examples) -> float:
+        samples = self._samples(rows)[0]
+        graphs, targets = self._graphs(samples, len(samples)), sum(len(sample.targets) for sample in samples)
+        padded = replace(self._computed, batching=Batching.padded, attention=Attention.sdpa)
+
+        def quickly() -> None:
+            if graphs is None or graphs.backpropagate(samples, targets, torch.nn.Identity()) is None:
+                backward(self.loss(samples) / targets)
+
+        def plainly() -> None:
+            undo(self.network)
+            without_adapter(self.network).set_attn_implementation(padded.attention.value)
+            backward(self._loss(padded, samples) / targets)
+
+        return largest_difference(self.network, quickly, plainly)
+
+    def free_weights(self) -> Loaded | None:
+        if self.readout is Readout.head or not isinstance(self.network, PeftModel):
+            return None
+        undo(self.network)
+        network, self.projections = self.network.unload(), []
+        network.gradient_checkpointing_disable()
+        del self.network
+        return replace(self.loaded, network=network)
+
+    def reuse_weights(self, weights: object) -> None:
+        assert isinstance(weights, Loaded)
+        self.reused = weights

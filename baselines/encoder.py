@@ -18,9 +18,10 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import LEARNED_POSITIONS, first_position
-from baselines.packed.fused import use_fast_dropout
+from baselines.packed.fused import undo, use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
+from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
@@ -90,13 +91,13 @@ class EncoderClassifier:
         if not self.trains:
             return report_without_training(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
-        token_ids, truncated = self._token_ids(train.texts)
+        samples, truncated = self._samples(train)
         return finetune(
             Job(
                 network=self.network,
                 loaded=loaded,
                 computation=computation,
-                samples=[Sample(ids, [label]) for ids, label in zip(token_ids, train.labels.tolist(), strict=True)],
+                samples=samples,
                 truncated_texts=truncated,
                 loss=self.loss,
                 validation=validation,
@@ -104,6 +105,11 @@ class EncoderClassifier:
                 context=context,
             )
         )
+
+    def _samples(self, rows: Examples) -> tuple[list[Sample], int]:
+        """The samples, and the number of texts that were cut."""
+        token_ids, truncated = self._token_ids(rows.texts)
+        return [Sample(ids, [label]) for ids, label in zip(token_ids, rows.labels.tolist(), strict=True)], truncated
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
@@ -123,6 +129,7 @@ class EncoderClassifier:
             attention=loading_attention(self.attention),
             labels=context.labels,
             needed=self._needed,
+            device=self.torch_device,
         )
         check_padding(loaded.tokenizer, loaded.network.config)
         network = loaded.network
@@ -211,9 +218,25 @@ class EncoderClassifier:
     def in_precision(self, name: str) -> "EncoderClassifier":
         return replace(self, precision=Precision(name))
 
-    def plain(self) -> "EncoderClassifier":
+    def plain(self) -> list["EncoderClassifier"]:
         check_trains(self.trains)
-        return replace(self, batching=Batching.padded)
+        return [replace(self, batching=Batching.padded)]
+
+    def gradient_difference(self, rows: Examples) -> float:
+        samples = self._samples(rows)[0]
+
+        def padded() -> None:
+            undo(self.network)
+            batch = self._padded([sample.input_ids for sample in samples])
+            backward(self.label_loss(batch.float(), samples))
+
+        return largest_difference(self.network, lambda: backward(self.loss(samples)), padded)
+
+    def free_weights(self) -> None:
+        """All weights are trained."""
+
+    def reuse_weights(self, weights: object) -> None:
+        """There are none."""
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:

@@ -76,6 +76,7 @@ class RowChoice(StrEnum):
     """Which rows of a split are used where their number is limited."""
 
     stratified = "stratified"  # drawn with a fixed seed, in the proportions of the labels
+    balanced = "balanced"  # drawn with a fixed seed, as many of each label
     first = "first"  # in the order of the file, as runs did before rows were drawn
 
 

@@ -128,7 +128,8 @@ class FitReport:
     samples_seen: int = 0
     effective_batch: int | None = None
     pass_size: int | None = None  # samples per forward pass; below the effective batch, gradients are accumulated
-    graph_steps: int | None = None  # steps replayed from CUDA graphs; None where the model cannot be captured
+    graph_steps: int | None = None  # steps computed as CUDA graphs; None where the model cannot be captured
+    graph_seconds: float | None = None  # of training_seconds, the part that prepared the graphs
     training_seconds: float | None = None
     step_seconds: float | None = None  # of training_seconds, the part inside optimiser steps
     tokens_per_sample: float | None = None  # mean; prompt and answer, or text and label
@@ -252,11 +253,27 @@ class Measurable(Classifier, Protocol):
         """The same model, not trained, in another precision."""
         ...
 
-    def plain(self) -> Self:
-        """The same model, not trained, computed as libraries do by default: padded batches and free generation.
+    def plain(self) -> list[Self]:
+        """The same model, not trained, computed as libraries do: padded batches and free generation.
 
-        Raises `BenchmarkError` if there is nothing to train.
+        After the default come other usual ways. Raises `BenchmarkError` if there is nothing to train.
         """
+        ...
+
+    def gradient_difference(self, rows: Examples) -> float:
+        """How much the gradients of this way differ from those of padded batches; called after `fit`, once.
+
+        The largest difference over the trained tensors, relative to the norm of the tensor's gradient, or to a
+        hundredth of the largest norm.
+        """
+        ...
+
+    def free_weights(self) -> object | None:
+        """After `fit`: the frozen weights as they were loaded, which this copy gives up; None if all are trained."""
+        ...
+
+    def reuse_weights(self, weights: object) -> None:
+        """Let the next `fit` take these weights instead of loading them again."""
         ...
 
 

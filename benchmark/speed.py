@@ -1,6 +1,89 @@
-"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and answers, against the plain way."""
+"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
 
-from benchmark.run.speed import main
+The plain way is padded batches of the recipe's size and, for a decoder, free generation; another way computes
+activations again in the backward pass. All take turns in one process on the same rows, so that their ratios hold on a
+machine that other processes use too.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmark.run import gpu_check, latency, speed
+from benchmark.run.compose import add_overrides, composed, overrides_of
+from benchmark.run.folders import check_writable
+from benchmark.run.revisions import pinned
+from benchmark.run.sweep import quiet_libraries
+from benchmark.terminal import plain_endings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
+    add_overrides(parser, "model=minilm model.weights.source=random dataset.path=DIR")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=list(speed.DTYPES),
+        help="default: the model's own, and bf16 if this machine computes it fast",
+    )
+    for option, counted in (
+        ("steps", "optimiser steps per measurement"),
+        ("texts", "test texts predicted per measurement"),
+        ("rounds", "measurements of each way"),
+    ):
+        default = getattr(speed.Amount, option)
+        parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
+    parser.add_argument(
+        "--latency",
+        action="store_true",
+        help="measure texts one by one and together instead, of model=NAME or of a kept model: --latency MODEL_DIR",
+    )
+    parser.add_argument(
+        "--check",
+        nargs="*",
+        choices=gpu_check.PARTS,
+        help="check and measure the fast path on this device instead, with random weights: about eight minutes on one "
+        "GPU, and tiny models on a CPU (default: all parts)",
+    )
+    arguments = parser.parse_intermixed_args()
+    folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
+    arguments.overrides = [word for word in arguments.overrides if word not in folders]
+    settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
+    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
+        parser.error("--latency takes one MODEL_DIR or model=NAME")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    speed.log.setLevel(logging.INFO)
+    quiet_libraries()
+    with plain_endings():
+        overrides = [word for word in overrides_of(arguments) if word not in settings]
+        if arguments.check is not None:
+            sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
+        config = pinned(composed([f"++dataset.train_rows={speed.TRAIN_ROWS}", *overrides]))
+        check_writable("results_dir", Path(config.results_dir))
+        amount = speed.Amount(arguments.steps, arguments.texts, arguments.rounds)
+        if arguments.latency:
+            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
+        else:
+            document = speed.measure(config, arguments.precisions, amount)
+        path = speed.write(document, config.results_dir, "-latency" if arguments.latency else "")
+        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+
+
+def _summary(document: dict[str, Any]) -> str:
+    if "latency" not in document:
+        return speed.ratios(document)
+    found = document["latency"]
+    times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
+    return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
 
 if __name__ == "__main__":
     main()

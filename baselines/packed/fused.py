@@ -30,6 +30,12 @@ def fuse(network: nn.Module) -> list[Projections]:
     return projections
 
 
+def undo(network: nn.Module) -> None:
+    """Let every layer compute what its class computes."""
+    for layer in network.modules():
+        vars(layer).pop("forward", None)
+
+
 def use_fast_dropout(network: nn.Module) -> None:
     """Replace the sampling of every dropout layer by `dropout`."""
     for layer in network.modules():

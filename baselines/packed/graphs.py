@@ -7,6 +7,7 @@ torch's documentation.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from baselines.packed.kernels import is_observed
 from baselines.packed.projections import Projections
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
 from baselines.training.sample import Sample, answered
@@ -63,7 +65,8 @@ class StepGraphs:
             self.copied = [b for one, copy in zip(projections, self.copies, strict=True) for b in one.blocks(*copy)]
         self.mean = torch.zeros((), device=device)
         self.steps: dict[int, _Step] = {}
-        self.replayed = 0
+        self.replayed, self.seconds = 0, 0.0
+        """Steps that were computed, and the time that preparing them took."""
         self.works = True
 
     def backpropagate(self, samples: Sequence[Sample], targets: int, scale: Scale) -> torch.Tensor | None:
@@ -73,7 +76,7 @@ class StepGraphs:
         must be computed without a graph: it has another number of samples, too many sizes were captured before, or
         the capture failed.
         """
-        if not self.works or len(samples) != self.limits.samples:
+        if not self.works or len(samples) != self.limits.samples or is_observed():
             return None
         sequences, reads = answered(samples)
         stream = pack(sequences, reads, causal=True, varlen=True, prefix=self.limits.prefix)
@@ -84,7 +87,9 @@ class StepGraphs:
         values = _Values.of(filled, [token for sample in samples for token in sample.targets], targets)
         try:
             if tokens not in self.steps:
+                started = time.perf_counter()
                 self.steps[tokens] = self._prepared(values, tokens, scale)
+                self.seconds += time.perf_counter() - started
             self.steps[tokens].run(values)
         except (RuntimeError, torch.OutOfMemoryError) as error:
             log.warning("training goes on without CUDA graphs: %s", str(error).partition("\n")[0])
@@ -200,6 +205,7 @@ def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any)
 
     All graphs share the memory of `pool`: they never run at the same time, and leave nothing in it.
     """
+    torch.cuda.synchronize()  # so that the time of earlier steps is not taken for that of the capture
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         compute()

@@ -22,7 +22,7 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
     def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         nonlocal compiled
         first = arguments[0]
-        if not isinstance(first, torch.Tensor) or not first.is_cuda:
+        if not isinstance(first, torch.Tensor) or not first.is_cuda or is_observed():
             return function(*arguments, **options)
         if compiled is None:  # now, since it imports much
             compiled = torch.compile(function, dynamic=True)
@@ -35,6 +35,11 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
         return result
 
     return called
+
+
+def is_observed() -> bool:
+    """Whether a mode such as `FlopCounterMode` follows every operation, which it cannot inside compiled ones."""
+    return bool(torch._C._len_torch_dispatch_stack() > 0)
 
 
 @compiled_on_cuda

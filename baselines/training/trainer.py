@@ -148,6 +148,7 @@ def finetune(job: Job) -> FitReport:
         effective_batch=recipe.effective_batch,
         pass_size=trainer.pass_size,
         graph_steps=None if job.graphs is None else job.graphs.replayed,
+        graph_seconds=None if job.graphs is None else job.graphs.seconds,
         training_seconds=progress.seconds,
         step_seconds=progress.step_seconds,
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in job.samples])),

@@ -89,8 +89,11 @@ def load(
     labels: Sequence[str] = (),
     needed: Needed = Needed.body,
     quantization: Quantization = Quantization.none,
+    device: torch.device | str = "cpu",
 ) -> Loaded:
-    """Tokenizer and network of class `auto_class`, in `dtype`, on the CPU; if quantised, where it is computed.
+    """Tokenizer and network of class `auto_class`, in `dtype`.
+
+    Random weights are made on `device`, quantised ones are where they are computed, and others are on the CPU.
 
     The tokenizer of a model with random weights is trained on `texts`. With `labels`, the network is a classifier: its
     head is the checkpoint's if that names the same labels, in their order here, else a new one. Raises
@@ -105,7 +108,8 @@ def load(
     if weights.source is Source.random:
         tokenizer = train_tokenizer(architecture, texts)
         own = _label_options(labels) | {"pad_token_id": tokenizer.pad_token_id}
-        network = auto_class.from_config(AutoConfig.for_model(**(architecture | own)), **options)
+        with torch.device(device):  # a GPU draws billions of numbers in a second
+            network = auto_class.from_config(AutoConfig.for_model(**(architecture | own)), **options)
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
     head, source = checked.head, checkpoint.source

@@ -15,12 +15,12 @@ SEED = 0  # fixed, so that all runs on a data set use the same rows
 def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
     """A part of a split, in its order.
 
-    Drawn rows have the labels in their proportions, and every label has one as long as `rows` is not below the number
-    of labels. A smaller draw is part of every larger one.
+    Drawn rows have the labels in their proportions, or as many of each label as long as it has rows. Every label has
+    one if `rows` is not below the number of labels. A smaller draw is part of every larger one.
     """
     if choice is RowChoice.first:
         return first(examples, rows)
-    return select(examples, np.sort(_by_label(examples)[:rows]))
+    return select(examples, np.sort(_by_label(examples, choice is RowChoice.balanced)[:rows]))
 
 
 def first(examples: Examples, rows: int) -> Examples:
@@ -56,11 +56,11 @@ def select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
     )
 
 
-def _by_label(examples: Examples) -> npt.NDArray[np.int64]:
-    """All rows in an order of which every beginning is stratified: by their rank among those of their label.
+def _by_label(examples: Examples, balanced: bool) -> npt.NDArray[np.int64]:
+    """All rows in an order whose every beginning is stratified or balanced: by the rank among those of the label.
 
-    The rank is a share of the rows of the label, so that labels alternate in their proportions. The most frequent
-    labels come first.
+    A stratified rank is a share of the rows of the label, so that labels alternate in their proportions. The most
+    frequent labels come first.
     """
     shuffled = np.random.default_rng(SEED).permutation(len(examples))
     labels = examples.labels[shuffled]
@@ -68,6 +68,6 @@ def _by_label(examples: Examples) -> npt.NDArray[np.int64]:
     seen: Counter[int] = Counter()
     ranks = np.empty(len(labels))
     for place, label in enumerate(labels.tolist()):
-        ranks[place] = seen[label] / counts[label]
+        ranks[place] = seen[label] / (1 if balanced else counts[label])
         seen[label] += 1
     return shuffled[np.lexsort((labels, -counts[labels], ranks))]

@@ -1,36 +1,33 @@
-"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
+"""How fast a model trains and predicts, against the plain way.
 
-The plain way is padded batches of the recipe's size and, for a decoder, free generation. Both ways take turns in one
-process on the same rows, so that their ratio holds on a machine that other processes use too.
+The plain way is padded batches of the recipe's size and, for a decoder, free generation; another way computes
+activations again in the backward pass. All take turns in one process on the same rows, so that their ratios hold on a
+machine that other processes use too.
 """
 
-import argparse
 import gc
 import json
 import logging
 import re
 import statistics
-import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.config import ModelConfig, RunConfig
 from benchmark.data.load import Splits, load, resolved_labels
-from benchmark.data.sample import first
+from benchmark.data.sample import first, select
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment
 from benchmark.results.store import replacing
-from benchmark.run import latency
-from benchmark.run.compose import add_overrides, build_classifier, composed, overrides_of
-from benchmark.run.folders import check_writable
-from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.run.compose import build_classifier
 
 log = logging.getLogger(__name__)
 
@@ -53,108 +50,69 @@ class Way:
 
     config: RunConfig
     model: Measurable  # not trained; each measurement trains a copy
+    frozen: dict[str, object] = field(default_factory=dict)  # weights that the ways share, by precision
     device: str = "cpu"
-    flops: float = 0.0  # of the linear layers per sample, as executed
+    flops: float | None = None  # of the linear layers per sample, as executed
     fits: list[FitReport] = field(default_factory=list)
     predicted_per_second: list[float] = field(default_factory=list)  # texts
     peak_memory: list[dict[str, int]] = field(default_factory=list)
+    kernel_seconds: float | None = None  # of a GPU, per optimiser step
+    gradient_difference: float | None = None  # from those of padded batches
 
     @property
     def samples_per_second(self) -> list[float]:
-        """Training throughput."""
-        return [fit.samples_seen / _seconds(fit) for fit in self.fits]
+        """Training throughput, without the time that prepared CUDA graphs."""
+        return [fit.samples_seen / (training_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        return bool(getattr(self.model, "recomputes", False))
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
-    add_overrides(parser, "model=minilm model.weights.source=random dataset.path=DIR")
-    parser.add_argument(
-        "--precisions",
-        nargs="+",
-        choices=list(DTYPES),
-        help="default: the model's own, and bf16 if this machine computes it fast",
-    )
-    for option, counted in (
-        ("steps", "optimiser steps per measurement"),
-        ("texts", "test texts predicted per measurement"),
-        ("rounds", "measurements of each way"),
-    ):
-        default = getattr(Amount, option)
-        parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
-    parser.add_argument(
-        "--latency",
-        action="store_true",
-        help="measure texts one by one and together instead, of model=NAME or of a kept model: --latency MODEL_DIR",
-    )
-    arguments = parser.parse_intermixed_args()
-    folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
-    arguments.overrides = [word for word in arguments.overrides if word not in folders]
-    settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
-    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
-        parser.error("--latency takes one MODEL_DIR or model=NAME")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    log.setLevel(logging.INFO)
-    quiet_libraries()
-    with plain_endings():
-        overrides = [word for word in overrides_of(arguments) if word not in settings]
-        config = pinned(composed([f"++dataset.train_rows={TRAIN_ROWS}", *overrides]))
-        check_writable("results_dir", Path(config.results_dir))
-        amount = Amount(arguments.steps, arguments.texts, arguments.rounds)
-        if arguments.latency:
-            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
-        else:
-            document = measure(config, arguments.precisions, amount)
-        name = document["model"] + ("" if document["pretrained"] else "-random")
-        name += "-latency" if arguments.latency else ""
-        device = re.sub(r"[^a-z0-9]+", "-", document["device"].lower()).strip("-")
-        path = Path(config.results_dir) / "speed" / device / f"{name}.json"
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
-
-
-def _summary(document: dict[str, Any]) -> str:
-    if "latency" not in document:
-        return ratios(document)
-    found = document["latency"]
-    times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
-    return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"
+    def release(self, model: Measurable) -> None:
+        """Keep the frozen weights of a model that was fitted."""
+        if (weights := model.free_weights()) is not None:
+            self.frozen[model.precision] = weights
 
 
 def ratios(document: dict[str, Any]) -> str:
-    """How much faster each way is than the plain way of the same precision, one line per precision."""
+    """How much faster each fast way is than the plain ways of the same precision, one line per pair."""
     lines = []
-    for fast, plain in zip(document["ways"][::2], document["ways"][1::2], strict=True):
-        trained, predicted = (fast[figure] / plain[figure] for figure in ("samples_per_second", "answered_per_second"))
-        lines.append(
-            f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {plain['batching']}, "
-            f"predicts {predicted:.2f} times as fast"
-        )
+    for fast in (way for way in document["ways"] if way["gradient_difference"] is not None):
+        difference = f"gradients differ by {fast['gradient_difference']:.1g} at most"
+        for plain in document["ways"]:
+            if plain["precision"] == fast["precision"] and plain["gradient_difference"] is None:
+                figures = ("samples_per_second", "answered_per_second")
+                trained, predicted = (fast[figure] / plain[figure] for figure in figures)
+                name = plain["batching"] + (", activations recomputed" if plain["recomputes"] else "")
+                lines.append(
+                    f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {name}, "
+                    f"predicts {predicted:.2f} times as fast; {difference}"
+                )
     return "\n".join(lines)
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
     model = measurable(config.model)
     chosen = precisions or model.fast_precisions()
-    in_turn = [model.in_precision(precision) for precision in chosen]
-    ways = [Way(config, way) for fast in in_turn for way in (fast, fast.plain())]
+    frozen: dict[str, object] = {}
+    fast_ways = [model.in_precision(precision) for precision in chosen]
+    ways = [Way(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
     config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
-        _count_flops(way, splits, amount.steps)
+        _count_flops(way, splits, min(amount.steps, 4))
     peaks = dict.fromkeys(chosen, 0.0)
     for _ in range(amount.rounds):
         for way in ways:
             precision = way.model.precision
             peaks[precision] = max(peaks[precision], _matrix_peak(DTYPES[precision], way.device))
             _measure_once(way, splits, amount)
+    for way in ways:
+        way.kernel_seconds = _kernel_seconds(way, splits, amount.steps)
+        if any(way.model is fast for fast in fast_ways):
+            way.gradient_difference = _gradient_difference(way, splits)
     described = environment.describe()
     return {
         "model": config.model.name,
@@ -174,6 +132,19 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
     }
 
 
+def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
+    """Write the figures of a model as JSON into the folder of their device; returns the file."""
+    name = document["model"] + ("" if document["pretrained"] else "-random") + suffix
+    path = folder_of(document["device"], results_dir) / f"{name}.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def folder_of(device: str, results_dir: str) -> Path:
+    return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
 def measurable(config: ModelConfig) -> Measurable:
     """The configured model; raises `BenchmarkError` if it cannot be computed in several ways."""
     model = build_classifier(config)
@@ -185,26 +156,32 @@ def measurable(config: ModelConfig) -> Measurable:
     return model
 
 
-def _fit(way: Way, train: Examples, splits: Splits, max_steps: int | None) -> tuple[Measurable, FitReport]:
+def fitted(
+    way: Way, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
+) -> tuple[Measurable, FitReport]:
+    """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
+    if (weights := way.frozen.pop(model.precision, None)) is not None:
+        model.reuse_weights(weights)
     config = way.config
-    recipe = replace(config.recipe, max_steps=max_steps, epochs=1.0)
+    recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
         labels, words = tuple(config.dataset.labels), config.dataset.words
         context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
-        return model, model.fit(train, first(splits.validation, 1), context)
+        return model, model.fit(rows, first(splits.validation, 1), context)
 
 
 def _measure_once(way: Way, splits: Splits, amount: Amount) -> None:
     environment.reset_peak_memory()
-    model, fit = _fit(way, splits.train, splits, amount.steps)
+    model, fit = fitted(way, splits.train, splits, amount.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, amount)
     started = time.perf_counter()
     model.predict(texts)
     way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
+    way.release(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
              way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
 
@@ -217,17 +194,22 @@ def _figures(way: Way, peak: float) -> dict[str, Any]:
     """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
     trained = statistics.mean(way.samples_per_second)
     fit = way.fits[-1]
-    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(_seconds, way.fits))
+    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(training_seconds, way.fits))
     return {
         "batching": way.model.batching,
+        "recomputes": way.recomputes,
         "precision": way.model.precision,
         "attention": fit.attention,
         "pass_size": fit.pass_size,
         "samples_per_second": trained,
         "rounds": way.samples_per_second,
+        "graph_steps": fit.graph_steps,
+        "graph_seconds": fit.graph_seconds,
+        "kernel_seconds_per_step": way.kernel_seconds,
+        "gradient_difference": way.gradient_difference,
         "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
         "linear_flops_per_sample": way.flops,
-        "utilisation": trained * way.flops / peak,
+        "utilisation": None if way.flops is None else trained * way.flops / peak,
         "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU still computes after a step
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
         "answered_per_second": statistics.mean(way.predicted_per_second),
@@ -242,18 +224,48 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        _, fit = _fit(way, longer, splits, max_steps=None)
-        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": _seconds(fit)}
+        model, fit = fitted(way, longer, splits, max_steps=None)
+        way.release(model)
+        seconds = training_seconds(fit) - (fit.graph_seconds or 0.0)
+        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
 
 
 def _count_flops(way: Way, splits: Splits, steps: int) -> None:
-    """Set the way's FLOPs and device. The training also warms up caches and compiled kernels."""
-    with (counter := _flop_counter()):
-        _, fit = _fit(way, splits.train, splits, steps)
-    way.flops = _linear_flops(counter.get_flop_counts()) / fit.samples_seen
+    """Set the way's FLOPs and device. The training also warms up caches."""
+    with nullcontext() if way.recomputes else _flop_counter() as counter:  # which cannot follow such a backward pass
+        model, fit = fitted(way, splits.train, splits, steps)
+    way.release(model)
+    way.flops = None if counter is None else _linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
+
+
+def _kernel_seconds(way: Way, splits: Splits, steps: int) -> float | None:
+    """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
+    if not way.device.startswith("cuda"):
+        return None
+    words = np.array([len(text.split()) for text in splits.train.texts])
+    rows = select(splits.train, np.flatnonzero(words == np.median(words).astype(int)))
+    return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
+
+
+def _profiled(way: Way, rows: Examples, splits: Splits, steps: int) -> float:
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        model, _ = fitted(way, rows, splits, steps)
+        torch.cuda.synchronize()
+    way.release(model)
+    return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
+
+
+def _gradient_difference(way: Way, splits: Splits) -> float:
+    model, _ = fitted(way, splits.train, splits, 2)
+    difference = model.gradient_difference(first(splits.train, way.config.recipe.effective_batch))
+    way.release(model)
+    return difference
 
 
 def _flop_counter() -> Any:
@@ -292,6 +304,6 @@ def _matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
     return 2 * size**3 / min(taken)
 
 
-def _seconds(fit: FitReport) -> float:
+def training_seconds(fit: FitReport) -> float:
     assert fit.training_seconds is not None
     return fit.training_seconds

@@ -28,14 +28,22 @@ def test_rows_that_are_sorted_by_label_are_drawn_in_their_proportions() -> None:
     assert numbers[:59] != list(range(59))
 
 
+def test_a_balanced_draw_has_as_many_rows_of_each_label_until_one_has_no_more() -> None:
+    drawn = choose(split([0] * 60 + [1] * 30 + [2] * 3), 30, RowChoice.balanced)
+    assert Counter(drawn.labels.tolist()) == {0: 14, 1: 13, 2: 3}
+
+
+@pytest.mark.parametrize("choice", [RowChoice.stratified, RowChoice.balanced])
 @settings(derandomize=True, deadline=None)
 @given(labels=LABELS, rows=st.integers(1, 70))
-def test_a_draw_has_every_label_that_it_can_hold_and_is_part_of_larger_draws(labels: list[int], rows: int) -> None:
+def test_a_draw_has_every_label_that_it_can_hold_and_is_part_of_larger_draws(
+    labels: list[int], rows: int, choice: RowChoice
+) -> None:
     examples = split(labels)
-    drawn = choose(examples, rows, RowChoice.stratified)
+    drawn = choose(examples, rows, choice)
     assert len(drawn) == min(rows, len(labels))
     assert len(set(drawn.labels.tolist())) == min(len(set(labels)), len(drawn))
-    assert set(drawn.ids) <= set(choose(examples, rows + 1, RowChoice.stratified).ids)
+    assert set(drawn.ids) <= set(choose(examples, rows + 1, choice).ids)
 
 
 @settings(derandomize=True, deadline=None)

@@ -13,6 +13,7 @@ from factories import FIT
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.training.hardware import has_bf16_kernels
+from benchmark import speed as command
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.run import speed
@@ -34,7 +35,7 @@ def test_both_ways_do_the_same_work(
 ) -> None:
     options = ["--steps", "2", "--texts", "30", "--rounds", "2", results.format(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS, *options])
-    speed.main()
+    command.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama-random.json")
     measured = json.loads(path.read_text())
     ratio = measured["ways"][0]["samples_per_second"] / measured["ways"][1]["samples_per_second"]
@@ -96,7 +97,7 @@ def test_zero_measurements_are_refused(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", option, "0"])
     with pytest.raises(SystemExit):
-        speed.main()
+        command.main()
     assert f"{option}: must be at least 1" in capsys.readouterr().err
 
 
@@ -107,7 +108,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_measuring(
     monkeypatch.setattr(sys, "argv", ["speed", "model=minilm", "--results-dir", f"{tmp_path}/file/results"])
     monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("it measured first"))
     with pytest.raises(SystemExit, match="cannot be written"):
-        speed.main()
+        command.main()
 
 
 def test_a_product_added_in_place_counts_as_one() -> None:

@@ -1,0 +1,186 @@
+"""`python -m benchmark.speed --check`: does the fast path work on this device, and how fast is it?
+
+The parts are the GPU tests, the speed of each way to compute a decoder and an encoder, and a whole training of Llama 3
+8B. Weights are random, so nothing is downloaded and no accuracy is measured. On a CPU, the same is done with tiny
+models and without the tests.
+"""
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.data.load import load
+from benchmark.errors import BenchmarkError
+from benchmark.results import environment
+from benchmark.run import speed
+from benchmark.run.compose import composed
+from benchmark.run.folders import check_writable
+
+log = logging.getLogger(__name__)
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+PARTS = ("tests", "speed", "training")
+SUMMARY = "check.md"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model to measure, and how much of it."""
+
+    overrides: tuple[str, ...]
+    precisions: tuple[str, ...]
+    amount: speed.Amount
+
+
+LLAMA = ("model=llama3_lora", "model.weights.source=random", "recipe=paper", "model.precision=bf16")
+ON_GPU = (
+    Measured(LLAMA, ("bf16",), speed.Amount(steps=12, texts=1000, rounds=1)),
+    Measured(
+        ("model=roberta_large", "model.weights.source=random", "recipe=paper"),
+        ("fp32", "bf16"),
+        speed.Amount(steps=12, texts=1000, rounds=1),
+    ),
+)
+TINY = ("dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6", "recipe.max_steps=4")
+ON_CPU = (
+    # The plain way generates 4 tokens, and labels must fit.
+    Measured(("model=tiny_llama", "model.architecture.vocab_size=4000", *TINY), ("fp32",), speed.Amount(2, 12, 1)),
+    Measured(("model=tiny_bert", *TINY), ("fp32",), speed.Amount(2, 12, 1)),
+)
+
+
+def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
+    """Run the parts, write their figures and a summary, and return 1 if a part failed, else 0.
+
+    `overrides` choose the data set and the folder of results. A part that fails does not stop the others.
+    """
+    on_gpu = torch.cuda.is_available()
+    models = ON_GPU if on_gpu else ON_CPU
+    results_dir = composed([*models[0].overrides, *overrides]).results_dir
+    check_writable("results_dir", Path(results_dir))
+    works: dict[str, Callable[[], list[str]]] = {
+        "tests": _tests,
+        "speed": lambda: [line for one in models for line in _speed(one, overrides)],
+        "training": lambda: _training(models[0], overrides),
+    }
+    lines, failures = _heading(), 0
+    for part in parts:
+        if part == "tests" and not on_gpu:
+            lines += ["", "## tests", "", "Not run: they need a CUDA GPU."]
+            continue
+        log.info("%s", part)
+        started = time.perf_counter()
+        try:
+            found = works[part]()
+        except (BenchmarkError, RuntimeError, OSError) as error:
+            log.exception("%s failed", part)
+            found, failures = [f"**Failed**: {str(error).strip().splitlines()[0]}"], failures + 1
+        lines += ["", f"## {part}", "", *found, "", f"{time.perf_counter() - started:.0f} s"]
+    path = speed.folder_of(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")
+    return min(failures, 1)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _heading() -> list[str]:
+    described = environment.describe()
+    commit = "unknown" if described.git is None else described.git.commit[:9]
+    versions = f"torch {torch.__version__}, transformers {described.packages.get('transformers')}, commit {commit}"
+    others = {True: "Other processes use it", False: "No other process uses it", None: "Other processes are unknown"}
+    return [
+        f"# Check of the fast path on {described.hardware(_device())}",
+        "",
+        f"{versions}. {others[environment.device_is_shared()]}. Weights are random: speed and memory only.",
+    ]
+
+
+def _tests() -> list[str]:
+    """The GPU tests, in a process of their own."""
+    if not TESTS.is_dir() or find_spec("pytest") is None:
+        return ["Not run: they need a checkout and pytest."]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=TESTS.parent, check=False)  # noqa: S603
+    if done.returncode:
+        sys.stderr.write(done.stdout[-8000:])
+        raise BenchmarkError(f"GPU tests fail: {done.stdout.strip().splitlines()[-1]}.", "See the output above.")
+    return [done.stdout.strip().splitlines()[-1]]
+
+
+def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
+    """The speed of each way to compute a model."""
+    rows = f"++dataset.train_rows={speed.TRAIN_ROWS}"
+    config = composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides])
+    document = speed.measure(config, list(measured.precisions), measured.amount)
+    speed.write(document, config.results_dir)
+    heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
+    lines = [
+        f"{document['title']}, {document['effective_batch']} samples a step:",
+        "",
+        heading,
+        "|---|---|---|---|---|",
+    ]
+    for way in document["ways"]:
+        name = f"{way['batching']}, {way['precision']}" + (", recomputed" if way["recomputes"] else "")
+        kernels = "" if way["kernel_seconds_per_step"] is None else f"{1000 * way['kernel_seconds_per_step']:.1f}"
+        peak = way["peak_memory"].get("device", way["peak_memory"]["host"]) / 1e9
+        lines.append(
+            f"| {name} | {way['samples_per_second']:.1f} | {kernels} | {way['answered_per_second']:.0f} | {peak:.1f} |"
+        )
+    return [*lines, "", *speed.ratios(document).splitlines(), ""]
+
+
+def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
+    """A whole training by the recipe, and the prediction of the test split."""
+    config = composed([*measured.overrides, *overrides])
+    splits = load(config.dataset)
+    way = speed.Way(config, speed.measurable(config.model))
+    environment.reset_peak_memory()
+    model, report = speed.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
+    trained = environment.peak_memory()
+    speeds = []
+    for _ in range(2):  # the first prediction prepares kernels
+        started = time.perf_counter()
+        model.predict(splits.test.texts)
+        speeds.append(len(splits.test) / (time.perf_counter() - started))
+    described, seconds = environment.describe(), speed.training_seconds(report)
+    document: dict[str, Any] = {
+        "model": config.model.name,
+        "title": config.model.title,
+        "recipe": config.recipe.name,
+        "pretrained": not model.describe().random_weights,
+        "device": described.hardware(report.device),
+        "environment": asdict(described),
+        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
+        "effective_batch": config.recipe.effective_batch,
+        "precision": report.precision,
+        "attention": report.attention,
+        "steps": report.steps,
+        "graph_steps": report.graph_steps,
+        "training_seconds": seconds,
+        "graph_seconds": report.graph_seconds,
+        "tokens_per_sample": report.tokens_per_sample,
+        "peak_memory": trained,
+        "predicted_per_second": speeds,
+    }
+    speed.write(document, config.results_dir, "-training")
+    graphs = "no CUDA graphs" if not report.graph_steps else f"{report.graph_steps} as CUDA graphs"
+    peak = trained.get("device", trained["host"]) / 1e9
+    return [
+        f"{config.model.title}: {report.steps} steps of {config.recipe.effective_batch} samples ({graphs}).",
+        "",
+        f"- Training: {seconds:.1f} s, {1000 * seconds / report.steps:.1f} ms a step, at most {peak:.1f} GB.",
+        f"- Prediction: {max(speeds):.0f} texts/s.",
+    ]
