@@ -34,6 +34,7 @@ from baselines.training.requirements import (
     tokens_per_text,
 )
 from baselines.training.sample import Sample
+from baselines.training.soft_labels import FILES, soft_targets
 from baselines.training.trainer import Job, LabelLoss, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.checks import check_padding
@@ -63,7 +64,8 @@ class EncoderClassifier:
 
     `architecture` holds the options of transformers' configuration. Loaded weights are checked against it, and random
     ones are created from it. Nothing is trained with `train=False`, where the weights must have a head for the labels,
-    or with `adapter`, a folder with a LoRA adapter that was trained before.
+    or with `adapter`, a folder with a LoRA adapter that was trained before. `soft_labels` is a file with the
+    probabilities of a teacher for the training texts.
     """
 
     weights: Weights
@@ -75,9 +77,15 @@ class EncoderClassifier:
     prediction_batch_size: int = 64
     train: bool = field(default=True, metadata={ADDED_LATER: True})
     adapter: str | None = field(default=None, metadata={READS_FILES: ADAPTER_FILES, ADDED_LATER: True})
+    soft_labels: str | None = field(default=None, metadata={READS_FILES: FILES, ADDED_LATER: True})
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
+        if self.soft_labels is not None and not self.trains:
+            raise BenchmarkError(
+                "model.soft_labels is set, but with model.train=false or model.adapter nothing is trained.",
+                "Leave it out, or train.",
+            )
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.encoder)
             self.batching = resolve_batching(self.architecture["model_type"], self.batching)
@@ -92,6 +100,9 @@ class EncoderClassifier:
             return report_without_training(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)
+        if self.soft_labels is not None:
+            soft = soft_targets(Path(self.soft_labels), train, context.labels)
+            samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
         return finetune(
             Job(
                 network=self.network,
@@ -113,6 +124,7 @@ class EncoderClassifier:
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
+        self.soft_labels = None
         report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
         return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
 

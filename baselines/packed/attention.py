@@ -4,6 +4,7 @@ With `sdpa` and `eager`, samples of similar length become small padded blocks, c
 `flash_attention_2`, on CUDA, one variable-length call computes the whole stream.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from baselines.packed.families import SUPPORTED
+from baselines.packed.families import ROTATED_BY_HALVES, SUPPORTED
+from baselines.packed.functions import Rotation
 from baselines.packed.functions import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
 from baselines.training.hardware import Attention, Batching, Computation, has_flash_attn, matmul_dtype
@@ -47,9 +49,34 @@ def packed_attention(network: PreTrainedModel) -> Iterator[None]:
     padded = network.config._attn_implementation
     network.config._attn_implementation = PACKED
     try:
-        yield
+        with _fast_rotation(network):
+            yield
     finally:
         network.config._attn_implementation = padded
+
+
+@contextmanager
+def _fast_rotation(network: PreTrainedModel) -> Iterator[None]:
+    """On CUDA, transformers' modules that rotate queries and keys by `rotate_half` do it in one kernel each way."""
+    names = vars(sys.modules[type(network).__module__])
+    if network.config.model_type not in ROTATED_BY_HALVES or network.device.type != "cuda":
+        yield
+        return
+    own = names["apply_rotary_pos_emb"]
+    names["apply_rotary_pos_emb"] = _rotate
+    try:
+        yield
+    finally:
+        names["apply_rotary_pos_emb"] = own
+
+
+def _rotate(
+    query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """With the signature of transformers."""
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    turned: tuple[torch.Tensor, torch.Tensor] = Rotation.apply(query, key, cos, sin)  # type: ignore[no-untyped-call]
+    return turned
 
 
 def loading_attention(attention: Attention) -> Attention:

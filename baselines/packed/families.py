@@ -21,6 +21,8 @@ WITH_OUTPUT_MODULE = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
 LEARNED_POSITIONS = tuple(name for name in FINAL_MODULES if name != "modernbert")
 """Encoders that read no more tokens than they have position embeddings."""
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
+ROTATED_BY_HALVES = ("llama", "mistral", "qwen2", "qwen3")
+"""Decoders whose query and key, whole, are x * cos + rotate_half(x) * sin."""
 SUPPORTED = (*FINAL_MODULES, *DECODERS)
 
 

@@ -86,6 +86,22 @@ class FrozenNorm(torch.autograd.Function):
         return kernels.norm_gradient(gradients[0], unit, inverse, weight), None, None
 
 
+class Rotation(torch.autograd.Function):
+    """Rotary position embeddings of query and key (Su et al., 2021); the gradient is turned back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.save_for_backward(cosine, sine)
+        return kernels.rotated(query, key, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        cosine, sine = ctx.saved_tensors
+        return *kernels.rotated(gradients[0], gradients[1], cosine, -sine), None, None
+
+
 class GatedProduct(torch.autograd.Function):
     """silu(gate) * up for states [gate | up]; keeps only these for the backward pass (Shazeer, 2020)."""
 

@@ -7,6 +7,7 @@ torch's documentation.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from baselines.packed.kernels import is_observed
+from baselines.packed.kernels import always_compiled, is_observed
 from baselines.packed.projections import Projections
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
 from baselines.training.sample import Sample, answered
@@ -59,10 +60,7 @@ class StepGraphs:
     ) -> None:
         self.loss, self.projections, self.limits, self.device = loss, projections, limits, device
         self.parameters: list[torch.Tensor] = [parameter for one in projections for parameter in one.parameters]
-        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.copies = [one.copies() for one in projections]
-        with torch.no_grad():
-            self.copied = [b for one, copy in zip(projections, self.copies, strict=True) for b in one.blocks(*copy)]
+        self.adapters = _Adapters.of(projections, self.parameters)
         self.mean = torch.zeros((), device=device)
         self.steps: dict[int, _Step] = {}
         self.replayed, self.seconds = 0, 0.0
@@ -97,7 +95,7 @@ class StepGraphs:
             self.works = False
             return None
         self.replayed += 1
-        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+        for parameter, gradient in zip(self.parameters, self.adapters.gradients, strict=True):
             parameter.grad = gradient
         return self.mean.clone()
 
@@ -126,21 +124,74 @@ class StepGraphs:
             most_keys=most,
             causal=True,
         )
-        with torch.no_grad():
-            torch._foreach_copy_(self.copied, self.parameters)
-        for one, copy in zip(self.projections, self.copies, strict=True):
-            one.copied = copy
+        self.adapters.copy(self.parameters)
+        for one, pair in zip(self.projections, self.adapters.pairs, strict=True):
+            one.copied = pair
         try:
-            loss = self.loss(Stream(ids[None], positions[None], read, layout), targets) / divisor[0]
+            with always_compiled():
+                loss = self.loss(Stream(ids[None], positions[None], read, layout), targets) / divisor[0]
+                leaves = [leaf for pair in self.adapters.pairs for leaf in pair]
+                self.adapters.keep(torch.autograd.grad(scale(loss), leaves))
         finally:
             for one in self.projections:
                 one.copied = None
-        leaves = [leaf for copy in self.copies for leaf in copy]
-        found = torch.autograd.grad(scale(loss), leaves)
-        pairs = zip(found[::2], found[1::2], strict=True)
-        blocks = [block for one, pair in zip(self.projections, pairs, strict=True) for block in one.blocks(*pair)]
-        torch._foreach_copy_(self.gradients, blocks)
         self.mean.copy_(loss.detach())
+
+
+@dataclass(frozen=True)
+class _Adapters:
+    """Copies of all adapters as the products need them, and the adapters' gradients.
+
+    Each is one tensor, so that a few kernels copy all. `sources` and `places` translate the positions: of each number
+    of the copies among the adapters' (past the end for a zero between two blocks), and the reverse.
+    """
+
+    copies: torch.Tensor
+    pairs: list[tuple[torch.Tensor, torch.Tensor]]  # parts of `copies`: down and up of each product
+    flat_gradients: torch.Tensor
+    gradients: list[torch.Tensor]  # parts of `flat_gradients`, one for each adapter
+    sources: torch.Tensor
+    places: torch.Tensor
+
+    @classmethod
+    def of(cls, projections: Sequence[Projections], adapters: Sequence[torch.Tensor]) -> "_Adapters":
+        shapes = [shape for one in projections for shape in one.shapes()]
+        sizes, lengths = [math.prod(shape) for shape in shapes], [adapter.numel() for adapter in adapters]
+        device = adapters[0].device
+        copies = torch.zeros(sum(sizes), dtype=projections[0].weight.dtype, device=device)
+        sources = torch.full((sum(sizes),), sum(lengths), dtype=torch.int32)
+
+        def paired(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+            parts = [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
+            return list(zip(parts[::2], parts[1::2], strict=True))
+
+        def blocks(flat: torch.Tensor) -> list[torch.Tensor]:
+            return [b for one, pair in zip(projections, paired(flat), strict=True) for b in one.blocks(*pair)]
+
+        numbers = torch.split(torch.arange(sum(lengths), dtype=torch.int32), lengths)
+        for block, own in zip(blocks(sources), numbers, strict=True):
+            block.copy_(own.view(block.shape))
+        places = torch.cat([block.reshape(-1) for block in blocks(torch.arange(len(sources), dtype=torch.int32))])
+        gradients = torch.zeros(sum(lengths), dtype=adapters[0].dtype, device=device)
+        return cls(
+            copies=copies,
+            pairs=[(down.requires_grad_(), up.requires_grad_()) for down, up in paired(copies.detach())],
+            flat_gradients=gradients,
+            gradients=[g.view_as(a) for g, a in zip(torch.split(gradients, lengths), adapters, strict=True)],
+            sources=sources.to(device),
+            places=places.to(device),
+        )
+
+    @torch.no_grad()
+    def copy(self, adapters: Sequence[torch.Tensor]) -> None:
+        zero = self.flat_gradients.new_zeros(1)
+        numbers = torch.cat([*(adapter.reshape(-1) for adapter in adapters), zero])
+        self.copies.copy_(numbers.index_select(0, self.sources))
+
+    def keep(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Translate the gradients of the copies to those of the adapters."""
+        numbers = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        self.flat_gradients.copy_(numbers.index_select(0, self.places))
 
 
 def size_of(tokens: int) -> int:

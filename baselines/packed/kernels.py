@@ -1,7 +1,12 @@
-"""Element-wise operations that torch compiles to one kernel each on CUDA. On a CPU they are computed as written."""
+"""Element-wise operations that torch compiles to one kernel each on CUDA, where that pays.
+
+A call of a compiled function takes longer than the launch of a few kernels. So it pays for large tensors, and where the
+launches are captured in a graph. Elsewhere, and on a CPU, operations are computed as written.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,15 +19,32 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+LARGE = 2**22
+"""Numbers of a tensor from which on compiled functions pay."""
+_always = False  # not a ContextVar: backward passes run in a thread of their own
+
+
+@contextmanager
+def always_compiled() -> Iterator[None]:
+    """Within this context, small tensors are computed by compiled functions as well."""
+    global _always
+    _always = True
+    try:
+        yield
+    finally:
+        _always = False
+
+
 def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """`function`, compiled if its first argument is on CUDA; as it is written where torch cannot compile it."""
+    """`function`, compiled for CUDA where that pays; as it is written where torch cannot compile it."""
     compiled: Callable[..., Any] | None = None
 
     @wraps(function)
     def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         nonlocal compiled
         first = arguments[0]
-        if not isinstance(first, torch.Tensor) or not first.is_cuda or is_observed():
+        assert isinstance(first, torch.Tensor)
+        if not first.is_cuda or not (_always or first.numel() >= LARGE) or is_observed():
             return function(*arguments, **options)
         if compiled is None:  # now, since it imports much
             compiled = torch.compile(function, dynamic=True)
@@ -62,6 +84,19 @@ def norm_gradient(
     along = (gradient * unit).sum(dim=-1, keepdim=True, dtype=torch.float32) / unit.shape[-1]
     across = torch.addcmul(gradient, unit, along.to(unit.dtype), value=-1)
     return (across * inverse).to(dtype)
+
+
+@compiled_on_cuda
+def rotated(
+    query: torch.Tensor, key: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both, (..., size), turned by the angles of their positions, whose two halves are equal."""
+    return _turned(query, cosine, sine), _turned(key, cosine, sine)
+
+
+def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    first, second = states.chunk(2, dim=-1)
+    return states * cosine + torch.cat((-second, first), dim=-1) * sine
 
 
 @compiled_on_cuda

@@ -14,6 +14,7 @@ from peft.tuners.lora import Linear
 from torch import nn
 
 from baselines.packed.functions import GatedProduct, LoraProduct
+from baselines.training.hardware import matmul_dtype
 
 TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Names of layers that read the same states, in the order in which transformers calls them."""
@@ -41,6 +42,7 @@ class Projections:
         self.ups = [layer.lora_B[name].weight for layer in layers]
         self.scale = layers[0].scaling[name]
         self.copied: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.unchanged: tuple[list[int], tuple[torch.Tensor, torch.Tensor]] | None = None  # those of predictions
         self.states: torch.Tensor | None = None
         self.parts: Sequence[torch.Tensor] = ()
 
@@ -60,20 +62,26 @@ class Projections:
         return result
 
     def _adapters(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if torch.is_grad_enabled():
+            return self._together()
+        versions = [parameter._version for parameter in self.parameters]  # a step of the optimiser changes them
+        if self.unchanged is None or self.unchanged[0] != versions:
+            down, up = (part.to(matmul_dtype(self.weight)) for part in self._together())
+            self.unchanged = versions, (down, up)
+        return self.unchanged[1]
+
+    def _together(self) -> tuple[torch.Tensor, torch.Tensor]:
         if len(self.layers) == 1:
             return self.downs[0], self.ups[0]
         return torch.cat(self.downs), torch.block_diag(*self.ups)  # type: ignore[no-untyped-call]
 
-    def copies(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tensors for `down` and `up` in the dtype of the weights, that need gradients and are not filled yet."""
-        dtype, device = self.weight.dtype, self.weight.device
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of `down` and `up`."""
         ranks = sum(len(down) for down in self.downs)
-        down = torch.zeros(ranks, self.weight.shape[1], dtype=dtype, device=device, requires_grad=True)
-        up = torch.zeros(self.weight.shape[0], ranks, dtype=dtype, device=device, requires_grad=True)
-        return down, up
+        return (ranks, self.weight.shape[1]), (self.weight.shape[0], ranks)
 
     def blocks(self, down: torch.Tensor, up: torch.Tensor) -> list[torch.Tensor]:
-        """The parts of `down` and `up`, or of their gradients, that belong to `parameters`, in this order."""
+        """The parts of `down` and `up` that belong to `parameters`, in this order."""
         ranks = _bounds([len(one) for one in self.downs])
         rows = _bounds(self.sizes)
         return [

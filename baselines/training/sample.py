@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sample:
-    """A tokenised text with its targets: the tokens of an answer, or one label id."""
+    """A tokenised text with its targets: the tokens of an answer, or one label id.
+
+    `soft` has a probability for each label that is learnt in place of the label id.
+    """
 
     input_ids: list[int]
     targets: list[int]
+    soft: list[float] | None = None
 
 
 def answered(samples: Sequence[Sample]) -> tuple[list[list[int]], list[range]]:

@@ -81,7 +81,8 @@ class LabelLoss:
 
     def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
         """The sum over the samples; `logits` are (samples, labels)."""
-        labels = torch.tensor([sample.targets[0] for sample in samples], device=logits.device)
+        targets = [sample.targets[0] if sample.soft is None else sample.soft for sample in samples]
+        labels = torch.tensor(targets, device=logits.device)  # label ids, or probabilities
         weights = None if self.weights is None else logits.new_tensor(self.weights)
         return functional.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=self.smoothing)
 

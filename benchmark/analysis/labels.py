@@ -29,6 +29,7 @@ WORDS = {
     "model.device": "on {}",
     "model.weights.source": "{} weights",
     "model.weights.path": "weights from folder {}",
+    "model.soft_labels": "soft labels {}",
     "recipe.epochs": "{} epochs",
     "recipe.max_steps": "{} steps",
     **dict.fromkeys(

@@ -11,6 +11,7 @@ from torch import nn
 
 from baselines.decoder import DecoderClassifier
 from baselines.packed import functions, graphs
+from baselines.packed.attention import _rotate
 from baselines.packed.graphs import StepGraphs, size_of, trains_only
 from baselines.packed.projections import Projections
 from baselines.packed.stream import Varlen, fill, pack
@@ -157,6 +158,24 @@ def test_the_gated_product_equals_its_definition() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+def test_the_rotation_equals_transformers() -> None:
+    from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+    random = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(1, heads, 5, 8, generator=random).requires_grad_() for heads in (4, 2))
+    angles = torch.rand(1, 5, 4, generator=random).repeat(1, 1, 2)
+    found = _rotate(query, key, angles.cos(), angles.sin())
+    expected = apply_rotary_pos_emb(query, key, angles.cos(), angles.sin())
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    ours, theirs = (
+        torch.autograd.grad(sum((part * torch.arange(8.0)).square().sum() for part in parts), (query, key))
+        for parts in (found, expected)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 ON_GPU = ("model.device=cuda", f"model.attention={Attention.flash_attention_2.value}")
 
 
@@ -216,5 +235,5 @@ def test_one_projection_uses_its_own_adapter() -> None:
     network = get_peft_model(nn.Sequential(nn.Linear(6, 4)), LoraConfig(r=2, target_modules=["0"]))  # type: ignore[arg-type]
     (layer,) = [module for module in network.modules() if type(module) is Linear]
     one = Projections([layer])
-    down, up = one.copies()
+    down, up = (torch.zeros(shape) for shape in one.shapes())
     assert [block.shape for block in one.blocks(down, up)] == [parameter.shape for parameter in one.parameters]
