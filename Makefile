@@ -8,10 +8,10 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test test-all setup smoke lint report check-exports docs speed results constraints
+.PHONY: bench test test-all setup smoke lint report check-exports docs speed gpu-check results constraints
 
-bench: setup  ## four models with real weights on the embedded data set, then tables and plots
-	$(BIN)/python -m benchmark experiment=quickstart
+bench: setup  ## four models with real weights on the embedded data set, then tables and plots, in outputs/bench
+	$(BIN)/python -m benchmark experiment=quickstart results_dir=outputs/bench
 
 test: setup  ## the fast tests, on two cores; set EMOTION_DATA for those on the real data
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
@@ -61,6 +61,15 @@ docs: .venv/docs-installed  ## the documentation as a site in site/; a dead link
 speed: setup  ## training and inference throughput of the two small models on this machine; about 30 minutes
 	$(BIN)/python -m benchmark.speed model=smollm2_lora
 	$(BIN)/python -m benchmark.speed model=minilm recipe=tuned
+
+gpu-check: .venv-gpu/installed  ## is the fast path right and fast on this GPU? about eight minutes, with random weights
+	.venv-gpu/bin/python -m benchmark.speed --check
+
+.venv-gpu/installed: pyproject.toml constraints.txt  # beside a PyTorch that is installed already
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	grep -v '^torch==' constraints.txt > .venv-gpu/constraints.txt
+	.venv-gpu/bin/python -m pip install --quiet --constraint .venv-gpu/constraints.txt --editable '.[dev]'
+	touch $@
 
 results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, resumed after an interruption; half as long with AVX-512 or AMX
 	$(SWEEP) model=majority,tfidf

@@ -114,6 +114,8 @@ class DecoderClassifier:
     score: LabelScore = field(default=LabelScore.sum, metadata={ADDED_LATER: True})
     calibrate: bool = field(default=False, metadata={ADDED_LATER: True})
 
+    accumulates = False
+    """Whether a step takes passes of the recipe's batch size, for comparisons of speed."""
     recomputes = False
     """Whether activations are computed again in the backward pass, for comparisons of speed."""
     reused = None
@@ -153,6 +155,7 @@ class DecoderClassifier:
                 validation=validation,
                 predict=self.classify,
                 context=context,
+                accumulates=self.accumulates,
                 graphs=self._graphs(samples, context.recipe.effective_batch),
             )
         )
@@ -439,6 +442,7 @@ class DecoderClassifier:
         padded = replace(self, batching=Batching.padded, attention=attention)
         if self.readout is Readout.labels:
             padded = replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
+        padded.accumulates = True
         recomputing = copy(padded)
         recomputing.recomputes = True
         return [padded, recomputing]

@@ -79,6 +79,9 @@ class EncoderClassifier:
     adapter: str | None = field(default=None, metadata={READS_FILES: ADAPTER_FILES, ADDED_LATER: True})
     soft_labels: str | None = field(default=None, metadata={READS_FILES: FILES, ADDED_LATER: True})
 
+    accumulates = False
+    """Whether a step takes passes of the recipe's batch size, for comparisons of speed."""
+
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size)
         if self.soft_labels is not None and not self.trains:
@@ -114,6 +117,7 @@ class EncoderClassifier:
                 validation=validation,
                 predict=self.predict,
                 context=context,
+                accumulates=self.accumulates,
             )
         )
 
@@ -232,7 +236,9 @@ class EncoderClassifier:
 
     def plain(self) -> list["EncoderClassifier"]:
         check_trains(self.trains)
-        return [replace(self, batching=Batching.padded)]
+        padded = replace(self, batching=Batching.padded)
+        padded.accumulates = True
+        return [padded]
 
     def gradient_difference(self, rows: Examples) -> float:
         samples = self._samples(rows)[0]

@@ -3,7 +3,7 @@
 The file has one entry per test row. The answer is under `predict` (as in LLaMA-Factory's
 `generated_predictions.jsonl`), `prediction` or `predicted`. Probabilities are optional, one `p_<label>` per label. An
 id, a prompt and the gold label beside the answer are compared with the test row. Column names are compared as
-`one_form` writes them.
+`normalized_label` writes them.
 """
 
 import re
@@ -29,7 +29,7 @@ from benchmark.interface import (
     Predictions,
     Probabilities,
     WeightSource,
-    one_form,
+    normalized_label,
 )
 
 OF_PROBABILITIES = r"p_.+|p\d+|.*(prob|logit|softmax|score|confidence).*"
@@ -98,16 +98,16 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
     for name, value in values.items():
         if isinstance(value, list | dict) and value:
             inner = dict(enumerate(value)) if isinstance(value, list) else value
-            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{one_form(name)}.")
+            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{normalized_label(name)}.")
         else:
-            yield f"{prefix}{one_form(name)}", value
+            yield f"{prefix}{normalized_label(name)}", value
 
 
 def _answer(row: FileRow, labels: Sequence[str]) -> str:
     """The answer as written. A number is an answer only if it is the name of a label."""
     values = [row.values.get(key) for key in ANSWER_KEYS]
     answers = [value for value in values if isinstance(value, str)]
-    if len({one_form(answer) for answer in answers}) > 1:
+    if len({normalized_label(answer) for answer in answers}) > 1:
         raise BenchmarkError(
             f"{row.location} has several answers: {', '.join(map(reprlib.repr, answers))}.",
             f"Write one, under '{ANSWER_KEYS[0]}'.",
@@ -126,14 +126,16 @@ def _answer(row: FileRow, labels: Sequence[str]) -> str:
 
 
 def _probability_column(label: str) -> str:
-    return f"p_{one_form(label)}"
+    return f"p_{normalized_label(label)}"
 
 
 def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
     """Whether there are columns p_<label>; raises for another column that may hold probabilities."""
     known = set(map(_probability_column, labels))
     columns = columns_of(rows)
-    names_a_label = re.compile(rf"(.*[\W_])?({'|'.join(re.escape(one_form(label)) for label in labels)})([\W_].*)?")
+    names_a_label = re.compile(
+        rf"(.*[\W_])?({'|'.join(re.escape(normalized_label(label)) for label in labels)})([\W_].*)?"
+    )
     for key in columns:
         row = next((row for row in rows if row.values.get(key) is not None), rows[0])
         value = row.values.get(key)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS, FileRow
-from benchmark.interface import Examples, one_form
+from benchmark.interface import Examples, normalized_label
 
 ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "unnamed: 0", "__index_level_0__", "")
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
@@ -31,7 +31,7 @@ class Matched:
 
 
 def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str]], path: str) -> Matched:
-    """Sort and check the rows, whose columns have the form of `one_form`.
+    """Sort and check the rows, whose columns have the form of `normalized_label`.
 
     `names` are the ways to write labels, each in the order of the label ids.
     """
@@ -203,7 +203,7 @@ def _check_gold(row: FileRow, test: Examples, number: int, key: str, label_ids: 
 
 def _label_ids(names: Sequence[Sequence[str]]) -> dict[str, int]:
     """Label ids by every way to write a label."""
-    return {one_form(name): number for way in names for number, name in enumerate(way)}
+    return {normalized_label(name): number for way in names for number, name in enumerate(way)}
 
 
 def _text_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
@@ -237,4 +237,4 @@ def _plain_value(value: Any) -> str | None:
         value = value.partition(".")[0]
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return one_form(str(value)) or None
+    return normalized_label(str(value)) or None

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of
+from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of, rebuild_reports
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run import processes
@@ -134,6 +134,7 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     if recorded:
         from benchmark.report.terminal_leaderboard import show_runs  # --help does not wait for pandas
 
+        rebuild_reports(outcomes)
         show_runs(recorded)
     sys.stdout.flush()
     failed = [outcome for outcome in outcomes if outcome.error is not None]

@@ -1,11 +1,11 @@
-"""One job of `python -m benchmark`: run a configuration, rebuild the report, and say how it ended."""
+"""One job of `python -m benchmark`: run a configuration, and say how it ended."""
 
 import json
 import logging
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,9 +51,8 @@ def outcomes_of(sweep: Path) -> list[Outcome]:
 
 
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
-    """Make the run, and rebuild the report if its record is new. With `tracebacks`, errors come with theirs."""
-    from benchmark.report.build import PAGE, refresh  # --help and --cfg do not wait for pandas
-    from benchmark.report.model_card import kept_card
+    """Make the run. With `tracebacks`, errors come with theirs."""
+    from benchmark.report.model_card import kept_card  # --help and --cfg do not wait for pandas
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
     from benchmark.run.job import model_dir_of
@@ -67,9 +66,6 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
             made = runner.run(config, overrides, draw_run, written.append)
         except (Exception, KeyboardInterrupt) as ended:
             error = ended
-    results_dir = Path(config.results_dir)
-    if written or (error is None and not (results_dir / PAGE).exists()):
-        refresh(results_dir)
     if error is None:
         folder = model_dir_of(config, made.record)
         if written and folder is not None and (folder / "record.json").is_file():
@@ -95,7 +91,6 @@ def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: 
 
 def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
-    from benchmark.report.build import refresh
     from benchmark.run.failures import record_failure
 
     error = BenchmarkError(
@@ -105,9 +100,16 @@ def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     )
     written: list[Run] = []
     record_failure(config, overrides, error, written.append)
-    if written:
-        refresh(Path(config.results_dir))
     return Outcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
+
+
+def rebuild_reports(outcomes: Iterable[Outcome]) -> None:
+    """Rebuild the report of every folder of results that has a new record or no report yet."""
+    from benchmark.report.build import PAGE, refresh
+
+    recorded = [(outcome.folder.parents[3], outcome.written) for outcome in outcomes if outcome.folder is not None]
+    for results_dir in {folder for folder, written in recorded if written or not (folder / PAGE).exists()}:
+        refresh(results_dir)
 
 
 def _message(error: BaseException, record: Path | None, tracebacks: bool) -> str:

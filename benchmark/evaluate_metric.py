@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
 from benchmark.errors import BenchmarkError, check_option
-from benchmark.interface import one_form
+from benchmark.interface import normalized_label
 
 _INPUTS = """
 Args:
@@ -44,7 +44,7 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
         """`options` are passed to `evaluate.Metric`, for example `cache_dir` and `num_process`."""
         self.labels = tuple(labels)
-        names = [one_form(label) for label in self.labels]
+        names = [normalized_label(label) for label in self.labels]
         valid = not isinstance(labels, str) and len(set(names)) == len(names) >= 2
         check_option("labels", labels, valid, "Name two or more different labels.")
         # Only several processes need a file. In memory, a call that raises an error leaves no locked file behind.

@@ -18,7 +18,7 @@ from benchmark.predictions import Examples as Examples
 from benchmark.predictions import LabelIds as LabelIds
 from benchmark.predictions import Predictions as Predictions
 from benchmark.predictions import Probabilities as Probabilities
-from benchmark.predictions import one_form as one_form
+from benchmark.predictions import normalized_label as normalized_label
 from benchmark.recipe import ADDED_LATER as ADDED_LATER
 from benchmark.recipe import ClassWeights as ClassWeights
 from benchmark.recipe import Keep as Keep

@@ -17,7 +17,7 @@ NO_LABEL = -1
 """Predicted id of a generated answer that is none of the labels; it counts as wrong."""
 
 
-def one_form(name: str) -> str:
+def normalized_label(name: str) -> str:
     """The name of a label without what does not distinguish labels: case, outer space and the Unicode form."""
     return unicodedata.normalize("NFC", name).strip().lower()
 
@@ -63,14 +63,14 @@ class Predictions:
 
         A matched label gets probability 1. Where no label matches, all labels get the same probability.
         """
-        ids = {one_form(name): index for names in (labels, words) for index, name in enumerate(names)}
-        predicted = np.array([ids.get(one_form(answer), NO_LABEL) for answer in answers], dtype=np.int64)
+        ids = {normalized_label(name): index for names in (labels, words) for index, name in enumerate(names)}
+        predicted = np.array([ids.get(normalized_label(answer), NO_LABEL) for answer in answers], dtype=np.int64)
         probabilities = np.eye(len(labels), dtype=np.float32)[predicted]
         probabilities[predicted == NO_LABEL] = 1 / len(labels)
         return cls(probabilities, predicted, tuple(answers))
 
     @property
-    def graded(self) -> bool:
+    def has_confidences(self) -> bool:
         """Whether they carry confidences: free answers do not, and have probability 1."""
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.interface import AdapterSource, CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
-from benchmark.report.table import Analysis
 from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
 from benchmark.results.catalogue import read_catalogue
@@ -243,9 +243,9 @@ def _json_or_text(text: str) -> Any:
 # Tables and figures
 
 
-def analysis_of(*runs: Run) -> Analysis:
+def analysis_of(*runs: Run) -> AnalysedResults:
     """The analysis of these runs."""
-    return Analysis(results_of(list(runs)))
+    return AnalysedResults(results_of(list(runs)))
 
 
 def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ def attempt(config: RunConfig, tables: bool) -> None:
             runner.run(config)
             return
         outcome = command.attempt(config, [])
+        command.rebuild_reports([outcome])
         logging.error("%s", outcome.error)
     except BenchmarkError:
         sys.exit(1)

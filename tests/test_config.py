@@ -8,11 +8,11 @@ import pytest
 from configurations import MODELS, changed, swept
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
-from benchmark.analysis.labels import command
+from benchmark.analysis.names import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
 from benchmark.interface import Optimizer
-from benchmark.report.table import Analysis
 from benchmark.report.tables.training import tuning
 from benchmark.run.compose import composed
 from benchmark.run.published import spec_of
@@ -161,7 +161,7 @@ def test_a_models_own_learning_rate_replaces_its_familys() -> None:
 
 def test_recipe_tuned_has_the_learning_rates_with_the_best_validation_accuracy() -> None:
     """Those of the shipped runs of `experiment=tune_cpu`; of equal ones the lower."""
-    tried = tuning(Analysis(read_results(CONF_DIR.parent / "results")))
+    tried = tuning(AnalysedResults(read_results(CONF_DIR.parent / "results")))
     ranked = tried.sort_values(["validation_accuracy", "learning_rate"], ascending=[False, True])
     best = ranked.groupby("model").first()["learning_rate"]
     for name in ("minilm", "smollm2_lora", "smollm2_head"):

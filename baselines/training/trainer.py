@@ -101,13 +101,21 @@ class Job:
     predict: Callable[[Sequence[str]], Predictions]  # for validation
     context: FitContext
     graphs: StepGraphs | None = None
+    accumulates: bool = False  # padded passes have the recipe's batch size even if a larger one would be faster
+
+    @property
+    def pass_size(self) -> int:
+        """Samples per pass, if memory allows. On a CPU, a larger padded batch is only more padding."""
+        padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
+        small = padded and (self.accumulates or on_cpu)
+        return self.context.recipe.batch_size if small else self.context.recipe.effective_batch
 
 
 def finetune(job: Job) -> FitReport:
     """Train `job.network` in place, and validate it after every epoch.
 
-    Each step minimises the mean loss over the effective batch. Packed, the batch is one pass; padded, a pass has the
-    recipe's batch size. A pass that runs out of memory is halved. Continues from the newest intact checkpoint in
+    Each step minimises the mean loss over the effective batch, in one pass or a few (`Job.pass_size`). A pass that runs
+    out of memory is halved. Continues from the newest intact checkpoint in
     `work_dir`. Raises `BenchmarkError` with the step if the loss is not finite.
     """
     memory.keep_freed_memory()
@@ -122,7 +130,7 @@ def finetune(job: Job) -> FitReport:
     trainer = PassTrainer(
         loss=job.loss,
         graphs=job.graphs,
-        pass_size=recipe.effective_batch if job.computation.batching is Batching.packed else recipe.batch_size,
+        pass_size=job.pass_size,
         model=job.network,
         args=training_arguments(context, job.computation),
         train_dataset=job.samples,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from benchmark.interface import one_form
+from benchmark.interface import normalized_label
 
 GENERIC = re.compile(r"LABEL_\d+")
 """The names that transformers writes where nobody named the labels."""
@@ -50,7 +50,7 @@ def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead
 
 def order_of(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...] | None:
     """The place of each label among `names`; None if they are not the same labels."""
-    own, wanted = ([one_form(name) for name in several] for several in (names, labels))
+    own, wanted = ([normalized_label(name) for name in several] for several in (names, labels))
     if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
         return None
     return tuple(map(own.index, wanted))

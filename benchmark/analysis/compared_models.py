@@ -103,9 +103,9 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
                 zip(run.ids, run.gold.tolist(), predicted, strict=True), start=1
             )
         )
-        configuration, label = str(frame.at[number, "configuration"]), str(frame.at[number, "label"])
+        configuration, short_name = (str(frame.at[number, column]) for column in ("configuration", "short_name"))
         content = test.sha256 if test else None
-        found[path] = Answers(str(path), label, rows, "id", configuration, run.record.digest, content)
+        found[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
     return found
 
 

@@ -27,11 +27,11 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the interval of the
     difference, which accounts for the seeds too.
     """
-    rows = [row for field in fields(configurations) for row in _pairs(results, field)]
+    rows = [row for comparable in by_test_texts(configurations) for row in _pairs(results, comparable)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
 
 
-def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
+def by_test_texts(configurations: pd.DataFrame) -> list[pd.DataFrame]:
     """The configurations with results, grouped by the test texts they predicted; in each group the most accurate first.
 
     The largest group comes first.
@@ -40,12 +40,12 @@ def fields(configurations: pd.DataFrame) -> list[pd.DataFrame]:
     return sorted(groups, key=len, reverse=True)
 
 
-def groups(field: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
-    """The largest groups of positions in `field` without a differing pair."""
-    place = {configuration: number for number, configuration in enumerate(field["configuration"])}
+def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
+    """The largest groups of positions in `comparable` without a differing pair."""
+    place = {configuration: number for number, configuration in enumerate(comparable["configuration"])}
     differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
     positions = zip(differing["better"].map(place), differing["other"].map(place), strict=True)
-    return inference.tied_groups(len(field), set(positions))
+    return inference.tied_groups(len(comparable), set(positions))
 
 
 def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
@@ -65,9 +65,9 @@ def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
     return _corrected(rows, items)
 
 
-def _pairs(results: Results, field: pd.DataFrame) -> list[dict[str, Any]]:
-    correct = {row["configuration"]: results.correct(row["counted"]) for _, row in field.iterrows()}
-    return [{"test_sha256": field["test_sha256"].iloc[0], **row} for row in compared(correct)]
+def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
+    correct = {row["configuration"]: results.correct(row["counted"]) for _, row in comparable.iterrows()}
+    return [{"test_sha256": comparable["test_sha256"].iloc[0], **row} for row in compared(correct)]
 
 
 def _corrected(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """One row per configuration: its accuracy over seeds, its cost, and how its runs ended."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import pandas as pd
 from benchmark.analysis import study
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.analysis.labels import command
 from benchmark.analysis.metrics import Correct, per_class
+from benchmark.analysis.names import command
 from benchmark.results.record import RunRecord, Status
 
 COSTS = {
@@ -21,10 +21,11 @@ COSTS = {
     "seconds_per_text": "prediction time",
 }
 """What a configuration costs, by column."""
-SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "label", "dataset", "test_sha256", "trial",
-          "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters")  # fmt: skip
+SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256",
+          "trial", "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision",
+          "parameters")  # fmt: skip
 """Columns of a run that its configuration takes over, from the first counted run."""
-OWN = ("run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "graded",
+OWN = ("run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "has_confidences",
        "collapsed", *COSTS, "machine", "hardware", "status", "command", "repeats_study")  # fmt: skip
 
 
@@ -32,10 +33,10 @@ def configurations(results: Results) -> pd.DataFrame:
     """One row per configuration, in the order of the runs.
 
     Besides the columns of `SHARED`: run (the first counted one), runs (all names), counted (names), result, seeds,
-    accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, graded, collapsed
-    (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran most,
-    without those whose device other jobs used),
-    machine (that machine), hardware (all machines), status, command, repeats_study.
+    accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, has_confidences,
+    collapsed (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran
+    most, without those whose device other jobs used), machine (that machine), hardware (all machines), status,
+    command, repeats_study.
     """
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
     table = pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
@@ -45,7 +46,7 @@ def configurations(results: Results) -> pd.DataFrame:
 def with_results(table: pd.DataFrame) -> pd.DataFrame:
     """The configurations with results, the most accurate first."""
     found = table[table["result"].astype(bool)]
-    return found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable")
+    return found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
 
 
 def mean_accuracy(correct: Correct) -> float:
@@ -74,7 +75,7 @@ def label_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
 
 
 def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
-    """Whether a run repeats the study: the model as shipped, recipe=paper, and the study's data.
+    """Whether a run repeats the study: the model as shipped, in any precision, recipe=paper, and the study's data.
 
     It must train on all rows, with none set aside for validation, as the study did. `dataset` is the key of its data.
     """
@@ -85,9 +86,13 @@ def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
         and not record.config.limits
         and not (record.data and record.data.carved_rows)
         and record.config.recipe == shipped.config.recipe
-        and record.config.model.parameters == shipped.config.model.parameters
+        and _but_precision(record.config.model.parameters) == _but_precision(shipped.config.model.parameters)
         and record.config.dataset.sha256 == shipped.config.dataset.sha256
     )
+
+
+def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "precision"}
 
 
 def failure(record: RunRecord) -> str:
@@ -112,7 +117,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         "runs": group["run"].tolist(),
         "counted": counted["run"].tolist(),
         "result": bool(group["result"].any()),
-        "graded": not counted.empty and bool(counted["graded"].all()),
+        "has_confidences": not counted.empty and bool(counted["has_confidences"].all()),
         "collapsed": int(counted["collapsed"].sum()),
         "command": command(records),
         "repeats_study": repeats_study(results, records[0], leading["dataset"]),

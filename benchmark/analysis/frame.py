@@ -1,7 +1,7 @@
 """Two tidy tables of everything that was run: one row per run, and one row per run and test item.
 
-A *configuration* is what runs share that differ only in their seed. It has an id, a hash, and one short label for
-people. Tables join on ids, never on labels.
+A *configuration* is what runs share that differ only in their seed. It has an id, a hash, and one short name for
+people. Tables join on ids, never on names.
 """
 
 import json
@@ -19,8 +19,8 @@ import pyarrow as pa
 from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.identity import shared, short_hash, trained_by, training_id, with_data_in_ids
-from benchmark.analysis.labels import recipe_label, short_label, short_title
 from benchmark.analysis.metrics import Correct, confidence_of
+from benchmark.analysis.names import recipe_in_words, short_name, short_title
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
@@ -30,10 +30,10 @@ from benchmark.results.shared_times import read_shared_times
 from benchmark.results.store import Run, folder_of, read_all
 
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
-               "recipe", "label", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
-               "limits", "trial", "counted", "trained", "learns", "graded", "collapsed", "precision", "hardware",
-               "test_rows", "train_rows", "steps", "parameters", "shared_time", "training_seconds", "peak_memory",
-               "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
+               "recipe", "short_name", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
+               "limits", "trial", "counted", "trained", "learns", "has_confidences", "collapsed", "precision",
+               "hardware", "test_rows", "train_rows", "steps", "parameters", "shared_time", "training_seconds",
+               "peak_memory", "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
 """The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
 
 `dataset` is the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record.
@@ -41,7 +41,8 @@ RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model
 one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
 else its pretrained runs, else all that completed.
 """
-FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "graded", "collapsed", "shared_time")
+FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "has_confidences", "collapsed",
+         "shared_time")  # fmt: skip
 """The columns that are true or false."""
 NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
 """The options in which the points of a learning curve differ."""
@@ -114,8 +115,8 @@ def results_of(
     elsewhere = [
         keys[run] == study.DATASET and not _trains_on_published_texts(records[run], catalogue) for run in frame["run"]
     ]
-    frame.loc[elsewhere, ["recipe", "label"]] += ", other training texts"
-    frame["label"] = _distinct(frame)
+    frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
+    frame["short_name"] = _distinct(frame)
     frame = frame.drop(columns="_more")
     origins = trained_by(records)
     frame["trained_by"] = pd.Series([origins[run] for run in frame["run"]], frame.index, dtype=object)
@@ -148,19 +149,19 @@ def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, Catalogue
 
 
 def _distinct(frame: pd.DataFrame) -> pd.Series:
-    """The labels; those that several configurations of one data set share get more words, at last a number."""
-    labels = frame["label"].copy()
+    """The short names; those that several configurations of one data set share get more words, at last a number."""
+    names = frame["short_name"].copy()
     for place in range(frame["_more"].map(len).max() if len(frame) else 0):
-        sharing = frame["configuration"].groupby([frame["dataset"], labels]).transform("nunique") > 1
-        labels += [
+        sharing = frame["configuration"].groupby([frame["dataset"], names]).transform("nunique") > 1
+        names += [
             f", {more[place]}" if shared and place < len(more) else ""
             for shared, more in zip(sharing, frame["_more"], strict=True)
         ]
-    for _, group in frame.groupby([frame["dataset"], labels], sort=False):
+    for _, group in frame.groupby([frame["dataset"], names], sort=False):
         for number, configuration in enumerate(group["configuration"].unique()):
             if number:
-                labels[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
-    return labels
+                names[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
+    return names
 
 
 def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
@@ -178,7 +179,7 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
     record, card = run.record, run.record.card
     shared_time = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
-    test_sha256, label = test.sha256 if test else None, short_label(record, catalogue)
+    test_sha256, name = test.sha256 if test else None, short_name(record, catalogue)
     return {
         "run": run.name,  # its folder below results/runs
         "configuration": short_hash(shared(record.config)),  # shared by runs that differ only in their seed
@@ -187,15 +188,15 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
         "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
         "readout": card and card.readout,  # None for models that are read in one way only
-        "recipe": recipe_label(record, catalogue),  # its name and the settings that differ from the shipped ones
-        "label": label.text,  # how people see the configuration
+        "recipe": recipe_in_words(record, catalogue),  # its name and the settings that differ from the shipped ones
+        "short_name": name.text,  # how people see the configuration
         "seed": record.seed,
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
         "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
-        "_more": label.more,
+        "_more": name.more,
         **_outcome(run),
         "shared_time": shared_time,  # whether other jobs used the device, so that times are not comparable
         **_measurements(record, shared_time),
@@ -213,7 +214,7 @@ def _outcome(run: Run) -> dict[str, Any]:
         "limits": ", ".join(record.config.limits),  # some of training rows, test rows, steps
         "trial": bool(record.config.limits) or record.stand_in is not None,
         "trained": record.trained,  # whether this run trained something
-        "graded": completed and run.predictions.graded,  # whether the predictions carry confidences
+        "has_confidences": completed and run.predictions.has_confidences,  # whether the predictions carry confidences
         "collapsed": completed and _is_constant(run),
     }
 

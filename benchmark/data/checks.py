@@ -16,7 +16,7 @@ from benchmark.data.report import Overlap, SplitReport
 from benchmark.data.rows import Row
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, one_form
+from benchmark.interface import Examples, normalized_label
 
 
 def one_label(rows: list[Row], skip_multilabel: bool) -> list[Row]:
@@ -100,7 +100,7 @@ def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
     if not by_id and isinstance(label, str):
         if label in ids:
             return ids[label]
-        similar = [name for name in ids if one_form(name) == one_form(label)]
+        similar = [name for name in ids if normalized_label(name) == normalized_label(label)]
         fix = f"Write '{similar[0]}'." if similar else "Correct it or add it to dataset.labels."
         if similar and normalize("NFC", label) == normalize("NFC", similar[0]):  # they look the same
             fix = f"Write '{similar[0]}' in the Unicode form of dataset.labels."
@@ -121,7 +121,7 @@ def check_labels(config: DatasetConfig) -> None:
     words = config.label_words or {}
     for option, names in (("labels", config.labels), ("label_words", config.words)):
         for one, other in combinations(names, 2):
-            if one_form(one) == one_form(other):
+            if normalized_label(one) == normalized_label(other):
                 raise BenchmarkError(
                     f"dataset.{option} contains {one!r} and {other!r}, which differ only in case, space or form.",
                     "Give each label a name and a word of its own.",

@@ -7,7 +7,7 @@ import numpy as np
 from benchmark.data.sample import select
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, one_form
+from benchmark.interface import Examples, normalized_label
 
 
 def transferred(test: Examples, trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, str]:
@@ -29,8 +29,8 @@ def _ids(trained: DatasetConfig, tested: DatasetConfig) -> dict[int, int]:
     """Label id of the tested data -> label id of the training data, for the labels that both have."""
     names = trained.test_labels
     if names is None:
-        known = {one_form(label): label for label in trained.labels}
-        names = {label: known[one_form(label)] for label in tested.labels if one_form(label) in known}
+        known = {normalized_label(label): label for label in trained.labels}
+        names = {label: known[normalized_label(label)] for label in tested.labels if normalized_label(label) in known}
     if not names:
         raise BenchmarkError(
             f"{tested.name} has none of the labels of {trained.name}, which are {', '.join(trained.labels)}.",

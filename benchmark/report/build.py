@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.figure import ALL, Picture
@@ -19,7 +20,7 @@ from benchmark.report.page_comparison import Texts
 from benchmark.report.results_page import results_page
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
-from benchmark.report.table import Analysis, Table
+from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
 from benchmark.results.store import locked, replacing
 
@@ -34,7 +35,7 @@ class Report:
     """Everything the report shows, each part computed once."""
 
     def __init__(self, results: Results) -> None:
-        self.analysis = Analysis(results)
+        self.analysis = AnalysedResults(results)
 
     @cached_property
     def tables(self) -> dict[Table, pd.DataFrame]:

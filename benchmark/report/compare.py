@@ -68,7 +68,7 @@ def models(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
         row = {"number": number, "configuration": name, "name": name, "files": len(correct), "accuracy": accuracy}
         rows.append(row | {"low": interval.low, "high": interval.high})
     table = pd.DataFrame(rows)
-    groups = comparisons.groups(table, differences)
+    groups = comparisons.tied_groups(table, differences)
     return table.assign(group=letters(groups, len(table)))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.analysis.frame import label_names
 from benchmark.analysis.inference import accuracy_interval
-from benchmark.analysis.labels import command
+from benchmark.analysis.names import command
 from benchmark.report.model_card import METRICS, is_hub_dataset
 from benchmark.report.run_details import scores_of
 from benchmark.results.record import RunRecord
@@ -34,11 +34,11 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run with the key of its data set and the label of its configuration."""
+    """A run with the key of its data set and the short name of its configuration."""
 
     run: Run
     dataset: str
-    label: str
+    name: str
 
     @property
     def record(self) -> RunRecord:
@@ -99,7 +99,7 @@ def _aggregate(evaluation: Evaluation) -> dict[str, Any]:
         },
         "eval_library": {"name": LIBRARY, "version": git.commit if git else "unknown"},
         "model_info": {
-            "name": f"{evaluation.label}, seed {record.seed}",
+            "name": f"{evaluation.name}, seed {record.seed}",
             "id": evaluation.model_id,
             "developer": LIBRARY,
             "additional_details": _model(record),

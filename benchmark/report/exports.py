@@ -39,12 +39,12 @@ def _evaluations(results_dir: Path) -> list[Evaluation]:
     """The runs with an accuracy on a whole test split, unchanged, each once, after a check of their predictions."""
     results = read_results(results_dir)
     found = []
-    for name, dataset, label in results.runs[["run", "dataset", "label"]].itertuples(index=False):
+    for name, dataset, short_name in results.runs[["run", "dataset", "short_name"]].itertuples(index=False):
         run = results.by_name[name]
         whole = run.record.config.dataset.test_rows is None and run.record.config.dataset.perturb is None
         if run.record.status is Status.completed and run.record.scorable and whole:
             check_predictions(run)
-            found.append(Evaluation(run, dataset, label))
+            found.append(Evaluation(run, dataset, short_name))
     return found
 
 
@@ -63,7 +63,7 @@ def _hub_eval_results(evaluation: Evaluation) -> dict[str, bytes]:
         value=float((run.gold == run.predictions.predicted).mean()),
         dataset_revision=hub.revision,
         date=record.finished,
-        notes=f"accuracy on {len(run.gold)} test texts: {evaluation.label}, seed {record.seed}",
+        notes=f"accuracy on {len(run.gold)} test texts: {evaluation.name}, seed {record.seed}",
     )
     content = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True, width=120)
     return {f"{run.name}/.eval_results/{evaluation.dataset}.yaml": content.encode()}

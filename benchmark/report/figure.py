@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
-from benchmark.analysis.comparisons import fields
-from benchmark.report.table import Analysis
+from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.comparisons import by_test_texts
 
 ALL = ""
 """Stands for all data sets together."""
@@ -25,7 +25,7 @@ class Figure:
     name: str
     alternative: str  # what it shows, for readers who cannot see it
     section: str  # of the page
-    draw: Callable[[Analysis, str], Drawing | None]
+    draw: Callable[[AnalysedResults, str], Drawing | None]
     of_study: bool = False  # drawn for the study's data set only
     of_all: bool = False
 
@@ -44,7 +44,7 @@ class Picture:
         return self.figure.name if self.dataset in (study.DATASET, ALL) else f"{self.figure.name}_{self.dataset}"
 
 
-def compared(analysis: Analysis) -> pd.DataFrame:
-    """The configurations with results, the most accurate first; of several test splits, those on the most used."""
-    found = fields(analysis.configurations)
+def compared(analysis: AnalysedResults) -> pd.DataFrame:
+    """The configurations with results, the most accurate first; only those on the test split that most of them used."""
+    found = by_test_texts(analysis.configurations)
     return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)

@@ -16,13 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.contents import TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gibibytes
 from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
-from benchmark.report.table import Analysis, Table
+from benchmark.report.table import Table
 
 MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
 TABLE3 = "table3_accuracy"
@@ -30,7 +31,7 @@ REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
 
 
 def page(
-    analysis: Analysis,
+    analysis: AnalysedResults,
     tables: dict[Table, pd.DataFrame],
     pictures: Sequence[Picture],
     answers: Mapping[str, Sequence[str]],
@@ -75,7 +76,7 @@ def inline_markdown(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _content(part: Part, analysis: Analysis) -> list[tuple[Picture, Markup] | ShownTable]:
+def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Markup] | ShownTable]:
     """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
     leading = 0 if part.dataset == study.DATASET else 1
     drawn = [(one, _inline_svg(one.name, one.svg)) for one in part.pictures]
@@ -97,7 +98,7 @@ def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
     return table3[table3["accuracy"].notna()].sort_values("accuracy", ascending=False, kind="stable")
 
 
-def _not_run(analysis: Analysis, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:
+def _not_run(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:
     """The rows of Table 3 without an accuracy, with the kind of model."""
     table3 = next((data for table, data in tables.items() if table.name == TABLE3), None)
     if table3 is None:

@@ -100,7 +100,8 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
         for name, value in scores.items()
     ]  # fmt: skip
     data = ModelCardData(
-        base_model=card.base_model, datasets=hub.id if hub else None, library_name=card.library,
+        base_model=card.base_model, datasets=hub.id if hub else None,
+        library_name="transformers" if _has_no_adapter(record) else card.library,
         language="en" if _is_the_studys(record) else None, license="other", license_name=LICENCE,
         model_name=_name(record), pipeline_tag="text-classification", metrics=["accuracy", "f1"], eval_results=results,
     )  # fmt: skip
@@ -121,9 +122,17 @@ def _is_the_studys(record: RunRecord) -> bool:
 
 def _usage(record: RunRecord) -> str | None:
     """Code that uses the saved model. Records of schema 1 have none, so the shipped model's is used."""
+    if _has_no_adapter(record):
+        return None
     shipped = read_catalogue().get(record.model)
     usage = (record.card.usage if record.card else None) or (shipped.card.usage if shipped else None)
     return usage and usage.replace("model=MODEL", f"model={record.model}")
+
+
+def _has_no_adapter(record: RunRecord) -> bool:
+    """Whether a decoder predicted with its pretrained weights, as zero-shot and few-shot runs do."""
+    adapter = record.fit.weights.adapter if record.fit else None
+    return record.card is not None and record.card.library == "peft" and not record.trained and adapter is None
 
 
 def _name(record: RunRecord) -> str:

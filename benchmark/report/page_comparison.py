@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import inference, study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.frame import Results, label_names
 from benchmark.report.run_details import anchor
-from benchmark.report.table import Analysis
 
 DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
 MOST = 60  # configurations of a data set; the page would be large and slow to make with more
@@ -23,7 +23,7 @@ Texts = Mapping[str, Mapping[str, str]]
 """The test texts by the SHA-256 of the test split and the id of the item."""
 
 
-def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
+def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, Any]]:
     """One entry for each set of test texts that two or more configurations answered, the study's first.
 
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
@@ -32,25 +32,32 @@ def comparison_data(analysis: Analysis, texts: Texts) -> list[dict[str, Any]]:
     """
     found = analysis.configurations
     found = found[found["accuracy"].notna()]
-    groups = found.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable").groupby(
+    groups = found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
         ["dataset", "test_sha256"]
     )
-    fields = [field.head(_most(field)).reset_index(drop=True) for _, field in groups if len(field) > 1]
-    fields.sort(key=lambda field: (field["dataset"][0] != study.DATASET, field["dataset"][0], -len(field)))
-    return [_entry(analysis.results, field, texts.get(field["test_sha256"][0], {})) for field in fields]
+    all_comparable = [
+        comparable.head(_most(comparable)).reset_index(drop=True) for _, comparable in groups if len(comparable) > 1
+    ]
+    all_comparable.sort(
+        key=lambda comparable: (comparable["dataset"][0] != study.DATASET, comparable["dataset"][0], -len(comparable))
+    )
+    return [
+        _entry(analysis.results, comparable, texts.get(comparable["test_sha256"][0], {}))
+        for comparable in all_comparable
+    ]
 
 
-def _most(field: pd.DataFrame) -> int:
-    return max(2, min(MOST, MOST_ANSWERS // int(field["test_rows"].iloc[0])))
+def _most(comparable: pd.DataFrame) -> int:
+    return max(2, min(MOST, MOST_ANSWERS // int(comparable["test_rows"].iloc[0])))
 
 
-def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
-    first = [runs[0] for runs in field["counted"]]
+def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
+    first = [runs[0] for runs in comparable["counted"]]
     items = results.of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
-    compared = comparisons(results, field.assign(result=True)).to_dict("records")  # trials too
+    compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # trials too
     return {
-        "dataset": field["dataset"][0],
+        "dataset": comparable["dataset"][0],
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,
@@ -58,7 +65,7 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
         "gold": _packed(results.gold(first[:1])[0], names),
         "configurations": [
             {
-                "label": row["label"],
+                "name": row["short_name"],
                 "accuracy": row["accuracy"],
                 "seeds": row["seeds"],
                 "trial": bool(row["trial"]),
@@ -66,7 +73,7 @@ def _entry(results: Results, field: pd.DataFrame, texts: Mapping[str, str]) -> d
                 "anchor": anchor(row["configuration"]),
                 "predicted": _packed(results.predicted([run])[0], names),
             }
-            for run, (_, row) in zip(first, field.iterrows(), strict=True)
+            for run, (_, row) in zip(first, comparable.iterrows(), strict=True)
         ],
         "pairs": [_pair(row, p) for row, p in zip(compared, _first_p(results, first), strict=True)],
     }

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.run_details import anchor
-from benchmark.report.table import Analysis, Column, Source, Table
+from benchmark.report.table import Column, Source, Table
 from benchmark.report.tables import study as study_tables
 
 LONG_TEXT = 24  # characters from which a cell needs a wide column
@@ -48,7 +49,7 @@ class ShownTable:
     folded: bool
 
 
-def shown_table(table: Table, data: pd.DataFrame, analysis: Analysis, drawn: bool = False) -> ShownTable:
+def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, drawn: bool = False) -> ShownTable:
     """The table for the page. It is folded if a figure shows its content (`drawn`), unless it is the study's."""
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
@@ -78,7 +79,7 @@ def _has_recipe(table: Table) -> bool:
     return {"model", "recipe"} <= {column.name for column in table.shown("html")}
 
 
-def _kinds(analysis: Analysis) -> dict[Any, str]:
+def _kinds(analysis: AnalysedResults) -> dict[Any, str]:
     """The kind of model by the id of a configuration, and by the name of a shipped model."""
     shipped = {name: entry.card.kind for name, entry in analysis.results.catalogue.items()}
     table = analysis.configurations

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
 from benchmark.interface import CurvePoint
-from benchmark.report.table import Analysis
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
@@ -47,7 +47,7 @@ class Details:
     """The block of a configuration."""
 
     anchor: str
-    label: str
+    name: str
     facts: list[str]
     command: str
     runs: list[RunRow]
@@ -56,8 +56,8 @@ class Details:
     settings: list[tuple[str, str]]  # heading and lines; folded on the page
 
 
-def details(analysis: Analysis) -> list[Details]:
-    """The block of every configuration, by data set and label."""
+def details(analysis: AnalysedResults) -> list[Details]:
+    """The block of every configuration, by data set and name."""
     rows = [row for _, row in analysis.configurations.iterrows()]
     return [_block(analysis.results, row) for row in sorted(rows, key=_order)]
 
@@ -68,8 +68,8 @@ def anchor(configuration: str) -> str:
 
 
 def _order(row: pd.Series) -> tuple[str, list[str | float]]:
-    """Numbers in the label are sorted by size, so that 160 rows come before 1,600."""
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", row["label"])
+    """Numbers in a name are sorted by size, so that 160 rows come before 1,600."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", row["short_name"])
     return row["dataset"], [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
@@ -78,7 +78,7 @@ def _block(results: Results, row: pd.Series) -> Details:
     records = [run.record for run in runs]
     return Details(
         anchor=anchor(row["configuration"]),
-        label=row["label"],
+        name=row["short_name"],
         facts=[row["dataset"], *_facts(row, records)],
         command=row["command"],
         runs=[_run_row(run) for run in runs],
@@ -111,7 +111,7 @@ def scores_of(run: Run) -> dict[str, float]:
     """The metrics of a completed run by name, without the calibration error if its answers carry no confidence."""
     gold, predicted = run.gold, run.predictions.predicted
     scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
-    if run.predictions.graded:
+    if run.predictions.has_confidences:
         confidence = confidence_of(predicted, run.predictions.probabilities)
         scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
     return scores

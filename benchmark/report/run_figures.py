@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis import metrics
-from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.names import recipe_in_words
 from benchmark.report.style import (
     BLUE,
     INK,
@@ -138,7 +138,7 @@ def reliability(run: Run) -> Figure | None:
 
     The diagonal is perfect calibration. Returns None for predictions without confidences.
     """
-    if not _has_test(run) or not run.predictions.graded:
+    if not _has_test(run) or not run.predictions.has_confidences:
         return None
     predicted = run.predictions.predicted
     correct, confidence = run.gold == predicted, metrics.confidence_of(predicted, run.predictions.probabilities)
@@ -166,7 +166,7 @@ def _new_figure(run: Run, content: str, height: float) -> Figure:
     """Create a figure whose title names the model and whose subtitle names the content and the run."""
     record = run.record
     title = record.title if record.stand_in is None else f"{record.title}, {record.stand_in}"
-    facts = [content, record.dataset, f"recipe {recipe_label(record, read_catalogue())}", f"seed {record.seed}"]
+    facts = [content, record.dataset, f"recipe {recipe_in_words(record, read_catalogue())}", f"seed {record.seed}"]
     if record.status is Status.completed and record.scorable:
         right, rows = int((run.gold == run.predictions.predicted).sum()), len(run.gold)
         facts.append(f"test accuracy {right:,}/{rows:,} = {right / rows:.4f}")

@@ -135,7 +135,7 @@ def lower_end(values: Iterable[float]) -> float:
 
 
 def readable(labels: Sequence[str]) -> list[str]:
-    """The labels; their numbers instead where no installed font has their script, so that they can be told apart."""
+    """Each label, or its number where no installed font has its characters."""
     known = {character for font in _fonts() for character in _characters(font)}
     return [
         label if all(ord(character) in known or character.isspace() for character in label) else f"label {number}"

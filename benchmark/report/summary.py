@@ -8,10 +8,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.contents import TEMPLATES
 from benchmark.report.formats import duration, markdown_text
-from benchmark.report.table import Analysis, Table
+from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
 NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
@@ -20,7 +21,7 @@ TIMES = ("training_seconds", "seconds_per_text")
 Row = dict[str, Any]
 
 
-def findings(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
+def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
     """The sentences of the template about one data set; the first answers the question of the report.
 
     Without `dataset` they are about the study's if it was run, else about the one with most configurations.
@@ -53,37 +54,39 @@ def environment() -> Environment:
     return made
 
 
-def facts(analysis: Analysis, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
-    """What the template's sentences are made of."""
+def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
+    """The values that the template puts into its sentences."""
     data = {table.name: frame for table, frame in tables.items()}
     about_study = dataset == study.DATASET
-    fields = comparisons.fields(analysis.configurations)
-    field = [dict(row) for _, row in fields[0].iterrows()] if fields else []
-    others = [row for row in field[1:] if not _same_training(field[0], row)] if field else []
-    tied = [row for row in others if not _differ(analysis, field[0], row)]
-    networks = _networks(analysis, field)
-    timed = next((row for row in field if row["trained"] and all(pd.notna(row[cost]) for cost in TIMES)), None)
+    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
+    others = [row for row in comparable[1:] if not _same_training(comparable[0], row)] if comparable else []
+    tied = [row for row in others if not _differ(analysis, comparable[0], row)]
+    networks = _networks(analysis, comparable)
+    timed = next((row for row in comparable if row["trained"] and all(pd.notna(row[cost]) for cost in TIMES)), None)
 
     def of_dataset(name: str) -> pd.DataFrame:
         return data.get(name if about_study else f"{name}_{dataset}", pd.DataFrame())
 
-    cheaper = _cheaper(analysis, timed, field) if timed else None
+    cheaper = _cheaper(analysis, timed, comparable) if timed else None
     return {
         "study": study,
         "dataset": dataset,
         "about_study": about_study,
         "runs": len(analysis.results.runs),
-        "best": field[0] if field else None,
+        "best": comparable[0] if comparable else None,
         "tied": tied,
         "next": others[0] if others else None,
-        "smaller": _smaller(analysis, field),
-        "smallest": _smallest(field),
+        "smaller": _smaller(analysis, comparable),
+        "smallest": _smallest(comparable),
         "networks": networks,
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
         "cheaper": cheaper,
         "prices": _prices(of_dataset("dollars"), cheaper, timed),
-        "decision": _row_with(of_dataset("decisions"), "configuration", field[0]["configuration"]) if field else None,
+        "decision": _row_with(of_dataset("decisions"), "configuration", comparable[0]["configuration"])
+        if comparable
+        else None,
         "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
         "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else [],
@@ -97,31 +100,31 @@ def _same_training(one: Row, other: Row) -> bool:
     return one["trained_by"] in other["runs"] or other["trained_by"] in one["runs"]
 
 
-def _differ(analysis: Analysis, one: Row, other: Row) -> bool:
+def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     pairs = analysis.comparisons
     ids = {one["configuration"], other["configuration"]}
     found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
     return bool(found["differs"].any())
 
 
-def _smallest(field: list[Row]) -> Row | None:
+def _smallest(comparable: list[Row]) -> Row | None:
     """The most accurate configuration of the smallest network trained here."""
-    networks = [row for row in field if row["trained"] and row["kind"] in NETWORKS]
+    networks = [row for row in comparable if row["trained"] and row["kind"] in NETWORKS]
     return min(networks, key=lambda row: row["parameters"], default=None)
 
 
-def _smaller(analysis: Analysis, field: list[Row]) -> Row | None:
+def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:
     """The smallest network that no model leads significantly, if it is smaller than the best model."""
     led = {other for _, other in significant_leads(analysis.comparisons)}
-    smallest = _smallest([row for row in field if row["configuration"] not in led])
-    size = field[0]["parameters"] if field else None
+    smallest = _smallest([row for row in comparable if row["configuration"] not in led])
+    size = comparable[0]["parameters"] if comparable else None
     return smallest if smallest and size is not None and smallest["parameters"] < size else None
 
 
-def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
+def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
     found: dict[tuple[str, int], Row] = {}
-    for row in field:
+    for row in comparable:
         if row["trained"] and row["kind"] in NETWORKS:
             found.setdefault((row["kind"], row["parameters"]), row)
     networks = sorted(found.values(), key=lambda row: row["parameters"])
@@ -129,16 +132,16 @@ def _networks(analysis: Analysis, field: list[Row]) -> list[Row]:
     return [] if differ or len(networks) < 2 else networks
 
 
-def _cheaper(analysis: Analysis, timed: Row, field: list[Row]) -> Row | None:
+def _cheaper(analysis: AnalysedResults, timed: Row, comparable: list[Row]) -> Row | None:
     """The model tied with `timed` that trains fastest on the same machine, if that is twice as fast or more."""
-    comparable = [
+    same_machine = [
         row
-        for row in field
+        for row in comparable
         if row["machine"] == timed["machine"]
         and all(pd.notna(row[cost]) for cost in TIMES)
         and not _differ(analysis, timed, row)
     ]
-    fastest = min(comparable, key=lambda row: row["training_seconds"])
+    fastest = min(same_machine, key=lambda row: row["training_seconds"])
     return fastest if 2 * fastest["training_seconds"] <= timed["training_seconds"] else None
 
 
@@ -193,7 +196,7 @@ def _impossible(audit: pd.DataFrame) -> list[float]:
     return found
 
 
-def _of_the_study(analysis: Analysis, table3: pd.DataFrame) -> dict[str, Any]:
+def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:
     """The study's models: repeated under its settings, run otherwise, and not run."""
     rows = {row["configuration"]: dict(row) for _, row in analysis.configurations.iterrows()}
     measured = table3[table3["accuracy"].notna() & table3["name"].isin(study.TABLE3)]
@@ -259,7 +262,7 @@ def seeds(row: Row) -> str:
 
 def named(row: Row) -> str:
     """A configuration with its accuracy."""
-    return f"{markdown_text(row['label'])} ({digits(row['accuracy'])})"
+    return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
 
 
 def of_study(row: Row) -> str:

@@ -5,17 +5,13 @@ stay numbers in the data (a share is 0..1, time is seconds), so that a CSV file 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis import study
-from benchmark.analysis.comparisons import comparisons
-from benchmark.analysis.configurations import configurations
-from benchmark.analysis.frame import Results
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.formats import Format, duration, fixed, markdown_code, markdown_text, plain, spreadsheet_text
 from benchmark.report.latex import latex
 
@@ -56,63 +52,19 @@ class Column:
         return self.format(value) if self.end is None else f"{value:.4f} to {row[self.end]:.4f}"
 
 
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """The results with everything that several tables need, computed once."""
-
-    results: Results
-
-    @cached_property
-    def datasets(self) -> list[str]:
-        """The keys of all data sets: the study's first, then those with most configurations.
-
-        Changed test texts are no data set of their own.
-        """
-        runs, by_name = self.results.runs, self.results.by_name
-        changed = [run for run in runs["run"] if by_name[run].record.config.dataset.perturb is not None]
-        configurations = runs[~runs["run"].isin(changed)].groupby("dataset")["configuration"].nunique()
-        return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
-
-    def of(self, dataset: str) -> "Analysis":
-        """The analysis of the runs on one data set."""
-        if set(self.results.runs["dataset"]) == {dataset}:
-            return self
-        if dataset not in self._parts:
-            runs = self.results.runs
-            self._parts[dataset] = Analysis(replace(self.results, runs=runs[runs["dataset"] == dataset]))
-        return self._parts[dataset]
-
-    @cached_property
-    def _parts(self) -> dict[str, "Analysis"]:
-        return {}
-
-    @cached_property
-    def configurations(self) -> pd.DataFrame:
-        return configurations(self.results)
-
-    @cached_property
-    def comparisons(self) -> pd.DataFrame:
-        return comparisons(self.results, self.configurations)
-
-    @cached_property
-    def label(self) -> dict[str, str]:
-        """The short label of each configuration, by id."""
-        return dict(zip(self.configurations["configuration"], self.configurations["label"], strict=True))
-
-
 @dataclass(frozen=True)
 class Table:
     """A declaration: `make` returns the data, with at least the declared columns."""
 
     name: str
     title: str
-    make: Callable[[Analysis], pd.DataFrame]
+    make: Callable[[AnalysedResults], pd.DataFrame]
     columns: tuple[Column, ...]
     note: str = ""  # Markdown
     section: str = ""  # of the page
     dataset: str | None = None  # that it is about; None for tables about the study and for all data sets
 
-    def data(self, analysis: Analysis) -> pd.DataFrame:
+    def data(self, analysis: AnalysedResults) -> pd.DataFrame:
         """The declared columns, one row per entry. Raises `KeyError` if `make` did not return one of them."""
         made, names = self.make(analysis), [part for column in self.columns for part in _parts(column)]
         return (made[names] if len(made) else pd.DataFrame(columns=names)).astype(object)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE
-from benchmark.report.table import Analysis, Column
-from benchmark.report.tables.leaderboard import COLUMNS
-from benchmark.report.tables.leaderboard import standing as configurations_on
+from benchmark.report.table import Column
+from benchmark.report.tables.leaderboard import COLUMNS, ranked
 
 OTHERS = 5
 """How many other configurations are shown."""
@@ -36,10 +36,10 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
         names = ["/".join(folder.parts[-3:]) for folder in recorded if folder.parents[3] == results_dir]
         new = [folder for folder, is_new in recorded.items() if is_new and folder.parents[3] == results_dir]
         try:
-            analysis = Analysis(read_results(results_dir))
+            analysis = AnalysedResults(read_results(results_dir))
             runs = analysis.results.runs
             for dataset in runs.loc[runs["run"].isin(names), "dataset"].unique():
-                sys.stdout.write(standing(analysis, dataset, names, width))
+                sys.stdout.write(tables_of(analysis, dataset, names, width))
         except BenchmarkError as error:
             sys.stderr.write(f"{error}\n")
         if new:
@@ -49,11 +49,11 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
             sys.stdout.write(f"\nnothing new; the report is {results_dir / PAGE}\n")
 
 
-def standing(analysis: Analysis, dataset: str, names: Sequence[str], width: int) -> str:
+def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], width: int) -> str:
     """The configurations of the named runs on `dataset`, trials included, and the best others."""
     runs = analysis.results.runs
     own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
-    data = configurations_on(dataset, analysis)
+    data = ranked(dataset, analysis)
     is_own = data["configuration"].isin(own)
     others = data[~is_own & data["result"].astype(bool)].head(OTHERS)
     groups = [(f"This command's runs on {dataset}", data[is_own])]

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, without_copies
 from benchmark.analysis.inference import possible_counts
 from benchmark.config import digest_of
 from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LabelIds, Predictions
-from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
@@ -246,7 +246,7 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
 def _changed_tables(results_dir: Path) -> Iterator[Fault]:
     """Tables that differ from what the records give."""
     try:
-        analysis = Analysis(read_results(results_dir))
+        analysis = AnalysedResults(read_results(results_dir))
     except BenchmarkError as error:  # the runs are sound: a measurement of speed
         yield Fault(results_dir / "speed", "the content", f"cannot be read ({error})")
         return

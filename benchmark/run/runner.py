@@ -127,7 +127,7 @@ def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predicti
     not trained here, a part of the test texts, and changed test texts.
     """
     dataset, labels = job.config.dataset, tuple(job.config.dataset.labels)
-    if not (test.graded and trained) or isinstance(classifier, MadeElsewhere):
+    if not (test.has_confidences and trained) or isinstance(classifier, MadeElsewhere):
         return None
     if dataset.test_rows is not None or dataset.perturb is not None:
         return None

@@ -34,7 +34,7 @@ LIBRARIES = [
     "sklearn.linear_model",
     "benchmark.command",
     "benchmark.run.runner",
-    "benchmark.report.build",
+    "benchmark.report.run_figures",
 ]
 """What most jobs import. Importing them starts no threads, so the process can be forked afterwards."""
 

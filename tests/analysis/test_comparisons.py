@@ -86,16 +86,16 @@ def test_groups_of_tied_models_are_of_one_test_set(tmp_path: Path) -> None:
         for model, end in (("minilm", 0), ("tfidf", 60))
     ]
     analysis = analysis_of(*runs, *elsewhere)
-    large, small = comparisons.fields(analysis.configurations)
+    large, small = comparisons.by_test_texts(analysis.configurations)
     assert [pair["differs"] for pair in rows_of(analysis.comparisons)] == [False, True, False, True]
-    assert comparisons.groups(large, analysis.comparisons) == [(0, 1), (1, 2)]
-    assert comparisons.groups(small, analysis.comparisons) == [(0,), (1,)]
+    assert comparisons.tied_groups(large, analysis.comparisons) == [(0, 1), (1, 2)]
+    assert comparisons.tied_groups(small, analysis.comparisons) == [(0,), (1,)]
 
 
 def test_only_predictions_of_the_same_texts_are_compared_the_largest_group_first(tmp_path: Path) -> None:
     alone = publish(tmp_path, a_record("bert_base", test_sha256="d" * 64), MANY_GOLD[:50], gold=MANY_GOLD[:50])
     analysis = analysis_of(alone, *errors(tmp_path, tfidf=9, minilm=3))
-    assert [field["model"].tolist() for field in comparisons.fields(analysis.configurations)] == [
+    assert [comparable["model"].tolist() for comparable in comparisons.by_test_texts(analysis.configurations)] == [
         ["minilm", "tfidf"],
         ["bert_base"],
     ]
@@ -126,5 +126,5 @@ def test_a_comparison_does_not_depend_on_the_other_models(tmp_path: Path) -> Non
 
 def test_groups_without_pairs_is_one_per_configuration(tmp_path: Path) -> None:
     analysis = analysis_of(*errors(tmp_path, minilm=1))
-    (field,) = comparisons.fields(analysis.configurations)
-    assert comparisons.groups(field, pd.DataFrame(columns=comparisons.COLUMNS)) == [(0,)]
+    (comparable,) = comparisons.by_test_texts(analysis.configurations)
+    assert comparisons.tied_groups(comparable, pd.DataFrame(columns=comparisons.COLUMNS)) == [(0,)]

@@ -96,7 +96,7 @@ def test_a_row_has_the_columns_of_its_first_counted_run(tmp_path: Path) -> None:
 )
 def test_a_configuration_without_completed_runs_is_not_run(ended: dict[str, Any], status: str, tmp_path: Path) -> None:
     row = only(publish(tmp_path, a_record("minilm", **ended)))
-    assert (row["status"], row["result"], row["counted"], row["graded"]) == (status, False, [], False)
+    assert (row["status"], row["result"], row["counted"], row["has_confidences"]) == (status, False, [], False)
     measured = ("accuracy", "low", "macro_f1", "seeds", "machine", "hardware", "training_seconds", "peak_memory")
     assert all(row[name] is None or row[name] != row[name] for name in measured)
 
@@ -158,7 +158,7 @@ def test_the_share_of_answers_that_name_no_label_is_a_mean_over_seeds(tmp_path: 
     ]
     assert only(*runs)["status"] == "measured; 35.0% of answers name no label"
     assert only(*runs)["accuracy"] == 0.65
-    assert only(*runs)["graded"] is False
+    assert only(*runs)["has_confidences"] is False
 
 
 def test_collapsed_seeds_with_pretrained_weights_are_counted(tmp_path: Path) -> None:

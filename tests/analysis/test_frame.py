@@ -55,7 +55,7 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
         "kind": "decoder",
         "readout": "constrained labels",
         "recipe": "paper, learning rate 0.5",
-        "label": "SmolLM2-135M LoRA, paper, learning rate 0.5",
+        "short_name": "SmolLM2-135M LoRA, paper, learning rate 0.5",
         "seed": 3,
         "dataset": "emotion",
         "test_sha256": study.TEST_SHA256,
@@ -74,7 +74,7 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
         "validation_accuracy": 0.75,
         "trained_by": None,
     }
-    flags = {"result", "pretrained", "scorable", "counted", "trained", "learns", "graded"}
+    flags = {"result", "pretrained", "scorable", "counted", "trained", "learns", "has_confidences"}
     assert {name: found[name] for name in expected} == expected
     assert {name for name, value in found.items() if value is True} == flags
     assert set(found) == set(RUN_COLUMNS)
@@ -86,7 +86,7 @@ def test_a_run_that_ended_early_has_a_row_without_measurements(tmp_path: Path) -
                "precision", "trained_parameters", "validation_accuracy", "training")  # fmt: skip
     assert {found[name] for name in missing} == {None}
     assert (found["status"], found["kind"], found["learns"], found["pretrained"]) == ("failed", "encoder", True, True)
-    assert not any(found[name] for name in ("result", "scorable", "graded", "collapsed", "counted"))
+    assert not any(found[name] for name in ("result", "scorable", "has_confidences", "collapsed", "counted"))
 
 
 def test_predictions_made_elsewhere_have_no_cost(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_run_collapsed_if_it_predicts_one_label_for_every_text(
 
 
 def test_free_answers_are_not_graded(tmp_path: Path) -> None:
-    assert ids("graded", publish(tmp_path, a_record(), GOLD, ["an answer"] * 10)) == [False]
+    assert ids("has_confidences", publish(tmp_path, a_record(), GOLD, ["an answer"] * 10)) == [False]
 
 
 def test_the_validation_accuracy_is_the_last_one(tmp_path: Path) -> None:
@@ -310,18 +310,18 @@ def test_a_copied_folder_is_no_second_run(tmp_path: Path) -> None:
     assert not set(analysis.results.copies) & {run.name for run in runs}
 
 
-def test_configurations_with_one_label_are_numbered(tmp_path: Path) -> None:
+def test_configurations_with_one_name_are_numbered(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record("tfidf", dataset=name, test_sha256="d" * 64)) for name in ("one", "two")]
-    assert analysis_of(*runs).configurations["label"].tolist() == [
+    assert analysis_of(*runs).configurations["short_name"].tolist() == [
         "TF-IDF + logistic regression, paper",
         "TF-IDF + logistic regression, paper (2)",
     ]
 
 
-def test_configurations_with_one_short_label_name_more_settings(tmp_path: Path) -> None:
+def test_configurations_with_one_short_name_get_more_settings(tmp_path: Path) -> None:
     records = [a_record("minilm"), *(a_record("minilm", one) for one in ("model.device=cpu", "model.attention=eager"))]
-    labels = analysis_of(*(publish(tmp_path, record) for record in records)).configurations["label"]
-    assert set(labels) == {
+    names = analysis_of(*(publish(tmp_path, record) for record in records)).configurations["short_name"]
+    assert set(names) == {
         "MiniLM-L6, paper",
         "MiniLM-L6, paper, on cpu",
         "MiniLM-L6, paper, eager attention",

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
-from benchmark.report.results_page import MOST_ROWS, results_page
+from benchmark.report.results_page import MOST_ROWS, anchor, results_page
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results.record import Failure, Status
 
@@ -193,6 +194,14 @@ def test_the_readme_shows_the_overview_and_the_results_page_every_table(project:
     for table, data in made.tables.items():
         assert data.empty or table.name == "overview" or table.markdown(data) in page
     assert "](../results/figures/accuracy.svg)" in page
+
+
+def test_the_contents_of_the_results_page_lead_to_its_headings(project: Path) -> None:
+    page = Report(read_results(project / "results")).results_page()
+    linked = set(re.findall(r"\]\(#([^)]+)\)", page.partition("## Contents")[2].partition("\n## ")[0]))
+    headings = {anchor(heading) for heading in re.findall(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)}
+    assert "accuracy-and-cost-table-3" in linked
+    assert linked <= headings
 
 
 def test_the_results_page_cuts_a_long_table_and_says_where_all_of_it_is(project: Path) -> None:

@@ -28,12 +28,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
 from benchmark.report.contents import SECTIONS
 from benchmark.report.figures import FIGURES, cost, differences
 from benchmark.report.style import SERIES_STYLES, save_png
-from benchmark.report.table import Analysis
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run
 
@@ -44,7 +44,7 @@ MINILM = "MiniLM-L6"
 
 
 def drawn(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure | None:
-    return FIGURES[name].draw(Analysis(results_of(list(runs))).of(dataset), dataset)
+    return FIGURES[name].draw(AnalysedResults(results_of(list(runs))).of(dataset), dataset)
 
 
 def draw(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure:

@@ -17,6 +17,7 @@ from factories import (
 )
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
@@ -26,7 +27,6 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.run_details import Details, details
 from benchmark.report.style import svg_with_text
-from benchmark.report.table import Analysis
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results.environment import Environment, Git
 from benchmark.results.record import Failure, RunRecord, Status
@@ -56,7 +56,7 @@ class Elements(HTMLParser):
 
 
 def rendered(results_dir: Path, *figures: str, answer: tuple[str, ...] = ()) -> str:
-    analysis = Analysis(read_results(results_dir))
+    analysis = AnalysedResults(read_results(results_dir))
     answers = dict.fromkeys(analysis.datasets or [study.DATASET], answer or ("An answer.",))
     drawn = [
         Picture(FIGURES[name], dataset, svg_with_text(figure))
@@ -69,7 +69,7 @@ def rendered(results_dir: Path, *figures: str, answer: tuple[str, ...] = ()) -> 
 
 
 def blocks(results_dir: Path) -> list[Details]:
-    return details(Analysis(read_results(results_dir)))
+    return details(AnalysedResults(read_results(results_dir)))
 
 
 def table(html: str, name: str) -> str:
@@ -223,7 +223,7 @@ def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monke
     assert "Precision, recall and F1 by label, mean over seeds (6 rows)</summary>" in html
     assert "The first 2 of 6 rows." in html
     assert '<a href="tables/per_class.csv">' in html
-    rows = len(TABLES["table2_settings"].data(Analysis(read_results(tmp_path))))
+    rows = len(TABLES["table2_settings"].data(AnalysedResults(read_results(tmp_path))))
     assert table(html, "table2_settings").count('<th scope="row">') == rows > 5
     assert "Table 2. Experiment settings (" not in html
 
@@ -266,7 +266,7 @@ def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
     publish(tmp_path, a_record("tfidf", status=Status.failed, failure=Failure("No.")))
     html = rendered(tmp_path)
-    table3 = TABLES["table3_accuracy"].data(Analysis(read_results(tmp_path)))
+    table3 = TABLES["table3_accuracy"].data(AnalysedResults(read_results(tmp_path)))
     missing = table3[table3["accuracy"].isna()]
     assert len(missing) == len(table3) - 1
     assert all(f"<code>{command}</code>" in table(html, "not_run") for command in missing["command"])
@@ -415,7 +415,7 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     publish(tmp_path, a_record("bert_base", "dataset.test_rows=1"), ONE_WRONG)
     publish(tmp_path, a_record("bert_base", dataset="another"), ONE_WRONG)
     found = blocks(tmp_path)
-    assert [block.label for block in found] == [
+    assert [block.name for block in found] == [
         "BERT base, paper",
         "BERT base, paper, 1 test text",
         f"{MINILM}, paper",

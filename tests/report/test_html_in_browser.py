@@ -17,13 +17,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmark.analysis import study
-from benchmark.analysis.comparisons import fields
+from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.comparisons import by_test_texts
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import discordant, mcnemar
 from benchmark.interface import CurvePoint, WeightSource
 from benchmark.report import build as report
 from benchmark.report.figures import FIGURES
-from benchmark.report.table import Analysis
 from benchmark.results.record import Failure, Status
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -179,16 +179,18 @@ def test_rows_are_filtered_by_text_kind_and_whether_they_were_measured(page: Pag
 
 def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_page: Path) -> None:
     """For every two configurations: A more accurate than B, and the other way round."""
-    analysis = Analysis(read_results(report_page.parent)).of(study.DATASET)
-    field = fields(analysis.configurations)[0]
+    analysis = AnalysedResults(read_results(report_page.parent)).of(study.DATASET)
+    comparable = by_test_texts(analysis.configurations)[0]
     pairs = analysis.comparisons.set_index(["better", "other"])
-    places = {label: str(place) for place, label in enumerate(field["label"])}
+    places = {name: str(place) for place, name in enumerate(comparable["short_name"])}
     options = page.locator("#compare-a option").all_inner_texts()
     assert [option.partition(":")[0] for option in options if "trial" not in option] == [*places]
-    for one, other in permutations(field.to_dict("records"), 2):
-        page.locator("#compare-a").select_option(label=next(text for text in options if text.startswith(one["label"])))
+    for one, other in permutations(comparable.to_dict("records"), 2):
+        page.locator("#compare-a").select_option(
+            label=next(text for text in options if text.startswith(one["short_name"]))
+        )
         page.locator("#compare-b").select_option(
-            label=next(text for text in options if text.startswith(other["label"]))
+            label=next(text for text in options if text.startswith(other["short_name"]))
         )
         ids = (one["configuration"], other["configuration"])
         sign, pair = (1, pairs.loc[ids]) if ids in pairs.index else (-1, pairs.loc[ids[::-1]])

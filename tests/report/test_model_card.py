@@ -81,12 +81,19 @@ def test_training_is_stated_for_models_that_follow_the_recipe(tmp_path: Path) ->
     assert "optimizer" not in model_card(publish(tmp_path, a_record("tfidf")))
 
 
+def test_pretrained_weights_that_were_only_scored_need_no_adapter(tmp_path: Path) -> None:
+    scored = a_record("smollm2_lora", "model.train=false", fit=replace(FIT, trained_parameters=0, steps=0))
+    text = model_card(publish(tmp_path, scored))
+    assert (ModelCard(text).data.library_name, "peft" in text) == ("transformers", False)
+
+
 def test_an_adapter_that_was_only_loaded_is_named(tmp_path: Path) -> None:
     weights = WeightSource(adapter=AdapterSource("mine", "ab"))
     fit = replace(FIT, trained_parameters=0, steps=0, weights=weights)
     text = model_card(publish(tmp_path, a_record("smollm2_lora", fit=fit)))
     assert "was evaluated, not trained," in text
     assert "loaded adapter: mine, SHA-256 `ab`" in text
+    assert ModelCard(text).data.library_name == "peft"
     assert "learning rate" not in text
 
 

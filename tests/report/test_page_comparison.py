@@ -16,11 +16,13 @@ def test_labels_are_those_of_the_first_seed_and_the_last_id_is_no_label(tmp_path
     runs = [publish(tmp_path, a_record("minilm", seed=seed), np.roll(GOLD, seed).tolist()) for seed in (1, 2)]
     generated = a_record("smollm2_lora", "model.readout=generate")
     runs.append(publish(tmp_path, generated, [NO_LABEL, *GOLD[1:]], ["words"] * 10))
-    (field,) = comparison_data(analysis_of(*runs), {})
-    assert field["gold"] == "0123450123"
-    found = {one["label"].split()[0].rstrip(","): (one["seed"], one["predicted"]) for one in field["configurations"]}
+    (comparable,) = comparison_data(analysis_of(*runs), {})
+    assert comparable["gold"] == "0123450123"
+    found = {
+        one["name"].split()[0].rstrip(","): (one["seed"], one["predicted"]) for one in comparable["configurations"]
+    }
     assert found == {"SmolLM2-135M": (0, "6123450123"), "MiniLM-L6": (1, "3012345012")}
-    ((difference, _, _, _, first_p, pairs),) = field["pairs"]
+    ((difference, _, _, _, first_p, pairs),) = comparable["pairs"]
     assert (difference, pairs) == (0.9, 2)
     assert first_p == float(f"{mcnemar(9, 0):.6g}")
 
@@ -31,8 +33,8 @@ def test_trials_are_compared_too_but_not_with_other_test_texts(tmp_path: Path) -
         publish(tmp_path, a_record("minilm", "dataset.train_rows=10"), GOLD),
         publish(tmp_path, a_record("minilm", dataset="mine", test_sha256="d" * 64), GOLD),
     ]
-    (field,) = comparison_data(analysis_of(*runs), {})
-    assert sorted(one["trial"] for one in field["configurations"]) == [False, True]
+    (comparable,) = comparison_data(analysis_of(*runs), {})
+    assert sorted(one["trial"] for one in comparable["configurations"]) == [False, True]
 
 
 def test_labels_have_two_digits_if_one_is_not_enough() -> None:
@@ -47,6 +49,6 @@ def test_the_most_accurate_are_kept_if_there_are_many(
     monkeypatch.setattr(page_comparison, limit, value)
     predictions = {"minilm": GOLD, "tfidf": [1] * 10, "bert_base": np.roll(GOLD, 6).tolist()}
     runs = [publish(tmp_path, a_record(model), predicted) for model, predicted in predictions.items()]
-    (field,) = comparison_data(analysis_of(*runs), {})
-    assert len(field["configurations"]) == 2
-    assert field["configurations"][0]["accuracy"] == 1
+    (comparable,) = comparison_data(analysis_of(*runs), {})
+    assert len(comparable["configurations"]) == 2
+    assert comparable["configurations"][0]["accuracy"] == 1

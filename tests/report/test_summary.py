@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 from factories import FIT, MANY_GOLD, a_record, a_record_on_rows, publish_many, publish_with_costs, wrong_at
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.summary import facts, findings, listed, times
-from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
 
 def about(*runs: Run) -> dict[str, Any]:
-    analysis = Analysis(results_of(list(runs)))
+    analysis = AnalysedResults(results_of(list(runs)))
     return facts(analysis, all_tables(analysis))
 
 
 def sentences(*runs: Run) -> list[str]:
-    analysis = Analysis(results_of(list(runs)))
+    analysis = AnalysedResults(results_of(list(runs)))
     return findings(analysis, all_tables(analysis))
 
 
@@ -171,7 +171,7 @@ def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path:
 
 
 def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None:
-    analysis = Analysis(read_results(shipped / "results"))
+    analysis = AnalysedResults(read_results(shipped / "results"))
     found = findings(analysis, all_tables(analysis))
     assert len(found) == 7
     assert not [sentence for sentence in found if ". " in sentence]

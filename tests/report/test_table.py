@@ -7,6 +7,7 @@ import pytest
 from factories import a_record, analysis_of, publish
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.report.formats import (
     Format,
@@ -19,7 +20,7 @@ from benchmark.report.formats import (
     plain,
     scientific,
 )
-from benchmark.report.table import Analysis, Column, Source, Table, declared, derived
+from benchmark.report.table import Column, Source, Table, declared, derived
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results import store
 
@@ -132,7 +133,7 @@ def test_numbers_are_written_with_their_unit(format_: Format, value: object, sho
 @pytest.fixture(scope="module")
 def shipped_tables(shipped: Path) -> dict[Table, pd.DataFrame]:
     """The tables of the shipped records."""
-    return all_tables(Analysis(read_results(shipped / "results")))
+    return all_tables(AnalysedResults(read_results(shipped / "results")))
 
 
 def test_the_shipped_tables_are_those_of_the_shipped_records(

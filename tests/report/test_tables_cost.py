@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table_rows
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
-from benchmark.report.table import Analysis
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.tables.cost import LATENCY
 
@@ -48,7 +48,7 @@ def way(batching: str, precision: str, training: float, answering: float | None)
 def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretrained: bool, model: str) -> None:
     ways = [way("packed", "fp32", 30, 80), way("padded", "fp32", 10, 20), way("packed", "bf16", 40, 50)]
     measured = {"title": "A model", "pretrained": pretrained, "device": "A GPU", "effective_batch": 20, "ways": ways}
-    rows = rows_of(TABLES["speed"].data(Analysis(results_of([], [measured]))))
+    rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["batching"], row["precision"]) for row in rows] == [
         (one["batching"], one["precision"]) for one in ways
     ]
@@ -60,7 +60,7 @@ def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretraine
 def test_a_speed_that_was_not_measured_has_no_ratio() -> None:
     ways = [way("packed", "bf16", 30, 80), way("padded", "bf16", 10, None), way("padded, one pass", "bf16", 20, None)]
     measured = {"title": "A model", "pretrained": False, "device": "A GPU", "effective_batch": 20, "ways": ways}
-    rows = rows_of(TABLES["speed"].data(Analysis(results_of([], [measured]))))
+    rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, None), (1, None), (2, None)]
 
 
@@ -72,7 +72,7 @@ def latency_of(title: str, shared: bool | None, p50: float) -> dict[str, Any]:
 
 def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds() -> None:
     measured = [latency_of("Slow", False, 0.1), latency_of("Fast", None, 0.01), latency_of("Unknown", True, 0.001)]
-    analysis = Analysis(results_of([], measured))
+    analysis = AnalysedResults(results_of([], measured))
     rows = rows_of(LATENCY.data(analysis))
     assert [(row["model"], row["p50"], row["p99"], row["batched_per_second"]) for row in rows] == [
         ("Fast", 0.01, 0.3, 90.0),
@@ -80,4 +80,4 @@ def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds
     ]
     assert TABLES["speed"].data(analysis).empty
     assert LATENCY in all_tables(analysis)
-    assert LATENCY not in all_tables(Analysis(results_of([], measured[2:])))
+    assert LATENCY not in all_tables(AnalysedResults(results_of([], measured[2:])))

@@ -18,9 +18,9 @@ from factories import (
     wrong_at,
 )
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.metrics import calibration_noise, expected_calibration_error
 from benchmark.interface import Predictions
-from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.report.tables.decisions import IF_STORED
 from benchmark.results import store
@@ -91,8 +91,8 @@ def test_without_validation_probabilities_or_costs_there_are_no_such_tables(tmp_
     assert {"temperature", "utility"}.isdisjoint(table.name for table in all_tables(analysis_of(run)))
 
 
-def with_costs(costs: npt.NDArray[np.float64], *runs: Run, labels: tuple[str, ...] = LABELS) -> Analysis:
-    return Analysis(replace(analysis_of(*runs).results, error_costs=pd.DataFrame(costs, [*labels], [*labels])))
+def with_costs(costs: npt.NDArray[np.float64], *runs: Run, labels: tuple[str, ...] = LABELS) -> AnalysedResults:
+    return AnalysedResults(replace(analysis_of(*runs).results, error_costs=pd.DataFrame(costs, [*labels], [*labels])))
 
 
 def test_decisions_have_the_least_expected_cost(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_spread_is_over_draws_and_over_prompts(tmp_path: Path) -> None:
 def test_a_row_says_how_the_model_was_asked_and_no_training(tmp_path: Path) -> None:
     record = asked()
     (configuration,) = analysis_of(publish_asked(tmp_path, record, 1, 1)).configurations.to_dict("records")
-    assert configuration["label"] == "SmolLM2-135M, 6-shot, prompt study, 10 test texts"
+    assert configuration["short_name"] == "SmolLM2-135M, 6-shot, prompt study, 10 test texts"
     assert configuration["training_seconds"] is None
     assert "not trained by this run" in configuration["status"]
 

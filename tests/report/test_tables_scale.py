@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from factories import rows_of
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
-from benchmark.report.table import Analysis
 from benchmark.report.tables.scale import SCALE
 
 
@@ -25,7 +25,7 @@ def measured(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_fastest_packed_way_gives_time_growth_and_projection() -> None:
-    (row,) = rows_of(SCALE.data(Analysis(results_of([], [measured()]))))
+    (row,) = rows_of(SCALE.data(AnalysedResults(results_of([], [measured()]))))
     assert (row["precision"], row["training"], row["prediction"]) == ("bf16", 50.0, 20.0)
     assert (row["growth_rows"], row["growth_length"]) == (pytest.approx(1.0), pytest.approx(2.0))
     assert (row["million"], row["million_shared"]) == (3 * 50_000.0, 3 * 50_000.0 / 8)
@@ -34,6 +34,6 @@ def test_the_fastest_packed_way_gives_time_growth_and_projection() -> None:
 
 def test_what_was_not_measured_is_left_out() -> None:
     way = {"batching": "packed", "precision": "bf16", "samples_per_second": 20.0, "answered_per_second": None}
-    (row,) = rows_of(SCALE.data(Analysis(results_of([], [measured(ways=[way], growth={})]))))
+    (row,) = rows_of(SCALE.data(AnalysedResults(results_of([], [measured(ways=[way], growth={})]))))
     assert [row[name] for name in ("prediction", "growth_rows", "million_predicted")] == [None, None, None]
-    assert not len(SCALE.data(Analysis(results_of([], [measured(ways=[])]))))
+    assert not len(SCALE.data(AnalysedResults(results_of([], [measured(ways=[])]))))

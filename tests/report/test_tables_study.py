@@ -22,7 +22,7 @@ LLAMA = "Llama 3 8B Instruct LoRA"
 MINILM = "MiniLM-L6"
 
 
-def standing(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
+def ranked_rows(*runs: Run, dataset: str = "emotion") -> list[dict[str, Any]]:
     return rows_of(leaderboard(dataset).data(analysis_of(*runs)))
 
 
@@ -138,7 +138,7 @@ def test_table3_keeps_the_order_of_the_study_and_sorts_the_others_by_accuracy(tm
 @pytest.mark.parametrize("name", ["llama3_lora", "minilm"])
 def test_a_failed_run_is_not_run_for_its_reason(name: str, tmp_path: Path) -> None:
     run = publish(tmp_path, a_record(name, **FAILED))
-    for rows in (table_rows("table3_accuracy", run), standing(run)):
+    for rows in (table_rows("table3_accuracy", run), ranked_rows(run)):
         row = row_with(rows, name=name)
         assert row["accuracy"] is None
         assert row["configuration"]
@@ -178,7 +178,7 @@ def test_trials_are_in_a_table_of_their_own(record: RunRecord, tmp_path: Path) -
     assert row_with(table_rows("table3_accuracy", run), name="minilm")["accuracy"] is None
     (row,) = trials_of(run)
     assert row["status"].startswith("measured")
-    assert standing(run) == []
+    assert ranked_rows(run) == []
 
 
 def test_the_leaderboard_and_the_trials_of_a_data_set_begin_with_the_most_accurate(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_the_leaderboard_and_the_trials_of_a_data_set_begin_with_the_most_accura
         publish(tmp_path, a_record("tfidf", dataset="synthetic"), TWO_WRONG),
         publish(tmp_path, a_record("tfidf", dataset="emotion"), ONE_WRONG),
     ]
-    rows = standing(*runs, dataset="synthetic")
+    rows = ranked_rows(*runs, dataset="synthetic")
     assert [row["name"] for row in rows] == ["tfidf", "majority", "llama3_lora"]
     assert [row["name"] for row in trials_of(*runs, dataset="synthetic")] == ["minilm", "bert_base"]
-    assert [(row["name"], row["model"], row["accuracy"]) for row in standing(*runs)] == [
+    assert [(row["name"], row["model"], row["accuracy"]) for row in ranked_rows(*runs)] == [
         ("tfidf", "TF-IDF + logistic regression", 0.9)
     ]
 

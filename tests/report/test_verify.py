@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.interface import Examples, Predictions
-from benchmark.report.table import Analysis
 from benchmark.report.tables import all_tables
 from benchmark.report.verify import check, doubts_about_the_study
 from benchmark.results import store as records
@@ -45,7 +45,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_tables(results: Path) -> None:
     """The report's tables, without its figures and page."""
-    for table, data in all_tables(Analysis(read_results(results))).items():
+    for table, data in all_tables(AnalysedResults(read_results(results))).items():
         for name, content in table.files(data).items():
             file = results / "tables" / name
             file.parent.mkdir(exist_ok=True)

@@ -17,12 +17,12 @@ from hub_server import Hub, serving
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
-from benchmark.analysis.labels import command
+from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.data.load import load
-from benchmark.report.table import Analysis
-from benchmark.report.tables.leaderboard import standing
+from benchmark.report.tables.leaderboard import ranked
 from benchmark.report.tables.study import table3_accuracy
 from benchmark.report.verify import check
 from benchmark.results import store as records
@@ -294,9 +294,9 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_a
         assert run.record.data.route == "hub dair-ai/emotion@cab853a1"
         assert run.record.stand_in == f"weights from {hub.url}, not the hub"
         assert not run.record.is_result
-    analysis = Analysis(read_results(tmp_path / "online" / "results"))
+    analysis = AnalysedResults(read_results(tmp_path / "online" / "results"))
     assert table3_accuracy(analysis)["accuracy"].isna().all()
-    assert standing("emotion", analysis)["status"].str.contains("not the hub").all()
+    assert ranked("emotion", analysis)["status"].str.contains("not the hub").all()
     assert check(tmp_path / "online" / "results").faults == []
 
     offline = benchmark(tmp_path / "offline", hub.url, *sweep)  # the server has stopped

@@ -10,7 +10,7 @@ from factories import a_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.analysis.labels import command
+from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed, with_config_dir

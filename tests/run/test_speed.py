@@ -16,7 +16,7 @@ from baselines.training.hardware import has_bf16_kernels
 from benchmark import speed as command
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.run import speed
+from benchmark.run import gpu_check, speed
 from benchmark.run.compose import composed
 
 SINGLE_TOKENS = ["model.architecture.vocab_size=4000"]  # the plain way generates 4 tokens, and labels must fit
@@ -41,13 +41,19 @@ def test_both_ways_do_the_same_work(
     ratio = measured["ways"][0]["samples_per_second"] / measured["ways"][1]["samples_per_second"]
     assert f"packed in fp32: trains {ratio:.2f} times as fast as padded" in capsys.readouterr().out
     halved = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
-    assert [(way["batching"], way["precision"]) for way in measured["ways"]] == [
-        (batching, precision) for precision in ("fp32", *halved) for batching in ("packed", "padded")
+    assert [(way["batching"], way["recomputes"], way["precision"]) for way in measured["ways"]] == [
+        (batching, recomputes, precision)
+        for precision in ("fp32", *halved)
+        for batching, recomputes in (("packed", False), ("padded", False), ("padded", True))
     ]
-    packed, padded = measured["ways"][:2]
+    packed, padded, recomputing = measured["ways"][:3]
+    assert packed["gradient_difference"] < 1e-4
+    assert (padded["gradient_difference"], recomputing["utilisation"]) == (None, None)
+    assert (packed["graph_steps"], packed["kernel_seconds_per_step"]) == (None, None)  # on a CPU
     assert (packed["pass_size"], padded["pass_size"]) == (20, 5)
     assert packed["linear_flops_per_sample"] < padded["linear_flops_per_sample"]
-    assert all(len(way["rounds"]) == 2 and 0 < way["utilisation"] < 1 for way in measured["ways"])
+    assert all(len(way["rounds"]) == 2 for way in measured["ways"])
+    assert all(0 < way["utilisation"] < 1 for way in (packed, padded))
     rows, texts = measured["growth"]["rows"], measured["growth"]["text"]
     assert [point["rows"] for point in rows] == [80, 160, 320]
     assert texts[2]["tokens_per_sample"] > texts[1]["tokens_per_sample"] > texts[0]["tokens_per_sample"]
@@ -131,7 +137,7 @@ def test_a_product_added_in_place_counts_as_one() -> None:
 )
 def test_the_plain_way_is_padded_and_generates_labels(overrides: list[str], expected: dict[str, object]) -> None:
     model = speed.measurable(composed(overrides).model)
-    plain = model.plain()
+    plain, *_ = model.plain()
     assert {name: getattr(getattr(plain, name), "name", getattr(plain, name)) for name in expected} == expected
     assert (plain.precision, plain.describe().parameters) == (model.precision, model.describe().parameters)
     assert model.in_precision("bf16").precision == "bf16"
@@ -159,3 +165,52 @@ def test_a_measured_network_is_freed_before_the_next() -> None:
         assert network() is None
     finally:
         gc.enable()
+
+
+def test_graphs_are_prepared_outside_the_measured_time() -> None:
+    way = a_way("tiny_bert")
+    way.fits = [replace(FIT, training_seconds=8.0, graph_seconds=6.0, samples_seen=100)]
+    assert way.samples_per_second == [50.0]
+
+
+def test_ways_of_one_precision_share_frozen_weights() -> None:
+    way = a_way("tiny_llama")
+    config = composed(["model=tiny_llama", *FEW_ROWS])
+    splits = load(config.dataset)
+    model, _ = speed.fitted(way, splits.train, splits, 1)
+    before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
+    way.release(model)
+    assert list(way.frozen) == ["fp32"]
+    plain = speed.Way(config, way.model.plain()[0], way.frozen)
+    again, _ = speed.fitted(plain, splits.train, splits, 1)
+    after = {name: p for name, p in again.network.named_parameters() if not p.requires_grad}
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all("forward" not in vars(layer) for layer in again.network.modules())
+
+
+@pytest.mark.slow
+def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", f"results_dir={tmp_path}", "--check"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 0
+    names = sorted(path.name for path in (tmp_path / "speed").glob("*/*"))
+    assert names == ["check.md", "tiny_bert-random.json", "tiny_llama-random-training.json", "tiny_llama-random.json"]
+    [summary] = (tmp_path / "speed").glob("*/check.md")
+    assert "Not run: they need a CUDA GPU." in summary.read_text()
+    assert "Failed" not in summary.read_text()
+
+
+def test_a_part_of_the_check_that_fails_is_said_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> list[str]:
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(gpu_check, "_speed", broken)
+    monkeypatch.setattr(gpu_check, "_training", lambda *_: ["trained"])
+    assert gpu_check.check([f"results_dir={tmp_path}"], ["speed", "training"]) == 1
+    shown = capsys.readouterr().out
+    assert "**Failed**: no kernel image" in shown
+    assert "trained" in shown

@@ -81,6 +81,7 @@ def test_a_killed_job_does_not_stop_the_sweep_and_a_rerun_completes_it(tmp_path:
     output = sweep.communicate()[0]
     assert sweep.returncode == 1
     assert "killed by SIGKILL" in output
+    assert output.count("rebuilding the report") == 1
     ended = {run.record.model: run.record for run in store.read_all(tmp_path / "results")}
     assert {name: record.status for name, record in ended.items()} == {
         "tiny_bert": Status.failed, "tiny_roberta": Status.completed, "majority": Status.completed,

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.figure import Figure
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, ORANGE, house_style, in_two_lines, new_figure
-from benchmark.report.table import Analysis
 
 MARKS: dict[str, dict[str, Any]] = {
     "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
@@ -28,7 +28,7 @@ MARKS: dict[str, dict[str, Any]] = {
 
 
 @house_style()
-def accuracy(analysis: Analysis, dataset: str) -> Drawing | None:
+def accuracy(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Test accuracy with its 95% interval, one row per configuration, the most accurate first."""
     rows = _rows(analysis, dataset)
     measured = rows[rows["seeds"] > 0]
@@ -44,7 +44,7 @@ def accuracy(analysis: Analysis, dataset: str) -> Drawing | None:
     floor = measured["accuracy"].max() - ACCURACY_RANGE
     for place, row in enumerate(rows.to_dict("records")):
         _draw_row(axes, place, row, floor)
-    axes.set_yticks(range(len(rows)), [in_two_lines(label, 38) for label in rows["label"]])
+    axes.set_yticks(range(len(rows)), [in_two_lines(name, 38) for name in rows["short_name"]])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
@@ -57,7 +57,7 @@ def accuracy(analysis: Analysis, dataset: str) -> Drawing | None:
     return figure
 
 
-def _rows(analysis: Analysis, dataset: str) -> pd.DataFrame:
+def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
     """The configurations with results, and the study's models that were not run under its settings.
 
     `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
@@ -71,13 +71,13 @@ def _rows(analysis: Analysis, dataset: str) -> pd.DataFrame:
     repeated = {row["model"] for row in rows if row["repeats_study"]}
     if dataset == study.DATASET:
         rows += [
-            {"label": f"{titles[model]}, paper", "accuracy": published, "published": published, "seeds": 0}
+            {"short_name": f"{titles[model]}, paper", "accuracy": published, "published": published, "seeds": 0}
             for model, published in study.TABLE3.items()
             if model not in repeated
         ]
-    columns = ["label", "accuracy", "published", "seeds"]
+    columns = ["short_name", "accuracy", "published", "seeds"]
     made = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
-    return made.sort_values(["accuracy", "label"], ascending=[False, True], kind="stable")
+    return made.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
 
 
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:

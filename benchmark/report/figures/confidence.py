@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins
 from benchmark.report.figure import Figure
 from benchmark.report.style import MUTED, SERIES_STYLES, house_style, lower_end, new_figure
-from benchmark.report.table import Analysis
 from benchmark.report.tables.mistakes import coverage_accuracy
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
@@ -20,10 +20,10 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 
 @house_style()
-def calibration(analysis: Analysis, dataset: str) -> Drawing | None:
+def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """The configurations with confidences, except those that predict one label for every text; over all seeds."""
     found = with_results(analysis.configurations)
-    found = found[found["graded"].astype(bool) & (found["collapsed"] < found["seeds"])]
+    found = found[found["has_confidences"].astype(bool) & (found["collapsed"] < found["seeds"])]
     if found.empty:
         return None
     shown = found.head(len(SERIES_STYLES))
@@ -40,7 +40,7 @@ def calibration(analysis: Analysis, dataset: str) -> Drawing | None:
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
         _draw_bins(left, pd.concat([analysis.results.of(run) for run in row["counted"]]), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
-        right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["label"], **style)
+        right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
     left.set(xlim=(lowest, 1), ylim=(lowest, 1), xlabel="confidence", ylabel="accuracy")
     right.set(xlabel="texts answered, %", ylabel="accuracy", xlim=(102, 8))

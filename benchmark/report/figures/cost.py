@@ -12,15 +12,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmark.analysis import costs
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.report.figure import Figure, compared
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, house_style, new_figure
-from benchmark.report.table import Analysis
 
-MOST = 24  # as many labels fit below the panels
+MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that the subtitle names
-LINE = 112  # characters of a line below the panels
-WIDEST = 54  # characters of a label that fit in one of two columns
+LINE = 120  # characters of a line below the panels
+WIDEST = 54  # characters of a name that fit in one of two columns
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
     "peak_memory": ("peak memory, GiB", 2.0**-30),
@@ -41,51 +41,59 @@ NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
 
 
 @house_style()
-def frontier(analysis: Analysis, dataset: str) -> Drawing | None:
-    """Accuracy against the first cost, large, and against the others, small; labels stand below."""
-    field = compared(analysis)
-    found, below = _drawn_and_below(field)
-    measured = [cost for cost in COSTS if field[cost].notna().sum() > 1 and found[cost].notna().any()]
+def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
+    """Accuracy against the first cost, large, and against the others, small; the names stand below."""
+    comparable = compared(analysis)
+    found, below = _drawn_and_below(comparable)
+    measured = [cost for cost in COSTS if comparable[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
+    first, *others = measured
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
     leads = costs.significant_leads(analysis.comparisons)
-    labels = _labels(found, leads)
-    columns = 1 if max(map(len, labels)) > WIDEST else 2
+    names = _names(found, leads)
+    columns = 1 if max(map(len, names)) > WIDEST else 2
     figure = new_figure(
         5.2 + 0.17 * -(-len(found) // columns),
         f"Accuracy against cost, {dataset} test split",
-        "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
+        _best(found, first)
+        + "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
         "Vertical lines: 95% intervals."
         + " Squares ran on a GPU." * bool(found["on_gpu"].any())
         + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
     )
-    first, *others = measured
     layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
     panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
     kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
     panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
-        best = field.loc[costs.frontier(field, cost, leads), "configuration"]
+        best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
         _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, first)
         axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
     figure.legend(
-        handles=[Line2D([], [], linestyle="none", label=label) for label in labels],
+        handles=[Line2D([], [], linestyle="none", label=name) for name in names],
         loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=7.5, columnspacing=1.0,
     )  # fmt: skip
     return figure
 
 
-def _drawn_and_below(field: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The configurations with a cost whose accuracy is in the axis, and label and accuracy of those below it."""
-    priced = field[field[[*COSTS]].notna().any(axis=1)]
+def _best(found: pd.DataFrame, first: str) -> str:
+    """The most accurate configuration, which is the first row, and whether it lacks the cost of the large panel."""
+    best = found.iloc[0]
+    absent = f" (no {COSTS[first]}: in the small panels only)" if pd.isna(best[first]) else ""
+    return f"Most accurate: {best['short_name']}, {best['accuracy']:.4f}{absent}. "
+
+
+def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The configurations with a cost whose accuracy is in the axis, and name and accuracy of those below it."""
+    priced = comparable[comparable[[*COSTS]].notna().any(axis=1)]
     high = priced["accuracy"].astype(float) >= priced["accuracy"].max() - ACCURACY_RANGE
-    below = [f"{row['label']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
+    below = [f"{row['short_name']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
     more = [f"{len(below) - MOST_BELOW} more"] if len(below) > MOST_BELOW else []
     return priced[high].head(MOST).reset_index(drop=True), below[:MOST_BELOW] + more
 
 
-def _used_gpu(analysis: Analysis, run: str) -> bool:
+def _used_gpu(analysis: AnalysedResults, run: str) -> bool:
     fit = analysis.results.by_name[run].record.fit
     return fit is not None and fit.device.startswith("cuda")
 
@@ -131,18 +139,18 @@ def _write_numbers(axes: Axes, points: dict[int, tuple[float, float]], size: flo
         axes.annotate(str(number), at, textcoords="offset points", size=size, **CORNERS[close % len(CORNERS)])
 
 
-def _labels(found: pd.DataFrame, leads: costs.Leads) -> list[str]:
-    """Number, label and accuracy, the machine if most ran on another, and the most accurate that dominates it."""
+def _names(found: pd.DataFrame, leads: costs.Leads) -> list[str]:
+    """Number, name and accuracy, the machine if most ran on another, and the most accurate that dominates it."""
     number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
     usual = found["machine"].value_counts().index[0]
-    labels = []
+    names = []
     for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         dominated = f"; no significant gain over {number[dominating[0]]}, which costs less" if dominating else ""
         rest = f", {row['accuracy']:.4f}{elsewhere}{dominated}"
-        label = textwrap.shorten(row["label"], min(84, LINE - len(rest)), placeholder=" ...")
-        labels.append(f"{number[row['configuration']]}  {label}{rest}")
-    return labels
+        name = textwrap.shorten(row["short_name"], min(84, LINE - len(rest)), placeholder=" ...")
+        names.append(f"{number[row['configuration']]}  {name}{rest}")
+    return names
 
 
 def _with_prefix(value: float, _: Any = None) -> str:

@@ -3,16 +3,16 @@
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.figure import Figure
 from benchmark.report.style import SERIES_STYLES, house_style, new_figure
-from benchmark.report.table import Analysis
 from benchmark.report.tables.data_sets import DATA_SETS
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
 
 @house_style()
-def data_sets(analysis: Analysis, _: str) -> Drawing | None:
+def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
     """A row per data set with the accuracy of the models that were run on most of them, and their 95% intervals."""
     rows = DATA_SETS.data(analysis)
     rows = rows[rows["kind"] != LEFT_OUT]

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.figure import Figure, compared
 from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
-from benchmark.report.table import Analysis
 
 MOST = 14  # with more configurations the cells are too small for their numbers
 FEW = 8  # up to here the numbers are large
@@ -18,13 +18,13 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 
 
 @house_style()
-def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
+def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Draw differences above the diagonal and p-values below it, for the test set with most configurations."""
-    field = compared(analysis)
-    if len(field) < 2:
+    comparable = compared(analysis)
+    if len(comparable) < 2:
         return None
-    shown = field.head(MOST)
-    left_out = f"; the best {len(shown)} of {len(field)}" if len(shown) < len(field) else ""
+    shown = comparable.head(MOST)
+    left_out = f"; the best {len(shown)} of {len(comparable)}" if len(shown) < len(comparable) else ""
     figure = new_figure(
         1.5 + 0.36 * len(shown),
         f"Which models differ, {dataset} test split{left_out}",
@@ -33,7 +33,7 @@ def pairwise(analysis: Analysis, dataset: str) -> Drawing | None:
     )
     axes = figure.subplots()
     _draw_cells(axes, analysis.comparisons, shown)
-    axes.set_yticks(range(len(shown)), [in_two_lines(label, 36) for label in shown["label"]], size=7.5)
+    axes.set_yticks(range(len(shown)), [in_two_lines(name, 36) for name in shown["short_name"]], size=7.5)
     axes.tick_params(axis="y", pad=58)
     for place, accuracy in enumerate(shown["accuracy"]):
         beside: dict[str, Any] = {

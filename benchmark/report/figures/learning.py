@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.figure import Figure
 from benchmark.report.style import INK, SERIES_STYLES, house_style, new_figure
-from benchmark.report.table import Analysis
 from benchmark.report.tables.training import learning_curve as table
 
 WIDEST = 3  # panels in one line
 
 
 @house_style()
-def learning_curve(analysis: Analysis, dataset: str) -> Drawing | None:
+def learning_curve(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Draw the accuracy of as many models as there are line styles, and below it the F1 of each label per model."""
     points = table(analysis)
     if points.empty:

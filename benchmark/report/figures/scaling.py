@@ -8,17 +8,17 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.cost import KINDS
 from benchmark.report.style import ACCURACY_RANGE, INK, MUTED, house_style, new_figure
-from benchmark.report.table import Analysis
 from benchmark.report.tables.overview import parameters
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
 
 
 @house_style()
-def scaling(analysis: Analysis, dataset: str) -> Drawing | None:
+def scaling(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """The best configuration of each network, one line per kind; the study's models as it printed them."""
     found = _networks(analysis)
     if len(found) < 2:
@@ -50,15 +50,17 @@ def scaling(analysis: Analysis, dataset: str) -> Drawing | None:
     return figure
 
 
-def _networks(analysis: Analysis) -> pd.DataFrame:
+def _networks(analysis: AnalysedResults) -> pd.DataFrame:
     """The most accurate configuration of each kind and number of parameters, without those far below the best."""
-    field = compared(analysis)
-    sized = field[field["parameters"].notna() & field["kind"].isin(KINDS)]
-    sized = sized[sized["accuracy"].astype(float) >= field["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
+    comparable = compared(analysis)
+    sized = comparable[comparable["parameters"].notna() & comparable["kind"].isin(KINDS)]
+    sized = (
+        sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
+    )
     return sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
 
 
-def _published(analysis: Analysis) -> pd.DataFrame:
+def _published(analysis: AnalysedResults) -> pd.DataFrame:
     cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
     return pd.DataFrame(
         [

@@ -8,20 +8,20 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import diagrams
 from benchmark.report.figure import Figure
 from benchmark.report.style import BLUE, Bars, draw_bars, house_style, new_figure
-from benchmark.report.table import Analysis
 
 
-def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analysis, _: str) -> Drawing:
+def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: AnalysedResults, _: str) -> Drawing:
     """Figure 1 or 2 with the dimensions of the model that repeats the study."""
     model = analysis.results.catalogue[study.DECODERS[0]]
     return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
 
 
 @house_style()
-def label_distribution(analysis: Analysis, dataset: str) -> Drawing | None:
+def label_distribution(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Figure 3: the number of training texts with each label, the most frequent first."""
     runs = analysis.results.runs
     found = runs[(runs["dataset"] == dataset) & runs["result"]]

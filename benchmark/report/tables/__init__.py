@@ -6,7 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from benchmark.analysis import study as the_study
-from benchmark.report.table import Analysis, Table
+from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.table import Table
 from benchmark.report.tables import (
     audit,
     comparison,
@@ -49,7 +50,7 @@ OF_ALL_DATASETS = (
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
-def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
+def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
     """Every table with its data: those of each data set, and the study's if its data set was run."""
     made: dict[Table, pd.DataFrame] = {}
     if the_study.DATASET in analysis.datasets or not analysis.datasets:
@@ -63,7 +64,7 @@ def all_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
     return made | {table: data for table, data in optional.items() if len(data)}
 
 
-def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
+def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
     """The tables of one data set. Those of the study's have the plain names."""
     for table in (*OF_A_DATASET, *IF_MEASURED):
         if table is training.LEARNING_CURVE and len(part.results.runs):
@@ -77,7 +78,7 @@ def _declared(dataset: str, part: Analysis) -> Iterator[Table]:
         yield replace(table, note=" ".join(filter(None, [table.note, _other_content(dataset, part)])))
 
 
-def _other_content(dataset: str, part: Analysis) -> str:
+def _other_content(dataset: str, part: AnalysedResults) -> str:
     """Says so where runs used the name of the study's data set for other texts."""
     names = {part.results.by_name[run].record.dataset for run in part.results.runs["run"]}
     if dataset == the_study.DATASET or the_study.DATASET not in names:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.inference import ALPHA, mcnemar, possible_counts, unpaired_z
 from benchmark.report import table as t
 from benchmark.report.formats import count as counted
@@ -17,7 +18,7 @@ ROUNDING = 0.5e-4  # what four printed decimals leave open in either direction
 MOST_ROWS, MOST_RUNS = 10_000, 10  # limits of the search for test sets and numbers of runs
 
 
-def study_audit(_: t.Analysis) -> pd.DataFrame:
+def study_audit(_: AnalysedResults) -> pd.DataFrame:
     """Each published accuracy: the counts of correct answers it can stand for, and what else would fit.
 
     `fitting_rows` are the three smallest test sets with a count that rounds to it, `fitting_runs` the three smallest
@@ -29,7 +30,7 @@ def study_audit(_: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def study_comparisons(_: t.Analysis) -> pd.DataFrame:
+def study_comparisons(_: AnalysedResults) -> pd.DataFrame:
     """Every two published accuracies: the strongest statement that tests could make with the predictions.
 
     `unpaired_p` is all that the accuracies alone allow. `best_p` is McNemar's if the better model were correct wherever

@@ -7,19 +7,20 @@ from string import ascii_lowercase
 import pandas as pd
 
 from benchmark.analysis import comparisons
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
 from benchmark.results.record import Status
 
 
-def pairwise(analysis: t.Analysis) -> pd.DataFrame:
+def pairwise(analysis: AnalysedResults) -> pd.DataFrame:
     """Every two configurations that predicted the same test texts, the more accurate first."""
     pairs = analysis.comparisons
     return pairs.assign(
         better_id=pairs["better"],
         other_id=pairs["other"],
-        better=pairs["better"].map(analysis.label),
-        other=pairs["other"].map(analysis.label),
+        better=pairs["better"].map(analysis.short_names),
+        other=pairs["other"].map(analysis.short_names),
         p=[four_digits(p) for p in pairs["p"]],
         adjusted_p=[four_digits(p) for p in pairs["adjusted_p"]],
         detectable=[math.nan if found is None else round(found, 6) for found in pairs["detectable"]],
@@ -27,17 +28,17 @@ def pairwise(analysis: t.Analysis) -> pd.DataFrame:
     )
 
 
-def ties(analysis: t.Analysis) -> pd.DataFrame:
+def ties(analysis: AnalysedResults) -> pd.DataFrame:
     """The letters of each configuration's groups; letters never span two test sets."""
     parts, used = [], 0
-    for field in comparisons.fields(analysis.configurations):
-        groups = comparisons.groups(field, analysis.comparisons)
-        parts.append(field.assign(group=letters(groups, len(field), used), model=field["title"]))
+    for comparable in comparisons.by_test_texts(analysis.configurations):
+        groups = comparisons.tied_groups(comparable, analysis.comparisons)
+        parts.append(comparable.assign(group=letters(groups, len(comparable), used), model=comparable["title"]))
         used += len(groups)
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def seeds(analysis: t.Analysis) -> pd.DataFrame:
+def seeds(analysis: AnalysedResults) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that count."""
     found = analysis.configurations
     found = found[~found["trial"].astype(bool)]

@@ -5,30 +5,31 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import comparisons, costs
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
-from benchmark.analysis.labels import short_title
+from benchmark.analysis.names import short_title
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, gibibytes, milliseconds
 
 
-def frontier(analysis: t.Analysis) -> pd.DataFrame:
+def frontier(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy and costs of the configurations on the test texts that most of them predicted."""
-    fields = comparisons.fields(analysis.configurations)
-    if not fields:
+    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    if not all_comparable:
         return pd.DataFrame()
-    found = fields[0]
+    found = all_comparable[0]
     leads = costs.significant_leads(analysis.comparisons)
     best = {cost: costs.frontier(found, cost, leads) for cost in COSTS}
     dominating = costs.dominated_by(found, leads)
     columns: dict[str, list[Any]] = {
         "frontier": [", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
-        "dominated_by": ["; ".join(analysis.label[one] for one in ids) or None for ids in dominating],
+        "dominated_by": ["; ".join(analysis.short_names[one] for one in ids) or None for ids in dominating],
         "dominated_by_id": [ids[0] if ids else None for ids in dominating],
     }
     return found.assign(model=found["title"], hardware=found["machine"], **columns)
 
 
-def speed(analysis: t.Analysis) -> pd.DataFrame:
+def speed(analysis: AnalysedResults) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
     compared = [one for one in analysis.results.speeds if "ways" in one]
     measured = sorted(compared, key=lambda one: (one["device"], one["title"], one["effective_batch"]))
@@ -55,7 +56,7 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def measured_title(measured: dict[str, Any]) -> str:
-    """How tables call a model whose speed was measured."""
+    """The name that tables give a model whose speed was measured."""
     return short_title(str(measured["title"])) + ("" if measured["pretrained"] else ", random weights")
 
 
@@ -64,7 +65,7 @@ def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -
     return way[speed] / plain if plain and way[speed] is not None else None
 
 
-def latency(analysis: t.Analysis) -> pd.DataFrame:
+def latency(analysis: AnalysedResults) -> pd.DataFrame:
     """Each model whose latency was measured on a device that no other job used, the fastest first."""
     found = [one for one in analysis.results.speeds if "latency" in one]
     alone = [one for one in found if one["environment"].get("device_shared") is not True]

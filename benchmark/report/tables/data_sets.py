@@ -2,13 +2,14 @@
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report import table as t
 
 REFERENCE = "tfidf"
 
 
-def data_sets(analysis: t.Analysis) -> pd.DataFrame:
+def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per data set and model, by data set and falling accuracy; empty if only one data set has results.
 
     Of several configurations of a model, the row is the one with the best validation accuracy. `gain` is its accuracy
@@ -30,17 +31,19 @@ def data_sets(analysis: t.Analysis) -> pd.DataFrame:
     return chosen.sort_values("dataset", key=lambda names: names.map(order), kind="stable")
 
 
-def _best_on_validation(analysis: t.Analysis, found: pd.DataFrame) -> pd.DataFrame:
-    """Models without validation accuracies are not tuned here, so their first configuration by label is taken."""
+def _best_on_validation(analysis: AnalysedResults, found: pd.DataFrame) -> pd.DataFrame:
+    """Models without validation accuracies are not tuned here, so their first configuration by name is taken."""
     runs = analysis.results.runs
     validation = runs[runs["counted"]].astype({"validation_accuracy": float}).groupby("configuration")
     ranked = found.assign(validation=found["configuration"].map(validation["validation_accuracy"].mean()))
-    ranked = ranked.sort_values(["validation", "label"], ascending=[False, True], kind="stable", na_position="last")
+    ranked = ranked.sort_values(
+        ["validation", "short_name"], ascending=[False, True], kind="stable", na_position="last"
+    )
     best = ranked.drop_duplicates(["dataset", "model"])["configuration"]
     return found[found["configuration"].isin(best)]
 
 
-def _words(analysis: t.Analysis) -> dict[str, float]:
+def _words(analysis: AnalysedResults) -> dict[str, float]:
     """The mean number of words per test text, by data set. Older records do not have it."""
     found = {}
     for _, run in analysis.results.runs.iterrows():

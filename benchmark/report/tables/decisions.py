@@ -30,7 +30,7 @@ DIGITS = 6  # the last digits of a logarithm differ between processors
 
 def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The scores of a configuration's probabilities, means over the seeds; none for free answers."""
-    if not row["graded"]:
+    if not row["has_confidences"]:
         return []
     runs = [results.by_name[run] for run in row["counted"]]
     scores = {
@@ -44,7 +44,7 @@ def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Scores of the test probabilities before and after a temperature, means over the seeds that stored validation."""
-    runs = [results.by_name[run] for run in row["counted"] if row["graded"]]
+    runs = [results.by_name[run] for run in row["counted"] if row["has_confidences"]]
     runs = [run for run in runs if run.validation is not None]
     if not runs:
         return []
@@ -66,7 +66,7 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The mean cost of a configuration's answers, and of those with the least expected cost, means over the seeds."""
     labels, written = list(results.labels(row["run"])), results.error_costs
-    if written is None or set(written.index) != set(labels) or not row["graded"]:
+    if written is None or set(written.index) != set(labels) or not row["has_confidences"]:
         return []
     costs = written.loc[labels, labels].to_numpy()
     runs = [results.by_name[run] for run in row["counted"]]

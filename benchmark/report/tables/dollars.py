@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import read_prices
@@ -15,10 +16,10 @@ YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
 
 
-def dollars(analysis: t.Analysis) -> pd.DataFrame:
+def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose times were measured on a machine with a price, the cheapest first.
 
-    A year costs nothing for training where nothing was trained, and is not known where training was not timed.
+    Training costs 0 where nothing was trained. The year's cost is missing where training was not timed.
     """
     found, prices = with_results(analysis.configurations), read_prices()
     rows = []
@@ -31,10 +32,10 @@ def dollars(analysis: t.Analysis) -> pd.DataFrame:
         paid["year_dollars"] = None if trained is None else trained + answering
         rows.append(row | paid | {"model": row["title"], "hardware": row["machine"]})
     table = pd.DataFrame(rows, dtype=object)
-    return table.sort_values(["year_dollars", "label"], kind="stable") if rows else table
+    return table.sort_values(["year_dollars", "short_name"], kind="stable") if rows else table
 
 
-def energy(analysis: t.Analysis) -> pd.DataFrame:
+def energy(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose energy was measured, medians over the seeds of one machine."""
     found = with_results(analysis.configurations)
     rows = [made for _, row in found.iterrows() if (made := _energy(analysis.results, row)) is not None]

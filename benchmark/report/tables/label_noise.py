@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import comparisons
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.costs import significant_leads
 from benchmark.analysis.inference import wilson_interval
 from benchmark.interface import NO_LABEL
@@ -16,14 +17,14 @@ Items = npt.NDArray[np.bool_]
 MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
 
 
-def label_noise(analysis: t.Analysis) -> pd.DataFrame:
+def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
     """Test texts by reason to doubt their label, with the interval of their number on as many texts of this kind.
 
     The good models are the best and those tied with it. At least two must remain without runs that predict one label
     for everything.
     """
-    fields = comparisons.fields(analysis.configurations)
-    good = _good(fields[0], analysis) if fields else []
+    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    good = _good(all_comparable[0], analysis) if all_comparable else []
     if len(good) < 2:
         return pd.DataFrame()
     results, runs = analysis.results, [run for counted in good for run in counted]
@@ -39,11 +40,11 @@ def label_noise(analysis: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in found.items()], dtype=object)
 
 
-def _good(field: pd.DataFrame, analysis: t.Analysis) -> list[list[str]]:
+def _good(comparable: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
     """The counted runs of the best configuration and of those tied with it."""
-    leads, best = significant_leads(analysis.comparisons), field["configuration"].iloc[0]
-    tied = [(best, configuration) not in leads for configuration in field["configuration"]]
-    return [row["counted"] for _, row in field[tied].iterrows() if row["collapsed"] == 0]
+    leads, best = significant_leads(analysis.comparisons), comparable["configuration"].iloc[0]
+    tied = [(best, configuration) not in leads for configuration in comparable["configuration"]]
+    return [row["counted"] for _, row in comparable[tied].iterrows() if row["collapsed"] == 0]
 
 
 def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64]) -> Any:
@@ -55,7 +56,7 @@ def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDAr
     return shares.max(axis=1)
 
 
-def _conflicting_duplicates(analysis: t.Analysis, run: str) -> Items:
+def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
     data = analysis.results.by_name[run].record.data
     overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
     ids = {item for one in overlaps for item in one.conflicting_ids}

@@ -5,6 +5,7 @@ from functools import partial
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 
 COLUMNS = (
@@ -26,7 +27,7 @@ def leaderboard(dataset: str) -> t.Table:
     return t.Table(
         f"leaderboard_{dataset}",
         f"All configurations on {dataset}",
-        partial(standing, dataset, trial=False),
+        partial(ranked, dataset, trial=False),
         COLUMNS,
         section="everything",
         dataset=dataset,
@@ -39,13 +40,13 @@ def trials(dataset: str) -> t.Table:
         leaderboard(dataset),
         name=f"trials_{dataset}",
         title=f"Trials on {dataset}",
-        make=partial(standing, dataset, trial=True),
+        make=partial(ranked, dataset, trial=True),
         note="A trial has fewer rows or steps than the data set and recipe, or random weights. It is not compared with "
         "complete runs.",
     )
 
 
-def standing(dataset: str, analysis: t.Analysis, trial: bool | None = None) -> pd.DataFrame:
+def ranked(dataset: str, analysis: AnalysedResults, trial: bool | None = None) -> pd.DataFrame:
     """The configurations of a data set, the most accurate first.
 
     `trial` selects trials (True), complete configurations (False), or both with the trials last (None).

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import comparisons
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import label_scores, mean_accuracy, with_results
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
@@ -23,7 +24,7 @@ MOST_CONFUSED = 5  # pairs of labels shown per configuration
 
 
 def per_configuration(
-    rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]], analysis: t.Analysis
+    rows_of: Callable[[Results, pd.Series], list[dict[str, Any]]], analysis: AnalysedResults
 ) -> pd.DataFrame:
     """The rows that `rows_of` makes of each configuration with results, under its id, model and recipe."""
     rows = []
@@ -80,7 +81,9 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
     Means over seeds; missing where answers carry no confidence.
     """
-    of_share = {share: coverage_accuracy(results, row, share) if row["graded"] else None for share in COVERAGES[1:]}
+    of_share = {
+        share: coverage_accuracy(results, row, share) if row["has_confidences"] else None for share in COVERAGES[1:]
+    }
     shares = {_coverage_column(share): accuracy for share, accuracy in {1.0: row["accuracy"], **of_share}.items()}
     return [{"seeds": row["seeds"], **shares}]
 
@@ -101,7 +104,7 @@ def _coverage_column(share: float) -> str:
     return f"coverage_{round(100 * share)}"
 
 
-def hard_items(analysis: t.Analysis) -> pd.DataFrame:
+def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
     """The test texts that every seed of every configuration gets wrong, with the most frequent answer.
 
     The most agreed first. Runs that predict one label for everything are left out; at least two configurations must
@@ -109,8 +112,8 @@ def hard_items(analysis: t.Analysis) -> pd.DataFrame:
     """
     results, rows = analysis.results, []
     collapsed = set(results.runs.loc[results.runs["collapsed"].astype(bool), "run"])
-    for field in comparisons.fields(analysis.configurations):
-        kept = [[run for run in runs if run not in collapsed] for runs in field["counted"]]
+    for comparable in comparisons.by_test_texts(analysis.configurations):
+        kept = [[run for run in runs if run not in collapsed] for runs in comparable["counted"]]
         runs = [run for group in kept for run in group]
         if sum(bool(group) for group in kept) < 2:
             continue

@@ -5,13 +5,14 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.comparisons import fields
+from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report import table as t
 
 
-def overview(analysis: t.Analysis) -> pd.DataFrame:
+def overview(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's models in its order, then the others by falling accuracy; one row per model."""
-    found = fields(analysis.of(study.DATASET).configurations)
+    found = by_test_texts(analysis.of(study.DATASET).configurations)
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
@@ -33,7 +34,7 @@ def _row(name: str, measured: dict[str, Any] | None, title: str) -> dict[str, An
     return {
         **measured,
         "name": name,
-        "model": measured["label"],
+        "model": measured["short_name"],
         "study": study.TABLE3.get(name) if repeated else None,
         "measured": interval,
         "hardware": measured["machine"],

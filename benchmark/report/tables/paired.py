@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import compared
 from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
@@ -23,7 +24,7 @@ UNUSED: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one
 """Their defaults."""
 
 
-def robustness(analysis: t.Analysis) -> pd.DataFrame:
+def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
     results, found = analysis.results, analysis.configurations
     records = {run: results.by_name[run].record for runs in found["counted"] for run in runs}
@@ -38,7 +39,7 @@ def robustness(analysis: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def ablations(analysis: t.Analysis) -> pd.DataFrame:
+def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
     results, found = analysis.results, with_results(analysis.configurations)
     records = [results.by_name[run].record for run in found["run"]]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results
 from benchmark.analysis.identity import shared, short_hash
 from benchmark.analysis.metrics import accuracy, macro_f1
@@ -17,7 +18,7 @@ SHARED = ("dataset", "name", "model", "shots", "score", "calibrated", "test_rows
 """Columns that the row of all prompts takes over."""
 
 
-def prompts(analysis: t.Analysis) -> pd.DataFrame:
+def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration, and one for all prompts that a setting was run with, if they are several.
 
     `<score>_draws` is the standard deviation over draws of examples, `<score>_prompts` that over the means of prompts.

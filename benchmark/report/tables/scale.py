@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 from benchmark.report.formats import duration, fixed
 from benchmark.report.tables.cost import measured_title
@@ -14,7 +15,7 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 """Of the projections."""
 
 
-def scale(analysis: t.Analysis) -> pd.DataFrame:
+def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
     rows = [row for one in analysis.results.speeds if (row := _row(one)) is not None]
     rows.sort(key=lambda row: (row["hardware"], row["training"], row["batch_size"]))

@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import failure, with_results
-from benchmark.analysis.labels import short_title
+from benchmark.analysis.names import short_title
 from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
 from benchmark.report import table as t
@@ -21,7 +22,7 @@ DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
 
-def table1_models(analysis: t.Analysis) -> pd.DataFrame:
+def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
     theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
     ours = [
@@ -32,7 +33,7 @@ def table1_models(analysis: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame([theirs, *ours], dtype=object)
 
 
-def table2_settings(analysis: t.Analysis) -> pd.DataFrame:
+def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
     rows: list[dict[str, Any]] = [
         {"configuration": None, "model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}
@@ -53,7 +54,7 @@ def table2_settings(analysis: t.Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def table3_accuracy(analysis: t.Analysis) -> pd.DataFrame:
+def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's models in its order, then the others by rising accuracy, then those not run.
 
     The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
@@ -75,7 +76,7 @@ def _measured(row: pd.Series) -> dict[str, Any]:
     return {**row, "name": row["model"], "model": row["title"], "study": published}
 
 
-def _not_run(analysis: t.Analysis, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
+def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
     ended = None if failed is None else failure(analysis.results.by_name[failed["run"]].record)
     return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
@@ -115,7 +116,7 @@ def _marked(setting: str, ours: Any, theirs: Any) -> Any:
 SETTING_FORMAT = t.Column("setting").format
 
 
-def _by_size(analysis: t.Analysis) -> list[CatalogueEntry]:
+def _by_size(analysis: AnalysedResults) -> list[CatalogueEntry]:
     """The shipped models, the largest first."""
     entries = analysis.results.catalogue.items()
     return [entry for _, entry in sorted(entries, key=lambda item: (-(item[1].card.parameters or 0), item[0]))]

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
-from benchmark.analysis.labels import recipe_label
+from benchmark.analysis.names import recipe_in_words
 from benchmark.dataset_config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
 from benchmark.report import table as t
@@ -19,7 +20,7 @@ from benchmark.results.record import Status
 CURVE = t.Column("curve", help="id of the configurations that differ only in the number of training rows")
 
 
-def learning_curve(analysis: t.Analysis) -> pd.DataFrame:
+def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
@@ -41,7 +42,7 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
-    recipe = recipe_label(last, results.catalogue, leave_out=("dataset.train_rows=", "dataset.row_choice="))
+    recipe = recipe_in_words(last, results.catalogue, leave_out=("dataset.train_rows=", "dataset.row_choice="))
     recipe += ", first rows" if group["first"].iloc[0] else ""
     rows = []
     for _, point in group.groupby("train_rows"):
@@ -70,7 +71,7 @@ def _constant(results: Results, runs: list[str]) -> str | None:
     return "a constant prediction" if all(collapsed) else None
 
 
-def readouts(analysis: t.Analysis) -> pd.DataFrame:
+def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
@@ -86,7 +87,7 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
         results.by_name[trained_by or run].record
         for trained_by, run in zip(group["trained_by"], group["run"], strict=True)
     ]
-    recipes = [recipe_label(origin, results.catalogue) for origin in origins]
+    recipes = [recipe_in_words(origin, results.catalogue) for origin in origins]
     group = group.assign(seed=[origin.seed for origin in origins], recipe=recipes)
     group = group.drop_duplicates(["readout", "seed"])
     group = group[group.groupby("seed")["seed"].transform("size") > 1]  # seeds with one read-out compare with nothing
@@ -116,7 +117,7 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def tuning(analysis: t.Analysis) -> pd.DataFrame:
+def tuning(analysis: AnalysedResults) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results, runs = analysis.results, analysis.results.runs
     found = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
@@ -125,7 +126,7 @@ def tuning(analysis: t.Analysis) -> pd.DataFrame:
     for run, title, accuracy in found.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
-        row: dict[str, Any] = {"model": title, "recipe": recipe_label(record, results.catalogue, OWN_COLUMNS)}
+        row: dict[str, Any] = {"model": title, "recipe": recipe_in_words(record, results.catalogue, OWN_COLUMNS)}
         row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
         rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
     rows.sort(key=lambda row: (row["model"], row["recipe"], -row["validation_accuracy"]))

@@ -4,12 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.identity import shared, short_hash
 from benchmark.report import table as t
 from benchmark.results.record import RunRecord
 
 
-def transfer(analysis: t.Analysis) -> pd.DataFrame:
+def transfer(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on another data set, by data sets and falling accuracy.
 
     `own` is the accuracy of the same configuration on the test split of the data that it was trained on.

@@ -67,7 +67,9 @@ for (const form of document.querySelectorAll("main section > form.filters:not(#c
       if (part.id === "not-run") part.hidden = !found;
       if (words.length) part.open = found;
     }
-    form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+    const filtered = words.length || kind.value || measured.checked;
+    const found = rows.filter((row) => !row.hidden).length;
+    form.querySelector("output").textContent = filtered ? `${found} of ${rows.length} rows of the tables below` : "";
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -77,20 +79,20 @@ for (const form of document.querySelectorAll("main section > form.filters:not(#c
 // Compare two models. The numbers over all seeds were computed by the report; the counts are those of the first seeds.
 const source = document.getElementById("comparisons");
 if (source) {
-  const fields = JSON.parse(source.textContent);
-  const [which, one, other] = ["field", "a", "b"].map((name) => document.getElementById(`compare-${name}`));
+  const splits = JSON.parse(source.textContent);
+  const [which, one, other] = ["split", "a", "b"].map((name) => document.getElementById(`compare-${name}`));
   const fill = () => {
-    const { configurations } = fields[which.value];
+    const { configurations } = splits[which.value];
     for (const [select, chosen] of [[one, 0], [other, 1]]) {
       select.replaceChildren(...configurations.map((item, place) => {
-        const name = `${item.label}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
+        const name = `${item.name}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
         return new Option(name, place, false, place === chosen);
       }));
     }
     show();
   };
   const show = () => {
-    const shown = comparison(fields[which.value], Number(one.value), Number(other.value));
+    const shown = comparison(splits[which.value], Number(one.value), Number(other.value));
     document.getElementById("comparison").replaceChildren(...shown);
   };
   which.addEventListener("change", fill);
@@ -98,10 +100,10 @@ if (source) {
   fill();
 }
 
-function comparison(field, a, b) {
+function comparison(split, a, b) {
   if (a === b) return [element("p", "A and B are the same.")];
-  const [first, second] = [a, b].map((place) => field.configurations[place]);
-  const [gold, ofA, ofB] = [field.gold, first.predicted, second.predicted].map((text) => unpacked(text, field.width));
+  const [first, second] = [a, b].map((place) => split.configurations[place]);
+  const [gold, ofA, ofB] = [split.gold, first.predicted, second.predicted].map((text) => unpacked(text, split.width));
   const counts = { both: 0, a: 0, b: 0, neither: 0 };
   const differing = [];
   gold.forEach((label, item) => {
@@ -109,7 +111,7 @@ function comparison(field, a, b) {
     counts[rightA ? (rightB ? "both" : "a") : rightB ? "b" : "neither"] += 1;
     if (rightA !== rightB) differing.push([item, rightA]);
   });
-  const [difference, low, high, p, firstP, pairs] = pairOf(field, a, b);
+  const [difference, low, high, p, firstP, pairs] = pairOf(split, a, b);
   const several = pairs > 1 ? `, means over ${seedsOf(first)} of A and ${seedsOf(second)} of B` : "";
   const combined = pairs > 1 ? ` McNemar’s p, combined over the ${pairs} pairs of seeds: ${short(p)}.` : "";
   const verdict = low > 0 || high < 0 ? "excludes" : "contains";
@@ -121,23 +123,23 @@ function comparison(field, a, b) {
       ...rows.map(([name, count]) => [name, count.toLocaleString("en")]), ["McNemar’s exact p", short(firstP)],
     ]),
     element("p", "The p-values are not corrected for the number of comparisons."),
-    folded(`The ${differing.length} texts that only one of them gets right`, itemTable(field, differing, ofA, ofB)),
+    folded(`The ${differing.length} texts that only one of them gets right`, itemTable(split, differing, ofA, ofB)),
   ];
 }
 
 // The report's pair, which has the configuration that comes first as A.
-function pairOf(field, a, b) {
+function pairOf(split, a, b) {
   const [i, j] = [Math.min(a, b), Math.max(a, b)];
-  const pair = field.pairs[(i * (2 * field.configurations.length - i - 1)) / 2 + (j - i - 1)];
+  const pair = split.pairs[(i * (2 * split.configurations.length - i - 1)) / 2 + (j - i - 1)];
   return a < b ? pair : [-pair[0], -pair[2], -pair[1], ...pair.slice(3)];
 }
 
-function itemTable(field, differing, ofA, ofB) {
-  const withTexts = field.texts.length > 0;
-  const gold = unpacked(field.gold, field.width);
+function itemTable(split, differing, ofA, ofB) {
+  const withTexts = split.texts.length > 0;
+  const gold = unpacked(split.gold, split.width);
   const rows = differing.map(([item, rightA]) => [
-    field.items[item], rightA ? "A" : "B", ...[gold, ofA, ofB].map((labels) => field.labels[labels[item]]),
-    ...(withTexts ? [field.texts[item]] : []),
+    split.items[item], rightA ? "A" : "B", ...[gold, ofA, ofB].map((labels) => split.labels[labels[item]]),
+    ...(withTexts ? [split.texts[item]] : []),
   ]);
   return tableOf(["Id", "Right", "Gold label", "A", "B", ...(withTexts ? ["Text"] : [])], rows);
 }

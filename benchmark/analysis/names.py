@@ -1,4 +1,4 @@
-"""The short label of a configuration, and the command that makes its runs."""
+"""The short name of a configuration, and the command that makes its runs."""
 
 import json
 import re
@@ -51,7 +51,7 @@ WORDS = {
     "dataset.row_choice": "{} rows",
     "~dataset.sha256": "hashes not checked",
 }
-"""How settings are written in a label; the others by their name and value."""
+"""How settings are written in a name; the others by their name and value."""
 VALUES = {
     "labels": "label decoding",
     "generate": "free generation",
@@ -60,27 +60,27 @@ VALUES = {
     "sdpa": "SDPA attention",
     "eager": "eager attention",
 }
-"""How values are written in a label where they differ from their names."""
+"""How values are written in a name where they differ from their names."""
 PROMPTING = ("model.train=", "model.shots=", "model.score=", "model.calibrate=", "model.prompt")
 """Settings that the words for a model which is not trained include."""
 BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
-"""The two settings of the effective batch, which a label shows as one."""
+"""The two settings of the effective batch, which a name shows as one."""
 MOST_NAMED = 2
-"""How many settings a short label names, unless it needs more to differ from another one."""
+"""How many settings a short name has, unless it needs more to differ from another one."""
 IMPORTANCE = ("dataset.train_rows=", "recipe.max_steps=", "model.weights.source=random", "model.readout=",
               "model.precision=", "recipe.epochs=", "recipe.batch_size=", "recipe.learning_rate=", "recipe.",
               "model.adapter=", "model.", "dataset.", "")  # fmt: skip
-"""The beginnings of settings, in the order in which a short label names them; the longest that fits counts."""
+"""The beginnings of settings, in the order in which a short name has them; the longest that fits counts."""
 SECONDARY = ("dataset.row_choice=", "dataset.validation_rows=", "model.batching=",
              "model.attention=", "model.device=", "model.weights.path=", "model.weights.source=hub")  # fmt: skip
-"""Settings that a short label names only if it needs them to differ from another one."""
+"""Settings that a short name has only if it needs them to differ from another one."""
 LIMITS = {"training rows": "dataset.train_rows", "validation rows": "dataset.validation_rows",
           "test rows": "dataset.test_rows", "steps": "recipe.max_steps"}  # fmt: skip
 """The option behind each of `RunSpec.limits`."""
 
 
 @dataclass(frozen=True)
-class ShortLabel:
+class ShortName:
     """How people see a configuration: a text, and what is added to it, in order, if another one has the same."""
 
     text: str
@@ -92,16 +92,16 @@ def short_title(title: str) -> str:
     return re.sub(r" \(\d+M [^()]*\)| \(uncased\)", "", title).replace(" + LoRA", " LoRA")
 
 
-def short_label(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> ShortLabel:
+def short_name(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> ShortName:
     """Title and recipe with the most important settings that differ from the shipped ones."""
     settings = sorted(_settings(record, catalogue), key=_importance)
     named = [setting for setting in settings if not setting.startswith(SECONDARY)][:MOST_NAMED]
     others = [setting for setting in settings if setting not in named]
     text = ", ".join([short_title(record.title), _recipe(record), *filter(None, map(_in_words, named))])
-    return ShortLabel(text, tuple(filter(None, map(_in_words, others))))
+    return ShortName(text, tuple(filter(None, map(_in_words, others))))
 
 
-def recipe_label(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
+def recipe_in_words(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
     """The recipe's name and, in words, the settings that differ from the shipped ones; names of files last.
 
     `leave_out` are the beginnings of settings that are not named. For a model that is asked and not trained, how it is
@@ -174,7 +174,7 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
 
 
 def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, ...]:
-    """The settings of weights that a label leaves out: all if a folder held the very file that the model pins.
+    """The settings of weights that a name leaves out: all if a folder held the very file that the model pins.
 
     The path of other folders says enough.
     """

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from factories import FIT, a_record
 
-from benchmark.analysis.labels import command, options_given, recipe_label, settings_of, short_label
+from benchmark.analysis.names import command, options_given, recipe_in_words, settings_of, short_name
 from benchmark.interface import WeightSource
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
@@ -20,7 +20,7 @@ def typed(record: RunRecord, *overrides: str) -> RunRecord:
 
 
 def label(record: RunRecord) -> str:
-    return recipe_label(record, CATALOGUE)
+    return recipe_in_words(record, CATALOGUE)
 
 
 def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
@@ -61,10 +61,10 @@ def test_what_an_experiments_file_changes_is_in_the_label(override: str, words: 
         ("minilm", ["model.title=MiniLM-L6 (22M BERT) + LoRA"], "MiniLM-L6 LoRA, paper", []),
     ],
 )  # fmt: skip
-def test_a_short_label_names_the_two_most_important_settings(
+def test_a_short_name_has_the_two_most_important_settings(
     model: str, overrides: list[str], text: str, more: list[str]
 ) -> None:
-    made = short_label(a_record(model, *overrides), CATALOGUE)
+    made = short_name(a_record(model, *overrides), CATALOGUE)
     assert (made.text, sorted(made.more)) == (text, sorted(more))
 
 
@@ -87,7 +87,7 @@ def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> 
 
 def test_settings_of_data_are_those_of_the_command_line() -> None:
     assert label(a_record("minilm", "dataset.train_rows=16", "dataset.name=mine")) == "paper, 16 training texts"
-    assert recipe_label(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
+    assert recipe_in_words(a_record("minilm", "dataset.train_rows=16"), CATALOGUE, ("dataset.train_rows=",)) == "paper"
 
 
 def test_limits_of_a_data_sets_file_are_in_the_label() -> None:

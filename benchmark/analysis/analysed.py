@@ -1,0 +1,55 @@
+"""The results of runs with what several tables and figures need of them, each computed once."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
+
+from benchmark.analysis import study
+from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis.configurations import configurations
+from benchmark.analysis.frame import Results
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysedResults:
+    """The results with everything that several tables need, computed once."""
+
+    results: Results
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """The keys of all data sets: the study's first, then those with most configurations.
+
+        Changed test texts are no data set of their own.
+        """
+        runs, by_name = self.results.runs, self.results.by_name
+        changed = [run for run in runs["run"] if by_name[run].record.config.dataset.perturb is not None]
+        configurations = runs[~runs["run"].isin(changed)].groupby("dataset")["configuration"].nunique()
+        return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
+
+    def of(self, dataset: str) -> "AnalysedResults":
+        """The same for the runs on one data set only."""
+        if set(self.results.runs["dataset"]) == {dataset}:
+            return self
+        if dataset not in self._parts:
+            runs = self.results.runs
+            self._parts[dataset] = AnalysedResults(replace(self.results, runs=runs[runs["dataset"] == dataset]))
+        return self._parts[dataset]
+
+    @cached_property
+    def _parts(self) -> dict[str, "AnalysedResults"]:
+        return {}
+
+    @cached_property
+    def configurations(self) -> pd.DataFrame:
+        return configurations(self.results)
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        return comparisons(self.results, self.configurations)
+
+    @cached_property
+    def short_names(self) -> dict[str, str]:
+        """The short name of each configuration, by id."""
+        return dict(zip(self.configurations["configuration"], self.configurations["short_name"], strict=True))
