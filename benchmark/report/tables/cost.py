@@ -31,13 +31,15 @@ def frontier(analysis: AnalysedResults) -> pd.DataFrame:
 
 def speed(analysis: AnalysedResults) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
-    compared = [one for one in analysis.results.speeds if "ways" in one]
-    measured = sorted(compared, key=lambda one: (one["device"], one["title"], one["effective_batch"]))
+    measured = sorted(
+        analysis.results.speeds, key=lambda one: (one["device"], one["title"], one.get("effective_batch", 0))
+    )
     return pd.DataFrame([row for one in measured for row in _speeds(one)], dtype=object)
 
 
 def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    padded = {way["precision"]: way for way in measured["ways"] if way["batching"] == "padded"}
+    ways = ways_of(measured)
+    padded = {way["precision"]: way for way in ways if way["batching"] == "padded"}
     return [
         {
             "model": measured_title(measured),
@@ -51,8 +53,32 @@ def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
             "answered_per_second": way["answered_per_second"],
             "answering_ratio": _ratio(way, padded, "answered_per_second"),
         }
-        for way in measured["ways"]
+        for way in ways
     ]
+
+
+def ways_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ways whose speed was compared, or the one way of a whole training; none for latencies."""
+    if "training_seconds" in measured:
+        seconds = measured["training_seconds"] - (measured["graph_seconds"] or 0.0)
+        way = {
+            "batching": "packed",
+            "precision": measured["precision"],
+            "samples_per_second": measured["steps"] * measured["effective_batch"] / seconds,
+            "utilisation": None,
+            "answered_per_second": max(measured["predicted_per_second"]),
+            "graph_steps": measured["graph_steps"],
+            "recomputes": False,
+        }
+        return [_named(way)]
+    return [_named(way) for way in measured.get("ways", ())]
+
+
+def _named(way: dict[str, Any]) -> dict[str, Any]:
+    """With the name of the batching that tables show; figures measured earlier say less."""
+    graphs = ", CUDA graphs" if way.get("graph_steps") else ""
+    recomputes = ", activations recomputed" if way.get("recomputes") else ""
+    return {**way, "batching": f"{way['batching']}{graphs}{recomputes}"}
 
 
 def measured_title(measured: dict[str, Any]) -> str:
@@ -121,7 +147,8 @@ SPEED = t.Table(
     ),
     note="*× padded* is the ratio to padded batches in the same precision, where a decoder answers by free "
     "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
-    "(`python -m benchmark.speed`). *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
+    "(`python -m benchmark.speed`). *CUDA graphs* replay a whole training step; the seconds that prepare them are not "
+    "counted. *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
     "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
     "beginning of the prompts once. *Batch* is the effective one; *one pass* computes it at once, the other padded "
     "batches in passes of the recipe's size. Random weights take the same time as pretrained ones and have no "

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import table as t
 from benchmark.report.formats import duration, fixed
-from benchmark.report.tables.cost import measured_title
+from benchmark.report.tables.cost import measured_title, ways_of
 
 ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 """Of the projections."""
@@ -23,7 +23,7 @@ def scale(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
-    ways = [way for way in measured.get("ways", ()) if way["batching"] == "packed"]
+    ways = [way for way in ways_of(measured) if way["batching"].startswith("packed")]
     if not ways:
         return None
     way = max(ways, key=lambda one: one["samples_per_second"])
@@ -35,8 +35,8 @@ def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
         "precision": way["precision"],
         "training": 1000 / way["samples_per_second"],
         "prediction": 1000 / answered if answered else None,
-        "growth_rows": _exponent(measured["growth"].get("rows", ()), "rows"),
-        "growth_length": _exponent(measured["growth"].get("text", ()), "tokens_per_sample"),
+        "growth_rows": _exponent(measured.get("growth", {}).get("rows", ()), "rows"),
+        "growth_length": _exponent(measured.get("growth", {}).get("text", ()), "tokens_per_sample"),
         "million": epochs,
         "million_shared": epochs / DEVICES,
         "million_predicted": ROWS / answered if answered else None,
