@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.alignment import columns_of, match_rows
+from baselines.matching import columns_of, match_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_all_rows
 from benchmark.interface import (

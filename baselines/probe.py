@@ -26,7 +26,7 @@ from baselines.weights.checks import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
 from baselines.weights.sources import Weights, check_restorable
-from benchmark.errors import BenchmarkError
+from benchmark.errors import check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
 
 
@@ -52,8 +52,7 @@ class Probe:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_iterations=self.max_iterations)
-        if self.C <= 0:
-            raise BenchmarkError(f"model.C is {self.C}.", "Set it to a number above 0.")
+        check_option("model.C", self.C, self.C > 0, "Set it to a number above 0.")
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.encoder)
             self.batching = resolve_batching(self.architecture["model_type"], self.batching)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
@@ -25,11 +25,9 @@ class TfidfClassifier:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        for option in ("ngrams", "min_df"):
-            if (value := getattr(self, option)) < 1:
-                raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
-        if self.C <= 0:
-            raise BenchmarkError(f"model.C is {self.C}.", "Set it to a number above 0.")
+        check_option("model.ngrams", self.ngrams, self.ngrams >= 1, "Set it to 1 or more.")
+        check_option("model.min_df", self.min_df, self.min_df >= 1, "Set it to 1 or more.")
+        check_option("model.C", self.C, self.C > 0, "Set it to a number above 0.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = len(context.labels)

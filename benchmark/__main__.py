@@ -132,7 +132,7 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     """Show the results of this command, then what went wrong, and exit accordingly."""
     recorded = {outcome.folder: outcome.written for outcome in outcomes if outcome.folder is not None}
     if recorded:
-        from benchmark.report.terminal import show_runs  # --help does not wait for pandas
+        from benchmark.report.terminal_leaderboard import show_runs  # --help does not wait for pandas
 
         rebuild_reports(outcomes)
         show_runs(recorded)

@@ -55,6 +55,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     from benchmark.report.model_card import kept_card  # --help and --cfg do not wait for pandas
     from benchmark.report.run_figures import draw_run
     from benchmark.run import runner
+    from benchmark.run.job import model_dir_of
 
     quiet_libraries()
     handle_signals()
@@ -66,7 +67,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
         except (Exception, KeyboardInterrupt) as ended:
             error = ended
     if error is None:
-        folder = runner.model_dir_of(config, made.record)
+        folder = model_dir_of(config, made.record)
         if written and folder is not None and (folder / "record.json").is_file():
             (folder / "README.md").write_text(kept_card(made), encoding="utf-8")
         accuracy = made.record.fit.validation_accuracy(config.recipe.keep) if made.record.fit else None
@@ -90,7 +91,7 @@ def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: 
 
 def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
-    from benchmark.run import runner
+    from benchmark.run.failures import record_failure
 
     error = BenchmarkError(
         f"The run's process {how}.",
@@ -98,7 +99,7 @@ def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
         "from the last checkpoint, if there is one.",
     )
     written: list[Run] = []
-    runner.record_failure(config, overrides, error, written.append)
+    record_failure(config, overrides, error, written.append)
     return Outcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
 
 

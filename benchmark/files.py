@@ -1,5 +1,6 @@
 """Rows of CSV, TSV, JSON and JSON-lines files, for data sets and for predictions."""
 
+import codecs
 import csv
 import io
 import json
@@ -122,38 +123,48 @@ DELIMITED = (".csv", ".tsv")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file without a byte-order mark."""
+    """The bytes of a file that holds more than a byte-order mark."""
     try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        content = path.read_bytes()
     except OSError as error:  # for example a folder, a broken link or a missing permission
         raise BenchmarkError(
             f"{path}: the file cannot be read ({error.strerror}).", "Replace it with a readable file."
         ) from error
-    if not content:
+    if content in (b"", codecs.BOM_UTF8):
         raise BenchmarkError(f"{path} is empty.", "Add rows or remove the file.")
     return content
 
 
 def read_text(path: Path) -> str:
     """The content of a UTF-8 file."""
-    content, export_again = read_bytes(path), "Export the file again as UTF-8."
-    if b"\x00" in content:
-        row = content.count(b"\n", 0, content.index(b"\x00")) + 1
-        raise BenchmarkError(f"{path}, row {row}: there is a NUL byte, as in UTF-16.", export_again)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise BenchmarkError(f"{path}, row {row}: the text is not UTF-8 ({error.reason}).", export_again) from error
+    return "".join(decoded(io.BytesIO(read_bytes(path)), str(path)))
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line with its location and without its end, which is LF or CRLF."""
-    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), start=1):
-        line, location = line.removesuffix("\r"), f"{path}, row {number}"
-        if "\r" in line:  # old Mac line ends: many rows would be read as one
+    return plain_lines(decoded(io.BytesIO(read_bytes(path)), str(path)), str(path))
+
+
+def decoded(lines: Iterable[bytes], place: str) -> Iterator[str]:
+    """The lines of a UTF-8 text without its byte-order mark; `place` is for messages."""
+    for number, line in enumerate(lines, start=1):
+        problem = "there is a NUL byte, as in UTF-16"
+        if b"\x00" not in line:
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                continue
+            except UnicodeDecodeError as error:
+                problem = f"the text is not UTF-8 ({error.reason})"
+        raise BenchmarkError(f"{place}, row {number}: {problem}.", "Export the file again as UTF-8.")
+
+
+def plain_lines(lines: Iterable[str], place: str) -> Iterator[tuple[str, str]]:
+    """Each line with its location and without its end, which is LF or CRLF."""
+    for number, line in enumerate(lines, start=1):
+        location, text = f"{place}, row {number}", line.removesuffix("\n").removesuffix("\r")
+        if "\r" in text:  # old Mac line ends: many rows would be read as one
             raise BenchmarkError(f"{location}: there is a lone carriage return.", "End every line with LF or CRLF.")
-        yield location, line
+        yield location, text
 
 
 class JsonObject(dict[str, Any]):

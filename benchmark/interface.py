@@ -1,27 +1,30 @@
 """The interface between the harness and the models: the `Classifier` protocol and every type that crosses it.
 
 Models (`baselines/` or your own) import this module, `benchmark.files` and `benchmark.errors`, and nothing else of
-`benchmark`.
+`benchmark`. Texts and predictions are defined in `benchmark.predictions`, the options of training in
+`benchmark.recipe`.
 """
 
-import math
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
-from benchmark.errors import BenchmarkError, check_option
-
-LabelIds = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float32]
-
-NO_LABEL = -1
-"""Predicted id of a generated answer that is none of the labels; it counts as wrong."""
+from benchmark.errors import BenchmarkError
+from benchmark.predictions import NO_EXAMPLES as NO_EXAMPLES
+from benchmark.predictions import NO_LABEL as NO_LABEL
+from benchmark.predictions import Examples as Examples
+from benchmark.predictions import LabelIds as LabelIds
+from benchmark.predictions import Predictions as Predictions
+from benchmark.predictions import Probabilities as Probabilities
+from benchmark.predictions import normalized_label as normalized_label
+from benchmark.recipe import ADDED_LATER as ADDED_LATER
+from benchmark.recipe import ClassWeights as ClassWeights
+from benchmark.recipe import Keep as Keep
+from benchmark.recipe import Optimizer as Optimizer
+from benchmark.recipe import Recipe as Recipe
+from benchmark.recipe import Schedule as Schedule
 
 READS_FILES = "reads_files"
 """Key in the metadata of a dataclass field whose value is a path.
@@ -30,101 +33,6 @@ The metadata's value lists the file patterns that matter in a folder, for exampl
 `field(default=None, metadata={READS_FILES: ("*.safetensors", "*.json")})`. A record keeps the path's last part and a
 hash of those files instead of the path.
 """
-
-ADDED_LATER = "added_later"
-"""Key in the metadata of a dataclass field that records leave out while it has its default.
-
-A field that is added with `metadata={ADDED_LATER: True}` changes no digest of earlier runs.
-"""
-
-
-def normalized_label(name: str) -> str:
-    """The name of a label without what does not distinguish labels: case, outer space and the Unicode form."""
-    return unicodedata.normalize("NFC", name).strip().lower()
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One split. All three have one entry per row, in the official order."""
-
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    labels: LabelIds  # (rows,)
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-
-NO_EXAMPLES = Examples((), (), np.array([], dtype=np.int64))
-
-
-class Optimizer(StrEnum):
-    adamw = "adamw"
-    adafactor = "adafactor"
-
-
-class Schedule(StrEnum):
-    cosine = "cosine"
-    linear = "linear"
-    constant = "constant"
-
-
-class ClassWeights(StrEnum):
-    balanced = "balanced"  # rows / (labels * rows of the label), as in scikit-learn
-
-
-class Keep(StrEnum):
-    """Which weights a training ends with."""
-
-    last = "last"
-    best = "best"  # those of the epoch with the highest validation accuracy, the earliest of equals
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is fine-tuned. Models without gradient descent ignore it.
-
-    The effective batch is `batch_size * gradient_accumulation_steps` samples. `warmup_ratio` is a share of all
-    optimiser steps. `max_length` counts tokens, including those of the prompt. With `patience`, training stops after so
-    many epochs without a better validation accuracy.
-    """
-
-    name: str
-    optimizer: Optimizer
-    learning_rate: float
-    schedule: Schedule
-    warmup_ratio: float
-    weight_decay: float
-    max_gradient_norm: float
-    batch_size: int
-    gradient_accumulation_steps: int
-    epochs: float
-    max_length: int
-    max_steps: int | None = None
-    class_weights: ClassWeights | None = field(default=None, metadata={ADDED_LATER: True})
-    label_smoothing: float = field(default=0.0, metadata={ADDED_LATER: True})
-    keep: Keep = field(default=Keep.last, metadata={ADDED_LATER: True})
-    patience: int | None = field(default=None, metadata={ADDED_LATER: True})
-
-    @property
-    def effective_batch(self) -> int:
-        """Samples per optimiser step."""
-        return self.batch_size * self.gradient_accumulation_steps
-
-    def __post_init__(self) -> None:
-        for option in ("learning_rate", "max_gradient_norm", "epochs"):
-            value = getattr(self, option)
-            check_option(f"recipe.{option}", value, 0 < value < math.inf, "Set it to a number above 0.")
-        for option in ("batch_size", "gradient_accumulation_steps", "max_length", "max_steps", "patience"):
-            value = getattr(self, option)
-            check_option(f"recipe.{option}", value, value is None or value >= 1, "Set it to 1 or more.")
-        warmup, decay = self.warmup_ratio, self.weight_decay
-        check_option("recipe.warmup_ratio", warmup, 0 <= warmup < 1, "Set it to a number in [0, 1).")
-        check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
-        smoothing, keeps_best = self.label_smoothing, self.keep is Keep.best
-        check_option("recipe.label_smoothing", smoothing, 0 <= smoothing < 1, "Set it to a number in [0, 1).")
-        stops = self.patience is None or keeps_best
-        check_option("recipe.patience", self.patience, stops, "Set recipe.keep=best too, or leave it out.")
 
 
 def _nothing() -> None:
@@ -234,68 +142,6 @@ class FitReport:
         """That of the weights with which training ended; None if none was measured."""
         measured = [point.validation_accuracy for point in self.curve if point.validation_accuracy is not None]
         return None if not measured else max(measured) if keep is Keep.best else measured[-1]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Answers in the order of the texts.
-
-    `generated` holds the raw answers of a model that writes freely. An answer that is none of the labels has the id
-    `NO_LABEL`. `also` holds the labels by other ways to read the same answers, by their names.
-    """
-
-    probabilities: Probabilities  # (rows, labels); each row sums to 1
-    predicted: LabelIds  # (rows,)
-    generated: tuple[str, ...] | None = None
-    truncated_texts: int = 0  # texts cut to recipe.max_length
-    also: Mapping[str, LabelIds] = field(default_factory=dict)
-
-    @classmethod
-    def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
-        """Predict the most probable label of each row; ties go to the lower id."""
-        stored = probabilities.astype(np.float32)
-        return cls(stored, stored.argmax(axis=1).astype(np.int64))
-
-    @classmethod
-    def from_answers(cls, answers: Sequence[str], labels: Sequence[str], words: Sequence[str] = ()) -> "Predictions":
-        """Match free answers with the names of labels, or their words, ignoring case and surrounding space.
-
-        A matched label gets probability 1. Where no label matches, all labels get the same probability.
-        """
-        ids = {normalized_label(name): index for names in (labels, words) for index, name in enumerate(names)}
-        predicted = np.array([ids.get(normalized_label(answer), NO_LABEL) for answer in answers], dtype=np.int64)
-        probabilities = np.eye(len(labels), dtype=np.float32)[predicted]
-        probabilities[predicted == NO_LABEL] = 1 / len(labels)
-        return cls(probabilities, predicted, tuple(answers))
-
-    @property
-    def has_confidences(self) -> bool:
-        """Whether they carry confidences: free answers do not, and have probability 1."""
-        return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
-
-    def check(self, rows: int, labels: int) -> None:
-        """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution."""
-        if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):
-            raise BenchmarkError(
-                f"The model returned probabilities {self.probabilities.shape} and labels {self.predicted.shape} "
-                f"for {rows} texts and {labels} labels.",
-                f"Return ({rows}, {labels}) and ({rows},).",
-            )
-        finite = np.isfinite(self.probabilities).all(axis=1)
-        if not finite.all():
-            raise BenchmarkError(
-                f"The probabilities of test row {int(np.argmin(finite))} are not finite: the model has diverged.",
-                "Lower recipe.learning_rate or raise the precision.",
-            )
-        sums = self.probabilities.sum(axis=1, dtype=np.float64)
-        if (self.probabilities < 0).any() or np.abs(sums - 1).max(initial=0.0) > 1e-3:
-            raise BenchmarkError(
-                "The model returned no probabilities: a row has a negative value or does not sum to 1.",
-                "Apply softmax before returning them.",
-            )
-        lowest = NO_LABEL if self.generated is not None else 0
-        if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
-            raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")
 
 
 class Readout(StrEnum):

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.data.stream import KINDS, TextRow, kind_of, open_lines, text_rows
+from benchmark.data.unlabelled import KINDS, TextRow, kind_of, open_lines, text_rows
 from benchmark.errors import BenchmarkError
 from benchmark.results.store import replacing
 from benchmark.run.folders import check_writable

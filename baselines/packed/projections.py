@@ -42,7 +42,6 @@ class Projections:
         self.ups = [layer.lora_B[name].weight for layer in layers]
         self.scale = layers[0].scaling[name]
         self.copied: tuple[torch.Tensor, torch.Tensor] | None = None
-        self.unchanged: tuple[list[int], tuple[torch.Tensor, torch.Tensor]] | None = None  # those of predictions
         self.states: torch.Tensor | None = None
         self.parts: Sequence[torch.Tensor] = ()
 
@@ -64,11 +63,9 @@ class Projections:
     def _adapters(self) -> tuple[torch.Tensor, torch.Tensor]:
         if torch.is_grad_enabled():
             return self._together()
-        versions = [parameter._version for parameter in self.parameters]  # a step of the optimiser changes them
-        if self.unchanged is None or self.unchanged[0] != versions:
-            down, up = (part.to(matmul_dtype(self.weight)) for part in self._together())
-            self.unchanged = versions, (down, up)
-        return self.unchanged[1]
+        down, up = self._together()
+        dtype = matmul_dtype(self.weight)
+        return down.to(dtype), up.to(dtype)
 
     def _together(self) -> tuple[torch.Tensor, torch.Tensor]:
         if len(self.layers) == 1:

@@ -102,58 +102,71 @@ def load(
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
     check_quantization(quantization, weights.source is Source.random)
-    names = _label_options(labels)
-    implementation = None if attention is Attention.auto else attention.value
     check_random(weights, labels, needed)
+    implementation = None if attention is Attention.auto else attention.value
+    options: dict[str, Any] = {"attn_implementation": implementation, "dtype": dtype}
     if weights.source is Source.random:
         tokenizer = train_tokenizer(architecture, texts)
-        config = AutoConfig.for_model(**(architecture | names | {"pad_token_id": tokenizer.pad_token_id}))
+        own = _label_options(labels) | {"pad_token_id": tokenizer.pad_token_id}
         with torch.device(device):  # a GPU draws billions of numbers in a second
-            network = auto_class.from_config(config, attn_implementation=implementation, dtype=dtype)
+            network = auto_class.from_config(AutoConfig.for_model(**(architecture | own)), **options)
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
-    head, options = checked.head, checkpoint.options
-    if options:  # a GGUF file in the user's folder may be too large for a second copy
-        names["quantization_config"] = GgufConfig(dequantize=True)
-    if quantization is Quantization.nf4:
-        if options:
-            raise BenchmarkError(
-                f"The weights {identity(weights)} are a GGUF file, which model.quantization=nf4 cannot quantise again.",
-                "Give them as safetensors, or set model.quantization=none.",
-            )
-        names["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        )
+    head, source = checked.head, checkpoint.source
+    options |= _quantization_options(checkpoint, quantization, dtype, identity(weights))
+    options |= _head_options(checked, labels)
     with readable(weights, checkpoint), _progress_on_terminals_only():
-        if head is not None and head.order is not None:
-            names = {}  # those of the checkpoint, until its rows are in our order
-        elif head is not None:
-            log.info("the weights come with a trained head, which is %s", head.description)
-            names["key_mapping"] = {rf"^({'|'.join(checked.head_parts)})\.": r"unused.\1."}
         network, info = auto_class.from_pretrained(
             checkpoint.folder,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below
-            dtype=dtype,
-            attn_implementation=implementation,
             use_safetensors=True,
             trust_remote_code=False,
+            **checkpoint.options,
             **options,
-            **names,
         )
     missing = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
     body = network.base_model_prefix if auto_class is AutoModelForSequenceClassification else None
     _check_complete(missing, body, identity(weights), needed)
+    if weights.hub_id is not None:
+        network.name_or_path = weights.hub_id  # which a saved adapter names as its base
+    if head is not None:
+        source = replace(source, head=head.description, trained_head=head.order is not None)
     if head is not None and head.order is not None:
         reorder(network, head.order)
         network.config.id2label, network.config.label2id = _label_options(labels).values()
-    if weights.hub_id is not None:
-        network.name_or_path = weights.hub_id  # which a saved adapter names as its base
-    source = checkpoint.source
-    if head is not None:
-        source = replace(source, head=head.description, trained_head=head.order is not None)
     order = trained_head(checked.config, labels).order if labels else None
     return Loaded(checked.tokenizer, network, source, order)
+
+
+def _quantization_options(
+    checkpoint: Checkpoint, quantization: Quantization, dtype: torch.dtype, model: str
+) -> dict[str, Any]:
+    """Options of `from_pretrained` for a GGUF file, and for 4-bit weights."""
+    is_gguf = checkpoint.gguf_file is not None
+    if quantization is Quantization.none:  # a GGUF file in the user's folder may be too large for a second copy
+        return {"quantization_config": GgufConfig(dequantize=True)} if is_gguf else {}
+    if is_gguf:
+        raise BenchmarkError(
+            f"The weights {model} are a GGUF file, which model.quantization=nf4 cannot quantise again.",
+            "Give them as safetensors, or set model.quantization=none.",
+        )
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    return {"quantization_config": nf4}
+
+
+def _head_options(checked: Checked, labels: Sequence[str]) -> dict[str, Any]:
+    """Options of `from_pretrained` for the classification head: kept if it has these labels, else a new one."""
+    head = checked.head
+    if head is None:
+        return _label_options(labels)
+    if head.order is not None:  # the names are those of the checkpoint until its rows are in our order
+        return {}
+    log.info("the weights come with a trained head, which is %s", head.description)
+    unused = {rf"^({'|'.join(checked.head_parts)})\.": r"unused.\1."}
+    return _label_options(labels) | {"key_mapping": unused}
 
 
 def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
 
 CAUSAL_LM, SEQ_CLS = "CAUSAL_LM", "SEQ_CLS"
 """peft's task types. For SEQ_CLS it trains and saves the classification head together with the adapter."""
@@ -21,17 +21,14 @@ class Lora:
     targets: list[str] = field(default_factory=lambda: ["all-linear"])
 
     def __post_init__(self) -> None:
-        untrainable = [name for name in self.targets if name.split(".")[-1] in ("lm_head", "embed_tokens")]
+        check_option("model.lora.rank", self.rank, self.rank >= 1, "Set it to 1 or more.")
+        check_option("model.lora.alpha", self.alpha, self.alpha >= 1, "Set it to 1 or more.")
+        check_option("model.lora.dropout", self.dropout, 0 <= self.dropout < 1, "Set it to a number in [0, 1).")
         named = "Name projections such as q_proj, or [all-linear]."
-        for refused, problem, fix in (
-            (self.rank < 1, f"rank is {self.rank}.", "Set it to 1 or more."),
-            (self.alpha < 1, f"alpha is {self.alpha}.", "Set it to 1 or more."),
-            (not 0 <= self.dropout < 1, f"dropout is {self.dropout}.", "Set it to a number in [0, 1)."),
-            (not self.targets, "targets is empty.", named),
-            (untrainable, f"targets names {', '.join(untrainable)}, which is used without adapters here.", named),
-        ):
-            if refused:
-                raise BenchmarkError(f"model.lora.{problem}", fix)
+        check_option("model.lora.targets", "empty", bool(self.targets), named)
+        if untrainable := [name for name in self.targets if name.split(".")[-1] in ("lm_head", "embed_tokens")]:
+            problem = f"model.lora.targets names {', '.join(untrainable)}, which is used without adapters here."
+            raise BenchmarkError(problem, named)
 
     def attach(self, network: PreTrainedModel, task: str | None = None) -> PeftModel:
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)

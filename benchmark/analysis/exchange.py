@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.formats import OBJECT_READERS, read_objects
+from benchmark.data.file_formats import OBJECT_READERS, read_objects
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS
 

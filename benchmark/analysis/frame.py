@@ -4,7 +4,6 @@ A *configuration* is what runs share that differ only in their seed. It has an i
 people. Tables join on ids, never on names.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,9 @@ import pyarrow as pa
 
 from benchmark.analysis import study
 from benchmark.analysis.datasets import dataset_keys
+from benchmark.analysis.identity import shared, short_hash, trained_by, training_id, with_data_in_ids
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
-from benchmark.config import RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.catalogue import CatalogueEntry, read_catalogue
@@ -45,6 +44,8 @@ else its pretrained runs, else all that completed.
 FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "has_confidences", "collapsed",
          "shared_time")  # fmt: skip
 """The columns that are true or false."""
+NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
+"""The options in which the points of a learning curve differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def results_of(
     catalogue = read_catalogue()
     runs, copies = without_copies(runs)
     rows = [_row(run, catalogue, shared_times) for run in runs]
-    frame = _with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
+    frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAGS, bool))
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
@@ -117,10 +118,10 @@ def results_of(
     frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
     frame["short_name"] = _distinct(frame)
     frame = frame.drop(columns="_more")
-    trained_by = _trained_by(records)
-    frame["trained_by"] = pd.Series([trained_by[run] for run in frame["run"]], frame.index, dtype=object)
+    origins = trained_by(records)
+    frame["trained_by"] = pd.Series([origins[run] for run in frame["run"]], frame.index, dtype=object)
     frame["training"] = [
-        _training_id(records[run], records.get(origin))
+        training_id(records[run], records.get(origin))
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
     frame["counted"] = _counted(frame)
@@ -176,13 +177,13 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
 
 def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
     record, card = run.record, run.record.card
-    shared = record.environment.device_shared is True or record.digest in shared_times
+    shared_time = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
     test_sha256, name = test.sha256 if test else None, short_name(record, catalogue)
     return {
         "run": run.name,  # its folder below results/runs
-        "configuration": _id(_shared(record.config)),  # shared by runs that differ only in their seed
-        "curve": _id(_shared(record.config, without_rows=True), test_sha256),  # ... and the number of training rows
+        "configuration": short_hash(shared(record.config)),  # shared by runs that differ only in their seed
+        "curve": short_hash(shared(record.config, NUMBER_OF_ROWS), test_sha256),  # ... and the number of training rows
         "model": record.model,
         "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
@@ -197,8 +198,8 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
         "_content": " ".join(record.data_sha256.values()),
         "_more": name.more,
         **_outcome(run),
-        "shared_time": shared,  # whether other jobs used the device, so that times are not comparable
-        **_measurements(record, shared),
+        "shared_time": shared_time,  # whether other jobs used the device, so that times are not comparable
+        **_measurements(record, shared_time),
     }
 
 
@@ -246,58 +247,6 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
     if shared:
         costs |= {"training_seconds": None, "seconds_per_text": None}
     return values | (costs if here else dict.fromkeys(costs))
-
-
-def _shared(spec: RunSpec, without_rows: bool = False) -> dict[str, Any]:
-    """The spec without the seed and what tables only show; without the number of training rows if asked."""
-    values = identity_of(spec.as_json())
-    rows = ("train_rows", "row_choice") if without_rows else ()
-    dataset = {key: value for key, value in values["dataset"].items() if key not in rows}
-    return {"model": values["model"], "dataset": dataset, "recipe": values["recipe"]}
-
-
-def _id(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def _with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make configuration ids of spec and data content.
-
-    A run that ended before its data were read joins the only content with its spec, if there is exactly one. It is
-    left out if the same seed exists there.
-    """
-    kept = pd.Series(True, index=frame.index)
-    for _, group in frame.groupby("configuration", sort=False):
-        read, unread = group[group["_content"] != ""], group[group["_content"] == ""]
-        if read["_content"].nunique() == 1:
-            frame.loc[unread.index, "_content"] = read["_content"].iloc[0]
-            kept[unread.index] = ~unread["seed"].isin(read["seed"])
-    frame["configuration"] = list(map(_id, frame["configuration"], frame["_content"]))
-    return frame[kept].drop(columns="_content")
-
-
-def _trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
-    """The run that saved the adapter which each run loads, by name.
-
-    Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
-    """
-    fits = {name: record.fit for name, record in records.items() if record.fit}
-    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256 and records[name].trained}
-    folders = {name.rpartition("/")[2]: name for name in fits}
-    loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
-    origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}
-    return dict.fromkeys(records) | origins
-
-
-def _training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
-    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read."""
-    if record.card is None or not record.card.readout:
-        return None
-    adapter = record.fit.weights.adapter if record.fit else None
-    foreign = adapter.sha256 if adapter and not origin else None
-    source = origin or record
-    spec = identity_of(source.config.as_json())
-    return _id((source.card or record.card).training, spec["recipe"], spec["dataset"], source.data_sha256, foreign)
 
 
 def _counted(frame: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
-from benchmark.config import RowChoice
+from benchmark.dataset_config import RowChoice
 from benchmark.results.catalogue import CatalogueEntry
 from benchmark.results.record import RunRecord
 

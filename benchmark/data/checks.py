@@ -12,9 +12,9 @@ from unicodedata import normalize
 
 import numpy as np
 
-from benchmark.config import DatasetConfig
 from benchmark.data.report import Overlap, SplitReport
 from benchmark.data.rows import Row
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, normalized_label
 

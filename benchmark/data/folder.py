@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.config import DatasetConfig
-from benchmark.config import Files as FileOptions
-from benchmark.data.formats import READERS, Layout, read_file, read_pair
+from benchmark.data.file_formats import READERS, Layout, read_file, read_pair
 from benchmark.data.label_names import as_ids, read_label_names
 from benchmark.data.rows import RawSplits, Row
+from benchmark.dataset_config import DatasetConfig
+from benchmark.dataset_config import Files as FileOptions
 from benchmark.errors import BenchmarkError
 
 SPLIT_NAMES = {

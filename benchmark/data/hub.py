@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import DatasetConfig, HubDataset
 from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
+from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
 
 OFFICIAL_HUB = "https://huggingface.co"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.config import SPLITS, DatasetConfig, RowChoice
 from benchmark.data.checks import (
     check_hash,
     check_labels,
@@ -25,6 +24,7 @@ from benchmark.data.rows import RawSplits
 from benchmark.data.sample import SEED, carve, choose
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
 from benchmark.data.transfer import transferred
+from benchmark.dataset_config import SPLITS, DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 
@@ -49,13 +49,10 @@ def load(config: DatasetConfig) -> Splits:
     config = resolved_labels(config)
     splits, notes, source = _whole_splits(config)
     if config.test is not None:
-        other, other_notes, other_source = _whole_splits(config.test, ("test",))
-        splits["test"], note = transferred(other["test"], config, config.test)
-        notes = [*notes, *(f"{config.test.name}: {one}" for one in other_notes), note]
-        source = f"{source}; test: {other_source}"
+        splits["test"], of_test, tested = _other_test(config, config.test)
+        notes, source = notes + of_test, f"{source}; test: {tested}"
     elif config.synthetic is not None:
-        best = best_possible_accuracy(config.synthetic)
-        share = config.synthetic.flipped_share
+        best, share = best_possible_accuracy(config.synthetic), config.synthetic.flipped_share
         notes.append(f"{share:.0%} of the labels are wrong on purpose: the best possible accuracy is {best:.4f}.")
     carved_rows = 0
     if "validation" not in splits:
@@ -65,30 +62,52 @@ def load(config: DatasetConfig) -> Splits:
             f"No validation split: {carved_rows} training rows are set aside for it, "
             f"stratified by label (share {config.validation_share}, seed {SEED})."
         )
-    for name, limit in config.row_limits.items():
-        if limit is not None and limit < len(splits[name]):
-            how = "the first" if config.row_choice is RowChoice.first else f"drawn by label, seed {SEED}"
-            notes.append(f"Only {limit} of {len(splits[name])} {name} rows are used: {how}.")
-            splits[name] = choose(splits[name], limit, config.row_choice)
+    notes += _limit_rows(splits, config)
     perturbed_rows, unperturbed = 0, None
     if config.perturb is not None:
         unperturbed = content_sha256(splits["test"], config.labels)
         splits["test"], perturbed_rows = perturbed(splits["test"], config.perturb)
         notes.append(f"{perturbed_rows} of {len(splits['test'])} test texts are changed: {config.perturb}.")
     notes += labels_without_rows(splits, config.labels)
-    repeated, conflicting = find_repeats(splits["train"])
-    report = DataReport(
-        route=source,
-        splits={name: describe_split(examples, config.labels) for name, examples in splits.items()},
-        repeated_train_ids=repeated,
-        conflicting_train_ids=conflicting,
-        overlaps=[find_overlap(splits, of, within) for of, within in OVERLAPS],
+    report = replace(
+        _described(splits, config, source),
         notes=notes,
         carved_rows=carved_rows,
         perturbed_rows=perturbed_rows,
         unperturbed_sha256=unperturbed,
     )
     return Splits(splits["train"], splits["validation"], splits["test"], report)
+
+
+def _other_test(config: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, list[str], str]:
+    """The test split of another data set with the labels of this one, notes about it, and its source."""
+    splits, notes, source = _whole_splits(tested, ("test",))
+    test, note = transferred(splits["test"], config, tested)
+    return test, [*(f"{tested.name}: {one}" for one in notes), note], source
+
+
+def _limit_rows(splits: dict[str, Examples], config: DatasetConfig) -> list[str]:
+    """Leave out the rows above the limits; returns a note for each split that has fewer then."""
+    notes = []
+    for name, limit in config.row_limits.items():
+        if limit is not None and limit < len(splits[name]):
+            how = "the first" if config.row_choice is RowChoice.first else f"drawn by label, seed {SEED}"
+            notes.append(f"Only {limit} of {len(splits[name])} {name} rows are used: {how}.")
+            splits[name] = choose(splits[name], limit, config.row_choice)
+    return notes
+
+
+def _described(splits: dict[str, Examples], config: DatasetConfig, source: str) -> DataReport:
+    """What the report says about the content of the splits."""
+    repeated, conflicting = find_repeats(splits["train"])
+    return DataReport(
+        route=source,
+        splits={name: describe_split(examples, config.labels) for name, examples in splits.items()},
+        repeated_train_ids=repeated,
+        conflicting_train_ids=conflicting,
+        overlaps=[find_overlap(splits, of, within) for of, within in OVERLAPS],
+        notes=[],
+    )
 
 
 def resolved_labels(config: DatasetConfig) -> DatasetConfig:

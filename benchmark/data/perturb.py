@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmark.config import Perturbation
+from benchmark.dataset_config import Perturbation
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.config import RowChoice
+from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 

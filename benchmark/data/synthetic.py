@@ -9,8 +9,8 @@ import random
 from collections.abc import Sequence
 from itertools import product
 
-from benchmark.config import Synthetic
 from benchmark.data.rows import RawSplits, Row
+from benchmark.dataset_config import Synthetic
 from benchmark.errors import BenchmarkError
 
 LABEL_ROWS = {"sadness": 4666, "joy": 5362, "love": 1304, "anger": 2159, "fear": 1937, "surprise": 572}

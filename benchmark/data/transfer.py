@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmark.config import DatasetConfig
 from benchmark.data.sample import select
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, normalized_label
 

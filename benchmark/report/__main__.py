@@ -15,30 +15,7 @@ WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
-    add_results_dir(parser)
-    parser.add_argument(
-        "--readme",
-        type=Path,
-        help="file with the generated section (default: README.md for results in a checkout, else none)",
-    )
-    task = parser.add_mutually_exclusive_group()
-    task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
-    task.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
-    task.add_argument(
-        "--texts", type=Path, metavar="DIR", help="write a page whose comparisons show the texts of this data folder"
-    )
-    task.add_argument(
-        "--export",
-        nargs=2,
-        metavar=("FORMAT", "DIR"),
-        help="write every complete run as every-eval-ever or hub-eval-results to an empty folder",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help=f"file for the model card (default: the terminal) or --texts (default: {WITH_TEXTS})",
-    )
+    parser = _parser()
     arguments = parser.parse_intermixed_args()
     if arguments.output is not None and arguments.model_card is None and arguments.texts is None:
         parser.error("--output needs --model-card RUN or --texts DIR")
@@ -61,6 +38,23 @@ def main() -> None:
             sys.exit(1 if stale else 0)
         else:
             write_report(results_dir, readme)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
+    add_results_dir(parser)
+    of_readme = "file with the generated section (default: README.md for results in a checkout, else none)"
+    parser.add_argument("--readme", type=Path, help=of_readme)
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
+    task.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
+    of_texts = "write a page whose comparisons show the texts of this data folder"
+    task.add_argument("--texts", type=Path, metavar="DIR", help=of_texts)
+    of_export = "write every complete run as every-eval-ever or hub-eval-results to an empty folder"
+    task.add_argument("--export", nargs=2, metavar=("FORMAT", "DIR"), help=of_export)
+    of_output = f"file for the model card (default: the terminal) or --texts (default: {WITH_TEXTS})"
+    parser.add_argument("--output", type=Path, help=of_output)
+    return parser
 
 
 def own_readme(results_dir: Path) -> Path | None:

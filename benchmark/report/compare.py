@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
 from benchmark.report.tables.comparison import letters
-from benchmark.report.terminal import as_text
+from benchmark.report.terminal_leaderboard import as_text
 from benchmark.results.store import replacing
 
 MODELS = (

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.analysis.frame import Results
-from benchmark.config import DatasetConfig
 from benchmark.data.checks import content_sha256, to_examples
 from benchmark.data.folder import read_folder
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.report.page_comparison import Texts
 from benchmark.results.record import Status

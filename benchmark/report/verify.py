@@ -21,7 +21,8 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, without_copies
 from benchmark.analysis.inference import possible_counts
-from benchmark.config import DatasetConfig, RowChoice, digest_of
+from benchmark.config import digest_of
+from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LabelIds, Predictions
 from benchmark.report.tables import all_tables

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
 from benchmark.run.checkpoint import is_read_later
 from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
+from benchmark.run.context import fit_context
 from benchmark.run.folders import unwritable
 from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
@@ -66,14 +68,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding.from_error("data", error)
     problems = [Finding.from_error("folders", error) for error in unwritable(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
-    context = FitContext(
-        tuple(config.dataset.labels),
-        config.recipe,
-        config.seed,
-        Path(config.checkpoints_dir),
-        tuple(config.report_to),
-        label_words=config.dataset.words,
-    )
+    context = replace(fit_context(config, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
     if is_read_later(config.model.parameters):  # nothing more is known about it
         return
     found = classifier.examine(texts, context)

@@ -1,24 +1,91 @@
-"""Runs that never began to train: kept beside the checkpoints, never in the results."""
+"""Runs that failed: recorded in the results if they had begun to train, else kept beside the checkpoints."""
 
+import logging
 import shutil
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
+from filelock import Timeout
+
 from benchmark.config import RunConfig
-from benchmark.results.record import RunRecord, to_json
+from benchmark.errors import BenchmarkError
+from benchmark.results.record import Failure, RunRecord, Status, to_json
 from benchmark.results.store import folder_of, replacing
+from benchmark.run.compose import build_classifier
+from benchmark.run.folders import is_disk_full
+from benchmark.run.job import Job, Listen, now, started, with_data
+from benchmark.run.published import without_home
+from benchmark.run.revisions import pinned
+
+log = logging.getLogger(__name__)
 
 
-def keep(config: RunConfig, record: RunRecord) -> Path:
-    """Write the record of a run that never began to train. Returns its file."""
-    file = _folder(config, record) / f"{folder_of(Path(), record.config, record.digest).name}.json"
-    with replacing(file) as path:
-        path.write_bytes(to_json(record))
-    return file
+@contextmanager
+def failure_recorded(job: Job) -> Iterator[None]:
+    """Record an error that ends the block. Not used while another process makes the same run."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_disk_full(error):
+            _write_failure(job, error)
+            raise
+        explained = BenchmarkError(
+            f"The disk is full ({error}).",
+            "Free some space; the same command continues from the last checkpoint, if there is one.",
+        )
+        _write_failure(job, explained)
+        raise explained from error
+
+
+def record_failure(
+    config: RunConfig, overrides: Sequence[str], error: Exception, listen: Listen = lambda _: None
+) -> None:
+    """Write the failed record of a run whose process could not, unless another process is making that run."""
+    job = started(config, overrides, listen)
+    with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
+        job = started(config := pinned(config), overrides, listen)
+        job, _ = with_data(job, build_classifier(config.model))
+    with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
+        _write_failure(job, error)
 
 
 def forget(config: RunConfig, record: RunRecord) -> None:
     """Delete the failed tries of this model on this data set, once it works."""
     shutil.rmtree(_folder(config, record), ignore_errors=True)
+
+
+def _write_failure(job: Job, error: BaseException) -> None:
+    """Record how the run ended: in the results if it had begun to train, unless a completed run has the same digest."""
+    record = _failed(job.record, error)
+    try:
+        if not job.trains:
+            if record.status is Status.failed:
+                _keep(job.config, record)
+        elif job.finished() is None:
+            job.write(record)
+    except OSError as unwritable:
+        log.error("the failure could not be recorded: %s", unwritable)
+
+
+def _failed(record: RunRecord, error: BaseException) -> RunRecord:
+    """The record of a run that `error` ended. A `BenchmarkError` explains itself without a traceback."""
+    if isinstance(error, BenchmarkError):
+        failure = Failure(without_home(error.problem), fix=error.fix and without_home(error.fix))
+    else:
+        trace = "".join(traceback.format_exception(error))
+        failure = Failure(without_home(str(error)) or type(error).__name__, without_home(trace))
+    status = Status.failed if isinstance(error, Exception) else Status.interrupted
+    return replace(record, status=status, finished=now(), failure=failure)
+
+
+def _keep(config: RunConfig, record: RunRecord) -> None:
+    """Write the record of a run that never began to train."""
+    file = _folder(config, record) / f"{folder_of(Path(), record.config, record.digest).name}.json"
+    with replacing(file) as path:
+        path.write_bytes(to_json(record))
 
 
 def _folder(config: RunConfig, record: RunRecord) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 
 from benchmark.config import ModelConfig, RunSpec, identity_of
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext, FitReport, Mergeable, Predictions, Restorable, WeightSource
+from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
 from benchmark.results.record import RunRecord, checksum, to_json
 from benchmark.run.compose import build_classifier
+from benchmark.run.context import fit_context
 
 RECORD = "record.json"
 SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
@@ -91,10 +92,8 @@ def restored(folder: Path, record: RunRecord, classifier: Classifier) -> KeptMod
     """The model in `folder`, read by `classifier`, after a check that its files are those of the record."""
     if not isinstance(classifier, Restorable):
         raise BenchmarkError(f"{record.title} in {folder} cannot be read again.", "Choose another model.")
-    dataset = record.config.dataset
-    context = FitContext(record.labels, record.config.recipe, record.seed, folder, label_words=dataset.words)
     assert record.fit is not None
-    found = classifier.restore(folder, context)
+    found = classifier.restore(folder, fit_context(record.config, folder))
     _check_hashes(folder, record.fit, found)
     return KeptModel(record, classifier, found)
 

@@ -12,10 +12,11 @@ import numpy as np
 from benchmark.config import RunConfig
 from benchmark.data.load import load, resolved_labels
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitContext, FitReport, MadeElsewhere, Predictions
+from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import environment
 from benchmark.run import kept
 from benchmark.run.compose import build_classifier
+from benchmark.run.context import fit_context
 
 PERCENTILES = (50, 95, 99)
 STEPS = 2  # of training: what the weights are does not change the time
@@ -85,14 +86,8 @@ def _trained(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tupl
             "Choose a model that predicts here, such as minilm.",
         )
     splits = load(dataset := resolved_labels(config.dataset))
+    short = replace(config, dataset=dataset, recipe=replace(config.recipe, max_steps=STEPS))
     with tempfile.TemporaryDirectory() as work_dir:
-        context = FitContext(
-            tuple(dataset.labels),
-            replace(config.recipe, max_steps=STEPS),
-            config.seed,
-            Path(work_dir),
-            checkpoints=False,
-            label_words=dataset.words,
-        )
+        context = replace(fit_context(short, Path(work_dir)), checkpoints=False)
         fit = classifier.fit(splits.train, splits.validation, context)
     return classifier, fit, splits.test.texts[:texts]

@@ -7,7 +7,6 @@ the others write nothing.
 import atexit
 import logging
 import os
-import random
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, MadeElsewhere
+from benchmark.interface import MadeElsewhere
 from benchmark.run.compose import build_classifier
+from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.revisions import pinned
 
 PLACE = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -91,8 +91,6 @@ def tell(work_dir: Path | None) -> None:
 
 def follow(config: RunConfig) -> None:
     """The part of every process but the first: fit and predict with it, and write nothing."""
-    import numpy as np
-
     from benchmark.data.load import load  # --help does not wait for pandas
 
     config = pinned(config)
@@ -104,10 +102,8 @@ def follow(config: RunConfig) -> None:
         sys.exit(1)
     if work_dir is None:
         return
-    random.seed(config.seed)
-    np.random.seed(config.seed)  # noqa: NPY002 - libraries draw from the global state
-    labels = tuple(config.dataset.labels)
-    context = FitContext(labels, config.recipe, config.seed, work_dir, label_words=config.dataset.words)
+    seed_libraries(config.seed)
+    context = fit_context(config, work_dir)
     classifier.fit(splits.train, splits.validation, context)
     if isinstance(classifier, MadeElsewhere):
         classifier.match(splits.test, context)

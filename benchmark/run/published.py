@@ -8,7 +8,8 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import FOLDERS, DatasetConfig, RunConfig, RunSpec
+from benchmark.config import FOLDERS, RunConfig, RunSpec
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class, nested_schema

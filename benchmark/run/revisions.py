@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import DatasetConfig, RunConfig
+from benchmark.config import RunConfig
 from benchmark.data.load import resolved_labels
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.run.checkpoint import is_read_later, read_architecture
 from benchmark.run.compose import LABELS

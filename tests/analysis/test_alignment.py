@@ -52,6 +52,13 @@ def test_items_are_matched_by_what_names_them(values: dict[str, Any], by: str) -
     assert aligned.files[2] == third.rows
 
 
+def test_ids_name_items_if_every_file_shares_some_with_the_first() -> None:
+    ids = [["a", "b1", "b2"], ["a", "x", "y"], ["b1", "b2", "z"]]
+    files = [answers(f"file{place}", range(3), ids=of_file) for place, of_file in enumerate(ids)]
+    with pytest.raises(BenchmarkError, match="file0, row 2: this item is not in file1"):
+        align(files)
+
+
 @pytest.mark.parametrize(
     "other",
     [

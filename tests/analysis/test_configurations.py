@@ -161,10 +161,12 @@ def test_the_share_of_answers_that_name_no_label_is_a_mean_over_seeds(tmp_path: 
     assert only(*runs)["has_confidences"] is False
 
 
-def test_collapsed_seeds_are_counted(tmp_path: Path) -> None:
+def test_collapsed_seeds_with_pretrained_weights_are_counted(tmp_path: Path) -> None:
     predictions = ([1] * 10, GOLD, [2] * 10)
     runs = [publish(tmp_path, a_record("minilm", seed=seed), predicted) for seed, predicted in enumerate(predictions)]
-    assert only(*runs)["collapsed"] == 2
+    runs.append(publish(tmp_path, a_record("minilm", seed=3, fit=MIRRORED), [1] * 10))
+    assert (only(*runs)["collapsed"], only(*runs)["seeds"]) == (2, 3)
+    assert "one label for every text" not in only(*runs)["status"]
 
 
 def costs(folder: Path, seed: int, training: float, memory: int, answering: float) -> Run:

@@ -32,6 +32,7 @@ def test_every_format_gives_the_same_answers(tmp_path: Path, form: str, name: st
     assert tuple(row.correct for row in read.rows) == CORRECT
     assert tuple(row.gold for row in read.rows) == GOLD
     assert tuple(row.predicted for row in read.rows) == PREDICTED
+    assert read.unknown == 0
     assert read.rows[2].location.endswith((", row 3", ", row 4"))  # a header is a row
 
 

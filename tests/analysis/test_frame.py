@@ -131,12 +131,13 @@ def test_limited_runs_and_random_weights_are_trials_however_they_ended(
 
 
 @pytest.mark.parametrize(
-    ("predicted", "collapsed"), [([3] * 10, True), ([NO_LABEL] * 10, True), ([3] * 9 + [4], False)]
+    ("predicted", "collapsed"), [([3] * 10, True), ([NO_LABEL] * 10, True), ([3] * 9 + [4], False), ([3], False)]
 )
 def test_a_run_collapsed_if_it_predicts_one_label_for_every_text(
     predicted: list[int], collapsed: bool, tmp_path: Path
 ) -> None:
-    run = publish(tmp_path, a_record(), predicted, ["an answer"] * 10)
+    rows = len(predicted)
+    run = publish(tmp_path, a_record(), predicted, ["an answer"] * rows, GOLD[:rows])
     assert ids("collapsed", run) == [collapsed]
 
 
@@ -227,8 +228,11 @@ def test_an_adapter_belongs_to_the_run_that_saved_it_by_hash_before_folder(tmp_p
         publish(tmp_path, reading(folder, "b" * 64, "labels")),
         publish(tmp_path, reading("made_elsewhere", "b" * 64)),
     ]
+    perturbed = reading("kept", "c" * 64)  # read the model that by_hash kept
+    assert perturbed.fit is not None
+    readers.append(publish(tmp_path, replace(perturbed, fit=replace(perturbed.fit, saved_sha256="a" * 64))))
     found = ids("trained_by", by_hash, by_folder, *readers)
-    assert found == [None, None, by_hash.name, by_folder.name, None]
+    assert found == [None, None, by_hash.name, by_folder.name, None, None]
 
 
 def test_read_outs_share_the_training_that_they_load(tmp_path: Path) -> None:

@@ -146,3 +146,9 @@ def test_the_adapter_that_is_attached_has_the_options_that_were_read_and_no_othe
     adapter = read(folder)
     assert adapter.config.use_rslora
     assert (adapter.config.lora_dropout, adapter.config.inference_mode) == (0.0, True)
+
+
+def test_rank_and_alpha_that_a_file_leaves_out_have_the_defaults_of_peft(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text(json.dumps({"peft_type": "LORA"}))
+    read, default = read_config(tmp_path), LoraConfig()
+    assert (read.rank, read.alpha, read.rslora) == (default.r, default.lora_alpha, default.use_rslora)

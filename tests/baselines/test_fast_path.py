@@ -136,6 +136,20 @@ def loss_and_gradients(
     return loss.item(), {name: p.grad.clone() for name, p in named if p.grad is not None}
 
 
+def test_dropout_changes_losses_and_no_answer(trained_model: tuple[Network, data.Splits]) -> None:
+    classifier, splits = trained_model
+    texts, samples = splits.test.texts[:6], samples_of(classifier, splits, rows=6)
+    expected, without = classifier.predict(texts).probabilities, classifier.loss(samples).item()
+    dropouts = [layer for layer in classifier.network.modules() if isinstance(layer, nn.Dropout)]
+    with pytest.MonkeyPatch.context() as patch:
+        for layer in dropouts:
+            patch.setattr(layer, "p", 0.5)
+        assert np.array_equal(classifier.predict(texts).probabilities, expected)
+        classifier.network.train()
+        assert (classifier.loss(samples).item() == without) == (not dropouts)
+        classifier.network.eval()
+
+
 def test_packed_loss_and_gradients_equal_the_padded_ones(trained_model: tuple[Network, data.Splits]) -> None:
     classifier, splits = trained_model
     samples = samples_of(classifier, splits, rows=20)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scoring import save_model, scored
+from factories import LABELS
+from test_scoring import named, save_model, scored
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
@@ -43,9 +44,14 @@ def test_an_adapter_is_trained_beside_4_bit_weights(
 
 
 @needs_bitsandbytes
-@pytest.mark.parametrize(("model", "kept"), [("tiny_llama", "lm_head"), ("tiny_llama_head", "score")])
-def test_all_layers_but_the_output_have_4_bits(model: str, kept: str, compose_run: Compose, tmp_path: Path) -> None:
-    folder = save_model(compose_run, tmp_path / "own", model, **SIZES)
+@pytest.mark.parametrize(
+    ("model", "kept", "labels"),
+    [("tiny_llama", "lm_head", ()), ("tiny_llama_head", "score", ()), ("tiny_llama_head", "score", LABELS)],
+)
+def test_all_layers_but_the_output_have_4_bits(
+    model: str, kept: str, labels: tuple[str, ...], compose_run: Compose, tmp_path: Path
+) -> None:
+    folder = save_model(compose_run, tmp_path / "own", model, **SIZES, **(named(labels) if labels else {}))
     sizes = [f"model.architecture.{name}={size}" for name, size in SIZES.items()]
     classifier, _, _ = scored(compose_run, model, folder, "recipe.max_steps=1", NF4, *sizes)
     network = classifier.network.get_base_model()

@@ -32,7 +32,7 @@ hub = Hub({("datasets", id): (revision, Path(folder)) for id, revision, folder i
 hub.repositories["models", "o/weights"] = ("c" * 40, Path(sys.argv[2]))
 
 def outcomes(asked):
-    from benchmark.config import DatasetConfig, HubDataset
+    from benchmark.dataset_config import DatasetConfig, HubDataset
     from benchmark.data.load import load
     from benchmark.errors import BenchmarkError
     for name, source, options in asked:
@@ -83,6 +83,7 @@ ONLINE = {
     "dev": ("o/reviews", None, A, {}),
     "column": ("o/reviews", None, A, {"text_column": "tweet"}),
     "configuration": ("o/two", "x", A, {}),
+    "another configuration": ("o/two", "y", A, {}),
     "no configuration": ("o/two", None, A, {}),
     "unknown configuration": ("o/two", "z", A, {}),
     "two validation splits": ("o/several", None, A, {}),
@@ -102,6 +103,7 @@ OFFLINE = {
     "another revision": ("o/reviews", None, B, {}),
     "never loaded": ("o/elsewhere", None, A, {}),
     "branch": ("o/reviews", None, "main", {}),
+    "one of two configurations": ("o/two", None, A, {}),
 }
 
 
@@ -166,6 +168,7 @@ def test_labels_rows_and_splits_can_be_chosen(loads: dict[str, Any]) -> None:
         ("no test split", "no test split, only train, dev", "dataset.hub.splits="),
         ("no repository", "'o/nothing' doesn't exist on the Hub", "HF_TOKEN"),
         ("id", "dataset.hub.id is o/x/y", "OWNER/NAME"),
+        ("one of two configurations", "several configurations in the cache: x, y", "dataset.hub.configuration"),
         ("another revision", "o/reviews at bbbbbbbb is not in the cache", "Go online once"),
         ("never loaded", "o/elsewhere at aaaaaaaa is not in the cache", "Go online once"),
         ("branch", "o/reviews at main is not in the cache", "Go online once"),

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from encoders import FORMATS, Pairs, instructions, parquet
 
-from benchmark.config import CONF_DIR, DatasetConfig, RowChoice
+from benchmark.config import CONF_DIR
 from benchmark.data.checks import content_sha256
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
+from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed
 

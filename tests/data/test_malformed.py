@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.config import DatasetConfig
-from benchmark.data.formats import READERS
+from benchmark.data.file_formats import READERS
 from benchmark.data.load import load
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 
 LABELS = ["sadness", "joy", "love"]

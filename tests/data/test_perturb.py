@@ -3,9 +3,9 @@
 import pytest
 from factories import examples
 
-from benchmark.config import Perturbation
 from benchmark.data.load import load
 from benchmark.data.perturb import RULES, perturbed
+from benchmark.dataset_config import Perturbation
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.run.compose import composed

@@ -10,8 +10,8 @@ from encoders import FORMATS, ROWS, Pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.config import DatasetConfig
 from benchmark.data.load import load
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 
 LABELS = sorted({label for _, label in ROWS})

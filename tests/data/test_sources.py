@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from configurations import changed
 
-from benchmark.config import DatasetConfig, Files
 from benchmark.data.load import load, resolved_labels
+from benchmark.dataset_config import DatasetConfig, Files
 from benchmark.errors import BenchmarkError
 
 LABELS = ["bad", "good"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import Synthetic
 from benchmark.data import synthetic
 from benchmark.data.synthetic import (
     FEELINGS,
@@ -20,6 +19,7 @@ from benchmark.data.synthetic import (
     generate,
     label_counts,
 )
+from benchmark.dataset_config import Synthetic
 from benchmark.errors import BenchmarkError
 
 REPOSITORY = Path(synthetic.__file__).parents[2]
@@ -54,7 +54,7 @@ def test_no_text_occurs_twice(config: Synthetic) -> None:
 
 def test_the_same_config_gives_the_same_rows_in_another_process_and_release() -> None:
     program = (
-        "from hashlib import sha256; from benchmark.config import Synthetic;"
+        "from hashlib import sha256; from benchmark.dataset_config import Synthetic;"
         "from benchmark.data.synthetic import generate;"
         f"print(sha256(repr(generate({CONFIG!r}, {LABELS!r})).encode()).hexdigest())"
     )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import DatasetConfig, digest_of
+from benchmark.config import digest_of
 from benchmark.data.load import load
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import composed
 from benchmark.run.published import published_overrides, spec_of

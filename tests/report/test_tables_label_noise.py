@@ -39,3 +39,17 @@ def test_labels_are_doubted_where_good_models_agree_or_the_text_has_two_labels(t
 def test_one_good_model_is_not_enough_to_doubt_labels(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at([3])) for seed in (0, 1)]
     assert table_rows("label_noise", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at(range(99)))) == []
+
+
+def test_half_of_the_runs_are_not_most_of_them(tmp_path: Path) -> None:
+    runs = [publish_many(tmp_path, a_record(model), wrong_at([row])) for row, model in enumerate(("minilm", "tfidf"))]
+    rows = table_rows("label_noise", *runs)
+    assert (row_with(rows, reason=MOST)["texts"], rows[0]["runs"]) == (0, 2)
+
+
+def test_a_constant_prediction_is_no_good_model(tmp_path: Path) -> None:
+    gold = [3] * 199 + [0]
+    better = publish_many(tmp_path, a_record("minilm"), gold, gold)
+    constant = publish_many(tmp_path, a_record("majority"), [3] * 200, gold)
+    assert table_rows("label_noise", better, constant) == []
+    assert table_rows("label_noise", better, publish_many(tmp_path, a_record("tfidf"), gold, gold)) != []

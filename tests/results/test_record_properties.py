@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmark.config import SPLITS, DatasetConfig, HubDataset, ModelConfig, RunSpec, Synthetic
+from benchmark.config import ModelConfig, RunSpec
+from benchmark.dataset_config import SPLITS, DatasetConfig, HubDataset, Synthetic
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Predictions, Recipe
 from benchmark.results.record import RunRecord, to_json

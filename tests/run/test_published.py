@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.config import FOLDERS, DatasetConfig, ModelConfig, RunConfig, digest_of
+from benchmark.config import FOLDERS, ModelConfig, RunConfig, digest_of
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Optimizer, Recipe, Schedule
 from benchmark.run.overrides import element, text_value, with_groups

@@ -22,8 +22,9 @@ from benchmark.report.verify import check
 from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
-from benchmark.run import runner
+from benchmark.run import job, runner
 from benchmark.run.compose import build_classifier
+from benchmark.run.failures import record_failure
 
 Compose = Callable[..., RunConfig]
 
@@ -174,7 +175,7 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
 ) -> None:
     finished = runner.run(compose_run("model=tiny_bert"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "load", raising(BenchmarkError("dataset.path is not a folder.", "Name another.")))
+        patch.setattr(job, "load", raising(BenchmarkError("dataset.path is not a folder.", "Name another.")))
         with pytest.raises(BenchmarkError, match="is not a folder"):
             runner.run(compose_run("model=tiny_bert"))
     assert only_run(tmp_path).folder == finished.folder
@@ -317,9 +318,9 @@ class Held(FileLock):
 def test_a_process_that_only_waits_for_a_run_leaves_no_record_of_it(
     compose_run: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runner, "FileLock", Held)
+    monkeypatch.setattr(job, "FileLock", Held)
     config = compose_run("model=majority")
     with pytest.raises(KeyboardInterrupt):
         runner.run(config)
-    runner.record_failure(config, [], BenchmarkError("The run was killed while it waited."))
+    record_failure(config, [], BenchmarkError("The run was killed while it waited."))
     assert store.read_all(tmp_path / "results") == []

@@ -13,7 +13,7 @@ from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins
 from benchmark.report.figure import Figure
 from benchmark.report.style import MUTED, SERIES_STYLES, house_style, lower_end, new_figure
-from benchmark.report.tables.errors import coverage_accuracy
+from benchmark.report.tables.mistakes import coverage_accuracy
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
 SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))

@@ -15,8 +15,8 @@ from benchmark.report.tables import (
     data_sets,
     decisions,
     dollars,
-    errors,
     label_noise,
+    mistakes,
     overview,
     paired,
     prompts,
@@ -29,7 +29,7 @@ from benchmark.report.tables.leaderboard import leaderboard, trials
 
 ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
 OF_A_DATASET = (
-    *errors.TABLES,
+    *mistakes.TABLES,
     *label_noise.TABLES,
     *decisions.TABLES,
     *comparison.TABLES,

@@ -22,7 +22,7 @@ from benchmark.analysis.metrics import (
 )
 from benchmark.interface import Probabilities
 from benchmark.report import table as t
-from benchmark.report.tables.errors import confidences, per_configuration
+from benchmark.report.tables.mistakes import confidences, per_configuration
 from benchmark.results.store import Run
 
 DIGITS = 6  # the last digits of a logarithm differ between processors
@@ -32,7 +32,11 @@ def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The scores of a configuration's probabilities, means over the seeds; none for free answers."""
     if not row["has_confidences"]:
         return []
-    scores = {name: np.mean([score(results, run) for run in row["counted"]]) for name, score in PROBABILITIES.items()}
+    runs = [results.by_name[run] for run in row["counted"]]
+    scores = {
+        name: np.mean([score(run.gold, run.predictions.probabilities) for run in runs])
+        for name, score in PROBABILITIES.items()
+    }
     pairs = confidences(results, row)
     scores |= {name: np.mean([score(*pair) for pair in pairs]) for name, score in CONFIDENCES.items()}
     return [{"seeds": row["seeds"], **{name: round(float(score), DIGITS) for name, score in scores.items()}}]
@@ -85,15 +89,7 @@ def _calibrated(run: Run) -> tuple[float, Probabilities]:
     return fitted, with_temperature(run.predictions.probabilities, fitted)
 
 
-def _brier(results: Results, run: str) -> float:
-    return brier_score(results.by_name[run].gold, results.by_name[run].predictions.probabilities)
-
-
-def _log_loss(results: Results, run: str) -> float:
-    return log_loss(results.by_name[run].gold, results.by_name[run].predictions.probabilities)
-
-
-PROBABILITIES: dict[str, Callable[[Results, str], float]] = {"brier_score": _brier, "log_loss": _log_loss}
+PROBABILITIES = {"brier_score": brier_score, "log_loss": log_loss}
 CONFIDENCES: dict[str, Callable[..., float]] = {
     "ece_10": partial(expected_calibration_error, bins=10),
     "ece_15": expected_calibration_error,

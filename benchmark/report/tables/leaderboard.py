@@ -1,5 +1,6 @@
 """Every configuration that was run on a data set."""
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -35,15 +36,13 @@ def leaderboard(dataset: str) -> t.Table:
 
 def trials(dataset: str) -> t.Table:
     """The declaration of the table of a data set's trials."""
-    return t.Table(
-        f"trials_{dataset}",
-        f"Trials on {dataset}",
-        partial(ranked, dataset, trial=True),
-        COLUMNS,
+    return replace(
+        leaderboard(dataset),
+        name=f"trials_{dataset}",
+        title=f"Trials on {dataset}",
+        make=partial(ranked, dataset, trial=True),
         note="A trial has fewer rows or steps than the data set and recipe, or random weights. It is not compared with "
         "complete runs.",
-        section="everything",
-        dataset=dataset,
     )
 
 

@@ -1,7 +1,7 @@
 """Configurations beside the one that they differ from only in changed test texts, or in a training option."""
 
-import json
-from dataclasses import fields, replace
+from collections.abc import Collection
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -10,8 +10,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import compared
 from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
+from benchmark.analysis.identity import shared, short_hash
 from benchmark.analysis.inference import combined, interval_of_change, mcnemar
-from benchmark.config import identity_of
 from benchmark.interface import Recipe
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
@@ -42,27 +42,31 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
 def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
     results, found = analysis.results, with_results(analysis.configurations)
-    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in found.iterrows()}
-    plain = {_key(records[row["configuration"]]): row for _, row in found.iterrows()}
-    rows = []
-    for _, row in found.iterrows():
-        record = records[row["configuration"]]
-        used, recipe = record.config.recipe, replace(record.config.recipe, **UNUSED)
-        base = plain.get(_key(replace(record, config=replace(record.config, recipe=recipe))))
-        options = [name for name in OPTIONS if getattr(used, name) != getattr(recipe, name)]
-        if options and base is not None:
-            option = ", ".join(f"{name}={getattr(used, name)}" for name in options)
-            rows.append(_ablation(results, row, base) | {"option": option})
+    records = [results.by_name[run].record for run in found["run"]]
+    keys = [_key(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
+    used = [_options_used(record) for record in records]
+    configurations = [row for _, row in found.iterrows()]
+    plain = {key: row for key, row, options in zip(keys, configurations, used, strict=True) if not options}
+    rows = [
+        _ablation(results, row, plain[key]) | {"option": ", ".join(options)}
+        for key, row, options in zip(keys, configurations, used, strict=True)
+        if options and key in plain
+    ]
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
     return pd.DataFrame(rows, dtype=object)
 
 
-def _key(record: RunRecord) -> str:
-    """What runs share that differ in nothing but their seed and whether their test texts are changed."""
-    spec = replace(record.config, dataset=replace(record.config.dataset, perturb=None), seed=0)
+def _options_used(record: RunRecord) -> list[str]:
+    """The options of `OPTIONS` that have another value than their default."""
+    recipe = record.config.recipe
+    return [f"{name}={getattr(recipe, name)}" for name in OPTIONS if getattr(recipe, name) != UNUSED[name]]
+
+
+def _key(record: RunRecord, leave_out: Collection[str] = ("dataset.perturb",)) -> str:
+    """What runs share that differ in nothing but their seed and the options `leave_out`."""
     before = record.data and record.data.unperturbed_sha256
     data = record.data_sha256 | ({"test": before} if before else {})
-    return json.dumps([identity_of(spec.as_json()), data], sort_keys=True)
+    return short_hash(shared(record.config, leave_out), data)
 
 
 def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:

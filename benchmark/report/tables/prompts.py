@@ -6,8 +6,8 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results
+from benchmark.analysis.identity import shared, short_hash
 from benchmark.analysis.metrics import accuracy, macro_f1
-from benchmark.config import identity_of
 from benchmark.interface import Prompting
 from benchmark.report import table as t
 from benchmark.results.record import RunRecord
@@ -42,7 +42,7 @@ def _asked(results: Results, counted: list[str], prompting: Prompting, record: R
     scores = pd.DataFrame(map(_scores, runs))
     return {
         **vars(prompting),
-        "setting": _without_prompt(record),
+        "setting": short_hash(shared(record.config, ("model.parameters.prompt",)), record.data_sha256),
         "name": record.model,
         "model": record.title,
         "draws": len(runs) if prompting.shots else None,
@@ -75,13 +75,6 @@ def _with_all(prompts_of_setting: pd.DataFrame) -> pd.DataFrame:
         "highest": prompts_of_setting["highest"].fillna(scores["accuracy"]).max(),
     }
     return pd.concat([prompts_of_setting, pd.DataFrame([summary], dtype=object)])
-
-
-def _without_prompt(record: RunRecord) -> str:
-    """What identifies a configuration but for its prompt."""
-    values = identity_of(record.config.as_json())
-    parameters = {key: value for key, value in values["model"]["parameters"].items() if key != "prompt"}
-    return str((parameters, values["dataset"], values["recipe"], record.data_sha256))
 
 
 PROMPTS = t.Table(

@@ -11,7 +11,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.names import recipe_in_words
-from benchmark.config import RowChoice
+from benchmark.dataset_config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
 from benchmark.report import table as t
 from benchmark.report.formats import scientific

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.config import identity_of
+from benchmark.analysis.identity import shared, short_hash
 from benchmark.report import table as t
 from benchmark.results.record import RunRecord
 
@@ -48,9 +48,8 @@ def _data(record: RunRecord) -> dict[str, Any]:
 
 def _training(record: RunRecord) -> str:
     """What identifies model, recipe and training data, whatever was tested and with whatever seed."""
-    values = identity_of(record.config.as_json())
-    trained = {name: record.data_sha256.get(name) for name in ("train", "validation")}
-    return str((values["model"], values["recipe"], trained))
+    trained = [record.data_sha256.get(name) for name in ("train", "validation")]
+    return short_hash(shared(record.config, ("dataset",)), trained)
 
 
 TRANSFER = t.Table(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from encoders import FORMATS, ROWS, Pairs, jsonl, parquet, plain_json
 
-from benchmark.data.formats import READERS, Layout, read_file
+from benchmark.data.file_formats import READERS, Layout, read_file
 
 
 def read(file: Path) -> Pairs:

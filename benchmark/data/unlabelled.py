@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.files import FileRow, delimited_rows, json_row
+from benchmark.files import FileRow, decoded, delimited_rows, json_row, plain_lines
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def text_rows(lines: Iterable[bytes], kind: str, place: str, column: str = "text
 
     `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` at the first wrong row.
     """
-    for row in KINDS[kind](_decoded(lines, place), place):
+    for row in KINDS[kind](decoded(lines, place), place):
         yield TextRow(row, _text(row, column if kind != "txt" else "text"))
 
 
@@ -48,27 +48,9 @@ def kind_of(file: str) -> str:
     return kind
 
 
-def _decoded(lines: Iterable[bytes], place: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if b"\x00" in line:
-            problem = "there is a NUL byte, as in UTF-16"
-        else:
-            try:
-                yield line.decode("utf-8")
-                continue
-            except UnicodeDecodeError as error:
-                problem = f"the text is not UTF-8 ({error.reason})"
-        raise BenchmarkError(f"{place}, row {number}: {problem}.", "Export the file again as UTF-8.")
-
-
 def _plain_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
     """Every line is a text."""
-    for number, line in enumerate(lines, start=1):
-        location, text = f"{place}, row {number}", line.removesuffix("\n").removesuffix("\r")
-        if "\r" in text:  # old Mac line ends: many rows would be read as one
-            raise BenchmarkError(f"{location}: there is a lone carriage return.", "End every line with LF or CRLF.")
+    for location, text in plain_lines(lines, place):
         yield FileRow({"text": text}, location, ["text"], location)
 
 

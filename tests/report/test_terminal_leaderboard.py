@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from factories import a_record, publish, publish_many, wrong_at
 
-from benchmark.report.terminal import OTHERS, show_runs
+from benchmark.report.terminal_leaderboard import OTHERS, show_runs
 from benchmark.results.record import Failure, Status
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)

@@ -1,0 +1,159 @@
+"""Weights on the Hugging Face hub, at a pinned revision, and in its local cache.
+
+The cache does not say from which server its files came. Weights from a mirror may be others than those of the same name
+on the hub, so another server than the official hub is remembered beside the cached files.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import httpx2  # the transport of the hub's client
+import huggingface_hub
+from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.errors import (
+    GatedRepoError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from baselines.training.checkpoints import sha256_of_file
+from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
+from benchmark.errors import BenchmarkError, check_option
+from benchmark.interface import WeightSource
+
+OFFICIAL_HUB = "https://huggingface.co"
+HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
+
+
+@dataclass(frozen=True)
+class Hub:
+    id: str
+    revision: str
+
+    def __post_init__(self) -> None:
+        valid = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.id) is not None
+        check_option("model.weights.hub.id", self.id, valid, "Write it as OWNER/NAME.")
+
+
+def fetch(hub: Hub) -> tuple[Path, WeightSource]:
+    """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
+    with _hub_errors(hub):
+        online, cached = _hub_serves(hub), _cached(hub)
+        again = online and cached is not None and ENDPOINT == OFFICIAL_HUB and _other_endpoint(cached) is not None
+        folder = _snapshot(hub, local_files_only=not online, force_download=again)
+        if again or (online and cached is None):
+            _remember_endpoint(folder)
+    hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
+    if not hashes:
+        raise BenchmarkError(
+            f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
+            "Set model.revision (or model.weights.hub.revision) to one that has them, such as the refs/pr/N of a "
+            f"conversion, or {USE_FOLDER}.",
+        )
+    return folder, WeightSource("hub", hub.id, hub.revision, _other_endpoint(folder), sha256=hashes)
+
+
+def availability(hub: Hub) -> str:
+    """A phrase that says where the weights are or will come from; raises `BenchmarkError` if they are not available."""
+    with _hub_errors(hub):
+        return "available from the hub" if _hub_serves(hub) else f"in {_snapshot(hub, local_files_only=True)}"
+
+
+def is_cached(hub: Hub) -> bool:
+    """Whether the local cache has these weights as safetensors."""
+    return _cached(hub) is not None
+
+
+def download_bytes(hub: Hub) -> int:
+    """Bytes that still have to be downloaded; 0 for cached weights."""
+    if _cached(hub) is not None:
+        return 0
+    with _hub_errors(hub):
+        files = huggingface_hub.model_info(hub.id, revision=hub.revision, files_metadata=True).siblings or ()
+    paths = [(PurePosixPath(file.rfilename), file.size or 0) for file in files]
+    return sum(size for path, size in paths if len(path.parts) == 1 and any(map(path.match, HUB_FILES)))
+
+
+def _cached(hub: Hub) -> Path | None:
+    """The folder of these weights in the local cache, if it has any."""
+    with suppress(OSError):  # what the client raises is one
+        folder = _snapshot(hub, local_files_only=True)
+        if any(folder.glob("*.safetensors")):
+            return folder
+    return None
+
+
+def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
+    return Path(
+        huggingface_hub.snapshot_download(
+            hub.id,
+            revision=hub.revision,
+            allow_patterns=HUB_FILES,
+            ignore_patterns=["*/*"],  # copies for other frameworks
+            local_files_only=local_files_only,
+            force_download=force_download,
+        )
+    )
+
+
+def _hub_serves(hub: Hub) -> bool:
+    """Whether the hub serves these files; False if it cannot be reached, and its own error if it refuses."""
+    try:
+        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # unlike downloads, tried only once
+    except (httpx2.TransportError, OfflineModeIsEnabled):
+        return False
+    huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
+    return True
+
+
+@contextmanager
+def _hub_errors(hub: Hub) -> Iterator[None]:
+    """Turn the errors of the hub's client into a `BenchmarkError`."""
+    try:
+        yield
+    except (OSError, httpx2.TransportError) as error:  # the client's own exceptions are subclasses of OSError
+        reason = type(error).__name__
+        problem = f"is not in the local cache and could not be downloaded from the hub ({reason})."
+        fix = "Go online once"
+        if isinstance(error, GatedRepoError):
+            problem, fix = "is gated.", "Accept its licence on the hub and set HF_TOKEN to your token"
+        elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError):
+            problem = f"at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
+            fix = "Check both"
+        raise BenchmarkError(f"{hub.id} {problem}", f"{fix}, or {USE_FOLDER} if you have {hub.id} already.") from error
+
+
+def _checked_sha256(file: Path) -> str:
+    """The file's hash; raises if it is not the one by which the hub's cache names the file."""
+    actual, stored = sha256_of_file(file), file.resolve()
+    if len(stored.name) == len(actual) and stored.name != actual:
+        raise BenchmarkError(
+            f"{file} has the hash {actual[:12]}..., not the {stored.name[:12]}... that the hub states.",
+            f"Delete {stored} and run again.",
+        )
+    return actual
+
+
+def _other_endpoint(snapshot: Path) -> str | None:
+    """The server that these files came from, if it was not the official hub."""
+    marker = _marker(snapshot)
+    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+
+
+def _remember_endpoint(snapshot: Path) -> None:
+    """Write down where these files were just downloaded from."""
+    if ENDPOINT == OFFICIAL_HUB:
+        _marker(snapshot).unlink(missing_ok=True)
+    else:
+        _marker(snapshot).parent.mkdir(exist_ok=True)
+        _marker(snapshot).write_text(ENDPOINT, encoding="utf-8")
+
+
+def _marker(snapshot: Path) -> Path:
+    """The cache of a repository has snapshots/COMMIT; this is endpoints/COMMIT beside it."""
+    return snapshot.parent.parent / "endpoints" / snapshot.name

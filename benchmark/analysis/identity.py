@@ -1,0 +1,72 @@
+"""What identifies configurations, learning curves and trainings: hashes of what their runs share."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from typing import Any
+
+import pandas as pd
+
+from benchmark.config import RunSpec, identity_of
+from benchmark.results.record import RunRecord
+
+
+def shared(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """What runs share that differ only in their seed and in the options `leave_out`, such as dataset.train_rows."""
+    values = identity_of(spec.as_json())
+    return _without({group: values[group] for group in ("model", "dataset", "recipe")}, leave_out)
+
+
+def short_hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make configuration ids of spec and data content.
+
+    A run that ended before its data were read joins the only content with its spec, if there is exactly one. It is
+    left out if the same seed exists there.
+    """
+    kept = pd.Series(True, index=frame.index)
+    for _, group in frame.groupby("configuration", sort=False):
+        read, unread = group[group["_content"] != ""], group[group["_content"] == ""]
+        if read["_content"].nunique() == 1:
+            frame.loc[unread.index, "_content"] = read["_content"].iloc[0]
+            kept[unread.index] = ~unread["seed"].isin(read["seed"])
+    frame["configuration"] = list(map(short_hash, frame["configuration"], frame["_content"]))
+    return frame[kept].drop(columns="_content")
+
+
+def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
+    """The run that saved the adapter which each run loads, by name.
+
+    Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
+    """
+    fits = {name: record.fit for name, record in records.items() if record.fit}
+    saved = {fit.saved_sha256: name for name, fit in fits.items() if fit.saved_sha256 and records[name].trained}
+    folders = {name.rpartition("/")[2]: name for name in fits}
+    loaded = {name: fit.weights.adapter for name, fit in fits.items() if fit.weights.adapter}
+    origins = {name: saved.get(adapter.sha256) or folders.get(adapter.name) for name, adapter in loaded.items()}
+    return dict.fromkeys(records) | origins
+
+
+def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
+    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read."""
+    if record.card is None or not record.card.readout:
+        return None
+    adapter = record.fit.weights.adapter if record.fit else None
+    foreign = adapter.sha256 if adapter and not origin else None
+    source = origin or record
+    spec = identity_of(source.config.as_json())
+    return short_hash(
+        (source.card or record.card).training, spec["recipe"], spec["dataset"], source.data_sha256, foreign
+    )
+
+
+def _without(values: dict[str, Any], leave_out: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Nested values without those at the paths `leave_out`."""
+    return {
+        name: _without(value, leave_out, f"{prefix}{name}.") if isinstance(value, dict) else value
+        for name, value in values.items()
+        if f"{prefix}{name}" not in leave_out
+    }

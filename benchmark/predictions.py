@@ -1,0 +1,99 @@
+"""What models read and return: texts with their labels, and predictions."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import BenchmarkError
+
+LabelIds = npt.NDArray[np.int64]
+Probabilities = npt.NDArray[np.float32]
+
+NO_LABEL = -1
+"""Predicted id of a generated answer that is none of the labels; it counts as wrong."""
+
+
+def normalized_label(name: str) -> str:
+    """The name of a label without what does not distinguish labels: case, outer space and the Unicode form."""
+    return unicodedata.normalize("NFC", name).strip().lower()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split. All three have one entry per row, in the official order."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: LabelIds  # (rows,)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+NO_EXAMPLES = Examples((), (), np.array([], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers in the order of the texts.
+
+    `generated` holds the raw answers of a model that writes freely. An answer that is none of the labels has the id
+    `NO_LABEL`. `also` holds the labels by other ways to read the same answers, by their names.
+    """
+
+    probabilities: Probabilities  # (rows, labels); each row sums to 1
+    predicted: LabelIds  # (rows,)
+    generated: tuple[str, ...] | None = None
+    truncated_texts: int = 0  # texts cut to recipe.max_length
+    also: Mapping[str, LabelIds] = field(default_factory=dict)
+
+    @classmethod
+    def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":
+        """Predict the most probable label of each row; ties go to the lower id."""
+        stored = probabilities.astype(np.float32)
+        return cls(stored, stored.argmax(axis=1).astype(np.int64))
+
+    @classmethod
+    def from_answers(cls, answers: Sequence[str], labels: Sequence[str], words: Sequence[str] = ()) -> "Predictions":
+        """Match free answers with the names of labels, or their words, ignoring case and surrounding space.
+
+        A matched label gets probability 1. Where no label matches, all labels get the same probability.
+        """
+        ids = {normalized_label(name): index for names in (labels, words) for index, name in enumerate(names)}
+        predicted = np.array([ids.get(normalized_label(answer), NO_LABEL) for answer in answers], dtype=np.int64)
+        probabilities = np.eye(len(labels), dtype=np.float32)[predicted]
+        probabilities[predicted == NO_LABEL] = 1 / len(labels)
+        return cls(probabilities, predicted, tuple(answers))
+
+    @property
+    def has_confidences(self) -> bool:
+        """Whether they carry confidences: free answers do not, and have probability 1."""
+        return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
+
+    def check(self, rows: int, labels: int) -> None:
+        """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution."""
+        if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):
+            raise BenchmarkError(
+                f"The model returned probabilities {self.probabilities.shape} and labels {self.predicted.shape} "
+                f"for {rows} texts and {labels} labels.",
+                f"Return ({rows}, {labels}) and ({rows},).",
+            )
+        finite = np.isfinite(self.probabilities).all(axis=1)
+        if not finite.all():
+            raise BenchmarkError(
+                f"The probabilities of test row {int(np.argmin(finite))} are not finite: the model has diverged.",
+                "Lower recipe.learning_rate or raise the precision.",
+            )
+        sums = self.probabilities.sum(axis=1, dtype=np.float64)
+        if (self.probabilities < 0).any() or np.abs(sums - 1).max(initial=0.0) > 1e-3:
+            raise BenchmarkError(
+                "The model returned no probabilities: a row has a negative value or does not sum to 1.",
+                "Apply softmax before returning them.",
+            )
+        lowest = NO_LABEL if self.generated is not None else 0
+        if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
+            raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")

@@ -1,0 +1,19 @@
+"""What a model is told besides the data, and the seeds of the libraries."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.config import RunConfig, RunSpec
+from benchmark.interface import FitContext
+
+
+def fit_context(config: RunConfig | RunSpec, work_dir: Path) -> FitContext:
+    dataset = config.dataset
+    return FitContext(tuple(dataset.labels), config.recipe, config.seed, work_dir, label_words=dataset.words)
+
+
+def seed_libraries(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries draw from the global state

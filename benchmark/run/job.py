@@ -1,0 +1,155 @@
+"""A run in progress: its configuration, the record so far, and where its files go."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from benchmark.config import RunConfig, digest_of
+from benchmark.data.load import Splits, load
+from benchmark.interface import Classifier
+from benchmark.results import environment, store
+from benchmark.results.record import RunRecord, Status
+from benchmark.results.store import Run
+from benchmark.run import processes
+from benchmark.run.published import published_overrides, spec_of
+
+log = logging.getLogger(__name__)
+
+Draw = Callable[[Run], None]
+"""Saves the plots of a run in its folder."""
+Listen = Callable[[Run], None]
+"""Is told of each record that is written to the results."""
+TRAINING = "training"
+"""The name of an empty file beside the checkpoints of a run that has begun to train."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run in progress: its configuration, and the record with what is known so far."""
+
+    config: RunConfig
+    record: RunRecord
+    listen: Listen
+
+    @property
+    def results_dir(self) -> Path:
+        return Path(self.config.results_dir)
+
+    @property
+    def work_dir(self) -> Path:
+        """For checkpoints; the same folder when the run is repeated."""
+        return Path(self.config.checkpoints_dir) / self.record.digest[:16]
+
+    @property
+    def model_dir(self) -> Path | None:
+        """Where the trained model is saved, named like the record's folder; None if it is not saved."""
+        return model_dir_of(self.config, self.record)
+
+    @property
+    def lock(self) -> FileLock:
+        """Held by the process that makes this run."""
+        self.work_dir.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self.work_dir}.lock")
+
+    def finished(self) -> Run | None:
+        """The completed run with this digest, if there is one.
+
+        One with weights from another server than this run would ask does not count.
+        """
+        folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
+        found = store.read(folder) if (folder / "record.json").is_file() else None
+        if found is None or found.record.status is not Status.completed:
+            return None
+        endpoint = found.record.fit.weights.endpoint if found.record.fit else None
+        return found if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether training has begun, in this process or in one that was killed."""
+        return (self.work_dir / TRAINING).exists()
+
+    def forget_training(self) -> None:
+        """That of an earlier attempt does not count."""
+        (self.work_dir / TRAINING).unlink(missing_ok=True)
+
+    def begin_training(self) -> None:
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        (self.work_dir / TRAINING).touch()
+
+    def write(
+        self,
+        record: RunRecord,
+        predictions: bytes | None = None,
+        draw: Draw | None = None,
+        validation: bytes | None = None,
+    ) -> Run:
+        """Write the record to the results."""
+        written = store.write(self.results_dir, record, predictions, draw, validation)
+        self.listen(written)
+        return written
+
+
+def model_dir_of(config: RunConfig, record: RunRecord) -> Path | None:
+    """Where the trained model of a run is saved, named like the record's folder; None if it is not saved.
+
+    A run on changed test texts saves none: it is the model of the run on the unchanged ones.
+    """
+    if config.models_dir is None or config.dataset.perturb is not None:
+        return None
+    return Path(config.models_dir) / store.folder_of(Path(), record.config, record.digest).relative_to("runs")
+
+
+def started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
+    spec = spec_of(config)
+    record = RunRecord(
+        status=Status.interrupted,
+        config=spec,
+        overrides=published_overrides(config, overrides),
+        digest=digest_of(spec.as_json(), {}),
+        started=now(),
+        finished="",
+        environment=replace(
+            environment.describe(), device_shared=environment.device_is_shared(), processes=processes.together()
+        ),
+    )
+    return Job(config, record, listen)
+
+
+def with_data(job: Job, classifier: Classifier) -> tuple[Job, Splits]:
+    """Load the data, and add them and the model's card to the record."""
+    began = time.perf_counter()
+    splits = load(job.config.dataset)
+    seconds = {"data": time.perf_counter() - began}
+    record = replace(
+        job.record,
+        digest=digest_of(job.record.config.as_json(), splits.report.hashes()),
+        data=splits.report,
+        card=classifier.describe(),
+        seconds=seconds,
+    )
+    return replace(job, record=record), splits
+
+
+@contextmanager
+def held(lock: FileLock) -> Iterator[None]:
+    """Wait until no other process makes this run. The system releases the lock of a process that is killed."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process makes this run; waiting until it ends")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

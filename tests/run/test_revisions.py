@@ -1,0 +1,36 @@
+"""The hub is asked only for what is read from it. In these tests it cannot be reached, so a question is an error."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmark.data.load import load
+from benchmark.dataset_config import Synthetic
+from benchmark.errors import BenchmarkError
+from benchmark.run.compose import composed
+from benchmark.run.revisions import pinned
+
+GRAMMAR = Synthetic(train=30, validation=12, test=12, flipped_share=0.0, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.parametrize("elsewhere", [{"path": "a folder"}, {"synthetic": GRAMMAR}])
+def test_a_branch_stays_where_the_data_come_from_elsewhere(elsewhere: dict[str, Any]) -> None:
+    config = composed(["model=majority", "dataset=emotion", "dataset.path=null", "dataset.hub.revision=a-branch"])
+    with pytest.raises(BenchmarkError, match="'a-branch'"):
+        pinned(config)
+    of_elsewhere = replace(config, dataset=replace(config.dataset, **elsewhere))
+    assert pinned(of_elsewhere) == of_elsewhere
+
+
+def test_the_grammar_comes_before_the_folder_and_the_folder_before_the_hub() -> None:
+    dataset = composed(["model=majority", "dataset=emotion", "dataset.path=no-such-folder", "~dataset.sha256"]).dataset
+    assert dataset.hub is not None
+    with pytest.raises(BenchmarkError, match="no-such-folder"):
+        load(dataset)
+    assert load(replace(dataset, synthetic=GRAMMAR)).report.route.startswith("generated")
