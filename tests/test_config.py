@@ -161,7 +161,7 @@ def test_a_models_own_learning_rate_replaces_its_familys() -> None:
 
 def test_recipe_tuned_has_the_learning_rates_with_the_best_validation_accuracy() -> None:
     """Those of the shipped runs of `experiment=tune_cpu`; of equal ones the lower."""
-    tried = tuning(AnalysedResults(read_results(CONF_DIR.parent / "results")))
+    tried = tuning(AnalysedResults(read_results(CONF_DIR.parent / "results")).of(study.DATASET))
     ranked = tried.sort_values(["validation_accuracy", "learning_rate"], ascending=[False, True])
     best = ranked.groupby("model").first()["learning_rate"]
     for name in ("minilm", "smollm2_lora", "smollm2_head"):
@@ -177,6 +177,8 @@ def test_experiment_table3_is_the_studys_five_models_as_the_study_trained_them()
     assert len(set(sweep["seed"].split(","))) > 1  # otherwise there is no standard deviation
     assert (config.dataset.name, config.recipe.name) == (study.DATASET, "paper")
     assert spec_of(config).limits == {}
+    for model, precision in (("roberta_large", "bf16"), ("llama3_lora", "fp16")):
+        assert changed("experiment=table3", f"model={model}").model.parameters["precision"] == precision
 
 
 @pytest.mark.parametrize("experiment", ["quickstart", "smoke"])

@@ -14,7 +14,6 @@ from peft.tuners.lora import Linear
 from torch import nn
 
 from baselines.packed.functions import GatedProduct, LoraProduct
-from baselines.training.hardware import matmul_dtype
 
 TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Names of layers that read the same states, in the order in which transformers calls them."""
@@ -61,13 +60,6 @@ class Projections:
         return result
 
     def _adapters(self) -> tuple[torch.Tensor, torch.Tensor]:
-        if torch.is_grad_enabled():
-            return self._together()
-        down, up = self._together()
-        dtype = matmul_dtype(self.weight)
-        return down.to(dtype), up.to(dtype)
-
-    def _together(self) -> tuple[torch.Tensor, torch.Tensor]:
         if len(self.layers) == 1:
             return self.downs[0], self.ups[0]
         return torch.cat(self.downs), torch.block_diag(*self.ups)  # type: ignore[no-untyped-call]

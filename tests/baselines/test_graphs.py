@@ -237,3 +237,14 @@ def test_one_projection_uses_its_own_adapter() -> None:
     one = Projections([layer])
     down, up = (torch.zeros(shape) for shape in one.shapes())
     assert [block.shape for block in one.blocks(down, up)] == [parameter.shape for parameter in one.parameters]
+
+
+def test_predictions_read_the_adapters_of_the_last_step(compose_run: Compose, tmp_path: Path) -> None:
+    classifier, samples = decoder(compose_run, tmp_path)
+    texts = ["i feel well", "i feel quite lost today"]
+    before = classifier.predict(texts).probabilities
+    trained = [p for p in classifier.network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.1, fused=True)  # which does not count its changes in `_version`
+    classifier.loss(samples).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    assert abs(classifier.predict(texts).probabilities - before).max() > 1e-3

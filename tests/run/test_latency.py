@@ -10,10 +10,11 @@ import pytest
 from factories import answers
 from test_kept import keep
 
+from benchmark import speed
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Predictions
-from benchmark.run import latency, speed
+from benchmark.run import latency
 
 Compose = Callable[..., RunConfig]
 

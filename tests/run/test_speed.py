@@ -158,10 +158,10 @@ def test_a_measured_network_is_freed_before_the_next() -> None:
     gc.disable()
     try:
         way = speed.Way(config, speed.measurable(config.model))
-        before, _ = speed._fit(way, splits.train, splits, max_steps=1)
+        before, _ = speed.fitted(way, splits.train, splits, max_steps=1)
         network = weakref.ref(before.network)  # type: ignore[attr-defined]
         del before
-        speed._fit(way, splits.train, splits, max_steps=1)
+        speed.fitted(way, splits.train, splits, max_steps=1)
         assert network() is None
     finally:
         gc.enable()
@@ -174,9 +174,8 @@ def test_graphs_are_prepared_outside_the_measured_time() -> None:
 
 
 def test_ways_of_one_precision_share_frozen_weights() -> None:
-    way = a_way("tiny_llama")
-    config = composed(["model=tiny_llama", *FEW_ROWS])
-    splits = load(config.dataset)
+    config = composed(["model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS])
+    way, splits = speed.Way(config, speed.measurable(config.model)), load(config.dataset)
     model, _ = speed.fitted(way, splits.train, splits, 1)
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
     way.release(model)
