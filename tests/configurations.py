@@ -1,15 +1,17 @@
 """The shipped configurations, composed as the command line does but faster."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from factories import SMALL
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
 from benchmark.run.catalogue import is_by_place
-from benchmark.run.compose import from_hydra
+from benchmark.run.compose import composed, from_hydra
 
 GROUPS = ("model", "dataset", "recipe", "experiment")
 
@@ -53,3 +55,13 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for nested in value.values() if isinstance(value, dict) else value:
             yield from strings(nested)
+
+
+def composer(folder: Path) -> Callable[..., RunConfig]:
+    """Composes a run of the tiny synthetic data set whose results and checkpoints stay in `folder`."""
+
+    def composed_in_folder(*overrides: str) -> RunConfig:
+        folders = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
+        return composed([*SMALL, "recipe.max_steps=2", *folders, *overrides])
+
+    return composed_in_folder

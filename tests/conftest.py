@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from factories import SMALL
+from configurations import composer
 
 from benchmark.config import RunConfig
-from benchmark.run.compose import composed
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -56,13 +55,3 @@ def emotion() -> Path:
 @pytest.fixture
 def compose_run(tmp_path: Path) -> Callable[..., RunConfig]:
     return composer(tmp_path)
-
-
-def composer(folder: Path) -> Callable[..., RunConfig]:
-    """Composes a run of the tiny synthetic data set whose results and checkpoints stay in `folder`."""
-
-    def compose(*overrides: str) -> RunConfig:
-        folders = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
-        return composed([*SMALL, "recipe.max_steps=2", *folders, *overrides])
-
-    return compose

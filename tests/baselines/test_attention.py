@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from networks import reference_kernel
 
 from baselines.packed.attention import (
     Options,
@@ -35,28 +36,6 @@ def random_states(causal: bool) -> States:
     shapes = ((tokens, HEADS, SIZE), (tokens, KEY_HEADS, SIZE), (tokens, KEY_HEADS, SIZE))
     query, key, value = (torch.randn(shape, generator=random).requires_grad_() for shape in shapes)
     return query, key, value
-
-
-def reference_kernel(states: States, layout: Varlen, options: Options) -> torch.Tensor:
-    """The definition, segment by segment; with a causal mask, a query attends to the keys up to its own position."""
-    query, key, value = states
-    ends = layout.query_ends.tolist(), layout.key_ends.tolist()
-    mixed = []
-    for segment in range(len(ends[0]) - 1):
-        own = query[ends[0][segment] : ends[0][segment + 1]]
-        seen = slice(ends[1][segment], ends[1][segment + 1])
-        groups = query.shape[1] // key.shape[1]
-        keys, values = (part[seen].repeat_interleave(groups, dim=1) for part in (key, value))
-        scores = torch.einsum("qhd,khd->hqk", own, keys) * options.scaling
-        if layout.causal:
-            future = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1 + scores.shape[2] - scores.shape[1])
-            scores = scores.masked_fill(future, float("-inf"))
-        if options.window is not None:
-            queries, keys_seen = scores.shape[1:]
-            distance = torch.arange(keys_seen - queries, keys_seen)[:, None] - torch.arange(keys_seen)
-            scores = scores.masked_fill(distance.abs() >= options.window, float("-inf"))
-        mixed.append(torch.einsum("hqk,khd->qhd", scores.softmax(dim=-1), values))
-    return torch.cat(mixed)
 
 
 @pytest.mark.parametrize("window", [None, 1, 2, 3, 100])

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import composer
+from configurations import composer
+from networks import Compose, Network, samples_of, trained
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
@@ -18,10 +19,9 @@ from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.training.hardware import Batching, has_flash_attn
 from baselines.training.sample import Sample
-from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, FitReport, Readout
+from benchmark.interface import FitContext, Readout
 from benchmark.run.compose import build_classifier
 
 TINY = ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
@@ -69,8 +69,6 @@ FAMILIES = {
 """Overrides that make a tiny random model of each further architecture; windows are shorter than the texts."""
 OVERRIDES = {model: [f"model={model}"] for model in (*TINY, "minilm", "smollm2_lora", "smollm2_head")} | FAMILIES
 REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smollm2_lora", "smollm2_head")]
-Compose = Callable[..., RunConfig]
-Network = EncoderClassifier | DecoderClassifier
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,18 +90,6 @@ def _without_dropout(load: Callable[..., Any]) -> Callable[..., Any]:
     return loaded
 
 
-def trained(config: RunConfig, work_dir: Path, **options: Any) -> tuple[Network, FitReport, data.Splits]:
-    """A model after the few steps of `config`, so that adapters and heads have left their initial values."""
-    classifier = build_classifier(config.model)
-    assert isinstance(classifier, EncoderClassifier | DecoderClassifier)
-    splits = data.load(config.dataset)
-    recipe = replace(config.recipe, **options)
-    context = FitContext(tuple(config.dataset.labels), recipe, config.seed, work_dir, checkpoints=False)
-    report = classifier.fit(splits.train, splits.validation, context)
-    assert not list(work_dir.glob("checkpoint-*"))  # which the next training would continue from
-    return classifier, report, splits
-
-
 @pytest.fixture(scope="module", params=[*TINY, *FAMILIES, *REAL])
 def trained_model(
     no_dropout: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -113,15 +99,6 @@ def trained_model(
     config = composer(folder)(*OVERRIDES[request.param], "recipe.learning_rate=2e-4")
     classifier, _, splits = trained(config, folder / "work")
     return classifier, splits
-
-
-def samples_of(classifier: Network, splits: data.Splits, rows: int) -> list[Sample]:
-    texts, labels = splits.train.texts[:rows], splits.train.labels[:rows].tolist()
-    if isinstance(classifier, EncoderClassifier):
-        return [Sample(ids, [label]) for ids, label in zip(classifier._token_ids(texts)[0], labels, strict=True)]
-    prompts, _ = classifier.prompter.prompts(texts)
-    answers = classifier.prompter.answers if classifier.readout is not Readout.head else [[label] for label in range(6)]
-    return [Sample(ids, answers[label]) for ids, label in zip(prompts, labels, strict=True)]
 
 
 def loss_and_gradients(

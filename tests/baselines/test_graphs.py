@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import Compose, reference_kernel, samples_of, trained
 from peft.tuners.lora import Linear
-from test_attention import reference_kernel
-from test_fast_path import Compose, samples_of, trained
 from torch import nn
 
 from baselines.decoder import DecoderClassifier
