@@ -82,7 +82,8 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             found = works[part]()
         except (BenchmarkError, RuntimeError, OSError) as error:
             log.exception("%s failed", part)
-            found, failures = [f"**Failed**: {str(error).strip().splitlines()[0]}"], failures + 1
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            found, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *found, "", f"{time.perf_counter() - started:.0f} s"]
     path = speed.folder_of(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
