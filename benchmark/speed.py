@@ -1,8 +1,8 @@
 """`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
 
-The plain way is padded batches of the recipe's size and, for a decoder, free generation; another way computes
-activations again in the backward pass. All take turns in one process on the same rows, so that their ratios hold on a
-machine that other processes use too.
+The plain way is padded batches of the recipe's size and, for a decoder, free generation; padded batches with activation
+checkpointing are measured too. All take turns in one process on the same rows, so that their ratios hold on a machine
+that other processes use too.
 """
 
 import argparse

@@ -64,7 +64,7 @@ class StepGraphs:
         self.mean = torch.zeros((), device=device)
         self.steps: dict[int, _Step] = {}
         self.replayed, self.seconds = 0, 0.0
-        """Steps that were computed, and the time that preparing them took."""
+        """Steps that were replayed, and the seconds that preparing the graphs took."""
         self.works = True
 
     def backpropagate(self, samples: Sequence[Sample], targets: int, scale: Scale) -> torch.Tensor | None:
@@ -89,7 +89,7 @@ class StepGraphs:
                 self.steps[tokens] = self._prepared(values, tokens, scale)
                 self.seconds += time.perf_counter() - started
             self.steps[tokens].run(values)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
+        except RuntimeError as error:  # torch.OutOfMemoryError is one
             log.warning("training goes on without CUDA graphs: %s", str(error).partition("\n")[0])
             self.release()
             self.works = False

@@ -66,7 +66,7 @@ def is_observed() -> bool:
 
 @compiled_on_cuda
 def norm(states: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """X / rms(x) * weight, x / rms(x), both in the dtype of `states`, and 1 / rms(x) in fp32."""
+    """Normalised states: x / rms(x) * weight, x / rms(x), both in the dtype of `states`, and 1 / rms(x) in fp32."""
     squares = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=torch.float32).square_()
     inverse = squares.div_(states.shape[-1]).add_(epsilon).rsqrt_()
     unit = (states * inverse).to(states.dtype)

@@ -65,7 +65,7 @@ class Projections:
         return torch.cat(self.downs), torch.block_diag(*self.ups)  # type: ignore[no-untyped-call]
 
     def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Of `down` and `up`."""
+        """The shapes of `down` and `up`."""
         ranks = sum(len(down) for down in self.downs)
         return (ranks, self.weight.shape[1]), (self.weight.shape[0], ranks)
 

@@ -115,8 +115,8 @@ def finetune(job: Job) -> FitReport:
     """Train `job.network` in place, and validate it after every epoch.
 
     Each step minimises the mean loss over the effective batch, in one pass or a few (`Job.pass_size`). A pass that runs
-    out of memory is halved. Continues from the newest intact checkpoint in
-    `work_dir`. Raises `BenchmarkError` with the step if the loss is not finite.
+    out of memory is halved. Continues from the newest intact checkpoint in `work_dir`. Raises `BenchmarkError` with the
+    step if the loss is not finite.
     """
     memory.keep_freed_memory()
     context, recipe = job.context, job.context.recipe

@@ -1,4 +1,4 @@
-"""What a model is told besides the data, and the seeds of the libraries."""
+"""The `FitContext` of a run, and the random seeds of the libraries."""
 
 import random
 from pathlib import Path

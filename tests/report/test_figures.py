@@ -231,7 +231,7 @@ def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> N
         {50: False, 70: True, 60: True},
         {10: False, 15: True, 5: False},  # milliseconds per text
     ]
-    assert "2  BERT base, paper, 0.9000; no significant gain over 1, which costs less" in words(figure)
+    assert "2  BERT base, paper, 0.9000; no significant gain over 1, which is cheaper" in words(figure)
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "accuracy", "", ""]
 
 

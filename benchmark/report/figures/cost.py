@@ -146,7 +146,7 @@ def _names(found: pd.DataFrame, leads: costs.Leads) -> list[str]:
     names = []
     for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
-        dominated = f"; no significant gain over {number[dominating[0]]}, which costs less" if dominating else ""
+        dominated = f"; no significant gain over {number[dominating[0]]}, which is cheaper" if dominating else ""
         rest = f", {row['accuracy']:.4f}{elsewhere}{dominated}"
         name = textwrap.shorten(row["short_name"], min(84, LINE - len(rest)), placeholder=" ...")
         names.append(f"{number[row['configuration']]}  {name}{rest}")

@@ -18,7 +18,7 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
     rows = [row for one in analysis.results.speeds if (row := _row(one)) is not None]
-    rows.sort(key=lambda row: (row["hardware"], row["training"], row["batch_size"]))
+    rows.sort(key=lambda row: (row["hardware"], row["model"], row["batch_size"], row["training"]))
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -32,6 +32,7 @@ def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
         "model": measured_title(measured),
         "hardware": measured["device"],
         "batch_size": measured["effective_batch"],
+        "batching": way["batching"],
         "precision": way["precision"],
         "training": 1000 / way["samples_per_second"],
         "prediction": 1000 / answered if answered else None,
@@ -59,6 +60,7 @@ SCALE = t.Table(
         t.MODEL,
         t.HARDWARE,
         t.declared("batch_size", "Batch"),
+        t.declared("batching", "Batching"),
         t.declared("precision", "Precision"),
         t.Column("training", "Training, s per 1,000 rows", fixed(".3g")),
         t.Column("prediction", "Prediction, s per 1,000 rows", fixed(".3g")),
