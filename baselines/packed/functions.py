@@ -124,11 +124,11 @@ class TokenLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        losses, normaliser = kernels.token_losses(logits, targets)
-        ctx.save_for_backward(logits, targets, normaliser)
+        losses, largest, total = kernels.token_losses(logits, targets)
+        ctx.save_for_backward(logits, targets, largest, total)
         return losses.sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        logits, targets, normaliser = ctx.saved_tensors
-        return kernels.token_losses_gradient(gradients[0], logits, targets, normaliser), None
+        logits, targets, largest, total = ctx.saved_tensors
+        return kernels.token_losses_gradient(logits, targets, largest, total, gradients[0]), None

@@ -117,18 +117,27 @@ def gated_gradient(gradient: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
 
 
 @compiled_on_cuda
-def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(tokens,) float32: the cross-entropy of each target, 0 where it is negative; and the log of the normaliser."""
-    normaliser = logits.float().logsumexp(dim=-1)
-    chosen = logits.gather(-1, targets.clamp(min=0)[:, None])[:, 0].float()
-    return torch.where(targets >= 0, normaliser - chosen, 0.0), normaliser
+def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(tokens,) float32: the cross-entropy of each target, 0 where it is negative.
+
+    Then (tokens, 1) the largest logit, and the sum of the exponentials of logits from which it was subtracted.
+    """
+    wide = logits.float()
+    largest = wide.amax(dim=-1, keepdim=True)
+    total = (wide - largest).exp().sum(dim=-1, keepdim=True)
+    chosen = wide.gather(-1, targets.clamp(min=0)[:, None])
+    return torch.where(targets >= 0, (total.log() - (chosen - largest))[:, 0], 0.0), largest, total
 
 
 @compiled_on_cuda
 def token_losses_gradient(
-    gradient: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, normaliser: torch.Tensor
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    largest: torch.Tensor,
+    total: torch.Tensor,
+    gradient: torch.Tensor,
 ) -> torch.Tensor:
     """(tokens, vocabulary): the gradient of the logits in the sum of `token_losses`, from that of the sum."""
-    probabilities = (logits.float() - normaliser[:, None]).exp()
+    probabilities = (logits.float() - largest).exp() / total
     chosen = torch.arange(logits.shape[-1], device=logits.device) == targets[:, None]
     return (torch.where((targets >= 0)[:, None], probabilities - chosen.float(), 0.0) * gradient).to(logits.dtype)

@@ -136,10 +136,12 @@ def test_packed_loss_and_gradients_equal_the_padded_ones(trained_model: tuple[Ne
     assert packed.keys() == padded.keys()
     assert len(packed) == sum(p.requires_grad for p in classifier.network.parameters())
     largest = max(gradient.norm() for gradient in padded.values())
+    # In fp32, torch's cross-entropy over a large vocabulary gives gradients that are 2e-5 off; ours are 7e-6 off.
+    tolerance = 3e-5 if classifier.network.config.vocab_size > 40_000 else 1e-5
     for name, gradient in padded.items():
         # A key's bias adds the same to all scores of a query, so its gradient is zero except for rounding.
         scale = gradient.norm() if not re.search(r"k(ey|_proj|_lin)?\.bias$", name) else largest
-        assert (packed[name] - gradient).norm() / scale < 2e-5, name
+        assert (packed[name] - gradient).norm() / scale < tolerance, name
 
 
 def test_predictions_of_a_text_do_not_depend_on_the_others(trained_model: tuple[Network, data.Splits]) -> None:

@@ -147,6 +147,15 @@ def test_the_token_loss_equals_cross_entropy() -> None:
     torch.testing.assert_close(*scaled)
 
 
+def test_the_token_loss_is_exact_where_the_answer_is_almost_certain() -> None:
+    logits = torch.tensor([[1000.0, 990.0, 985.0]]).requires_grad_()
+    loss = functions.TokenLoss.apply(logits, torch.tensor([0]))  # type: ignore[no-untyped-call]
+    doubt = torch.tensor([-10.0, -15.0], dtype=torch.float64).exp()
+    assert loss.item() == pytest.approx(doubt.sum().log1p().item(), rel=1e-2)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient[0, 1:].tolist() == pytest.approx((doubt / (1 + doubt.sum())).tolist(), rel=1e-4)
+
+
 def test_the_gated_product_equals_its_definition() -> None:
     both = torch.randn(2, 5, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
     gate, up = both.chunk(2, dim=-1)

@@ -51,7 +51,7 @@ def test_a_full_disk_damages_no_record_and_no_table(compose_run: Compose, small_
     assert exit_code(compose_run("model=majority", results)) == 0
     before = {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file() and path.name != "log.txt"}
     config = compose_run("model=tfidf", results)
-    for leaving in (0, 20_000, 80_000):
+    for leaving in (0, 10_000, 30_000):
         ballast = fill(small_disk, leaving)
         with pytest.raises(BenchmarkError, match="The disk is full"):
             runner.run(config, draw=draw_run)
