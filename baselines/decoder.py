@@ -286,11 +286,8 @@ class DecoderClassifier:
         turn = tokens_per_text([self.instruction]) + tokens_per_text(texts)
         shown = (1 + (self.shots or 0)) * turn
         tokens = min(shown, context.recipe.max_length)
-        length = (
-            []
-            if not self.shots or shown <= context.recipe.max_length
-            else [_too_long(self.shots or 0, shown, context.recipe)]
-        )
+        too_long = bool(self.shots) and shown > context.recipe.max_length
+        length = [_too_long(self.shots or 0, shown, context.recipe)] if too_long else []
         if self._only_packed and not self.shots:  # the prompts' common beginning is computed once
             tokens = min(tokens_per_text(texts), context.recipe.max_length)
         random_weights = self.weights.source is Source.random

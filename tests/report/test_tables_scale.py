@@ -7,6 +7,7 @@ from factories import rows_of
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
+from benchmark.report.tables.cost import ways_of
 from benchmark.report.tables.scale import SCALE
 
 
@@ -37,3 +38,12 @@ def test_what_was_not_measured_is_left_out() -> None:
     (row,) = rows_of(SCALE.data(AnalysedResults(results_of([], [measured(ways=[way], growth={})]))))
     assert [row[name] for name in ("prediction", "growth_rows", "million_predicted")] == [None, None, None]
     assert not len(SCALE.data(AnalysedResults(results_of([], [measured(ways=[])]))))
+
+
+def test_a_whole_training_counts_without_the_seconds_that_prepared_its_graphs() -> None:
+    training = {"training_seconds": 60.0, "graph_seconds": 20.0, "steps": 800, "effective_batch": 20}
+    training |= {"precision": "bf16", "graph_steps": 800, "predicted_per_second": [300.0, 700.0]}
+    (way,) = ways_of(training)
+    assert (way["samples_per_second"], way["answered_per_second"]) == (400.0, 700.0)
+    assert way["batching"] == "packed, CUDA graphs"
+    assert ways_of({"latency": {}}) == []
