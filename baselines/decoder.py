@@ -36,6 +36,7 @@ from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import padded, without_adapter
 from baselines.prompt import Prompt, Prompter
 from baselines.training import processes
+from baselines.training.division import check_whole, divide
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import (
     DTYPES,
@@ -136,6 +137,7 @@ class DecoderClassifier:
         computation = prepare(self, context, self._only_packed)
         self.torch_device = computation.device
         self._check_recipe(context.recipe)
+        self._check_divided()
         adapter = self._trained_adapter(context.labels)
         shown = draw(train, context.labels, self.shots or 0, context.seed)
         loaded = self._load(train, context, adapter, shown)
@@ -199,6 +201,7 @@ class DecoderClassifier:
         """
         set_seed(context.seed)
         self.labels = context.labels
+        divided = processes.divide_weights()
         loaded = self.reused or load(
             self._auto_class,
             self.weights,
@@ -209,7 +212,7 @@ class DecoderClassifier:
             labels=self._head_labels(context.labels),
             needed=self._needed,
             quantization=self.quantization,
-            device=self.torch_device,
+            device=torch.device("cpu") if divided else self.torch_device,
         )
         if self.reused is not None:
             self.reused = None
@@ -231,10 +234,12 @@ class DecoderClassifier:
             network = self.lora.attach(network, self._task)
         else:
             network.requires_grad_(False)
+        if divided:
+            divide(network, self.torch_device)
         self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
         if self.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
-        self.projections = fuse(self.network) if self.batching is Batching.packed else []
+        self.projections = fuse(self.network) if self.batching is Batching.packed and not divided else []
         return loaded
 
     def _check_recipe(self, recipe: Recipe) -> None:
@@ -251,6 +256,13 @@ class DecoderClassifier:
                     f"recipe.{option} is {value}, but a decoder that writes its answer has no loss over labels.",
                     f"Set model.readout=head, or leave recipe.{option} out.",
                 )
+
+    def _check_divided(self) -> None:
+        """Raise for options that processes with a part of the weights each do not support."""
+        if self.readout is Readout.generate:  # every process would generate another number of tokens
+            check_whole("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
+        if self.quantization is not Quantization.none:
+            check_whole("quantised weights", "Set model.quantization=none, or leave FSDP out.")
 
     def _check_max_new_tokens(self) -> None:
         longest = max(self.prompter.answers, key=len)
@@ -400,7 +412,7 @@ class DecoderClassifier:
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
         computed = self._computed
         on_gpu = self.torch_device.type == "cuda" and computed.packed and computed.varlen
-        if not on_gpu or not trains_only(self.projections, self.network):
+        if not on_gpu or processes.divide_weights() or not trains_only(self.projections, self.network):
             return None
         return computed.graphs(self.projections, samples, -(-batch // processes.number()))
 

@@ -34,6 +34,9 @@ The metadata's value lists the file patterns that matter in a folder, for exampl
 hash of those files instead of the path.
 """
 
+DIVIDED_WEIGHTS = "BENCHMARK_DIVIDED_WEIGHTS"
+"""The environment variable that is "true" if each process of a run holds only a part of the weights (FSDP)."""
+
 
 def _nothing() -> None:
     pass

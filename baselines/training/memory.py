@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.training.bars import bar
-from baselines.training.processes import share, sum_over_processes
+from baselines.training.processes import divide_weights, largest_share, share, sum_over_processes
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ def halved(pass_size: int, error: RuntimeError | MemoryError) -> int:
     if pass_size == 1:
         fix = "Lower recipe.max_length or choose a smaller model."
         raise BenchmarkError("Memory ran out on a single sample.", fix) from error
+    if divide_weights():  # the other processes wait for this one in the middle of a pass
+        fix = "Lower recipe.batch_size and raise recipe.gradient_accumulation_steps, or start more processes."
+        raise BenchmarkError(f"Memory ran out on {pass_size} samples.", fix) from error
     half = (pass_size + 1) // 2
     log.warning("out of memory: continuing with %d samples per pass", half)
     return half
@@ -103,7 +106,10 @@ def compute_rows(
             output[rows] = compute([sequences[row] for row in rows]).float().cpu().numpy()
 
     ordered = sorted(range(len(sequences)), key=lambda row: key(sequences[row]))
-    run_in_passes(share(ordered), pass_size, fill)
+    own = share(ordered)
+    repeated = ordered[: largest_share(len(ordered)) - len(own)]  # so that all processes compute the same passes
+    run_in_passes([*own, *repeated], pass_size, fill)
+    output[repeated] = 0  # they are the first process's
     sum_over_processes(torch.from_numpy(output))  # which has zeros in the rows of the others
     return output
 

@@ -1,10 +1,13 @@
 """Sums over the processes that make one run together. Without torchrun there is one, and nothing happens."""
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+from benchmark.interface import DIVIDED_WEIGHTS
 
 Row = TypeVar("Row")
 
@@ -17,9 +20,19 @@ def rank() -> int:
     return dist.get_rank() if number() > 1 else 0
 
 
+def divide_weights() -> bool:
+    """Whether each process holds a part of the weights, so that all must compute the same number of passes."""
+    return number() > 1 and os.environ.get(DIVIDED_WEIGHTS) == "true"
+
+
 def share(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that this process computes: every N-th."""
     return rows[rank() :: number()]
+
+
+def largest_share(rows: int) -> int:
+    """The number of rows of the first process, which has one more than others if they cannot be divided."""
+    return -(-rows // number())
 
 
 def sum_over_processes(values: torch.Tensor) -> torch.Tensor:

@@ -105,9 +105,12 @@ class Job:
 
     @property
     def pass_size(self) -> int:
-        """Samples per pass, if memory allows. On a CPU, a larger padded batch is only more padding."""
+        """Samples per pass, if memory allows. On a CPU, a larger padded batch is only more padding.
+
+        Processes that divide the weights cannot continue with smaller passes, so they follow the recipe.
+        """
         padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
-        small = padded and (self.accumulates or on_cpu)
+        small = (padded and (self.accumulates or on_cpu)) or processes.divide_weights()
         return self.context.recipe.batch_size if small else self.context.recipe.effective_batch
 
 
@@ -321,11 +324,19 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         if processes.number() == 1:
             return self._until_it_fits(model, inputs, targets)
         draws = (self.args.seed, self.state.global_step, processes.rank())
+        own = processes.share(inputs)
         with torch.random.fork_rng():
             torch.manual_seed(hash(draws))  # shares drop out different units, and all processes draw alike elsewhere
-            loss = self._until_it_fits(model, processes.share(inputs), targets)
+            loss = self._until_it_fits(model, own, targets)
+            if processes.divide_weights() and self._passes(len(own)) < self._passes(
+                processes.largest_share(len(inputs))
+            ):
+                self.accelerator.backward(0 * self.loss(inputs[:1]))  # each process computes each layer equally often
         processes.sum_gradients(model.parameters())
         return processes.sum_over_processes(loss)
+
+    def _passes(self, samples: int) -> int:
+        return -(-samples // self.pass_size)
 
     def _until_it_fits(self, model: torch.nn.Module, inputs: Sequence[Sample], targets: int) -> torch.Tensor:
         while True:

@@ -44,6 +44,7 @@ class Environment:
     gpu: str | None = None
     git: Git | None = None
     processes: int = 1  # that made the run together, each with a device
+    divided_weights: bool = False  # whether each process held a part of the weights (FSDP)
     device_shared: bool | None = None  # whether other jobs used the GPU or cores at the start; None if not known
 
     @classmethod
@@ -58,12 +59,13 @@ class Environment:
         the field come from such processors.
         """
         times = "" if self.processes == 1 else f"{self.processes} x "
+        divided = ", FSDP" if self.divided_weights else ""
         if device.startswith("cuda"):
-            return times + (self.gpu or "CUDA GPU")
+            return times + (self.gpu or "CUDA GPU") + divided
         units = None if self.vector_units == VECTOR_UNITS["avx512_bf16"] else self.vector_units
         name = self.processor if units is None else f"{self.processor} with {units}"
         used = "" if self.threads in (None, self.cores) else f"{self.threads} of "
-        return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}"
+        return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}{divided}"
 
 
 def describe() -> Environment:

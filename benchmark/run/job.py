@@ -116,7 +116,10 @@ def started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
         started=now(),
         finished="",
         environment=replace(
-            environment.describe(), device_shared=environment.device_is_shared(), processes=processes.together()
+            environment.describe(),
+            device_shared=environment.device_is_shared(),
+            processes=processes.together(),
+            divided_weights=processes.divide_weights(),
         ),
     )
     return Job(config, record, listen)

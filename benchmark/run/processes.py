@@ -1,7 +1,7 @@
 """Several processes of torchrun or `accelerate launch` that make one run together.
 
-Each process has one device and the whole model, and computes its share of every batch. The first one writes the record;
-the others write nothing.
+Each process has one device, and computes its share of every batch with the whole model or, with FSDP, while it holds a
+part of the weights. The first one writes the record; the others write nothing.
 """
 
 import atexit
@@ -14,15 +14,17 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import MadeElsewhere
+from benchmark.interface import DIVIDED_WEIGHTS, MadeElsewhere
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.revisions import pinned
 
 PLACE = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 """What torchrun sets for a process. transformers and accelerate would share the work a second time."""
-SHARED_MODEL = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_PARALLELISM_CONFIG")
-"""What accelerate sets for ways of training that spread one model over several devices."""
+FSDP = "ACCELERATE_USE_FSDP"
+"""What `accelerate launch --use_fsdp` sets."""
+UNSUPPORTED = ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_PARALLELISM_CONFIG")
+"""What accelerate sets for other ways to spread one model over several devices."""
 
 
 def join() -> bool:
@@ -33,11 +35,13 @@ def join() -> bool:
     import torch
     import torch.distributed as dist
 
-    if any(os.environ.get(name, "").lower() == "true" for name in SHARED_MODEL):
+    if any(_is_set(name) for name in UNSUPPORTED):
         raise BenchmarkError(
-            "FSDP, DeepSpeed and tensor parallelism are not supported: every process holds the whole model.",
-            "Use plain torchrun, and for a model that does not fit model=llama3_qlora.",
+            "DeepSpeed and tensor parallelism are not supported.",
+            f"Use plain torchrun, or for a model that does not fit on one GPU {FSDP}=true torchrun.",
         )
+    if _is_set(FSDP):
+        os.environ[DIVIDED_WEIGHTS] = "true"
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     gpus = torch.cuda.device_count()
     if 0 < gpus < here:
@@ -56,6 +60,15 @@ def join() -> bool:
     if dist.get_rank() > 0:
         logging.disable(logging.WARNING)
     return dist.get_rank() == 0
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() == "true"
+
+
+def divide_weights() -> bool:
+    """Whether each process holds only a part of the weights (FSDP)."""
+    return together() > 1 and _is_set(DIVIDED_WEIGHTS)
 
 
 def together() -> int:

@@ -36,10 +36,10 @@ def test_help_needs_no_torch_and_no_pandas() -> None:
 
 
 def test_one_model_spread_over_several_devices_is_refused() -> None:
-    launched = {**variables(), "LOCAL_RANK": "0", "ACCELERATE_USE_FSDP": "true"}
+    launched = {**variables(), "LOCAL_RANK": "0", "ACCELERATE_USE_DEEPSPEED": "true"}
     refused = subprocess.run([*COMMAND, "model=majority"], env=launched, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("FSDP, DeepSpeed and tensor parallelism are not supported")
+    assert refused.stderr.startswith("DeepSpeed and tensor parallelism are not supported")
 
 
 def test_cfg_job_shows_the_resolved_run(tmp_path: Path) -> None:

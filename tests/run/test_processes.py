@@ -19,9 +19,13 @@ NO_DROPOUT = ["+model.architecture.hidden_dropout_prob=0.0", "+model.architectur
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "benchmark"]
 
 
-def two_processes(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+DIVIDED = {"ACCELERATE_USE_FSDP": "true"}
+
+
+def two_processes(folder: Path, *arguments: str, divided: bool = False) -> "subprocess.Popen[str]":
     command = [*TORCHRUN, *arguments, *folders_in(folder)]
-    return subprocess.Popen(command, env=variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = variables() | (DIVIDED if divided else {})
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run_in(folder: Path) -> Run:
@@ -61,10 +65,48 @@ def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: 
     assert not list((tmp_path / "two/checkpoints").glob("*/"))
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
-def test_a_run_that_two_processes_began_is_continued_by_one(keep: str, tmp_path: Path) -> None:
-    options = ["model=tiny_bert", "recipe.epochs=12", f"recipe.keep={keep}", *NO_DROPOUT, *SMALL]
-    with two_processes(tmp_path / "two", *options) as together:
+@pytest.mark.parametrize("options", [["model.readout=labels"], ["model.readout=head", "model.batching=padded"]])
+def test_processes_that_divide_the_weights_give_what_one_gives(options: list[str], tmp_path: Path) -> None:
+    """The last batch of an epoch, of 3 rows in passes of 1, is one pass more for one of them."""
+    rows = ["dataset.train_rows=19", "dataset.validation_rows=11", "dataset.test_rows=15"]
+    options = ["model=tiny_llama", "recipe.epochs=2", "recipe.batch_size=1", *options, *SMALL, *rows]
+    with two_processes(tmp_path / "two", *options, divided=True) as together:
+        output = together.communicate()[0]
+    assert together.returncode == 0, output
+    assert command_line(tmp_path / "one", *options).returncode == 0
+    one, two = run_in(tmp_path / "one"), run_in(tmp_path / "two")
+    check_same(one, two)
+    assert two.record.environment.divided_weights
+    assert two.record.hardware == f"2 x {one.record.hardware}, FSDP"
+    assert two.record.fit is not None
+    assert two.record.fit.parameters == one.record.fit.parameters  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["model=tiny_bert"], "FSDP does not support a model of the kind encoder."),
+        (["model=tiny_llama", "model.readout=generate"], "FSDP does not support free generation."),
+    ],
+)
+def test_what_cannot_divide_its_weights_is_refused(options: list[str], named: str, tmp_path: Path) -> None:
+    with two_processes(tmp_path, *options, *SMALL, divided=True) as together:
+        output = together.communicate()[0]
+    assert together.returncode != 0
+    assert named in output
+    assert not store.read_all(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("model", "keep", "divided"),
+    [("tiny_bert", "last", False), ("tiny_bert", "best", False), ("tiny_llama", "last", True)],
+)
+def test_a_run_that_two_processes_began_is_continued_by_one(
+    model: str, keep: str, divided: bool, tmp_path: Path
+) -> None:
+    options = [f"model={model}", "recipe.epochs=12", f"recipe.keep={keep}", *SMALL]
+    options += NO_DROPOUT if model == "tiny_bert" else []
+    with two_processes(tmp_path / "two", *options, divided=divided) as together:
         while not list(tmp_path.glob("two/checkpoints/*/checkpoint-*/seal.json")):
             assert together.poll() is None
         together.send_signal(signal.SIGTERM)
