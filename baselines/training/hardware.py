@@ -22,6 +22,7 @@ class Precision(StrEnum):
     fp32 = "fp32"
     bf16 = "bf16"
     fp16 = "fp16"
+    tf32 = "tf32"  # fp32 whose matrix products keep 10 bits of the mantissa, on a GPU
 
 
 class Quantization(StrEnum):
@@ -54,7 +55,12 @@ class Computation:
     batching: Batching
 
 
-DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+DTYPES = {
+    Precision.fp32: torch.float32,
+    Precision.bf16: torch.bfloat16,
+    Precision.fp16: torch.float16,
+    Precision.tf32: torch.float32,
+}
 
 
 def resolve(device: Device, precision: Precision, attention: Attention, only_packed: bool = False) -> torch.device:
@@ -81,7 +87,7 @@ def problems(
     cuda_options = {
         "model.device=cuda": device is Device.cuda,
         "model.attention=flash_attention_2": flash,
-        "model.precision=fp16": precision is Precision.fp16,
+        f"model.precision={precision.value}": precision in (Precision.fp16, Precision.tf32),
     }
     needs_cuda = [option for option, chosen in cuda_options.items() if chosen]
     no_bf16_kernels = "neither AVX-512 nor AMX; only packed decoders with model.readout=labels or head avoid that"
@@ -108,7 +114,12 @@ def problems(
             "Set model.attention=sdpa.",
         ),
         (
-            flash and precision is Precision.fp32,
+            precision is Precision.tf32 and on_gpu and torch.cuda.get_device_capability() < (8, 0),
+            "model.precision=tf32 needs a GPU of compute capability 8.0 (Ampere) or newer.",
+            "Set model.precision=fp32.",
+        ),
+        (
+            flash and DTYPES[precision] is torch.float32,
             "model.attention=flash_attention_2 does not compute in fp32.",
             "Set model.precision=bf16 or fp16.",
         ),
@@ -158,13 +169,18 @@ def matmul_dtype(values: torch.Tensor) -> torch.dtype:
     return torch.float32 if widened else values.dtype
 
 
+def set_products(precision: Precision) -> None:
+    """Let matrix products of fp32 values use TF32, or not."""
+    torch.set_float32_matmul_precision("high" if precision is Precision.tf32 else "highest")
+
+
 def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Mixed precision for a forward pass; does nothing for fp32."""
-    if precision is Precision.fp32:
+    if DTYPES[precision] is torch.float32:
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
 

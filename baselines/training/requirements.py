@@ -23,6 +23,7 @@ from baselines.training.hardware import (
     Quantization,
     problems,
     resolve,
+    set_products,
     uses_gpu,
 )
 from baselines.weights.loading import check_attention
@@ -79,6 +80,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
         check_whole(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
+    set_products(model.precision)
     return Computation(device, model.precision, model.attention, model.batching)
 
 

@@ -2,9 +2,11 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 import torch
+from networks import Compose, trained
 
 from baselines.training.hardware import (
     Attention,
@@ -15,6 +17,7 @@ from baselines.training.hardware import (
     has_bf16_kernels,
     has_flash_attn,
     resolve,
+    set_products,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
@@ -61,6 +64,7 @@ def test_bf16_instructions_are_those_that_the_environment_reports() -> None:
         (Device.cuda, Precision.fp32, Attention.sdpa, "model.device=cuda"),
         (Device.auto, Precision.fp16, Attention.sdpa, "model.precision=fp16"),
         (Device.cpu, Precision.fp16, Attention.sdpa, "model.precision=fp16"),
+        (Device.auto, Precision.tf32, Attention.sdpa, "model.precision=tf32"),
         (Device.auto, Precision.bf16, Attention.flash_attention_2, "model.attention=flash_attention_2"),
     ],
 )
@@ -79,6 +83,25 @@ def test_only_packed_decoders_can_use_torchs_flash_attention(monkeypatch: pytest
     assert resolve(*options, only_packed=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="flash-attn package"):
         resolve(*options)
+
+
+def test_tf32_needs_ampere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    with pytest.raises(BenchmarkError, match=r"tf32 needs a GPU of compute capability 8\.0"):
+        resolve(Device.auto, Precision.tf32, Attention.sdpa)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    assert resolve(Device.auto, Precision.tf32, Attention.sdpa).type == "cuda"
+
+
+def test_products_are_in_tf32_only_if_the_run_says_so(compose: Compose, tmp_path: Path) -> None:
+    try:
+        set_products(Precision.tf32)
+        assert torch.get_float32_matmul_precision() == "high"
+        trained(compose("model=tiny_bert", "recipe.max_steps=1"), tmp_path / "work")
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        set_products(Precision.fp32)
 
 
 def test_fp16_on_the_cpu_is_refused_although_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
