@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import Compose, trained
+from configurations import composer
+from networks import trained
 
 from baselines.training.hardware import (
     Attention,
@@ -94,11 +95,11 @@ def test_tf32_needs_ampere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve(Device.auto, Precision.tf32, Attention.sdpa).type == "cuda"
 
 
-def test_products_are_in_tf32_only_if_the_run_says_so(compose: Compose, tmp_path: Path) -> None:
+def test_products_are_in_tf32_only_if_the_run_says_so(tmp_path: Path) -> None:
     try:
         set_products(Precision.tf32)
         assert torch.get_float32_matmul_precision() == "high"
-        trained(compose("model=tiny_bert", "recipe.max_steps=1"), tmp_path / "work")
+        trained(composer(tmp_path)("model=tiny_bert"), tmp_path / "work")
         assert torch.get_float32_matmul_precision() == "highest"
     finally:
         set_products(Precision.fp32)
