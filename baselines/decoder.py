@@ -36,6 +36,7 @@ from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import padded, without_adapter
 from baselines.prompt import Prompt, Prompter
 from baselines.training import processes
+from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import (
     DTYPES,
@@ -48,6 +49,7 @@ from baselines.training.hardware import (
     check_quantization,
     fast_precisions,
 )
+from baselines.training.label_loss import LabelLoss
 from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import (
     adapter_findings,
@@ -60,7 +62,6 @@ from baselines.training.requirements import (
 )
 from baselines.training.sample import Sample
 from baselines.training.saving import save
-from baselines.training.trainer import Job, LabelLoss, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.adapter_config import CONFIG as ADAPTER_CONFIG
 from baselines.weights.checks import check_ids
@@ -146,7 +147,7 @@ class DecoderClassifier:
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)
         return finetune(
-            Job(
+            FineTuning(
                 network=self.network,
                 loaded=loaded,
                 computation=computation,
