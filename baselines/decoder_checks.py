@@ -11,7 +11,7 @@ from baselines.prompt import Prompter
 from baselines.training.hardware import check_quantization
 from baselines.training.requirements import adapter_findings, failed, tokens_per_text
 from baselines.weights.adapter import Adapter, read_adapter
-from baselines.weights.checks import check_ids
+from baselines.weights.compatibility import check_ids
 from baselines.weights.loading import build_without_weights, check_random
 from baselines.weights.sources import Source
 from benchmark.errors import BenchmarkError

@@ -38,7 +38,7 @@ from baselines.training.requirements import (
 from baselines.training.sample import Sample
 from baselines.training.soft_labels import FILES, soft_targets
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
-from baselines.weights.checks import check_padding
+from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS

@@ -22,7 +22,7 @@ from baselines.training.fine_tuning import report_without_training
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
-from baselines.weights.checks import check_padding
+from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
 from baselines.weights.sources import Weights, check_restorable

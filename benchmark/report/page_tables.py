@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.run_details import anchor
 from benchmark.report.table import Column, Source, Table
-from benchmark.report.tables import study as study_tables
+from benchmark.report.tables import study_tables
 
 LONG_TEXT = 24  # characters from which a cell needs a wide column
 MOST_UNFOLDED = 15  # a table with more rows is folded

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmark.config import ModelConfig, RunConfig
 from benchmark.data.load import Splits, load, resolved_labels
-from benchmark.data.sample import first, select
+from benchmark.data.row_choice import first, select
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, FitReport, Measurable
 from benchmark.results import environment

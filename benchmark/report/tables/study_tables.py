@@ -12,7 +12,7 @@ from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
 from benchmark.report import table as t
 from benchmark.report.formats import scientific
-from benchmark.results.catalogue import CatalogueEntry
+from benchmark.results.shipped_models import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
