@@ -33,7 +33,7 @@ def main() -> None:
         ("texts", "test texts predicted per measurement"),
         ("rounds", "measurements of each way"),
     ):
-        default = getattr(throughput.Amount, option)
+        default = getattr(throughput.SpeedOptions, option)
         parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
     parser.add_argument(
         "--latency",
@@ -62,11 +62,11 @@ def main() -> None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
         config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
         check_writable("results_dir", Path(config.results_dir))
-        amount = throughput.Amount(arguments.steps, arguments.texts, arguments.rounds)
+        options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
         if arguments.latency:
-            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
+            document = latency.measure(config, options.texts, next(iter(folders), None), settings)
         else:
-            document = throughput.measure(config, arguments.precisions, amount)
+            document = throughput.measure(config, arguments.precisions, options)
         path = throughput.write(document, config.results_dir, "-latency" if arguments.latency else "")
         sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
 

@@ -104,7 +104,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             try:
                 return self._backpropagate(inputs, targets)
             except (RuntimeError, MemoryError) as error:
-                self.pass_size = memory.halved(self.pass_size, error)
+                self.pass_size = memory.smaller_pass(self.pass_size, error)
             memory.free_memory()
             model.zero_grad()  # of the passes before the failed one
 

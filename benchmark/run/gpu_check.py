@@ -23,6 +23,8 @@ from benchmark.results import environment
 from benchmark.run import throughput
 from benchmark.run.compose import composed
 from benchmark.run.folders import check_writable
+from benchmark.run.measurable import measurable
+from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +35,27 @@ SUMMARY = "check.md"
 
 @dataclass(frozen=True)
 class Measured:
-    """A model to measure, and how much of it."""
+    """A model to measure, and how."""
 
     overrides: tuple[str, ...]
     precisions: tuple[str, ...]
-    amount: throughput.Amount
+    options: SpeedOptions
 
 
 LLAMA = ("model=llama3_lora", "model.weights.source=random", "recipe=paper", "model.precision=bf16")
 ON_GPU = (
-    Measured(LLAMA, ("bf16",), throughput.Amount(steps=12, texts=1000, rounds=1)),
+    Measured(LLAMA, ("bf16",), SpeedOptions(steps=12, texts=1000, rounds=1)),
     Measured(
         ("model=roberta_large", "model.weights.source=random", "recipe=paper"),
         ("fp32", "bf16"),
-        throughput.Amount(steps=12, texts=1000, rounds=1),
+        SpeedOptions(steps=12, texts=1000, rounds=1),
     ),
 )
 TINY = ("dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6", "recipe.max_steps=4")
 ON_CPU = (
     # The plain way generates 4 tokens, and labels must fit.
-    Measured(("model=tiny_llama", "model.architecture.vocab_size=4000", *TINY), ("fp32",), throughput.Amount(2, 12, 1)),
-    Measured(("model=tiny_bert", *TINY), ("fp32",), throughput.Amount(2, 12, 1)),
+    Measured(("model=tiny_llama", "model.architecture.vocab_size=4000", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
+    Measured(("model=tiny_bert", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
 )
 
 
@@ -124,7 +126,7 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
     config = composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides])
-    document = throughput.measure(config, list(measured.precisions), measured.amount)
+    document = throughput.measure(config, list(measured.precisions), measured.options)
     throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
@@ -147,7 +149,7 @@ def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """A whole training by the recipe, and the prediction of the test split."""
     config = composed([*measured.overrides, *overrides])
     splits = load(config.dataset)
-    way = throughput.Way(config, throughput.measurable(config.model))
+    way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
     model, report = throughput.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
     trained = environment.peak_memory()
