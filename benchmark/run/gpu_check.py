@@ -87,7 +87,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             found, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *found, "", f"{time.perf_counter() - started:.0f} s"]
-    path = throughput.folder_of(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path = throughput.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")

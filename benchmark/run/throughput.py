@@ -130,13 +130,13 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
 def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
     """Write the figures of a model as JSON into the folder of their device; returns the file."""
     name = document["model"] + ("" if document["pretrained"] else "-random") + suffix
-    path = folder_of(document["device"], results_dir) / f"{name}.json"
+    path = device_folder(document["device"], results_dir) / f"{name}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
-def folder_of(device: str, results_dir: str) -> Path:
+def device_folder(device: str, results_dir: str) -> Path:
     return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 

@@ -171,7 +171,7 @@ TABLES = (
             t.CONFIGURATION,
             t.NAME,
             t.MODEL,
-            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.Source.study),
+            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.ValueSource.study),
             t.RECIPE,
             *t.SCORES,
             t.TRAINING,
