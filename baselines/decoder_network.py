@@ -65,6 +65,15 @@ class DecoderNetwork:
         padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
         return padded_logits.float()
 
+    def generated(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
+        """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""
+        batch = padded(prompts, self.filler, "left").to(self.device)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            tokens: torch.Tensor = self.network.generate(
+                **batch, max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=self.filler
+            )
+        return tokens[:, batch["input_ids"].shape[1] :]
+
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """The sum over the tokens of the answers, including their end."""
         return self._packed_loss(samples) if self.packed else self._padded_loss(samples)

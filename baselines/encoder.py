@@ -21,8 +21,10 @@ from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import undo, use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
+from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
+from baselines.training.label_loss import LabelLoss
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
     adapter_findings,
@@ -35,9 +37,8 @@ from baselines.training.requirements import (
 )
 from baselines.training.sample import Sample
 from baselines.training.soft_labels import FILES, soft_targets
-from baselines.training.trainer import Job, LabelLoss, finetune, report_without_training
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
-from baselines.weights.checks import check_padding
+from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
@@ -107,7 +108,7 @@ class EncoderClassifier:
             soft = soft_targets(Path(self.soft_labels), train, context.labels)
             samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
         return finetune(
-            Job(
+            FineTuning(
                 network=self.network,
                 loaded=loaded,
                 computation=computation,

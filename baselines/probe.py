@@ -18,11 +18,11 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
+from baselines.training.fine_tuning import report_without_training
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
-from baselines.training.trainer import report_without_training
-from baselines.weights.checks import check_padding
+from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
 from baselines.weights.sources import Weights, check_restorable

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of, rebuild_reports
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
-from benchmark.run import processes
+from benchmark.run import process_group
 from benchmark.run.compose import from_hydra, refused
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep import SweepFolder, handle_signals, quiet_libraries
@@ -47,7 +47,7 @@ def job(values: DictConfig) -> float | None:
     if following:
         quiet_libraries()
         handle_signals()
-        processes.follow(from_hydra(values))
+        process_group.follow(from_hydra(values))
         return None
     outcome = _outcome(values, hydra_config, overrides)
     if hydra_config.mode is RunMode.MULTIRUN:
@@ -63,7 +63,7 @@ def job(values: DictConfig) -> float | None:
 
 def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) -> Outcome:
     if hydra_config.mode is RunMode.MULTIRUN:
-        processes.check_one_run()
+        process_group.check_one_run()
     try:
         config = from_hydra(values)
     except BenchmarkError as error:
@@ -82,7 +82,7 @@ def main() -> None:
     with plain_endings():
         if "LOCAL_RANK" in os.environ:  # of torchrun or accelerate launch
             global following
-            following = not processes.join()
+            following = not process_group.join()
         try:
             _compose_and_run()
         except KeyboardInterrupt:

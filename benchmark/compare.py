@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmark.analysis.compared_models import read_models
-from benchmark.report.compare import text, write_items
+from benchmark.report.terminal_comparison import text, write_items
 from benchmark.terminal import plain_endings
 
 

@@ -1,6 +1,6 @@
 """`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run on this machine, with its fix."""
 
-from benchmark.run.doctor import main
+from benchmark.run.findings import main
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark.run import gpu_check, latency, speed
+from benchmark.run import gpu_check, latency, throughput
 from benchmark.run.compose import add_overrides, composed, overrides_of
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pinned
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--precisions",
         nargs="+",
-        choices=list(speed.DTYPES),
+        choices=list(throughput.DTYPES),
         help="default: the model's own, and bf16 if this machine computes it fast",
     )
     for option, counted in (
@@ -33,7 +33,7 @@ def main() -> None:
         ("texts", "test texts predicted per measurement"),
         ("rounds", "measurements of each way"),
     ):
-        default = getattr(speed.Amount, option)
+        default = getattr(throughput.SpeedOptions, option)
         parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
     parser.add_argument(
         "--latency",
@@ -54,26 +54,26 @@ def main() -> None:
     if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
         parser.error("--latency takes one MODEL_DIR or model=NAME")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    speed.log.setLevel(logging.INFO)
+    throughput.log.setLevel(logging.INFO)
     quiet_libraries()
     with plain_endings():
         overrides = [word for word in overrides_of(arguments) if word not in settings]
         if arguments.check is not None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
-        config = pinned(composed([f"++dataset.train_rows={speed.TRAIN_ROWS}", *overrides]))
+        config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
         check_writable("results_dir", Path(config.results_dir))
-        amount = speed.Amount(arguments.steps, arguments.texts, arguments.rounds)
+        options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
         if arguments.latency:
-            document = latency.measure(config, amount.texts, next(iter(folders), None), settings)
+            document = latency.measure(config, options.texts, next(iter(folders), None), settings)
         else:
-            document = speed.measure(config, arguments.precisions, amount)
-        path = speed.write(document, config.results_dir, "-latency" if arguments.latency else "")
+            document = throughput.measure(config, arguments.precisions, options)
+        path = throughput.write(document, config.results_dir, "-latency" if arguments.latency else "")
         sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
 
 
 def _summary(document: dict[str, Any]) -> str:
     if "latency" not in document:
-        return speed.ratios(document)
+        return throughput.ratios(document)
     found = document["latency"]
     times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
     return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"

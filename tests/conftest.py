@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from configurations import composer
+from shipped_configurations import composer
 
 from benchmark.config import RunConfig
 

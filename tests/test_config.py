@@ -5,7 +5,7 @@ import shlex
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
-from configurations import MODELS, changed, swept
+from shipped_configurations import MODELS, changed, swept
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults

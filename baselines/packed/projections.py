@@ -15,7 +15,7 @@ from torch import nn
 
 from baselines.packed.functions import GatedProduct, LoraProduct
 
-TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Names of layers that read the same states, in the order in which transformers calls them."""
 GATED_MLPS = ("LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP", "SmolLM3MLP")
 """transformers' classes that compute down(act(gate(x)) * up(x))."""
@@ -88,7 +88,7 @@ def join_projections(network: nn.Module) -> list[Projections]:
     found: list[Projections] = []
     joined: set[nn.Module] = set()
     for module in network.modules():
-        for names in TOGETHER:
+        for names in SAME_INPUT:
             layers: list[Any] = [getattr(module, name, None) for name in names]
             if all(is_basic_lora(layer) for layer in layers) and _alike(layers):
                 projections = Projections(layers)

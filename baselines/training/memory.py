@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,23 +18,23 @@ from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
 
-OUT_OF_MEMORY = (
-    "can't allocate memory",  # torch's CPU allocator
-    "not enough memory",  # the same, on Windows
-    "bad_alloc",  # C++
-    "could not create a ",  # oneDNN, which gives no reason
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDA error: out of memory",  # the CUDA driver
+OUT_OF_MEMORY = re.compile(
+    "can't allocate memory"  # torch's CPU allocator
+    "|not enough memory"  # the same, on Windows
+    "|bad_alloc"  # C++
+    "|could not create a (primitive|memory object)$"  # oneDNN: no memory for machine code, or for values
+    "|CUBLAS_STATUS_ALLOC_FAILED"
+    "|CUDA error: out of memory",  # the CUDA driver
 )
-"""Parts of the messages of out-of-memory errors that have no exception class of their own."""
+"""In the messages of out-of-memory errors that have no exception class of their own."""
 
 
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(message in str(error) for message in OUT_OF_MEMORY)
+    return known or OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def halved(pass_size: int, error: RuntimeError | MemoryError) -> int:
+def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
     """Half of `pass_size`, after it ran out of memory.
 
     Raises `error` if it is something else, and `BenchmarkError` if memory was too small for a single sample.
@@ -82,7 +83,7 @@ def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequen
                 start += len(part)
                 shown.update(len(part))
             except (RuntimeError, MemoryError) as error:
-                pass_size = halved(len(part), error)
+                pass_size = smaller_pass(len(part), error)
             if pass_size < len(part):
                 free_memory()
 

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from baselines.training import checkpoints
 from baselines.training.bars import predicting_for
-from baselines.training.processes import rank
+from baselines.training.processes import first_of
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.counted_until = time.perf_counter()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if rank() == 0:
+        if args.should_save:
             checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        state.best_model_checkpoint = first_of(state.best_model_checkpoint)  # which has seen the folder
         self.counted_until = time.perf_counter()  # the time before the save was counted when it was logged
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -27,7 +27,7 @@ from transformers.utils import logging as transformers_logging
 from baselines.training.hardware import Attention, Quantization, check_quantization
 from baselines.training.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
-from baselines.weights.checks import Checked, check_files
+from baselines.weights.compatibility import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import TrainedHead, order_of, reorder, trained_head
 from baselines.weights.kinds import EXTERNAL

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmark.analysis.exchange import Answer, Answers
+from benchmark.analysis.exchange import Answers, GradedAnswer
 from benchmark.errors import BenchmarkError
 
 SAME_ITEMS = "Evaluate all models on the same items, without a limit."
@@ -16,7 +16,7 @@ class Aligned:
     """The answers of each file in the order of the first, and by what they were matched."""
 
     by: str
-    files: tuple[tuple[Answer, ...], ...]
+    files: tuple[tuple[GradedAnswer, ...], ...]
 
 
 def align(files: Sequence[Answers]) -> Aligned:
@@ -35,7 +35,7 @@ def align(files: Sequence[Answers]) -> Aligned:
     return aligned
 
 
-Key = Callable[[Answer], str | None]
+Key = Callable[[GradedAnswer], str | None]
 
 
 def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
@@ -59,11 +59,11 @@ def _form(file: Answers) -> str | None:
     return forms.pop() if len(forms) == 1 else None
 
 
-def _text(answer: Answer) -> str | None:
+def _text(answer: GradedAnswer) -> str | None:
     return answer.text.strip() if answer.text is not None else None
 
 
-def _in_order_of(first: Answers, other: Answers, key: Key | None) -> tuple[Answer, ...]:
+def _in_order_of(first: Answers, other: Answers, key: Key | None) -> tuple[GradedAnswer, ...]:
     if key is None:
         _check_order(first, other)
         return other.rows
@@ -93,7 +93,7 @@ def _check_order(first: Answers, other: Answers) -> None:
             raise BenchmarkError(problem, WITH_IDS)
 
 
-def _check_items(first: Sequence[Answer], rows: Sequence[Answer]) -> None:
+def _check_items(first: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> None:
     """Raise for another gold label than in the first file, and for the text of another item. Prompts may differ."""
     places = {_text(answer): answer.location for answer in first if answer.text is not None}
     for one, answer in zip(first, rows, strict=True):

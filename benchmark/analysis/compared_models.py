@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.analysis.alignment import Aligned, align
 from benchmark.analysis.configurations import mean_accuracy
-from benchmark.analysis.exchange import Answer, Answers, Choices, read_answers
+from benchmark.analysis.exchange import Answers, Choices, GradedAnswer, read_answers
 from benchmark.analysis.frame import label_names, results_of
 from benchmark.analysis.metrics import Correct
 from benchmark.errors import BenchmarkError
@@ -98,7 +98,7 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
         names, test = label_names(run.record.labels), run.record.data and run.record.data.splits.get("test")
         predicted = run.predictions.predicted.tolist()
         rows = tuple(
-            Answer(f"{path}, row {row}", gold == given, identifier, None, names[gold], names[given])
+            GradedAnswer(f"{path}, row {row}", gold == given, identifier, None, names[gold], names[given])
             for row, (identifier, gold, given) in enumerate(
                 zip(run.ids, run.gold.tolist(), predicted, strict=True), start=1
             )

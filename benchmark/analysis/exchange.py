@@ -27,7 +27,7 @@ Objects = list[tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class GradedAnswer:
     """The answer to one test item. None stands for what the file does not say."""
 
     location: str  # for error messages, for example "a.csv, row 7"
@@ -44,7 +44,7 @@ class Answers:
 
     path: str
     model: str  # a name for people
-    rows: tuple[Answer, ...]
+    rows: tuple[GradedAnswer, ...]
     id_kind: str
     configuration: str | None = None  # of a run; runs that share it are seeds of one model
     digest: str | None = None  # of a run
@@ -92,7 +92,7 @@ def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
     metric = _chosen("metric", metrics, choices, path)
     hashed = all(row.get("doc_hash") for _, row in objects)
 
-    def answer(place: str, row: dict[str, Any]) -> Answer:
+    def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         prompt, continuations = _lm_eval_requests(row)
         identifier = f"{row['doc_id']}, {row['doc_hash'][:16]}" if hashed else str(row["doc_id"])
         gold, predicted = _numbered(str(row["target"]), continuations), row["filtered_resps"][0]
@@ -101,7 +101,7 @@ def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
                 range(len(continuations)), key=lambda place: float(row["filtered_resps"][place][0]), default=0
             )
             predicted = continuations[highest] if metric == "acc" and continuations else None
-        return Answer(place, _score(row, metric, place), identifier, prompt, gold, predicted)
+        return GradedAnswer(place, _score(row, metric, place), identifier, prompt, gold, predicted)
 
     kind = "doc_id and doc_hash" if hashed else "doc_id"
     return Answers(str(path), path.resolve().parent.name, _rows(objects, answer), kind)
@@ -122,12 +122,12 @@ def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
     metrics = [name for name, value in objects[0][1]["metric"].items() if value is not None]
     metric = _chosen("metric", metrics, choices, path)
 
-    def answer(place: str, row: dict[str, Any]) -> Answer:
+    def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         doc, texts = row["doc"], row["model_response"]["text"]
         indices = doc["gold_index"] if isinstance(doc["gold_index"], list) else [doc["gold_index"]]
         gold = " | ".join(doc["choices"][index].strip() for index in indices) if doc["choices"] else None
         predicted = texts[0] if texts else None  # none for multiple choice
-        return Answer(
+        return GradedAnswer(
             place, _score(row["metric"], metric, place), doc["id"] or None, str(doc["query"]), gold, predicted
         )
 
@@ -146,7 +146,7 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
     result = _chosen("metric", _distinct(row[key] for _, row in objects), choices, path)
     objects = [(place, row) for place, row in objects if row[key] == result]
 
-    def answer(place: str, row: dict[str, Any]) -> Answer:
+    def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         correct, stated = _score(row["evaluation"], "score", place), row["evaluation"]["is_correct"]
         if stated is not correct:
             raise BenchmarkError(
@@ -157,7 +157,7 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
         options = row["input"].get("choices") or []
         references = [one if one in options else _numbered(one, options) for one in row["input"]["reference"]]
         gold, predicted = " | ".join(references) or None, extracted[-1] if extracted else None
-        return Answer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
+        return GradedAnswer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
 
     return Answers(str(path), models[0], _rows(objects, answer), f"sample_id of {objects[0][1]['evaluation_name']}")
 
@@ -170,11 +170,11 @@ def _labels(path: Path, objects: Objects) -> Answers:
     golds = {_label(row, gold_key, place) for place, row in objects}
     fold = str.lower if len({gold.lower() for gold in golds}) == len(golds) else str
 
-    def answer(place: str, row: dict[str, Any]) -> Answer:
+    def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         gold, predicted = _label(row, gold_key, place), _label(row, predicted_key, place)
         identifier = str(row["id"]) if "id" in names and row["id"] not in (None, "") else None
         text = None if text_key is None or row[text_key] is None else str(row[text_key])
-        return Answer(place, fold(gold) == fold(predicted), identifier, text, gold, predicted)
+        return GradedAnswer(place, fold(gold) == fold(predicted), identifier, text, gold, predicted)
 
     rows = _rows(objects, answer)
     known = {fold(gold) for gold in golds}
@@ -197,7 +197,7 @@ FORMATS: tuple[tuple[set[str], Callable[[Path, Objects, Choices], Answers]], ...
 )
 
 
-def _rows(objects: Objects, answer: Callable[[str, dict[str, Any]], Answer]) -> tuple[Answer, ...]:
+def _rows(objects: Objects, answer: Callable[[str, dict[str, Any]], GradedAnswer]) -> tuple[GradedAnswer, ...]:
     rows = []
     for place, row in objects:
         try:

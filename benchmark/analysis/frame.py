@@ -23,10 +23,10 @@ from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
-from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
+from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
 from benchmark.results.store import Run, folder_of, read_all
 
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",

@@ -20,7 +20,7 @@ INSTRUCTION = {"instruction", "input", "output"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnNames:
     """Where a row's text and label are: in these columns, which `columns` names where a file has no header."""
 
     text_column: str = "text"
@@ -28,17 +28,17 @@ class Layout:
     columns: Sequence[str] | None = None
 
 
-def read_file(path: Path, layout: Layout) -> list[Row]:
+def read_file(path: Path, named: ColumnNames) -> list[Row]:
     """Read a `.txt`, `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file. Rows keep the order of the file."""
-    if layout.columns is not None and path.suffix not in DELIMITED:
+    if named.columns is not None and path.suffix not in DELIMITED:
         raise BenchmarkError(
             f"dataset.files.columns names the columns of a file without a header, but {path} is not CSV or TSV.",
             "Set dataset.files.columns=null.",
         )
-    rows = list(READERS[path.suffix](path, layout))
+    rows = list(READERS[path.suffix](path, named))
     if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Add rows or remove the file.")
-    if layout.columns is not None and (rows[0].text, rows[0].label) == (layout.text_column, layout.label_column):
+    if named.columns is not None and (rows[0].text, rows[0].label) == (named.text_column, named.label_column):
         raise BenchmarkError(
             f"{rows[0].location}: this is a header, but dataset.files.columns is set.",
             "Set dataset.files.columns=null.",
@@ -65,7 +65,7 @@ def read_pair(texts: Path, labels: Path) -> list[Row]:
     ]
 
 
-def _read_txt(path: Path, layout: Layout) -> Iterator[Row]:
+def _read_txt(path: Path, named: ColumnNames) -> Iterator[Row]:
     """One row per line, `text;label`. The text may contain semicolons."""
     for location, line in read_lines(path):
         if ";" not in line:
@@ -76,10 +76,10 @@ def _read_txt(path: Path, layout: Layout) -> Iterator[Row]:
         yield Row(text, label, location)
 
 
-def _read_objects(path: Path, layout: Layout) -> Iterator[Row]:
+def _read_objects(path: Path, named: ColumnNames) -> Iterator[Row]:
     """Rows with named values. Those in the instruction format of the study have fixed column names."""
-    for row in read_rows(path, layout.columns):
-        columns = layout.text_column, layout.label_column
+    for row in read_rows(path, named.columns):
+        columns = named.text_column, named.label_column
         if row.values.keys() >= INSTRUCTION:
             if columns[1] in row.values and row.values[columns[1]] != row.values["output"]:
                 raise BenchmarkError(
@@ -93,9 +93,9 @@ def _read_objects(path: Path, layout: Layout) -> Iterator[Row]:
         yield Row(text, label, row.location)
 
 
-def _read_parquet(path: Path, layout: Layout) -> Iterator[Row]:
+def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
     table = _parquet_table(path)
-    text_column, label_column = layout.text_column, layout.label_column
+    text_column, label_column = named.text_column, named.label_column
     names = table.column_names
     nested = {field.name: _fields(field.type) for field in table.schema}
     check_columns(names, text_column, label_column, str(path), nested)
@@ -115,7 +115,7 @@ def _read_parquet(path: Path, layout: Layout) -> Iterator[Row]:
         yield Row(text, label, location, label_names)
 
 
-READERS: dict[str, Callable[[Path, Layout], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, ColumnNames], Iterator[Row]]] = {
     ".txt": _read_txt,
     **dict.fromkeys(ROW_READERS, _read_objects),
     ".parquet": _read_parquet,

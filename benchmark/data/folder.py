@@ -4,11 +4,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.file_formats import READERS, Layout, read_file, read_pair
+from benchmark.data.file_formats import READERS, ColumnNames, read_file, read_pair
 from benchmark.data.label_names import as_ids, read_label_names
 from benchmark.data.rows import RawSplits, Row
-from benchmark.dataset_config import DatasetConfig
-from benchmark.dataset_config import Files as FileOptions
+from benchmark.dataset_config import DatasetConfig, Files
 from benchmark.errors import BenchmarkError
 
 SPLIT_NAMES = {
@@ -19,7 +18,7 @@ SPLIT_NAMES = {
 """Split -> its names: those of files without suffix, and those of splits on the hub."""
 LABEL_NAME_FILES = ("labels.txt", "mapping.txt", "classes.txt", "label_names.txt")
 """Usual names of files with the names of label ids."""
-Files = tuple[Path, ...]
+Paths = tuple[Path, ...]
 """The file of a split, or its file of texts and its file of labels."""
 
 
@@ -40,10 +39,10 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
     return RawSplits(f"local files ({formats})", {name: _rows(config, found) for name, found in files.items()})
 
 
-def _rows(config: DatasetConfig, files: Files) -> list[Row]:
-    written = config.files or FileOptions()
-    layout = Layout(config.text_column, written.label_column or config.label_column, written.columns)
-    rows = read_pair(*files) if len(files) > 1 else read_file(files[0], layout)
+def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
+    written = config.files or Files()
+    named = ColumnNames(config.text_column, written.label_column or config.label_column, written.columns)
+    rows = read_pair(*files) if len(files) > 1 else read_file(files[0], named)
     if written.label_separator is not None:
         rows = [_with_several_labels(row, written.label_separator) for row in rows]
     if written.label_names is None:
@@ -74,14 +73,14 @@ def _with_several_labels(row: Row, separator: str) -> Row:
     return replace(row, label=labels)
 
 
-def _files_of(split: str, folder: Path, present: list[Path]) -> Files | None:
+def _files_of(split: str, folder: Path, present: list[Path]) -> Paths | None:
     """The only file of a split, named like `test.csv` or, as on the hub, `test-00000-of-00001.parquet`.
 
     Or two of them, such as `test_text.txt` and `test_labels.txt`.
     """
     stems = SPLIT_NAMES[split]
     names = {*stems, *(f"{stem}-00000-of-00001" for stem in stems)}
-    found: list[Files] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
+    found: list[Paths] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
     pairs = [(folder / f"{stem}_text.txt", folder / f"{stem}_labels.txt") for stem in stems]
     found += [pair for pair in pairs if set(pair) & set(present)]
     if len(found) > 1:

@@ -20,10 +20,10 @@ from benchmark.data.hub import read_hub
 from benchmark.data.label_names import stated_labels
 from benchmark.data.perturb import perturbed
 from benchmark.data.report import DataReport
+from benchmark.data.row_choice import SEED, carve, choose
 from benchmark.data.rows import RawSplits
-from benchmark.data.sample import SEED, carve, choose
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
-from benchmark.data.transfer import transferred
+from benchmark.data.transferred_texts import transferred
 from benchmark.dataset_config import SPLITS, DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples

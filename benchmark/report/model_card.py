@@ -14,8 +14,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.report.formats import markdown_text
 from benchmark.report.run_details import scores_of
 from benchmark.report.summary import environment
-from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run, read, read_all
 
 PREDICT = "python -m benchmark.predict FOLDER texts.txt"

@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.run_details import anchor
-from benchmark.report.table import Column, Source, Table
-from benchmark.report.tables import study as study_tables
+from benchmark.report.table import Column, Table, ValueSource
+from benchmark.report.tables import study_tables
 
 LONG_TEXT = 24  # characters from which a cell needs a wide column
 MOST_UNFOLDED = 15  # a table with more rows is folded
@@ -23,7 +23,7 @@ LINKING = ("accuracy", "mean", "training_seconds", "status")
 @dataclass(frozen=True)
 class Cell:
     text: str
-    source: Source
+    source: ValueSource
     number: float | None  # sorts the column
     href: str | None
 
@@ -111,18 +111,18 @@ def _href(row: dict[Any, Any]) -> str | None:
     return f"#{anchor(row['configuration'])}" if pd.notna(row.get("configuration")) else None
 
 
-def _source(column: Column, row: dict[Any, Any]) -> Source:
+def _source(column: Column, row: dict[Any, Any]) -> ValueSource:
     """The column's source, unless the row is the study's or was not run."""
-    of_study = column.source is Source.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
+    of_study = column.source is ValueSource.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
     if (
-        column.source is Source.measured
+        column.source is ValueSource.measured
         and not of_study
         and str(row.get("status")).startswith(("not run", "no result"))
     ):
-        return Source.not_run
+        return ValueSource.not_run
     if pd.isna(row[column.name]):
-        return Source.nothing
-    return Source.study if of_study else column.source
+        return ValueSource.nothing
+    return ValueSource.study if of_study else column.source
 
 
 def _number(value: Any) -> float | None:

@@ -16,7 +16,7 @@ from benchmark.report.formats import Format, duration, fixed, markdown_code, mar
 from benchmark.report.latex import latex
 
 
-class Source(StrEnum):
+class ValueSource(StrEnum):
     """Where a cell's content comes from; the page marks what was not measured here."""
 
     measured = "measured here"
@@ -40,7 +40,7 @@ class Column:
     format: Format = plain
     help: str = ""
     end: str | None = None
-    source: Source = Source.measured
+    source: ValueSource = ValueSource.measured
     code: bool = False  # shown as code
     leave_out: tuple[str, ...] = ()  # of "md", "tex" and "html"
 
@@ -107,20 +107,20 @@ def _parts(column: Column) -> list[str]:
 
 def declared(name: str, heading: str, format: Format = plain) -> Column:  # noqa: A002
     """A column of configuration."""
-    return Column(name, heading, format, source=Source.declared)
+    return Column(name, heading, format, source=ValueSource.declared)
 
 
 def derived(name: str, heading: str, format: Format = plain) -> Column:  # noqa: A002
     """A column computed from the study's figures."""
-    return Column(name, heading, format, source=Source.derived)
+    return Column(name, heading, format, source=ValueSource.derived)
 
 
 FOUR = fixed(".4f")
 PERCENT = fixed(".1%")
 
 CONFIGURATION = Column("configuration", help="id of the configuration")
-MODEL = Column("model", "Model", source=Source.declared)
-RECIPE = Column("recipe", "Recipe", source=Source.declared)
+MODEL = Column("model", "Model", source=ValueSource.declared)
+RECIPE = Column("recipe", "Recipe", source=ValueSource.declared)
 ACCURACY = Column("accuracy", "Accuracy", FOUR, "mean over the seeds")
 SPREAD = Column("spread", "± seeds", FOUR, "standard deviation over the seeds")
 INTERVAL = Column(

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from benchmark.config import CONF_DIR
-from benchmark.results.catalogue import CATALOGUE
+from benchmark.results.shipped_models import CATALOGUE
 from benchmark.run.compose import build_classifier, composed
 from benchmark.run.published import spec_of
 

@@ -20,9 +20,11 @@ import torch
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
-from benchmark.run import speed
+from benchmark.run import throughput
 from benchmark.run.compose import composed
 from benchmark.run.folders import check_writable
+from benchmark.run.measurable import measurable
+from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +35,27 @@ SUMMARY = "check.md"
 
 @dataclass(frozen=True)
 class Measured:
-    """A model to measure, and how much of it."""
+    """A model to measure, and how."""
 
     overrides: tuple[str, ...]
     precisions: tuple[str, ...]
-    amount: speed.Amount
+    options: SpeedOptions
 
 
 LLAMA = ("model=llama3_lora", "model.weights.source=random", "recipe=paper", "model.precision=bf16")
 ON_GPU = (
-    Measured(LLAMA, ("bf16",), speed.Amount(steps=12, texts=1000, rounds=1)),
+    Measured(LLAMA, ("bf16",), SpeedOptions(steps=12, texts=1000, rounds=1)),
     Measured(
         ("model=roberta_large", "model.weights.source=random", "recipe=paper"),
         ("fp32", "bf16"),
-        speed.Amount(steps=12, texts=1000, rounds=1),
+        SpeedOptions(steps=12, texts=1000, rounds=1),
     ),
 )
 TINY = ("dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6", "recipe.max_steps=4")
 ON_CPU = (
     # The plain way generates 4 tokens, and labels must fit.
-    Measured(("model=tiny_llama", "model.architecture.vocab_size=4000", *TINY), ("fp32",), speed.Amount(2, 12, 1)),
-    Measured(("model=tiny_bert", *TINY), ("fp32",), speed.Amount(2, 12, 1)),
+    Measured(("model=tiny_llama", "model.architecture.vocab_size=4000", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
+    Measured(("model=tiny_bert", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
 )
 
 
@@ -85,7 +87,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             found, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *found, "", f"{time.perf_counter() - started:.0f} s"]
-    path = speed.folder_of(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path = throughput.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")
@@ -122,10 +124,10 @@ def _tests() -> list[str]:
 
 def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
-    rows = f"++dataset.train_rows={speed.TRAIN_ROWS}"
+    rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
     config = composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides])
-    document = speed.measure(config, list(measured.precisions), measured.amount)
-    speed.write(document, config.results_dir)
+    document = throughput.measure(config, list(measured.precisions), measured.options)
+    throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
         f"{document['title']}, {document['effective_batch']} samples a step:",
@@ -140,23 +142,23 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
         lines.append(
             f"| {name} | {way['samples_per_second']:.1f} | {kernels} | {way['answered_per_second']:.0f} | {peak:.1f} |"
         )
-    return [*lines, "", *speed.ratios(document).splitlines(), ""]
+    return [*lines, "", *throughput.ratios(document).splitlines(), ""]
 
 
 def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """A whole training by the recipe, and the prediction of the test split."""
     config = composed([*measured.overrides, *overrides])
     splits = load(config.dataset)
-    way = speed.Way(config, speed.measurable(config.model))
+    way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
-    model, report = speed.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
+    model, report = throughput.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
     trained = environment.peak_memory()
     speeds = []
     for _ in range(2):  # the first prediction prepares kernels
         started = time.perf_counter()
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
-    described, seconds = environment.describe(), speed.training_seconds(report)
+    described, seconds = environment.describe(), throughput.training_seconds(report)
     document: dict[str, Any] = {
         "model": config.model.name,
         "title": config.model.title,
@@ -176,7 +178,7 @@ def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
         "peak_memory": trained,
         "predicted_per_second": speeds,
     }
-    speed.write(document, config.results_dir, "-training")
+    throughput.write(document, config.results_dir, "-training")
     graphs = "no CUDA graphs" if not report.graph_steps else f"{report.graph_steps} as CUDA graphs"
     peak = trained.get("device", trained["host"]) / 1e9
     return [

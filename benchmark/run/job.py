@@ -17,7 +17,7 @@ from benchmark.interface import Classifier
 from benchmark.results import environment, store
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
-from benchmark.run import processes
+from benchmark.run import process_group
 from benchmark.run.published import published_overrides, spec_of
 
 log = logging.getLogger(__name__)
@@ -118,8 +118,8 @@ def started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
         environment=replace(
             environment.describe(),
             device_shared=environment.device_is_shared(),
-            processes=processes.together(),
-            divided_weights=processes.divide_weights(),
+            processes=process_group.together(),
+            divided_weights=process_group.divide_weights(),
         ),
     )
     return Job(config, record, listen)

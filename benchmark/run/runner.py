@@ -19,7 +19,7 @@ from benchmark.interface import Classifier, FitReport, MadeElsewhere, Prediction
 from benchmark.results import energy, environment, store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures, kept, processes
+from benchmark.run import failures, kept, process_group
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import unwritable
@@ -39,7 +39,7 @@ def run(
     classifier = build_classifier(config.model)
     job = started(config, overrides, listen)
     with failures.failure_recorded(job):
-        processes.check_batch(config.recipe.effective_batch)
+        process_group.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
         commits = pinned(config)
@@ -54,9 +54,9 @@ def run(
         job.forget_training()
         with failures.failure_recorded(job):
             if (finished := job.finished()) is None or config.force:
-                processes.tell(job.work_dir)
+                process_group.tell(job.work_dir)
                 return _train_and_predict(job, classifier, splits, draw)
-    processes.tell(None)
+    process_group.tell(None)
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
@@ -70,7 +70,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     content = store.encode_predictions(splits.test, predictions, labels)
     validation = _validation(job, classifier, splits, predictions, trained=record.trained)
     if validation is None:
-        processes.tell(None)
+        process_group.tell(None)
     record = replace(
         record,
         status=Status.completed,
@@ -132,7 +132,7 @@ def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predicti
     if dataset.test_rows is not None or dataset.perturb is not None:
         return None
     log.info("predicting the %d texts of the validation split", len(splits.validation))
-    processes.tell(job.work_dir)
+    process_group.tell(job.work_dir)
     predictions = classifier.predict(splits.validation.texts)
     predictions.check(len(splits.validation), len(labels))
     return store.encode_predictions(splits.validation, predictions, labels)
@@ -140,7 +140,7 @@ def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predicti
 
 def _restored(job: Job, classifier: Classifier) -> FitReport | None:
     """What is loaded in place of a training: the model that was kept before the test texts were changed, if any."""
-    if job.config.dataset.perturb is None or job.config.models_dir is None or processes.together() > 1:
+    if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.together() > 1:
         return None
     found = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
     if found is None:

@@ -5,7 +5,7 @@ import pytest
 from answer_files import GOLD, TEXTS
 
 from benchmark.analysis.alignment import align
-from benchmark.analysis.exchange import Answer, Answers
+from benchmark.analysis.exchange import Answers, GradedAnswer
 from benchmark.errors import BenchmarkError
 
 IDS = tuple(f"test-{number}" for number in range(6))
@@ -22,7 +22,7 @@ def answers(
 ) -> Answers:
     """Items in this order."""
     rows = tuple(
-        Answer(
+        GradedAnswer(
             f"{path}, row {row}",
             True,
             ids and ids[item],

@@ -74,6 +74,12 @@ def test_a_file_with_several_metrics_and_filters_needs_a_choice(tmp_path: Path) 
         read_answers(path, choices | {"metric": ["other"]})
 
 
+def test_the_first_row_names_the_metrics(tmp_path: Path) -> None:
+    first, second, *_ = lm_eval_rows(acc=SCORES["acc"])
+    path = write_jsonl(tmp_path / "samples.jsonl", [first, second | {"metrics": ["acc", "acc_norm"]}])
+    assert [row.correct for row in read_answers(path, {}).rows] == [True, True]
+
+
 def test_files_of_older_versions_without_names_of_metrics_are_read(tmp_path: Path) -> None:
     later = ("metrics", "filter", "doc_hash")
     rows = [{key: value for key, value in row.items() if key not in later} for row in lm_eval_rows()]

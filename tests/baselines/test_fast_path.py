@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from configurations import composer
 from networks import Compose, Network, samples_of, trained
 from peft.tuners.lora import Linear as LoraLinear
+from shipped_configurations import composer
 from torch import nn
 
 from baselines import decoder, encoder

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.training.memory import compute_rows, halved, is_out_of_memory, must_fit, run_in_passes
+from baselines.training.memory import compute_rows, is_out_of_memory, must_fit, run_in_passes, smaller_pass
 from benchmark.errors import BenchmarkError
 
 
@@ -21,6 +21,8 @@ from benchmark.errors import BenchmarkError
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported elsewhere"), True),
         (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a primitive descriptor for the matmul primitive"), False),
     ],
 )
 def test_out_of_memory_errors_are_recognised(error: RuntimeError | MemoryError, expected: bool) -> None:
@@ -35,11 +37,11 @@ def test_memory_that_must_suffice_is_named_and_other_errors_stay() -> None:
 
 
 def test_a_pass_is_halved_rounding_up_down_to_one_sample() -> None:
-    assert [halved(size, MemoryError()) for size in (20, 5, 3, 2)] == [10, 3, 2, 1]
+    assert [smaller_pass(size, MemoryError()) for size in (20, 5, 3, 2)] == [10, 3, 2, 1]
     with pytest.raises(BenchmarkError, match="single sample"):
-        halved(1, MemoryError())
+        smaller_pass(1, MemoryError())
     with pytest.raises(RuntimeError, match="^shapes$"):
-        halved(8, RuntimeError("shapes"))
+        smaller_pass(8, RuntimeError("shapes"))
 
 
 def test_every_row_is_computed_once_although_memory_runs_out() -> None:

@@ -22,8 +22,10 @@ from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training import checkpoints
+from baselines.training.arguments import training_arguments
+from baselines.training.fine_tuning import samples_seen
 from baselines.training.hardware import Attention, Batching, Computation, Precision
-from baselines.training.trainer import NEVER, PassTrainer, samples_seen, training_arguments
+from baselines.training.trainer import NEVER, PassTrainer
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource

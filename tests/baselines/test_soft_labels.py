@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from baselines.training.label_loss import LabelLoss
 from baselines.training.sample import Sample
 from baselines.training.soft_labels import soft_targets
-from baselines.training.trainer import LabelLoss
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from encoders import FORMATS, ROWS, Pairs, jsonl, parquet, plain_json
 
-from benchmark.data.file_formats import READERS, Layout, read_file
+from benchmark.data.file_formats import READERS, ColumnNames, read_file
 
 
 def read(file: Path) -> Pairs:
-    return [(row.text, row.label) for row in read_file(file, Layout())]
+    return [(row.text, row.label) for row in read_file(file, ColumnNames())]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_last_line_needs_no_end(name: str, encode: Callable[[Pairs], bytes],
     ],
 )
 def test_columns_may_be_named_otherwise(name: str, content: bytes, written: Written) -> None:
-    (row,) = read_file(written(name, content), Layout("sentence", "emotion"))
+    (row,) = read_file(written(name, content), ColumnNames("sentence", "emotion"))
     assert (row.text, row.label) == ("a, b", "joy")
 
 
@@ -85,4 +85,4 @@ def test_unicode_line_separators_do_not_end_a_line(encode: Callable[[Pairs], byt
 )
 def test_every_row_knows_its_file_and_number(name: str, content: bytes, rows: list[int], written: Written) -> None:
     file = written(name, content)
-    assert [row.location for row in read_file(file, Layout())] == [f"{file}, row {number}" for number in rows]
+    assert [row.location for row in read_file(file, ColumnNames())] == [f"{file}, row {number}" for number in rows]

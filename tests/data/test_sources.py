@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import changed
+from shipped_configurations import changed
 
 from benchmark.data.load import load, resolved_labels
 from benchmark.dataset_config import DatasetConfig, Files

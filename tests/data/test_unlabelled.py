@@ -21,6 +21,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line_only(kind: str, lines: l
     assert later == ["sad", "\ufeffglad"]
 
 
+@pytest.mark.parametrize(("header", "found"), [(b"id,words\n", "no column"), (b"text,text\n", "more than one column")])
+def test_a_column_that_is_missing_or_double_is_named(header: bytes, found: str) -> None:
+    with pytest.raises(BenchmarkError) as refused:
+        next(text_rows([header, b"1,sad\n"], "csv", "texts.csv"))
+    columns = ", ".join(header.decode().strip().split(","))
+    assert refused.value.problem == f"texts.csv, header: there is {found} 'text'; the columns are {columns}."
+
+
 @pytest.mark.parametrize(("line", "problem"), [(b"\xff\n", "not UTF-8"), (b"a\x00\n", "NUL byte"), (b"a\rb\n", "lone")])
 def test_a_wrong_line_is_named_by_its_number(line: bytes, problem: str) -> None:
     rows = text_rows([b"sad\n", line], "txt", "texts.txt")

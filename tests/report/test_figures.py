@@ -32,7 +32,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
 from benchmark.report.contents import SECTIONS
-from benchmark.report.figures import FIGURES, cost, differences
+from benchmark.report.figures import FIGURES, differences, frontier
 from benchmark.report.style import SERIES_STYLES, save_png
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run
@@ -273,7 +273,7 @@ def test_costs_have_the_interval_of_the_accuracy_and_the_colour_of_the_kind(tmp_
     drawn_intervals = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[0].collections]
     assert [expected.low, expected.high] in drawn_intervals
     colours = {line.get_color() for line in figure.axes[0].get_lines() if line.get_marker() == "o"}
-    assert colours == {cost.KINDS["encoder"], cost.KINDS["linear"]}
+    assert colours == {frontier.KINDS["encoder"], frontier.KINDS["linear"]}
 
 
 def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(1e9, "1G"), (2.5e6, "2.5M"), (1000, "1k"), (999, "999"), (0.01, "0.01")])
 def test_large_costs_have_a_prefix(value: float, text: str) -> None:
-    assert cost._with_prefix(value) == text
+    assert frontier._with_prefix(value) == text
 
 
 # Learning curves and confidence

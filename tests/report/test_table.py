@@ -20,7 +20,7 @@ from benchmark.report.formats import (
     plain,
     scientific,
 )
-from benchmark.report.table import Column, Source, Table, declared, derived
+from benchmark.report.table import Column, Table, ValueSource, declared, derived
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results import store
 
@@ -94,7 +94,7 @@ def test_a_table_without_rows_has_its_columns() -> None:
 
 def test_columns_say_where_their_content_comes_from() -> None:
     assert [make("a", "A").source for make in (Column, declared, derived)] == [
-        Source.measured, Source.declared, Source.derived
+        ValueSource.measured, ValueSource.declared, ValueSource.derived
     ]  # fmt: skip
     assert declared("a", "A", count).text({"a": 1000}) == derived("a", "A", count).text({"a": 1000}) == "1,000"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from processes import STEPS, finish, moved_to
+from child_processes import STEPS, finish, moved_to
 
 from benchmark.config import RunConfig
 from benchmark.results.store import Run

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from configurations import DATASETS, EXPERIMENTS, MODELS, RECIPES, changed, strings, swept
+from shipped_configurations import DATASETS, EXPERIMENTS, MODELS, RECIPES, changed, strings, swept
 
 from benchmark.config import CONF_DIR, ModelConfig
 from benchmark.errors import BenchmarkError

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from processes import (
+from child_processes import (
     exit_code,
     finish,
     predictions_of,

@@ -23,8 +23,8 @@ from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.report.tables.leaderboard import ranked
-from benchmark.report.tables.study import table3_accuracy
-from benchmark.report.verify import check
+from benchmark.report.tables.study_tables import table3_accuracy
+from benchmark.report.verification import check
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, Status
 from benchmark.run.compose import composed

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import STEPS, finish, killed_when, log_of, moved_to, predictions_of, start
+from child_processes import STEPS, finish, killed_when, log_of, moved_to, predictions_of, start
 
 from benchmark.config import RunConfig
 from benchmark.results import store

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from child_processes import children_of, start_command
 from factories import SMALL, command_line
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from processes import children_of, start_command
 
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError

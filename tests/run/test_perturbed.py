@@ -12,7 +12,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.predict import load
-from benchmark.report.verify import check
+from benchmark.report.verification import check
 from benchmark.run import runner
 
 Compose = Callable[..., RunConfig]

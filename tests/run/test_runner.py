@@ -18,7 +18,7 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
 from benchmark.report.run_figures import draw_run
-from benchmark.report.verify import check
+from benchmark.report.verification import check
 from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run

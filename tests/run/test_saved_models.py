@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import predictions_of
+from child_processes import predictions_of
 from transformers import AutoConfig, AutoModelForSequenceClassification, LlamaForCausalLM
 
 from baselines.weights.tokenizer import train_tokenizer

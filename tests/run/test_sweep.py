@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from processes import PROCESSES, current_job, predictions_of, start, start_command
+from child_processes import PROCESSES, current_job, predictions_of, start, start_command
 
 from benchmark.config import RunConfig
 from benchmark.results import store

@@ -1,7 +1,16 @@
 """The figures over many runs, each declared once: in the module of its subject."""
 
 from benchmark.report.figure import Figure
-from benchmark.report.figures import accuracy, confidence, cost, data_sets, differences, learning, scaling, study
+from benchmark.report.figures import (
+    accuracy,
+    across_data_sets,
+    confidence,
+    differences,
+    frontier,
+    learning,
+    scaling,
+    study_figures,
+)
 
-MODULES = (accuracy, differences, cost, scaling, data_sets, learning, confidence, study)
+MODULES = (accuracy, differences, frontier, scaling, across_data_sets, learning, confidence, study_figures)
 FIGURES: dict[str, Figure] = {figure.name: figure for module in MODULES for figure in module.FIGURES}

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.figure import Figure, compared
-from benchmark.report.figures.cost import KINDS
+from benchmark.report.figures.frontier import KINDS
 from benchmark.report.style import ACCURACY_RANGE, INK, MUTED, house_style, new_figure
 from benchmark.report.tables.overview import parameters
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from benchmark.analysis import study as the_study
+from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.table import Table
 from benchmark.report.tables import (
@@ -21,13 +21,13 @@ from benchmark.report.tables import (
     paired,
     prompts,
     scale,
-    study,
+    study_tables,
     training,
     transfer,
 )
 from benchmark.report.tables.leaderboard import leaderboard, trials
 
-ABOUT_THE_STUDY = (*study.TABLES, *overview.TABLES, *audit.TABLES)
+ABOUT_THE_STUDY = (*study_tables.TABLES, *overview.TABLES, *audit.TABLES)
 OF_A_DATASET = (
     *mistakes.TABLES,
     *label_noise.TABLES,
@@ -53,9 +53,9 @@ TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *O
 def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
     """Every table with its data: those of each data set, and the study's if its data set was run."""
     made: dict[Table, pd.DataFrame] = {}
-    if the_study.DATASET in analysis.datasets or not analysis.datasets:
+    if study.DATASET in analysis.datasets or not analysis.datasets:
         made |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
-    for dataset in analysis.datasets or [the_study.DATASET]:
+    for dataset in analysis.datasets or [study.DATASET]:
         part = analysis.of(dataset)
         found = {table: table.data(part) for table in _declared(dataset, part)}
         made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
@@ -69,7 +69,7 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
     for table in (*OF_A_DATASET, *IF_MEASURED):
         if table is training.LEARNING_CURVE and len(part.results.runs):
             table = training.learning_curve_table(part.results.labels(part.results.runs["run"].iloc[0]))
-        if dataset == the_study.DATASET:
+        if dataset == study.DATASET:
             yield replace(table, dataset=dataset)
         else:
             title = f"{table.title}, {dataset}"
@@ -81,6 +81,6 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
 def _other_content(dataset: str, part: AnalysedResults) -> str:
     """Says so where runs used the name of the study's data set for other texts."""
     names = {part.results.by_name[run].record.dataset for run in part.results.runs["run"]}
-    if dataset == the_study.DATASET or the_study.DATASET not in names:
+    if dataset == study.DATASET or study.DATASET not in names:
         return ""
     return "Some of these runs call their data emotion, but the test split is not the published one."

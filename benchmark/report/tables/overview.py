@@ -52,7 +52,7 @@ COLUMNS = (
     t.NAME,
     t.declared("model", "Model, recipe"),
     t.declared("parameters", "Parameters", parameters),
-    t.Column("study", "Study", t.FOUR, source=t.Source.study),
+    t.Column("study", "Study", t.FOUR, source=t.ValueSource.study),
     t.Column("accuracy"),
     t.Column("low"),
     t.Column("high"),

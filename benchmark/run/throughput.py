@@ -1,9 +1,4 @@
-"""How fast a model trains and predicts, against the plain way.
-
-The plain way is padded batches of the recipe's size and, for a decoder, free generation; padded batches with activation
-checkpointing are measured too. All take turns in one process on the same rows, so that their ratios hold on a machine
-that other processes use too.
-"""
+"""How fast a model trains and predicts, against the plain way. `benchmark.speed` says what that is."""
 
 import gc
 import json
@@ -20,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.config import ModelConfig, RunConfig
+from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load, resolved_labels
-from benchmark.data.sample import first, select
-from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, FitContext, FitReport, Measurable
+from benchmark.data.row_choice import first, select
+from benchmark.interface import Examples, FitContext, FitReport
 from benchmark.results import environment
 from benchmark.results.store import replacing
-from benchmark.run.compose import build_classifier
+from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
+from benchmark.run.measurable import Measurable, measurable
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +31,7 @@ TRAIN_ROWS = 2000
 
 
 @dataclass(frozen=True)
-class Amount:
+class SpeedOptions:
     """How much is measured: optimiser steps and texts per measurement, and measurements of each way."""
 
     steps: int = 8
@@ -45,8 +40,8 @@ class Amount:
 
 
 @dataclass(eq=False)
-class Way:
-    """A way to compute the model, with one entry per round in each list."""
+class Measurements:
+    """What was measured of one way to compute the model, with one entry per round in each list."""
 
     config: RunConfig
     model: Measurable  # not trained; each measurement trains a copy
@@ -54,7 +49,7 @@ class Way:
     device: str = "cpu"
     flops: float | None = None  # of the linear layers per sample, as executed
     fits: list[FitReport] = field(default_factory=list)
-    predicted_per_second: list[float] = field(default_factory=list)  # texts
+    answered_per_second: list[float] = field(default_factory=list)  # texts
     peak_memory: list[dict[str, int]] = field(default_factory=list)
     kernel_seconds: float | None = None  # of a GPU, per optimiser step
     gradient_difference: float | None = None  # from those of padded batches
@@ -92,25 +87,25 @@ def ratios(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> dict[str, Any]:
+def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptions) -> dict[str, Any]:
     """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
     model = measurable(config.model)
     chosen = precisions or model.fast_precisions()
     frozen: dict[str, object] = {}
     fast_ways = [model.in_precision(precision) for precision in chosen]
-    ways = [Way(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
+    ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
     config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
-        _count_flops(way, splits, min(amount.steps, 4))
+        _count_flops(way, splits, min(options.steps, 4))
     peaks = dict.fromkeys(chosen, 0.0)
-    for _ in range(amount.rounds):
+    for _ in range(options.rounds):
         for way in ways:
             precision = way.model.precision
-            peaks[precision] = max(peaks[precision], _matrix_peak(DTYPES[precision], way.device))
-            _measure_once(way, splits, amount)
+            peaks[precision] = max(peaks[precision], matrix_peak(DTYPES[precision], way.device))
+            _measure_once(way, splits, options)
     for way in ways:
-        way.kernel_seconds = _kernel_seconds(way, splits, amount.steps)
+        way.kernel_seconds = _kernel_seconds(way, splits, options.steps)
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
     described = environment.describe()
@@ -121,11 +116,11 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
         "pretrained": not model.describe().random_weights,
         "device": described.hardware(ways[0].device),
         "environment": asdict(described),
-        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, amount))},
+        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
-        "steps": amount.steps,
-        "rounds": amount.rounds,
+        "steps": options.steps,
+        "rounds": options.rounds,
         "matrix_peak_flops": peaks,
         "ways": [_figures(way, peaks[way.model.precision]) for way in ways],
         "growth": _growth(ways[0], splits),
@@ -135,29 +130,18 @@ def measure(config: RunConfig, precisions: list[str] | None, amount: Amount) -> 
 def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
     """Write the figures of a model as JSON into the folder of their device; returns the file."""
     name = document["model"] + ("" if document["pretrained"] else "-random") + suffix
-    path = folder_of(document["device"], results_dir) / f"{name}.json"
+    path = device_folder(document["device"], results_dir) / f"{name}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
-def folder_of(device: str, results_dir: str) -> Path:
+def device_folder(device: str, results_dir: str) -> Path:
     return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def measurable(config: ModelConfig) -> Measurable:
-    """The configured model; raises `BenchmarkError` if it cannot be computed in several ways."""
-    model = build_classifier(config)
-    if not isinstance(model, Measurable):
-        raise BenchmarkError(
-            f"The speed of model={config.name} cannot be measured: there is no plain way to compare it with.",
-            "Choose a model that is fine-tuned, such as minilm.",
-        )
-    return model
-
-
 def fitted(
-    way: Way, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
+    way: Measurements, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
 ) -> tuple[Measurable, FitReport]:
     """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
@@ -172,25 +156,25 @@ def fitted(
         return model, model.fit(rows, first(splits.validation, 1), context)
 
 
-def _measure_once(way: Way, splits: Splits, amount: Amount) -> None:
+def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
     environment.reset_peak_memory()
-    model, fit = fitted(way, splits.train, splits, amount.steps)
+    model, fit = fitted(way, splits.train, splits, options.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
-    texts = _texts(splits, amount)
+    texts = _texts(splits, options)
     started = time.perf_counter()
     model.predict(texts)
-    way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
+    way.answered_per_second.append(len(texts) / (time.perf_counter() - started))
     way.release(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
-             way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
+             way.samples_per_second[-1], way.answered_per_second[-1])  # fmt: skip
 
 
-def _texts(splits: Splits, amount: Amount) -> tuple[str, ...]:
-    return splits.test.texts[: amount.texts]
+def _texts(splits: Splits, options: SpeedOptions) -> tuple[str, ...]:
+    return splits.test.texts[: options.texts]
 
 
-def _figures(way: Way, peak: float) -> dict[str, Any]:
+def _figures(way: Measurements, peak: float) -> dict[str, Any]:
     """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
     trained = statistics.mean(way.samples_per_second)
     fit = way.fits[-1]
@@ -212,12 +196,12 @@ def _figures(way: Way, peak: float) -> dict[str, Any]:
         "utilisation": None if way.flops is None else trained * way.flops / peak,
         "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU still computes after a step
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
-        "answered_per_second": statistics.mean(way.predicted_per_second),
-        "answered_rounds": way.predicted_per_second,
+        "answered_per_second": statistics.mean(way.answered_per_second),
+        "answered_rounds": way.answered_per_second,
     }
 
 
-def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
+def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float]]]:
     """Seconds of one epoch over 1, 2 and 4 times the rows, and with texts 1, 2 and 4 times as long."""
     fewest = min(4 * way.config.recipe.effective_batch, len(splits.train) // 4)
 
@@ -232,16 +216,16 @@ def _growth(way: Way, splits: Splits) -> dict[str, list[dict[str, float]]]:
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
 
 
-def _count_flops(way: Way, splits: Splits, steps: int) -> None:
+def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
     """Set the way's FLOPs and device. The training also warms up caches."""
-    with nullcontext() if way.recomputes else _flop_counter() as counter:  # which cannot follow such a backward pass
+    with nullcontext() if way.recomputes else flop_counter() as counter:  # which cannot follow such a backward pass
         model, fit = fitted(way, splits.train, splits, steps)
     way.release(model)
-    way.flops = None if counter is None else _linear_flops(counter.get_flop_counts()) / fit.samples_seen
+    way.flops = None if counter is None else linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
 
 
-def _kernel_seconds(way: Way, splits: Splits, steps: int) -> float | None:
+def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | None:
     """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
     if not way.device.startswith("cuda"):
         return None
@@ -250,7 +234,7 @@ def _kernel_seconds(way: Way, splits: Splits, steps: int) -> float | None:
     return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
 
 
-def _profiled(way: Way, rows: Examples, splits: Splits, steps: int) -> float:
+def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> float:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -261,47 +245,11 @@ def _profiled(way: Way, rows: Examples, splits: Splits, steps: int) -> float:
     return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
 
 
-def _gradient_difference(way: Way, splits: Splits) -> float:
+def _gradient_difference(way: Measurements, splits: Splits) -> float:
     model, _ = fitted(way, splits.train, splits, 2)
     difference = model.gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)
     return difference
-
-
-def _flop_counter() -> Any:
-    """Torch's counter, extended by products that are added in place."""
-    import torch  # --help does not wait for it
-    from torch.utils.flop_counter import FlopCounterMode
-
-    def added_product(_: Any, left: tuple[int, int], right: tuple[int, int], **__: Any) -> int:
-        return 2 * left[0] * left[1] * right[1]  # the arguments are shapes
-
-    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product})
-
-
-def _linear_flops(counts: dict[str, dict[Any, int]]) -> float:
-    """FLOPs of products of two matrices. Attention uses batched products, which are left out."""
-    import torch
-
-    products = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
-    return float(sum(counts["Global"].get(product, 0) for product in products))
-
-
-def _matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
-    """FLOP/s of the fastest of many square products."""
-    import torch
-
-    on_gpu = device.startswith("cuda")
-    size = 8192 if on_gpu else 2048
-    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, dtype))
-    taken: list[float] = []
-    while sum(taken) < seconds:
-        started = time.perf_counter()
-        torch.mm(matrix, matrix)
-        if on_gpu:
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - started)
-    return 2 * size**3 / min(taken)
 
 
 def training_seconds(fit: FitReport) -> float:

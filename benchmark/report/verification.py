@@ -46,7 +46,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Verification:
     """The number of runs, the folders that were left out because they hold the same run as another, and all faults."""
 
     runs: int
@@ -69,7 +69,7 @@ def main() -> None:
     sys.exit(1 if checked.faults else 0)
 
 
-def check(results_dir: Path) -> Checked:
+def check(results_dir: Path) -> Verification:
     """Everything that is wrong, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
     runs, found = _read_runs(results_dir)
     all_read = not found
@@ -86,7 +86,7 @@ def check(results_dir: Path) -> Checked:
     found += differing
     if not found:
         found += _changed_tables(results_dir)
-    return Checked(len(runs), [results_dir / "runs" / copy for copy in copies], found)
+    return Verification(len(runs), [results_dir / "runs" / copy for copy in copies], found)
 
 
 def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:

@@ -15,7 +15,7 @@ from baselines.training.requirements import MemoryEstimate, estimate_memory
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
-from benchmark.run import doctor, runner
+from benchmark.run import findings, runner
 from benchmark.run.catalogue import shipped_models
 from benchmark.run.compose import build_classifier, composed
 
@@ -24,8 +24,8 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 
 def problems(*overrides: str) -> dict[str, Finding]:
     """The findings that would stop the run, by what they are about."""
-    findings = doctor.examine(composed(["dataset=synthetic", *overrides]))
-    return {finding.what: finding for finding in findings if finding.fix is not None}
+    found = findings.examine(composed(["dataset=synthetic", *overrides]))
+    return {finding.what: finding for finding in found if finding.fix is not None}
 
 
 def test_a_run_that_can_start_has_no_problems() -> None:
@@ -55,7 +55,7 @@ def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", shipped_models())
 def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "available")
-    found = list(doctor.examine(composed([f"model={model}", "dataset=synthetic"])))
+    found = list(findings.examine(composed([f"model={model}", "dataset=synthetic"])))
     assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
 
 
@@ -86,7 +86,7 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
     data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
     (found,) = [
         finding
-        for finding in doctor.examine(composed(["dataset=synthetic", "model=majority", *data]))
+        for finding in findings.examine(composed(["dataset=synthetic", "model=majority", *data]))
         if finding.what == "data"
     ]
     assert found.fix is None
@@ -101,8 +101,8 @@ def test_a_branch_that_nobody_can_resolve_is_found() -> None:
 
 
 def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = doctor.version
-    monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "peft" else real(name))
+    real = findings.version
+    monkeypatch.setattr(findings, "version", lambda name: "0.1" if name == "peft" else real(name))
     assert problems("model=majority")["versions"].found == "peft 0.1 (needs <0.22,>=0.21)."
 
 
@@ -177,8 +177,8 @@ def test_the_exit_code_says_whether_there_are_problems(arguments: list[str], cod
 
 
 def test_only_the_packages_that_were_checked_are_counted() -> None:
-    required = [line for line in distribution(doctor.DISTRIBUTION).requires or [] if "extra ==" not in line]
-    finding = doctor._versions()
+    required = [line for line in distribution(findings.DISTRIBUTION).requires or [] if "extra ==" not in line]
+    finding = findings._versions()
     assert finding.found == f"{len(required)} packages as required"
 
 
@@ -198,7 +198,7 @@ def exit_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | Non
     """The exit code or message of `python -m benchmark.doctor ARGUMENT ...`."""
     monkeypatch.setattr(sys, "argv", ["doctor", *arguments])
     with pytest.raises(SystemExit) as ended:
-        doctor.main()
+        findings.main()
     return ended.value.code
 
 

@@ -20,7 +20,7 @@ from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.interface import Examples, Predictions
 from benchmark.report.tables import all_tables
-from benchmark.report.verify import check, doubts_about_the_study
+from benchmark.report.verification import check, doubts_about_the_study
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmark.data.sample import select
+from benchmark.data.row_choice import select
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, normalized_label

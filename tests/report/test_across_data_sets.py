@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from factories import FIT, RANDOM_FIT, a_record, analysis_of, publish_many, rows_of, words, wrong_at
 
-from benchmark.report.figures.data_sets import data_sets
+from benchmark.report.figures.across_data_sets import data_sets
 from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.results.store import Run
 

@@ -13,7 +13,7 @@ from benchmark import compare
 from benchmark.analysis.compared_models import ComparedModels, read_models
 from benchmark.analysis.inference import detectable_difference, holm
 from benchmark.errors import BenchmarkError
-from benchmark.report.compare import models, pairs, stated, text, write_items
+from benchmark.report.terminal_comparison import models, pairs, stated, text, write_items
 
 ITEMS = 400
 LABELS = ["calm", "glad", "tense", "glad"] * (ITEMS // 4)

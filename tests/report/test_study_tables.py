@@ -9,9 +9,9 @@ from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with
 from benchmark.analysis import study
 from benchmark.report.tables.leaderboard import leaderboard, trials
 from benchmark.report.tables.overview import parameters
-from benchmark.report.tables.study import DEVIATES
-from benchmark.results.catalogue import read_catalogue
+from benchmark.report.tables.study_tables import DEVIATES
 from benchmark.results.record import Failure, RunRecord, Status
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run
 
 TWO_WRONG = (*GOLD[:8], 0, 0)

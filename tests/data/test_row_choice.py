@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.sample import carve, choose
+from benchmark.data.row_choice import carve, choose
 from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples

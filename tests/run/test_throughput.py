@@ -16,16 +16,18 @@ from baselines.training.hardware import has_bf16_kernels
 from benchmark import speed as command
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.run import gpu_check, speed
+from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import composed
+from benchmark.run.flops import flop_counter, linear_flops
+from benchmark.run.measurable import measurable
 
 SINGLE_TOKENS = ["model.architecture.vocab_size=4000"]  # the plain way generates 4 tokens, and labels must fit
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
 
-def a_way(model: str) -> speed.Way:
+def a_way(model: str) -> throughput.Measurements:
     config = composed([f"model={model}"])
-    return speed.Way(config, speed.measurable(config.model))
+    return throughput.Measurements(config, measurable(config.model))
 
 
 @pytest.mark.slow
@@ -40,10 +42,10 @@ def test_both_ways_do_the_same_work(
     measured = json.loads(path.read_text())
     ratio = measured["ways"][0]["samples_per_second"] / measured["ways"][1]["samples_per_second"]
     assert f"packed in fp32: trains {ratio:.2f} times as fast as padded" in capsys.readouterr().out
-    halved = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
+    bf16 = ["bf16"] if torch.cuda.is_available() or has_bf16_kernels() else []
     assert [(way["batching"], way["recomputes"], way["precision"]) for way in measured["ways"]] == [
         (batching, recomputes, precision)
-        for precision in ("fp32", *halved)
+        for precision in ("fp32", *bf16)
         for batching, recomputes in (("packed", False), ("padded", False), ("padded", True))
     ]
     packed, padded, recomputing = measured["ways"][:3]
@@ -68,14 +70,14 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
     with FlopCounterMode(display=False) as counter:
         torch.ones(4, 5) @ torch.ones(5, 6)
         torch.bmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5))
-    assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
+    assert linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
 
 
 @pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
 def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
-    way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
-    assert speed._figures(way, peak=1.0)["outside_steps"] == outside
+    way = replace(a_way("tiny_bert"), fits=[fit], answered_per_second=[1.0], peak_memory=[{"host": 1}])
+    assert throughput._figures(way, peak=1.0)["outside_steps"] == outside
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float |
 )
 def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str) -> None:
     with pytest.raises(BenchmarkError) as error:
-        speed.measure(composed([*overrides, *FEW_ROWS]), None, speed.Amount(1, 1, 1))
+        throughput.measure(composed([*overrides, *FEW_ROWS]), None, throughput.SpeedOptions(1, 1, 1))
     assert named in error.value.problem
     assert error.value.fix is not None
 
@@ -92,7 +94,7 @@ def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str
 @pytest.mark.slow
 def test_growth_is_measured_on_few_rows_too() -> None:
     config = composed(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
-    growth = speed._growth(speed.Way(config, speed.measurable(config.model)), load(config.dataset))
+    growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
     assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
     assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
 
@@ -112,15 +114,15 @@ def test_a_folder_that_cannot_be_written_is_found_before_measuring(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(sys, "argv", ["speed", "model=minilm", "--results-dir", f"{tmp_path}/file/results"])
-    monkeypatch.setattr(speed, "measure", lambda *_: pytest.fail("it measured first"))
+    monkeypatch.setattr(throughput, "measure", lambda *_: pytest.fail("it measured first"))
     with pytest.raises(SystemExit, match="cannot be written"):
         command.main()
 
 
 def test_a_product_added_in_place_counts_as_one() -> None:
-    with (counter := speed._flop_counter()):
+    with (counter := flop_counter()):
         torch.zeros(4, 6).addmm_(torch.ones(4, 5), torch.ones(5, 6))
-    assert speed._linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
+    assert linear_flops(counter.get_flop_counts()) == 2 * 4 * 5 * 6
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_product_added_in_place_counts_as_one() -> None:
     ],
 )
 def test_the_plain_way_is_padded_and_generates_labels(overrides: list[str], expected: dict[str, object]) -> None:
-    model = speed.measurable(composed(overrides).model)
+    model = measurable(composed(overrides).model)
     plain, *_ = model.plain()
     assert {name: getattr(getattr(plain, name), "name", getattr(plain, name)) for name in expected} == expected
     assert (plain.precision, plain.describe().parameters) == (model.precision, model.describe().parameters)
@@ -148,8 +150,9 @@ def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytes
     for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
         monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
         if not torch.cuda.is_available():
-            assert speed.measurable(composed(["model=tiny_bert"]).model).fast_precisions() == expected
-    assert speed.measurable(composed(["model=tiny_bert", "model.precision=bf16"]).model).fast_precisions() == ["bf16"]
+            assert measurable(composed(["model=tiny_bert"]).model).fast_precisions() == expected
+    bf16 = composed(["model=tiny_bert", "model.precision=bf16"]).model
+    assert measurable(bf16).fast_precisions() == ["bf16"]
 
 
 def test_a_measured_network_is_freed_before_the_next() -> None:
@@ -157,11 +160,11 @@ def test_a_measured_network_is_freed_before_the_next() -> None:
     splits = load(config.dataset)
     gc.disable()
     try:
-        way = speed.Way(config, speed.measurable(config.model))
-        before, _ = speed.fitted(way, splits.train, splits, max_steps=1)
+        way = throughput.Measurements(config, measurable(config.model))
+        before, _ = throughput.fitted(way, splits.train, splits, max_steps=1)
         network = weakref.ref(before.network)  # type: ignore[attr-defined]
         del before
-        speed.fitted(way, splits.train, splits, max_steps=1)
+        throughput.fitted(way, splits.train, splits, max_steps=1)
         assert network() is None
     finally:
         gc.enable()
@@ -175,13 +178,13 @@ def test_graphs_are_prepared_outside_the_measured_time() -> None:
 
 def test_ways_of_one_precision_share_frozen_weights() -> None:
     config = composed(["model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS])
-    way, splits = speed.Way(config, speed.measurable(config.model)), load(config.dataset)
-    model, _ = speed.fitted(way, splits.train, splits, 1)
+    way, splits = throughput.Measurements(config, measurable(config.model)), load(config.dataset)
+    model, _ = throughput.fitted(way, splits.train, splits, 1)
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
     way.release(model)
     assert list(way.frozen) == ["fp32"]
-    plain = speed.Way(config, way.model.plain()[0], way.frozen)
-    again, _ = speed.fitted(plain, splits.train, splits, 1)
+    plain = throughput.Measurements(config, way.model.plain()[0], way.frozen)
+    again, _ = throughput.fitted(plain, splits.train, splits, 1)
     after = {name: p for name, p in again.network.named_parameters() if not p.requires_grad}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

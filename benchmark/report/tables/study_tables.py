@@ -12,7 +12,7 @@ from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
 from benchmark.report import table as t
 from benchmark.report.formats import scientific
-from benchmark.results.catalogue import CatalogueEntry
+from benchmark.results.shipped_models import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
@@ -171,7 +171,7 @@ TABLES = (
             t.CONFIGURATION,
             t.NAME,
             t.MODEL,
-            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.Source.study),
+            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.ValueSource.study),
             t.RECIPE,
             *t.SCORES,
             t.TRAINING,

@@ -1,0 +1,113 @@
+"""What a decoder needs before it can be trained or used, checked without its weights."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from baselines.decoder_options import DecoderOptions
+from baselines.prompt import Prompter
+from baselines.training.division import check_whole
+from baselines.training.hardware import Quantization, check_quantization
+from baselines.training.requirements import adapter_findings, failed, tokens_per_text
+from baselines.weights.adapter import Adapter, read_adapter
+from baselines.weights.compatibility import check_ids
+from baselines.weights.loading import build_without_weights, check_random
+from baselines.weights.sources import Source
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Finding, FitContext, Readout, Recipe
+
+
+def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    """What is wrong with the options, and whether the adapter fits if there is one."""
+    random_weights, labels = options.weights.source is Source.random, options.head_labels(context.labels)
+    return [
+        *failed("recipe", lambda: check_recipe(options, context.recipe)),
+        *_too_long(options, texts, context.recipe),
+        *failed("train", lambda: check_random(options.weights, labels, options.needed)),
+        *failed("quantised", lambda: check_quantization(options.quantization, random_weights)),
+        *adapter_findings(options.adapter, lambda: trained_adapter(options, context.labels)),
+    ]
+
+
+def tokens_per_sample(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> float:
+    """An approximate mean of what is computed for each text."""
+    if options.only_packed and not options.shots:  # the prompts' common beginning is computed once
+        return min(tokens_per_text(texts), recipe.max_length)
+    return min(_prompt_tokens(options, texts), recipe.max_length)
+
+
+def check_recipe(options: DecoderOptions, recipe: Recipe) -> None:
+    """Raise for options of the loss without a classification head, and for prompts beyond the context."""
+    context = options.architecture.get("max_position_embeddings", recipe.max_length)
+    if options.shots is not None and recipe.max_length > context:
+        raise BenchmarkError(
+            f"recipe.max_length is {recipe.max_length}, but the model reads at most {context} tokens.",
+            f"Set recipe.max_length={context} or less.",
+        )
+    for option, default in (("class_weights", None), ("label_smoothing", 0.0)):
+        if options.readout is not Readout.head and (value := getattr(recipe, option)) != default:
+            raise BenchmarkError(
+                f"recipe.{option} is {value}, but a decoder that writes its answer has no loss over labels.",
+                f"Set model.readout=head, or leave recipe.{option} out.",
+            )
+
+
+def check_undivided(options: DecoderOptions) -> None:
+    """Raise for options that processes with a part of the weights each do not support."""
+    if options.readout is Readout.generate:  # every process would generate another number of tokens
+        check_whole("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
+    if options.quantization is not Quantization.none:
+        check_whole("quantised weights", "Set model.quantization=none, or leave FSDP out.")
+
+
+def check_max_new_tokens(options: DecoderOptions, prompter: Prompter) -> None:
+    """Raise if a label is longer than free generation may write."""
+    longest = max(prompter.answers, key=len)
+    if (tokens := len(longest) - 1) > options.max_new_tokens:  # without the end token
+        raise BenchmarkError(
+            f"model.max_new_tokens is {options.max_new_tokens}, but the label "
+            f"{prompter.tokenizer.decode(longest[:-1])} has {tokens} tokens.",
+            f"Set model.max_new_tokens={tokens + 1}.",
+        )
+
+
+def trained_adapter(options: DecoderOptions, labels: Sequence[str]) -> Adapter | None:
+    """The adapter that the options name, checked against the architecture."""
+    if options.adapter is None:
+        return None
+    network = build_without_weights(options.auto_class, options.architecture | {"num_labels": len(labels)})
+    return read_adapter(Path(options.adapter), network, options.task, options.lora, options.weights.hub_id)
+
+
+def checked_prompter(
+    options: DecoderOptions,
+    tokenizer: PreTrainedTokenizerBase,
+    context: FitContext,
+    examples: Sequence[tuple[str, int]] = (),
+) -> Prompter:
+    """The prompts of the options, whose tokens the architecture has."""
+    length, template = context.recipe.max_length, options.chat_template
+    prompter = Prompter(
+        tokenizer, template, options.instruction, context.words, length, prompt=options.prompt, examples=examples
+    )
+    (prompt,), _ = prompter.prompts([""])
+    check_ids(tokenizer, [*prompt, *prompter.ends], options.architecture["vocab_size"])
+    return prompter
+
+
+def _prompt_tokens(options: DecoderOptions, texts: Sequence[str]) -> float:
+    turn = tokens_per_text([options.instruction]) + tokens_per_text(texts)
+    return (1 + (options.shots or 0)) * turn
+
+
+def _too_long(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> list[Finding]:
+    """The finding that prompts with examples are cut, if they are."""
+    tokens, limit = _prompt_tokens(options, texts), recipe.max_length
+    if not options.shots or tokens <= limit:
+        return []
+    found = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
+    return [
+        Finding("examples", found, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
+    ]

@@ -1,0 +1,88 @@
+"""The options of a decoder, as a YAML file in conf/model gives them, and what follows from them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from baselines.few_shot import check_shots
+from baselines.label_scores import LabelScore
+from baselines.packed.attention import resolve_batching
+from baselines.prompt import Prompt
+from baselines.training.hardware import Attention, Batching, Device, Precision, Quantization
+from baselines.training.requirements import check_positive
+from baselines.weights.adapter import ADAPTER_FILES
+from baselines.weights.kinds import Kind, check_kind
+from baselines.weights.loading import Needed
+from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
+from baselines.weights.sources import Weights
+from benchmark.interface import ADDED_LATER, READS_FILES, Readout
+
+
+@dataclass
+class DecoderOptions:
+    """The options of `DecoderClassifier`.
+
+    `adapter` is a folder with an adapter that was trained before; then nothing is trained. Nor is it with
+    `train=False`, which scores the weights as they are. `chat_template` is Jinja; None takes the tokenizer's.
+    `max_new_tokens` limits free generation. With `shots`, a model that is not trained sees so many examples in the
+    prompt and is read by whole labels: by their `score`, and if `calibrate` relative to texts without content.
+    """
+
+    weights: Weights
+    architecture: dict[str, Any]
+    instruction: str
+    lora: Lora = field(default_factory=Lora)
+    adapter: str | None = field(default=None, metadata={READS_FILES: ADAPTER_FILES})
+    chat_template: str | None = None
+    readout: Readout = Readout.labels
+    max_new_tokens: int = 8
+    device: Device = Device.auto
+    precision: Precision = Precision.fp32
+    attention: Attention = Attention.sdpa
+    batching: Batching = Batching.packed
+    prediction_batch_size: int = 64
+    train: bool = field(default=True, metadata={ADDED_LATER: True})
+    quantization: Quantization = field(default=Quantization.none, metadata={ADDED_LATER: True})
+    prompt: Prompt = field(default=Prompt(), metadata={ADDED_LATER: True})
+    shots: int | None = field(default=None, metadata={ADDED_LATER: True})
+    score: LabelScore = field(default=LabelScore.sum, metadata={ADDED_LATER: True})
+    calibrate: bool = field(default=False, metadata={ADDED_LATER: True})
+
+    def __post_init__(self) -> None:
+        check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
+        whole = {"calibrate": self.calibrate, "score": self.score is not LabelScore.sum}
+        check_shots(
+            self.shots, self.readout, self.train, self.adapter, [option for option, used in whole.items() if used]
+        )
+        if self.architecture:  # else it is read from the checkpoint later
+            check_kind(self.architecture, Kind.decoder)
+            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+
+    @property
+    def trains(self) -> bool:
+        return self.train and self.adapter is None
+
+    @property
+    def needed(self) -> Needed:
+        """What the weights must have."""
+        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+
+    @property
+    def only_packed(self) -> bool:
+        """Whether transformers' own attention is never used. Generation needs it, and it needs flash-attn."""
+        return self.batching is Batching.packed and self.readout is not Readout.generate
+
+    @property
+    def task(self) -> str:
+        """The name that peft has for the kind of network."""
+        return SEQ_CLS if self.readout is Readout.head else CAUSAL_LM
+
+    @property
+    def auto_class(self) -> Any:
+        """The class that transformers has for the kind of network."""
+        return AutoModelForSequenceClassification if self.readout is Readout.head else AutoModelForCausalLM
+
+    def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels of the classification head, none without one."""
+        return labels if self.readout is Readout.head else ()

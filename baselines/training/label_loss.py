@@ -1,0 +1,34 @@
+"""The loss over labels, with the weights and the smoothing of the recipe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from baselines.training.sample import Sample
+from benchmark.interface import Examples, Recipe
+
+
+@dataclass(frozen=True)
+class LabelLoss:
+    """The loss of a classification head: cross-entropy, weighted by label and smoothed if the recipe says so."""
+
+    weights: tuple[float, ...] | None
+    smoothing: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
+        """With the weights of scikit-learn's `balanced`, whose mean over the training rows is 1."""
+        if recipe.class_weights is None:
+            return cls(None, recipe.label_smoothing)
+        rows = np.maximum(np.bincount(train.labels, minlength=labels), 1)  # a label without rows has no use for one
+        return cls(tuple((len(train) / (labels * rows)).tolist()), recipe.label_smoothing)
+
+    def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
+        """The sum over the samples; `logits` are (samples, labels)."""
+        targets = [sample.targets[0] if sample.soft is None else sample.soft for sample in samples]
+        labels = torch.tensor(targets, device=logits.device)  # label ids, or probabilities
+        weights = None if self.weights is None else logits.new_tensor(self.weights)
+        return functional.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=self.smoothing)

@@ -1,0 +1,40 @@
+"""Floating-point operations of matrix products: those that a training executes, and how many a device reaches."""
+
+import time
+from typing import Any
+
+
+def flop_counter() -> Any:
+    """Torch's counter, extended by products that are added in place."""
+    import torch  # --help does not wait for it
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def added_product(_: Any, left: tuple[int, int], right: tuple[int, int], **__: Any) -> int:
+        return 2 * left[0] * left[1] * right[1]  # the arguments are shapes
+
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product})
+
+
+def linear_flops(counts: dict[str, dict[Any, int]]) -> float:
+    """FLOPs of products of two matrices. Attention uses batched products, which are left out."""
+    import torch
+
+    products = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
+    return float(sum(counts["Global"].get(product, 0) for product in products))
+
+
+def matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
+    """FLOP/s of the fastest of many square products."""
+    import torch
+
+    on_gpu = device.startswith("cuda")
+    size = 8192 if on_gpu else 2048
+    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, dtype))
+    taken: list[float] = []
+    while sum(taken) < seconds:
+        started = time.perf_counter()
+        torch.mm(matrix, matrix)
+        if on_gpu:
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - started)
+    return 2 * size**3 / min(taken)
