@@ -99,9 +99,11 @@ class StepGraphs:
             parameter.grad = gradient
         return self.mean.clone()
 
-    def release(self) -> None:
-        """Free the memory of the graphs."""
+    def release(self) -> bool:
+        """Free the memory of the graphs; returns whether there were any. The next step prepares new ones."""
+        held = bool(self.steps)
         self.steps.clear()
+        return held
 
     def _prepared(self, values: "_Values", tokens: int, scale: Scale) -> "_Step":
         inputs = values.flat.to(self.device)

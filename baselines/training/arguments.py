@@ -44,6 +44,7 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
         greater_is_better=True if best else None,
         save_steps=0.1,
         save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,  # epochs without improvement count on when training is resumed
         save_only_model=processes.rank() > 0,  # and no model either: see `OneDeviceArguments.should_save`
         disable_tqdm=not in_terminal(),
         report_to=list(context.report_to) or "none",

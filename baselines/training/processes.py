@@ -46,11 +46,16 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Add up the gradients of all processes; one without samples has none."""
     if number() == 1:
         return
+    gradients = []
     for parameter in parameters:
         if parameter.requires_grad:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            gradients.append(parameter.grad)
+    together = torch.cat([gradient.flatten() for gradient in gradients])  # one message instead of hundreds
+    dist.all_reduce(together)
+    for gradient, total in zip(gradients, together.split([one.numel() for one in gradients]), strict=True):
+        gradient.copy_(total.view_as(gradient))
 
 
 def first_of(value: str | None) -> str | None:

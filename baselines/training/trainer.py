@@ -40,7 +40,8 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             self.train()
         else:
             state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-            if state.global_step < state.max_steps:
+            control = TrainerControl.from_state(state.stateful_callbacks["TrainerControl"])
+            if not control.should_training_stop:
                 self.train(resume_from_checkpoint=str(checkpoint))
             else:  # training is complete, but Trainer would take one more step
                 best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
@@ -112,7 +113,8 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             try:
                 return self._backpropagate(inputs, targets)
             except (RuntimeError, MemoryError) as error:
-                self.pass_size = memory.smaller_pass(self.pass_size, error)
+                if not (memory.is_out_of_memory(error) and self.graphs is not None and self.graphs.release()):
+                    self.pass_size = memory.smaller_pass(self.pass_size, error)
             memory.free_memory()
             model.zero_grad()  # of the passes before the failed one
 

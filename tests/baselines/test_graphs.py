@@ -109,6 +109,27 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     assert gradients(classifier)
 
 
+def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divided(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last batch of an epoch has 3 rows, and does not fit beside the graph of the batch of 20."""
+    compute, held = DecoderClassifier.loss, []
+
+    def graphs_on_a_cpu(self: DecoderClassifier, samples: list[Sample], batch: int) -> StepGraphs:
+        held.append(self._computed.graphs(self.projections, samples, batch))
+        return held[0]
+
+    def loss(self: DecoderClassifier, samples: list[Sample]) -> torch.Tensor:
+        if held[0].steps:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(self, samples)
+
+    monkeypatch.setattr(DecoderClassifier, "_graphs", graphs_on_a_cpu)
+    monkeypatch.setattr(DecoderClassifier, "loss", loss)
+    _, report, _ = trained(compose_run("model=tiny_llama", "dataset.train_rows=23"), tmp_path)
+    assert (report.steps, report.graph_steps, report.pass_size) == (2, 1, 20)
+
+
 def test_adapters_of_some_layers_or_a_head_are_not_captured(compose_run: Compose, tmp_path: Path) -> None:
     head, _, _ = trained(compose_run("model=tiny_llama_head"), tmp_path)
     assert isinstance(head, DecoderClassifier)

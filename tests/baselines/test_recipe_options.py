@@ -1,5 +1,6 @@
 """Class weights, label smoothing, and the weights of the best epoch."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -92,3 +93,18 @@ def test_training_stops_when_validation_no_longer_improves(compose_run: Compose,
     report, _ = fitted(compose_run("model=tiny_bert", *options, "recipe.patience=2", "dataset.train_rows=40"), tmp_path)
     validated = [point for point in report.curve if point.validation_accuracy is not None]
     assert len(validated) == 3  # the first, and two that are no better
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_epochs_without_improvement_count_on_after_an_interruption(
+    lost: int, compose_run: Compose, tmp_path: Path
+) -> None:
+    """The last `lost` checkpoints were never written."""
+    options = ["recipe.max_steps=null", "recipe.epochs=8", "recipe.learning_rate=1e-9", "recipe.keep=best"]
+    config = compose_run("model=tiny_bert", *options, "recipe.patience=2", "dataset.train_rows=40")
+    whole, _ = fitted(config, tmp_path)
+    written = sorted(tmp_path.glob("checkpoint-*"), key=lambda folder: int(folder.name.partition("-")[2]))
+    for folder in written[len(written) - lost :]:
+        shutil.rmtree(folder)
+    resumed, _ = fitted(config, tmp_path)
+    assert resumed.steps == whole.steps
