@@ -54,7 +54,7 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             gradients.append(parameter.grad)
     together = torch.cat([gradient.flatten() for gradient in gradients])  # one message instead of hundreds
     dist.all_reduce(together)
-    for gradient, total in zip(gradients, together.split([one.numel() for one in gradients]), strict=True):
+    for gradient, total in zip(gradients, torch.split(together, [one.numel() for one in gradients]), strict=True):
         gradient.copy_(total.view_as(gradient))
 
 
