@@ -19,7 +19,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.contents import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
-from benchmark.report.formats import duration, gibibytes
+from benchmark.report.formats import duration, gigabytes
 from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
@@ -48,7 +48,7 @@ def page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    filters = (anchor, duration, gibibytes, inline_markdown, quote)
+    filters = (anchor, duration, gigabytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     general, own = parts(answers, tables, pictures)

@@ -216,9 +216,9 @@ def test_one_configuration_is_not_compared(name: str, tmp_path: Path) -> None:
 def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> None:
     figure = draw(
         "frontier",
-        publish_with_costs(tmp_path, "minilm", 10, training=60, memory=2**31, trained=50, answering=2),
-        publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=2**32, trained=70, answering=3),
-        publish_with_costs(tmp_path, "tfidf", 25, training=1, memory=2**30, trained=60, answering=1),
+        publish_with_costs(tmp_path, "minilm", 10, training=60, memory=2 * 10**9, trained=50, answering=2),
+        publish_with_costs(tmp_path, "bert_base", 20, training=90, memory=4 * 10**9, trained=70, answering=3),
+        publish_with_costs(tmp_path, "tfidf", 25, training=1, memory=10**9, trained=60, answering=1),
     )
     points = [
         {float(np.asarray(line.get_xdata())[0]): line.get_markerfacecolor() == "white" for line in axes.get_lines()

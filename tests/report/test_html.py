@@ -308,7 +308,7 @@ def test_a_run_has_its_scores_costs_and_files(tmp_path: Path) -> None:
     shown = html.partition('aria-label="Runs by seed"')[2].partition("</table>")[0]
     texts = [text.strip() for text in re.findall("<td>([^<]*)</td>", shown)]
     assert texts == [
-        "completed", "0.9000", "0.9111", "0.1000", "1.5 min", "1.00 GiB", "CPU, ? cores", "2026-01-01 10:00",
+        "completed", "0.9000", "0.9111", "0.1000", "1.5 min", "1.07 GB", "CPU, ? cores", "2026-01-01 10:00",
         "01234567+",
     ]  # fmt: skip
     links = {str(link["href"]) for link in Elements(shown).all("a")}

@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # middle, width and height
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
-    "peak_memory": ("peak memory, GiB", 2.0**-30),
+    "peak_memory": ("peak memory, GB", 1e-9),
     "trained_parameters": ("trained parameters", 1.0),
     "seconds_per_text": ("prediction time, ms/text", 1000.0),
 }
@@ -139,6 +139,7 @@ def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
     places = points[["x", "accuracy"]].to_numpy(dtype=float)
     middles = axes.transAxes.inverted().transform(axes.transData.transform(places)) * SPREAD
     boxes = [(*middle, MARKER, MARKER) for middle in middles]
+    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
     for index, place, middle in zip(points.index, places, middles, strict=True):
         number = str(index + 1)
         offsets = [(distance * x, distance * y) for distance in DISTANCES for x, y in DIRECTIONS]
@@ -146,10 +147,9 @@ def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
         faults = [sum(_overlap(box, other) for other in boxes) + _misplaced(box, middle, middles) for box in tried]
         chosen = int(np.argmin(np.round(faults, 3)))
         boxes.append(tried[chosen])
-        far = chosen >= len(DIRECTIONS)
         axes.annotate(
             number, tuple(place), offsets[chosen], textcoords="offset points", size=7.5, ha="center", va="center",
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2} if far else None,
+            arrowprops=line if chosen >= len(DIRECTIONS) else None,
         )  # fmt: skip
 
 

@@ -139,7 +139,8 @@ TABLES = (
             t.declared("knowledge_cutoff", "Cutoff"),
             t.declared("source", "Source"),
         ),
-        note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
+        note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
+        "depends on the labels; costs count it.",
         section="models",
     ),
     t.Table(
