@@ -76,15 +76,14 @@ def parts(
 
 
 def by_section(part: Part) -> list[Part]:
-    """What concerns another data set, divided into sections."""
-    named = {section.name: section for section in SECTIONS}
-    used = dict.fromkeys([*(table.section for table, _ in part.tables), *(one.figure.section for one in part.pictures)])
-    return [
+    """What concerns another data set, divided into sections, its leaderboard first."""
+    divided = [
         Part(
-            named[name],
+            section,
             part.dataset,
-            [one for one in part.pictures if one.figure.section == name],
-            [one for one in part.tables if one[0].section == name],
+            [one for one in part.pictures if one.figure.section == section.name],
+            [one for one in part.tables if one[0].section == section.name],
         )
-        for name in used
+        for section in (SECTIONS[-1], *SECTIONS[:-1])
     ]
+    return [one for one in divided if one.pictures or one.tables]

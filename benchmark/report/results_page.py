@@ -33,6 +33,7 @@ def results_pages(
     return {
         f"{name}.md": templates.get_template("results.md.jinja").render(
             main=name == MAIN,
+            of_dataset=name in answers,
             title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
             findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
             chapters=chapters,
