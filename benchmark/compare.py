@@ -1,4 +1,4 @@
-"""`python -m benchmark.compare A B ...`: compare models by their answers to the same items, from runs and files."""
+"""`python -m benchmark.compare A B ...`: compare models by their predictions for the same items."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from benchmark.terminal import plain_endings
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmark.compare",
-        description="Compare models by their answers to the same items, from runs and files of other programs.",
+        description="Compare models by their predictions for the same items, from runs and files of other programs.",
     )
     parser.add_argument(
         "answers",

@@ -16,11 +16,11 @@ from benchmark.data.unlabelled import KINDS, TextRow, kind_of, open_lines, text_
 from benchmark.errors import BenchmarkError
 from benchmark.results.store import replacing
 from benchmark.run.folders import check_writable
-from benchmark.run.kept import Answer, KeptModel, load
+from benchmark.run.kept import KeptModel, Prediction, load
 from benchmark.run.sweep import quiet_libraries
 from benchmark.terminal import plain_endings
 
-__all__ = ["Answer", "KeptModel", "load", "main"]
+__all__ = ["KeptModel", "Prediction", "load", "main"]
 
 BATCH = 256  # texts between two outputs; enough to pack
 ADDED = ("predicted", "probability")
@@ -105,7 +105,7 @@ def _checked(rows: Iterable[TextRow], kind: str, labels: Sequence[str]) -> Itera
         yield row
 
 
-Write = Callable[[Iterable[tuple[TextRow, Answer]]], None]
+Write = Callable[[Iterable[tuple[TextRow, Prediction]]], None]
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def _writer(output: Path | None) -> Iterator[Write]:
 
 
 def _jsonl_to(file: IO[str]) -> Write:
-    def write(rows: Iterable[tuple[TextRow, Answer]]) -> None:
+    def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
         for row, answer in rows:
             file.write(json.dumps({**row.row.values, **_added(answer)}, ensure_ascii=False) + "\n")
 
@@ -134,7 +134,7 @@ def _csv_to(file: IO[str]) -> Write:
     writer = csv.writer(file, lineterminator="\n")
     header: list[str] = []
 
-    def write(rows: Iterable[tuple[TextRow, Answer]]) -> None:
+    def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
         for row, answer in rows:
             columns = row.row.columns
             if not header:
@@ -156,7 +156,7 @@ def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _added(answer: Answer) -> dict[str, str | float | None]:
+def _added(answer: Prediction) -> dict[str, str | float | None]:
     probability = None if answer.probability is None else float(f"{answer.probability:.7g}")  # of float32
     return dict(zip(ADDED, (answer.label, probability), strict=True))
 
@@ -172,9 +172,10 @@ def _progress() -> Iterator[Callable[[int], object]]:
 
 def _summary(model: KeptModel, counts: Counts, output: Path | None) -> str:
     place = "" if output is None else f" to {output}"
-    said = f"{counts.rows:,} {'text' if counts.rows == 1 else 'texts'} labelled{place}"
+    labelled = counts.rows - counts.empty
+    said = f"{labelled:,} {'text' if labelled == 1 else 'texts'} labelled{place}"
     if counts.empty:
-        said += f"; {counts.empty:,} of them are empty and got no label"
+        said += f"; {counts.empty:,} empty, without a label"
     if model.truncated_texts:
         said += f"; {model.truncated_texts:,} were cut to {model.record.config.recipe.max_length} tokens"
     return f"{said}\n"

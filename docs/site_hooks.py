@@ -1,5 +1,8 @@
-"""Hooks of MkDocs: files outside docs/ join the site, and links to them are those of the repository."""
+"""Hooks of MkDocs: files outside docs/ join the site, links to them are those of the repository, and the navigation
+lists the generated pages of results.
+"""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from mkdocs.structure.pages import Page
 
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 """Documents of the project's folder, and their places in the site."""
+MAIN = "results.md"
 SHOWN = ("report.html", "figures/*.svg", "runs/*/*/*/*")
 """What the pages and the report link to, in results/."""
 
@@ -23,8 +27,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the generated pages of results to the navigation, in the order in which docs/results.md links to them."""
+    text = (Path(config.docs_dir) / MAIN).read_text(encoding="utf-8")
+    pages = list(dict.fromkeys(re.findall(r"\]\((results/[^)#]+\.md)", text)))
+    config.nav = [{"Results": [MAIN, *pages]} if entry == {"Results": MAIN} else entry for entry in config.nav or []]
+    return config
+
+
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Point links to where the linked files are in the site: a folder less deep, or beside."""
     if page.file.src_uri in PAGES.values():
         return markdown.replace("](docs/", "](")
+    if page.file.src_uri.startswith("results/"):
+        return markdown.replace("](../../results/", "](")
     return markdown.replace("](../README.md", "](index.md").replace("](../", "](")

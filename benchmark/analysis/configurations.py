@@ -161,7 +161,7 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         if unnamed:
-            remarks.append(f"{unnamed:.1%} of answers name no label")
+            remarks.append(f"{unnamed:.1%} of predictions name no label")
     ended = Counter(status for status in group["status"] if status != Status.completed)
     return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
 

@@ -17,7 +17,7 @@ from benchmark.report.figure import ALL, Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
-from benchmark.report.results_page import results_page
+from benchmark.report.results_page import results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Table
@@ -71,9 +71,9 @@ class Report:
         shown = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
         return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
 
-    def results_page(self) -> str:
-        """docs/results.md."""
-        return results_page(self.analysis, self.tables, [picture for picture, _ in self.drawings])
+    def results_pages(self) -> dict[str, str]:
+        """docs/results.md and the pages that it links to, by their place in docs/."""
+        return results_pages(self.analysis, self.tables, [picture for picture, _ in self.drawings])
 
 
 def refresh(results_dir: Path) -> None:
@@ -116,7 +116,7 @@ def remove_others(results_dir: Path, current: set[Path]) -> None:
 
 
 def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
-    """The files that a rebuild would change; with `readme`, that file and docs/results.md beside it."""
+    """The files that a rebuild would change; with `readme`, that file and the pages of results beside it."""
     report = Report(read_results(results_dir))
     with tempfile.TemporaryDirectory() as scratch:
         build(report, Path(scratch))
@@ -130,15 +130,17 @@ def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
             or (name.suffix in COMPARED and fresh[name].read_bytes() != kept[name].read_bytes())
         ]
     if readme is not None:
-        stale += [str(path) for path, content in documents(report, readme).items() if not _holds(path, content)]
+        current = documents(report, readme)
+        stale += [str(path) for path, content in current.items() if not _holds(path, content)]
+        stale += [str(path) for path in _other_documents(readme, current)]
     return stale
 
 
 def documents(report: Report, readme: Path) -> dict[Path, bytes]:
-    """The README with its section, and docs/results.md beside it if there is a docs folder."""
+    """The README with its section, and the pages of results beside it if there is a docs folder."""
     content = {readme: with_section(readme, report.readme_section())}
     if (docs := readme.parent / "docs").is_dir():
-        content[docs / "results.md"] = report.results_page().encode()
+        content |= {docs / name: text.encode() for name, text in report.results_pages().items()}
     return content
 
 
@@ -147,9 +149,17 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def write_documents(report: Report, readme: Path) -> None:
-    for place, content in documents(report, readme).items():
+    """Write the README's section and the pages of results, and delete pages that the records no longer give."""
+    current = documents(report, readme)
+    for place, content in current.items():
         with replacing(place) as path:
             path.write_bytes(content)
+    for place in _other_documents(readme, current):
+        place.unlink()
+
+
+def _other_documents(readme: Path, current: Iterable[Path]) -> list[Path]:
+    return sorted({*(readme.parent / "docs/results").glob("*.md")} - {*current})
 
 
 def with_section(readme: Path, text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The parts of the page and of docs/results.md: which figures and tables each shows, in order."""
+"""What the report shows, in order: the sections with their figures and tables, and the pages that hold the sections."""
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from benchmark.report.figure import ALL, Picture
 from benchmark.report.table import Table
 
 TEMPLATES = Path(__file__).with_name("templates")
+_declared = tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,15 @@ class Section:
     """Figures and tables are declared with its name."""
 
     name: str
+    page: str
     title: str
     text: str
 
 
-SECTIONS = tuple(
-    Section(**values) for values in tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))["sections"]
-)
+SECTIONS = tuple(Section(**values) for values in _declared["sections"])
+PAGES: dict[str, str] = _declared["pages"]
+"""The title of each page by its name; a page about another data set is not among them."""
+OTHER_DATA_SETS = "Other data sets"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Part:
     pictures: list[Picture]
     tables: list[tuple[Table, pd.DataFrame]]
 
+    @property
+    def group(self) -> str:
+        """The title of its page, or of all pages about other data sets."""
+        return PAGES.get(self.section.page, OTHER_DATA_SETS)
+
 
 def parts(
     datasets: Iterable[str], tables: Mapping[Table, pd.DataFrame], pictures: Sequence[Picture]
@@ -44,7 +52,7 @@ def parts(
     """The sections that have something to show, and one part for each other data set, its leaderboard first."""
     last, *others = [section.name for section in reversed(SECTIONS)]
     own = [
-        (Section(f"data-{number}", f"Data set {name}", ""), [last, *reversed(others)], (name,))
+        (Section(f"data-{number}", f"results/{name}", f"Data set {name}", ""), [last, *reversed(others)], (name,))
         for number, name in enumerate((name for name in datasets if name != study.DATASET), start=1)
     ]
     general = [(section, [section.name], (study.DATASET, ALL)) for section in SECTIONS]
@@ -65,3 +73,17 @@ def parts(
 
     found = [part(*one) for one in general]
     return [one for one in found if one.pictures or one.tables], [part(*one) for one in own]
+
+
+def by_section(part: Part) -> list[Part]:
+    """What concerns another data set, divided into sections, its leaderboard first."""
+    divided = [
+        Part(
+            section,
+            part.dataset,
+            [one for one in part.pictures if one.figure.section == section.name],
+            [one for one in part.tables if one[0].section == section.name],
+        )
+        for section in (SECTIONS[-1], *SECTIONS[:-1])
+    ]
+    return [one for one in divided if one.pictures or one.tables]

@@ -55,8 +55,8 @@ def p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
-def gibibytes(value: float) -> str:
-    return f"{value / 2**30:.2f} GiB"
+def gigabytes(value: float) -> str:
+    return f"{value / 1e9:.2f} GB"
 
 
 def count(value: float, decimals: int = 1) -> str:

@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report.contents import TEMPLATES, Part, parts
+from benchmark.report.contents import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
-from benchmark.report.formats import duration, gibibytes
+from benchmark.report.formats import duration, gigabytes
 from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
@@ -27,6 +27,7 @@ from benchmark.report.table import Table
 
 MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
 TABLE3 = "table3_accuracy"
+LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
 
 
@@ -47,27 +48,43 @@ def page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    filters = (anchor, duration, gibibytes, inline_markdown, quote)
+    filters = (anchor, duration, gigabytes, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     general, own = parts(answers, tables, pictures)
     first = next(iter(answers))
     ordered = [*general, *own] if first == study.DATASET else [*own, *general]
+    shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
+    comparisons, blocks = comparison_data(analysis, texts or {}), details(analysis)
     return environment.get_template("report.html.jinja").render(
         answer=answers[first][:MOST_SENTENCES],
         answers={name: sentences[0] for name, sentences in answers.items() if name != first},
-        parts=[(part, content) for part in ordered if (content := _content(part, analysis))],
+        contents=_contents([part for part, _ in shown], bool(comparisons), bool(blocks)),
+        parts=shown,
         with_study=study.DATASET in answers,
         datasets=[part.dataset for part in own],
         not_run=_not_run(analysis, tables),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
-        comparisons=comparison_data(analysis, texts or {}),
-        details=details(analysis),
+        comparisons=comparisons,
+        details=blocks,
         total=len(analysis.results.runs),
         study=study.TITLE,
         script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _contents(shown: list[Part], compare: bool, runs: bool) -> dict[str, list[tuple[str, str]]]:
+    """The links to the sections, as pairs of target and text, by the title of their group."""
+    links: dict[str, list[tuple[str, str]]] = {}
+    for number, part in enumerate(shown):
+        text = part.dataset if part.group == OTHER_DATA_SETS else part.section.title
+        links.setdefault(part.group, []).append((part.section.name, text))
+        if number == 0 and compare:
+            links[part.group].append(("compare", "Compare two models"))
+    if runs:
+        links.setdefault(LAST, []).append(("runs", "Runs"))
+    return links
 
 
 def inline_markdown(text: str) -> Markup:

@@ -1,4 +1,4 @@
-"""docs/results.md: the findings, every table and every figure, in Markdown."""
+"""docs/results.md and the pages that it links to: findings, tables and figures, in Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -6,29 +6,48 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report.contents import parts
+from benchmark.report.contents import OTHER_DATA_SETS, PAGES, Part, by_section, parts
 from benchmark.report.figure import Picture
 from benchmark.report.summary import environment, findings
 from benchmark.report.table import Table
 
+MAIN = "results"
 MOST_ROWS = 40
 """A longer table is cut; its files have all rows."""
 
 
-def results_page(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]) -> str:
-    """The document. What concerns the study's data set comes first, by section; each other data set is a chapter."""
+def results_pages(
+    analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
+) -> dict[str, str]:
+    """The documents by their place in docs/, the main one first. Each data set but the study's has one of its own."""
     general, own = parts(analysis.datasets, tables, pictures)
+    pages: dict[str, list[Part]] = {MAIN: []}
+    for part in general:
+        pages.setdefault(part.section.page, []).append(part)
+    titles = {name: PAGES[name] for name in pages if name != MAIN}
+    titles |= {part.section.page: part.dataset for part in own}
+    answers = {part.section.page: findings(analysis, tables, part.dataset) for part in own}
+    pages |= {part.section.page: by_section(part) for part in own}
     templates = environment()
     templates.filters["anchor"] = anchor
-    return templates.get_template("results.md.jinja").render(
-        findings=findings(analysis, tables),
-        chapters=[
-            *((part, part.section.text) for part in general if part.tables),
-            *((part, findings(analysis, tables, part.dataset)[0]) for part in own),
-        ],
-        copies=analysis.results.copies,
-        MOST_ROWS=MOST_ROWS,
-    )  # fmt: skip
+    return {
+        f"{name}.md": templates.get_template("results.md.jinja").render(
+            main=name == MAIN,
+            of_dataset=name in answers,
+            title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
+            findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
+            chapters=chapters,
+            others={
+                f"{other}.md": (titles[other], [part.section.title for part in pages[other]], other in answers)
+                for other in titles
+            },
+            other_data_sets=OTHER_DATA_SETS,
+            root="../" * (1 + name.count("/")),
+            copies=analysis.results.copies,
+            MOST_ROWS=MOST_ROWS,
+        )
+        for name, chapters in pages.items()
+    }
 
 
 def anchor(heading: str) -> str:

@@ -79,7 +79,10 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "next": others[0] if others else None,
         "smaller": _smaller(analysis, comparable),
         "smallest": _smallest(comparable),
+        "best_shared": bool(comparable) and _shared(analysis, comparable[0]),
+        "best_on_gpu": bool(comparable) and _on_gpu(analysis, comparable[0]),
         "networks": networks,
+        "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
         "cheaper": cheaper,
@@ -89,7 +92,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         else None,
         "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
-        "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else [],
+        "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else None,
         **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(data["study_audit"]) if about_study else [],
     }
@@ -130,6 +133,28 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     networks = sorted(found.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
+
+
+def _shared(analysis: AnalysedResults, row: Row) -> bool:
+    """Whether other jobs used the device of every run, so that no time is compared."""
+    runs = analysis.results.runs
+    return bool(runs.loc[runs["run"].isin(row["runs"]), "shared_time"].all())
+
+
+def _on_gpu(analysis: AnalysedResults, row: Row) -> bool:
+    fit = analysis.results.by_name[row["run"]].record.fit
+    return fit is not None and fit.device.startswith("cuda")
+
+
+def _remarks(analysis: AnalysedResults, largest: Row) -> str:
+    """What limits the result of the largest network: pretrained on code, one seed, one epoch."""
+    entry = analysis.results.catalogue.get(largest["model"])
+    on_code = entry is not None and str(entry.config.model.facts.training_data).startswith("code")
+    kind = "a code model, run" if on_code else "run"
+    limits = [f"with {seeds(largest)}"] if largest["seeds"] == 1 else []
+    if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:
+        limits.append("for one epoch")
+    return f"{kind} {' '.join(limits)}" if limits else "a code model" if on_code else ""
 
 
 def _cheaper(analysis: AnalysedResults, timed: Row, comparable: list[Row]) -> Row | None:
@@ -175,19 +200,18 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     return {"rows": few, "most": int(most), "points": rows}
 
 
-def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> list[str]:
-    """The most accurate model on each other data set, against TF-IDF there; data sets with the same model together."""
+def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> dict[str, Any] | None:
+    """The most accurate model on each other data set, and how far TF-IDF is below all of them."""
     if data_sets is None:
-        return []
+        return None
     others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
-    found = []
+    models = []
     for model, rows in others.groupby("model", sort=False):
-        places = [
-            f"{markdown_text(row['dataset'])} ({digits(row['accuracy'])}, {row['gain']:+.4f} against TF-IDF)"
-            for row in rows.to_dict("records")
-        ]
-        found.append(f"{markdown_text(str(model))} on {listed(places)}")
-    return found
+        places = [f"{digits(row['accuracy'])} on {markdown_text(row['dataset'])}" for row in rows.to_dict("records")]
+        models.append(f"{markdown_text(str(model))} ({listed(places)})")
+    gains = sorted(f"{gain:.4f}" for gain in others["gain"])
+    lead = " to ".join(dict.fromkeys((gains[0], gains[-1]))) if models and others["gain"].min() > 0 else ""
+    return {"models": models, "lead": lead} if models else None
 
 
 def _impossible(audit: pd.DataFrame) -> list[float]:

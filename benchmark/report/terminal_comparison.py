@@ -47,7 +47,7 @@ COUNTS = (
 STATED = (
     t.Column("name", "Stated by"),
     t.Column("accuracy", "Accuracy"),
-    t.Column("counts", "Right answers that round to it"),
+    t.Column("counts", "Right predictions that round to it"),
 )
 NOTE = """\
 Pairs have the numbers of the first table; the first of a pair is the more

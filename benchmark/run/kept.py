@@ -20,10 +20,10 @@ TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The predicted label of a text with its probability, and the probability of every label.
 
-    A text without words has no label. A freely generated answer has no probabilities, and no label if it is none.
+    A text without words has no label. Free generation gives no probabilities, and no label if its answer is none.
     """
 
     label: str | None = None
@@ -43,19 +43,19 @@ class KeptModel:
     restored: FitReport
     truncated_texts: int = 0
 
-    def predict(self, texts: Sequence[str]) -> list[Answer]:
-        """One answer for each text, in order."""
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One prediction for each text, in order."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
-        answers = [Answer()] * len(texts)
+        made = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
             predictions = self.classifier.predict([texts[row] for row in filled])
             predictions.check(len(filled), len(self.record.labels))
             self.truncated_texts += predictions.truncated_texts
-            for row, answer in zip(filled, self._answers(predictions), strict=True):
-                answers[row] = answer
-        return answers
+            for row, one in zip(filled, self._predictions(predictions), strict=True):
+                made[row] = one
+        return made
 
     def merge(self, folder: Path) -> None:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
@@ -68,13 +68,13 @@ class KeptModel:
         merged = replace(self.record, fit=replace(self.record.fit, saved_sha256=saved_sha256))
         (folder / RECORD).write_bytes(to_json(merged))
 
-    def _answers(self, predictions: Predictions) -> list[Answer]:
+    def _predictions(self, predictions: Predictions) -> list[Prediction]:
         labels = self.record.labels
         if predictions.generated is not None:
-            return [Answer(labels[label] if label >= 0 else None) for label in predictions.predicted.tolist()]
+            return [Prediction(labels[label] if label >= 0 else None) for label in predictions.predicted.tolist()]
         rows = [dict(zip(labels, row, strict=True)) for row in predictions.probabilities.tolist()]
         names = [labels[label] for label in predictions.predicted.tolist()]
-        return [Answer(name, row[name], row) for name, row in zip(names, rows, strict=True)]
+        return [Prediction(name, row[name], row) for name, row in zip(names, rows, strict=True)]
 
 
 def load(folder: str | Path, *settings: str) -> KeptModel:

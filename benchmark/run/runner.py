@@ -100,7 +100,7 @@ def _computed(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunReco
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:
         job.begin_training()
-    log.info("answering the %d texts of the test set", len(splits.test))
+    log.info("predicting the %d texts of the test split", len(splits.test))
     with _timed(seconds, "predict"), energy.measured(joules, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(context.labels))

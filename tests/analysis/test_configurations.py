@@ -156,7 +156,7 @@ def test_the_share_of_answers_that_name_no_label_is_a_mean_over_seeds(tmp_path: 
         publish(tmp_path, replace(record, digest=str(n) * 64), [NO_LABEL] * n + [*GOLD[n:]], ["words"] * 10)
         for n in (3, 4)
     ]
-    assert only(*runs)["status"] == "measured; 35.0% of answers name no label"
+    assert only(*runs)["status"] == "measured; 35.0% of predictions name no label"
     assert only(*runs)["accuracy"] == 0.65
     assert only(*runs)["has_confidences"] is False
 

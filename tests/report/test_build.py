@@ -16,7 +16,7 @@ from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
-from benchmark.report.results_page import MOST_ROWS, anchor, results_page
+from benchmark.report.results_page import MOST_ROWS, anchor, results_pages
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.results.record import Failure, Status
 
@@ -184,42 +184,64 @@ def test_windows_line_ends_around_the_section_stay(tmp_path: Path) -> None:
     assert content.endswith(b"\r\nafter\r\n")
 
 
-def test_the_readme_shows_the_overview_and_the_results_page_every_table(project: Path) -> None:
+def pages_of(project: Path) -> dict[str, str]:
+    return Report(read_results(project / "results")).results_pages()
+
+
+def test_the_readme_shows_the_overview_and_the_pages_of_results_every_table(project: Path) -> None:
     (project / "docs").mkdir()
     made = Report(read_results(project / "results"))
     report.write_documents(made, project / "README.md")
     overview = (project / "results/tables/overview.md").read_text(encoding="utf-8").partition("\n\n")[0]
     assert overview in (project / "README.md").read_text(encoding="utf-8")
-    page = (project / "docs/results.md").read_text(encoding="utf-8")
+    pages = {place: (project / "docs" / place).read_text(encoding="utf-8") for place in made.results_pages()}
     for table, data in made.tables.items():
-        assert data.empty or table.name == "overview" or table.markdown(data) in page
-    assert "](../results/figures/accuracy.svg)" in page
+        assert data.empty or table.name == "overview" or table.markdown(data) in "".join(pages.values())
+    assert "](../results/figures/accuracy.svg)" in pages["results.md"]
+    assert "](../../results/figures/accuracy_synthetic.svg)" in pages["results/synthetic.md"]
 
 
-def test_the_contents_of_the_results_page_lead_to_its_headings(project: Path) -> None:
-    page = Report(read_results(project / "results")).results_page()
-    linked = set(re.findall(r"\]\(#([^)]+)\)", page.partition("## Contents")[2].partition("\n## ")[0]))
-    headings = {anchor(heading) for heading in re.findall(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)}
-    assert "accuracy-and-cost-table-3" in linked
-    assert linked <= headings
+def test_each_other_data_set_has_a_page_with_its_findings_and_tables(project: Path) -> None:
+    pages = pages_of(project)
+    synthetic = [table for table in Report(read_results(project / "results")).tables if table.dataset == "synthetic"]
+    assert {f"### {table.title}" for table in synthetic} >= set(
+        re.findall("^### .+$", pages["results/synthetic.md"], flags=re.MULTILINE)
+    )
+    assert "- The best model on synthetic, " in pages["results/synthetic.md"]
+    assert "on synthetic" not in pages["results.md"]
 
 
-def test_the_results_page_cuts_a_long_table_and_says_where_all_of_it_is(project: Path) -> None:
+def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project: Path) -> None:
+    pages = pages_of(project)
+    assert "accuracy-and-cost-of-every-model" in pages["results.md"]
+    assert set(re.findall(r"\]\((results/[^)]+)\)", pages["results.md"])) == set(pages) - {"results.md"}
+    for page in pages.values():
+        linked = set(re.findall(r"\]\(#([^)]+)\)", page.partition("## Contents")[2].partition("\n## ")[0]))
+        headings = {anchor(heading) for heading in re.findall(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)}
+        assert linked
+        assert linked <= headings
+
+
+def test_a_page_of_results_cuts_a_long_table_and_says_where_all_of_it_is() -> None:
     nothing, table = analysis_of(), TABLES["hard_items"]
     data = pd.DataFrame([dict.fromkeys(table.data(nothing), row) for row in range(MOST_ROWS + 2)])
-    page = results_page(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
+    pages = results_pages(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
+    page = pages["results/emotion-errors.md"]
     assert table.markdown(data.head(MOST_ROWS)) in page
     assert f"The other 2 rows are in `results/tables/{table.name}.csv`." in page
     assert table.markdown(data) not in page
 
 
-def test_the_results_page_is_checked_as_the_readme_is(project: Path) -> None:
+def test_the_pages_of_results_are_checked_as_the_readme_is_and_old_ones_go(project: Path) -> None:
     (project / "docs").mkdir()
-    assert stale(project) == ["docs/results.md"]
+    assert stale(project) == [f"docs/{place}" for place in pages_of(project)]
     report.write_documents(Report(read_results(project / "results")), project / "README.md")
     assert stale(project) == []
     (project / "docs/results.md").write_text("edited")
-    assert stale(project) == ["docs/results.md"]
+    (project / "docs/results/synthetic.md").rename(project / "docs/results/old.md")
+    assert stale(project) == ["docs/results.md", "docs/results/synthetic.md", "docs/results/old.md"]
+    report.write_documents(Report(read_results(project / "results")), project / "README.md")
+    assert stale(project) == []
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_a_data_set_is_added_by_the_yaml_shown_and_predictions_of_others_are_sco
         shown("docs/models.md", "csv", "id,predict").replace("sadness", "good").replace("joy", "good"),
     )
     (command,) = [line for line in MODELS.splitlines() if line.startswith("python -m benchmark model=external")]
-    _, _, _, *options = shlex.split(command.replace("predictions.csv", str(answers)))
+    _, _, _, *options, results_dir = shlex.split(command.replace("predictions.csv", str(answers)))
+    assert results_dir == "results_dir=outputs/mine"
     done = benchmark(tmp_path, f"--config-dir={tmp_path}/conf", "dataset=reviews", *options)
     assert done.returncode == 0, done.stderr
     (scored,) = [run for run in read_all(tmp_path / "results") if run.record.model == "external"]

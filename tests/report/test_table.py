@@ -14,7 +14,7 @@ from benchmark.report.formats import (
     count,
     duration,
     fixed,
-    gibibytes,
+    gigabytes,
     milliseconds,
     p_value,
     plain,
@@ -105,7 +105,7 @@ def test_columns_say_where_their_content_comes_from() -> None:
         *((plain, value, shown) for value, shown in ((True, "yes"), (1234, "1,234"), (0.25, "0.25"), ("a\n b", "a b"))),
         (fixed("+.4f"), 0.05, "+0.0500"),
         *((p_value, value, shown) for value, shown in ((0.0001, "0.0001"), (0.00009, "< 0.0001"), (1.0, "1.0000"))),
-        (gibibytes, 3 * 2**29, "1.50 GiB"),
+        (gigabytes, 1.5e9, "1.50 GB"),
         *((count, value, shown) for value, shown in ((1234.0, "1,234"), (2.5, "2.5"), (7, "7"))),
         *((scientific, value, shown) for value, shown in ((5e-5, "5e-5"), (0.00025, "2.5e-4"), ("2e-4 *", "2e-4 *"))),
         *(

@@ -31,8 +31,8 @@ def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     figure = new_figure(
         4.2 + 0.18 * len(shown),
         f"Do models know when they are right? {dataset} test split{left_out}",
-        "Left: accuracy of answers by their confidence; the diagonal is perfect. Right: accuracy if only the most "
-        "confident share of the texts is answered.",
+        "Left: accuracy of predictions by their confidence; the diagonal is perfect. Right: accuracy if only the most "
+        "confident share of the texts is labelled.",
     )
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
@@ -43,7 +43,7 @@ def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
         right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
     left.set(xlim=(lowest, 1), ylim=(lowest, 1), xlabel="confidence", ylabel="accuracy")
-    right.set(xlabel="texts answered, %", ylabel="accuracy", xlim=(102, 8))
+    right.set(xlabel="texts labelled, %", ylabel="accuracy", xlim=(102, 8))
     for panel in (left, right):
         panel.grid()
     handles, labels = right.get_legend_handles_labels()
@@ -60,7 +60,7 @@ def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None
 FIGURES = (
     Figure(
         "calibration",
-        "Accuracy against confidence, and by share of texts answered. The table below has the numbers.",
+        "Accuracy against confidence, and by share of texts labelled. The table below has the numbers.",
         "confidence",
         calibration,
     ),

@@ -78,7 +78,7 @@ FIGURES = (
     Figure(
         "pairwise",
         "All pairs of models: which differ and by how much. The table below has the numbers.",
-        "differences",
+        "pairs",
         pairwise,
     ),
 )

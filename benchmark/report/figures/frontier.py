@@ -4,6 +4,7 @@ import textwrap
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
@@ -21,55 +22,60 @@ MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that the subtitle names
 LINE = 120  # characters of a line below the panels
 WIDEST = 54  # characters of a name that fit in one of two columns
+Array = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]  # middle, width and height
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
-    "peak_memory": ("peak memory, GiB", 2.0**-30),
+    "peak_memory": ("peak memory, GB", 1e-9),
     "trained_parameters": ("trained parameters", 1.0),
     "seconds_per_text": ("prediction time, ms/text", 1000.0),
 }
 """The axis label of each cost, and the factor to its unit."""
-CORNERS: list[dict[str, Any]] = [
-    {"xytext": (4, 3), "ha": "left"},
-    {"xytext": (4, -3), "ha": "left", "va": "top"},
-    {"xytext": (-4, 3), "ha": "right"},
-    {"xytext": (-4, -3), "ha": "right", "va": "top"},
-]
-"""The positions that a point's number can have, in points from it."""
 KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
 """The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
-NEAR = (0.09, 0.14)  # width and height of a number, as shares of a small panel
+SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
+DIGIT = (6.5, 8.5)  # those of a digit, with a margin
+MARKER = 7.0  # the width of a marker
+DISTANCES = (9.0, 14.0, 20.0)  # from a point to the middle of its number, in points; farther ones get a line
+DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0), (-1, 0)]
 
 
 @house_style()
 def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """Accuracy against the first cost, large, and against the others, small; the names stand below."""
+    """Accuracy against each cost, one panel each; the names of the numbers stand below."""
     comparable = compared(analysis)
     found, below = _drawn_and_below(comparable)
     measured = [cost for cost in COSTS if comparable[cost].notna().sum() > 1 and found[cost].notna().any()]
     if not measured:
         return None
-    first, *others = measured
+    first = measured[0]
     found["on_gpu"] = [_used_gpu(analysis, run) for run in found["run"]]
     leads = costs.significant_leads(analysis.comparisons)
     names = _names(found, leads)
     columns = 1 if max(map(len, names)) > WIDEST else 2
     figure = new_figure(
-        5.2 + 0.17 * -(-len(found) // columns),
+        2.6 * -(-len(measured) // 2) + 0.6 + 0.17 * -(-len(found) // columns),
         f"Accuracy against cost, {dataset} test split",
         _best(found, first)
         + "Filled: significantly more accurate than every cheaper model that is filled (the line joins them). "
-        "Vertical lines: 95% intervals."
+        "Vertical lines in the first panel: 95% intervals."
         + " Squares ran on a GPU." * bool(found["on_gpu"].any())
         + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
     )
-    layout = [[first] * 6, [cost for cost in others for _ in range(6 // len(others))]] if others else [[first]]
-    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.4, 1.4][: len(layout)])
+    columns_of_panels = min(2, len(measured))
+    grid = figure.subplots(-(-len(measured) // 2), columns_of_panels, sharey=True, squeeze=False)
+    panels: dict[str, Axes] = dict(zip(measured, grid.flat, strict=False))
+    for unused in [*grid.flat][len(measured) :]:
+        unused.remove()
     kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
     panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
         best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
-        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, first)
-        axes.set(ylabel="accuracy" if cost in (first, *others[:1]) else "")
+        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, intervals=cost == first)
+    for axes in grid[:, 0]:
+        axes.set(ylabel="accuracy")
+    for axes, cost in zip(panels.values(), panels, strict=True):
+        _write_numbers(axes, found, cost)
     figure.legend(
         handles=[Line2D([], [], linestyle="none", label=name) for name in names],
         loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=7.5, columnspacing=1.0,
@@ -78,9 +84,9 @@ def frontier(analysis: AnalysedResults, dataset: str) -> Drawing | None:
 
 
 def _best(found: pd.DataFrame, first: str) -> str:
-    """The most accurate configuration, which is the first row, and whether it lacks the cost of the large panel."""
+    """The most accurate configuration, which is the first row, and whether it lacks the cost of the first panel."""
     best = found.iloc[0]
-    absent = f" (no {COSTS[first]}: in the small panels only)" if pd.isna(best[first]) else ""
+    absent = f" (no {COSTS[first]}: in the other panels only)" if pd.isna(best[first]) else ""
     return f"Most accurate: {best['short_name']}, {best['accuracy']:.4f}{absent}. "
 
 
@@ -98,45 +104,69 @@ def _used_gpu(analysis: AnalysedResults, run: str) -> bool:
     return fit is not None and fit.device.startswith("cuda")
 
 
-def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, first: str) -> None:
-    """Draw every configuration by accuracy and one cost, with its number where there is room.
-
-    The large panel numbers all. A small one numbers its best, and those without a place in the large panel.
-    """
-    (name, unit), large = UNITS[cost], cost == first
-    points = found.assign(x=found[cost].astype(float) * unit)
-    points = points[points["x"].notna()]
+def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> None:
+    """Draw every configuration by accuracy and one cost."""
+    points = _points(found, cost)
     best = points[points["best"]].sort_values("x", kind="stable")
     axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
-    numbered = {}
-    for place, row in points.iterrows():
-        at, colour = (row["x"], row["accuracy"]), KINDS.get(row["kind"], INK)
-        if large:
+    for _, row in points.iterrows():
+        colour = KINDS.get(row["kind"], INK)
+        if intervals:
             axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.35, linewidth=1.6)
-        axes.plot(*at, marker="s" if row["on_gpu"] else "o", color=colour,
-                  markerfacecolor=colour if row["best"] else "white", markersize=6 if large else 4.5,
-                  zorder=3 if row["best"] else 2)  # fmt: skip
-        if large or row["best"] or pd.isna(row[first]):
-            numbered[int(str(place)) + 1] = at
+        axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", color=colour, markersize=5,
+                  markerfacecolor=colour if row["best"] else "white", zorder=3 if row["best"] else 2)  # fmt: skip
     axes.set_xscale("log")
-    axes.margins(x=0.08, y=0.12)
-    _write_numbers(axes, numbered, size=8 if large else 7)
-    steps = (1,) if points["x"].max() > 30 * points["x"].min() else (1, 2, 5)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=7 if large else 4))
+    axes.margins(x=0.1, y=0.1)
+    wide = points["x"].max() > 300 * points["x"].min()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,), numticks=5) if wide else LogLocator(subs=(1, 2, 5), numticks=12))
     axes.xaxis.set_major_formatter(_with_prefix)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
-    axes.set(xlabel=name)
+    axes.set(xlabel=UNITS[cost][0])
     axes.grid()
 
 
-def _write_numbers(axes: Axes, points: dict[int, tuple[float, float]], size: float) -> None:
-    """Write each number at the first corner of its point, or at a later one if earlier points are close."""
+def _points(found: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The configurations with this cost, as `x` in its unit."""
+    points = found.assign(x=found[cost].astype(float) * UNITS[cost][1])
+    return points[points["x"].notna()]
+
+
+def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
+    """Write each point's number beside it, where it covers no other point or number and is nearest to its own."""
     axes.autoscale_view()
-    drawn = axes.transAxes.inverted().transform(axes.transData.transform(list(points.values())))
-    for place, (number, at) in enumerate(points.items()):
-        close = (np.abs(drawn[:place] - drawn[place]) < NEAR).all(axis=1).sum()
-        axes.annotate(str(number), at, textcoords="offset points", size=size, **CORNERS[close % len(CORNERS)])
+    points = _points(found, cost)
+    places = points[["x", "accuracy"]].to_numpy(dtype=float)
+    middles = axes.transAxes.inverted().transform(axes.transData.transform(places)) * SPREAD
+    boxes = [(*middle, MARKER, MARKER) for middle in middles]
+    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
+    for index, place, middle in zip(points.index, places, middles, strict=True):
+        number = str(index + 1)
+        offsets = [(distance * x, distance * y) for distance in DISTANCES for x, y in DIRECTIONS]
+        tried = [(middle[0] + x, middle[1] + y, DIGIT[0] * len(number), DIGIT[1]) for x, y in offsets]
+        faults = [sum(_overlap(box, other) for other in boxes) + _misplaced(box, middle, middles) for box in tried]
+        chosen = int(np.argmin(np.round(faults, 3)))
+        boxes.append(tried[chosen])
+        axes.annotate(
+            number, tuple(place), offsets[chosen], textcoords="offset points", size=7.5, ha="center", va="center",
+            arrowprops=line if chosen >= len(DIRECTIONS) else None,
+        )  # fmt: skip
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    width = (one[2] + other[2]) / 2 - abs(one[0] - other[0])
+    height = (one[3] + other[3]) / 2 - abs(one[1] - other[1])
+    return max(0.0, min(width, one[2], other[2])) * max(0.0, min(height, one[3], other[3]))
+
+
+def _misplaced(box: Box, own: Array, points: Array) -> float:
+    """An area for a number that is outside the panel or as near to another point as to its own."""
+    outside = not (0 < box[0] < SPREAD[0] and 0 < box[1] < SPREAD[1])
+    to_own = np.hypot(*(own - box[:2]))
+    others = points[np.hypot(*(points - own).T) > MARKER / 4]
+    nearer = bool((np.hypot(*(others - box[:2]).T) < to_own + 1).any())
+    return DIGIT[0] * DIGIT[1] * (outside + nearer)
 
 
 def _names(found: pd.DataFrame, leads: costs.Leads) -> list[str]:

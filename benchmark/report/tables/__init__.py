@@ -72,8 +72,7 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
         if dataset == study.DATASET:
             yield replace(table, dataset=dataset)
         else:
-            title = f"{table.title}, {dataset}"
-            yield replace(table, name=f"{table.name}_{dataset}", title=title, dataset=dataset)
+            yield replace(table, name=f"{table.name}_{dataset}", dataset=dataset)
     for table in (leaderboard(dataset), trials(dataset)):
         yield replace(table, note=" ".join(filter(None, [table.note, _other_content(dataset, part)])))
 

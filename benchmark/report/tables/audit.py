@@ -100,7 +100,7 @@ def _listed(items: Iterable[Any]) -> str:
 TABLES = (
     t.Table(
         "study_audit",
-        "Which counts of correct answers the printed accuracies can stand for",
+        "Which counts of correct predictions the printed accuracies can stand for",
         study_audit,
         (
             t.derived("figure", "Figure"),

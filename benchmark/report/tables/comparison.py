@@ -77,7 +77,7 @@ def four_digits(p: float) -> float:
 TABLES = (
     t.Table(
         "pairwise",
-        "Every two models that predicted the same test texts, the more accurate first",
+        "Every two models, the more accurate first",
         pairwise,
         (
             t.Column("better_id"),
@@ -102,7 +102,7 @@ TABLES = (
         "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise they are tied. "
         "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
         "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
-        section="differences",
+        section="pairs",
     ),
     t.Table(
         "ties",
@@ -114,7 +114,7 @@ TABLES = (
     ),
     t.Table(
         "seeds",
-        "Every seed that was asked for",
+        "Seeds of every configuration",
         seeds,
         (
             *t.NAMED,
@@ -130,6 +130,6 @@ TABLES = (
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",
-        section="differences",
+        section="pairs",
     ),
 )

@@ -9,7 +9,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.analysis.names import short_title
 from benchmark.report import table as t
-from benchmark.report.formats import count, fixed, gibibytes, milliseconds
+from benchmark.report.formats import count, fixed, gigabytes, milliseconds
 
 
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
@@ -109,7 +109,7 @@ TABLES = (
             *t.NAMED,
             t.ACCURACY,
             t.TRAINING,
-            t.Column("peak_memory", "Peak memory", gibibytes),
+            t.Column("peak_memory", "Peak memory", gigabytes),
             t.Column("trained_parameters", "Trained parameters", count),
             t.Column("seconds_per_text", "Time per text", milliseconds),
             t.Column("precision", "Precision"),
@@ -169,10 +169,10 @@ LATENCY = t.Table(
         t.Column("p95", "95th percentile", milliseconds),
         t.Column("p99", "99th percentile", milliseconds),
         t.Column("batched_per_second", "Together, texts/s", fixed(",.1f")),
-        t.Column("different_answers", "Different answers", help="between one by one and together"),
+        t.Column("different_answers", "Different predictions", help="between one by one and together"),
     ),
-    note="The time from a text to its answer with texts one by one, after a warm-up, and the throughput when the same "
-    "texts are predicted together (`python -m benchmark.speed --latency`). *Different answers* are texts whose label "
-    "differs between the two. Measurements on a device that other jobs used are left out.",
+    note="The time from a text to its prediction with texts one by one, after a warm-up, and the throughput when the "
+    "same texts are predicted together (`python -m benchmark.speed --latency`). *Different predictions* are texts "
+    "whose label differs between the two. Measurements on a device that other jobs used are left out.",
     section="cost",
 )

@@ -111,15 +111,15 @@ TABLES = (
             t.Column("ece_10", "ECE, 10 bins", t.FOUR),
             t.Column("ece_15", "ECE, 15 bins", t.FOUR),
             t.Column("ece_15_noise", "Noise floor", t.FOUR, "of the ECE with 15 bins"),
-            t.Column("coverage_at_1", "Answered at 1% error", t.PERCENT),
-            t.Column("coverage_at_5", "Answered at 5% error", t.PERCENT),
+            t.Column("coverage_at_1", "Labelled at 1% error", t.PERCENT),
+            t.Column("coverage_at_5", "Labelled at 5% error", t.PERCENT),
         ),
         note="Means over seeds. *Noise floor* is the mean ECE of a perfectly calibrated model with the same "
         "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. "
-        "*Answered at 1% error* is the largest share of the texts, the most confident first, of which at most 1% are "
+        "*Labelled at 1% error* is the largest share of the texts, the most confident first, of which at most 1% are "
         "wrong; its threshold is chosen on the test texts themselves, so it is optimistic. Nothing is recalibrated "
-        "here; for runs that store validation probabilities, the table of temperatures does so. Free answers carry no "
-        "confidence.",
+        "here; for runs that store validation probabilities, the table of temperatures does so. Free generation "
+        "gives no confidence.",
         section="confidence",
     ),
 )
@@ -142,7 +142,7 @@ IF_STORED = (
         ),
         note="The logits are divided by the temperature with the least log loss on the validation split, one for each "
         "seed. The scores are those of the test split, means over the seeds that store validation probabilities. The "
-        "answers, and so the accuracy, stay the same.",
+        "predictions, and so the accuracy, stay the same.",
         section="confidence",
     ),
     t.Table(
@@ -152,14 +152,14 @@ IF_STORED = (
         (
             *t.NAMED,
             t.SEEDS,
-            t.Column("cost", "Cost of the answers", t.FOUR),
+            t.Column("cost", "Cost of the predictions", t.FOUR),
             t.Column("least_cost", "Cost of the decisions", t.FOUR),
             t.Column("changed", "Texts decided otherwise", t.PERCENT),
             t.Column("calibrated", "Seeds with a temperature"),
         ),
-        note="Mean cost of a test text by `error_costs.csv` in the folder of results. *Decisions* answer each text "
+        note="Mean cost of a test text by `error_costs.csv` in the folder of results. *Decisions* label each text "
         "with the label of the least expected cost by the probabilities, with the temperature where one was fitted. "
-        "Accuracy is that of the answers everywhere else.",
+        "Everywhere else, accuracy is that of the predictions.",
         section="confidence",
     ),
 )

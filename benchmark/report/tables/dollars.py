@@ -10,7 +10,7 @@ from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import read_prices
 from benchmark.report import table as t
-from benchmark.report.formats import fixed, gibibytes, milliseconds
+from benchmark.report.formats import fixed, gigabytes, milliseconds
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -78,7 +78,7 @@ TABLES = (
             t.ACCURACY,
             t.TRAINING,
             t.Column("seconds_per_text", "Time per text", milliseconds),
-            t.Column("peak_memory", "Peak memory", gibibytes),
+            t.Column("peak_memory", "Peak memory", gigabytes),
             t.HARDWARE,
             t.declared("per_hour", "USD an hour", _dollars),
             t.Column("training_dollars", "Training, USD", _dollars),

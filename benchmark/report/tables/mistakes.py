@@ -185,7 +185,7 @@ TABLES = (
             t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR),
             *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR) for share in COVERAGES[2:]),
         ),
-        note="Accuracy on the most confident share of the texts, the mean over seeds. Free answers carry no "
+        note="Accuracy on the most confident share of the texts, the mean over seeds. Free generation gives no "
         "confidence.",
         section="confidence",
     ),
@@ -201,7 +201,7 @@ TABLES = (
             t.Column("runs", "Runs"),
         ),
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
-        "noise. *Predicted* is the most frequent answer, *agreement* its share of the runs.",
+        "noise. *Predicted* is the most frequent prediction, *agreement* its share of the runs.",
         section="errors",
     ),
 )

@@ -129,12 +129,12 @@ ROBUSTNESS = t.Table(
         DIFFERENCE,
         DIFFERS,
         P,
-        t.Column("changed_answers", "Answers changed", t.PERCENT),
+        t.Column("changed_answers", "Predictions changed", t.PERCENT),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself; *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the "
-    "number of rows. The labels stay, and after *negation* they may no longer be right: there, *answers changed* says "
-    "whether a model reads the negation.",
+    "number of rows. The labels stay, and after *negation* they may no longer be right: there, *predictions changed* "
+    "says whether a model reads the negation.",
     section="errors",
 )
 

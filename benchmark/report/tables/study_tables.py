@@ -55,7 +55,7 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
-    """The study's models in its order, then the others by rising accuracy, then those not run.
+    """The study's models in its order, then the others by falling accuracy, then those not run.
 
     The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
     weights are left out, and so is every run whose test split is not the published one.
@@ -94,7 +94,7 @@ def _position(row: dict[str, Any]) -> tuple[int, float]:
     order = list(study.TABLE3)
     if row["name"] in order:
         return order.index(row["name"]), 0 if row["study"] else 1
-    return len(order), 2 if row["accuracy"] is None else row["accuracy"]
+    return len(order), 1 if row["accuracy"] is None else -row["accuracy"]
 
 
 def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _by_size(analysis: AnalysedResults) -> list[CatalogueEntry]:
 TABLES = (
     t.Table(
         "table1_models",
-        "Table 1. Model details",
+        "Model details",
         table1_models,
         (
             t.declared("model", "Model"),
@@ -139,12 +139,13 @@ TABLES = (
             t.declared("knowledge_cutoff", "Cutoff"),
             t.declared("source", "Source"),
         ),
-        note="*Trained parameters* leaves out a classification head, whose size depends on the labels; costs count it.",
+        note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
+        "depends on the labels; costs count it.",
         section="models",
     ),
     t.Table(
         "table2_settings",
-        "Table 2. Experiment settings",
+        "Experiment settings",
         table2_settings,
         (
             *t.NAMED,
@@ -160,12 +161,12 @@ TABLES = (
             t.declared("attention", "Attention"),
             t.STATUS,
         ),
-        note=f"`{DEVIATES}` differs from the study. AdamW without decay is Adam.",
+        note=f"The first row is the study's Table 2. `{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
     ),
     t.Table(
         "table3_accuracy",
-        "Table 3. Accuracy on the emotion test split",
+        "Accuracy on the emotion test split",
         table3_accuracy,
         (
             t.CONFIGURATION,
@@ -177,9 +178,12 @@ TABLES = (
             t.TRAINING,
             t.HARDWARE,
             t.STATUS,
-            t.Column("command", "Command", code=True, leave_out=("tex", "html")),
+            t.Column("command", "Command", code=True, leave_out=("md", "tex", "html")),
             t.Column("run"),
         ),
+        note="The study's Table 3, with the models that were measured here. *Study* is the accuracy that the study "
+        "printed. The command of a row that was not run is `python -m benchmark model=NAME`; "
+        f"`leaderboard_{study.DATASET}` has the others.",
         section="accuracy",
     ),
 )

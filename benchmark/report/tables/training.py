@@ -180,8 +180,8 @@ TABLES = (
             t.Column("invalid", "No label", t.PERCENT),
             *(t.Column(f"differs_from_{way.name}", f"≠ {way.value}", t.PERCENT) for way in Readout),
         ),
-        note="≠ is the share of test texts answered differently, the mean over the seeds that both have. In bf16 the "
-        "read-outs round differently, so texts near the boundary of two labels may change.",
+        note="≠ is the share of test texts with another prediction, the mean over the seeds that both have. In bf16 "
+        "the read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),
     t.Table(

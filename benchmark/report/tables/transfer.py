@@ -70,7 +70,7 @@ TRANSFER = t.Table(
         t.SEEDS,
         t.Column("own", "Accuracy on own test split", t.FOUR, "of the same configuration"),
     ),
-    note="Test texts have only labels that the training data have too. A model may still answer any label that it was "
+    note="Test texts have only labels that the training data have too. A model may still predict any label that it was "
     "trained on.",
     section="several-data-sets",
 )
