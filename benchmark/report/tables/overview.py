@@ -11,23 +11,25 @@ from benchmark.report import table as t
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
-    """The study's models in its order, then the others by falling accuracy; one row per model."""
+    """The models that were run by falling accuracy, then the study's that were not; one row per model."""
     found = by_test_texts(analysis.of(study.DATASET).configurations)
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
-    rows = [_row(name, measured.get(name), catalogue[name].config.model.title) for name in study.TABLE3]
-    rows += [_row(name, row, row["title"]) for name, row in measured.items() if name not in study.TABLE3]
+    rows = [_row(name, row) for name, row in measured.items()]
+    rows += [_not_run(name, catalogue[name].config.model.title) for name in study.TABLE3 if name not in measured]
     for row in rows:
         entry = catalogue.get(row["name"])
         row["parameters"] = entry.card.parameters if entry else row.get("parameters")
     return pd.DataFrame(rows, dtype=object)
 
 
-def _row(name: str, measured: dict[str, Any] | None, title: str) -> dict[str, Any]:
-    if measured is None:
-        published = {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
-        return dict.fromkeys(column.name for column in COLUMNS) | published
+def _not_run(name: str, title: str) -> dict[str, Any]:
+    published = {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
+    return dict.fromkeys(column.name for column in COLUMNS) | published
+
+
+def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
     seeds = "1 seed" if measured["seeds"] == 1 else f"{measured['seeds']} seeds"
     repeated = measured["repeats_study"]
     interval = f"{measured['accuracy']:.4f} ({measured['low']:.4f} to {measured['high']:.4f})"
