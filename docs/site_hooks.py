@@ -31,7 +31,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the generated pages of results to the navigation, in the order in which docs/results.md links to them."""
     text = (Path(config.docs_dir) / MAIN).read_text(encoding="utf-8")
     pages = list(dict.fromkeys(re.findall(r"\]\((results/[^)#]+\.md)", text)))
-    config.nav = [{"Results": [MAIN, *pages]} if entry == {"Results": MAIN} else entry for entry in config.nav or []]
+    config.nav = [
+        {"Results": [{"Main results": MAIN}, *pages]} if entry == {"Results": MAIN} else entry
+        for entry in config.nav or []
+    ]
     return config
 
 
