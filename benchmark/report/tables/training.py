@@ -17,6 +17,9 @@ from benchmark.report import table as t
 from benchmark.report.formats import scientific
 from benchmark.results.record import Status
 
+NOT_IN_RECIPE = ("dataset.train_rows=", "dataset.validation_rows=", "dataset.row_choice=")
+"""Options of the data, which are no part of a curve's recipe."""
+
 CURVE = t.Column("curve", help="id of the configurations that differ only in the number of training rows")
 
 
@@ -24,7 +27,7 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    found = runs[completed & runs["limits"].isin(["", "training rows"])]
+    found = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
     curves = [curve for _, group in found.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
@@ -42,7 +45,7 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
-    recipe = recipe_in_words(last, results.catalogue, leave_out=("dataset.train_rows=", "dataset.row_choice="))
+    recipe = recipe_in_words(last, results.catalogue, leave_out=NOT_IN_RECIPE)
     recipe += ", first rows" if group["first"].iloc[0] else ""
     rows = []
     for _, point in group.groupby("train_rows"):
