@@ -44,6 +44,17 @@ def test_changed_texts_are_compared_with_the_same_seeds_on_the_unchanged_texts(t
     assert row["changed_answers"] == pytest.approx((35 + 20) / 400)
 
 
+def test_changed_texts_are_compared_with_the_model_that_was_tested_on_them(tmp_path: Path) -> None:
+    def kept(record: RunRecord, weights: str) -> RunRecord:
+        assert record.fit is not None
+        return replace(record, fit=replace(record.fit, saved_sha256=weights * 64))
+
+    own = publish_many(tmp_path, kept(a_record("minilm"), "a"), MANY_GOLD)
+    assert rows(ROBUSTNESS, own, publish_many(tmp_path, kept(changed(), "a"), wrong_at([1])))
+    assert not rows(ROBUSTNESS, own, publish_many(tmp_path, kept(changed(), "b"), wrong_at([1])))
+    assert not rows(ROBUSTNESS, own, publish_many(tmp_path, changed(), wrong_at([1])))
+
+
 def test_changed_texts_are_in_no_other_table(tmp_path: Path) -> None:
     own = publish_many(tmp_path, a_record("minilm"), MANY_GOLD)
     analysis = analysis_of(own, publish_many(tmp_path, changed(), wrong_at([1])))

@@ -28,11 +28,11 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
     results, found = analysis.results, analysis.configurations
     records = {run: results.by_name[run].record for runs in found["counted"] for run in runs}
-    unchanged = {(_key(record), record.seed): run for run, record in records.items() if record.is_result}
+    unchanged = {(_key(record), _trained(record)): run for run, record in records.items() if record.is_result}
     rows = []
     for counted in found["counted"]:
         changed = [run for run in counted if records[run].completes_all and not records[run].is_result]
-        own = {run: unchanged.get((_key(records[run]), records[run].seed)) for run in changed}
+        own = {run: unchanged.get((_key(records[run]), _trained(records[run]))) for run in changed}
         if pairs := [(before, run) for run, before in own.items() if before is not None]:
             rows.append(_changed_texts(results, pairs))
     rows.sort(key=lambda row: (row["tested_on"], row["model"], row["recipe"], row["perturbation"]))
@@ -67,6 +67,11 @@ def _key(record: RunRecord, leave_out: Collection[str] = ("dataset.perturb",)) -
     before = record.data and record.data.unperturbed_sha256
     data = record.data_sha256 | ({"test": before} if before else {})
     return short_hash(shared(record.config, leave_out), data)
+
+
+def _trained(record: RunRecord) -> tuple[int, str | None]:
+    """The seed and the weights that the run kept or read: a training that was repeated elsewhere may differ."""
+    return record.seed, record.fit.saved_sha256 if record.fit else None
 
 
 def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
