@@ -15,6 +15,9 @@ from benchmark.report.formats import duration, markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 
+CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
+           "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
+"""Kinds of changed test texts, in words."""
 NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
 TIMES = ("training_seconds", "seconds_per_text")
 
@@ -69,6 +72,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         return data.get(name if about_study else f"{name}_{dataset}", pd.DataFrame())
 
     cheaper = _cheaper(analysis, timed, comparable) if timed else None
+    smaller = _smaller(analysis, comparable)
     return {
         "study": study,
         "dataset": dataset,
@@ -77,12 +81,15 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "best": comparable[0] if comparable else None,
         "tied": tied,
         "next": others[0] if others else None,
-        "smaller": _smaller(analysis, comparable),
+        "smaller": smaller,
+        "lead": _pair(analysis, comparable[0], smaller) if smaller else None,
         "smallest": _smallest(comparable),
         "best_shared": bool(comparable) and _shared(analysis, comparable[0]),
         "best_on_gpu": bool(comparable) and _on_gpu(analysis, comparable[0]),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
+        "detectable": _detectable(analysis, networks),
+        "printed_gain": study.TABLE3[study.DECODERS[0]] - min(study.TABLE3.values()),
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
         "cheaper": cheaper,
@@ -92,6 +99,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         else None,
         "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
         "few": _few_texts(of_dataset("learning_curve")),
+        "changed": _most_harmful_change(of_dataset("robustness")),
         "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else None,
         **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(data["study_audit"]) if about_study else [],
@@ -108,6 +116,13 @@ def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     ids = {one["configuration"], other["configuration"]}
     found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
     return bool(found["differs"].any())
+
+
+def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
+    """The comparison of two configurations: of the more accurate one with the other."""
+    pairs = analysis.comparisons
+    ids = {one["configuration"], other["configuration"]}
+    return dict(pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)].iloc[0])
 
 
 def _smallest(comparable: list[Row]) -> Row | None:
@@ -133,6 +148,12 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     networks = sorted(found.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
+
+
+def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
+    """The difference that the tests between these networks find with 80% power; None if that is not known."""
+    found = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
+    return max((difference for difference in found if pd.notna(difference)), default=None)
 
 
 def _shared(analysis: AnalysedResults, row: Row) -> bool:
@@ -200,6 +221,16 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     return {"rows": few, "most": int(most), "points": rows}
 
 
+def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
+    """The change of the test texts that costs most accuracy, and what it costs each model."""
+    if robustness.empty or robustness["difference"].min() >= 0:
+        return None
+    worst = robustness.loc[robustness["difference"].astype(float).idxmin(), "perturbation"]
+    rows = robustness[(robustness["perturbation"] == worst) & (robustness["difference"] < 0)]
+    losses = [f"{digits(-row['difference'])} ({markdown_text(row['model'])})" for row in rows.to_dict("records")]
+    return {"what": CHANGES[worst], "losses": losses}
+
+
 def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> dict[str, Any] | None:
     """The most accurate model on each other data set, and how far TF-IDF is below all of them."""
     if data_sets is None:
@@ -211,7 +242,10 @@ def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> dict[str, Any] |
         models.append(f"{markdown_text(str(model))} ({listed(places)})")
     gains = sorted(f"{gain:.4f}" for gain in others["gain"])
     lead = " to ".join(dict.fromkeys((gains[0], gains[-1]))) if models and others["gain"].min() > 0 else ""
-    return {"models": models, "lead": lead} if models else None
+    of_tfidf = data_sets[data_sets["name"] == "tfidf"].set_index("dataset")["macro_f1"]
+    lower = others["macro_f1"].to_numpy() < of_tfidf.reindex(others["dataset"]).to_numpy()
+    by_f1 = others.loc[lower, "dataset"].map(markdown_text).tolist()
+    return {"models": models, "lead": lead, "by_f1": by_f1} if models else None
 
 
 def _impossible(audit: pd.DataFrame) -> list[float]:
