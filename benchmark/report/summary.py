@@ -225,7 +225,7 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     """The change of the test texts that costs most accuracy, and what it costs each model."""
     if robustness.empty or robustness["difference"].min() >= 0:
         return None
-    worst = robustness.loc[robustness["difference"].astype(float).idxmin(), "perturbation"]
+    worst = str(robustness.sort_values("difference", kind="stable")["perturbation"].iloc[0])
     rows = robustness[(robustness["perturbation"] == worst) & (robustness["difference"] < 0)]
     losses = [f"{digits(-row['difference'])} ({markdown_text(row['model'])})" for row in rows.to_dict("records")]
     return {"what": CHANGES[worst], "losses": losses}
