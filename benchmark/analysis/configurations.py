@@ -26,7 +26,7 @@ SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "short
           "parameters")  # fmt: skip
 """Columns of a run that its configuration takes over, from the first counted run."""
 OWN = ("run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "has_confidences",
-       "collapsed", *COSTS, "machine", "hardware", "status", "command", "repeats_study")  # fmt: skip
+       "collapsed", *COSTS, "machine", "on_gpu", "hardware", "status", "command", "repeats_study")  # fmt: skip
 
 
 def configurations(results: Results) -> pd.DataFrame:
@@ -35,8 +35,8 @@ def configurations(results: Results) -> pd.DataFrame:
     Besides the columns of `SHARED`: run (the first counted one), runs (all names), counted (names), result, seeds,
     accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, has_confidences,
     collapsed (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran
-    most, without those whose device other jobs used), machine (that machine), hardware (all machines), status,
-    command, repeats_study.
+    most, without those whose device other jobs used), machine (that machine), on_gpu (whether it used a GPU there),
+    hardware (all machines), status, command, repeats_study.
     """
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
     table = pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
@@ -129,6 +129,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
     timed = there if there["shared_time"].all() else there[~there["shared_time"]]
     row |= {cost: float(np.median(timed[cost])) for cost in COSTS if timed[cost].notna().all()}
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
+    row["on_gpu"] = bool(there["on_gpu"].iloc[0])
     row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])
     return row | (scores(results, row["counted"]) if leading["scorable"] else {})
 
@@ -157,7 +158,7 @@ def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> li
         remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
     if shared := int(counted["shared_time"].sum()):
         of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
-        remarks.append(f"time{of} shared with other jobs, not compared")
+        remarks.append(f"times{of} not comparable")
     if first.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         if unnamed:

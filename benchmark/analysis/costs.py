@@ -11,6 +11,8 @@ from benchmark.analysis.configurations import COSTS
 
 Leads = Collection[tuple[str, str]]
 
+BY_DEVICE = [cost for cost in COSTS if cost != "trained_parameters"]
+"""The costs that are not comparable between CPUs and GPUs."""
 CLEARLY = 0.9  # a cost is clearly lower below this share of the other: smaller differences may be timing noise
 
 
@@ -24,14 +26,20 @@ def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
     """Whether each configuration is on the frontier of a cost.
 
     From the cheapest on, a configuration joins if it leads every one that joined before. So each step of the frontier
-    is a significant gain, although ties are not transitive.
+    is a significant gain, although ties are not transitive. Costs of `BY_DEVICE` have one frontier among the
+    configurations on CPUs and one among those on GPUs.
     """
-    cheapest_first = table[table[cost].notna()].sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
+    priced = table[table[cost].notna()]
+    devices = [priced[priced["on_gpu"] == on_gpu] for on_gpu in (False, True)] if cost in BY_DEVICE else [priced]
+    return table["configuration"].isin([one for part in devices for one in _joining(part, cost, leads)])
+
+
+def _joining(priced: pd.DataFrame, cost: str, leads: Leads) -> list[str]:
     joined: list[str] = []
-    for configuration in cheapest_first["configuration"]:
-        if all((configuration, cheaper) in leads for cheaper in joined):
-            joined.append(configuration)
-    return table["configuration"].isin(joined)
+    for one in priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")["configuration"]:
+        if all((one, cheaper) in leads for cheaper in joined):
+            joined.append(one)
+    return joined
 
 
 def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:

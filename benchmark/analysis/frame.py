@@ -32,8 +32,9 @@ from benchmark.results.store import Run, folder_of, read_all
 RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
                "recipe", "short_name", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
                "limits", "trial", "counted", "trained", "learns", "has_confidences", "collapsed", "precision",
-               "hardware", "test_rows", "train_rows", "steps", "parameters", "shared_time", "training_seconds",
-               "peak_memory", "trained_parameters", "seconds_per_text", "validation_accuracy")  # fmt: skip
+               "hardware", "on_gpu", "test_rows", "train_rows", "steps", "parameters", "shared_time",
+               "training_seconds", "peak_memory", "trained_parameters", "seconds_per_text",
+               "validation_accuracy")  # fmt: skip
 """The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
 
 `dataset` is the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record.
@@ -42,7 +43,7 @@ one training share, whatever their seed. `counted` marks the runs that the confi
 else its pretrained runs, else all that completed.
 """
 FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "has_confidences", "collapsed",
-         "shared_time")  # fmt: skip
+         "on_gpu", "shared_time")  # fmt: skip
 """The columns that are true or false."""
 NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
 """The options in which the points of a learning curve differ."""
@@ -194,6 +195,7 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,  # whether the model looks at the texts
         "hardware": record.hardware,
+        "on_gpu": record.fit is not None and record.fit.device.startswith("cuda"),
         "parameters": card and card.parameters,  # without a classification head
         "_content": " ".join(record.data_sha256.values()),
         "_more": name.more,

@@ -13,7 +13,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
-from benchmark.report.figure import ALL, Picture
+from benchmark.report.figure import ALL, Figure, Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
@@ -57,7 +57,15 @@ class Report:
             if not figure.of_all
         ]
         found += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
-        return [(Picture(figure, name, svg_with_text(made)), made) for figure, name, made in found if made is not None]
+        return [
+            (Picture(figure, name, svg_with_text(made), self._narrow(figure, name)), made)
+            for figure, name, made in found
+            if made is not None
+        ]
+
+    def _narrow(self, figure: Figure, dataset: str) -> str:
+        drawing = figure.draw_narrow(self.analysis.of(dataset), dataset) if figure.draw_narrow else None
+        return "" if drawing is None else svg_with_text(drawing)
 
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""

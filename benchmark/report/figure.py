@@ -28,6 +28,7 @@ class Figure:
     draw: Callable[[AnalysedResults, str], Drawing | None]
     of_study: bool = False  # drawn for the study's data set only
     of_all: bool = False
+    draw_narrow: Callable[[AnalysedResults, str], Drawing | None] | None = None  # for narrow screens
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Picture:
     figure: Figure
     dataset: str
     svg: str
+    narrow: str = ""  # the SVG for narrow screens, if there is one
 
     @property
     def name(self) -> str:

@@ -55,6 +55,7 @@ def page(
     first = next(iter(answers))
     ordered = [*general, *own] if first == study.DATASET else [*own, *general]
     shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
+    not_run = _not_run(analysis, tables)
     comparisons, blocks = comparison_data(analysis, texts or {}), details(analysis)
     return environment.get_template("report.html.jinja").render(
         answer=answers[first][:MOST_SENTENCES],
@@ -63,7 +64,8 @@ def page(
         parts=shown,
         with_study=study.DATASET in answers,
         datasets=[part.dataset for part in own],
-        not_run=_not_run(analysis, tables),
+        not_run=not_run,
+        llama_not_run=next((row for row in not_run if row["name"] == study.DECODERS[0]), None),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         comparisons=comparisons,
         details=blocks,
@@ -93,10 +95,10 @@ def inline_markdown(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Markup] | ShownTable]:
+def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Markup, Markup] | ShownTable]:
     """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
     leading = 0 if part.dataset == study.DATASET else 1
-    drawn = [(one, _inline_svg(one.name, one.svg)) for one in part.pictures]
+    drawn = [(one, _inline_svg(one, one.svg), _inline_svg(one, one.narrow, "-narrow")) for one in part.pictures]
     shown = [
         shown_table(
             table,
@@ -125,8 +127,11 @@ def _not_run(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> li
     return missing.where(missing.notna(), None).assign(kind=kinds).to_dict("records")
 
 
-def _inline_svg(name: str, document: str) -> Markup:
+def _inline_svg(picture: Picture, document: str, ending: str = "") -> Markup:
     """An SVG document as a part of the page, with ids of its own and labelled by its caption."""
+    if not document:
+        return Markup()
+    name = f"{picture.name}{ending}"
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     document = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\N{REPLACEMENT CHARACTER}", document)  # invalid in XML
@@ -138,7 +143,7 @@ def _inline_svg(name: str, document: str) -> Markup:
             element.set(attribute, own)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
-    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-alternative"}
+    root.attrib |= {"role": "img", "aria-labelledby": f"{picture.name}-alternative"}
     for metadata in root.findall("{http://www.w3.org/2000/svg}metadata"):
         root.remove(metadata)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  # serialised, so escaped

@@ -63,7 +63,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
         )
         for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")
     ]
-    classes = [_class([row.cells[place] for row in rows]) for place in range(len(columns))]
+    classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
     return ShownTable(table, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED))
 
@@ -86,7 +86,9 @@ def _kinds(analysis: AnalysedResults) -> dict[Any, str]:
     return shipped | dict(zip(table["configuration"], table["kind"], strict=True))
 
 
-def _class(cells: list[Cell]) -> str:
+def _class(column: Column, cells: list[Cell]) -> str:
+    if column.end is not None:
+        return "number interval"
     if any(cell.number is not None for cell in cells):
         return "number"
     return "long" if max((len(cell.text) for cell in cells), default=0) > LONG_TEXT else ""
@@ -97,13 +99,19 @@ def _cells(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
     linking = next((name for name in LINKING if name in given), None)
     return [
         Cell(
-            text=column.text(row) if column.name in given else "–",
+            text=_text(column, row) if column.name in given else "–",
             source=_source(column, row),
             number=_number(row[column.name]),
             href=_href(row) if column.name == linking else None,
         )
         for column in columns
     ]
+
+
+def _text(column: Column, row: dict[Any, Any]) -> str:
+    """An interval may wrap only behind "to"."""
+    text = column.text(row)
+    return text if column.end is None else text.replace("to ", "to\N{NO-BREAK SPACE}")
 
 
 def _href(row: dict[Any, Any]) -> str | None:

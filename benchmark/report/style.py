@@ -46,8 +46,9 @@ MUTED = "#666666"
 
 THOUSANDS = "{x:,.0f}"  # format of tick labels
 WIDTH = 7.0  # inches; fits the text column of a README
+NARROW = 3.6  # of a figure for a phone
 DOTS_PER_INCH = 120
-COLOURS = 128  # of a PNG: enough for the steps of a colour map, and a third of the size of one with all colours
+COLOURS = 256  # of a PNG: fewer would change the colours of thin lines
 PAGE = 12.0  # inches
 ACCURACY_RANGE = 0.12  # accuracies further below the best are drawn as an arrow, to keep the others apart
 
@@ -100,16 +101,17 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, title: str, subtitle: str) -> Figure:
-    """Create an empty figure with a title and a subtitle. `height` is in inches and grows with wrapped lines."""
-    title, subtitle = textwrap.fill(title, 72), textwrap.fill(subtitle, 105)
+def new_figure(height: float, title: str, subtitle: str, width: float = WIDTH) -> Figure:
+    """Create an empty figure with a title and a subtitle. Sizes are in inches; wrapped lines add to the height."""
+    title = textwrap.fill(title, int(72 * width / WIDTH))
+    subtitle = textwrap.fill(subtitle, int(105 * width / WIDTH))
     below_title = 0.34 + 0.18 * title.count("\n")
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
     below_header = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / height))
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout=below_header)
-    figure.text(0.012, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
-    figure.text(0.012, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=below_header)
+    figure.text(0.084 / width, 1 - 0.1 / height, title, size=11, weight="bold", va="top")
+    figure.text(0.084 / width, 1 - below_title / height, subtitle, size=9, color=MUTED, va="top")
     return figure
 
 

@@ -205,10 +205,10 @@ def test_times_of_a_shared_device_are_not_compared(tmp_path: Path) -> None:
     runs = [costs(tmp_path, 0, 60, 200, 2), costs(tmp_path, 1, 70, 300, 3), costs(tmp_path, 2, 80, 400, 4)]
     row = only(*map(shared, runs))
     assert [row[name] for name in ("training_seconds", "seconds_per_text", "peak_memory")] == [None, None, 300]
-    assert row["status"] == "measured; time shared with other jobs, not compared"
+    assert row["status"] == "measured; times not comparable"
     row = only(shared(runs[0]), *runs[1:])
     assert [row[name] for name in ("training_seconds", "seconds_per_text")] == [75, 3.5 / 200]
-    assert row["status"] == "measured; time of 1 of 3 seeds shared with other jobs, not compared"
+    assert row["status"] == "measured; times of 1 of 3 seeds not comparable"
 
 
 def test_a_list_names_the_shared_times_of_older_records(tmp_path: Path) -> None:

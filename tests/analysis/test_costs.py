@@ -13,7 +13,8 @@ def table(**configurations: tuple[float, ...]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, (accuracy, *given) in configurations.items():
         costs = given * len(COSTS) if len(given) == 1 else given
-        rows.append({"configuration": name, "accuracy": accuracy, "machine": name[-3:], **dict(zip(COSTS, costs))})  # noqa: B905
+        machine = {"machine": name[-3:], "on_gpu": name.endswith("_gpu")}
+        rows.append({"configuration": name, "accuracy": accuracy, **machine, **dict(zip(COSTS, costs))})  # noqa: B905
     return pd.DataFrame(rows).astype(object)
 
 
@@ -43,6 +44,13 @@ def test_a_lead_that_is_not_significant_does_not_reach_the_frontier() -> None:
 
 def test_a_chain_of_ties_does_not_hide_a_significant_lead() -> None:
     assert on_frontier(table(dear=(0.96, 9), middle=(0.93, 5), cheap=(0.90, 1))) == ["dear", "cheap"]
+
+
+def test_cpus_and_gpus_have_frontiers_of_their_own_except_for_trained_parameters() -> None:
+    found = table(one_cpu=(0.9, 1), two_gpu=(0.9, 2), three_gpu=(0.8, 3), four_gpu=(0.96, 4))
+    on = {cost: found.loc[frontier(found, cost, leads(found)), "configuration"].tolist() for cost in COSTS}
+    assert on.pop("trained_parameters") == ["one_cpu", "four_gpu"]
+    assert [*on.values()] == [["one_cpu", "two_gpu", "four_gpu"]] * 3
 
 
 def test_leads_are_the_pairs_that_differ() -> None:

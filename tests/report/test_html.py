@@ -95,6 +95,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
+    assert "Llama 3 8B Instruct LoRA was not run here" in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
 
@@ -209,7 +210,7 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     html = rendered(tmp_path)
     shown = table(html, "table3_accuracy")
     assert {"90.0", "0.9", "1.0"} <= set(re.findall(r'data-number="([^"]+)"', shown))
-    assert re.search(r'<th scope="col" class="number">95% interval<', shown)
+    assert re.search(r'<th scope="col" class="number interval">95% interval<', shown)
     assert re.search(r'<th scope="col">Hardware<', shown)
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
@@ -260,6 +261,11 @@ def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
     sections = re.findall(r'<section id="([^"]+)"', html)
     assert sections[0] == "accuracy"
     assert sections[-2:] == ["data-1", "runs"]
+
+
+def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("llama3_lora"), ONE_WRONG)
+    assert "was not run here" not in rendered(tmp_path).partition("<nav")[0]
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:

@@ -237,6 +237,11 @@ def test_on_a_phone_model_and_accuracy_are_visible_and_figures_say_that_they_scr
             assert box is not None
             assert 0 <= box["x"] < box["x"] + box["width"] <= 360
     assert all(cue.is_visible() for cue in page.locator("figure .cue").all())
+    for name in ("accuracy", "frontier"):
+        assert not page.locator(f"#figure-{name} .wide").is_visible()
+        box = page.locator(f"#figure-{name} .narrow svg").bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 360
 
 
 @pytest.mark.parametrize(
@@ -266,7 +271,7 @@ def test_axe_finds_no_violation(page: Page) -> None:
     ids=["dark", "light"],
 )
 def test_figures_follow_the_colour_scheme(page: Page, paper: tuple[int, int], ink: tuple[int, int]) -> None:
-    screenshot = page.locator("#figure-accuracy svg").screenshot()
+    screenshot = page.locator("#figure-accuracy .wide svg").screenshot()
     grey = np.asarray(Image.open(io.BytesIO(screenshot)).convert("L"))
     assert paper[0] <= np.median(grey) <= paper[1]
     assert ink[0] <= (grey.min() if paper[0] else grey.max()) <= ink[1]

@@ -1,5 +1,7 @@
 """The accuracy of every configuration with its interval, beside the study's."""
 
+import textwrap
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,7 +12,18 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.figure import Figure
-from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, ORANGE, house_style, in_two_lines, new_figure
+from benchmark.report.style import (
+    ACCURACY_RANGE,
+    BLUE,
+    INK,
+    MUTED,
+    NARROW,
+    ORANGE,
+    WIDTH,
+    house_style,
+    in_two_lines,
+    new_figure,
+)
 
 MARKS: dict[str, dict[str, Any]] = {
     "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
@@ -28,32 +41,41 @@ MARKS: dict[str, dict[str, Any]] = {
 
 
 @house_style()
-def accuracy(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """Test accuracy with its 95% interval, one row per configuration, the most accurate first."""
+def accuracy(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
+    """Test accuracy with its 95% interval, one row per configuration, the most accurate first.
+
+    In a narrow figure the names stand above the rows.
+    """
+    narrow = width < WIDTH
     rows = _rows(analysis, dataset)
     measured = rows[rows["seeds"] > 0]
     if measured.empty:
         return None
     figure = new_figure(
-        1.6 + 0.36 * len(rows),
+        1.6 + (0.5 if narrow else 0.36) * len(rows),
         f"Accuracy on the test split, {dataset}",
         "Mean over the seeds run here and its 95% interval"
         + "; hollow diamonds are the study's, not measured here" * bool(rows["published"].notna().any()),
+        width,
     )
     axes = figure.subplots()
+    in_row: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
     floor = measured["accuracy"].max() - ACCURACY_RANGE
     for place, row in enumerate(rows.to_dict("records")):
         _draw_row(axes, place, row, floor)
-    axes.set_yticks(range(len(rows)), [in_two_lines(name, 38) for name in rows["short_name"]])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [] if narrow else [in_two_lines(name, 38) for name in rows["short_name"]])
+    for place, name in enumerate(rows["short_name"] if narrow else []):
+        axes.text(0.01, place - 0.45, textwrap.shorten(name, 52, placeholder=" ..."), size=8, **in_row)
+    axes.set_ylim(len(rows) - 0.5, -0.8 if narrow else -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.set(xlabel="accuracy")
-    for x, align, text in ((-0.015, "right", "model, recipe"), (1.015, "left", "mean accuracy")):
-        axes.text(x, -0.75, text, transform=axes.get_yaxis_transform(), ha=align, va="center", color=MUTED)
+    for x, align, text in ((-0.015, "right", "model, recipe"), (1.015, "left", "mean accuracy"))[narrow:]:
+        axes.text(x, -1 if narrow else -0.75, text, ha=align, color=MUTED, **in_row)
     drawn = {str(line.get_label()): line for line in axes.get_lines()}
     handles = [drawn[name] for name in MARKS if name in drawn]
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, handletextpad=0.3, columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside lower left", ncols=2 if narrow else 4, handletextpad=0.3,
+                  columnspacing=1.4)  # fmt: skip
     return figure
 
 
@@ -107,5 +129,6 @@ FIGURES = (
         "Accuracy on the test split with its 95% interval, one row per model.",
         "differences",
         accuracy,
+        draw_narrow=partial(accuracy, width=NARROW),
     ),
 )

@@ -119,7 +119,8 @@ TABLES = (
             t.Column("dominated_by_id"),
         ),
         note="A lead in accuracy counts only if it is significant. A model is *on the frontier of* a cost if it is "
-        "significantly more accurate than every cheaper model on the frontier. It is *dominated* if it is not "
+        "significantly more accurate than every cheaper model on the frontier; CPUs and GPUs have frontiers of their "
+        "own, except for trained parameters. It is *dominated* if it is not "
         "significantly more accurate than another on the same hardware that is as cheap in every measured cost, and "
         "that is significantly more accurate or a tenth cheaper in one. Times of runs that shared their device with "
         "other jobs are left out. Costs are medians over the seeds of the machine that ran most; times on different "
