@@ -30,7 +30,7 @@ from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.training import processes
 from baselines.training.division import divide
-from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
+from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import DTYPES, Attention, Batching, Precision, Quantization, fast_precisions
 from baselines.training.label_loss import LabelLoss
@@ -67,7 +67,7 @@ class DecoderClassifier(DecoderOptions):
         loaded = self._load(train, context, adapter, shown)
         if not self.trains:
             reads = replace(computation, batching=Batching.packed if self.only_packed else Batching.padded)
-            report = report_without_training(self.network, loaded.source, reads)
+            report = base_report(self.network, loaded.source, reads)
             return replace(report, examples=tuple(train.ids[row] for row in shown))
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import torch
 from peft import PeftModel
@@ -58,12 +57,13 @@ class DecoderNetwork:
             states = self._states(prompts, last_tokens(prompts)).float()
             logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
-        # transformers takes the last token with another id than padding's for the last token of a prompt.
-        last = {prompt[-1] for prompt in prompts}
-        filler = next(token for token in count() if token not in last)
-        self.network.config.pad_token_id = filler
-        padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
-        return padded_logits.float()
+        # transformers would take the last token that is not the padding token, which a prompt may end with.
+        batch, base = padded(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
+        with autocast(self.device, self.precision):
+            logits_of_tokens = base.score(base.base_model(**batch, use_cache=False).last_hidden_state)
+        ends = batch["attention_mask"].sum(dim=1) - 1
+        last: torch.Tensor = logits_of_tokens[torch.arange(len(prompts), device=self.device), ends]
+        return last.float()
 
     def generated(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
         """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""

@@ -21,7 +21,7 @@ from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import undo, use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
-from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
+from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.label_loss import LabelLoss
@@ -101,7 +101,7 @@ class EncoderClassifier:
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
-            return report_without_training(self.network, loaded.source, computation)
+            return base_report(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)
         if self.soft_labels is not None:

@@ -20,6 +20,7 @@ from torch import nn
 from baselines.packed.kernels import always_compiled, is_observed
 from baselines.packed.projections import Projections
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
+from baselines.training.memory import is_out_of_memory
 from baselines.training.sample import Sample, answered
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,15 @@ class Limits:
         return cls(samples, shared_prefix(sequences, reads), longest, most)
 
 
+class CaptureError(RuntimeError):
+    """A step that can be computed on this GPU cannot be captured in a graph."""
+
+
 class StepGraphs:
     """The gradients of LoRA adapters, whose products are `projections`, by one graph for each size of stream.
 
-    On a CPU, the same computation runs without a graph.
+    On a CPU, the same computation runs without a graph. If a step cannot be captured or memory runs out, `works` is
+    false from then on, and all later steps must be computed without graphs.
     """
 
     def __init__(
@@ -70,9 +76,9 @@ class StepGraphs:
     def backpropagate(self, samples: Sequence[Sample], targets: int, scale: Scale) -> torch.Tensor | None:
         """Set the gradients of the parameters, and return the summed loss over the number of `targets`.
 
-        `scale` is applied to the loss before the backward pass. Returns None, and changes nothing, for a step that
-        must be computed without a graph: it has another number of samples, too many sizes were captured before, or
-        the capture failed.
+        `scale` is applied to the loss before the backward pass. Returns None, and leaves the gradients unchanged, for
+        a step that must be computed without a graph: graphs do not work, the step has another number of samples, or
+        too many sizes were captured before.
         """
         if not self.works or len(samples) != self.limits.samples or is_observed():
             return None
@@ -89,7 +95,9 @@ class StepGraphs:
                 self.steps[tokens] = self._prepared(values, tokens, scale)
                 self.seconds += time.perf_counter() - started
             self.steps[tokens].run(values)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, CaptureError) or is_out_of_memory(error)):
+                raise
             log.warning("training goes on without CUDA graphs: %s", str(error).partition("\n")[0])
             self.release()
             self.works = False
@@ -256,6 +264,8 @@ class _Step:
 def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> Callable[[], None]:
     """The replay of `compute`, captured on `stream` after one run there that prepares kernels and workspaces.
 
+    Raises `CaptureError` if the capture fails; errors of the run before it are raised unchanged.
+
     All graphs share the memory of `pool`: they never run at the same time, and leave nothing in it.
     """
     torch.cuda.synchronize()  # so that the time of earlier steps is not taken for that of the capture
@@ -264,6 +274,9 @@ def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any)
         compute()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool, stream=stream):
-        compute()
+    try:
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            compute()
+    except RuntimeError as error:  # it has just run without an error
+        raise CaptureError(str(error)) from error
     return graph.replay

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback
 from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
 from baselines.training import checkpoints, memory, processes
-from baselines.training.arguments import keeps_best, stopping, training_arguments
+from baselines.training.arguments import keeps_best, stopping, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.bars import bar
 from baselines.training.hardware import Batching, Computation, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
@@ -69,19 +69,7 @@ def finetune(job: FineTuning) -> FitReport:
     if job.truncated_texts:
         log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)
     progress = Progress(job.validation, job.predict, tried_before)
-    trainer = PassTrainer(
-        loss=job.loss,
-        graphs=job.graphs,
-        pass_size=job.pass_size,
-        model=job.network,
-        args=training_arguments(context, job.computation),
-        train_dataset=job.samples,
-        data_collator=list,
-        callbacks=[progress, *stopping(context)],
-        **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer asks for one; see `evaluate`
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
+    trainer = _trainer(job, progress)
     with bar(0, "training") as shown:
         trainer.add_callback(TrainingBar(shown))
         with memory.must_fit("the network was trained"):
@@ -90,13 +78,37 @@ def finetune(job: FineTuning) -> FitReport:
         job.graphs.release()
     folder, tokenizer = context.model_dir, job.loaded.tokenizer
     saved_sha256 = None if folder is None else save(job.network, tokenizer, folder, context.labels)
-    steps = trainer.state.global_step
+    return replace(_training_report(job, trainer, progress), saved_sha256=saved_sha256)
+
+
+def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
+    context = job.context
+    with tensorboard_beside_checkpoints(context):
+        trainer = PassTrainer(
+            loss=job.loss,
+            graphs=job.graphs,
+            pass_size=job.pass_size,
+            model=job.network,
+            args=training_arguments(context, job.computation),
+            train_dataset=job.samples,
+            data_collator=list,
+            callbacks=[progress, *stopping(context)],
+            **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer wants one; see `evaluate`
+        )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) -> FitReport:
+    """The report of a training that has ended, without the hash of the saved model."""
+    steps, effective_batch = trainer.state.global_step, job.context.recipe.effective_batch
     return replace(
-        report_without_training(job.network, job.loaded.source, job.computation),
+        base_report(job.network, job.loaded.source, job.computation),
         trained_parameters=sum(p.numel() for p in job.network.parameters() if p.requires_grad),
         steps=steps,
-        samples_seen=samples_seen(steps, len(job.samples), recipe.effective_batch),
-        effective_batch=recipe.effective_batch,
+        samples_seen=samples_seen(steps, len(job.samples), effective_batch),
+        effective_batch=effective_batch,
         pass_size=trainer.pass_size,
         graph_steps=None if job.graphs is None else job.graphs.replayed,
         graph_seconds=None if job.graphs is None else job.graphs.seconds,
@@ -104,7 +116,6 @@ def finetune(job: FineTuning) -> FitReport:
         step_seconds=progress.step_seconds,
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in job.samples])),
         truncated_texts=job.truncated_texts,
-        saved_sha256=saved_sha256,
         curve=curve(trainer.state.log_history),
     )
 
@@ -116,8 +127,8 @@ def newest_checkpoint(work_dir: Path) -> Path | None:
     return None if name is None else Path(name)
 
 
-def report_without_training(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
-    """The report of a model that is only used for prediction."""
+def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
+    """The part of the report that does not depend on training."""
     return FitReport(
         weights=source,
         device=device_name(computation.device),

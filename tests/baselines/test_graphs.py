@@ -1,5 +1,6 @@
 """Filled streams and joined products give the plain losses and gradients; on a GPU, graphs do as well."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from baselines.decoder import DecoderClassifier
 from baselines.packed import functions, graphs
 from baselines.packed.attention import _rotate
-from baselines.packed.graphs import StepGraphs, size_of, trains_only
+from baselines.packed.graphs import CaptureError, StepGraphs, size_of, trains_only
 from baselines.packed.projections import Projections
 from baselines.packed.stream import Varlen, fill, pack
 from baselines.training.hardware import Attention
@@ -99,14 +100,37 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     assert tried(new()) is None
     monkeypatch.undo()
     monkeypatch.setattr("baselines.packed.attention.variable_length_kernel", lambda: reference_kernel)
-    broken = new()
-    monkeypatch.setattr(broken, "loss", lambda *_: torch.empty(1).view(3))
-    assert tried(broken) is None
-    assert not broken.works
-    assert "without CUDA graphs" in caplog.text
+    for failure in (CaptureError("operation not permitted"), torch.OutOfMemoryError("CUDA out of memory.")):
+        failing = new()
+        monkeypatch.setattr(failing, "_prepared", raising(failure))
+        assert tried(failing) is None
+        assert not failing.works
+        assert f"without CUDA graphs: {failure}" in caplog.text
+        monkeypatch.setattr(failing, "_prepared", raising(AssertionError("graphs are not tried again")))
+        assert tried(failing) is None
     assert all(p.grad is None for p in classifier.network.parameters())
     classifier.loss(samples[:3]).backward()  # type: ignore[no-untyped-call]
     assert gradients(classifier)
+
+
+@pytest.mark.parametrize(
+    "mistake", [RuntimeError("shape '[3]' is invalid for input of size 1"), NotImplementedError("no dropout")]
+)
+def test_a_programming_error_in_a_step_is_not_taken_for_a_failed_capture(
+    mistake: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, samples = decoder(compose_run, tmp_path)
+    steps = classifier._computed.graphs(classifier.projections, samples, 12)
+    monkeypatch.setattr(steps, "loss", raising(mistake))
+    with pytest.raises(type(mistake)):
+        steps.backpropagate(samples[:12], 1, nn.Identity())
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divided(
@@ -249,10 +273,7 @@ def test_a_training_on_the_gpu_replays_graphs_and_equals_the_eager_one(
 def test_a_training_goes_on_without_graphs_if_memory_runs_out_in_the_capture(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr(graphs, "_captured", full)
+    monkeypatch.setattr(graphs, "_captured", raising(torch.OutOfMemoryError("CUDA out of memory.")))
     _, report, _ = trained(compose_run("model=tiny_llama", *ON_GPU, "model.precision=bf16"), tmp_path)
     assert report.graph_steps == 0
     assert report.steps > 0

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerState, TrainingArguments
+from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
 from baselines.cards import training_id
 from baselines.decoder import DecoderClassifier
@@ -22,7 +22,7 @@ from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training import checkpoints
-from baselines.training.arguments import training_arguments
+from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.fine_tuning import samples_seen
 from baselines.training.hardware import Attention, Batching, Computation, Precision
 from baselines.training.trainer import NEVER, PassTrainer
@@ -389,9 +389,15 @@ def test_a_constant_learning_rate_is_warmed_up(tmp_path: Path) -> None:
 
 
 def test_tracker_files_are_not_among_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
-    arguments_of(tmp_path / "run")
-    assert Path(os.environ.pop("TENSORBOARD_LOGGING_DIR")) == tmp_path / "tensorboard" / "run"
+    monkeypatch.delenv(TENSORBOARD_FOLDER, raising=False)
+    for run in ("first", "second"):  # in one process
+        with tensorboard_beside_checkpoints(context(tmp_path / run)):
+            assert Path(os.environ[TENSORBOARD_FOLDER]) == tmp_path / "tensorboard" / run
+    assert TENSORBOARD_FOLDER not in os.environ
+    monkeypatch.setenv(TENSORBOARD_FOLDER, "chosen")
+    with tensorboard_beside_checkpoints(context(tmp_path / "run")):
+        assert os.environ[TENSORBOARD_FOLDER] == "chosen"
+    assert os.environ[TENSORBOARD_FOLDER] == "chosen"
 
 
 @pytest.mark.parametrize(
@@ -442,6 +448,22 @@ def test_the_card_describes_the_model(name: str, expected: dict[str, Any]) -> No
     card = model(name).describe()
     assert {field: getattr(card, field) for field in expected} == expected
     assert (card.usage is not None) is (card.kind in ("encoder", "decoder"))
+
+
+@pytest.mark.parametrize("batching", ["packed", "padded"])
+def test_a_saved_merged_head_has_the_configuration_of_its_base(batching: str, splits: Splits, tmp_path: Path) -> None:
+    classifier = fitted("tiny_llama_head", splits, tmp_path / "work", f"model.batching={batching}")
+    assert isinstance(classifier, DecoderClassifier)
+    probabilities = classifier.predict(splits.test.texts).probabilities
+    classifier.save_merged(tmp_path / "merged")
+    assert (
+        json.loads((tmp_path / "merged/config.json").read_text())["pad_token_id"] == classifier.tokenizer.pad_token_id
+    )
+    plain = classifier.prompter.prompts(splits.test.texts)[0][0]
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
+    with torch.inference_mode():
+        alone = network(torch.tensor([plain])).logits.softmax(dim=-1)[0]
+    np.testing.assert_allclose(alone, probabilities[0], atol=1e-5)
 
 
 def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
