@@ -12,9 +12,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.decoder_card import decoder_card
 from baselines.decoder_checks import (
+    check_fsdp,
     check_max_new_tokens,
     check_recipe,
-    check_undivided,
     checked_prompter,
     option_findings,
     tokens_per_sample,
@@ -29,8 +29,8 @@ from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.training import processes
-from baselines.training.division import divide
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
+from baselines.training.fsdp import shard_layers
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import DTYPES, Attention, Batching, Precision, Quantization, fast_precisions
 from baselines.training.label_loss import LabelLoss
@@ -61,7 +61,7 @@ class DecoderClassifier(DecoderOptions):
         computation = prepare(self, context, self.only_packed)
         self.torch_device = computation.device
         check_recipe(self, context.recipe)
-        check_undivided(self)
+        check_fsdp(self)
         adapter = trained_adapter(self, context.labels)
         shown = draw(train, context.labels, self.shots or 0, context.seed)
         loaded = self._load(train, context, adapter, shown)
@@ -125,7 +125,7 @@ class DecoderClassifier(DecoderOptions):
         """
         set_seed(context.seed)
         self.labels = context.labels
-        divided = processes.divide_weights()
+        sharded = processes.weights_are_sharded()
         loaded = self.reused or load(
             self.auto_class,
             self.weights,
@@ -136,7 +136,7 @@ class DecoderClassifier(DecoderOptions):
             labels=self.head_labels(context.labels),
             needed=self.needed,
             quantization=self.quantization,
-            device=torch.device("cpu") if divided else self.torch_device,
+            device=torch.device("cpu") if sharded else self.torch_device,
         )
         if self.reused is not None:
             self.reused = None
@@ -158,12 +158,12 @@ class DecoderClassifier(DecoderOptions):
             network = self.lora.attach(network, self.task)
         else:
             network.requires_grad_(False)
-        if divided:
-            divide(network, self.torch_device)
+        if sharded:
+            shard_layers(network, self.torch_device)
         self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
         if self.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
-        self.projections = fuse(self.network) if self.batching is Batching.packed and not divided else []
+        self.products = fuse(self.network) if self.batching is Batching.packed and not sharded else []
         return loaded
 
     def predict(self, texts: Sequence[str]) -> Predictions:
@@ -213,9 +213,9 @@ class DecoderClassifier(DecoderOptions):
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
         computed = self._computed
         on_gpu = self.torch_device.type == "cuda" and computed.packed and computed.varlen
-        if not on_gpu or processes.divide_weights() or not trains_only(self.projections, self.network):
+        if not on_gpu or processes.weights_are_sharded() or not trains_only(self.products, self.network):
             return None
-        return computed.graphs(self.projections, samples, -(-batch // processes.number()))
+        return computed.graphs(self.products, samples, -(-batch // processes.world_size()))
 
     @property
     def _computed(self) -> DecoderNetwork:
@@ -276,7 +276,7 @@ class DecoderClassifier(DecoderOptions):
         if self.readout is Readout.head or not isinstance(self.network, PeftModel):
             return None
         undo(self.network)
-        network, self.projections = self.network.unload(), []
+        network, self.products = self.network.unload(), []
         network.gradient_checkpointing_disable()
         del self.network
         return replace(self.loaded, network=network)

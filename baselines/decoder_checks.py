@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from baselines.decoder_options import DecoderOptions
 from baselines.prompt import Prompter
-from baselines.training.division import check_whole
+from baselines.training.fsdp import check_unsharded
 from baselines.training.hardware import Quantization, check_quantization
 from baselines.training.requirements import adapter_findings, failed, tokens_per_text
 from baselines.weights.adapter import Adapter, read_adapter
@@ -54,12 +54,12 @@ def check_recipe(options: DecoderOptions, recipe: Recipe) -> None:
             )
 
 
-def check_undivided(options: DecoderOptions) -> None:
+def check_fsdp(options: DecoderOptions) -> None:
     """Raise for options that processes with a part of the weights each do not support."""
     if options.readout is Readout.generate:  # every process would generate another number of tokens
-        check_whole("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
+        check_unsharded("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
     if options.quantization is not Quantization.none:
-        check_whole("quantised weights", "Set model.quantization=none, or leave FSDP out.")
+        check_unsharded("quantised weights", "Set model.quantization=none, or leave FSDP out.")
 
 
 def check_max_new_tokens(options: DecoderOptions, prompter: Prompter) -> None:

@@ -18,7 +18,7 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
-from baselines.training.fine_tuning import report_without_training
+from baselines.training.fine_tuning import base_report
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
@@ -98,7 +98,7 @@ class Probe:
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()
         self.labels = len(context.labels)
-        return report_without_training(self.network, loaded.source, computation)
+        return base_report(self.network, loaded.source, computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""

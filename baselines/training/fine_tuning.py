@@ -49,7 +49,7 @@ class FineTuning:
         Processes that divide the weights cannot continue with smaller passes, so they follow the recipe.
         """
         padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
-        small = (padded and (self.accumulates or on_cpu)) or processes.divide_weights()
+        small = (padded and (self.accumulates or on_cpu)) or processes.weights_are_sharded()
         return self.context.recipe.batch_size if small else self.context.recipe.effective_batch
 
 
@@ -123,7 +123,7 @@ def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) 
 def newest_checkpoint(work_dir: Path) -> Path | None:
     """The newest intact checkpoint, looked for by the first of several processes."""
     found = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.first_of(None if found is None else str(found))
+    name = processes.broadcast_from_first(None if found is None else str(found))
     return None if name is None else Path(name)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.training.bars import bar
-from baselines.training.processes import divide_weights, largest_share, share, sum_over_processes
+from baselines.training.processes import largest_share, share, sum_over_processes, weights_are_sharded
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
     if pass_size == 1:
         fix = "Lower recipe.max_length or choose a smaller model."
         raise BenchmarkError("Memory ran out on a single sample.", fix) from error
-    if divide_weights():  # the other processes wait for this one in the middle of a pass
+    if weights_are_sharded():  # the other processes wait for this one in the middle of a pass
         fix = "Lower recipe.batch_size and raise recipe.gradient_accumulation_steps, or start more processes."
         raise BenchmarkError(f"Memory ran out on {pass_size} samples.", fix) from error
     half = (pass_size + 1) // 2

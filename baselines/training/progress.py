@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from baselines.training import checkpoints
 from baselines.training.bars import predicting_for
-from baselines.training.processes import first_of
+from baselines.training.processes import broadcast_from_first
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if args.should_save:
             checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-        state.best_model_checkpoint = first_of(state.best_model_checkpoint)  # which has seen the folder
+        state.best_model_checkpoint = broadcast_from_first(state.best_model_checkpoint)  # which has seen the folder
         self.counted_until = time.perf_counter()  # the time before the save was counted when it was logged
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

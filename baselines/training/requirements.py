@@ -12,7 +12,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from baselines.packed.attention import check_supported
-from baselines.training.division import check_whole
+from baselines.training.fsdp import check_unsharded
 from baselines.training.hardware import (
     DTYPES,
     Attention,
@@ -77,7 +77,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
     card = model.describe()  # raises for an impossible architecture
     check_supported(card.architecture, model.batching)
     if card.kind != "decoder":
-        check_whole(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
+        check_unsharded(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
     set_products(model.precision)

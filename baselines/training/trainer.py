@@ -91,14 +91,14 @@ class PassTrainer(Trainer):  # type: ignore[misc]
     def _in_passes(self, model: torch.nn.Module, inputs: list[Sample]) -> torch.Tensor:
         """The mean loss over `inputs`, of which each of several processes computes a share."""
         targets = sum(len(sample.targets) for sample in inputs)
-        if processes.number() == 1:
+        if processes.world_size() == 1:
             return self._until_it_fits(model, inputs, targets)
         draws = (self.args.seed, self.state.global_step, processes.rank())
         own = processes.share(inputs)
         with torch.random.fork_rng():
             torch.manual_seed(hash(draws))  # shares drop out different units, and all processes draw alike elsewhere
             loss = self._until_it_fits(model, own, targets)
-            if processes.divide_weights() and self._passes(len(own)) < self._passes(
+            if processes.weights_are_sharded() and self._passes(len(own)) < self._passes(
                 processes.largest_share(len(inputs))
             ):
                 self.accelerator.backward(0 * self.loss(inputs[:1]))  # each process computes each layer equally often
