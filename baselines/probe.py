@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
-from baselines.encoder import check_length, positions, tokenized
+from baselines.encoder import check_positions, positions, tokenized
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
@@ -84,7 +84,7 @@ class Probe:
         """Load the tokenizer and the network, and report what they are."""
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        check_length(self.describe(), self.max_length)
+        check_positions(self.describe(), self.max_length)
         with must_fit("the network was loaded"):
             loaded = load(
                 AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
@@ -127,7 +127,7 @@ class Probe:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts), max_length)
-        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
+        return [*failed("max_length", lambda: check_positions(card, max_length)), *examine(self, tokens, context)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other or the architecture."""

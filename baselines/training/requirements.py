@@ -126,6 +126,15 @@ def check_positive(**options: int) -> None:
             raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
 
 
+def check_length(max_length: int, context_length: int | None) -> None:
+    """Raise if texts may have more tokens than the model reads."""
+    if context_length is not None and max_length > context_length:
+        raise BenchmarkError(
+            f"recipe.max_length is {max_length}, but the model reads at most {context_length} tokens.",
+            f"Set recipe.max_length={context_length} or less.",
+        )
+
+
 def check_trackers(report_to: Sequence[str]) -> None:
     """Raise if an experiment tracker is not available."""
     installed = get_available_reporting_integrations()

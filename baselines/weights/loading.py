@@ -47,6 +47,13 @@ class Needed(Enum):
     all = auto()
 
 
+def needed_of(train: bool, adapter: str | None) -> Needed:
+    """What the weights must have for a model with these options."""
+    if adapter is not None:
+        return Needed.all_but_head
+    return Needed.body if train else Needed.all
+
+
 @dataclass(frozen=True)
 class Loaded:
     tokenizer: PreTrainedTokenizerBase
