@@ -111,7 +111,7 @@ def _too_long(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> 
     tokens, limit = _prompt_tokens(options, texts), recipe.max_length
     if not options.shots or tokens <= limit:
         return []
-    found = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
+    problem = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
     return [
-        Finding("examples", found, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
+        Finding("examples", problem, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
     ]

@@ -46,7 +46,7 @@ class FineTuning:
     def pass_size(self) -> int:
         """Samples per pass, if memory allows. On a CPU, a larger padded batch is only more padding.
 
-        Processes that divide the weights cannot continue with smaller passes, so they follow the recipe.
+        Processes with a part of the weights each cannot continue with smaller passes, so they follow the recipe.
         """
         padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
         small = (padded and (self.accumulates or on_cpu)) or processes.weights_are_sharded()
@@ -70,8 +70,8 @@ def finetune(job: FineTuning) -> FitReport:
         log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)
     progress = Progress(job.validation, job.predict, tried_before)
     trainer = _trainer(job, progress)
-    with bar(0, "training") as shown:
-        trainer.add_callback(TrainingBar(shown))
+    with bar(0, "training") as progress_bar:
+        trainer.add_callback(TrainingBar(progress_bar))
         with memory.must_fit("the network was trained"):
             trainer.train_from(checkpoint)
     if job.graphs is not None:
@@ -122,8 +122,8 @@ def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) 
 
 def newest_checkpoint(work_dir: Path) -> Path | None:
     """The newest intact checkpoint, looked for by the first of several processes."""
-    found = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.broadcast_from_first(None if found is None else str(found))
+    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
+    name = processes.broadcast_from_first(None if newest is None else str(newest))
     return None if name is None else Path(name)
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
-from baselines.cards import training_id
+from baselines.cards import trained_part_id
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
@@ -25,7 +25,7 @@ from baselines.training import checkpoints
 from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.fine_tuning import samples_seen
 from baselines.training.hardware import Attention, Batching, Computation, Precision
-from baselines.training.trainer import NEVER, PassTrainer
+from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource
@@ -450,6 +450,13 @@ def test_the_card_describes_the_model(name: str, expected: dict[str, Any]) -> No
     assert (card.usage is not None) is (card.kind in ("encoder", "decoder"))
 
 
+def test_the_seed_of_a_share_is_the_same_everywhere_and_another_one_for_each_process_and_step() -> None:
+    assert seed_of(0, 5, 1) == 5_847_879_124_786_314_296
+    torch.Generator().manual_seed(seed_of(0, 5, 1))
+    parts = [(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)]
+    assert len({seed_of(*numbers) for numbers in parts}) == len(parts)
+
+
 @pytest.mark.parametrize("batching", ["packed", "padded"])
 def test_a_saved_merged_head_has_the_configuration_of_its_base(batching: str, splits: Splits, tmp_path: Path) -> None:
     classifier = fitted("tiny_llama_head", splits, tmp_path / "work", f"model.batching={batching}")
@@ -482,7 +489,7 @@ def test_the_training_id_of_a_record_is_that_of_the_model(shipped: Path) -> None
     for path in records.glob("*/record.json"):
         parameters = json.loads(path.read_text())["config"]["model"]["parameters"]
         precision = parameters["precision"]
-        found.setdefault(precision, set()).add(training_id(parameters["weights"], precision, parameters["lora"]))
+        found.setdefault(precision, set()).add(trained_part_id(parameters["weights"], precision, parameters["lora"]))
     described = {precision: model("smollm2_lora", f"model.precision={precision}").describe() for precision in found}
     assert {precision: {card.training} for precision, card in described.items()} == found
     assert found.keys() == {"fp32", "bf16"}
