@@ -51,7 +51,7 @@ def network_card(kind: str, network: PreTrainedModel, weights: Weights, settings
     )
 
 
-def training_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:
+def trained_part_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:
     """16 hex digits that are the same for all readouts of one training; unset options of the weights do not count."""
     chosen = {option: value for option, value in weights.items() if value is not None}
     document = json.dumps([chosen, precision, lora], sort_keys=True)

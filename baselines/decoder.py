@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, set_seed
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.decoder_card import decoder_card
 from baselines.decoder_checks import (
+    check_context,
+    check_fsdp,
+    check_label_loss,
     check_max_new_tokens,
-    check_recipe,
-    check_undivided,
     checked_prompter,
     option_findings,
     tokens_per_sample,
@@ -28,9 +29,11 @@ from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
+from baselines.packed.projections import JoinedProduct
+from baselines.prompt import Prompter
 from baselines.training import processes
-from baselines.training.division import divide
-from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
+from baselines.training.fine_tuning import FineTuning, base_report, finetune
+from baselines.training.fsdp import shard_layers
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import DTYPES, Attention, Batching, Precision, Quantization, fast_precisions
 from baselines.training.label_loss import LabelLoss
@@ -50,25 +53,35 @@ from benchmark.interface import NO_EXAMPLES, Examples, Finding, FitContext, FitR
 class DecoderClassifier(DecoderOptions):
     """A decoder with a fine-tuned LoRA adapter, or one whose weights are scored as they are."""
 
-    accumulates = False
-    """Whether a step takes passes of the recipe's batch size, for comparisons of speed."""
-    recomputes = False
-    """Whether activations are computed again in the backward pass, for comparisons of speed."""
-    reused = None
-    """Weights that the next `fit` need not load."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Attributes that are no options, and are not part of the configuration.
+        self.accumulates = False  # whether a step takes passes of the recipe's batch size, for comparisons of speed
+        self.recomputes = False  # whether the backward pass computes activations again, for comparisons of speed
+        self.reused: Loaded | None = None  # weights that the next `fit` need not load
+        # These are set by `fit`.
+        self.torch_device: torch.device
+        self.labels: tuple[str, ...]
+        self.label_loss: LabelLoss
+        self.loaded: Loaded
+        self.tokenizer: PreTrainedTokenizerBase
+        self.prompter: Prompter
+        self.network: PeftModel | PreTrainedModel
+        self.products: list[JoinedProduct]
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context, self.only_packed)
         self.torch_device = computation.device
-        check_recipe(self, context.recipe)
-        check_undivided(self)
+        check_context(self, context.recipe)
+        check_label_loss(self, context.recipe)
+        check_fsdp(self)
         adapter = trained_adapter(self, context.labels)
-        shown = draw(train, context.labels, self.shots or 0, context.seed)
-        loaded = self._load(train, context, adapter, shown)
+        example_rows = draw(train, context.labels, self.shots or 0, context.seed)
+        loaded = self._load(train, context, adapter, example_rows)
         if not self.trains:
             reads = replace(computation, batching=Batching.packed if self.only_packed else Batching.padded)
-            report = report_without_training(self.network, loaded.source, reads)
-            return replace(report, examples=tuple(train.ids[row] for row in shown))
+            report = base_report(self.network, loaded.source, reads)
+            return replace(report, examples=tuple(train.ids[row] for row in example_rows))
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)
         return finetune(
@@ -93,7 +106,7 @@ class DecoderClassifier(DecoderOptions):
         head, answers = self.readout is Readout.head, self.prompter.answers
         labels = rows.labels.tolist()
         targets = [[label] if head else answers[label] for label in labels]
-        return [Sample(prompt, one) for prompt, one in zip(prompts, targets, strict=True)], truncated
+        return [Sample(prompt, target) for prompt, target in zip(prompts, targets, strict=True)], truncated
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         """`folder` has an adapter, or a network with one merged into it."""
@@ -118,53 +131,65 @@ class DecoderClassifier(DecoderOptions):
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
 
     @must_fit("the network was loaded")
-    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None, shown: Sequence[int]) -> Loaded:
+    def _load(
+        self, train: Examples, context: FitContext, adapter: Adapter | None, example_rows: Sequence[int]
+    ) -> Loaded:
         """Load the tokenizer, the prompter and the network with `adapter`, or with a new one.
 
-        The prompts show the rows `shown` of the training split.
+        The prompts show the `example_rows` of the training split.
         """
         set_seed(context.seed)
         self.labels = context.labels
-        divided = processes.divide_weights()
-        loaded = self.reused or load(
-            self.auto_class,
-            self.weights,
-            self.architecture,
-            texts=[self.instruction, *context.words, *train.texts],
-            dtype=DTYPES[self.precision],
-            attention=loading_attention(self.attention),
-            labels=self.head_labels(context.labels),
-            needed=self.needed,
-            quantization=self.quantization,
-            device=torch.device("cpu") if divided else self.torch_device,
-        )
-        if self.reused is not None:
-            self.reused = None
-            loaded.network.set_attn_implementation(loading_attention(self.attention).value)
-        self.loaded = loaded
-        network, self.tokenizer = loaded.network, loaded.tokenizer
-        examples = [(train.texts[row], int(train.labels[row])) for row in shown]
+        self.loaded = loaded = self._load_weights(train.texts, context)
+        self.tokenizer = loaded.tokenizer
+        examples = [(train.texts[row], int(train.labels[row])) for row in example_rows]
         self.prompter = checked_prompter(self, self.tokenizer, context, examples)
         if self.readout is Readout.generate:
             check_max_new_tokens(self, self.prompter)
         if self.readout is Readout.head:
-            network.score.float()  # is trained, like the adapter
+            loaded.network.score.float()  # is trained, like the adapter
         else:
-            network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
+            loaded.network.generation_config = GenerationConfig()  # the checkpoint's may sample or penalise repetition
+        network: PeftModel | PreTrainedModel = loaded.network
         if adapter is not None:
-            adapted = adapter.attach(network)
-            loaded, network = loaded.with_adapter(adapter, adapted, context.labels), adapted
+            network = adapter.attach(loaded.network)
+            loaded = loaded.with_adapter(adapter, network, context.labels)
         elif self.train:
-            network = self.lora.attach(network, self.task)
+            network = self.lora.attach(loaded.network, self.task)
         else:
             network.requires_grad_(False)
-        if divided:
-            divide(network, self.torch_device)
-        self.network: PeftModel | PreTrainedModel = network.to(self.torch_device)
+        self._place(network)
+        return loaded
+
+    def _load_weights(self, texts: Sequence[str], context: FitContext) -> Loaded:
+        """The tokenizer and the network without an adapter: those of `reuse_weights`, or from the checkpoint."""
+        attention = loading_attention(self.attention)
+        if self.reused is not None:
+            loaded, self.reused = self.reused, None
+            loaded.network.set_attn_implementation(attention.value)
+            return loaded
+        return load(
+            self.auto_class,
+            self.weights,
+            self.architecture,
+            texts=[self.instruction, *context.words, *texts],
+            dtype=DTYPES[self.precision],
+            attention=attention,
+            labels=self.head_labels(context.labels),
+            needed=self.needed,
+            quantization=self.quantization,
+            device=torch.device("cpu") if processes.weights_are_sharded() else self.torch_device,
+        )
+
+    def _place(self, network: PeftModel | PreTrainedModel) -> None:
+        """Set `network` on its device, with fused layers if batches are packed."""
+        sharded = processes.weights_are_sharded()
+        if sharded:
+            shard_layers(network, self.torch_device)
+        self.network = network.to(self.torch_device)
         if self.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
-        self.projections = fuse(self.network) if self.batching is Batching.packed and not divided else []
-        return loaded
+        self.products = fuse(self.network) if self.batching is Batching.packed and not sharded else []
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self._generate(texts) if self.readout is Readout.generate else self.classify(texts)
@@ -177,15 +202,16 @@ class DecoderClassifier(DecoderOptions):
         if self.shots is not None:
             free = self.prompter.prompts(CONTENT_FREE)[0] if self.calibrate else []
             compute = Compute(computed.next_logits, size)
-            found = whole_label_predictions(prompts, free, answers, self.score, compute)
+            predictions = whole_label_predictions(prompts, free, answers, self.score, compute)
         elif self.readout is Readout.head:
             probabilities = compute_rows(
                 prompts, len(answers), size, lambda part: computed.head_logits(part).softmax(dim=-1)
             )
-            found = Predictions.from_probabilities(probabilities)
+            predictions = Predictions.from_probabilities(probabilities)
         else:
-            found = Predictions.from_probabilities(constrained_probabilities(prompts, answers, size, computed.scores))
-        return replace(found, truncated_texts=truncated)
+            probabilities = constrained_probabilities(prompts, answers, size, computed.scores)
+            predictions = Predictions.from_probabilities(probabilities)
+        return replace(predictions, truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = tokens_per_sample(self, texts, context.recipe)
@@ -201,7 +227,7 @@ class DecoderClassifier(DecoderOptions):
         return decoder_card(self)
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """On the tokens of the answers, including their end; with a head, on the labels."""
+        """The summed cross-entropy of the answers' tokens, including their end, or of the labels if there is a head."""
         return self._loss(self._computed, samples)
 
     def _loss(self, computed: DecoderNetwork, samples: Sequence[Sample]) -> torch.Tensor:
@@ -213,9 +239,9 @@ class DecoderClassifier(DecoderOptions):
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
         computed = self._computed
         on_gpu = self.torch_device.type == "cuda" and computed.packed and computed.varlen
-        if not on_gpu or processes.divide_weights() or not trains_only(self.projections, self.network):
+        if not on_gpu or processes.weights_are_sharded() or not trains_only(self.products, self.network):
             return None
-        return computed.graphs(self.projections, samples, -(-batch // processes.number()))
+        return computed.graphs(self.products, samples, -(-batch // processes.world_size()))
 
     @property
     def _computed(self) -> DecoderNetwork:
@@ -276,7 +302,7 @@ class DecoderClassifier(DecoderOptions):
         if self.readout is Readout.head or not isinstance(self.network, PeftModel):
             return None
         undo(self.network)
-        network, self.projections = self.network.unload(), []
+        network, self.products = self.network.unload(), []
         network.gradient_checkpointing_disable()
         del self.network
         return replace(self.loaded, network=network)

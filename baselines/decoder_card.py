@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
-from baselines.cards import network_card, training_id
+from baselines.cards import network_card, trained_part_id
 from baselines.decoder_options import DecoderOptions
 from baselines.training.hardware import Quantization
 from baselines.weights.loading import build_without_weights
@@ -13,7 +13,7 @@ from benchmark.interface import ModelCard, Prompting, Readout
 
 
 def decoder_card(options: DecoderOptions) -> ModelCard:
-    """As for encoders, the parameters of a classification head are not counted: they depend on the data set.
+    """The card of a decoder, whose parameters do not include a classification head: it depends on the data set.
 
     Weights that are scored as they are have no LoRA.
     """
@@ -30,7 +30,7 @@ def decoder_card(options: DecoderOptions) -> ModelCard:
         grouped_query_attention=key_value_heads < config.num_attention_heads,
         readout=None if options.shots is not None else options.readout.value,
         prompting=_prompting(options),
-        training=training_id(asdict(options.weights), precision, {} if as_they_are else asdict(lora)),
+        training=trained_part_id(asdict(options.weights), precision, {} if as_they_are else asdict(lora)),
     )
     if as_they_are:
         return replace(card, trained_parameters=0)

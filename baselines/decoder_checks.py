@@ -8,9 +8,9 @@ from transformers import PreTrainedTokenizerBase
 
 from baselines.decoder_options import DecoderOptions
 from baselines.prompt import Prompter
-from baselines.training.division import check_whole
+from baselines.training.fsdp import check_unsharded
 from baselines.training.hardware import Quantization, check_quantization
-from baselines.training.requirements import adapter_findings, failed, tokens_per_text
+from baselines.training.requirements import adapter_findings, check_length, failed, tokens_per_text
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
 from baselines.weights.loading import build_without_weights, check_random
@@ -23,29 +23,33 @@ def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitC
     """What is wrong with the options, and whether the adapter fits if there is one."""
     random_weights, labels = options.weights.source is Source.random, options.head_labels(context.labels)
     return [
-        *failed("recipe", lambda: check_recipe(options, context.recipe)),
+        *failed("max_length", lambda: check_context(options, context.recipe)),
+        *failed("recipe", lambda: check_label_loss(options, context.recipe)),
         *_too_long(options, texts, context.recipe),
         *failed("train", lambda: check_random(options.weights, labels, options.needed)),
-        *failed("quantised", lambda: check_quantization(options.quantization, random_weights)),
+        *failed("quantization", lambda: check_quantization(options.quantization, random_weights)),
         *adapter_findings(options.adapter, lambda: trained_adapter(options, context.labels)),
     ]
 
 
 def tokens_per_sample(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> float:
-    """An approximate mean of what is computed for each text."""
+    """The approximate mean number of tokens that are computed for each text."""
     if options.only_packed and not options.shots:  # the prompts' common beginning is computed once
         return min(tokens_per_text(texts), recipe.max_length)
     return min(_prompt_tokens(options, texts), recipe.max_length)
 
 
-def check_recipe(options: DecoderOptions, recipe: Recipe) -> None:
-    """Raise for options of the loss without a classification head, and for prompts beyond the context."""
-    context = options.architecture.get("max_position_embeddings", recipe.max_length)
-    if options.shots is not None and recipe.max_length > context:
-        raise BenchmarkError(
-            f"recipe.max_length is {recipe.max_length}, but the model reads at most {context} tokens.",
-            f"Set recipe.max_length={context} or less.",
-        )
+def check_context(options: DecoderOptions, recipe: Recipe) -> None:
+    """Raise if prompts with examples may have more tokens than the model reads.
+
+    Prompts without examples are far shorter than `max_length`, which may then be larger.
+    """
+    if options.shots is not None:
+        check_length(recipe.max_length, options.architecture.get("max_position_embeddings"))
+
+
+def check_label_loss(options: DecoderOptions, recipe: Recipe) -> None:
+    """Raise for options of the loss over labels without a classification head."""
     for option, default in (("class_weights", None), ("label_smoothing", 0.0)):
         if options.readout is not Readout.head and (value := getattr(recipe, option)) != default:
             raise BenchmarkError(
@@ -54,12 +58,12 @@ def check_recipe(options: DecoderOptions, recipe: Recipe) -> None:
             )
 
 
-def check_undivided(options: DecoderOptions) -> None:
+def check_fsdp(options: DecoderOptions) -> None:
     """Raise for options that processes with a part of the weights each do not support."""
     if options.readout is Readout.generate:  # every process would generate another number of tokens
-        check_whole("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
+        check_unsharded("free generation", "Set model.readout=labels, or read the saved adapter in one process.")
     if options.quantization is not Quantization.none:
-        check_whole("quantised weights", "Set model.quantization=none, or leave FSDP out.")
+        check_unsharded("quantised weights", "Set model.quantization=none, or leave FSDP out.")
 
 
 def check_max_new_tokens(options: DecoderOptions, prompter: Prompter) -> None:
@@ -107,7 +111,7 @@ def _too_long(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> 
     tokens, limit = _prompt_tokens(options, texts), recipe.max_length
     if not options.shots or tokens <= limit:
         return []
-    found = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
+    problem = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
     return [
-        Finding("examples", found, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
+        Finding("examples", problem, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import torch
 from peft import PeftModel
@@ -10,15 +9,13 @@ from torch.nn import functional
 from transformers import BatchEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from baselines.packed.functions import TokenLoss
+from baselines.packed.functions import IGNORED, TokenLoss
 from baselines.packed.graphs import Limits, StepGraphs
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
-from baselines.packed.projections import Projections
+from baselines.packed.projections import JoinedProduct
 from baselines.packed.stream import Stream, pack
 from baselines.training.hardware import Attention, Batching, Precision, autocast
 from baselines.training.sample import Sample, answered
-
-IGNORED = -100  # a target that cross-entropy leaves out
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,13 @@ class DecoderNetwork:
             states = self._states(prompts, last_tokens(prompts)).float()
             logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
-        # transformers takes the last token with another id than padding's for the last token of a prompt.
-        last = {prompt[-1] for prompt in prompts}
-        filler = next(token for token in count() if token not in last)
-        self.network.config.pad_token_id = filler
-        padded_logits: torch.Tensor = self._forward(padded(prompts, filler, "right")).logits
-        return padded_logits.float()
+        # transformers would take the last token that is not the padding token, which a prompt may end with.
+        batch, base = padded(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
+        with autocast(self.device, self.precision):
+            logits_of_tokens = base.score(base.base_model(**batch, use_cache=False).last_hidden_state)
+        ends = batch["attention_mask"].sum(dim=1) - 1
+        last: torch.Tensor = logits_of_tokens[torch.arange(len(prompts), device=self.device), ends]
+        return last.float()
 
     def generated(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
         """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""
@@ -75,7 +73,7 @@ class DecoderNetwork:
         return tokens[:, batch["input_ids"].shape[1] :]
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """The sum over the tokens of the answers, including their end."""
+        """The summed cross-entropy of the tokens of the answers, including their end."""
         return self._packed_loss(samples) if self.packed else self._padded_loss(samples)
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
@@ -90,7 +88,7 @@ class DecoderNetwork:
         return loss
 
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """As transformers and peft compute it."""
+        """The loss that transformers computes for a padded batch."""
         batch = padded([sample.input_ids + sample.targets for sample in samples], self.filler, "right")
         labels = [[IGNORED] * len(sample.input_ids) + sample.targets for sample in samples]
         batch["labels"] = padded(labels, IGNORED, "right")["input_ids"]
@@ -104,17 +102,17 @@ class DecoderNetwork:
         return logits
 
     def _forward(self, batch: BatchEncoding, **options: int) -> ModelOutput:
-        """What transformers computes for a padded batch."""
+        """The output of the network for a padded batch."""
         with autocast(self.device, self.precision):
             return self.network(**batch.to(self.device), use_cache=False, **options)
 
     def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
         return decoder_states(self.network, pack(sequences, reads, causal=True, varlen=self.varlen).to(self.device))
 
-    def graphs(self, projections: Sequence[Projections], samples: Sequence[Sample], batch: int) -> StepGraphs:
-        """Steps of `batch` of these samples as CUDA graphs."""
+    def graphs(self, products: Sequence[JoinedProduct], samples: Sequence[Sample], batch: int) -> StepGraphs:
+        """CUDA graphs for training steps of `batch` of these samples."""
         limits = Limits.of(*answered(samples), min(batch, len(samples)))
-        return StepGraphs(self.stream_loss, projections, limits, self.device)
+        return StepGraphs(self.stream_loss, products, limits, self.device)
 
     @property
     def varlen(self) -> bool:

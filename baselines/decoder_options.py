@@ -13,7 +13,7 @@ from baselines.training.hardware import Attention, Batching, Device, Precision, 
 from baselines.training.requirements import check_positive
 from baselines.weights.adapter import ADAPTER_FILES
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import Needed
+from baselines.weights.loading import Needed, needed_of
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
 from benchmark.interface import ADDED_LATER, READS_FILES, Readout
@@ -61,12 +61,13 @@ class DecoderOptions:
 
     @property
     def trains(self) -> bool:
-        return self.train and self.adapter is None
+        """Whether `fit` trains the network; otherwise the weights must have more than its body."""
+        return self.needed is Needed.body
 
     @property
     def needed(self) -> Needed:
         """What the weights must have."""
-        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+        return needed_of(self.train, self.adapter)
 
     @property
     def only_packed(self) -> bool:

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and related encoders with a classification head; all weights are trained."""
+"""BERT, RoBERTa and related encoders with a classification head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
@@ -21,13 +22,14 @@ from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import undo, use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.training.bars import parts
-from baselines.training.fine_tuning import FineTuning, finetune, report_without_training
+from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.gradients import backward, largest_difference
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
 from baselines.training.label_loss import LabelLoss
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
     adapter_findings,
+    check_length,
     check_positive,
     check_trains,
     examine,
@@ -40,7 +42,15 @@ from baselines.training.soft_labels import FILES, soft_targets
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import Loaded, Needed, build_without_weights, check_random, fetch_checked, load
+from baselines.weights.loading import (
+    Loaded,
+    Needed,
+    build_without_weights,
+    check_random,
+    fetch_checked,
+    load,
+    needed_of,
+)
 from baselines.weights.lora import SEQ_CLS
 from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
@@ -80,10 +90,16 @@ class EncoderClassifier:
     adapter: str | None = field(default=None, metadata={READS_FILES: ADAPTER_FILES, ADDED_LATER: True})
     soft_labels: str | None = field(default=None, metadata={READS_FILES: FILES, ADDED_LATER: True})
 
-    accumulates = False
-    """Whether a step takes passes of the recipe's batch size, for comparisons of speed."""
-
     def __post_init__(self) -> None:
+        # Attributes that are no options, and are not part of the configuration.
+        self.accumulates = False  # whether a step takes passes of the recipe's batch size, for comparisons of speed
+        # These are set by `fit`.
+        self.torch_device: torch.device
+        self.max_length: int
+        self.tokenizer: PreTrainedTokenizerBase
+        self.network: PreTrainedModel
+        self.label_loss: LabelLoss
+
         check_positive(prediction_batch_size=self.prediction_batch_size)
         if self.soft_labels is not None and not self.trains:
             raise BenchmarkError(
@@ -97,11 +113,11 @@ class EncoderClassifier:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        check_length(self.describe(), self.max_length)
+        check_positions(self.describe(), self.max_length)
         adapter = self._trained_adapter(context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
-            return report_without_training(self.network, loaded.source, computation)
+            return base_report(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self._samples(train)
         if self.soft_labels is not None:
@@ -145,7 +161,7 @@ class EncoderClassifier:
             dtype=torch.float32,
             attention=loading_attention(self.attention),
             labels=context.labels,
-            needed=self._needed,
+            needed=self.needed,
             device=self.torch_device,
         )
         check_padding(loaded.tokenizer, loaded.network.config)
@@ -161,11 +177,13 @@ class EncoderClassifier:
 
     @property
     def trains(self) -> bool:
-        return self.train and self.adapter is None
+        """Whether `fit` trains the network; otherwise the weights must have more than its body."""
+        return self.needed is Needed.body
 
     @property
-    def _needed(self) -> Needed:
-        return Needed.body if self.trains else Needed.all if self.adapter is None else Needed.all_but_head
+    def needed(self) -> Needed:
+        """What the weights must have."""
+        return needed_of(self.train, self.adapter)
 
     def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
         if self.adapter is None:
@@ -177,7 +195,7 @@ class EncoderClassifier:
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture or the labels."""
         _, checked = fetch_checked(
-            AutoModelForSequenceClassification, self.weights, self.architecture, context.labels, self._needed
+            AutoModelForSequenceClassification, self.weights, self.architecture, context.labels, self.needed
         )
         check_padding(checked.tokenizer, checked.config)
 
@@ -210,8 +228,8 @@ class EncoderClassifier:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
-            *failed("max_length", lambda: check_length(card, max_length)),
-            *failed("train", lambda: check_random(self.weights, context.labels, self._needed)),
+            *failed("max_length", lambda: check_positions(card, max_length)),
+            *failed("train", lambda: check_random(self.weights, context.labels, self.needed)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]
@@ -252,10 +270,10 @@ class EncoderClassifier:
         return largest_difference(self.network, lambda: backward(self.loss(samples)), padded)
 
     def free_weights(self) -> None:
-        """All weights are trained."""
+        """Return None: all weights are trained, so that another `fit` can reuse none of them."""
 
     def reuse_weights(self, weights: object) -> None:
-        """There are none."""
+        """Do nothing, because `free_weights` returns no weights."""
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
@@ -278,11 +296,7 @@ def positions(config: PreTrainedConfig) -> int:
     return int(config.max_position_embeddings) - first_position(config)
 
 
-def check_length(card: ModelCard, max_length: int) -> None:
-    """Raise if texts can be longer than the learned positions."""
-    longest = card.context_length
-    if card.architecture in LEARNED_POSITIONS and longest is not None and max_length > longest:
-        raise BenchmarkError(
-            f"recipe.max_length is {max_length}, but this model reads at most {longest} tokens.",
-            f"Set recipe.max_length={longest}.",
-        )
+def check_positions(card: ModelCard, max_length: int) -> None:
+    """Raise if texts may have more tokens than there are learned positions."""
+    if card.architecture in LEARNED_POSITIONS:
+        check_length(max_length, card.context_length)

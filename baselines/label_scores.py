@@ -62,14 +62,19 @@ def constrained_probabilities(
 def whole_label_predictions(
     prompts: list[Tokens], content_free: list[Tokens], answers: Sequence[Tokens], score: LabelScore, compute: Compute
 ) -> Predictions:
-    """By the score of whole labels, calibrated if there are prompts without content; the other score's labels too."""
+    """The predictions by the score of whole labels, with the labels that the other score predicts.
+
+    Scores are calibrated if there are prompts without content.
+    """
     words = whole_words(answers)
     sums = log_probabilities_of(content_free + prompts, words, compute)
-    found = {
+    predictions = {
         way: Predictions.from_probabilities(label_probabilities(sums, words, way, len(content_free)))
         for way in LabelScore
     }
-    return replace(found[score], also={way.value: found[way].predicted for way in LabelScore if way is not score})
+    return replace(
+        predictions[score], also={way.value: predictions[way].predicted for way in LabelScore if way is not score}
+    )
 
 
 def whole_words(answers: Sequence[Tokens]) -> list[Tokens]:
@@ -86,7 +91,8 @@ def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], com
     """(prompts, words): the sum of the log-probabilities of all tokens, each over the whole vocabulary."""
     sums = np.zeros((len(prompts), len(words)))
     unread = _continuations(words)
-    for path in [path for path in unread if not any(one[:-1] == path for one in unread if one)]:  # the longest
+    longest = [path for path in unread if not any(longer[:-1] == path for longer in unread if longer)]
+    for path in longest:
         points = [path[:depth] for depth in range(len(path) + 1)]
         steps = {depth: unread.pop(point) for depth, point in enumerate(points) if point in unread}
         read = partial(_log_probabilities, compute.next_logits, {depth: list(step) for depth, step in steps.items()})

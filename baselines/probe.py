@@ -13,12 +13,12 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
-from baselines.encoder import check_length, positions, tokenized
+from baselines.encoder import check_positions, positions, tokenized
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.bars import predicting_for
-from baselines.training.fine_tuning import report_without_training
+from baselines.training.fine_tuning import base_report
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
@@ -84,7 +84,7 @@ class Probe:
         """Load the tokenizer and the network, and report what they are."""
         computation = prepare(self, context)
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        check_length(self.describe(), self.max_length)
+        check_positions(self.describe(), self.max_length)
         with must_fit("the network was loaded"):
             loaded = load(
                 AutoModelForSequenceClassification,  # whose head may be missing from the checkpoint, and is not used
@@ -98,7 +98,7 @@ class Probe:
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.torch_device).eval()
         self.labels = len(context.labels)
-        return report_without_training(self.network, loaded.source, computation)
+        return base_report(self.network, loaded.source, computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
@@ -127,7 +127,7 @@ class Probe:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts), max_length)
-        return [*failed("max_length", lambda: check_length(card, max_length)), *examine(self, tokens, context)]
+        return [*failed("max_length", lambda: check_positions(card, max_length)), *examine(self, tokens, context)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other or the architecture."""

@@ -62,18 +62,18 @@ def _fast_rotation(network: PreTrainedModel) -> Iterator[None]:
     if network.config.model_type not in ROTATED_BY_HALVES or network.device.type != "cuda":
         yield
         return
-    own = names["apply_rotary_pos_emb"]
+    of_transformers = names["apply_rotary_pos_emb"]
     names["apply_rotary_pos_emb"] = _rotate
     try:
         yield
     finally:
-        names["apply_rotary_pos_emb"] = own
+        names["apply_rotary_pos_emb"] = of_transformers
 
 
 def _rotate(
     query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """With the signature of transformers."""
+    """Query and key, rotated by their positions; the signature is that of transformers' function."""
     cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
     turned: tuple[torch.Tensor, torch.Tensor] = Rotation.apply(query, key, cos, sin)  # type: ignore[no-untyped-call]
     return turned
@@ -155,32 +155,43 @@ def _over_block(states: States, prefix: int, block: Block, options: Options) -> 
     flat = (key_heads * samples, groups * longest)
 
     def padded(part: torch.Tensor) -> torch.Tensor:
-        own = part[block.begin : block.end]
-        empty = own.new_zeros(samples * longest, *own.shape[1:])
-        return empty.index_copy_(0, block.slots, own).view(samples, longest, *own.shape[1:])
+        tokens = part[block.begin : block.end]
+        empty = tokens.new_zeros(samples * longest, *tokens.shape[1:])
+        return empty.index_copy_(0, block.slots, tokens).view(samples, longest, *tokens.shape[1:])
 
     queries = padded(query * options.scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
     own_key, own_value = (padded(part).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for part in (key, value))
-    scores = torch.bmm(queries.reshape(*flat, size), own_key.transpose(1, 2))
-    scores = scores.view(key_heads, samples, groups, longest, longest)
-    if options.bias is not None:
-        scores += options.bias.view(key_heads, 1, groups, *options.bias.shape[1:])[..., :longest, :longest]
-    scores.masked_fill_(~_visible(block, options.window)[:, None], float("-inf"))
+    scores = _own_scores(queries, own_key, block, options)
     if block.begin < prefix or prefix == 0:  # nothing comes before
         weights = apply_dropout(scores.softmax(dim=-1), options.dropout)
         mixed = torch.bmm(weights.view(*flat, longest), own_value)
     else:
-        before = torch.bmm(queries.reshape(key_heads, -1, size), key[:prefix].permute(1, 2, 0))
-        before = before.view(*scores.shape[:-1], prefix)
-        if options.window is not None and prefix + longest > options.window:
-            distance = prefix + _positions(block)[:, None] - torch.arange(prefix, device=before.device)
-            before.masked_fill_(distance >= options.window, float("-inf"))
-        scores = torch.cat((before, scores), dim=-1)
+        scores = torch.cat((_prefix_scores(queries, key[:prefix], block, options), scores), dim=-1)
         weights = apply_dropout(scores.softmax(dim=-1), options.dropout)
         mixed = torch.bmm(weights[..., :prefix].reshape(key_heads, -1, prefix), value[:prefix].transpose(0, 1))
         mixed = mixed.view(*flat, size) + torch.bmm(weights[..., prefix:].reshape(*flat, longest), own_value)
     mixed = mixed.view(key_heads, samples, groups, longest, size).permute(1, 3, 0, 2, 4)
     return mixed.reshape(samples * longest, heads, size).index_select(0, block.slots)
+
+
+def _own_scores(queries: torch.Tensor, own_key: torch.Tensor, block: Block, options: Options) -> torch.Tensor:
+    """(key heads, samples, groups, queries, keys): the scores of the keys of the same sample."""
+    key_heads, samples, groups, longest, size = queries.shape
+    products = torch.bmm(queries.reshape(key_heads * samples, groups * longest, size), own_key.transpose(1, 2))
+    scores = products.view(key_heads, samples, groups, longest, longest)
+    if options.bias is not None:
+        scores += options.bias.view(key_heads, 1, groups, *options.bias.shape[1:])[..., :longest, :longest]
+    return scores.masked_fill_(~_visible(block, options.window)[:, None], float("-inf"))
+
+
+def _prefix_scores(queries: torch.Tensor, key: torch.Tensor, block: Block, options: Options) -> torch.Tensor:
+    """(key heads, samples, groups, queries, prefix): the scores of the keys of the prefix, which come before."""
+    prefix, key_heads, size = key.shape
+    scores = torch.bmm(queries.reshape(key_heads, -1, size), key.permute(1, 2, 0)).view(*queries.shape[:-1], prefix)
+    if options.window is not None and prefix + block.longest > options.window:
+        distance = prefix + _positions(block)[:, None] - torch.arange(prefix, device=scores.device)
+        scores.masked_fill_(distance >= options.window, float("-inf"))
+    return scores
 
 
 def _visible(block: Block, window: int | None) -> torch.Tensor:

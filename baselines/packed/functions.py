@@ -12,6 +12,8 @@ from baselines.packed import kernels
 from baselines.training.hardware import matmul_dtype
 
 DROPOUT_LEVELS = 2**16
+IGNORED = -100
+"""A target that `TokenLoss` and torch's cross-entropy leave out."""
 
 
 def dropout(states: torch.Tensor, probability: float) -> torch.Tensor:

@@ -8,26 +8,26 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.packed.functions import FrozenNorm, dropout
-from baselines.packed.projections import Projections, join_projections
+from baselines.packed.projections import JoinedProduct, join_products
 from baselines.training.hardware import matmul_dtype
 
 NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "SmolLM3RMSNorm", "Phi3RMSNorm")
 """transformers' classes that compute what `FrozenNorm` computes."""
 
 
-def fuse(network: nn.Module) -> list[Projections]:
+def fuse(network: nn.Module) -> list[JoinedProduct]:
     """Compute peft's linear LoRA layers, gated products and frozen norms in one step each, with the same results.
 
     Returns the products of the LoRA layers. Layers that are not covered are left unchanged: dropout before the
     adapter, several adapters, variants of LoRA.
     """
-    projections = join_projections(network)
+    products = join_products(network)
     for layer in network.modules():
         if type(layer) is nn.Linear and matmul_dtype(layer.weight) is not layer.weight.dtype:
-            layer.forward = partial(_widened_forward, layer)  # type: ignore[method-assign]
+            layer.forward = partial(_fp32_forward, layer)  # type: ignore[method-assign]
         elif type(layer).__name__ in NORMS and not layer.weight.requires_grad:
             layer.forward = partial(_norm_forward, layer)
-    return projections
+    return products
 
 
 def undo(network: nn.Module) -> None:
@@ -43,7 +43,7 @@ def use_fast_dropout(network: nn.Module) -> None:
             layer.forward = partial(_dropout_forward, layer)  # type: ignore[method-assign]
 
 
-def _widened_forward(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+def _fp32_forward(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
     weight, bias = layer.weight.float(), None if layer.bias is None else layer.bias.float()
     return functional.linear(states.float(), weight, bias).to(states.dtype)
 

@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from baselines.packed.functions import IGNORED
 from baselines.packed.kernels import always_compiled, is_observed
-from baselines.packed.projections import Projections
+from baselines.packed.projections import JoinedProduct
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
+from baselines.training.memory import is_out_of_memory
 from baselines.training.sample import Sample, answered
 
 log = logging.getLogger(__name__)
 
-LEFT_OUT = -100
-"""A target whose loss is 0."""
 MOST_SIZES = 16
 """Sizes that are captured; steps of further sizes are computed without a graph."""
 
@@ -45,34 +45,41 @@ class Limits:
 
     @classmethod
     def of(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
-        longest, most = max(map(len, sequences)), max(map(len, reads))
-        return cls(samples, shared_prefix(sequences, reads), longest, most)
+        longest, most_reads = max(map(len, sequences)), max(map(len, reads))
+        return cls(samples, shared_prefix(sequences, reads), longest, most_reads)
+
+
+class CaptureError(RuntimeError):
+    """A step that can be computed on this GPU cannot be captured in a graph."""
 
 
 class StepGraphs:
-    """The gradients of LoRA adapters, whose products are `projections`, by one graph for each size of stream.
+    """The gradients of the LoRA adapters in `products`, by one graph for each size of stream.
 
-    On a CPU, the same computation runs without a graph.
+    On a CPU, the same computation runs without a graph. If a step cannot be captured or memory runs out, `works` is
+    false from then on, and all later steps must be computed without graphs.
     """
 
     def __init__(
-        self, loss: StreamLoss, projections: Sequence[Projections], limits: Limits, device: torch.device
+        self, loss: StreamLoss, products: Sequence[JoinedProduct], limits: Limits, device: torch.device
     ) -> None:
-        self.loss, self.projections, self.limits, self.device = loss, projections, limits, device
-        self.parameters: list[torch.Tensor] = [parameter for one in projections for parameter in one.parameters]
-        self.adapters = _Adapters.of(projections, self.parameters)
+        self.loss, self.products, self.limits, self.device = loss, products, limits, device
+        self.parameters: list[torch.Tensor] = [parameter for product in products for parameter in product.parameters]
+        self.adapters = _Adapters.of(products, self.parameters)
         self.mean = torch.zeros((), device=device)
         self.steps: dict[int, _Step] = {}
         self.replayed, self.seconds = 0, 0.0
         """Steps that were replayed, and the seconds that preparing the graphs took."""
         self.works = True
+        self.cuda_stream: torch.cuda.Stream | None = None
+        self.memory_pool: Any = None
 
     def backpropagate(self, samples: Sequence[Sample], targets: int, scale: Scale) -> torch.Tensor | None:
         """Set the gradients of the parameters, and return the summed loss over the number of `targets`.
 
-        `scale` is applied to the loss before the backward pass. Returns None, and changes nothing, for a step that
-        must be computed without a graph: it has another number of samples, too many sizes were captured before, or
-        the capture failed.
+        `scale` is applied to the loss before the backward pass. Returns None, and leaves the gradients unchanged, for
+        a step that must be computed without a graph: graphs do not work, the step has another number of samples, or
+        too many sizes were captured before.
         """
         if not self.works or len(samples) != self.limits.samples or is_observed():
             return None
@@ -89,7 +96,9 @@ class StepGraphs:
                 self.steps[tokens] = self._prepared(values, tokens, scale)
                 self.seconds += time.perf_counter() - started
             self.steps[tokens].run(values)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, CaptureError) or is_out_of_memory(error)):
+                raise
             log.warning("training goes on without CUDA graphs: %s", str(error).partition("\n")[0])
             self.release()
             self.works = False
@@ -107,36 +116,37 @@ class StepGraphs:
 
     def _prepared(self, values: "_Values", tokens: int, scale: Scale) -> "_Step":
         inputs = values.flat.to(self.device)
-        most = max(self.limits.longest, _step(tokens))  # tokens of a segment, the dummy included
-        compute = partial(self._compute, values.sizes, inputs, most, scale)
+        max_segment = max(self.limits.longest, _step(tokens))  # tokens of a segment, the dummy included
+        compute = partial(self._compute, values.sizes, inputs, max_segment, scale)
         if self.device.type == "cpu":
             return _Step(inputs, compute)
-        if not self.steps:
-            self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
-        return _Step(inputs, _captured(compute, self.stream, self.pool))
+        if self.cuda_stream is None or not self.steps:
+            self.cuda_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self.memory_pool = torch.cuda.graph_pool_handle()
+        return _Step(inputs, _captured(compute, self.cuda_stream, self.memory_pool))
 
-    def _compute(self, sizes: list[int], inputs: torch.Tensor, most: int, scale: Scale) -> None:
+    def _compute(self, sizes: list[int], inputs: torch.Tensor, max_segment: int, scale: Scale) -> None:
         """Fill `gradients` and `mean` from `inputs`. Nothing here may wait for the GPU."""
         ids, positions, read, keys, query_ends, key_ends, targets, divisor = torch.split(inputs, sizes)
         layout = Varlen(
             keys=keys if len(keys) else None,
             query_ends=query_ends.int(),
             key_ends=key_ends.int(),
-            most_queries=most,
-            most_keys=most,
+            most_queries=max_segment,
+            most_keys=max_segment,
             causal=True,
         )
-        self.adapters.copy(self.parameters)
-        for one, pair in zip(self.projections, self.adapters.pairs, strict=True):
-            one.copied = pair
+        self.adapters.refresh_copies(self.parameters)
+        for product, pair in zip(self.products, self.adapters.pairs, strict=True):
+            product.adapter_copies = pair
         try:
             with always_compiled():
                 loss = self.loss(Stream(ids[None], positions[None], read, layout), targets) / divisor[0]
                 leaves = [leaf for pair in self.adapters.pairs for leaf in pair]
-                self.adapters.keep(torch.autograd.grad(scale(loss), leaves))
+                self.adapters.store_gradients(torch.autograd.grad(scale(loss), leaves))
         finally:
-            for one in self.projections:
-                one.copied = None
+            for product in self.products:
+                product.adapter_copies = None
         self.mean.copy_(loss.detach())
 
 
@@ -156,11 +166,11 @@ class _Adapters:
     places: torch.Tensor
 
     @classmethod
-    def of(cls, projections: Sequence[Projections], adapters: Sequence[torch.Tensor]) -> "_Adapters":
-        shapes = [shape for one in projections for shape in one.shapes()]
+    def of(cls, products: Sequence[JoinedProduct], adapters: Sequence[torch.Tensor]) -> "_Adapters":
+        shapes = [shape for product in products for shape in product.shapes()]
         sizes, lengths = [math.prod(shape) for shape in shapes], [adapter.numel() for adapter in adapters]
         device = adapters[0].device
-        copies = torch.zeros(sum(sizes), dtype=projections[0].weight.dtype, device=device)
+        copies = torch.zeros(sum(sizes), dtype=products[0].weight.dtype, device=device)
         sources = torch.full((sum(sizes),), sum(lengths), dtype=torch.int32)
 
         def paired(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -168,11 +178,13 @@ class _Adapters:
             return list(zip(parts[::2], parts[1::2], strict=True))
 
         def blocks(flat: torch.Tensor) -> list[torch.Tensor]:
-            return [b for one, pair in zip(projections, paired(flat), strict=True) for b in one.blocks(*pair)]
+            return [
+                block for product, pair in zip(products, paired(flat), strict=True) for block in product.blocks(*pair)
+            ]
 
         numbers = torch.split(torch.arange(sum(lengths), dtype=torch.int32), lengths)
-        for block, own in zip(blocks(sources), numbers, strict=True):
-            block.copy_(own.view(block.shape))
+        for block, of_adapter in zip(blocks(sources), numbers, strict=True):
+            block.copy_(of_adapter.view(block.shape))
         places = torch.cat([block.reshape(-1) for block in blocks(torch.arange(len(sources), dtype=torch.int32))])
         gradients = torch.zeros(sum(lengths), dtype=adapters[0].dtype, device=device)
         return cls(
@@ -185,12 +197,12 @@ class _Adapters:
         )
 
     @torch.no_grad()
-    def copy(self, adapters: Sequence[torch.Tensor]) -> None:
+    def refresh_copies(self, adapters: Sequence[torch.Tensor]) -> None:
         zero = self.flat_gradients.new_zeros(1)
         numbers = torch.cat([*(adapter.reshape(-1) for adapter in adapters), zero])
         self.copies.copy_(numbers.index_select(0, self.sources))
 
-    def keep(self, gradients: Sequence[torch.Tensor]) -> None:
+    def store_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
         """Translate the gradients of the copies to those of the adapters."""
         numbers = torch.cat([gradient.reshape(-1) for gradient in gradients])
         self.flat_gradients.copy_(numbers.index_select(0, self.places))
@@ -209,10 +221,10 @@ def _step(tokens: int) -> int:
     return max(64, 1 << max(0, (tokens // 8).bit_length() - 1))
 
 
-def trains_only(projections: Sequence[Projections], network: nn.Module) -> bool:
-    """Whether the trained parameters are those of `projections`."""
+def trains_only(products: Sequence[JoinedProduct], network: nn.Module) -> bool:
+    """Whether the trained parameters are those of `products`."""
     trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
-    return trained == {id(parameter) for one in projections for parameter in one.parameters}
+    return trained == {id(parameter) for product in products for parameter in product.parameters}
 
 
 @dataclass(frozen=True)
@@ -226,7 +238,7 @@ class _Values:
     def of(cls, stream: Stream, targets: list[int], divisor: int) -> "_Values":
         layout = stream.layout
         assert isinstance(layout, Varlen)
-        left_out = [LEFT_OUT] * (len(stream.read) - len(targets))
+        ignored = [IGNORED] * (len(stream.read) - len(targets))
         parts = (
             stream.input_ids[0],
             stream.position_ids[0],
@@ -234,7 +246,7 @@ class _Values:
             torch.empty(0, dtype=torch.int64) if layout.keys is None else layout.keys,
             layout.query_ends.long(),
             layout.key_ends.long(),
-            torch.tensor([*targets, *left_out]),
+            torch.tensor([*targets, *ignored]),
             torch.tensor([divisor]),
         )
         return cls(torch.cat(parts), [len(part) for part in parts])
@@ -256,6 +268,8 @@ class _Step:
 def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> Callable[[], None]:
     """The replay of `compute`, captured on `stream` after one run there that prepares kernels and workspaces.
 
+    Raises `CaptureError` if the capture fails; errors of the run before it are raised unchanged.
+
     All graphs share the memory of `pool`: they never run at the same time, and leave nothing in it.
     """
     torch.cuda.synchronize()  # so that the time of earlier steps is not taken for that of the capture
@@ -264,6 +278,9 @@ def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any)
         compute()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool, stream=stream):
-        compute()
+    try:
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            compute()
+    except RuntimeError as error:  # it has just run without an error
+        raise CaptureError(str(error)) from error
     return graph.replay

@@ -21,10 +21,10 @@ GATED_MLPS = ("LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP", "SmolLM3MLP")
 """transformers' classes that compute down(act(gate(x)) * up(x))."""
 
 
-class Projections:
+class JoinedProduct:
     """One or more adapted layers as one product. Their weights become views of one tensor, which needs no memory.
 
-    `down` and `up` are made of the layers' adapters in every pass, or are `copied`, which holds copies of them.
+    `down` and `up` are made of the layers' adapters in every pass, unless `adapter_copies` holds copies of them.
     """
 
     def __init__(self, layers: Sequence[Linear]) -> None:
@@ -40,23 +40,23 @@ class Projections:
         self.downs = [layer.lora_A[name].weight for layer in layers]
         self.ups = [layer.lora_B[name].weight for layer in layers]
         self.scale = layers[0].scaling[name]
-        self.copied: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.adapter_copies: tuple[torch.Tensor, torch.Tensor] | None = None
         self.states: torch.Tensor | None = None
-        self.parts: Sequence[torch.Tensor] = ()
+        self.outputs: Sequence[torch.Tensor] = ()
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., sum of out)."""
-        down, up = self.copied or self._adapters()
+        down, up = self.adapter_copies or self._adapters()
         product: torch.Tensor = LoraProduct.apply(states, self.weight, self.bias, down, up, self.scale)  # type: ignore[no-untyped-call]
         return product
 
-    def part(self, index: int, states: torch.Tensor) -> torch.Tensor:
-        """(..., out) of one layer. The first that reads `states` computes the product for all."""
+    def output_of(self, index: int, states: torch.Tensor) -> torch.Tensor:
+        """(..., out): the output of one layer. The first that reads `states` computes the product for all."""
         if self.states is not states:
-            self.states, self.parts = states, torch.split(self(states), self.sizes, dim=-1)
-        result = self.parts[index]
+            self.states, self.outputs = states, torch.split(self(states), self.sizes, dim=-1)
+        result = self.outputs[index]
         if index == len(self.sizes) - 1:
-            self.states, self.parts = None, ()
+            self.states, self.outputs = None, ()
         return result
 
     def _adapters(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,7 +71,7 @@ class Projections:
 
     def blocks(self, down: torch.Tensor, up: torch.Tensor) -> list[torch.Tensor]:
         """The parts of `down` and `up` that belong to `parameters`, in this order."""
-        ranks = _bounds([len(one) for one in self.downs])
+        ranks = _bounds([len(part) for part in self.downs])
         rows = _bounds(self.sizes)
         return [
             *(down[begin:end] for begin, end in ranks),
@@ -83,26 +83,26 @@ class Projections:
         return [*self.downs, *self.ups]
 
 
-def join_projections(network: nn.Module) -> list[Projections]:
+def join_products(network: nn.Module) -> list[JoinedProduct]:
     """Let the basic LoRA layers of `network` compute their products together; returns one entry per product."""
-    found: list[Projections] = []
+    products: list[JoinedProduct] = []
     joined: set[nn.Module] = set()
     for module in network.modules():
         for names in SAME_INPUT:
             layers: list[Any] = [getattr(module, name, None) for name in names]
             if all(is_basic_lora(layer) for layer in layers) and _alike(layers):
-                projections = Projections(layers)
-                found.append(projections)
+                product = JoinedProduct(layers)
+                products.append(product)
                 joined.update(layers)
                 for index, layer in enumerate(layers):
-                    layer.forward = partial(projections.part, index)
+                    layer.forward = partial(product.output_of, index)
                 if type(module).__name__ in GATED_MLPS and isinstance(module.act_fn, nn.SiLU):
-                    module.forward = partial(_gated_mlp, module, projections)
+                    module.forward = partial(_gated_mlp, module, product)
     for layer in network.modules():
         if is_basic_lora(layer) and layer not in joined:
-            found.append(Projections([layer]))
-            layer.forward = found[-1]
-    return found
+            products.append(JoinedProduct([layer]))
+            layer.forward = products[-1]
+    return products
 
 
 def is_basic_lora(layer: Any) -> bool:
@@ -125,7 +125,7 @@ def _alike(layers: Sequence[Any]) -> bool:
     return len(kinds) == 1
 
 
-def _gated_mlp(mlp: Any, gate_and_up: Projections, states: torch.Tensor) -> torch.Tensor:
+def _gated_mlp(mlp: Any, gate_and_up: JoinedProduct, states: torch.Tensor) -> torch.Tensor:
     result: torch.Tensor = mlp.down_proj(GatedProduct.apply(gate_and_up(states)))  # type: ignore[no-untyped-call]
     return result
 

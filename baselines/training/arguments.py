@@ -1,6 +1,8 @@
 """The recipe as the arguments of transformers' Trainer."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from transformers import EarlyStoppingCallback, TrainingArguments
 
@@ -10,15 +12,16 @@ from baselines.training.hardware import Computation, Precision
 from benchmark.interface import FitContext, Keep, Optimizer, Schedule
 
 SCHEDULES = {Schedule.constant: "constant_with_warmup"}  # transformers' "constant" ignores the warm-up
+TENSORBOARD_FOLDER = "TENSORBOARD_LOGGING_DIR"  # an environment variable, which transformers reads
 OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafactor"}
 
 
 def training_arguments(context: FitContext, computation: Computation) -> TrainingArguments:
-    """The recipe as Trainer's arguments, with 50 log points and 10 checkpoints per run."""
+    """The recipe as Trainer's arguments, with 50 log points per run.
+
+    There are 10 checkpoints per run, or one after each epoch if the best one is kept.
+    """
     recipe, best = context.recipe, keeps_best(context)
-    # By default the logs would be among the checkpoints, which are deleted after the run.
-    logs = context.work_dir.parent / "tensorboard" / context.work_dir.name
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(logs))
     return OneDeviceArguments(
         output_dir=str(context.work_dir),
         optim=OPTIMIZERS[recipe.optimizer],
@@ -45,10 +48,26 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
         save_steps=0.1,
         save_total_limit=2,
         restore_callback_states_from_checkpoint=True,  # epochs without improvement count on when training is resumed
-        save_only_model=processes.rank() > 0,  # and no model either: see `OneDeviceArguments.should_save`
+        save_only_model=processes.rank() > 0,  # other processes save nothing: see `should_save`
         disable_tqdm=not in_terminal(),
         report_to=list(context.report_to) or "none",
     )
+
+
+@contextmanager
+def tensorboard_beside_checkpoints(context: FitContext) -> Iterator[None]:
+    """Within this context, a new Trainer logs for TensorBoard beside the checkpoints, unless the user chose a folder.
+
+    By default the logs would be among the checkpoints, which are deleted after the run.
+    """
+    if TENSORBOARD_FOLDER in os.environ:
+        yield
+        return
+    os.environ[TENSORBOARD_FOLDER] = str(context.work_dir.parent / "tensorboard" / context.work_dir.name)
+    try:
+        yield
+    finally:
+        del os.environ[TENSORBOARD_FOLDER]
 
 
 class OneDeviceArguments(TrainingArguments):  # type: ignore[misc]

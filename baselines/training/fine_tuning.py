@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback
 from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
 from baselines.training import checkpoints, memory, processes
-from baselines.training.arguments import keeps_best, stopping, training_arguments
+from baselines.training.arguments import keeps_best, stopping, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.bars import bar
 from baselines.training.hardware import Batching, Computation, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
@@ -46,10 +46,10 @@ class FineTuning:
     def pass_size(self) -> int:
         """Samples per pass, if memory allows. On a CPU, a larger padded batch is only more padding.
 
-        Processes that divide the weights cannot continue with smaller passes, so they follow the recipe.
+        Processes with a part of the weights each cannot continue with smaller passes, so they follow the recipe.
         """
         padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
-        small = (padded and (self.accumulates or on_cpu)) or processes.divide_weights()
+        small = (padded and (self.accumulates or on_cpu)) or processes.weights_are_sharded()
         return self.context.recipe.batch_size if small else self.context.recipe.effective_batch
 
 
@@ -69,34 +69,46 @@ def finetune(job: FineTuning) -> FitReport:
     if job.truncated_texts:
         log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)
     progress = Progress(job.validation, job.predict, tried_before)
-    trainer = PassTrainer(
-        loss=job.loss,
-        graphs=job.graphs,
-        pass_size=job.pass_size,
-        model=job.network,
-        args=training_arguments(context, job.computation),
-        train_dataset=job.samples,
-        data_collator=list,
-        callbacks=[progress, *stopping(context)],
-        **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer asks for one; see `evaluate`
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    with bar(0, "training") as shown:
-        trainer.add_callback(TrainingBar(shown))
+    trainer = _trainer(job, progress)
+    with bar(0, "training") as progress_bar:
+        trainer.add_callback(TrainingBar(progress_bar))
         with memory.must_fit("the network was trained"):
             trainer.train_from(checkpoint)
     if job.graphs is not None:
         job.graphs.release()
     folder, tokenizer = context.model_dir, job.loaded.tokenizer
     saved_sha256 = None if folder is None else save(job.network, tokenizer, folder, context.labels)
-    steps = trainer.state.global_step
+    return replace(_training_report(job, trainer, progress), saved_sha256=saved_sha256)
+
+
+def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
+    context = job.context
+    with tensorboard_beside_checkpoints(context):
+        trainer = PassTrainer(
+            loss=job.loss,
+            graphs=job.graphs,
+            pass_size=job.pass_size,
+            model=job.network,
+            args=training_arguments(context, job.computation),
+            train_dataset=job.samples,
+            data_collator=list,
+            callbacks=[progress, *stopping(context)],
+            **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer wants one; see `evaluate`
+        )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) -> FitReport:
+    """The report of a training that has ended, without the hash of the saved model."""
+    steps, effective_batch = trainer.state.global_step, job.context.recipe.effective_batch
     return replace(
-        report_without_training(job.network, job.loaded.source, job.computation),
+        base_report(job.network, job.loaded.source, job.computation),
         trained_parameters=sum(p.numel() for p in job.network.parameters() if p.requires_grad),
         steps=steps,
-        samples_seen=samples_seen(steps, len(job.samples), recipe.effective_batch),
-        effective_batch=recipe.effective_batch,
+        samples_seen=samples_seen(steps, len(job.samples), effective_batch),
+        effective_batch=effective_batch,
         pass_size=trainer.pass_size,
         graph_steps=None if job.graphs is None else job.graphs.replayed,
         graph_seconds=None if job.graphs is None else job.graphs.seconds,
@@ -104,20 +116,19 @@ def finetune(job: FineTuning) -> FitReport:
         step_seconds=progress.step_seconds,
         tokens_per_sample=float(np.mean([len(sample.input_ids) + len(sample.targets) for sample in job.samples])),
         truncated_texts=job.truncated_texts,
-        saved_sha256=saved_sha256,
         curve=curve(trainer.state.log_history),
     )
 
 
 def newest_checkpoint(work_dir: Path) -> Path | None:
     """The newest intact checkpoint, looked for by the first of several processes."""
-    found = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.first_of(None if found is None else str(found))
+    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
+    name = processes.broadcast_from_first(None if newest is None else str(newest))
     return None if name is None else Path(name)
 
 
-def report_without_training(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
-    """The report of a model that is only used for prediction."""
+def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
+    """The part of the report that does not depend on training."""
     return FitReport(
         weights=source,
         device=device_name(computation.device),

@@ -10,12 +10,15 @@ SMALL = 0.01
 
 
 def largest_difference(network: nn.Module, backpropagate: Callable[[], object], plainly: Callable[[], object]) -> float:
-    """Over the trained tensors, relative to the norm of `plainly`'s gradient. Without dropout."""
+    """The largest difference of a trained tensor's gradient, relative to the norm of the one of `plainly`.
+
+    Dropout is off.
+    """
     network.eval()
-    found, expected = _gradients(network, backpropagate), _gradients(network, plainly)
+    computed, expected = _gradients(network, backpropagate), _gradients(network, plainly)
     norms = {name: float(gradient.norm()) for name, gradient in expected.items()}
     least = SMALL * max(norms.values())
-    return max(float((found[name] - expected[name]).norm()) / max(norm, least) for name, norm in norms.items())
+    return max(float((computed[name] - expected[name]).norm()) / max(norm, least) for name, norm in norms.items())
 
 
 def backward(loss: torch.Tensor) -> None:

@@ -83,18 +83,32 @@ def problems(
     device: Device, precision: Precision, attention: Attention, only_packed: bool = False
 ) -> list[BenchmarkError]:
     """One error for each reason why the combination does not work on this machine."""
-    on_gpu, flash = uses_gpu(device), attention is Attention.flash_attention_2
+    checks = (
+        *_device_checks(device, precision, attention, only_packed),
+        *_kernel_checks(uses_gpu(device), precision, attention, only_packed),
+    )
+    return [BenchmarkError(problem, fix) for fails, problem, fix in checks if fails]
+
+
+Check = tuple[bool, str, str]
+"""Whether the check fails, what the problem is then, and its fix."""
+
+
+def _device_checks(
+    device: Device, precision: Precision, attention: Attention, only_packed: bool
+) -> tuple[Check, Check]:
+    on_gpu = uses_gpu(device)
     cuda_options = {
         "model.device=cuda": device is Device.cuda,
-        "model.attention=flash_attention_2": flash,
+        "model.attention=flash_attention_2": attention is Attention.flash_attention_2,
         f"model.precision={precision.value}": precision in (Precision.fp16, Precision.tf32),
     }
     needs_cuda = [option for option, chosen in cuda_options.items() if chosen]
     no_bf16_kernels = "neither AVX-512 nor AMX; only packed decoders with model.readout=labels or head avoid that"
     slow_bf16 = precision is Precision.bf16 and not has_bf16_kernels() and not only_packed
-    checks = (
+    return (
         (
-            needs_cuda and not on_gpu,
+            bool(needs_cuda) and not on_gpu,
             f"{' and '.join(needs_cuda)} need{'s' * (len(needs_cuda) == 1)} a CUDA GPU, but none is used here.",
             "Run on a GPU, or set model.device=cpu model.attention=sdpa model.precision=fp32 (slow for large models).",
         ),
@@ -103,18 +117,25 @@ def problems(
             f"model.precision=bf16 is many times slower than fp32 on this processor, which has {no_bf16_kernels}.",
             "Set model.precision=fp32.",
         ),
+    )
+
+
+def _kernel_checks(on_gpu: bool, precision: Precision, attention: Attention, only_packed: bool) -> tuple[Check, ...]:
+    flash = attention is Attention.flash_attention_2
+    older_than_ampere = on_gpu and torch.cuda.get_device_capability() < (8, 0)
+    return (
         (
             flash and not only_packed and not has_flash_attn(),
             "model.attention=flash_attention_2 needs the flash-attn package, which is not installed.",
             "Run pip install flash-attn --no-build-isolation, or set model.attention=sdpa.",
         ),
         (
-            flash and on_gpu and torch.cuda.get_device_capability() < (8, 0),
+            flash and older_than_ampere,
             "model.attention=flash_attention_2 needs a GPU of compute capability 8.0 (Ampere) or newer.",
             "Set model.attention=sdpa.",
         ),
         (
-            precision is Precision.tf32 and on_gpu and torch.cuda.get_device_capability() < (8, 0),
+            precision is Precision.tf32 and older_than_ampere,
             "model.precision=tf32 needs a GPU of compute capability 8.0 (Ampere) or newer.",
             "Set model.precision=fp32.",
         ),
@@ -124,7 +145,6 @@ def problems(
             "Set model.precision=bf16 or fp16.",
         ),
     )
-    return [BenchmarkError(problem, fix) for found, problem, fix in checks if found]
 
 
 def check_quantization(quantization: Quantization, random_weights: bool) -> None:
@@ -185,7 +205,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, DTYPES[precision])
 
 
-def fast_precisions(own: Precision) -> list[str]:
-    """A model's own precision, and bf16 where it is not slower than fp32."""
+def fast_precisions(precision: Precision) -> list[str]:
+    """The `precision` of a model, and bf16 where it is not slower than fp32."""
     bf16 = [Precision.bf16] if torch.cuda.is_available() or has_bf16_kernels() else []
-    return list(dict.fromkeys([own.value, *bf16]))
+    return list(dict.fromkeys([precision.value, *bf16]))

@@ -20,7 +20,7 @@ class LabelLoss:
 
     @classmethod
     def of(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
-        """With the weights of scikit-learn's `balanced`, whose mean over the training rows is 1."""
+        """The loss of the recipe; its weights are scikit-learn's `balanced`, whose mean over the training rows is 1."""
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)
         rows = np.maximum(np.bincount(train.labels, minlength=labels), 1)  # a label without rows has no use for one

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from baselines.training.bars import bar
-from baselines.training.processes import divide_weights, largest_share, share, sum_over_processes
+from baselines.training.processes import largest_share, share, sum_over_processes, weights_are_sharded
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
     if pass_size == 1:
         fix = "Lower recipe.max_length or choose a smaller model."
         raise BenchmarkError("Memory ran out on a single sample.", fix) from error
-    if divide_weights():  # the other processes wait for this one in the middle of a pass
+    if weights_are_sharded():  # the other processes wait for this one in the middle of a pass
         fix = "Lower recipe.batch_size and raise recipe.gradient_accumulation_steps, or start more processes."
         raise BenchmarkError(f"Memory ran out on {pass_size} samples.", fix) from error
     half = (pass_size + 1) // 2
@@ -75,13 +75,13 @@ def free_memory() -> None:
 def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequence[int]], None]) -> None:
     """Call `compute` on all `rows`, at most `pass_size` at a time, and fewer if memory runs out."""
     start = 0
-    with bar(len(rows)) as shown:
+    with bar(len(rows)) as progress_bar:
         while start < len(rows):
             part = rows[start : start + pass_size]
             try:
                 compute(part)
                 start += len(part)
-                shown.update(len(part))
+                progress_bar.update(len(part))
             except (RuntimeError, MemoryError) as error:
                 pass_size = smaller_pass(len(part), error)
             if pass_size < len(part):
@@ -107,9 +107,9 @@ def compute_rows(
             output[rows] = compute([sequences[row] for row in rows]).float().cpu().numpy()
 
     ordered = sorted(range(len(sequences)), key=lambda row: key(sequences[row]))
-    own = share(ordered)
-    repeated = ordered[: largest_share(len(ordered)) - len(own)]  # so that all processes compute the same passes
-    run_in_passes([*own, *repeated], pass_size, fill)
+    rows_here = share(ordered)
+    repeated = ordered[: largest_share(len(ordered)) - len(rows_here)]  # so that all processes compute the same passes
+    run_in_passes([*rows_here, *repeated], pass_size, fill)
     output[repeated] = 0  # they are the first process's
     sum_over_processes(torch.from_numpy(output))  # which has zeros in the rows of the others
     return output

@@ -12,39 +12,39 @@ from benchmark.interface import DIVIDED_WEIGHTS
 Row = TypeVar("Row")
 
 
-def number() -> int:
+def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if number() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def divide_weights() -> bool:
+def weights_are_sharded() -> bool:
     """Whether each process holds a part of the weights, so that all must compute the same number of passes."""
-    return number() > 1 and os.environ.get(DIVIDED_WEIGHTS) == "true"
+    return world_size() > 1 and os.environ.get(DIVIDED_WEIGHTS) == "true"
 
 
 def share(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that this process computes: every N-th."""
-    return rows[rank() :: number()]
+    return rows[rank() :: world_size()]
 
 
 def largest_share(rows: int) -> int:
     """The number of rows of the first process, which has one more than others if they cannot be divided."""
-    return -(-rows // number())
+    return -(-rows // world_size())
 
 
 def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
     """The sum of this tensor over all processes, in place."""
-    if number() > 1:
+    if world_size() > 1:
         dist.all_reduce(values)
     return values
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Add up the gradients of all processes; one without samples has none."""
-    if number() == 1:
+    if world_size() == 1:
         return
     gradients = []
     for parameter in parameters:
@@ -54,13 +54,14 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             gradients.append(parameter.grad)
     together = torch.cat([gradient.flatten() for gradient in gradients])  # one message instead of hundreds
     dist.all_reduce(together)
-    for gradient, total in zip(gradients, torch.split(together, [one.numel() for one in gradients]), strict=True):
+    totals = torch.split(together, [gradient.numel() for gradient in gradients])
+    for gradient, total in zip(gradients, totals, strict=True):
         gradient.copy_(total.view_as(gradient))
 
 
-def first_of(value: str | None) -> str | None:
+def broadcast_from_first(value: str | None) -> str | None:
     """The value of the first process, in every process."""
     values = [value]
-    if number() > 1:
+    if world_size() > 1:
         dist.broadcast_object_list(values)
     return values[0]

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from baselines.training import checkpoints
 from baselines.training.bars import predicting_for
-from baselines.training.processes import first_of
+from baselines.training.processes import broadcast_from_first
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -27,19 +27,19 @@ MEASURES = ("loss", "validation_loss", "validation_accuracy")  # keys of the log
 class TrainingBar(TrainerCallback):  # type: ignore[misc]
     """Advances a progress bar by each step, and shows the current loss beside it."""
 
-    def __init__(self, shown: Any) -> None:
-        self.shown = shown
+    def __init__(self, progress_bar: Any) -> None:
+        self.progress_bar = progress_bar
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.shown.reset(total=state.max_steps)
-        self.shown.update(state.global_step)
+        self.progress_bar.reset(total=state.max_steps)
+        self.progress_bar.update(state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.shown.update(state.global_step - self.shown.n)
+        self.progress_bar.update(state.global_step - self.progress_bar.n)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if (loss := state.log_history[-1].get("loss")) is not None:
-            self.shown.set_postfix(loss=f"{loss:.4f}")
+            self.progress_bar.set_postfix(loss=f"{loss:.4f}")
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -88,8 +88,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if due and (loss := entry.get("loss")) is not None:
             self.last_line = time.perf_counter()
             left = self.seconds / max(state.global_step, 1) * (state.max_steps - state.global_step)
-            shown = timedelta(seconds=round(left))
-            log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, shown)
+            rounded = timedelta(seconds=round(left))
+            log.info("step %d/%d, loss %.4f, %s left", state.global_step, state.max_steps, loss, rounded)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
@@ -106,7 +106,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if args.should_save:
             checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-        state.best_model_checkpoint = first_of(state.best_model_checkpoint)  # which has seen the folder
+        state.best_model_checkpoint = broadcast_from_first(state.best_model_checkpoint)  # which has seen the folder
         self.counted_until = time.perf_counter()  # the time before the save was counted when it was logged
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

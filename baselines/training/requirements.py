@@ -12,7 +12,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from baselines.packed.attention import check_supported
-from baselines.training.division import check_whole
+from baselines.training.fsdp import check_unsharded
 from baselines.training.hardware import (
     DTYPES,
     Attention,
@@ -77,7 +77,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
     card = model.describe()  # raises for an impossible architecture
     check_supported(card.architecture, model.batching)
     if card.kind != "decoder":
-        check_whole(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
+        check_unsharded(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
     set_products(model.precision)
@@ -115,7 +115,7 @@ def estimate_memory(
 
 
 def tokens_per_text(texts: Sequence[str]) -> float:
-    """An approximate mean."""
+    """The approximate mean number of tokens of a text."""
     words = sum(len(text.split()) for text in texts) / len(texts) if texts else WORDS_PER_TEXT
     return TOKENS_PER_WORD * words
 
@@ -124,6 +124,15 @@ def check_positive(**options: int) -> None:
     for option, value in options.items():
         if value < 1:
             raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
+
+
+def check_length(max_length: int, context_length: int | None) -> None:
+    """Raise if texts may have more tokens than the model reads."""
+    if context_length is not None and max_length > context_length:
+        raise BenchmarkError(
+            f"recipe.max_length is {max_length}, but the model reads at most {context_length} tokens.",
+            f"Set recipe.max_length={context_length} or less.",
+        )
 
 
 def check_trackers(report_to: Sequence[str]) -> None:
@@ -168,8 +177,8 @@ def examine(
 ) -> Iterator[Finding]:
     """Everything that fine-tuning depends on, whether it is available or not."""
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
-    found = problems(model.device, model.precision, model.attention, only_packed)
-    yield from [Finding.from_error("hardware", problem) for problem in found] or [Finding("hardware", hardware)]
+    errors = problems(model.device, model.precision, model.attention, only_packed)
+    yield from [Finding.from_error("hardware", error) for error in errors] or [Finding("hardware", hardware)]
     yield from failed("batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching))
     yield from failed("attention", lambda: check_attention(model.architecture, model.attention))
     card = model.describe()
@@ -198,19 +207,19 @@ def examine(
 
 def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
     """Whether the memory of the requested device is large enough."""
-    total, one = _gb(needed.total(samples)), _gb(needed.total(1))
+    total = _gb(needed.total(samples))
     if device is Device.cuda and not uses_gpu(device):
-        found = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
-        return Finding("memory", found, "Run on a GPU with that much memory.")
+        problem = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
+        return Finding("memory", problem, "Run on a GPU with that much memory.")
     kind, free = "memory", _available_memory()
     if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
-    found = f"{_gb(free)} of {kind} free, about {total} needed with {samples} samples per pass"
+    state = f"{_gb(free)} of {kind} free, about {total} needed with {samples} samples per pass"
     if needed.total(1) > free:
         fix = "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model."
-        return Finding("memory", f"{found} and {one} with one", fix)
+        return Finding("memory", f"{state} and {_gb(needed.total(1))} with one", fix)
     return Finding(
-        "memory", found if needed.total(samples) <= free else f"{found}; passes will be halved until they fit"
+        "memory", state if needed.total(samples) <= free else f"{state}; passes will be halved until they fit"
     )
 
 
@@ -241,8 +250,8 @@ def _available_memory() -> float:
 def _disk_space(folder: Path, purpose: str, needed: int, option: str) -> Finding:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(existing).free
-    found = f"{_gb(free)} free for {purpose}, {_gb(needed)} needed"
-    return Finding("disk", found, None if free > needed else f"Free some space, or set {option} to another disk.")
+    state = f"{_gb(free)} free for {purpose}, {_gb(needed)} needed"
+    return Finding("disk", state, None if free > needed else f"Free some space, or set {option} to another disk.")
 
 
 def _gb(size: float) -> str:

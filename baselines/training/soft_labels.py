@@ -21,14 +21,14 @@ TOLERANCE = 1e-3
 
 
 def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[list[float]]:
-    """For each training row, the mean of its label and of the teacher's probabilities in the file, one per label.
+    """The targets of each training row: the mean of its label and of the teacher's probabilities in the file.
 
     The file has the columns `text` and `p_<label>`. A text that occurs more than once has the mean of its rows.
     """
-    found = defaultdict(list)
+    given = defaultdict(list)
     for row in _rows(path):
-        found[str(row.values.get("text"))].append(_probabilities(row, labels))
-    missing = [number for number, text in enumerate(train.texts) if text not in found]
+        given[str(row.values.get("text"))].append(_probabilities(row, labels))
+    missing = [number for number, text in enumerate(train.texts) if text not in given]
     if missing:
         raise BenchmarkError(
             f"{path} has no probabilities for {len(missing):,} of {len(train):,} training texts, the first of which is "
@@ -36,7 +36,7 @@ def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[lis
             "Write a row with the columns text and p_<label> for each of them.",
         )
     hard = np.eye(len(labels))[train.labels]
-    soft = np.array([np.mean(found[text], axis=0) for text in train.texts])
+    soft = np.array([np.mean(given[text], axis=0) for text in train.texts])
     targets: list[list[float]] = (SHARE * soft + (1 - SHARE) * hard).tolist()
     return targets
 

@@ -1,5 +1,6 @@
 """transformers' Trainer with steps of one effective batch, computed in as few passes as memory allows."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,16 +92,15 @@ class PassTrainer(Trainer):  # type: ignore[misc]
     def _in_passes(self, model: torch.nn.Module, inputs: list[Sample]) -> torch.Tensor:
         """The mean loss over `inputs`, of which each of several processes computes a share."""
         targets = sum(len(sample.targets) for sample in inputs)
-        if processes.number() == 1:
+        if processes.world_size() == 1:
             return self._until_it_fits(model, inputs, targets)
-        draws = (self.args.seed, self.state.global_step, processes.rank())
-        own = processes.share(inputs)
+        seed = seed_of(self.args.seed, self.state.global_step, processes.rank())
+        share = processes.share(inputs)
         with torch.random.fork_rng():
-            torch.manual_seed(hash(draws))  # shares drop out different units, and all processes draw alike elsewhere
-            loss = self._until_it_fits(model, own, targets)
-            if processes.divide_weights() and self._passes(len(own)) < self._passes(
-                processes.largest_share(len(inputs))
-            ):
+            torch.manual_seed(seed)  # shares drop out different units, and all processes draw alike elsewhere
+            loss = self._until_it_fits(model, share, targets)
+            most_passes = self._passes(processes.largest_share(len(inputs)))
+            if processes.weights_are_sharded() and self._passes(len(share)) < most_passes:
                 self.accelerator.backward(0 * self.loss(inputs[:1]))  # each process computes each layer equally often
         processes.sum_gradients(model.parameters())
         return processes.sum_over_processes(loss)
@@ -130,6 +130,12 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             self.accelerator.backward(part)
             mean += part.detach()
         return mean
+
+
+def seed_of(*seed_parts: int) -> int:
+    """A seed for torch from the SHA-256 of the numbers, which is the same in every version of Python."""
+    digest = hashlib.sha256(" ".join(map(str, seed_parts)).encode()).digest()
+    return int.from_bytes(digest[:8])
 
 
 def _load_weights(network: torch.nn.Module, checkpoint: Path) -> None:

@@ -47,6 +47,13 @@ class Needed(Enum):
     all = auto()
 
 
+def needed_of(train: bool, adapter: str | None) -> Needed:
+    """What the weights must have for a model with these options."""
+    if adapter is not None:
+        return Needed.all_but_head
+    return Needed.body if train else Needed.all
+
+
 @dataclass(frozen=True)
 class Loaded:
     tokenizer: PreTrainedTokenizerBase
@@ -91,7 +98,7 @@ def load(
     quantization: Quantization = Quantization.none,
     device: torch.device | str = "cpu",
 ) -> Loaded:
-    """Tokenizer and network of class `auto_class`, in `dtype`.
+    """The tokenizer, and the network of class `auto_class` in `dtype`.
 
     Random weights are made on `device`, quantised ones are where they are computed, and others are on the CPU.
 
@@ -107,14 +114,28 @@ def load(
     options: dict[str, Any] = {"attn_implementation": implementation, "dtype": dtype}
     if weights.source is Source.random:
         tokenizer = train_tokenizer(architecture, texts)
-        own = _label_options(labels) | {"pad_token_id": tokenizer.pad_token_id}
+        described = architecture | _label_options(labels) | {"pad_token_id": tokenizer.pad_token_id}
         with torch.device(device):  # a GPU draws billions of numbers in a second
-            network = auto_class.from_config(AutoConfig.for_model(**(architecture | own)), **options)
+            network = auto_class.from_config(AutoConfig.for_model(**described), **options)
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
-    head, source = checked.head, checkpoint.source
     options |= _quantization_options(checkpoint, quantization, dtype, identity(weights))
     options |= _head_options(checked, labels)
+    network = _read(auto_class, weights, checkpoint, needed, options)
+    head, source = checked.head, checkpoint.source
+    if head is not None:
+        source = replace(source, head=head.description, trained_head=head.order is not None)
+    if head is not None and head.order is not None:
+        reorder(network, head.order)
+        network.config.id2label, network.config.label2id = _label_options(labels).values()
+    order = trained_head(checked.config, labels).order if labels else None
+    return Loaded(checked.tokenizer, network, source, order)
+
+
+def _read(
+    auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: Needed, options: dict[str, Any]
+) -> PreTrainedModel:
+    """The network with the weights of the checkpoint, which must have what is `needed`."""
     with readable(weights, checkpoint), _progress_on_terminals_only():
         network, info = auto_class.from_pretrained(
             checkpoint.folder,
@@ -130,13 +151,7 @@ def load(
     _check_complete(missing, body, identity(weights), needed)
     if weights.hub_id is not None:
         network.name_or_path = weights.hub_id  # which a saved adapter names as its base
-    if head is not None:
-        source = replace(source, head=head.description, trained_head=head.order is not None)
-    if head is not None and head.order is not None:
-        reorder(network, head.order)
-        network.config.id2label, network.config.label2id = _label_options(labels).values()
-    order = trained_head(checked.config, labels).order if labels else None
-    return Loaded(checked.tokenizer, network, source, order)
+    return network
 
 
 def _quantization_options(
@@ -242,8 +257,8 @@ def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
         if isinstance(error, RuntimeError) and is_out_of_memory(error):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        place, own = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
-        fix = "Put an intact checkpoint there." if own else f"Delete {checkpoint.folder} to download them again."
+        place, of_user = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
+        fix = "Put an intact checkpoint there." if of_user else f"Delete {checkpoint.folder} to download them again."
         if isinstance(error, ImportError):
             fix = "Install the package that is missing."
         problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."

@@ -1,5 +1,6 @@
 """Filled streams and joined products give the plain losses and gradients; on a GPU, graphs do as well."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from torch import nn
 from baselines.decoder import DecoderClassifier
 from baselines.packed import functions, graphs
 from baselines.packed.attention import _rotate
-from baselines.packed.graphs import StepGraphs, size_of, trains_only
-from baselines.packed.projections import Projections
+from baselines.packed.graphs import CaptureError, StepGraphs, size_of, trains_only
+from baselines.packed.projections import JoinedProduct
 from baselines.packed.stream import Varlen, fill, pack
 from baselines.training.hardware import Attention
 from baselines.training.sample import Sample
@@ -64,8 +65,8 @@ def test_sizes_are_few_and_leave_room_for_a_dummy() -> None:
 def test_steps_of_a_filled_stream_give_the_plain_loss_and_gradients(compose_run: Compose, tmp_path: Path) -> None:
     classifier, samples = decoder(compose_run, tmp_path)
     computed = classifier._computed
-    assert trains_only(classifier.projections, classifier.network)
-    steps = computed.graphs(classifier.projections, samples, 12)
+    assert trains_only(classifier.products, classifier.network)
+    steps = computed.graphs(classifier.products, samples, 12)
     for first in range(0, 60, 12):
         part = samples[first : first + 12]
         targets = sum(len(sample.targets) for sample in part)
@@ -89,7 +90,7 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     classifier, samples = decoder(compose_run, tmp_path)
 
     def new() -> StepGraphs:
-        return classifier._computed.graphs(classifier.projections, samples, 12)
+        return classifier._computed.graphs(classifier.products, samples, 12)
 
     def tried(steps: StepGraphs, rows: int = 12) -> torch.Tensor | None:
         return steps.backpropagate(samples[:rows], 1, nn.Identity())
@@ -99,14 +100,37 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     assert tried(new()) is None
     monkeypatch.undo()
     monkeypatch.setattr("baselines.packed.attention.variable_length_kernel", lambda: reference_kernel)
-    broken = new()
-    monkeypatch.setattr(broken, "loss", lambda *_: torch.empty(1).view(3))
-    assert tried(broken) is None
-    assert not broken.works
-    assert "without CUDA graphs" in caplog.text
+    for failure in (CaptureError("operation not permitted"), torch.OutOfMemoryError("CUDA out of memory.")):
+        failing = new()
+        monkeypatch.setattr(failing, "_prepared", raising(failure))
+        assert tried(failing) is None
+        assert not failing.works
+        assert f"without CUDA graphs: {failure}" in caplog.text
+        monkeypatch.setattr(failing, "_prepared", raising(AssertionError("graphs are not tried again")))
+        assert tried(failing) is None
     assert all(p.grad is None for p in classifier.network.parameters())
     classifier.loss(samples[:3]).backward()  # type: ignore[no-untyped-call]
     assert gradients(classifier)
+
+
+@pytest.mark.parametrize(
+    "mistake", [RuntimeError("shape '[3]' is invalid for input of size 1"), NotImplementedError("no dropout")]
+)
+def test_a_programming_error_in_a_step_is_not_taken_for_a_failed_capture(
+    mistake: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, samples = decoder(compose_run, tmp_path)
+    steps = classifier._computed.graphs(classifier.products, samples, 12)
+    monkeypatch.setattr(steps, "loss", raising(mistake))
+    with pytest.raises(type(mistake)):
+        steps.backpropagate(samples[:12], 1, nn.Identity())
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divided(
@@ -116,7 +140,7 @@ def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divid
     compute, held = DecoderClassifier.loss, []
 
     def graphs_on_a_cpu(self: DecoderClassifier, samples: list[Sample], batch: int) -> StepGraphs:
-        held.append(self._computed.graphs(self.projections, samples, batch))
+        held.append(self._computed.graphs(self.products, samples, batch))
         return held[0]
 
     def loss(self: DecoderClassifier, samples: list[Sample]) -> torch.Tensor:
@@ -133,7 +157,7 @@ def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divid
 def test_adapters_of_some_layers_or_a_head_are_not_captured(compose_run: Compose, tmp_path: Path) -> None:
     head, _, _ = trained(compose_run("model=tiny_llama_head"), tmp_path)
     assert isinstance(head, DecoderClassifier)
-    assert not trains_only(head.projections, head.network)
+    assert not trains_only(head.products, head.network)
 
 
 @pytest.mark.parametrize("targets", [["all-linear"], ["q_proj", "v_proj"], ["gate_proj", "up_proj"]])
@@ -141,7 +165,7 @@ def test_layers_are_joined_where_all_of_them_are_adapted(
     targets: list[str], compose_run: Compose, tmp_path: Path
 ) -> None:
     classifier, _ = decoder(compose_run, tmp_path, f"model.lora.targets={targets}")
-    together = sorted(len(one.sizes) for one in classifier.projections)
+    together = sorted(len(product.sizes) for product in classifier.products)
     layers = classifier.architecture["num_hidden_layers"]
     expected = {"all-linear": [1, 1, 2, 3], "q_proj": [1, 1], "gate_proj": [2]}[targets[0]]
     assert together == sorted(expected * layers)
@@ -149,12 +173,12 @@ def test_layers_are_joined_where_all_of_them_are_adapted(
 
 def test_joined_layers_share_the_memory_of_their_weights(compose_run: Compose, tmp_path: Path) -> None:
     classifier, _ = decoder(compose_run, tmp_path)
-    joined = [one for one in classifier.projections if len(one.sizes) > 1]
+    joined = [product for product in classifier.products if len(product.sizes) > 1]
     assert joined
-    for one in joined:
-        weights = [layer.base_layer.weight for layer in one.layers]
-        assert {weight.untyped_storage().data_ptr() for weight in weights} == {one.weight.untyped_storage().data_ptr()}
-        torch.testing.assert_close(torch.cat([weight.detach() for weight in weights]), one.weight, rtol=0, atol=0)
+    for product in joined:
+        weights, memory = [layer.base_layer.weight for layer in product.layers], product.weight.untyped_storage()
+        assert {weight.untyped_storage().data_ptr() for weight in weights} == {memory.data_ptr()}
+        torch.testing.assert_close(torch.cat([weight.detach() for weight in weights]), product.weight, rtol=0, atol=0)
 
 
 def test_the_token_loss_equals_cross_entropy() -> None:
@@ -215,7 +239,7 @@ def test_graphs_on_the_gpu_give_the_gradients_of_the_plain_way(
     precision: str, compose_run: Compose, tmp_path: Path
 ) -> None:
     classifier, samples = decoder(compose_run, tmp_path, *ON_GPU, f"model.precision={precision}")
-    steps = classifier._computed.graphs(classifier.projections, samples, 12)
+    steps = classifier._computed.graphs(classifier.products, samples, 12)
     for first in [*range(0, 60, 12), 0]:  # the last is replayed from the first capture
         part = samples[first : first + 12]
         targets = sum(len(sample.targets) for sample in part)
@@ -249,23 +273,20 @@ def test_a_training_on_the_gpu_replays_graphs_and_equals_the_eager_one(
 def test_a_training_goes_on_without_graphs_if_memory_runs_out_in_the_capture(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr(graphs, "_captured", full)
+    monkeypatch.setattr(graphs, "_captured", raising(torch.OutOfMemoryError("CUDA out of memory.")))
     _, report, _ = trained(compose_run("model=tiny_llama", *ON_GPU, "model.precision=bf16"), tmp_path)
     assert report.graph_steps == 0
     assert report.steps > 0
 
 
-def test_one_projection_uses_its_own_adapter() -> None:
+def test_a_product_of_one_layer_uses_its_own_adapter() -> None:
     from peft import LoraConfig, get_peft_model
 
     network = get_peft_model(nn.Sequential(nn.Linear(6, 4)), LoraConfig(r=2, target_modules=["0"]))  # type: ignore[arg-type]
     (layer,) = [module for module in network.modules() if type(module) is Linear]
-    one = Projections([layer])
-    down, up = (torch.zeros(shape) for shape in one.shapes())
-    assert [block.shape for block in one.blocks(down, up)] == [parameter.shape for parameter in one.parameters]
+    product = JoinedProduct([layer])
+    down, up = (torch.zeros(shape) for shape in product.shapes())
+    assert [block.shape for block in product.blocks(down, up)] == [parameter.shape for parameter in product.parameters]
 
 
 def test_predictions_read_the_adapters_of_the_last_step(compose_run: Compose, tmp_path: Path) -> None:

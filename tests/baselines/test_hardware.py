@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from configurations import composer
 from networks import trained
+from shipped_configurations import composer
 
 from baselines.training.hardware import (
     Attention,

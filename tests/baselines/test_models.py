@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerState, TrainingArguments
+from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
-from baselines.cards import training_id
+from baselines.cards import trained_part_id
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training import checkpoints
-from baselines.training.arguments import training_arguments
+from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.fine_tuning import samples_seen
 from baselines.training.hardware import Attention, Batching, Computation, Precision
-from baselines.training.trainer import NEVER, PassTrainer
+from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource
@@ -188,9 +188,9 @@ def test_texts_over_max_length_are_cut_and_counted(name: str, splits: Splits, tm
 def test_a_max_length_above_an_encoders_positions_is_refused(splits: Splits, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"recipe\.max_length is 513") as refusal:
         model("tiny_roberta").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_length=513"))
-    assert refusal.value.fix == "Set recipe.max_length=512."
+    assert refusal.value.fix == "Set recipe.max_length=512 or less."
     (finding, *_) = model("tiny_bert").examine(splits.train.texts, context(tmp_path, "recipe.max_length=1024"))
-    assert finding.fix == "Set recipe.max_length=512."
+    assert finding.fix == "Set recipe.max_length=512 or less."
 
 
 def test_an_architecture_with_other_names_for_its_sizes_is_described(splits: Splits, tmp_path: Path) -> None:
@@ -389,9 +389,15 @@ def test_a_constant_learning_rate_is_warmed_up(tmp_path: Path) -> None:
 
 
 def test_tracker_files_are_not_among_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
-    arguments_of(tmp_path / "run")
-    assert Path(os.environ.pop("TENSORBOARD_LOGGING_DIR")) == tmp_path / "tensorboard" / "run"
+    monkeypatch.delenv(TENSORBOARD_FOLDER, raising=False)
+    for run in ("first", "second"):  # in one process
+        with tensorboard_beside_checkpoints(context(tmp_path / run)):
+            assert Path(os.environ[TENSORBOARD_FOLDER]) == tmp_path / "tensorboard" / run
+    assert TENSORBOARD_FOLDER not in os.environ
+    monkeypatch.setenv(TENSORBOARD_FOLDER, "chosen")
+    with tensorboard_beside_checkpoints(context(tmp_path / "run")):
+        assert os.environ[TENSORBOARD_FOLDER] == "chosen"
+    assert os.environ[TENSORBOARD_FOLDER] == "chosen"
 
 
 @pytest.mark.parametrize(
@@ -444,6 +450,29 @@ def test_the_card_describes_the_model(name: str, expected: dict[str, Any]) -> No
     assert (card.usage is not None) is (card.kind in ("encoder", "decoder"))
 
 
+def test_the_seed_of_a_share_is_the_same_everywhere_and_another_one_for_each_process_and_step() -> None:
+    assert seed_of(0, 5, 1) == 5_847_879_124_786_314_296
+    torch.Generator().manual_seed(seed_of(0, 5, 1))
+    parts = [(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)]
+    assert len({seed_of(*numbers) for numbers in parts}) == len(parts)
+
+
+@pytest.mark.parametrize("batching", ["packed", "padded"])
+def test_a_saved_merged_head_has_the_configuration_of_its_base(batching: str, splits: Splits, tmp_path: Path) -> None:
+    classifier = fitted("tiny_llama_head", splits, tmp_path / "work", f"model.batching={batching}")
+    assert isinstance(classifier, DecoderClassifier)
+    probabilities = classifier.predict(splits.test.texts).probabilities
+    classifier.save_merged(tmp_path / "merged")
+    assert (
+        json.loads((tmp_path / "merged/config.json").read_text())["pad_token_id"] == classifier.tokenizer.pad_token_id
+    )
+    plain = classifier.prompter.prompts(splits.test.texts)[0][0]
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
+    with torch.inference_mode():
+        alone = network(torch.tensor([plain])).logits.softmax(dim=-1)[0]
+    np.testing.assert_allclose(alone, probabilities[0], atol=1e-5)
+
+
 def test_all_readouts_of_one_training_have_the_same_training_id() -> None:
     def training(*overrides: str) -> str | None:
         return model("tiny_llama", *overrides).describe().training
@@ -460,7 +489,7 @@ def test_the_training_id_of_a_record_is_that_of_the_model(shipped: Path) -> None
     for path in records.glob("*/record.json"):
         parameters = json.loads(path.read_text())["config"]["model"]["parameters"]
         precision = parameters["precision"]
-        found.setdefault(precision, set()).add(training_id(parameters["weights"], precision, parameters["lora"]))
+        found.setdefault(precision, set()).add(trained_part_id(parameters["weights"], precision, parameters["lora"]))
     described = {precision: model("smollm2_lora", f"model.precision={precision}").describe() for precision in found}
     assert {precision: {card.training} for precision, card in described.items()} == found
     assert found.keys() == {"fp32", "bf16"}

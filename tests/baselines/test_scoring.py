@@ -22,8 +22,9 @@ from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, FitReport, Measurable, Predictions
+from benchmark.interface import FitContext, FitReport, Predictions
 from benchmark.run.compose import build_classifier
+from benchmark.run.measurable import Measurable
 from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]

@@ -1,4 +1,4 @@
-"""Division of a decoder's weights among processes, here among one."""
+"""Sharding of a decoder's weights over processes, here over one."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from baselines.packed.passes import without_adapter
 from baselines.training import memory
-from baselines.training.division import divide
+from baselines.training.fsdp import shard_layers
 from baselines.weights.lora import Lora
 from benchmark.errors import BenchmarkError
 
@@ -23,20 +23,20 @@ def one_process() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_process")
-def test_the_frozen_weights_of_layers_are_divided_and_nothing_else() -> None:
+def test_the_frozen_weights_of_layers_are_sharded_and_nothing_else() -> None:
     size = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
     network = Lora().attach(LlamaForCausalLM(LlamaConfig(**size, num_attention_heads=2, num_key_value_heads=2)))
     tokens = torch.arange(6)[None]
     expected = network(input_ids=tokens).logits
-    divide(network, torch.device("cpu"))
-    divided = {name for name, weight in without_adapter(network).named_parameters() if isinstance(weight, DTensor)}
+    shard_layers(network, torch.device("cpu"))
+    sharded = {name for name, weight in without_adapter(network).named_parameters() if isinstance(weight, DTensor)}
     of_layers = {name for name, _ in without_adapter(network).named_parameters() if name.startswith("model.layers.")}
-    assert divided == {name for name in of_layers if ".lora_" not in name}
-    assert len(divided) == 2 * (4 + 3 + 2)
+    assert sharded == {name for name in of_layers if ".lora_" not in name}
+    assert len(sharded) == 2 * (4 + 3 + 2)
     torch.testing.assert_close(network(input_ids=tokens).logits, expected, rtol=0, atol=0)
 
 
 def test_a_process_that_runs_out_of_memory_does_not_leave_the_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "divide_weights", lambda: True)
+    monkeypatch.setattr(memory, "weights_are_sharded", lambda: True)
     with pytest.raises(BenchmarkError, match="Memory ran out on 8 samples"):
-        memory.halved(8, MemoryError())
+        memory.smaller_pass(8, MemoryError())

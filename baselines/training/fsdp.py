@@ -1,4 +1,4 @@
-"""FSDP2: the weights of a decoder's layers, divided among the processes of one run.
+"""FSDP2: the weights of a decoder's layers, sharded over the processes of one run.
 
 Each process holds a part of every layer, and the whole layer only while it computes it. Adapters, embeddings and output
 are whole in every process: they are small, and training, checkpoints and saving are then those of any other run.
@@ -16,14 +16,14 @@ from baselines.training import processes
 from benchmark.errors import BenchmarkError
 
 
-def divide(network: PeftModel | PreTrainedModel, device: torch.device) -> None:
+def shard_layers(network: PeftModel | PreTrainedModel, device: torch.device) -> None:
     """Leave this process its part of the frozen weights of each layer, on `device`."""
     body = without_adapter(network).base_model
-    mesh = init_device_mesh(device.type, (processes.number(),))
+    mesh = init_device_mesh(device.type, (processes.world_size(),))
     layers = [module for module in body.modules() if type(module).__name__ in (body._no_split_modules or ())]
     frozen = {weight for layer in layers for weight in layer.parameters() if not weight.requires_grad}
     if not layers:
-        check_whole(f"the architecture {body.config.model_type}", "Leave FSDP out.")
+        raise not_supported(f"the architecture {body.config.model_type}", "Leave FSDP out.")
     for module in [*layers, body]:  # the body last, so that one layer is fetched while another is computed
         fully_shard(module, mesh=mesh, ignored_params=_without(module, frozen))
 
@@ -32,7 +32,11 @@ def _without(module: nn.Module, parameters: set[nn.Parameter]) -> set[nn.Paramet
     return {parameter for parameter in module.parameters() if parameter not in parameters}
 
 
-def check_whole(what: str, fix: str) -> None:
-    """Raise if the processes divide the weights, which `what` does not support."""
-    if processes.divide_weights():
-        raise BenchmarkError(f"FSDP does not support {what}.", fix)
+def check_unsharded(what: str, fix: str) -> None:
+    """Raise if the processes hold a part of the weights each, which `what` does not allow."""
+    if processes.weights_are_sharded():
+        raise not_supported(what, fix)
+
+
+def not_supported(what: str, fix: str) -> BenchmarkError:
+    return BenchmarkError(f"FSDP does not support {what}.", fix)
