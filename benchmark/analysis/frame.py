@@ -113,7 +113,7 @@ def results_of(
     keys = dataset_keys(records)
     frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
     elsewhere = [
-        keys[run] == study.DATASET and not _trains_on_published_texts(records[run], catalogue) for run in frame["run"]
+        keys[run] == study.DATASET and not _trains_on_study_texts(records[run], catalogue) for run in frame["run"]
     ]
     frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
     frame["short_name"] = _distinct(frame)
@@ -141,9 +141,10 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
 
 
-def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
-    """Whether the hash of the training split was checked, or is the published one; True if nothing was trained."""
-    published = next(iter(catalogue.values())).config.dataset.sha256["train"]
+def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
+    """Whether the training split is the study's, as declared or as read; True if nothing was trained."""
+    specs = (entry.config.dataset for entry in catalogue.values())
+    published = next(spec.sha256["train"] for spec in specs if spec.name == study.DATASET)
     known = (record.config.dataset.sha256.get("train"), record.data_sha256.get("train"))
     return not record.trained or published in known
 
@@ -230,13 +231,12 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None
-    curve = [point.validation_accuracy for point in fit.curve] if fit else []
     values = {
         "precision": fit and fit.precision,
         "test_rows": answered,
         "train_rows": train.rows if train else None,
         "steps": (fit and fit.steps) or None,
-        "validation_accuracy": next((value for value in reversed(curve) if value is not None), None),
+        "validation_accuracy": fit.validation_accuracy(record.config.recipe.keep) if fit else None,
     }
     costs = {
         "training_seconds": record.training_seconds,  # without loading and validation

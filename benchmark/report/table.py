@@ -49,7 +49,7 @@ class Column:
         value = row[self.name]
         if pd.isna(value):
             return "-"
-        return self.format(value) if self.end is None else f"{value:.4f} to {row[self.end]:.4f}"
+        return self.format(value) if self.end is None else f"{self.format(value)} to {self.format(row[self.end])}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ SPREAD = Column("spread", "± seeds", FOUR, "standard deviation over the seeds")
 INTERVAL = Column(
     "low",
     "95% interval",
+    FOUR,
     end="high",
     help="Wilson's for one seed, else a bootstrap over seeds and texts that is at least as wide",
 )

@@ -25,6 +25,8 @@ FSDP = "ACCELERATE_USE_FSDP"
 """What `accelerate launch --use_fsdp` sets."""
 UNSUPPORTED = ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_PARALLELISM_CONFIG")
 """What accelerate sets for other ways to spread one model over several devices."""
+TRUE = {"1", "true", "yes", "y", "t", "on"}
+"""What accelerate reads as true in a variable (`accelerate.utils.str_to_bool`), in any case."""
 
 
 def join() -> bool:
@@ -35,12 +37,12 @@ def join() -> bool:
     import torch
     import torch.distributed as dist
 
-    if any(_is_set(name) for name in UNSUPPORTED):
+    if any(is_true(name) for name in UNSUPPORTED):
         raise BenchmarkError(
             "DeepSpeed and tensor parallelism are not supported.",
             f"Use plain torchrun, or for a model that does not fit on one GPU {FSDP}=true torchrun.",
         )
-    if _is_set(FSDP):
+    if is_true(FSDP):
         os.environ[DIVIDED_WEIGHTS] = "true"
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     gpus = torch.cuda.device_count()
@@ -62,13 +64,13 @@ def join() -> bool:
     return dist.get_rank() == 0
 
 
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() == "true"
+def is_true(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in TRUE
 
 
 def divide_weights() -> bool:
     """Whether each process holds only a part of the weights (FSDP)."""
-    return together() > 1 and _is_set(DIVIDED_WEIGHTS)
+    return together() > 1 and is_true(DIVIDED_WEIGHTS)
 
 
 def together() -> int:

@@ -116,7 +116,7 @@ def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, An
 
 
 DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
-DIFFERS = t.Column("low", "95% interval", end="high", help="of the difference")
+DIFFERS = t.Column("low", "95% interval", t.FOUR, "of the difference", end="high")
 P = t.Column("p", "McNemar's p", p_value)
 
 ROBUSTNESS = t.Table(

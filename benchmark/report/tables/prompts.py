@@ -96,7 +96,7 @@ PROMPTS = t.Table(
         t.Column("accuracy_draws", "± draws", t.FOUR, "standard deviation of the accuracy over draws of the examples"),
         t.Column("accuracy_prompts", "± prompts", t.FOUR, "standard deviation over the means of the prompts"),
         t.INTERVAL,
-        t.Column("lowest", "Lowest and highest run", end="highest"),
+        t.Column("lowest", "Lowest and highest run", t.FOUR, end="highest"),
         t.Column("accuracy_other", "Accuracy by the other score", t.FOUR, "by the mean instead of the sum, or reverse"),
         t.Column("macro_f1", "Macro-F1", t.FOUR),
         t.Column("macro_f1_draws", "± draws (F1)", t.FOUR),
