@@ -59,7 +59,7 @@ DATA_SETS = t.Table(
     data_sets,
     (
         t.CONFIGURATION,
-        t.NAME,
+        t.MODEL_NAME,
         t.Column("kind"),
         t.Column("dataset", "Data set"),
         t.Column("train_rows", "Training texts", "{:,}".format),

@@ -74,7 +74,7 @@ TABLES = (
         "Training and 1,000 texts a day for a year, in dollars",
         dollars,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.ACCURACY,
             t.TRAINING,
             t.Column("seconds_per_text", "Time per text", milliseconds),
@@ -96,7 +96,7 @@ TABLES = (
         "Energy",
         energy,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
             t.Column("joules_per_text", "Per text, J", fixed(".3g")),
             t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),

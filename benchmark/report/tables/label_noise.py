@@ -84,7 +84,9 @@ TABLES = (
             t.Column("most"),
             t.Column("interval", "95% interval"),
             t.Column("share", "Share", t.PERCENT),
-            t.Column("best_accuracy", "Accuracy of a perfect model", t.FOUR, "if all of these labels are wrong"),
+            t.Column(
+                "best_accuracy", "Accuracy of a perfect model", t.FOUR_DECIMALS, "if all of these labels are wrong"
+            ),
             t.Column("runs", "Runs"),
         ),
         note="This assumes that a text on which the good models (the best and those tied with it) agree against its "

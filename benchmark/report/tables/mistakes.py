@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.analysis import comparisons
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import label_scores, mean_accuracy, with_results
+from benchmark.analysis.configurations import mean_accuracy, mean_class_scores, with_results
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix
@@ -36,7 +36,7 @@ def per_configuration(
 
 def per_class(results: Results, row: pd.Series) -> list[dict[Any, Any]]:
     """Precision, recall and F1 of each label, means over the seeds."""
-    scores = label_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
+    scores = mean_class_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
     return scores.astype({"support": int}).rename_axis("label").reset_index().astype(object).to_dict("records")
 
 
@@ -144,11 +144,11 @@ TABLES = (
         "Precision, recall and F1 by label, mean over seeds",
         partial(per_configuration, per_class),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             LABEL,
-            t.Column("precision_score", "Precision", t.FOUR),
-            t.Column("recall", "Recall", t.FOUR),
-            t.Column("f1", "F1", t.FOUR),
+            t.Column("precision_score", "Precision", t.FOUR_DECIMALS),
+            t.Column("recall", "Recall", t.FOUR_DECIMALS),
+            t.Column("f1", "F1", t.FOUR_DECIMALS),
             t.Column("support", "Support"),
         ),
         section="errors",
@@ -158,7 +158,7 @@ TABLES = (
         "The most confused pairs of labels, mean over seeds",
         partial(per_configuration, confused_pairs),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             GOLD,
             PREDICTED,
             t.Column("texts", "Texts", count),
@@ -171,7 +171,7 @@ TABLES = (
         "test_views",
         "Accuracy on parts of the test set",
         partial(per_configuration, test_views),
-        (*t.NAMED, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
+        (*t.IDENTITY, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
         section="errors",
     ),
     t.Table(
@@ -179,11 +179,11 @@ TABLES = (
         "Accuracy on the most confident texts",
         partial(per_configuration, selective),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.SEEDS,
-            t.Column(_coverage_column(1.0), "All texts", t.FOUR),
-            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR),
-            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR) for share in COVERAGES[2:]),
+            t.Column(_coverage_column(1.0), "All texts", t.FOUR_DECIMALS),
+            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR_DECIMALS),
+            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR_DECIMALS) for share in COVERAGES[2:]),
         ),
         note="Accuracy on the most confident share of the texts, the mean over seeds. Free generation gives no "
         "confidence.",

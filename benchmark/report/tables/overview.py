@@ -51,10 +51,10 @@ def parameters(value: float) -> str:
 
 COLUMNS = (
     t.CONFIGURATION,
-    t.NAME,
+    t.MODEL_NAME,
     t.declared("model", "Model, recipe"),
     t.declared("parameters", "Parameters", parameters),
-    t.Column("study", "Study", t.FOUR, source=t.ValueSource.study),
+    t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
     t.Column("accuracy"),
     t.Column("low"),
     t.Column("high"),

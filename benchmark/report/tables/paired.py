@@ -116,7 +116,7 @@ def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, An
 
 
 DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
-DIFFERS = t.Column("low", "95% interval", t.FOUR, "of the difference", end="high")
+DIFFERS = t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high")
 P = t.Column("p", "McNemar's p", p_value)
 
 ROBUSTNESS = t.Table(
@@ -124,13 +124,13 @@ ROBUSTNESS = t.Table(
     "Accuracy on changed test texts",
     robustness,
     (
-        *t.NAMED,
+        *t.IDENTITY,
         t.declared("tested_on", "Test texts of"),
         t.declared("perturbation", "Change"),
         t.Column("changed_texts", "Texts changed", t.PERCENT),
         t.SEEDS,
-        t.Column("before", "Accuracy, unchanged", t.FOUR),
-        t.Column("after", "Accuracy, changed", t.FOUR),
+        t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
+        t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
@@ -148,12 +148,12 @@ ABLATIONS = t.Table(
     "Training options, each beside the same recipe without it",
     ablations,
     (
-        *t.NAMED,
+        *t.IDENTITY,
         t.Column("base_id"),
         t.declared("option", "Option"),
         t.Column("seeds", "Seeds", help="with and without the option"),
-        t.Column("accuracy_without", "Accuracy without", t.FOUR),
-        t.Column("accuracy_with", "Accuracy with", t.FOUR),
+        t.Column("accuracy_without", "Accuracy without", t.FOUR_DECIMALS),
+        t.Column("accuracy_with", "Accuracy with", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         t.Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),

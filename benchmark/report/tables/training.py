@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
+from benchmark.analysis.configurations import accuracy_scores, mean_accuracy, mean_class_scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.names import recipe_in_words
 from benchmark.dataset_config import RowChoice
@@ -60,9 +60,9 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
                 "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
-                **scores(results, runs),
+                **accuracy_scores(results, runs),
                 "remark": _constant(results, runs),
-                **label_scores(results, runs)["f1"].add_prefix("f1_"),
+                **mean_class_scores(results, runs)["f1"].add_prefix("f1_"),
             }
         )
     return rows
@@ -159,7 +159,7 @@ def learning_curve_table(labels: Sequence[str]) -> t.Table:
             t.INTERVAL,
             t.MACRO_F1,
             t.Column("remark", "Remark"),
-            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in labels),
+            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR_DECIMALS, leave_out=("html",)) for label in labels),
         ),
         note="*A constant prediction* is one label for every text: its accuracy is the share of that label.",
         section="learning",
@@ -198,7 +198,7 @@ TABLES = (
             t.declared("epochs", "Epochs"),
             t.declared("train_rows", "Training rows"),
             t.declared("seed", "Seed"),
-            t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
+            t.Column("validation_accuracy", "Validation accuracy", t.FOUR_DECIMALS),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy. The learning rates of MiniLM and SmolLM2 in `recipe=tuned` were chosen "

@@ -58,7 +58,7 @@ TRANSFER = t.Table(
     transfer,
     (
         t.CONFIGURATION,
-        t.NAME,
+        t.MODEL_NAME,
         t.MODEL,
         t.RECIPE,
         t.declared("trained_on", "Trained on"),
@@ -68,7 +68,7 @@ TRANSFER = t.Table(
         t.ACCURACY,
         t.INTERVAL,
         t.SEEDS,
-        t.Column("own", "Accuracy on own test split", t.FOUR, "of the same configuration"),
+        t.Column("own", "Accuracy on own test split", t.FOUR_DECIMALS, "of the same configuration"),
     ),
     note="Test texts have only labels that the training data have too. A model may still predict any label that it was "
     "trained on.",
