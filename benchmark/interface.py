@@ -170,7 +170,7 @@ class FitReport:
     curve: tuple[CurvePoint, ...] = ()
 
     def validation_accuracy(self, keep: Keep) -> float | None:
-        """That of the weights with which training ended; None if none was measured."""
+        """The validation accuracy of the weights with which training ended; None if none was measured."""
         measured = [point.validation_accuracy for point in self.curve if point.validation_accuracy is not None]
         return None if not measured else max(measured) if keep is Keep.best else measured[-1]
 

@@ -63,7 +63,7 @@ def run(
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
-    failures.forget(config, finished.record)
+    failures.forget(job.config, finished.record)
     return finished
 
 

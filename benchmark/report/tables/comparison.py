@@ -40,21 +40,23 @@ def ties(analysis: AnalysedResults) -> pd.DataFrame:
 
 def seeds(analysis: AnalysedResults) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that count."""
-    found = analysis.configurations
-    found = found[~found["trial"].astype(bool)]
+    configurations = analysis.configurations
+    configurations = configurations[~configurations["trial"].astype(bool)]
     status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
-    counts = status.reindex(index=found["configuration"], columns=list(map(str, Status)), fill_value=0)
-    accuracies = [analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in found["counted"]]
-    made = found.assign(
-        model=found["title"],
-        mean=found["accuracy"],
-        asked=[len(runs) for runs in found["runs"]],
+    counts = status.reindex(index=configurations["configuration"], columns=list(map(str, Status)), fill_value=0)
+    accuracies = [
+        analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in configurations["counted"]
+    ]
+    table = configurations.assign(
+        model=configurations["title"],
+        mean=configurations["accuracy"],
+        asked=[len(runs) for runs in configurations["runs"]],
         minimum=[float(min(of)) for of in accuracies],
         maximum=[float(max(of)) for of in accuracies],
         **{str(name): column.to_list() for name, column in counts.items()},
     )
-    order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
-    return made.loc[order.index]
+    order = table.assign(mean=-table["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
+    return table.loc[order.index]
 
 
 def letters(groups: list[tuple[int, ...]], count: int, used: int = 0) -> list[str]:

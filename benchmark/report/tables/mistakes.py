@@ -49,10 +49,10 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
     places = zip(*np.unravel_index(order, counts.shape), strict=True)
-    found = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
+    pairs = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
     return [
         {"gold": gold, "predicted": answer, "texts": texts, "share": float(texts / total)}
-        for gold, answer, texts, total in found
+        for gold, answer, texts, total in pairs
         if texts
     ]
 
@@ -60,11 +60,13 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
     data = results.by_name[row["run"]].record.data
-    overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
+    overlaps = [
+        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
+    ]
     left_out: dict[str, set[str]] = {
         "official": set(),
-        "without texts that occur in train": {item for one in overlaps for item in one.ids},
-        "without conflicting duplicates": {item for one in overlaps for item in one.conflicting_ids},
+        "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
+        "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
     }
     items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
     rows = []
@@ -89,7 +91,7 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
-    """Which answers of each seed are correct, and how confident they are."""
+    """For each seed, whether each answer is correct and how confident it is."""
     return [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
 
 
@@ -97,7 +99,7 @@ def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
     """A configuration's accuracy on its most confident `share` of the texts, the mean over seeds."""
     if share == 1:
         return float(row["accuracy"])
-    return float(np.mean([accuracy_at_coverage(*one, share) for one in confidences(results, row)]))
+    return float(np.mean([accuracy_at_coverage(*seed, share) for seed in confidences(results, row)]))
 
 
 def _coverage_column(share: float) -> str:

@@ -27,8 +27,8 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    found = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
-    curves = [curve for _, group in found.groupby("curve", sort=False) for curve in _curves(results, group)]
+    complete = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
+    curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
@@ -39,8 +39,8 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     choices = pd.Series([results.by_name[run].record.config.dataset.row_choice for run in group["run"]], group.index)
     whole = group["limits"] == ""
     for choice in choices[~whole].unique():
-        own = "" if choice == RowChoice.first else f"-{choice}"
-        yield group[whole | (choices == choice)].assign(curve=group["curve"] + own, first=choice == RowChoice.first)
+        suffix = "" if choice == RowChoice.first else f"-{choice}"
+        yield group[whole | (choices == choice)].assign(curve=group["curve"] + suffix, first=choice == RowChoice.first)
 
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _constant(results: Results, runs: list[str]) -> str | None:
-    """Says so where every seed predicts one label for every text."""
+    """Return a remark if every seed predicts one label for every text."""
     collapsed = [len(set(answers)) == 1 for answers in results.predicted(runs).tolist()]
     return "a constant prediction" if all(collapsed) else None
 
@@ -80,8 +80,8 @@ def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
     """
     results, runs = analysis.results, analysis.results.runs
-    found = runs[runs["result"] & runs["training"].notna()]
-    trainings = [group for _, group in found.groupby("training", sort=False) if group["readout"].nunique() > 1]
+    comparable = runs[runs["result"] & runs["training"].notna()]
+    trainings = [group for _, group in comparable.groupby("training", sort=False) if group["readout"].nunique() > 1]
     return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
 
 
@@ -100,20 +100,20 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     }
     rows = []
     for way in Readout:
-        one = group[group["readout"] == way]
-        if one.empty:
+        of_way = group[group["readout"] == way]
+        if of_way.empty:
             continue
-        answers = results.predicted(one["run"])
+        answers = results.predicted(of_way["run"])
         row = {
-            "model": one["title"].iloc[0],
-            "recipe": one["recipe"].iloc[0],
+            "model": of_way["title"].iloc[0],
+            "recipe": of_way["recipe"].iloc[0],
             "readout": way.value,
-            "seeds": len(one),
-            "accuracy": mean_accuracy(results.correct(one["run"])),
+            "seeds": len(of_way),
+            "accuracy": mean_accuracy(results.correct(of_way["run"])),
             "invalid": float((answers == NO_LABEL).mean(axis=1).mean()),
         }
         for other in Readout:
-            seeds = [seed for seed in one["seed"] if other is not way and (other, seed) in predicted]
+            seeds = [seed for seed in of_way["seed"] if other is not way and (other, seed) in predicted]
             shares = [(predicted[way, seed] != predicted[other, seed]).mean() for seed in seeds]
             row[f"differs_from_{other.name}"] = float(np.mean(shares)) if shares else None
         rows.append(row)
@@ -123,10 +123,14 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 def tuning(analysis: AnalysedResults) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results, runs = analysis.results, analysis.results.runs
-    found = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
-    whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
+    pretrained = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
+    whole = (
+        ~pretrained["scorable"]
+        & pretrained["validation_accuracy"].notna()
+        & ~pretrained["limits"].str.contains("steps")
+    )
     rows = []
-    for run, title, accuracy in found.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
+    for run, title, accuracy in pretrained.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
         row: dict[str, Any] = {"model": title, "recipe": recipe_in_words(record, results.catalogue, OWN_COLUMNS)}
