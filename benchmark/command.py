@@ -42,12 +42,12 @@ class Outcome:
 
 def outcomes_of(sweep: Path) -> list[Outcome]:
     """The outcomes that the jobs of a sweep have left, in the order of the jobs."""
-    found = []
+    ended = []
     for path in sorted((sweep / OUTCOMES).glob("*.json"), key=lambda path: int(path.stem)):
         values = json.loads(path.read_text(encoding="utf-8"))
         folder = None if values["folder"] is None else Path(values["folder"])
-        found.append(Outcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))
-    return found
+        ended.append(Outcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))
+    return ended
 
 
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
@@ -63,15 +63,15 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     error: BaseException | None = None
     with _logging_above_bars():
         try:
-            made = runner.run(config, overrides, draw_run, written.append)
+            run = runner.run(config, overrides, draw_run, written.append)
         except (Exception, KeyboardInterrupt) as ended:
             error = ended
     if error is None:
-        folder = model_dir_of(config, made.record)
+        folder = model_dir_of(config, run.record)
         if written and folder is not None and (folder / "record.json").is_file():
-            (folder / "README.md").write_text(kept_card(made), encoding="utf-8")
-        accuracy = made.record.fit.validation_accuracy(config.recipe.keep) if made.record.fit else None
-        return Outcome(tuple(overrides), made.folder, bool(written), validation_accuracy=accuracy)
+            (folder / "README.md").write_text(kept_card(run), encoding="utf-8")
+        accuracy = run.record.fit.validation_accuracy(config.recipe.keep) if run.record.fit else None
+        return Outcome(tuple(overrides), run.folder, bool(written), validation_accuracy=accuracy)
     record = written[-1].folder if written else None
     if isinstance(error, KeyboardInterrupt):
         return Outcome(tuple(overrides), record, bool(written), interrupted=True)

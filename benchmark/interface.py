@@ -12,19 +12,47 @@ from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from benchmark.errors import BenchmarkError
-from benchmark.predictions import NO_EXAMPLES as NO_EXAMPLES
-from benchmark.predictions import NO_LABEL as NO_LABEL
-from benchmark.predictions import Examples as Examples
-from benchmark.predictions import LabelIds as LabelIds
-from benchmark.predictions import Predictions as Predictions
-from benchmark.predictions import Probabilities as Probabilities
-from benchmark.predictions import normalized_label as normalized_label
-from benchmark.recipe import ADDED_LATER as ADDED_LATER
-from benchmark.recipe import ClassWeights as ClassWeights
-from benchmark.recipe import Keep as Keep
-from benchmark.recipe import Optimizer as Optimizer
-from benchmark.recipe import Recipe as Recipe
-from benchmark.recipe import Schedule as Schedule
+from benchmark.predictions import (
+    NO_EXAMPLES,
+    NO_LABEL,
+    Examples,
+    LabelIds,
+    Predictions,
+    Probabilities,
+    normalized_label,
+)
+from benchmark.recipe import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe, Schedule
+
+__all__ = [
+    "ADDED_LATER",
+    "DIVIDED_WEIGHTS",
+    "NO_EXAMPLES",
+    "NO_LABEL",
+    "READS_FILES",
+    "AdapterSource",
+    "ClassWeights",
+    "Classifier",
+    "CurvePoint",
+    "Examples",
+    "Finding",
+    "FitContext",
+    "FitReport",
+    "Keep",
+    "LabelIds",
+    "MadeElsewhere",
+    "Mergeable",
+    "ModelCard",
+    "Optimizer",
+    "Predictions",
+    "Probabilities",
+    "Prompting",
+    "Readout",
+    "Recipe",
+    "Restorable",
+    "Schedule",
+    "WeightSource",
+    "normalized_label",
+]
 
 READS_FILES = "reads_files"
 """Key in the metadata of a dataclass field whose value is a path.
@@ -38,7 +66,7 @@ DIVIDED_WEIGHTS = "BENCHMARK_DIVIDED_WEIGHTS"
 """The environment variable that is "true" if each process of a run holds only a part of the weights (FSDP)."""
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -54,7 +82,7 @@ class FitContext:
     model_dir: Path | None = None  # where to save the fine-tuned model, in transformers' or peft's format
     checkpoints: bool = True  # False while training is timed
     label_words: tuple[str, ...] = ()  # what a generative model writes for each label; empty: the names
-    training_begins: Callable[[], None] = _nothing
+    training_begins: Callable[[], None] = _do_nothing
     """Call it when all checks are done and training begins: a run that ends before is no result."""
 
     @property
@@ -142,7 +170,7 @@ class FitReport:
     curve: tuple[CurvePoint, ...] = ()
 
     def validation_accuracy(self, keep: Keep) -> float | None:
-        """That of the weights with which training ended; None if none was measured."""
+        """The validation accuracy of the weights with which training ended; None if none was measured."""
         measured = [point.validation_accuracy for point in self.curve if point.validation_accuracy is not None]
         return None if not measured else max(measured) if keep is Keep.best else measured[-1]
 

@@ -20,6 +20,40 @@ from benchmark.terminal import plain_endings
 
 
 def main() -> None:
+    arguments = _arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    throughput.log.setLevel(logging.INFO)
+    quiet_libraries()
+    with plain_endings():
+        overrides = overrides_of(arguments)
+        if arguments.check is not None:
+            sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
+        config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
+        check_writable("results_dir", Path(config.results_dir))
+        options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
+        if arguments.latency:
+            document = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
+        else:
+            document = throughput.measure(config, arguments.precisions, options)
+        path = throughput.write(document, config.results_dir, "-latency" if arguments.latency else "")
+        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+
+
+def _arguments() -> argparse.Namespace:
+    """The arguments, with the `model_dir` and the `settings` of a kept model apart from the overrides."""
+    parser = _parser()
+    arguments = parser.parse_intermixed_args()
+    words = arguments.overrides
+    folders = [word for word in words if "=" not in word] if arguments.latency else []
+    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in words)):
+        parser.error("--latency takes one MODEL_DIR or model=NAME")
+    arguments.model_dir = next(iter(folders), None)
+    arguments.settings = [word for word in words if folders and word.startswith("model.")]
+    arguments.overrides = [word for word in words if word not in (*folders, *arguments.settings)]
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
     add_overrides(parser, "model=minilm model.weights.source=random dataset.path=DIR")
     parser.add_argument(
@@ -47,36 +81,15 @@ def main() -> None:
         help="check and measure the fast path on this device instead, with random weights: about eight minutes on one "
         "GPU, and tiny models on a CPU (default: all parts)",
     )
-    arguments = parser.parse_intermixed_args()
-    folders = [word for word in arguments.overrides if "=" not in word] if arguments.latency else []
-    arguments.overrides = [word for word in arguments.overrides if word not in folders]
-    settings = [word for word in arguments.overrides if folders and word.startswith("model.")]
-    if len(folders) > 1 or (folders and any(word.startswith("model=") for word in arguments.overrides)):
-        parser.error("--latency takes one MODEL_DIR or model=NAME")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    throughput.log.setLevel(logging.INFO)
-    quiet_libraries()
-    with plain_endings():
-        overrides = [word for word in overrides_of(arguments) if word not in settings]
-        if arguments.check is not None:
-            sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
-        config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
-        check_writable("results_dir", Path(config.results_dir))
-        options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
-        if arguments.latency:
-            document = latency.measure(config, options.texts, next(iter(folders), None), settings)
-        else:
-            document = throughput.measure(config, arguments.precisions, options)
-        path = throughput.write(document, config.results_dir, "-latency" if arguments.latency else "")
-        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+    return parser
 
 
 def _summary(document: dict[str, Any]) -> str:
     if "latency" not in document:
         return throughput.ratios(document)
-    found = document["latency"]
-    times = ", ".join(f"p{percent} {1000 * found[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
-    return f"one text: {times}; together: {found['batched_per_second']:.3g} texts a second"
+    measured = document["latency"]
+    times = ", ".join(f"p{percent} {1000 * measured[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
+    return f"one text: {times}; together: {measured['batched_per_second']:.3g} texts a second"
 
 
 def _positive(text: str) -> int:

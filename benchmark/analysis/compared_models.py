@@ -29,11 +29,11 @@ class ComparedModels:
     @cached_property
     def correct(self) -> dict[str, Correct]:
         """Which items each file of each model answers correctly, (files, items), the most accurate model first."""
-        found = {
+        correct_of = {
             name: np.array([[answer.correct for answer in self.aligned.files[place]] for place in places])
             for name, places in self.models.items()
         }
-        return dict(sorted(found.items(), key=lambda one: (-mean_accuracy(one[1]), one[0])))
+        return dict(sorted(correct_of.items(), key=lambda one: (-mean_accuracy(one[1]), one[0])))
 
 
 def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
@@ -66,11 +66,11 @@ def _paths(argument: str) -> list[tuple[str | None, Path]]:
     name, equals, paths = argument.partition("=")
     if Path(argument).exists() or not equals:
         name, paths = "", argument
-    found = [Path(path) for path in (paths.split(",") if name else [paths])]
-    for path in found:
+    files = [Path(path) for path in (paths.split(",") if name else [paths])]
+    for path in files:
         if not path.exists():
             raise BenchmarkError(f"{path} does not exist.", "Give FILE, or NAME=FILE,FILE for the seeds of one model.")
-    return [(name or None, path) for path in found]
+    return [(name or None, path) for path in files]
 
 
 def _check_different(seeds: Sequence[Answers]) -> None:
@@ -93,7 +93,7 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
     """The predictions of runs of this benchmark, with names of labels."""
     runs = [_run(path if path.is_dir() else path.parent) for path in paths]
     frame = results_of(runs).runs
-    found = {}
+    answers = {}
     for number, (path, run) in enumerate(zip(paths, runs, strict=True)):
         names, test = label_names(run.record.labels), run.record.data and run.record.data.splits.get("test")
         predicted = run.predictions.predicted.tolist()
@@ -105,8 +105,8 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
         )
         configuration, short_name = (str(frame.at[number, column]) for column in ("configuration", "short_name"))
         content = test.sha256 if test else None
-        found[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
-    return found
+        answers[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
+    return answers
 
 
 def _run(folder: Path) -> Run:

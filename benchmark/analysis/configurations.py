@@ -13,6 +13,7 @@ from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, per_class
 from benchmark.analysis.names import command
 from benchmark.results.record import RunRecord, Status
+from benchmark.results.store import Run
 
 COSTS = {
     "training_seconds": "training time",
@@ -21,32 +22,46 @@ COSTS = {
     "seconds_per_text": "prediction time",
 }
 """What a configuration costs, by column."""
-SHARED = ("configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256",
-          "trial", "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision",
-          "parameters")  # fmt: skip
-"""Columns of a run that its configuration takes over, from the first counted run."""
-OWN = ("run", "runs", "counted", "result", "seeds", "accuracy", "spread", "low", "high", "macro_f1", "has_confidences",
-       "collapsed", *COSTS, "machine", "on_gpu", "hardware", "status", "command", "repeats_study")  # fmt: skip
+COPIED_COLUMNS = (
+    "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "trial",
+    "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
+)  # fmt: skip
+"""The columns of `frame.RUN_COLUMNS` that a configuration copies from its first counted run."""
+COMPUTED_COLUMNS = {
+    "run": "the first counted run",
+    "runs": "the names of all runs",
+    "counted": "the names of the counted runs",
+    "result": "whether a run is a result",
+    "seeds": "how many runs are counted",
+    "accuracy": "the mean over seeds",
+    "spread": "the standard deviation over seeds; None for one seed",
+    "low": "the lower end of the 95% interval",
+    "high": "its upper end",
+    "macro_f1": "the mean over seeds",
+    "has_confidences": "whether all counted predictions carry confidences",
+    "collapsed": "how many seeds predict one label for every text",
+    **dict.fromkeys(COSTS, "the median over the seeds on `machine` whose device no other job used"),
+    "machine": "the hardware that ran most seeds",
+    "on_gpu": "whether that is a GPU",
+    "hardware": "all hardware, that of most seeds first",
+    "status": "how the runs ended, and what limits the meaning of the figures",
+    "command": "the command that repeats the runs",
+    "repeats_study": "whether the configuration is the study's",
+}
+"""The columns that are computed from all runs of a configuration, and what they mean."""
 
 
 def configurations(results: Results) -> pd.DataFrame:
-    """One row per configuration, in the order of the runs.
-
-    Besides the columns of `SHARED`: run (the first counted one), runs (all names), counted (names), result, seeds,
-    accuracy (mean), spread (standard deviation over seeds), low and high (95% interval), macro_f1, has_confidences,
-    collapsed (seeds that predict one label), the columns of `COSTS` (medians over the seeds of the machine that ran
-    most, without those whose device other jobs used), machine (that machine), on_gpu (whether it used a GPU there),
-    hardware (all machines), status, command, repeats_study.
-    """
+    """One row per configuration, in the order of the runs, with `COPIED_COLUMNS` and `COMPUTED_COLUMNS`."""
     rows = [_row(results, group) for _, group in results.runs.groupby("configuration", sort=False)]
-    table = pd.DataFrame(rows, columns=[*SHARED, *OWN], dtype=object)
+    table = pd.DataFrame(rows, columns=[*COPIED_COLUMNS, *COMPUTED_COLUMNS], dtype=object)
     return table.where(table.notna(), None)
 
 
 def with_results(table: pd.DataFrame) -> pd.DataFrame:
     """The configurations with results, the most accurate first."""
-    found = table[table["result"].astype(bool)]
-    return found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
+    results = table[table["result"].astype(bool)]
+    return results.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
 
 
 def mean_accuracy(correct: Correct) -> float:
@@ -54,7 +69,7 @@ def mean_accuracy(correct: Correct) -> float:
     return int(correct.sum()) / correct.size
 
 
-def scores(results: Results, runs: Sequence[str]) -> dict[str, float | None]:
+def accuracy_scores(results: Results, runs: Sequence[str]) -> dict[str, float | None]:
     """Accuracy with its spread and 95% interval, and macro-F1, over runs that differ in their seed."""
     correct = results.correct(runs)
     interval, by_seed = accuracy_interval(correct), correct.mean(axis=1)
@@ -63,13 +78,13 @@ def scores(results: Results, runs: Sequence[str]) -> dict[str, float | None]:
         "spread": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
         "low": interval.low,
         "high": interval.high,
-        "macro_f1": float(np.mean([frame["f1"].mean() for frame in _label_scores(results, runs)])),
+        "macro_f1": float(np.mean([frame["f1"].mean() for frame in _class_scores_by_seed(results, runs)])),
     }
 
 
-def label_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
+def mean_class_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
     """Precision, recall, f1 and support of each label (the index), means over runs that differ in their seed."""
-    frames = _label_scores(results, runs)
+    frames = _class_scores_by_seed(results, runs)
     means = np.mean([frame.to_numpy() for frame in frames], axis=0)
     return pd.DataFrame(means, index=list(results.labels(runs[0])), columns=frames[0].columns)
 
@@ -102,7 +117,7 @@ def failure(record: RunRecord) -> str:
     return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
 
 
-def _label_scores(results: Results, runs: Sequence[str]) -> list[pd.DataFrame]:
+def _class_scores_by_seed(results: Results, runs: Sequence[str]) -> list[pd.DataFrame]:
     labels = len(results.labels(runs[0]))
     answers = zip(results.gold(runs), results.predicted(runs), strict=True)
     return [pd.DataFrame(vars(per_class(gold, predicted, labels))) for gold, predicted in answers]
@@ -112,7 +127,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
     counted = group[group["counted"]]
     leading = (group if counted.empty else counted).iloc[0]
     records = [results.by_name[run].record for run in group["run"]]
-    row: dict[str, Any] = {name: leading[name] for name in ("run", *SHARED)}
+    row: dict[str, Any] = {name: leading[name] for name in ("run", *COPIED_COLUMNS)}
     row |= {
         "runs": group["run"].tolist(),
         "counted": counted["run"].tolist(),
@@ -131,49 +146,81 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
     row["on_gpu"] = bool(there["on_gpu"].iloc[0])
     row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])
-    return row | (scores(results, row["counted"]) if leading["scorable"] else {})
+    return row | (accuracy_scores(results, row["counted"]) if leading["scorable"] else {})
 
 
 def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> list[str]:
     """What limits the meaning of a configuration's figures."""
-    first_row = counted.iloc[0]
-    first = results.by_name[first_row["run"]]
-    record, remarks = first.record, []
-    replaced = group.loc[(group["status"] == Status.completed) & ~group["pretrained"], "run"]
+    first_run = results.by_name[counted["run"].iloc[0]]
+    return [
+        *_weight_remarks(results, group, first_run.record),
+        *_data_remarks(first_run.record),
+        *_training_remarks(first_run.record),
+        *_prediction_remarks(results, first_run, counted),
+        *_time_remarks(counted),
+        *_ended_remarks(group),
+    ]
+
+
+def _weight_remarks(results: Results, group: pd.DataFrame, record: RunRecord) -> list[str]:
+    """What replaced the pretrained weights, in the counted runs or in others."""
     if record.stand_in is not None:
-        remarks.append(f"{record.stand_in}, no accuracy")
-    elif len(replaced):
-        stand_in = results.by_name[replaced.iloc[0]].record.stand_in
-        remarks.append(f"{len(replaced)} of {len(group)} runs not counted: {stand_in}")
-    if record.data and record.data.carved_rows:
-        remarks.append(f"{record.data.carved_rows:,} training rows set aside for validation")
-    remarks += _cut_texts(record)
-    if first_row["learns"] and counted["collapsed"].all():
-        remarks.append("one label for every text, a constant prediction")
+        return [f"{record.stand_in}, no accuracy"]
+    replaced = group.loc[(group["status"] == Status.completed) & ~group["pretrained"], "run"]
+    if replaced.empty:
+        return []
+    stand_in = results.by_name[replaced.iloc[0]].record.stand_in
+    return [f"{len(replaced)} of {len(group)} runs not counted: {stand_in}"]
+
+
+def _data_remarks(record: RunRecord) -> list[str]:
+    """Rows that were set aside for validation, and texts of each split that were cut to the recipe's length."""
+    if record.data is None:
+        return []
+    carved, splits = record.data.carved_rows, record.data.splits
+    cut = {"train": record.fit.truncated_texts if record.fit else 0, "test": record.truncated_test_texts}
+    names = {"train": "training", "test": "test"}
+    return [f"{carved:,} training rows set aside for validation"] * bool(carved) + [
+        f"{texts:,} of {splits[split].rows:,} {names[split]} texts cut to {record.config.recipe.max_length} tokens"
+        for split, texts in cut.items()
+        if texts and split in splits
+    ]
+
+
+def _training_remarks(record: RunRecord) -> list[str]:
+    """Where the weights of the predictions came from, if not from a whole training by this run."""
+    remarks = []
     if not record.trained:
         remarks.append("not trained by this run")
     elif record.fit is not None and record.fit.weights.trained_head:
         remarks.append("training began with a trained head")
     if record.matched:
         remarks.append("rows matched by " + ", ".join(f"{name}: {rows:,}" for name, rows in record.matched.items()))
-    if shared := int(counted["shared_time"].sum()):
-        of = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
-        remarks.append(f"times{of} not comparable")
-    if first.predictions.generated is not None:
+    return remarks
+
+
+def _prediction_remarks(results: Results, first_run: Run, counted: pd.DataFrame) -> list[str]:
+    """Constant predictions of a model that learns, and generated text that names no label."""
+    remarks = []
+    if counted["learns"].iloc[0] and counted["collapsed"].all():
+        remarks.append("one label for every text, a constant prediction")
+    if first_run.predictions.generated is not None:
         unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
         if unnamed:
             remarks.append(f"{unnamed:.1%} of predictions name no label")
+    return remarks
+
+
+def _time_remarks(counted: pd.DataFrame) -> list[str]:
+    """How many seeds shared their device with other jobs."""
+    shared = int(counted["shared_time"].sum())
+    if not shared:
+        return []
+    seeds = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
+    return [f"times{seeds} not comparable"]
+
+
+def _ended_remarks(group: pd.DataFrame) -> list[str]:
+    """How many runs failed or were interrupted."""
     ended = Counter(status for status in group["status"] if status != Status.completed)
-    return remarks + [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]
-
-
-def _cut_texts(record: RunRecord) -> list[str]:
-    """How many texts of each split were cut to the recipe's length."""
-    splits = {} if record.data is None else record.data.splits
-    cut = {"train": record.fit.truncated_texts if record.fit else 0, "test": record.truncated_test_texts}
-    names = {"train": "training", "test": "test"}
-    return [
-        f"{texts:,} of {splits[split].rows:,} {names[split]} texts cut to {record.config.recipe.max_length} tokens"
-        for split, texts in cut.items()
-        if texts and split in splits
-    ]
+    return [f"{runs} of {len(group)} runs {status}" for status, runs in ended.items()]

@@ -18,8 +18,8 @@ CLEARLY = 0.9  # a cost is clearly lower below this share of the other: smaller 
 
 def significant_leads(comparisons: pd.DataFrame) -> set[tuple[str, str]]:
     """The ids (better, other) of the pairs of `comparisons` that differ."""
-    found = comparisons[comparisons["differs"].astype(bool)]
-    return set(zip(found["better"], found["other"], strict=True))
+    differing = comparisons[comparisons["differs"].astype(bool)]
+    return set(zip(differing["better"], differing["other"], strict=True))
 
 
 def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:

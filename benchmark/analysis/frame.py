@@ -29,22 +29,55 @@ from benchmark.results.shared_times import read_shared_times
 from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
 from benchmark.results.store import Run, folder_of, read_all
 
-RUN_COLUMNS = ("run", "configuration", "curve", "training", "trained_by", "model", "title", "kind", "readout",
-               "recipe", "short_name", "seed", "dataset", "test_sha256", "status", "result", "pretrained", "scorable",
-               "limits", "trial", "counted", "trained", "learns", "has_confidences", "collapsed", "precision",
-               "hardware", "on_gpu", "test_rows", "train_rows", "steps", "parameters", "shared_time",
-               "training_seconds", "peak_memory", "trained_parameters", "seconds_per_text",
-               "validation_accuracy")  # fmt: skip
-"""The columns of `Results.runs`; `_row`, `_outcome` and `_measurements` say what they mean.
+VALUE_COLUMNS = {
+    "run": "its folder below results/runs",
+    "configuration": "an id that runs share which differ only in their seed",
+    "curve": "an id that runs share which differ only in their seed and the number of training rows",
+    "training": "an id that read-outs of one training share, whatever their seed",
+    "trained_by": "the run that trained the adapter, where this run only loads it",
+    "model": "the name of the model",
+    "title": "its name for people",
+    "kind": "the kind of model",
+    "readout": "how the answer is read; None for models that are read in one way only",
+    "recipe": "the name of the recipe and the settings that differ from the shipped ones",
+    "short_name": "how people see the configuration",
+    "seed": "the seed",
+    "dataset": "the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record",
+    "test_sha256": "the hash of the test split",
+    "status": "completed, failed or interrupted",
+    "limits": "which of training, validation and test rows and steps were limited",
+    "precision": "the precision of the computation",
+    "hardware": "what computed it",
+    "test_rows": "how many test rows have a prediction",
+    "train_rows": "how many rows the training split has",
+    "steps": "how many optimiser steps were made; None for none",
+    "parameters": "parameters of the model without a classification head",
+    "training_seconds": "seconds of training without loading and validation",
+    "peak_memory": "bytes of the GPU, else of the process",
+    "trained_parameters": "trained parameters, with a classification head; None for none",
+    "seconds_per_text": "seconds of prediction per test text",
+    "validation_accuracy": "the validation accuracy of the weights with which training ended",
+}
+"""The columns of `Results.runs` that are not flags, and what they mean.
 
-`dataset` is the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record.
-`trained_by` is the run that trained the adapter which this run only loads, and `training` the id of what read-outs of
-one training share, whatever their seed. `counted` marks the runs that the configuration's row describes: its results,
-else its pretrained runs, else all that completed.
+Predictions made elsewhere have no costs, and times on a device that other jobs used are left out.
 """
-FLAGS = ("result", "pretrained", "scorable", "trial", "trained", "learns", "has_confidences", "collapsed",
-         "on_gpu", "shared_time")  # fmt: skip
-"""The columns that are true or false."""
+FLAG_COLUMNS = {
+    "result": "whether the accuracy may be compared",
+    "pretrained": "whether the model's own pretrained weights were used",
+    "scorable": "whether the predictions have an accuracy at all",
+    "trial": "whether rows or steps were limited, or the weights are not the model's own",
+    "counted": "whether the configuration's row describes it: results, else pretrained runs, else all completed",
+    "trained": "whether the run trained something",
+    "learns": "whether the model looks at the texts",
+    "has_confidences": "whether the predictions carry confidences",
+    "collapsed": "whether all of several texts got one label",
+    "on_gpu": "whether a GPU computed it",
+    "shared_time": "whether other jobs used the device, so that times are not comparable",
+}
+"""The columns of `Results.runs` that are true or false, and what they mean."""
+RUN_COLUMNS = (*VALUE_COLUMNS, *FLAG_COLUMNS)
+"""The columns of `Results.runs`."""
 NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
 """The options in which the points of a learning curve differ."""
 
@@ -52,6 +85,8 @@ NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
 @dataclass(frozen=True, eq=False)
 class Results:
     """Everything the report is computed from.
+
+    `runs` has one row per run, with `RUN_COLUMNS`.
 
     `answers` has one row per completed run and test item: run, item (its id), gold and predicted (label ids, -1 for no
     label), correct, confidence, and p_<label> for each label.
@@ -94,8 +129,8 @@ class Results:
 
 def read_results(results_dir: Path) -> Results:
     """Read every run and every measurement of speed below `results_dir`."""
-    found = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
-    return replace(found, error_costs=read_error_costs(results_dir))
+    results = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
+    return replace(results, error_costs=read_error_costs(results_dir))
 
 
 def results_of(
@@ -109,12 +144,12 @@ def results_of(
     runs, copies = without_copies(runs)
     rows = [_row(run, catalogue, shared_times) for run in runs]
     frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
-    frame = frame.astype(dict.fromkeys(FLAGS, bool))
+    frame = frame.astype(dict.fromkeys(FLAG_COLUMNS, bool))
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
     frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
     elsewhere = [
-        keys[run] == study.DATASET and not _trains_on_published_texts(records[run], catalogue) for run in frame["run"]
+        keys[run] == study.DATASET and not _trains_on_study_texts(records[run], catalogue) for run in frame["run"]
     ]
     frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
     frame["short_name"] = _distinct(frame)
@@ -142,9 +177,10 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
 
 
-def _trains_on_published_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
-    """Whether the hash of the training split was checked, or is the published one; True if nothing was trained."""
-    published = next(iter(catalogue.values())).config.dataset.sha256["train"]
+def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
+    """Whether the training split is the study's, as declared or as read; True if nothing was trained."""
+    specs = (entry.config.dataset for entry in catalogue.values())
+    published = next(spec.sha256["train"] for spec in specs if spec.name == study.DATASET)
     known = (record.config.dataset.sha256.get("train"), record.data_sha256.get("train"))
     return not record.trained or published in known
 
@@ -182,41 +218,41 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
     test = record.data and record.data.splits.get("test")
     test_sha256, name = test.sha256 if test else None, short_name(record, catalogue)
     return {
-        "run": run.name,  # its folder below results/runs
-        "configuration": short_hash(shared(record.config)),  # shared by runs that differ only in their seed
-        "curve": short_hash(shared(record.config, NUMBER_OF_ROWS), test_sha256),  # ... and the number of training rows
+        "run": run.name,
+        "configuration": short_hash(shared(record.config)),
+        "curve": short_hash(shared(record.config, NUMBER_OF_ROWS), test_sha256),
         "model": record.model,
         "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
-        "readout": card and card.readout,  # None for models that are read in one way only
-        "recipe": recipe_in_words(record, catalogue),  # its name and the settings that differ from the shipped ones
-        "short_name": name.text,  # how people see the configuration
+        "readout": card and card.readout,
+        "recipe": recipe_in_words(record, catalogue),
+        "short_name": name.text,
         "seed": record.seed,
         "test_sha256": test_sha256,
-        "learns": card is None or card.learns,  # whether the model looks at the texts
+        "learns": card is None or card.learns,
         "hardware": record.hardware,
         "on_gpu": record.fit is not None and record.fit.device.startswith("cuda"),
-        "parameters": card and card.parameters,  # without a classification head
+        "parameters": card and card.parameters,
         "_content": " ".join(record.data_sha256.values()),
         "_more": name.more,
         **_outcome(run),
-        "shared_time": shared_time,  # whether other jobs used the device, so that times are not comparable
+        "shared_time": shared_time,
         **_measurements(record, shared_time),
     }
 
 
 def _outcome(run: Run) -> dict[str, Any]:
-    """How the run ended, and what its predictions are good for."""
+    """How the run ended, and what its predictions may be used for."""
     record, completed = run.record, run.record.status is Status.completed
     return {
         "status": str(record.status),
-        "result": record.is_result,  # whether its accuracy may be compared
-        "pretrained": record.stand_in is None,  # whether it used the model's own pretrained weights
-        "scorable": completed and record.scorable,  # whether its predictions have an accuracy at all
-        "limits": ", ".join(record.config.limits),  # some of training rows, test rows, steps
+        "result": record.is_result,
+        "pretrained": record.stand_in is None,
+        "scorable": completed and record.scorable,
+        "limits": ", ".join(record.config.limits),
         "trial": bool(record.config.limits) or record.stand_in is not None,
-        "trained": record.trained,  # whether this run trained something
-        "has_confidences": completed and run.predictions.has_confidences,  # whether the predictions carry confidences
+        "trained": record.trained,
+        "has_confidences": completed and run.predictions.has_confidences,
         "collapsed": completed and _is_constant(run),
     }
 
@@ -228,22 +264,21 @@ def _is_constant(run: Run) -> bool:
 
 
 def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
-    """Sizes and costs. Predictions made elsewhere have no costs; times on a shared device are left out."""
+    """Sizes, costs and the validation accuracy."""
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None
-    curve = [point.validation_accuracy for point in fit.curve] if fit else []
     values = {
         "precision": fit and fit.precision,
         "test_rows": answered,
         "train_rows": train.rows if train else None,
         "steps": (fit and fit.steps) or None,
-        "validation_accuracy": next((value for value in reversed(curve) if value is not None), None),
+        "validation_accuracy": fit.validation_accuracy(record.config.recipe.keep) if fit else None,
     }
     costs = {
-        "training_seconds": record.training_seconds,  # without loading and validation
-        "peak_memory": record.memory,  # bytes of the GPU, else of the process
-        "trained_parameters": (fit and fit.trained_parameters) or None,  # including a classification head
+        "training_seconds": record.training_seconds,
+        "peak_memory": record.memory,
+        "trained_parameters": (fit and fit.trained_parameters) or None,
         "seconds_per_text": record.seconds["predict"] / answered if answered else None,
     }
     if shared:
@@ -252,12 +287,12 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
 
 
 def _counted(frame: pd.DataFrame) -> pd.Series:
-    """The runs that a configuration's row describes."""
+    """Whether each run is counted."""
     completed = frame["status"] == Status.completed
     counted = pd.Series(False, index=frame.index)
     for _, group in frame.groupby("configuration", sort=False):
-        of_group = [one[group.index] for one in (frame["result"], completed & frame["pretrained"], completed)]
-        counted[group.index] = next((one for one in of_group if one.any()), of_group[-1])
+        choices = [flag[group.index] for flag in (frame["result"], completed & frame["pretrained"], completed)]
+        counted[group.index] = next((choice for choice in choices if choice.any()), choices[-1])
     return counted
 
 

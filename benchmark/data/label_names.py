@@ -43,7 +43,7 @@ def stated_labels(raw: RawSplits) -> list[str]:
     rows = raw.rows["train"]
     if rows[0].label_names is not None:
         return list(rows[0].label_names)
-    found = set()
+    labels = set()
     for row in rows:
         for label in row.label if isinstance(row.label, list | tuple) else [row.label]:
             if not isinstance(label, str) or not label.strip() or _is_number(label):
@@ -52,8 +52,8 @@ def stated_labels(raw: RawSplits) -> list[str]:
                     "Set dataset.labels to the names, for ids in their order, as in 'dataset.labels=[bad,good]'; or "
                     "correct the row.",
                 )
-            found.add(label)
-    return sorted(found)
+            labels.add(label)
+    return sorted(labels)
 
 
 def _is_number(label: str) -> bool:

@@ -24,7 +24,7 @@ from benchmark.data.row_choice import SEED, carve, choose
 from benchmark.data.rows import RawSplits
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
 from benchmark.data.transferred_texts import transferred
-from benchmark.dataset_config import SPLITS, DatasetConfig, RowChoice
+from benchmark.dataset_config import SPLITS, DatasetConfig, Perturbation, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 
@@ -46,28 +46,23 @@ def load(config: DatasetConfig) -> Splits:
 
     The content hashes are checked before rows are set aside for validation or left out. Labels without rows are noted.
     """
-    config = resolved_labels(config)
-    splits, notes, source = _whole_splits(config)
+    config, splits, notes, source = _whole_splits(config)
     if config.test is not None:
-        splits["test"], of_test, tested = _other_test(config, config.test)
-        notes, source = notes + of_test, f"{source}; test: {tested}"
+        splits["test"], test_notes, test_source = _other_test(config, config.test)
+        notes, source = notes + test_notes, f"{source}; test: {test_source}"
     elif config.synthetic is not None:
         best, share = best_possible_accuracy(config.synthetic), config.synthetic.flipped_share
         notes.append(f"{share:.0%} of the labels are wrong on purpose: the best possible accuracy is {best:.4f}.")
     carved_rows = 0
     if "validation" not in splits:
-        splits["train"], splits["validation"] = carve(splits["train"], config.validation_share)
+        notes.append(_carve_validation(splits, config.validation_share))
         carved_rows = len(splits["validation"])
-        notes.append(
-            f"No validation split: {carved_rows} training rows are set aside for it, "
-            f"stratified by label (share {config.validation_share}, seed {SEED})."
-        )
     notes += _limit_rows(splits, config)
     perturbed_rows, unperturbed = 0, None
     if config.perturb is not None:
         unperturbed = content_sha256(splits["test"], config.labels)
-        splits["test"], perturbed_rows = perturbed(splits["test"], config.perturb)
-        notes.append(f"{perturbed_rows} of {len(splits['test'])} test texts are changed: {config.perturb}.")
+        perturbed_rows, note = _perturb_test(splits, config.perturb)
+        notes.append(note)
     notes += labels_without_rows(splits, config.labels)
     report = replace(
         _described(splits, config, source),
@@ -79,11 +74,26 @@ def load(config: DatasetConfig) -> Splits:
     return Splits(splits["train"], splits["validation"], splits["test"], report)
 
 
-def _other_test(config: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, list[str], str]:
-    """The test split of another data set with the labels of this one, notes about it, and its source."""
-    splits, notes, source = _whole_splits(tested, ("test",))
-    test, note = transferred(splits["test"], config, tested)
-    return test, [*(f"{tested.name}: {one}" for one in notes), note], source
+def _other_test(trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, list[str], str]:
+    """The test split of `tested` with the labels of `trained`, notes about it, and its source."""
+    tested, splits, notes, source = _whole_splits(tested, ("test",))
+    test, note = transferred(splits["test"], trained, tested)
+    return test, [*(f"{tested.name}: {note_of_source}" for note_of_source in notes), note], source
+
+
+def _carve_validation(splits: dict[str, Examples], share: float) -> str:
+    """Set training rows aside as the validation split; returns a note about it."""
+    splits["train"], splits["validation"] = carve(splits["train"], share)
+    return (
+        f"No validation split: {len(splits['validation'])} training rows are set aside for it, "
+        f"stratified by label (share {share}, seed {SEED})."
+    )
+
+
+def _perturb_test(splits: dict[str, Examples], perturbation: Perturbation) -> tuple[int, str]:
+    """Change the test texts; returns how many changed, and a note about it."""
+    splits["test"], rows = perturbed(splits["test"], perturbation)
+    return rows, f"{rows} of {len(splits['test'])} test texts are changed: {perturbation}."
 
 
 def _limit_rows(splits: dict[str, Examples], config: DatasetConfig) -> list[str]:
@@ -119,10 +129,17 @@ def resolved_labels(config: DatasetConfig) -> DatasetConfig:
 
 def _whole_splits(
     config: DatasetConfig, used_splits: Sequence[str] = SPLITS
-) -> tuple[dict[str, Examples], list[str], str]:
-    """All rows of these splits, if the source has them, checked; notes on what was left out; the source."""
-    check_labels(config)
+) -> tuple[DatasetConfig, dict[str, Examples], list[str], str]:
+    """All rows of these splits, if the source has them, checked.
+
+    Returns the configuration with its labels, the splits, notes on what was left out, and the source.
+    """
+    if config.labels:
+        check_labels(config)  # before anything is downloaded
     raw = _read(config)
+    if not config.labels:
+        config = replace(config, labels=stated_labels(raw))
+        check_labels(config)
     splits, notes = {}, []
     for name in (name for name in raw.rows if name in used_splits):
         rows = raw.rows[name]
@@ -131,7 +148,7 @@ def _whole_splits(
         check_hash(name, splits[name], config, raw.source)
         if len(used) < len(rows):
             notes.append(f"{len(rows) - len(used)} of {len(rows)} {name} rows have several labels and are left out.")
-    return splits, notes, raw.source
+    return config, splits, notes, raw.source
 
 
 def _read(config: DatasetConfig) -> RawSplits:

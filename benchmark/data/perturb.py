@@ -43,12 +43,12 @@ def _misspelt(word: str, drawn: random.Random) -> str:
 
 
 def _without_feel(text: str) -> str:
-    """Without every form of "feel", unless nothing else is left."""
+    """Leave out every form of "feel", unless nothing else is left."""
     return FEEL.sub("", text).strip() or text
 
 
 def _negated(text: str) -> str:
-    """With "not" after the first form of "be" or "feel"."""
+    """Add "not" after the first form of "be" or "feel"."""
     return NEGATED.sub(lambda found: f"{found[0]} not", text, count=1)
 
 

@@ -49,18 +49,18 @@ class Report:
     def drawings(self) -> list[tuple[Picture, Drawing]]:
         """The figures that have something to show, of every data set."""
         datasets = self.analysis.datasets or [study.DATASET]
-        found = [
+        drawings = [
             (figure, name, figure.draw(self.analysis.of(name), name))
             for name in datasets
             for figure in FIGURES.values()
             if name == study.DATASET or not figure.of_study
             if not figure.of_all
         ]
-        found += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
+        drawings += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
         return [
-            (Picture(figure, name, svg_with_text(made), self._narrow(figure, name)), made)
-            for figure, name, made in found
-            if made is not None
+            (Picture(figure, name, svg_with_text(drawing), self._narrow(figure, name)), drawing)
+            for figure, name, drawing in drawings
+            if drawing is not None
         ]
 
     def _narrow(self, figure: Figure, dataset: str) -> str:
@@ -69,15 +69,15 @@ class Report:
 
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""
-        answers = {
+        findings_by_dataset = {
             name: findings(self.analysis, self.tables, name) for name in self.analysis.datasets or [study.DATASET]
         }
-        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
+        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], findings_by_dataset, texts)
 
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
-        shown = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
-        return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=shown)
+        tables = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
+        return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=tables)
 
     def results_pages(self) -> dict[str, str]:
         """docs/results.md and the pages that it links to, by their place in docs/."""

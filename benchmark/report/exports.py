@@ -38,14 +38,14 @@ def export(results_dir: Path, form: str, folder: Path) -> int:
 def _evaluations(results_dir: Path) -> list[Evaluation]:
     """The runs with an accuracy on a whole test split, unchanged, each once, after a check of their predictions."""
     results = read_results(results_dir)
-    found = []
+    evaluations = []
     for name, dataset, short_name in results.runs[["run", "dataset", "short_name"]].itertuples(index=False):
         run = results.by_name[name]
         whole = run.record.config.dataset.test_rows is None and run.record.config.dataset.perturb is None
         if run.record.status is Status.completed and run.record.scorable and whole:
             check_predictions(run)
-            found.append(Evaluation(run, dataset, short_name))
-    return found
+            evaluations.append(Evaluation(run, dataset, short_name))
+    return evaluations
 
 
 def _hub_eval_results(evaluation: Evaluation) -> dict[str, bytes]:

@@ -42,11 +42,11 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Of its files in results/figures, without suffix."""
+        """The name of its files in results/figures, without suffix."""
         return self.figure.name if self.dataset in (study.DATASET, ALL) else f"{self.figure.name}_{self.dataset}"
 
 
 def compared(analysis: AnalysedResults) -> pd.DataFrame:
     """The configurations with results, the most accurate first; only those on the test split that most of them used."""
-    found = by_test_texts(analysis.configurations)
-    return (found[0] if found else analysis.configurations.head(0)).reset_index(drop=True)
+    groups = by_test_texts(analysis.configurations)
+    return (groups[0] if groups else analysis.configurations.head(0)).reset_index(drop=True)

@@ -6,7 +6,8 @@ import pandas as pd
 
 SYMBOLS = {"±": r"$\pm$", "×": r"$\times$", "≠": r"$\neq$"}  # not in T1; pandas escapes LaTeX's own characters
 
-_NUMBER = re.compile(r"-|(under |< ?)?[+-]?[\d.,e-]+( ?(%|ms|s|min|h|GB|\*)| to [+-]?[\d.]+)?")
+_WITH_UNIT = r"[+-]?[\d.,e-]+( ?(%|ms|s|min|h|GB|\*))?"
+_NUMBER = re.compile(rf"-|(under |< ?)?{_WITH_UNIT}( to {_WITH_UNIT})?")
 """A dash, or a number that may have a sign, a unit or a bound, or an interval."""
 
 

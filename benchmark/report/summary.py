@@ -85,7 +85,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "lead": _pair(analysis, comparable[0], smaller) if smaller else None,
         "smallest": _smallest(comparable),
         "best_shared": bool(comparable) and _shared(analysis, comparable[0]),
-        "best_on_gpu": bool(comparable) and _on_gpu(analysis, comparable[0]),
+        "best_on_gpu": bool(comparable) and comparable[0]["on_gpu"],
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "detectable": _detectable(analysis, networks),
@@ -160,11 +160,6 @@ def _shared(analysis: AnalysedResults, row: Row) -> bool:
     """Whether other jobs used the device of every run, so that no time is compared."""
     runs = analysis.results.runs
     return bool(runs.loc[runs["run"].isin(row["runs"]), "shared_time"].all())
-
-
-def _on_gpu(analysis: AnalysedResults, row: Row) -> bool:
-    fit = analysis.results.by_name[row["run"]].record.fit
-    return fit is not None and fit.device.startswith("cuda")
 
 
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:

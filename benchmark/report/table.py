@@ -7,13 +7,16 @@ stay numbers in the data (a share is 0..1, time is seconds), so that a CSV file 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.formats import Format, duration, fixed, markdown_code, markdown_text, plain, spreadsheet_text
 from benchmark.report.latex import latex
+
+Target = Literal["md", "tex", "html"]
+"""The kinds of files that show a table to people."""
 
 
 class ValueSource(StrEnum):
@@ -42,14 +45,14 @@ class Column:
     end: str | None = None
     source: ValueSource = ValueSource.measured
     code: bool = False  # shown as code
-    leave_out: tuple[str, ...] = ()  # of "md", "tex" and "html"
+    leave_out: tuple[Target, ...] = ()
 
     def text(self, row: Mapping[Any, Any]) -> str:
         """The cell of a row, for people."""
         value = row[self.name]
         if pd.isna(value):
             return "-"
-        return self.format(value) if self.end is None else f"{value:.4f} to {row[self.end]:.4f}"
+        return self.format(value) if self.end is None else f"{self.format(value)} to {self.format(row[self.end])}"
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,14 @@ class Table:
 
     def data(self, analysis: AnalysedResults) -> pd.DataFrame:
         """The declared columns, one row per entry. Raises `KeyError` if `make` did not return one of them."""
-        made, names = self.make(analysis), [part for column in self.columns for part in _parts(column)]
-        return (made[names] if len(made) else pd.DataFrame(columns=names)).astype(object)
+        rows, names = self.make(analysis), [part for column in self.columns for part in _parts(column)]
+        return (rows[names] if len(rows) else pd.DataFrame(columns=names)).astype(object)
 
-    def shown(self, target: str) -> list[Column]:
+    def shown(self, target: Target) -> list[Column]:
         """The columns for people in this kind of file."""
         return [column for column in self.columns if column.heading is not None and target not in column.leave_out]
 
-    def texts(self, data: pd.DataFrame, target: str) -> pd.DataFrame:
+    def texts(self, data: pd.DataFrame, target: Target) -> pd.DataFrame:
         """The cells as text, under their headings."""
         columns = self.shown(target)
         rows = [[column.text(row) for column in columns] for row in data.to_dict("records")]
@@ -115,25 +118,26 @@ def derived(name: str, heading: str, format: Format = plain) -> Column:  # noqa:
     return Column(name, heading, format, source=ValueSource.derived)
 
 
-FOUR = fixed(".4f")
+FOUR_DECIMALS = fixed(".4f")
 PERCENT = fixed(".1%")
 
 CONFIGURATION = Column("configuration", help="id of the configuration")
 MODEL = Column("model", "Model", source=ValueSource.declared)
 RECIPE = Column("recipe", "Recipe", source=ValueSource.declared)
-ACCURACY = Column("accuracy", "Accuracy", FOUR, "mean over the seeds")
-SPREAD = Column("spread", "± seeds", FOUR, "standard deviation over the seeds")
+ACCURACY = Column("accuracy", "Accuracy", FOUR_DECIMALS, "mean over the seeds")
+SPREAD = Column("spread", "± seeds", FOUR_DECIMALS, "standard deviation over the seeds")
 INTERVAL = Column(
     "low",
     "95% interval",
+    FOUR_DECIMALS,
     end="high",
     help="Wilson's for one seed, else a bootstrap over seeds and texts that is at least as wide",
 )
 SEEDS = Column("seeds", "Seeds")
-MACRO_F1 = Column("macro_f1", "Macro-F1", FOUR, "unweighted mean of the F1 of all labels")
+MACRO_F1 = Column("macro_f1", "Macro-F1", FOUR_DECIMALS, "unweighted mean of the F1 of all labels")
 HARDWARE = Column("hardware", "Hardware")
 TRAINING = Column("training_seconds", "Training", duration, "median over the seeds of one machine")
 STATUS = Column("status", "Status")
-NAME = Column("name")
-NAMED = (CONFIGURATION, MODEL, RECIPE)
+MODEL_NAME = Column("name")
+IDENTITY = (CONFIGURATION, MODEL, RECIPE)
 SCORES = (ACCURACY, SPREAD, INTERVAL, SEEDS, MACRO_F1)

@@ -42,7 +42,7 @@ COUNTS = (
     t.Column("wins", "Only first", count),
     t.Column("losses", "Only second", count),
     t.Column("neither", "Both wrong", count),
-    t.Column("detectable", "Detectable", t.FOUR),
+    t.Column("detectable", "Detectable", t.FOUR_DECIMALS),
 )
 STATED = (
     t.Column("name", "Stated by"),

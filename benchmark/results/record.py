@@ -144,7 +144,7 @@ class RunRecord:
 
     @property
     def training_seconds(self) -> float | None:
-        """As timed by the model, else all of `fit`; None if nothing was trained or `fit` did not finish."""
+        """Seconds as timed by the model, else of all of `fit`; None if nothing was trained or `fit` did not finish."""
         if not self.trained or "fit" not in self.seconds:
             return None
         measured = self.fit.training_seconds if self.fit is not None else None

@@ -131,12 +131,12 @@ def write(
     results_dir: Path,
     record: RunRecord,
     predictions: bytes | None = None,
-    draw: Callable[[Run], None] | None = None,
+    save_plots: Callable[[Run], None] | None = None,
     validation: bytes | None = None,
 ) -> Run:
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
-    `draw` adds plots before the rename. Only one process may write a given run at a time. Partial folders
+    `save_plots` adds plots before the rename. Only one process may write a given run at a time. Partial folders
     of processes that were killed are removed.
     """
     final = folder_of(results_dir, record.config, record.digest)
@@ -150,8 +150,8 @@ def write(
             if content is not None:
                 _write_durably(hidden / name, content)
         _write_durably(hidden / "record.json", to_json(record))
-        if draw is not None:
-            draw(Run(record, hidden))
+        if save_plots is not None:
+            save_plots(Run(record, hidden))
         with locked(results_dir):
             _replace_folder(hidden, final)
     finally:

@@ -16,7 +16,7 @@ from benchmark.results.record import Failure, RunRecord, Status, to_json
 from benchmark.results.store import folder_of, replacing
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full
-from benchmark.run.job import Job, Listen, now, started, with_data
+from benchmark.run.job import Job, OnRecord, new_job, now, with_data
 from benchmark.run.published import without_home
 from benchmark.run.revisions import pinned
 
@@ -41,14 +41,14 @@ def failure_recorded(job: Job) -> Iterator[None]:
 
 
 def record_failure(
-    config: RunConfig, overrides: Sequence[str], error: Exception, listen: Listen = lambda _: None
+    config: RunConfig, overrides: Sequence[str], error: Exception, on_record: OnRecord = lambda _: None
 ) -> None:
     """Write the failed record of a run whose process could not, unless another process is making that run."""
-    job = started(config, overrides, listen)
+    job = new_job(config, overrides, on_record)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
-        job = started(config := pinned(config), overrides, listen)
+        job = new_job(config := pinned(config), overrides, on_record)
         job, _ = with_data(job, build_classifier(config.model))
-    with suppress(Timeout, OSError), job.lock.acquire(timeout=0):
+    with suppress(Timeout, OSError), job.lock().acquire(timeout=0):
         _write_failure(job, error)
 
 
@@ -61,7 +61,7 @@ def _write_failure(job: Job, error: BaseException) -> None:
     """Record how the run ended: in the results if it had begun to train, unless a completed run has the same digest."""
     record = _failed(job.record, error)
     try:
-        if not job.trains:
+        if not job.training_began:
             if record.status is Status.failed:
                 _keep(job.config, record)
         elif job.finished() is None:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
@@ -70,7 +71,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
     check_writable("results_dir", Path(results_dir))
     works: dict[str, Callable[[], list[str]]] = {
         "tests": _tests,
-        "speed": lambda: [line for one in models for line in _speed(one, overrides)],
+        "speed": lambda: [line for model in models for line in _speed(model, overrides)],
         "training": lambda: _training(models[0], overrides),
     }
     lines, failures = _heading(), 0
@@ -81,12 +82,12 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
         log.info("%s", part)
         started = time.perf_counter()
         try:
-            found = works[part]()
+            results = works[part]()
         except (BenchmarkError, RuntimeError, OSError) as error:
             log.exception("%s failed", part)
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            found, failures = [f"**Failed**: {reason}"], failures + 1
-        lines += ["", f"## {part}", "", *found, "", f"{time.perf_counter() - started:.0f} s"]
+            results, failures = [f"**Failed**: {reason}"], failures + 1
+        lines += ["", f"## {part}", "", *results, "", f"{time.perf_counter() - started:.0f} s"]
     path = throughput.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -146,44 +147,44 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
 
 
 def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
-    """A whole training by the recipe, and the prediction of the test split."""
+    """Train a model by its whole recipe, predict the test split, and write the figures."""
     config = composed([*measured.overrides, *overrides])
+    document = _whole_training(config)
+    throughput.write(document, config.results_dir, "-training")
+    steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]
+    graphs = f"{document['graph_steps']} as CUDA graphs" if document["graph_steps"] else "no CUDA graphs"
+    peak = peaks.get("device", peaks["host"]) / 1e9
+    return [
+        f"{document['title']}: {steps} steps of {document['effective_batch']} samples ({graphs}).",
+        "",
+        f"- Training: {seconds:.1f} s, {1000 * seconds / steps:.1f} ms a step, at most {peak:.1f} GB.",
+        f"- Prediction: {max(document['predicted_per_second']):.0f} texts/s.",
+    ]
+
+
+def _whole_training(config: RunConfig) -> dict[str, Any]:
+    """The figures of a training by the whole recipe and of the prediction of the test split, as JSON."""
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
     model, report = throughput.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
-    trained = environment.peak_memory()
+    peaks = environment.peak_memory()
     speeds = []
     for _ in range(2):  # the first prediction prepares kernels
         started = time.perf_counter()
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
-    described, seconds = environment.describe(), throughput.training_seconds(report)
-    document: dict[str, Any] = {
-        "model": config.model.name,
-        "title": config.model.title,
-        "recipe": config.recipe.name,
-        "pretrained": not model.describe().random_weights,
-        "device": described.hardware(report.device),
-        "environment": asdict(described),
+    return {
+        **throughput.described(config, model, report.device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "precision": report.precision,
         "attention": report.attention,
         "steps": report.steps,
         "graph_steps": report.graph_steps,
-        "training_seconds": seconds,
+        "training_seconds": throughput.training_seconds(report),
         "graph_seconds": report.graph_seconds,
         "tokens_per_sample": report.tokens_per_sample,
-        "peak_memory": trained,
+        "peak_memory": peaks,
         "predicted_per_second": speeds,
     }
-    throughput.write(document, config.results_dir, "-training")
-    graphs = "no CUDA graphs" if not report.graph_steps else f"{report.graph_steps} as CUDA graphs"
-    peak = trained.get("device", trained["host"]) / 1e9
-    return [
-        f"{config.model.title}: {report.steps} steps of {config.recipe.effective_batch} samples ({graphs}).",
-        "",
-        f"- Training: {seconds:.1f} s, {1000 * seconds / report.steps:.1f} ms a step, at most {peak:.1f} GB.",
-        f"- Prediction: {max(speeds):.0f} texts/s.",
-    ]

@@ -22,10 +22,10 @@ from benchmark.run.published import published_overrides, spec_of
 
 log = logging.getLogger(__name__)
 
-Draw = Callable[[Run], None]
-"""Saves the plots of a run in its folder."""
-Listen = Callable[[Run], None]
-"""Is told of each record that is written to the results."""
+SavePlots = Callable[[Run], None]
+"""A function that saves the plots of a run in its folder."""
+OnRecord = Callable[[Run], None]
+"""A function that is called with each run whose record was written to the results."""
 TRAINING = "training"
 """The name of an empty file beside the checkpoints of a run that has begun to train."""
 
@@ -36,7 +36,7 @@ class Job:
 
     config: RunConfig
     record: RunRecord
-    listen: Listen
+    on_record: OnRecord
 
     @property
     def results_dir(self) -> Path:
@@ -44,7 +44,7 @@ class Job:
 
     @property
     def work_dir(self) -> Path:
-        """For checkpoints; the same folder when the run is repeated."""
+        """The folder of checkpoints; the same when the run is repeated."""
         return Path(self.config.checkpoints_dir) / self.record.digest[:16]
 
     @property
@@ -52,9 +52,8 @@ class Job:
         """Where the trained model is saved, named like the record's folder; None if it is not saved."""
         return model_dir_of(self.config, self.record)
 
-    @property
     def lock(self) -> FileLock:
-        """Held by the process that makes this run."""
+        """The lock of the process that makes this run, with the folder that its file needs."""
         self.work_dir.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{self.work_dir}.lock")
 
@@ -64,22 +63,23 @@ class Job:
         One with weights from another server than this run would ask does not count.
         """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
-        found = store.read(folder) if (folder / "record.json").is_file() else None
-        if found is None or found.record.status is not Status.completed:
+        earlier = store.read(folder) if (folder / "record.json").is_file() else None
+        if earlier is None or earlier.record.status is not Status.completed:
             return None
-        endpoint = found.record.fit.weights.endpoint if found.record.fit else None
-        return found if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
+        endpoint = earlier.record.fit.weights.endpoint if earlier.record.fit else None
+        return earlier if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
 
     @property
-    def trains(self) -> bool:
+    def training_began(self) -> bool:
         """Whether training has begun, in this process or in one that was killed."""
         return (self.work_dir / TRAINING).exists()
 
     def forget_training(self) -> None:
-        """That of an earlier attempt does not count."""
+        """Delete the marker that an earlier attempt left."""
         (self.work_dir / TRAINING).unlink(missing_ok=True)
 
     def begin_training(self) -> None:
+        """Leave the marker that training has begun."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
         (self.work_dir / TRAINING).touch()
 
@@ -87,12 +87,12 @@ class Job:
         self,
         record: RunRecord,
         predictions: bytes | None = None,
-        draw: Draw | None = None,
+        save_plots: SavePlots | None = None,
         validation: bytes | None = None,
     ) -> Run:
-        """Write the record to the results."""
-        written = store.write(self.results_dir, record, predictions, draw, validation)
-        self.listen(written)
+        """Write the run to the results."""
+        written = store.write(self.results_dir, record, predictions, save_plots, validation)
+        self.on_record(written)
         return written
 
 
@@ -106,7 +106,8 @@ def model_dir_of(config: RunConfig, record: RunRecord) -> Path | None:
     return Path(config.models_dir) / store.folder_of(Path(), record.config, record.digest).relative_to("runs")
 
 
-def started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
+def new_job(config: RunConfig, overrides: Sequence[str], on_record: OnRecord) -> Job:
+    """The job of this run before its data are read: the digest does not cover them yet."""
     spec = spec_of(config)
     record = RunRecord(
         status=Status.interrupted,
@@ -118,11 +119,11 @@ def started(config: RunConfig, overrides: Sequence[str], listen: Listen) -> Job:
         environment=replace(
             environment.describe(),
             device_shared=environment.device_is_shared(),
-            processes=process_group.together(),
-            divided_weights=process_group.divide_weights(),
+            processes=process_group.world_size(),
+            divided_weights=process_group.weights_are_sharded(),
         ),
     )
-    return Job(config, record, listen)
+    return Job(config, record, on_record)
 
 
 def with_data(job: Job, classifier: Classifier) -> tuple[Job, Splits]:
@@ -141,8 +142,11 @@ def with_data(job: Job, classifier: Classifier) -> tuple[Job, Splits]:
 
 
 @contextmanager
-def held(lock: FileLock) -> Iterator[None]:
-    """Wait until no other process makes this run. The system releases the lock of a process that is killed."""
+def exclusive(lock: FileLock) -> Iterator[None]:
+    """Wait until no other process makes this run, and hold its lock.
+
+    The system releases the lock of a process that is killed.
+    """
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -47,15 +47,15 @@ class KeptModel:
         """One prediction for each text, in order."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
-        made = [Prediction()] * len(texts)
+        answers = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
             predictions = self.classifier.predict([texts[row] for row in filled])
             predictions.check(len(filled), len(self.record.labels))
             self.truncated_texts += predictions.truncated_texts
-            for row, one in zip(filled, self._predictions(predictions), strict=True):
-                made[row] = one
-        return made
+            for row, prediction in zip(filled, self._predictions(predictions), strict=True):
+                answers[row] = prediction
+        return answers
 
     def merge(self, folder: Path) -> None:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
@@ -93,16 +93,16 @@ def restored(folder: Path, record: RunRecord, classifier: Classifier) -> KeptMod
     if not isinstance(classifier, Restorable):
         raise BenchmarkError(f"{record.title} in {folder} cannot be read again.", "Choose another model.")
     assert record.fit is not None
-    found = classifier.restore(folder, fit_context(record.config, folder))
-    _check_hashes(folder, record.fit, found)
-    return KeptModel(record, classifier, found)
+    fit = classifier.restore(folder, fit_context(record.config, folder))
+    _check_hashes(folder, record.fit, fit)
+    return KeptModel(record, classifier, fit)
 
 
 def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
     """The kept model of the same configuration and training data, with unchanged test texts, or None."""
-    own = replace(spec, dataset=replace(spec.dataset, perturb=None))
-    wanted = identity_of(own.as_json())
-    for path in sorted((models_dir / spec.model.name / own.dataset.title).glob(f"*/{RECORD}")):
+    unchanged = replace(spec, dataset=replace(spec.dataset, perturb=None))
+    wanted = identity_of(unchanged.as_json())
+    for path in sorted((models_dir / spec.model.name / unchanged.dataset.title).glob(f"*/{RECORD}")):
         record = _record_in(path.parent)
         same_data = all(record.data_sha256.get(split) == data_sha256[split] for split in ("train", "validation"))
         if same_data and identity_of(record.config.as_json()) == wanted:

@@ -70,8 +70,8 @@ def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
 
 
 def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> dict[str, float]:
-    predicted = np.concatenate([one.predicted for one in one_by_one])
-    probabilities = np.concatenate([one.probabilities for one in one_by_one])
+    predicted = np.concatenate([prediction.predicted for prediction in one_by_one])
+    probabilities = np.concatenate([prediction.probabilities for prediction in one_by_one])
     return {
         "different_answers": int((predicted != together.predicted).sum()),
         "largest_difference": float(np.abs(probabilities - together.probabilities).max()),

@@ -2,6 +2,9 @@
 
 Each process has one device, and computes its share of every batch with the whole model or, with FSDP, while it holds a
 part of the weights. The first one writes the record; the others write nothing.
+
+The first process knows what is to be done and tells the others in two messages: `announce_run`, when its lock is
+held, and `announce_validation`, when the test texts are predicted. `follow` is the part of the others.
 """
 
 import atexit
@@ -19,12 +22,14 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.revisions import pinned
 
-PLACE = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+TORCHRUN_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 """What torchrun sets for a process. transformers and accelerate would share the work a second time."""
 FSDP = "ACCELERATE_USE_FSDP"
 """What `accelerate launch --use_fsdp` sets."""
 UNSUPPORTED = ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_PARALLELISM_CONFIG")
 """What accelerate sets for other ways to spread one model over several devices."""
+TRUE = {"1", "true", "yes", "y", "t", "on"}
+"""What accelerate reads as true in a variable (`accelerate.utils.str_to_bool`), in any case."""
 
 
 def join() -> bool:
@@ -35,12 +40,12 @@ def join() -> bool:
     import torch
     import torch.distributed as dist
 
-    if any(_is_set(name) for name in UNSUPPORTED):
+    if any(is_true(name) for name in UNSUPPORTED):
         raise BenchmarkError(
             "DeepSpeed and tensor parallelism are not supported.",
             f"Use plain torchrun, or for a model that does not fit on one GPU {FSDP}=true torchrun.",
         )
-    if _is_set(FSDP):
+    if is_true(FSDP):
         os.environ[DIVIDED_WEIGHTS] = "true"
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     gpus = torch.cuda.device_count()
@@ -55,23 +60,24 @@ def join() -> bool:
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(days=1))
     atexit.register(dist.destroy_process_group)
     for name in [*os.environ]:
-        if name in PLACE or name.startswith("ACCELERATE_"):
+        if name in TORCHRUN_VARIABLES or name.startswith("ACCELERATE_"):
             del os.environ[name]
     if dist.get_rank() > 0:
         logging.disable(logging.WARNING)
     return dist.get_rank() == 0
 
 
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() == "true"
+def is_true(variable: str) -> bool:
+    """Whether accelerate reads the environment variable as true."""
+    return os.environ.get(variable, "").lower() in TRUE
 
 
-def divide_weights() -> bool:
+def weights_are_sharded() -> bool:
     """Whether each process holds only a part of the weights (FSDP)."""
-    return together() > 1 and _is_set(DIVIDED_WEIGHTS)
+    return world_size() > 1 and is_true(DIVIDED_WEIGHTS)
 
 
-def together() -> int:
+def world_size() -> int:
     """How many processes make this run together."""
     torch = sys.modules.get("torch")
     joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -80,26 +86,32 @@ def together() -> int:
 
 def check_one_run() -> None:
     """Raise if the processes should make a sweep."""
-    if together() > 1:
+    if world_size() > 1:
         raise BenchmarkError(
-            f"{together()} processes were started for a sweep, but they make one run together.",
+            f"{world_size()} processes were started for a sweep, but they make one run together.",
             "Start one run with torchrun, or the sweep without it: python -m benchmark -m, with a launcher.",
         )
 
 
 def check_batch(batch: int) -> None:
     """Raise unless the processes have equal shares of a batch."""
-    if batch % together():
+    if batch % world_size():
         raise BenchmarkError(
-            f"The effective batch of {batch} samples cannot be divided among {together()} processes.",
+            f"The effective batch of {batch} samples cannot be divided among {world_size()} processes.",
             "Start a number of processes that divides it, or change recipe.batch_size.",
         )
 
 
-def tell(work_dir: Path | None) -> None:
-    """Called by the first process: where the checkpoints are, so that the others begin; None to end them."""
-    if together() > 1:
+def announce_run(work_dir: Path | None) -> None:
+    """Send the others the folder of the checkpoints, with which they begin; None if there is nothing to do."""
+    if world_size() > 1:
         _from_first(work_dir)
+
+
+def announce_validation(wanted: bool) -> None:
+    """Tell the others whether the texts of the validation split are predicted too."""
+    if world_size() > 1:
+        _from_first(wanted)
 
 
 def follow(config: RunConfig) -> None:
@@ -110,7 +122,7 @@ def follow(config: RunConfig) -> None:
     classifier = build_classifier(config.model)
     splits = load(config.dataset)
     try:
-        work_dir = _from_first(None)
+        work_dir: Path | None = _from_first()
     except RuntimeError:  # the first process has ended, and says why
         sys.exit(1)
     if work_dir is None:
@@ -121,11 +133,13 @@ def follow(config: RunConfig) -> None:
     if isinstance(classifier, MadeElsewhere):
         classifier.match(splits.test, context)
     classifier.predict(splits.test.texts)
-    if _from_first(None) is not None:
+    validation_wanted: bool = _from_first()
+    if validation_wanted:
         classifier.predict(splits.validation.texts)
 
 
-def _from_first(value: Any) -> Any:
+def _from_first(value: Any = None) -> Any:
+    """Send `value` to the others in the first process; return the first process's in all."""
     import torch.distributed as dist
 
     values = [value]

@@ -70,21 +70,21 @@ def _without_folder(path: str) -> str:
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters as records have them: names and hashes of files, and no later options at their default."""
     published = dict(parameters)
-    for one in fields(schema):
-        value, nested = parameters.get(one.name), nested_schema(schema, one.name)
-        default: Any = one.default
-        if ADDED_LATER in one.metadata and value == (vars(default) if is_dataclass(default) else default):
-            published.pop(one.name, None)
-        elif READS_FILES in one.metadata and value is not None:
-            published[one.name] = _name_and_hash(Path(value), one.metadata[READS_FILES])
+    for option in fields(schema):
+        value, nested = parameters.get(option.name), nested_schema(schema, option.name)
+        default: Any = option.default
+        if ADDED_LATER in option.metadata and value == (vars(default) if is_dataclass(default) else default):
+            published.pop(option.name, None)
+        elif READS_FILES in option.metadata and value is not None:
+            published[option.name] = _name_and_hash(Path(value), option.metadata[READS_FILES])
         elif nested is not None and isinstance(value, dict):
-            published[one.name] = _without_paths(nested, value)
+            published[option.name] = _without_paths(nested, value)
     return published
 
 
 def _file_options(schema: type[Any]) -> list[str]:
-    names = [one.name for one in fields(schema) if READS_FILES in one.metadata]
-    nested = filter(None, (nested_schema(schema, one.name) for one in fields(schema)))
+    names = [option.name for option in fields(schema) if READS_FILES in option.metadata]
+    nested = filter(None, (nested_schema(schema, option.name) for option in fields(schema)))
     return names + [name for inner in nested for name in _file_options(inner)]
 
 

@@ -23,54 +23,56 @@ from benchmark.run import failures, kept, process_group
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import unwritable
-from benchmark.run.job import Draw, Job, Listen, held, now, started, with_data
+from benchmark.run.job import Job, OnRecord, SavePlots, exclusive, new_job, now, with_data
 from benchmark.run.revisions import pinned, with_commits
 
 log = logging.getLogger(__name__)
 
 
 def run(
-    config: RunConfig, overrides: Sequence[str] = (), draw: Draw | None = None, listen: Listen = lambda _: None
+    config: RunConfig,
+    overrides: Sequence[str] = (),
+    save_plots: SavePlots | None = None,
+    on_record: OnRecord = lambda _: None,
 ) -> Run:
     """Make the run and write its record; a finished run is returned as it is.
 
     Raises whatever stopped the run. If it had begun to train, a failed or interrupted record has been written.
     """
     classifier = build_classifier(config.model)
-    job = started(config, overrides, listen)
+    job = new_job(config, overrides, on_record)
     with failures.failure_recorded(job):
         process_group.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
-        commits = pinned(config)
-    if commits != config:
-        classifier = build_classifier(commits.model)
-        job = started(commits, with_commits(overrides, config, commits), listen)
+        pinned_config = pinned(config)
+    if pinned_config != config:
+        classifier = build_classifier(pinned_config.model)
+        job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
     with failures.failure_recorded(job):
         job, splits = with_data(job, classifier)
         _log_data(job.record.config, splits.report)
-        lock = job.lock
-    with held(lock):
+        lock = job.lock()
+    with exclusive(lock):
         job.forget_training()
         with failures.failure_recorded(job):
-            if (finished := job.finished()) is None or config.force:
-                process_group.tell(job.work_dir)
-                return _train_and_predict(job, classifier, splits, draw)
-    process_group.tell(None)
+            finished = None if config.force else job.finished()
+            process_group.announce_run(job.work_dir if finished is None else None)
+            if finished is None:
+                return _train_and_predict(job, classifier, splits, save_plots)
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
-    failures.forget(config, finished.record)
+    failures.forget(job.config, finished.record)
     return finished
 
 
-def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: Draw | None) -> Run:
-    record, predictions = _computed(job, classifier, splits)
-    labels = record.labels
-    content = store.encode_predictions(splits.test, predictions, labels)
-    validation = _validation(job, classifier, splits, predictions, trained=record.trained)
-    if validation is None:
-        process_group.tell(None)
+def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_plots: SavePlots | None) -> Run:
+    record, predictions = _fit_and_predict(job, classifier, splits)
+    content = store.encode_predictions(splits.test, predictions, record.labels)
+    with_validation = _validation_is_useful(record, classifier, predictions)
+    process_group.announce_validation(with_validation)
+    validation = _encoded_validation_predictions(classifier, splits, record.labels) if with_validation else None
     record = replace(
         record,
         status=Status.completed,
@@ -78,7 +80,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
         predictions_sha256=sha256(content),
         validation_sha256=None if validation is None else sha256(validation),
     )
-    written = job.write(record, content, draw, validation)
+    written = job.write(record, content, save_plots, validation)
     _keep_record(job.model_dir, record)
     failures.forget(job.config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
@@ -86,7 +88,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, draw: D
     return written
 
 
-def _computed(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunRecord, Predictions]:
+def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunRecord, Predictions]:
     """Train, and predict the test texts; the record says how, and what it took."""
     config, context = job.config, fit_context(job.config, job.work_dir)
     context = replace(
@@ -96,9 +98,9 @@ def _computed(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunReco
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
     with _timed(seconds, "fit"), energy.measured(joules, "fit"):
-        fit = _restored(job, classifier) or classifier.fit(splits.train, splits.validation, context)
+        fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
-    if fit.trained_parameters != 0:
+    if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
     with _timed(seconds, "predict"), energy.measured(joules, "predict"):
@@ -120,34 +122,35 @@ def _computed(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunReco
     return record, predictions
 
 
-def _validation(job: Job, classifier: Classifier, splits: Splits, test: Predictions, trained: bool) -> bytes | None:
-    """The predictions of the validation split as a file, on which the report fits a temperature.
+def _validation_is_useful(record: RunRecord, classifier: Classifier, test: Predictions) -> bool:
+    """Whether the report can fit a temperature on predictions of the validation split, at little cost.
 
-    None where they would not be used or would cost as much as the run: answers without confidences, models that were
-    not trained here, a part of the test texts, and changed test texts.
+    It cannot for predictions without confidences, a part of the test texts, or changed test texts. Where nothing was
+    trained, these predictions would cost as much as the run.
     """
-    dataset, labels = job.config.dataset, tuple(job.config.dataset.labels)
-    if not (test.has_confidences and trained) or isinstance(classifier, MadeElsewhere):
-        return None
-    if dataset.test_rows is not None or dataset.perturb is not None:
-        return None
+    dataset = record.config.dataset
+    whole = dataset.test_rows is None and dataset.perturb is None
+    return whole and test.has_confidences and record.trained and not isinstance(classifier, MadeElsewhere)
+
+
+def _encoded_validation_predictions(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
+    """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
-    process_group.tell(job.work_dir)
     predictions = classifier.predict(splits.validation.texts)
     predictions.check(len(splits.validation), len(labels))
     return store.encode_predictions(splits.validation, predictions, labels)
 
 
-def _restored(job: Job, classifier: Classifier) -> FitReport | None:
-    """What is loaded in place of a training: the model that was kept before the test texts were changed, if any."""
-    if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.together() > 1:
+def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
+    """Load the model that a run on the unchanged test texts kept, in place of training; None if there is none."""
+    if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.world_size() > 1:
         return None
-    found = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
-    if found is None:
+    kept_model = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
+    if kept_model is None:
         log.info("%s has no model of this configuration; training it", job.config.models_dir)
         return None
-    log.info("reading the model in %s", found[0])
-    return replace(kept.restored(*found, classifier).restored, trained_parameters=0)
+    log.info("reading the model in %s", kept_model[0])
+    return replace(kept.restored(*kept_model, classifier).restored, trained_parameters=0)
 
 
 def _keep_record(folder: Path | None, record: RunRecord) -> None:
@@ -165,7 +168,7 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
              spec.recipe.name, spec.seed)  # fmt: skip
     for note in report.notes:
         log.info("%s", note)
-    if hint := _shorter_trial(spec, report):
+    if hint := _trial_hint(spec, report):
         log.info("%s", hint)
     overlaps = [
         f"{len(overlap.ids)} of {overlap.of} in {overlap.within} ({len(overlap.conflicting_ids)} with another label)"
@@ -176,7 +179,7 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
         log.info("texts that occur in two splits: %s", ", ".join(overlaps))
 
 
-def _shorter_trial(spec: RunSpec, report: DataReport) -> str | None:
+def _trial_hint(spec: RunSpec, report: DataReport) -> str | None:
     """The options that limit the other splits too, if only the training rows of a trial are limited."""
     rows, limits = spec.dataset.train_rows, spec.dataset.row_limits
     whole = [name for name, limit in limits.items() if rows and limit is None and report.splits[name].rows > rows]

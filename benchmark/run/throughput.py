@@ -7,6 +7,7 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
@@ -98,24 +99,13 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, min(options.steps, 4))
-    peaks = dict.fromkeys(chosen, 0.0)
-    for _ in range(options.rounds):
-        for way in ways:
-            precision = way.model.precision
-            peaks[precision] = max(peaks[precision], matrix_peak(DTYPES[precision], way.device))
-            _measure_once(way, splits, options)
+    peaks = _measure_rounds(ways, splits, options)
     for way in ways:
         way.kernel_seconds = _kernel_seconds(way, splits, options.steps)
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
-    described = environment.describe()
     return {
-        "model": config.model.name,
-        "title": config.model.title,
-        "recipe": config.recipe.name,
-        "pretrained": not model.describe().random_weights,
-        "device": described.hardware(ways[0].device),
-        "environment": asdict(described),
+        **described(config, model, ways[0].device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
@@ -124,6 +114,19 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         "matrix_peak_flops": peaks,
         "ways": [_figures(way, peaks[way.model.precision]) for way in ways],
         "growth": _growth(ways[0], splits),
+    }
+
+
+def described(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
+    """The model and the machine, as measurements of speed name them."""
+    machine = environment.describe()
+    return {
+        "model": config.model.name,
+        "title": config.model.title,
+        "recipe": config.recipe.name,
+        "pretrained": not model.describe().random_weights,
+        "device": machine.hardware(device),
+        "environment": asdict(machine),
     }
 
 
@@ -154,6 +157,17 @@ def fitted(
         labels, words = tuple(config.dataset.labels), config.dataset.words
         context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
         return model, model.fit(rows, first(splits.validation, 1), context)
+
+
+def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: SpeedOptions) -> dict[str, float]:
+    """Measure the ways in turn; returns the fastest matrix product of each precision, in FLOP/s."""
+    peaks: dict[str, float] = {}
+    for _ in range(options.rounds):
+        for way in ways:
+            precision = way.model.precision
+            peaks[precision] = max(peaks.get(precision, 0.0), matrix_peak(DTYPES[precision], way.device))
+            _measure_once(way, splits, options)
+    return peaks
 
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:

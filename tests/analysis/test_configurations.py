@@ -17,7 +17,13 @@ from factories import (
     rows_of,
 )
 
-from benchmark.analysis.configurations import OWN, SHARED, configurations, label_scores, with_results
+from benchmark.analysis.configurations import (
+    COMPUTED_COLUMNS,
+    COPIED_COLUMNS,
+    configurations,
+    mean_class_scores,
+    with_results,
+)
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.interface import NO_LABEL, FitReport, WeightSource
@@ -54,10 +60,10 @@ def test_scores_of_two_seeds_are_those_computed_by_hand(tmp_path: Path) -> None:
     interval = accuracy_interval(np.array([[True] * 8 + [False] * 2, [True] * 9 + [False]]))
     assert (row["low"], row["high"]) == (interval.low, interval.high)
     assert row["command"] == "python -m benchmark -m model=tfidf dataset=emotion recipe=paper seed=0,1"
-    scores = label_scores(analysis_of(*runs).results, row["counted"])
+    scores = mean_class_scores(analysis_of(*runs).results, row["counted"])
     assert scores.loc["love"].tolist() == pytest.approx([1, 0.75, (2 / 3 + 1) / 2, 2])
     assert list(scores.columns) == ["precision", "recall", "f1", "support"]
-    of_one_seed = label_scores(analysis_of(*runs).results, row["counted"][:1])
+    of_one_seed = mean_class_scores(analysis_of(*runs).results, row["counted"][:1])
     assert of_one_seed.loc["love"].tolist() == pytest.approx([1, 0.5, 2 / 3, 2])
 
 
@@ -78,9 +84,9 @@ def test_a_row_has_the_columns_of_its_first_counted_run(tmp_path: Path) -> None:
     counted = publish(tmp_path, a_record("smollm2_lora", seed=1))
     row, runs = only(failed, counted), analysis_of(counted).results.runs
     assert row["run"] == counted.name
-    assert {name: row[name] for name in SHARED} == {name: runs[name].iloc[0] for name in SHARED}
-    assert set(row) == {*SHARED, *OWN}
-    assert list(analysis_of().configurations.columns) == [*SHARED, *OWN]
+    assert {name: row[name] for name in COPIED_COLUMNS} == {name: runs[name].iloc[0] for name in COPIED_COLUMNS}
+    assert set(row) == {*COPIED_COLUMNS, *COMPUTED_COLUMNS}
+    assert list(analysis_of().configurations.columns) == [*COPIED_COLUMNS, *COMPUTED_COLUMNS]
 
 
 @pytest.mark.parametrize(

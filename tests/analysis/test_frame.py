@@ -20,12 +20,13 @@ from factories import (
     rows_of,
 )
 
-from benchmark.analysis import study
+from benchmark.analysis import frame, study
 from benchmark.analysis.frame import RUN_COLUMNS, Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run, read_all
 
 FAILED: dict[str, Any] = {"status": Status.failed, "failure": Failure("It ran out of memory.")}
@@ -145,13 +146,37 @@ def test_free_answers_are_not_graded(tmp_path: Path) -> None:
     assert ids("has_confidences", publish(tmp_path, a_record(), GOLD, ["an answer"] * 10)) == [False]
 
 
-def test_the_validation_accuracy_is_the_last_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("keep", "expected"), [("last", 0.25), ("best", 0.5)])
+def test_the_validation_accuracy_is_that_of_the_weights_that_were_kept(
+    keep: str, expected: float, tmp_path: Path
+) -> None:
     curve = (
         *(CurvePoint(step, 1.0, validation_accuracy=value) for step, value in ((1, 0.5), (2, 0.25))),
         CurvePoint(3, 2),
     )
-    assert row(tmp_path, a_record("minilm", fit=replace(FIT, curve=curve)))["validation_accuracy"] == 0.25
+    record = a_record("minilm", f"recipe.keep={keep}", fit=replace(FIT, curve=curve))
+    assert row(tmp_path, record)["validation_accuracy"] == expected
     assert row(tmp_path / "none", a_record("minilm", fit=replace(FIT, curve=())))["validation_accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("train_sha256", "elsewhere"), [(None, False), ("c" * 64, True)], ids=["the study's", "others"]
+)
+def test_a_run_trained_on_other_texts_than_the_studys_says_so_whatever_the_catalogue_begins_with(
+    train_sha256: str | None, elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = read_catalogue()
+    first = catalogue["tfidf"]
+    dataset = replace(first.config.dataset, name="imdb", sha256={"train": "c" * 64})
+    other = replace(first, config=replace(first.config, dataset=dataset))
+    monkeypatch.setattr(frame, "read_catalogue", lambda: {"on_imdb": other, **catalogue})
+    record = a_record("minilm")
+    if train_sha256 is not None:
+        record = replace(
+            record,
+            config=replace(record.config, dataset=replace(record.config.dataset, sha256={"train": train_sha256})),
+        )
+    assert ("other training texts" in row(tmp_path, record)["recipe"]) == elsewhere
 
 
 # Grouping

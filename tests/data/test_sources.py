@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from shipped_configurations import changed
 
+from benchmark.data.folder import read_folder
 from benchmark.data.load import load, resolved_labels
 from benchmark.dataset_config import DatasetConfig, Files
 from benchmark.errors import BenchmarkError
@@ -80,6 +82,13 @@ def test_labels_that_nobody_named_are_those_of_the_source(write: Write) -> None:
     config = replace(write(PAIR, files=Files(label_names="mapping.txt")), labels=[])
     assert resolved_labels(config).labels == LABELS
     assert load(config).test.labels.tolist() == [1]
+
+
+def test_files_that_state_the_labels_are_read_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Mock(side_effect=read_folder)
+    monkeypatch.setattr("benchmark.data.load.read_folder", read)
+    assert load(replace(write(PAIR, **NAMED), labels=[])).report.splits["train"].counts.keys() == set(LABELS)
+    assert read.call_count == 1
 
 
 def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -> None:

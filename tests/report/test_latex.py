@@ -21,7 +21,10 @@ def test_special_characters_are_printed(text: str, escaped: str) -> None:
 @pytest.mark.parametrize(
     ("text", "alignment"),
     [
-        *((text, "r") for text in ("+0.0503", "< 0.0001", "28.9 ms", "3.72 GB", "under 0.1 s", "-", "-0.1 to +0.2")),
+        *(
+            (text, "r")
+            for text in ("+0.0503", "< 0.0001", "28.9 ms", "3.72 GB", "under 0.1 s", "-", "-0.1 to +0.2", "5% to 9.5%")
+        ),
         *((text, "l") for text in ("BERT", "2 seeds", "1 of 2 cores")),
     ],
 )

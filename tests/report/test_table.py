@@ -36,7 +36,7 @@ COLUMNS = (
     Column("id"),
     Column("name", "Name"),
     Column("share", "± share", fixed(".1%")),
-    Column("low", "95% interval", end="high"),
+    Column("low", "95% interval", fixed(".1%"), end="high"),
     Column("command", "Command", code=True, leave_out=("tex",)),
 )
 TABLE = Table("one", "A table", lambda _: DATA, COLUMNS, note="A *note*.")
@@ -44,10 +44,10 @@ TABLE = Table("one", "A table", lambda _: DATA, COLUMNS, note="A *note*.")
 
 def test_markdown_escapes_bars_shows_code_and_leaves_out_columns_without_heading() -> None:
     assert TABLE.markdown(TABLE.data(NOTHING)).splitlines() == [
-        "| Name         | ± share   | 95% interval     | Command                 |",
-        "|:-------------|:----------|:-----------------|:------------------------|",
-        "| a &#124; b_c | 50.0%     | 0.2500 to 0.7500 | <code>x &#124; y</code> |",
-        "| B            | -         | -                | `z`                     |",
+        "| Name         | ± share   | 95% interval   | Command                 |",
+        "|:-------------|:----------|:---------------|:------------------------|",
+        "| a &#124; b_c | 50.0%     | 25.0% to 75.0% | <code>x &#124; y</code> |",
+        "| B            | -         | -              | `z`                     |",
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_table_is_written_as_csv_markdown_with_its_note_and_latex() -> None:
         r"\toprule",
         r"Name & $\pm$ share & 95\% interval \\",
         r"\midrule",
-        r"a | b\_c & 50.0\% & 0.2500 to 0.7500 \\",
+        r"a | b\_c & 50.0\% & 25.0\% to 75.0\% \\",
         r"B & - & - \\",
         r"\bottomrule",
         r"\end{tabular}",

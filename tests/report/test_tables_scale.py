@@ -44,6 +44,6 @@ def test_a_whole_training_counts_without_the_seconds_that_prepared_its_graphs() 
     training = {"training_seconds": 60.0, "graph_seconds": 20.0, "steps": 800, "effective_batch": 20}
     training |= {"precision": "bf16", "graph_steps": 800, "predicted_per_second": [300.0, 700.0]}
     (way,) = ways_of(training)
-    assert (way["samples_per_second"], way["answered_per_second"]) == (400.0, 700.0)
-    assert way["batching"] == "packed, CUDA graphs"
+    assert (way.samples_per_second, way.answered_per_second) == (400.0, 700.0)
+    assert way.batching == "packed, CUDA graphs"
     assert ways_of({"latency": {}}) == []

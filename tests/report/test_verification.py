@@ -27,7 +27,7 @@ from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier, composed
 from benchmark.run.failures import record_failure
-from benchmark.run.job import started, with_data
+from benchmark.run.job import new_job, with_data
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model in ("majority", "tfidf"):
         runner.run(composed([f"model={model}", *places]))
     config = composed(["model=minilm", *places])
-    job, _ = with_data(started(config, [], lambda _: None), build_classifier(config.model))
+    job, _ = with_data(new_job(config, [], lambda _: None), build_classifier(config.model))
     job.begin_training()
     record_failure(config, [], ValueError("no luck"))
     write_tables(results)

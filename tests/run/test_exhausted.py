@@ -54,14 +54,14 @@ def test_a_full_disk_damages_no_record_and_no_table(compose_run: Compose, small_
     for leaving in (0, 10_000, 30_000):
         ballast = fill(small_disk, leaving)
         with pytest.raises(BenchmarkError, match="The disk is full"):
-            runner.run(config, draw=draw_run)
+            runner.run(config, save_plots=draw_run)
         ballast.unlink()
         after = {path: path.read_bytes() for path in before}
         assert after == before
         assert not list(small_disk.rglob(".partial-*"))
         statuses = [run.record.status for run in store.read_all(small_disk / "results")]
         assert statuses.count(Status.completed) == 1
-    assert runner.run(config, draw=draw_run).record.status is Status.completed
+    assert runner.run(config, save_plots=draw_run).record.status is Status.completed
 
 
 def test_a_run_that_filled_the_disk_with_checkpoints_continues_when_there_is_space(

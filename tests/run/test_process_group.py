@@ -7,19 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate.utils import str_to_bool
 from factories import SMALL, command_line, folders_in, variables
 
 from benchmark.results import store
 from benchmark.results.record import Status
 from benchmark.results.store import Run
+from benchmark.run import process_group
 
-pytestmark = pytest.mark.slow
 NO_DROPOUT = ["+model.architecture.hidden_dropout_prob=0.0", "+model.architecture.attention_probs_dropout_prob=0.0"]
 """Without it, what is dropped out depends on how a batch is divided."""
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "benchmark"]
 
 
-DIVIDED = {"ACCELERATE_USE_FSDP": "true"}
+DIVIDED = {"ACCELERATE_USE_FSDP": "1"}
+
+
+@pytest.mark.parametrize("value", ["1", "true", "True", "yes", "y", "t", "on", "0", "false", "no", "off"])
+def test_a_variable_is_true_where_accelerate_reads_it_as_true(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(process_group.FSDP, value)
+    assert process_group.is_true(process_group.FSDP) == bool(str_to_bool(value))
 
 
 def two_processes(folder: Path, *arguments: str, divided: bool = False) -> "subprocess.Popen[str]":
@@ -43,6 +50,7 @@ def check_same(one: Run, other: Run) -> None:
     np.testing.assert_allclose(one.predictions.probabilities, other.predictions.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
 def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: str, tmp_path: Path) -> None:
     options = [
@@ -65,6 +73,7 @@ def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: 
     assert not list((tmp_path / "two/checkpoints").glob("*/"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["model.readout=labels"], ["model.readout=head", "model.batching=padded"]])
 def test_processes_that_divide_the_weights_give_what_one_gives(options: list[str], tmp_path: Path) -> None:
     """The last batch of an epoch, of 3 rows in passes of 1, is one pass more for one of them."""
@@ -82,6 +91,7 @@ def test_processes_that_divide_the_weights_give_what_one_gives(options: list[str
     assert two.record.fit.parameters == one.record.fit.parameters  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -97,6 +107,7 @@ def test_what_cannot_divide_its_weights_is_refused(options: list[str], named: st
     assert not store.read_all(tmp_path / "results")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "keep", "divided"),
     [("tiny_bert", "last", False), ("tiny_bert", "best", False), ("tiny_llama", "last", True)],
@@ -118,6 +129,7 @@ def test_a_run_that_two_processes_began_is_continued_by_one(
     check_same(run_in(tmp_path / "one"), run_in(tmp_path / "two"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -124,7 +124,7 @@ def test_a_failure_is_published_without_the_home_folder(
 
 
 def test_plots_are_stored_with_the_record(compose_run: Compose) -> None:
-    run = runner.run(compose_run("model=tiny_llama"), draw=draw_run)
+    run = runner.run(compose_run("model=tiny_llama"), save_plots=draw_run)
     assert {path.stem for path in run.folder.glob("*.png")} == {
         "label_distribution", "confusion", "training_curve", "reliability",
     }  # fmt: skip

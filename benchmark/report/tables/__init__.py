@@ -52,16 +52,16 @@ TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *O
 
 def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
     """Every table with its data: those of each data set, and the study's if its data set was run."""
-    made: dict[Table, pd.DataFrame] = {}
+    tables: dict[Table, pd.DataFrame] = {}
     if study.DATASET in analysis.datasets or not analysis.datasets:
-        made |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
+        tables |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
     for dataset in analysis.datasets or [study.DATASET]:
         part = analysis.of(dataset)
-        found = {table: table.data(part) for table in _declared(dataset, part)}
-        made |= {table: data for table, data in found.items() if len(data) or table.name in TABLES}
-    made[cost.SPEED] = cost.SPEED.data(analysis)
+        of_dataset = {table: table.data(part) for table in _declared(dataset, part)}
+        tables |= {table: data for table, data in of_dataset.items() if len(data) or table.name in TABLES}
+    tables[cost.SPEED] = cost.SPEED.data(analysis)
     optional = {table: table.data(analysis) for table in OF_ALL_DATASETS}
-    return made | {table: data for table, data in optional.items() if len(data)}
+    return tables | {table: data for table, data in optional.items() if len(data)}
 
 
 def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
@@ -78,7 +78,7 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
 
 
 def _other_content(dataset: str, part: AnalysedResults) -> str:
-    """Says so where runs used the name of the study's data set for other texts."""
+    """Return a note if runs used the name of the study's data set for other texts."""
     names = {part.results.by_name[run].record.dataset for run in part.results.runs["run"]}
     if dataset == study.DATASET or study.DATASET not in names:
         return ""

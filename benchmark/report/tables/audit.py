@@ -104,7 +104,7 @@ TABLES = (
         study_audit,
         (
             t.derived("figure", "Figure"),
-            t.Column("study", "Study", t.FOUR, source=t.ValueSource.study),
+            t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
             t.derived("possible_counts", f"Correct of {study.TEST_ROWS:,}"),
             t.derived("nearest", "Nearest"),
             t.derived("fitting_rows", "Smallest test sets"),

@@ -40,21 +40,23 @@ def ties(analysis: AnalysedResults) -> pd.DataFrame:
 
 def seeds(analysis: AnalysedResults) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that count."""
-    found = analysis.configurations
-    found = found[~found["trial"].astype(bool)]
+    configurations = analysis.configurations
+    configurations = configurations[~configurations["trial"].astype(bool)]
     status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
-    counts = status.reindex(index=found["configuration"], columns=list(map(str, Status)), fill_value=0)
-    accuracies = [analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in found["counted"]]
-    made = found.assign(
-        model=found["title"],
-        mean=found["accuracy"],
-        asked=[len(runs) for runs in found["runs"]],
+    counts = status.reindex(index=configurations["configuration"], columns=list(map(str, Status)), fill_value=0)
+    accuracies = [
+        analysis.results.correct(runs).mean(axis=1) if runs else [math.nan] for runs in configurations["counted"]
+    ]
+    table = configurations.assign(
+        model=configurations["title"],
+        mean=configurations["accuracy"],
+        asked=[len(runs) for runs in configurations["runs"]],
         minimum=[float(min(of)) for of in accuracies],
         maximum=[float(max(of)) for of in accuracies],
         **{str(name): column.to_list() for name, column in counts.items()},
     )
-    order = made.assign(mean=-made["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
-    return made.loc[order.index]
+    order = table.assign(mean=-table["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
+    return table.loc[order.index]
 
 
 def letters(groups: list[tuple[int, ...]], count: int, used: int = 0) -> list[str]:
@@ -91,7 +93,7 @@ TABLES = (
             t.Column("seed_pairs", "Pairs of seeds"),
             t.Column("p", "McNemar's p", p_value),
             t.Column("adjusted_p", "p, Holm", p_value),
-            t.Column("detectable", "Detectable at 80% power", t.FOUR),
+            t.Column("detectable", "Detectable at 80% power", t.FOUR_DECIMALS),
             t.Column("verdict", "Verdict"),
         ),
         note="Every seed of one model is paired with every seed of the other (*pairs of seeds*). The two counts are "
@@ -108,7 +110,7 @@ TABLES = (
         "ties",
         "Groups of tied models",
         ties,
-        (*t.NAMED, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
+        (*t.IDENTITY, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
         note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
         section="differences",
     ),
@@ -117,16 +119,16 @@ TABLES = (
         "Seeds of every configuration",
         seeds,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.Column("asked", "Asked"),
             t.Column("completed", "Completed"),
             t.Column("failed", "Failed"),
             t.Column("interrupted", "Interrupted"),
             t.Column("collapsed", "One label for all"),
-            t.Column("mean", "Mean", t.FOUR),
+            t.Column("mean", "Mean", t.FOUR_DECIMALS),
             t.SPREAD,
-            t.Column("minimum", "Lowest", t.FOUR),
-            t.Column("maximum", "Highest", t.FOUR),
+            t.Column("minimum", "Lowest", t.FOUR_DECIMALS),
+            t.Column("maximum", "Highest", t.FOUR_DECIMALS),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",

@@ -1,5 +1,6 @@
 """What accuracy costs, and how fast models train and predict."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,91 +13,118 @@ from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, gigabytes, milliseconds
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to train and predict whose speed was measured. What was not measured is None."""
+
+    batching: str  # as tables show it
+    precision: str
+    samples_per_second: float
+    answered_per_second: float | None  # texts
+    utilisation: float | None
+
+
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy and costs of the configurations on the test texts that most of them predicted."""
     all_comparable = comparisons.by_test_texts(analysis.configurations)
     if not all_comparable:
         return pd.DataFrame()
-    found = all_comparable[0]
+    table = all_comparable[0]
     leads = costs.significant_leads(analysis.comparisons)
-    best = {cost: costs.frontier(found, cost, leads) for cost in COSTS}
-    dominating = costs.dominated_by(found, leads)
+    on_frontier = pd.DataFrame({name: costs.frontier(table, cost, leads) for cost, name in COSTS.items()})
+    dominating = costs.dominated_by(table, leads)
     columns: dict[str, list[Any]] = {
-        "frontier": [", ".join(name for cost, name in COSTS.items() if best[cost][row]) or None for row in found.index],
-        "dominated_by": ["; ".join(analysis.short_names[one] for one in ids) or None for ids in dominating],
+        "frontier": [", ".join(row.index[row]) or None for _, row in on_frontier.iterrows()],
+        "dominated_by": ["; ".join(analysis.short_names[other] for other in ids) or None for ids in dominating],
         "dominated_by_id": [ids[0] if ids else None for ids in dominating],
     }
-    return found.assign(model=found["title"], hardware=found["machine"], **columns)
+    return table.assign(model=table["title"], hardware=table["machine"], **columns)
 
 
 def speed(analysis: AnalysedResults) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
-    measured = sorted(
-        analysis.results.speeds, key=lambda one: (one["device"], one["title"], one.get("effective_batch", 0))
+    documents = sorted(
+        analysis.results.speeds,
+        key=lambda document: (document["device"], document["title"], document.get("effective_batch", 0)),
     )
-    return pd.DataFrame([row for one in measured for row in _speeds(one)], dtype=object)
+    return pd.DataFrame([row for document in documents for row in _speed_rows(document)], dtype=object)
 
 
-def _speeds(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    ways = ways_of(measured)
-    padded = {way["precision"]: way for way in ways if way["batching"] == "padded"}
+def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    ways = ways_of(document)
+    padded = {way.precision: way for way in ways if way.batching == "padded"}
+    rows = []
+    for way in ways:
+        plain = padded.get(way.precision)
+        rows.append(
+            {
+                "model": measured_title(document),
+                "hardware": document["device"],
+                "batch_size": document["effective_batch"],
+                **asdict(way),
+                "training_ratio": _ratio(way.samples_per_second, plain.samples_per_second if plain else None),
+                "answering_ratio": _ratio(way.answered_per_second, plain.answered_per_second if plain else None),
+            }
+        )
+    return rows
+
+
+def ways_of(document: dict[str, Any]) -> list[Way]:
+    """The ways whose speed `python -m benchmark.speed` compared, or the one way of a whole training.
+
+    There are none in a measurement of latency.
+    """
+    if "training_seconds" in document:
+        seconds = document["training_seconds"] - (document["graph_seconds"] or 0.0)
+        return [
+            Way(
+                _batching("packed", document),
+                document["precision"],
+                samples_per_second=document["steps"] * document["effective_batch"] / seconds,
+                answered_per_second=max(document["predicted_per_second"]),
+                utilisation=None,
+            )
+        ]
     return [
-        {
-            "model": measured_title(measured),
-            "hardware": measured["device"],
-            "batch_size": measured["effective_batch"],
-            "batching": way["batching"],
-            "precision": way["precision"],
-            "samples_per_second": way["samples_per_second"],
-            "training_ratio": _ratio(way, padded, "samples_per_second"),
-            "utilisation": way["utilisation"],
-            "answered_per_second": way["answered_per_second"],
-            "answering_ratio": _ratio(way, padded, "answered_per_second"),
-        }
-        for way in ways
+        Way(
+            _batching(way["batching"], way),
+            way["precision"],
+            way["samples_per_second"],
+            way["answered_per_second"],
+            way.get("utilisation"),
+        )
+        for way in document.get("ways", ())
     ]
 
 
-def ways_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ways whose speed was compared, or the one way of a whole training; none for latencies."""
-    if "training_seconds" in measured:
-        seconds = measured["training_seconds"] - (measured["graph_seconds"] or 0.0)
-        way = {
-            "batching": "packed",
-            "precision": measured["precision"],
-            "samples_per_second": measured["steps"] * measured["effective_batch"] / seconds,
-            "utilisation": None,
-            "answered_per_second": max(measured["predicted_per_second"]),
-            "graph_steps": measured["graph_steps"],
-            "recomputes": False,
-        }
-        return [_named(way)]
-    return [_named(way) for way in measured.get("ways", ())]
-
-
-def _named(way: dict[str, Any]) -> dict[str, Any]:
-    """With the name of the batching that tables show; figures measured earlier say less."""
+def _batching(name: str, way: dict[str, Any]) -> str:
+    """The name of the batching that tables show; figures measured earlier say less."""
     graphs = ", CUDA graphs" if way.get("graph_steps") else ""
     recomputes = ", activations recomputed" if way.get("recomputes") else ""
-    return {**way, "batching": f"{way['batching']}{graphs}{recomputes}"}
+    return f"{name}{graphs}{recomputes}"
 
 
-def measured_title(measured: dict[str, Any]) -> str:
+def measured_title(document: dict[str, Any]) -> str:
     """The name that tables give a model whose speed was measured."""
-    return short_title(str(measured["title"])) + ("" if measured["pretrained"] else ", random weights")
+    return short_title(str(document["title"])) + ("" if document["pretrained"] else ", random weights")
 
 
-def _ratio(way: dict[str, Any], padded: dict[str, dict[str, Any]], speed: str) -> float | None:
-    plain = padded.get(way["precision"], {}).get(speed)
-    return way[speed] / plain if plain and way[speed] is not None else None
+def _ratio(speed: float | None, plain: float | None) -> float | None:
+    return speed / plain if plain and speed is not None else None
 
 
 def latency(analysis: AnalysedResults) -> pd.DataFrame:
     """Each model whose latency was measured on a device that no other job used, the fastest first."""
-    found = [one for one in analysis.results.speeds if "latency" in one]
-    alone = [one for one in found if one["environment"].get("device_shared") is not True]
-    alone.sort(key=lambda one: (one["device"], one["latency"]["p50"]))
-    rows = [{**one, **one["latency"], "model": measured_title(one), "hardware": one["device"]} for one in alone]
+    documents = [
+        document
+        for document in analysis.results.speeds
+        if "latency" in document and document["environment"].get("device_shared") is not True
+    ]
+    documents.sort(key=lambda document: (document["device"], document["latency"]["p50"]))
+    rows = [
+        {**document, **document["latency"], "model": measured_title(document), "hardware": document["device"]}
+        for document in documents
+    ]
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -106,7 +134,7 @@ TABLES = (
         "Accuracy and cost",
         frontier,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.ACCURACY,
             t.TRAINING,
             t.Column("peak_memory", "Peak memory", gigabytes),

@@ -32,7 +32,10 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _best_on_validation(analysis: AnalysedResults, found: pd.DataFrame) -> pd.DataFrame:
-    """Models without validation accuracies are not tuned here, so their first configuration by name is taken."""
+    """Choose the configuration of each model with the best validation accuracy.
+
+    Models without validation accuracies are not tuned here, so their first configuration by name is taken.
+    """
     runs = analysis.results.runs
     validation = runs[runs["counted"]].astype({"validation_accuracy": float}).groupby("configuration")
     ranked = found.assign(validation=found["configuration"].map(validation["validation_accuracy"].mean()))
@@ -59,7 +62,7 @@ DATA_SETS = t.Table(
     data_sets,
     (
         t.CONFIGURATION,
-        t.NAME,
+        t.MODEL_NAME,
         t.Column("kind"),
         t.Column("dataset", "Data set"),
         t.Column("train_rows", "Training texts", "{:,}".format),

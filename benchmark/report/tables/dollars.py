@@ -21,9 +21,9 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
 
     Training costs 0 where nothing was trained. The year's cost is missing where training was not timed.
     """
-    found, prices = with_results(analysis.configurations), read_prices()
+    configurations, prices = with_results(analysis.configurations), read_prices()
     rows = []
-    for row in found[found["seconds_per_text"].notna()].to_dict("records"):
+    for row in configurations[configurations["seconds_per_text"].notna()].to_dict("records"):
         if (per_hour := prices.of(row["machine"])) is None:
             continue
         training, answering = row["training_seconds"], YEAR * row["seconds_per_text"] * per_hour / 3600
@@ -37,11 +37,13 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
 
 def energy(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose energy was measured, medians over the seeds of one machine."""
-    found = with_results(analysis.configurations)
-    rows = [made for _, row in found.iterrows() if (made := _energy(analysis.results, row)) is not None]
+    configurations = with_results(analysis.configurations)
+    rows = [
+        measured for _, row in configurations.iterrows() if (measured := _energy(analysis.results, row)) is not None
+    ]
     per_kwh = read_prices().per_kwh
-    for made in rows:
-        made["year_dollars"] = (made["training_joules"] + YEAR * made["joules_per_text"]) / KWH * per_kwh
+    for measured in rows:
+        measured["year_dollars"] = (measured["training_joules"] + YEAR * measured["joules_per_text"]) / KWH * per_kwh
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -74,7 +76,7 @@ TABLES = (
         "Training and 1,000 texts a day for a year, in dollars",
         dollars,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.ACCURACY,
             t.TRAINING,
             t.Column("seconds_per_text", "Time per text", milliseconds),
@@ -96,7 +98,7 @@ TABLES = (
         "Energy",
         energy,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
             t.Column("joules_per_text", "Per text, J", fixed(".3g")),
             t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),

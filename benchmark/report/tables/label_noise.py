@@ -58,8 +58,10 @@ def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDAr
 
 def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
     data = analysis.results.by_name[run].record.data
-    overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
-    ids = {item for one in overlaps for item in one.conflicting_ids}
+    overlaps = [
+        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
+    ]
+    ids = {item for overlap in overlaps for item in overlap.conflicting_ids}
     return np.asarray(analysis.results.of(run)["item"].isin(ids), dtype=np.bool_)
 
 
@@ -84,7 +86,9 @@ TABLES = (
             t.Column("most"),
             t.Column("interval", "95% interval"),
             t.Column("share", "Share", t.PERCENT),
-            t.Column("best_accuracy", "Accuracy of a perfect model", t.FOUR, "if all of these labels are wrong"),
+            t.Column(
+                "best_accuracy", "Accuracy of a perfect model", t.FOUR_DECIMALS, "if all of these labels are wrong"
+            ),
             t.Column("runs", "Runs"),
         ),
         note="This assumes that a text on which the good models (the best and those tied with it) agree against its "

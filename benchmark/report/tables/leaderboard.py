@@ -10,7 +10,7 @@ from benchmark.report import table as t
 
 COLUMNS = (
     t.CONFIGURATION,
-    t.NAME,
+    t.MODEL_NAME,
     t.MODEL,
     t.RECIPE,
     *t.SCORES,
@@ -47,12 +47,12 @@ def trials(dataset: str) -> t.Table:
 
 
 def ranked(dataset: str, analysis: AnalysedResults, trial: bool | None = None) -> pd.DataFrame:
-    """The configurations of a data set, the most accurate first.
+    """The configurations of a data set: those with results before the others, and the most accurate first in each.
 
-    `trial` selects trials (True), complete configurations (False), or both with the trials last (None).
+    `trial` selects trials (True), complete configurations (False), or both (None).
     """
-    found = analysis.of(dataset).configurations
+    table = analysis.of(dataset).configurations
     if trial is not None:
-        found = found[found["trial"].astype(bool) == trial]
-    ordered = found.sort_values(["result", "accuracy"], ascending=False, kind="stable", na_position="last")
+        table = table[table["trial"].astype(bool) == trial]
+    ordered = table.sort_values(["result", "accuracy"], ascending=False, kind="stable", na_position="last")
     return ordered.assign(name=ordered["model"], model=ordered["title"])

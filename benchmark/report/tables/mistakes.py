@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.analysis import comparisons
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import label_scores, mean_accuracy, with_results
+from benchmark.analysis.configurations import mean_accuracy, mean_class_scores, with_results
 from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix
@@ -36,7 +36,7 @@ def per_configuration(
 
 def per_class(results: Results, row: pd.Series) -> list[dict[Any, Any]]:
     """Precision, recall and F1 of each label, means over the seeds."""
-    scores = label_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
+    scores = mean_class_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
     return scores.astype({"support": int}).rename_axis("label").reset_index().astype(object).to_dict("records")
 
 
@@ -49,10 +49,10 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
     places = zip(*np.unravel_index(order, counts.shape), strict=True)
-    found = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
+    pairs = [(names[gold], names[answer], float(counts[gold, answer]), support[gold]) for gold, answer in places]
     return [
         {"gold": gold, "predicted": answer, "texts": texts, "share": float(texts / total)}
-        for gold, answer, texts, total in found
+        for gold, answer, texts, total in pairs
         if texts
     ]
 
@@ -60,11 +60,13 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
     data = results.by_name[row["run"]].record.data
-    overlaps = [one for one in (data.overlaps if data else ()) if (one.of, one.within) == ("test", "train")]
+    overlaps = [
+        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
+    ]
     left_out: dict[str, set[str]] = {
         "official": set(),
-        "without texts that occur in train": {item for one in overlaps for item in one.ids},
-        "without conflicting duplicates": {item for one in overlaps for item in one.conflicting_ids},
+        "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
+        "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
     }
     items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
     rows = []
@@ -89,7 +91,7 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
-    """Which answers of each seed are correct, and how confident they are."""
+    """For each seed, whether each answer is correct and how confident it is."""
     return [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
 
 
@@ -97,7 +99,7 @@ def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
     """A configuration's accuracy on its most confident `share` of the texts, the mean over seeds."""
     if share == 1:
         return float(row["accuracy"])
-    return float(np.mean([accuracy_at_coverage(*one, share) for one in confidences(results, row)]))
+    return float(np.mean([accuracy_at_coverage(*seed, share) for seed in confidences(results, row)]))
 
 
 def _coverage_column(share: float) -> str:
@@ -144,11 +146,11 @@ TABLES = (
         "Precision, recall and F1 by label, mean over seeds",
         partial(per_configuration, per_class),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             LABEL,
-            t.Column("precision_score", "Precision", t.FOUR),
-            t.Column("recall", "Recall", t.FOUR),
-            t.Column("f1", "F1", t.FOUR),
+            t.Column("precision_score", "Precision", t.FOUR_DECIMALS),
+            t.Column("recall", "Recall", t.FOUR_DECIMALS),
+            t.Column("f1", "F1", t.FOUR_DECIMALS),
             t.Column("support", "Support"),
         ),
         section="errors",
@@ -158,7 +160,7 @@ TABLES = (
         "The most confused pairs of labels, mean over seeds",
         partial(per_configuration, confused_pairs),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             GOLD,
             PREDICTED,
             t.Column("texts", "Texts", count),
@@ -171,7 +173,7 @@ TABLES = (
         "test_views",
         "Accuracy on parts of the test set",
         partial(per_configuration, test_views),
-        (*t.NAMED, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
+        (*t.IDENTITY, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
         section="errors",
     ),
     t.Table(
@@ -179,11 +181,11 @@ TABLES = (
         "Accuracy on the most confident texts",
         partial(per_configuration, selective),
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.SEEDS,
-            t.Column(_coverage_column(1.0), "All texts", t.FOUR),
-            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR),
-            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR) for share in COVERAGES[2:]),
+            t.Column(_coverage_column(1.0), "All texts", t.FOUR_DECIMALS),
+            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR_DECIMALS),
+            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR_DECIMALS) for share in COVERAGES[2:]),
         ),
         note="Accuracy on the most confident share of the texts, the mean over seeds. Free generation gives no "
         "confidence.",

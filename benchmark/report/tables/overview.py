@@ -45,16 +45,16 @@ def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameters(value: float) -> str:
-    """In millions or billions, with three digits."""
+    """Write a number of parameters in millions or billions, with three digits."""
     return f"{value / 1e9:.3g}B" if value >= 1e9 else f"{value / 1e6:.3g}M"
 
 
 COLUMNS = (
     t.CONFIGURATION,
-    t.NAME,
+    t.MODEL_NAME,
     t.declared("model", "Model, recipe"),
     t.declared("parameters", "Parameters", parameters),
-    t.Column("study", "Study", t.FOUR, source=t.ValueSource.study),
+    t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
     t.Column("accuracy"),
     t.Column("low"),
     t.Column("high"),

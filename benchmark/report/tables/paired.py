@@ -26,14 +26,14 @@ UNUSED: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one
 
 def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
-    results, found = analysis.results, analysis.configurations
-    records = {run: results.by_name[run].record for runs in found["counted"] for run in runs}
+    results, configurations = analysis.results, analysis.configurations
+    records = {run: results.by_name[run].record for runs in configurations["counted"] for run in runs}
     unchanged = {(_key(record), _trained(record)): run for run, record in records.items() if record.is_result}
     rows = []
-    for counted in found["counted"]:
+    for counted in configurations["counted"]:
         changed = [run for run in counted if records[run].completes_all and not records[run].is_result]
-        own = {run: unchanged.get((_key(records[run]), _trained(records[run]))) for run in changed}
-        if pairs := [(before, run) for run, before in own.items() if before is not None]:
+        unchanged_of = {run: unchanged.get((_key(records[run]), _trained(records[run]))) for run in changed}
+        if pairs := [(before, run) for run, before in unchanged_of.items() if before is not None]:
             rows.append(_changed_texts(results, pairs))
     rows.sort(key=lambda row: (row["tested_on"], row["model"], row["recipe"], row["perturbation"]))
     return pd.DataFrame(rows, dtype=object)
@@ -41,11 +41,11 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
 
 def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
-    results, found = analysis.results, with_results(analysis.configurations)
-    records = [results.by_name[run].record for run in found["run"]]
+    results, table = analysis.results, with_results(analysis.configurations)
+    records = [results.by_name[run].record for run in table["run"]]
     keys = [_key(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
     used = [_options_used(record) for record in records]
-    configurations = [row for _, row in found.iterrows()]
+    configurations = [row for _, row in table.iterrows()]
     plain = {key: row for key, row, options in zip(keys, configurations, used, strict=True) if not options}
     rows = [
         _ablation(results, row, plain[key]) | {"option": ", ".join(options)}
@@ -76,17 +76,17 @@ def _trained(record: RunRecord) -> tuple[int, str | None]:
 
 def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """The row of the pairs of runs, one for each seed, on unchanged and on changed texts."""
-    (own, other), runs = pairs[0], results.runs.set_index("run")
+    (unchanged, changed), runs = pairs[0], results.runs.set_index("run")
     before, after = (results.correct(of_seeds) for of_seeds in zip(*pairs, strict=True))
     answers, changed_answers = (results.predicted(of_seeds) for of_seeds in zip(*pairs, strict=True))
     counts = zip((after & ~before).sum(axis=1).tolist(), (before & ~after).sum(axis=1).tolist(), strict=True)
-    record = results.by_name[other].record
+    record = results.by_name[changed].record
     assert record.data is not None
     return {
-        "configuration": runs.loc[other, "configuration"],
+        "configuration": runs.loc[changed, "configuration"],
         "model": record.title,
-        "recipe": runs.loc[own, "recipe"],
-        "tested_on": runs.loc[own, "dataset"],
+        "recipe": runs.loc[unchanged, "recipe"],
+        "tested_on": runs.loc[unchanged, "dataset"],
         "perturbation": str(record.config.dataset.perturb),
         "changed_texts": record.data.perturbed_rows / record.data.splits["test"].rows,
         "seeds": len(pairs),
@@ -116,7 +116,7 @@ def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, An
 
 
 DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
-DIFFERS = t.Column("low", "95% interval", end="high", help="of the difference")
+DIFFERS = t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high")
 P = t.Column("p", "McNemar's p", p_value)
 
 ROBUSTNESS = t.Table(
@@ -124,13 +124,13 @@ ROBUSTNESS = t.Table(
     "Accuracy on changed test texts",
     robustness,
     (
-        *t.NAMED,
+        *t.IDENTITY,
         t.declared("tested_on", "Test texts of"),
         t.declared("perturbation", "Change"),
         t.Column("changed_texts", "Texts changed", t.PERCENT),
         t.SEEDS,
-        t.Column("before", "Accuracy, unchanged", t.FOUR),
-        t.Column("after", "Accuracy, changed", t.FOUR),
+        t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
+        t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
@@ -148,12 +148,12 @@ ABLATIONS = t.Table(
     "Training options, each beside the same recipe without it",
     ablations,
     (
-        *t.NAMED,
+        *t.IDENTITY,
         t.Column("base_id"),
         t.declared("option", "Option"),
         t.Column("seeds", "Seeds", help="with and without the option"),
-        t.Column("accuracy_without", "Accuracy without", t.FOUR),
-        t.Column("accuracy_with", "Accuracy with", t.FOUR),
+        t.Column("accuracy_without", "Accuracy without", t.FOUR_DECIMALS),
+        t.Column("accuracy_with", "Accuracy with", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         t.Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),

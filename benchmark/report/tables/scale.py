@@ -17,24 +17,24 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 
 def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
-    rows = [row for one in analysis.results.speeds if (row := _row(one)) is not None]
+    rows = [row for document in analysis.results.speeds if (row := _row(document)) is not None]
     rows.sort(key=lambda row: (row["hardware"], row["model"], row["batch_size"], row["training"]))
     return pd.DataFrame(rows, dtype=object)
 
 
 def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
-    ways = [way for way in ways_of(measured) if way["batching"].startswith("packed")]
+    ways = [way for way in ways_of(measured) if way.batching.startswith("packed")]
     if not ways:
         return None
-    way = max(ways, key=lambda one: one["samples_per_second"])
-    answered, epochs = way["answered_per_second"], EPOCHS * ROWS / way["samples_per_second"]
+    way = max(ways, key=lambda way: way.samples_per_second)
+    answered, epochs = way.answered_per_second, EPOCHS * ROWS / way.samples_per_second
     return {
         "model": measured_title(measured),
         "hardware": measured["device"],
         "batch_size": measured["effective_batch"],
-        "batching": way["batching"],
-        "precision": way["precision"],
-        "training": 1000 / way["samples_per_second"],
+        "batching": way.batching,
+        "precision": way.precision,
+        "training": 1000 / way.samples_per_second,
         "prediction": 1000 / answered if answered else None,
         "growth_rows": _exponent(measured.get("growth", {}).get("rows", ()), "rows"),
         "growth_length": _exponent(measured.get("growth", {}).get("text", ()), "tokens_per_sample"),

@@ -148,7 +148,7 @@ TABLES = (
         "Experiment settings",
         table2_settings,
         (
-            *t.NAMED,
+            *t.IDENTITY,
             t.declared("optimizer", "Optimizer"),
             t.declared("learning_rate", "Learning rate", format=scientific),
             t.declared("batch_size", "Batch"),
@@ -170,9 +170,9 @@ TABLES = (
         table3_accuracy,
         (
             t.CONFIGURATION,
-            t.NAME,
+            t.MODEL_NAME,
             t.MODEL,
-            t.Column("study", "Study", t.FOUR, "as the study printed it", source=t.ValueSource.study),
+            t.Column("study", "Study", t.FOUR_DECIMALS, "as the study printed it", source=t.ValueSource.study),
             t.RECIPE,
             *t.SCORES,
             t.TRAINING,

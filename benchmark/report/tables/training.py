@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import label_scores, mean_accuracy, scores
+from benchmark.analysis.configurations import accuracy_scores, mean_accuracy, mean_class_scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.names import recipe_in_words
 from benchmark.dataset_config import RowChoice
@@ -27,8 +27,8 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    found = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
-    curves = [curve for _, group in found.groupby("curve", sort=False) for curve in _curves(results, group)]
+    complete = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
+    curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
@@ -39,8 +39,8 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     choices = pd.Series([results.by_name[run].record.config.dataset.row_choice for run in group["run"]], group.index)
     whole = group["limits"] == ""
     for choice in choices[~whole].unique():
-        own = "" if choice == RowChoice.first else f"-{choice}"
-        yield group[whole | (choices == choice)].assign(curve=group["curve"] + own, first=choice == RowChoice.first)
+        suffix = "" if choice == RowChoice.first else f"-{choice}"
+        yield group[whole | (choices == choice)].assign(curve=group["curve"] + suffix, first=choice == RowChoice.first)
 
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -60,16 +60,16 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
                 "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
-                **scores(results, runs),
+                **accuracy_scores(results, runs),
                 "remark": _constant(results, runs),
-                **label_scores(results, runs)["f1"].add_prefix("f1_"),
+                **mean_class_scores(results, runs)["f1"].add_prefix("f1_"),
             }
         )
     return rows
 
 
 def _constant(results: Results, runs: list[str]) -> str | None:
-    """Says so where every seed predicts one label for every text."""
+    """Return a remark if every seed predicts one label for every text."""
     collapsed = [len(set(answers)) == 1 for answers in results.predicted(runs).tolist()]
     return "a constant prediction" if all(collapsed) else None
 
@@ -80,8 +80,8 @@ def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
     """
     results, runs = analysis.results, analysis.results.runs
-    found = runs[runs["result"] & runs["training"].notna()]
-    trainings = [group for _, group in found.groupby("training", sort=False) if group["readout"].nunique() > 1]
+    comparable = runs[runs["result"] & runs["training"].notna()]
+    trainings = [group for _, group in comparable.groupby("training", sort=False) if group["readout"].nunique() > 1]
     return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
 
 
@@ -100,20 +100,20 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     }
     rows = []
     for way in Readout:
-        one = group[group["readout"] == way]
-        if one.empty:
+        of_way = group[group["readout"] == way]
+        if of_way.empty:
             continue
-        answers = results.predicted(one["run"])
+        answers = results.predicted(of_way["run"])
         row = {
-            "model": one["title"].iloc[0],
-            "recipe": one["recipe"].iloc[0],
+            "model": of_way["title"].iloc[0],
+            "recipe": of_way["recipe"].iloc[0],
             "readout": way.value,
-            "seeds": len(one),
-            "accuracy": mean_accuracy(results.correct(one["run"])),
+            "seeds": len(of_way),
+            "accuracy": mean_accuracy(results.correct(of_way["run"])),
             "invalid": float((answers == NO_LABEL).mean(axis=1).mean()),
         }
         for other in Readout:
-            seeds = [seed for seed in one["seed"] if other is not way and (other, seed) in predicted]
+            seeds = [seed for seed in of_way["seed"] if other is not way and (other, seed) in predicted]
             shares = [(predicted[way, seed] != predicted[other, seed]).mean() for seed in seeds]
             row[f"differs_from_{other.name}"] = float(np.mean(shares)) if shares else None
         rows.append(row)
@@ -123,10 +123,14 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 def tuning(analysis: AnalysedResults) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results, runs = analysis.results, analysis.results.runs
-    found = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
-    whole = ~found["scorable"] & found["validation_accuracy"].notna() & ~found["limits"].str.contains("steps")
+    pretrained = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
+    whole = (
+        ~pretrained["scorable"]
+        & pretrained["validation_accuracy"].notna()
+        & ~pretrained["limits"].str.contains("steps")
+    )
     rows = []
-    for run, title, accuracy in found.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
+    for run, title, accuracy in pretrained.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
         row: dict[str, Any] = {"model": title, "recipe": recipe_in_words(record, results.catalogue, OWN_COLUMNS)}
@@ -159,7 +163,7 @@ def learning_curve_table(labels: Sequence[str]) -> t.Table:
             t.INTERVAL,
             t.MACRO_F1,
             t.Column("remark", "Remark"),
-            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR, leave_out=("html",)) for label in labels),
+            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR_DECIMALS, leave_out=("html",)) for label in labels),
         ),
         note="*A constant prediction* is one label for every text: its accuracy is the share of that label.",
         section="learning",
@@ -198,7 +202,7 @@ TABLES = (
             t.declared("epochs", "Epochs"),
             t.declared("train_rows", "Training rows"),
             t.declared("seed", "Seed"),
-            t.Column("validation_accuracy", "Validation accuracy", t.FOUR),
+            t.Column("validation_accuracy", "Validation accuracy", t.FOUR_DECIMALS),
         ),
         note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
         "so none of them has a test accuracy. The learning rates of MiniLM and SmolLM2 in `recipe=tuned` were chosen "

@@ -16,17 +16,21 @@ def transfer(analysis: AnalysedResults) -> pd.DataFrame:
     `own` is the accuracy of the same configuration on the test split of the data that it was trained on.
     """
     results = analysis.results
-    found = analysis.configurations
-    found = found[found["result"].astype(bool)]
-    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in found.iterrows()}
-    own = {
-        _training(record): found.loc[found["configuration"] == configuration, "accuracy"].iloc[0]
+    configurations = analysis.configurations
+    configurations = configurations[configurations["result"].astype(bool)]
+    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in configurations.iterrows()}
+    own_accuracies = {
+        _training(record): configurations.loc[configurations["configuration"] == configuration, "accuracy"].iloc[0]
         for configuration, record in records.items()
         if record.config.dataset.test is None
     }
     rows = [
-        {**row, **_data(records[row["configuration"]]), "own": own.get(_training(records[row["configuration"]]))}
-        for row in found.rename(columns={"model": "name", "title": "model"}).to_dict("records")
+        {
+            **row,
+            **_data(records[row["configuration"]]),
+            "own": own_accuracies.get(_training(records[row["configuration"]])),
+        }
+        for row in configurations.rename(columns={"model": "name", "title": "model"}).to_dict("records")
         if records[row["configuration"]].config.dataset.test is not None
     ]
     table = pd.DataFrame(rows, dtype=object)
@@ -58,7 +62,7 @@ TRANSFER = t.Table(
     transfer,
     (
         t.CONFIGURATION,
-        t.NAME,
+        t.MODEL_NAME,
         t.MODEL,
         t.RECIPE,
         t.declared("trained_on", "Trained on"),
@@ -68,7 +72,7 @@ TRANSFER = t.Table(
         t.ACCURACY,
         t.INTERVAL,
         t.SEEDS,
-        t.Column("own", "Accuracy on own test split", t.FOUR, "of the same configuration"),
+        t.Column("own", "Accuracy on own test split", t.FOUR_DECIMALS, "of the same configuration"),
     ),
     note="Test texts have only labels that the training data have too. A model may still predict any label that it was "
     "trained on.",
