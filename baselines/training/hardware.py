@@ -121,8 +121,8 @@ def _device_checks(
 
 
 def _kernel_checks(on_gpu: bool, precision: Precision, attention: Attention, only_packed: bool) -> tuple[Check, ...]:
-    flash = attention is Attention.flash_attention_2
-    older_than_ampere = on_gpu and torch.cuda.get_device_capability() < (8, 0)
+    flash, tf32 = attention is Attention.flash_attention_2, precision is Precision.tf32
+    too_old = (flash or tf32) and on_gpu and torch.cuda.get_device_capability() < (8, 0)
     return (
         (
             flash and not only_packed and not has_flash_attn(),
@@ -130,12 +130,12 @@ def _kernel_checks(on_gpu: bool, precision: Precision, attention: Attention, onl
             "Run pip install flash-attn --no-build-isolation, or set model.attention=sdpa.",
         ),
         (
-            flash and older_than_ampere,
+            flash and too_old,
             "model.attention=flash_attention_2 needs a GPU of compute capability 8.0 (Ampere) or newer.",
             "Set model.attention=sdpa.",
         ),
         (
-            precision is Precision.tf32 and older_than_ampere,
+            tf32 and too_old,
             "model.precision=tf32 needs a GPU of compute capability 8.0 (Ampere) or newer.",
             "Set model.precision=fp32.",
         ),

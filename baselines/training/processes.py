@@ -13,6 +13,7 @@ Row = TypeVar("Row")
 
 
 def world_size() -> int:
+    """The number of processes that make this run together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
