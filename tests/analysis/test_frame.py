@@ -159,24 +159,16 @@ def test_the_validation_accuracy_is_that_of_the_weights_that_were_kept(
     assert row(tmp_path / "none", a_record("minilm", fit=replace(FIT, curve=())))["validation_accuracy"] is None
 
 
-@pytest.mark.parametrize(
-    ("train_sha256", "elsewhere"), [(None, False), ("c" * 64, True)], ids=["the study's", "others"]
-)
-def test_a_run_trained_on_other_texts_than_the_studys_says_so_whatever_the_catalogue_begins_with(
-    train_sha256: str | None, elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("overrides", "other_texts"), [([], False), (['dataset.sha256={"train":"0"}'], True)])
+def test_the_studys_training_texts_are_known_whatever_data_set_the_catalogue_begins_with(
+    overrides: list[str], other_texts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalogue = read_catalogue()
-    first = catalogue["tfidf"]
-    dataset = replace(first.config.dataset, name="imdb", sha256={"train": "c" * 64})
-    other = replace(first, config=replace(first.config, dataset=dataset))
-    monkeypatch.setattr(frame, "read_catalogue", lambda: {"on_imdb": other, **catalogue})
-    record = a_record("minilm")
-    if train_sha256 is not None:
-        record = replace(
-            record,
-            config=replace(record.config, dataset=replace(record.config.dataset, sha256={"train": train_sha256})),
-        )
-    assert ("other training texts" in row(tmp_path, record)["recipe"]) == elsewhere
+    entry = read_catalogue()["tfidf"]
+    dataset = replace(entry.config.dataset, name="imdb", sha256={"train": "0"})
+    on_imdb = replace(entry, config=replace(entry.config, dataset=dataset))
+    monkeypatch.setattr(frame, "read_catalogue", lambda: {"on_imdb": on_imdb, **read_catalogue()})
+    recipe = row(tmp_path, a_record("minilm", *overrides))["recipe"]
+    assert recipe.endswith(", other training texts") == other_texts
 
 
 # Grouping
