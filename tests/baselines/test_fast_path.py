@@ -170,13 +170,13 @@ def test_predictions_do_not_depend_on_batch_size_order_or_batching(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "batch_size"), [("minilm", 20), ("smollm2_lora", 2)])
+@pytest.mark.parametrize(("model", "batch_size", "steps"), [("minilm", 20, 50), ("smollm2_lora", 2, 25)])
 def test_packed_and_padded_training_end_with_the_same_predictions(
-    model: str, batch_size: int, compose_run: Compose, tmp_path: Path
+    model: str, batch_size: int, steps: int, compose_run: Compose, tmp_path: Path
 ) -> None:
     whole_data = ["dataset.synthetic.train=600", "dataset.synthetic.validation=6", "dataset.synthetic.test=100"]
     config = compose_run(f"model={model}", *whole_data)
-    options = {"max_steps": 50, "batch_size": batch_size, "gradient_accumulation_steps": 1}
+    options = {"max_steps": steps, "batch_size": batch_size, "gradient_accumulation_steps": 1}
     packed, _, splits = trained(config, tmp_path, **options)
     padded = build_classifier(config.model)
     assert isinstance(padded, EncoderClassifier | DecoderClassifier)
