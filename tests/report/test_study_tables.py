@@ -232,7 +232,8 @@ def test_the_overview_has_the_best_configuration_of_every_model(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"), [(8_030_261_248, "8.03B"), (1e9, "1B"), (22_713_216, "22.7M"), (1_235_001, "1.24M")]
+    ("count", "shown"),
+    [(999_885_952, "1B"), (8_030_261_248, "8.03B"), (1e9, "1B"), (22_713_216, "22.7M"), (1_235_001, "1.24M")],
 )
 def test_parameters_have_three_digits(count: float, shown: str) -> None:
     assert parameters(count) == shown

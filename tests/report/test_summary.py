@@ -173,21 +173,21 @@ def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path:
     assert answer.startswith("The best model on mine, MiniLM-L6, paper (0.9950 on 200 test texts")
 
 
-def test_the_readme_has_six_findings_of_at_most_two_sentences(shipped: Path) -> None:
+def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None:
     analysis = AnalysedResults(read_results(shipped / "results"))
     found = findings(analysis, all_tables(analysis))
     assert len(found) == 10
-    assert max(len(finding.split()) for finding in found) <= 48
-    assert max(finding.count(". ") for finding in found) == 1
+    assert max(len(finding.split()) for finding in found) <= 49
+    assert not [finding for finding in found if ". " in finding]
     readme = (shipped / "README.md").read_text(encoding="utf-8")
     assert [sentence in readme for sentence in found] == [True] * 6 + [False] * 4
     assert found[4].startswith("On other data sets, the most accurate models that were run are ")
     assert "0.9143 on banking77" in found[4]
     assert found[0].startswith("The best model, MPNet base, tuned")
     assert "the difference of 0.0057 (95% interval -0.0037 to 0.0150) is not significant" in found[0]
-    assert found[0].endswith("has no price: other jobs used its GPU.")
+    assert found[0].endswith("has no price because other jobs used its GPU.")
     assert "the largest is a code model, run with one seed for one epoch" in found[1]
-    assert "Gains below about 0.023 would be missed" in found[1]
+    assert "gains below about 0.023 would be missed, and those of Llama 3 in the study are smaller" in found[1]
     assert found[4].endswith("but has the higher macro-F1 on goemotions.")
     assert found[6].startswith("Tested on texts with typos, accuracy is lower by 0.0725 (MiniLM-L6)")
 

@@ -46,7 +46,7 @@ def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
 
 def parameters(value: float) -> str:
     """Write a number of parameters in millions or billions, with three digits."""
-    return f"{value / 1e9:.3g}B" if value >= 1e9 else f"{value / 1e6:.3g}M"
+    return f"{value / 1e9:.3g}B" if value >= 999.5e6 else f"{value / 1e6:.3g}M"
 
 
 COLUMNS = (
