@@ -6,7 +6,6 @@ are whole in every process: they are small, and training, checkpoints and saving
 
 import torch
 from peft import PeftModel
-from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import PreTrainedModel
@@ -25,11 +24,7 @@ def shard_layers(network: PeftModel | PreTrainedModel, device: torch.device) -> 
     if not layers:
         raise not_supported(f"the architecture {body.config.model_type}", "Leave FSDP out.")
     for module in [*layers, body]:  # the body last, so that one layer is fetched while another is computed
-        fully_shard(module, mesh=mesh, ignored_params=_without(module, frozen))
-
-
-def _without(module: nn.Module, parameters: set[nn.Parameter]) -> set[nn.Parameter]:
-    return {parameter for parameter in module.parameters() if parameter not in parameters}
+        fully_shard(module, mesh=mesh, ignored_params=set(module.parameters()) - frozen)
 
 
 def check_unsharded(what: str, fix: str) -> None:

@@ -142,7 +142,7 @@ def _encoded_validation_predictions(classifier: Classifier, splits: Splits, labe
 
 
 def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
-    """Load the model that a run on the unchanged test texts kept, instead of training; None if there is none."""
+    """Load the model that a run on the unchanged test texts kept, instead of training; None without such a model."""
     if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.world_size() > 1:
         return None
     kept_model = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)

@@ -186,6 +186,11 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert found[0].startswith("The best model, MPNet base, tuned")
     assert "the difference of 0.0057 (95% interval -0.0037 to 0.0150) is not significant" in found[0]
     assert found[0].endswith("has no price because other jobs used its GPU.")
+    assert "none is significantly more accurate than MiniLM-L6, the smallest network" in readme
+    assert "gains as small as those in the study would not show in these tests" in readme
+    known = facts(analysis.of("emotion"), all_tables(analysis))
+    assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
+    assert known["detectable"] > known["printed_gain"]
     assert "the largest is a code model, run with one seed for one epoch" in found[1]
     assert "gains below about 0.023 would be missed, and those of Llama 3 in the study are smaller" in found[1]
     assert found[4].endswith("but has the higher macro-F1 on goemotions.")
