@@ -25,7 +25,7 @@ from benchmark.recipe import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe,
 
 __all__ = [
     "ADDED_LATER",
-    "DIVIDED_WEIGHTS",
+    "SHARDED_WEIGHTS",
     "NO_EXAMPLES",
     "NO_LABEL",
     "READS_FILES",
@@ -62,7 +62,7 @@ The metadata's value lists the file patterns that matter in a folder, for exampl
 hash of those files instead of the path.
 """
 
-DIVIDED_WEIGHTS = "BENCHMARK_DIVIDED_WEIGHTS"
+SHARDED_WEIGHTS = "BENCHMARK_SHARDED_WEIGHTS"
 """The environment variable that is "true" if each process of a run holds only a part of the weights (FSDP)."""
 
 

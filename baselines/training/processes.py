@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from benchmark.interface import DIVIDED_WEIGHTS
+from benchmark.interface import SHARDED_WEIGHTS
 
 Row = TypeVar("Row")
 
@@ -23,7 +23,7 @@ def rank() -> int:
 
 def weights_are_sharded() -> bool:
     """Whether each process holds a part of the weights, so that all must compute the same number of passes."""
-    return world_size() > 1 and os.environ.get(DIVIDED_WEIGHTS) == "true"
+    return world_size() > 1 and os.environ.get(SHARDED_WEIGHTS) == "true"
 
 
 def share(rows: Sequence[Row]) -> Sequence[Row]:

@@ -17,6 +17,8 @@ SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
            "dataset.train_rows=null", "dataset.perturb=null")  # fmt: skip
 """Overrides that choose a model, data set or recipe, or change no result."""
+SMALL_NUMBER = re.compile(r"0?\.00\d+|\d+(\.\d*)?[eE]-\d+")
+"""A number below 0.01, as Python, YAML or a person writes it."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
 WORDS = {
@@ -144,7 +146,15 @@ def _in_words(setting: str) -> str:
         return words.removesuffix("s") if value == "1" else words
     removed, name = option.startswith("~"), option.partition(".")[2] or option
     words = re.sub(r"[._]", " ", name.lstrip("~"))
-    return f"without {words}" if removed else f"{words} {value}"
+    return f"without {words}" if removed else f"{words} {_short_number(value)}"
+
+
+def _short_number(value: str) -> str:
+    """`1e-4` for 0.0001 and 1e-04, so that one value is always written in one way; anything else unchanged."""
+    if not SMALL_NUMBER.fullmatch(value):
+        return value
+    mantissa, exponent = f"{float(value):e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:

@@ -44,12 +44,14 @@ class Environment:
     gpu: str | None = None
     git: Git | None = None
     processes: int = 1  # that made the run together, each with a device
-    divided_weights: bool = False  # whether each process held a part of the weights (FSDP)
+    sharded_weights: bool = False  # whether each process held a part of the weights (FSDP)
     device_shared: bool | None = None  # whether other jobs used the GPU or cores at the start; None if not known
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
+        """The environment in a record; `sharded_weights` was first called `divided_weights`."""
         git = values.get("git")
+        values = {"sharded_weights" if name == "divided_weights" else name: value for name, value in values.items()}
         return cls(**{**values, "git": git and Git(**git)})
 
     def hardware(self, device: str) -> str:
@@ -59,13 +61,13 @@ class Environment:
         the field come from such processors.
         """
         times = "" if self.processes == 1 else f"{self.processes} x "
-        divided = ", FSDP" if self.divided_weights else ""
+        sharded = ", FSDP" if self.sharded_weights else ""
         if device.startswith("cuda"):
-            return times + (self.gpu or "CUDA GPU") + divided
+            return times + (self.gpu or "CUDA GPU") + sharded
         units = None if self.vector_units == VECTOR_UNITS["avx512_bf16"] else self.vector_units
         name = self.processor if units is None else f"{self.processor} with {units}"
         used = "" if self.threads in (None, self.cores) else f"{self.threads} of "
-        return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}{divided}"
+        return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}{sharded}"
 
 
 def describe() -> Environment:

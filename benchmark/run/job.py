@@ -120,7 +120,7 @@ def new_job(config: RunConfig, overrides: Sequence[str], on_record: OnRecord) ->
             environment.describe(),
             device_shared=environment.device_is_shared(),
             processes=process_group.world_size(),
-            divided_weights=process_group.weights_are_sharded(),
+            sharded_weights=process_group.weights_are_sharded(),
         ),
     )
     return Job(config, record, on_record)

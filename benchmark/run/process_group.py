@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import DIVIDED_WEIGHTS, MadeElsewhere
+from benchmark.interface import SHARDED_WEIGHTS, MadeElsewhere
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.revisions import pinned
@@ -46,7 +46,7 @@ def join() -> bool:
             f"Use plain torchrun, or for a model that does not fit on one GPU {FSDP}=true torchrun.",
         )
     if is_true(FSDP):
-        os.environ[DIVIDED_WEIGHTS] = "true"
+        os.environ[SHARDED_WEIGHTS] = "true"
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     gpus = torch.cuda.device_count()
     if 0 < gpus < here:
@@ -74,7 +74,7 @@ def is_true(variable: str) -> bool:
 
 def weights_are_sharded() -> bool:
     """Whether each process holds only a part of the weights (FSDP)."""
-    return world_size() > 1 and is_true(DIVIDED_WEIGHTS)
+    return world_size() > 1 and is_true(SHARDED_WEIGHTS)
 
 
 def world_size() -> int:

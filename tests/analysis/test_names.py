@@ -33,6 +33,8 @@ def test_a_model_as_shipped_is_labelled_by_its_recipe_alone() -> None:
         ("model.precision=bf16", "bf16"),
         ("model.weights.source=random", "random weights"),
         ("recipe.learning_rate=0.5", "learning rate 0.5"),
+        ("recipe.learning_rate=0.0001", "learning rate 1e-4"),
+        ("recipe.learning_rate=1.5e-03", "learning rate 1.5e-3"),
         ("recipe.epochs=9", "9 epochs"),
         ("recipe.weight_decay=0.1", "weight decay 0.1"),
         ("recipe.batch_size=64", "batch size 64 x 4"),

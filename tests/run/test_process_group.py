@@ -20,7 +20,7 @@ NO_DROPOUT = ["+model.architecture.hidden_dropout_prob=0.0", "+model.architectur
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "benchmark"]
 
 
-DIVIDED = {"ACCELERATE_USE_FSDP": "1"}
+SHARDED = {"ACCELERATE_USE_FSDP": "1"}
 
 
 @pytest.mark.parametrize("value", ["1", "true", "True", "yes", "y", "t", "on", "0", "false", "no", "off"])
@@ -29,9 +29,9 @@ def test_a_variable_is_true_where_accelerate_reads_it_as_true(value: str, monkey
     assert process_group.is_true(process_group.FSDP) == bool(str_to_bool(value))
 
 
-def two_processes(folder: Path, *arguments: str, divided: bool = False) -> "subprocess.Popen[str]":
+def two_processes(folder: Path, *arguments: str, sharded: bool = False) -> "subprocess.Popen[str]":
     command = [*TORCHRUN, *arguments, *folders_in(folder)]
-    environment = variables() | (DIVIDED if divided else {})
+    environment = variables() | (SHARDED if sharded else {})
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -75,17 +75,17 @@ def test_losses_and_predictions_do_not_depend_on_the_number_of_processes(model: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [["model.readout=labels"], ["model.readout=head", "model.batching=padded"]])
-def test_processes_that_divide_the_weights_give_what_one_gives(options: list[str], tmp_path: Path) -> None:
+def test_processes_that_shard_the_weights_give_what_one_gives(options: list[str], tmp_path: Path) -> None:
     """The last batch of an epoch, of 3 rows in passes of 1, is one pass more for one of them."""
     rows = ["dataset.train_rows=19", "dataset.validation_rows=11", "dataset.test_rows=15"]
     options = ["model=tiny_llama", "recipe.epochs=2", "recipe.batch_size=1", *options, *SMALL, *rows]
-    with two_processes(tmp_path / "two", *options, divided=True) as together:
+    with two_processes(tmp_path / "two", *options, sharded=True) as together:
         output = together.communicate()[0]
     assert together.returncode == 0, output
     assert command_line(tmp_path / "one", *options).returncode == 0
     one, two = run_in(tmp_path / "one"), run_in(tmp_path / "two")
     check_same(one, two)
-    assert two.record.environment.divided_weights
+    assert two.record.environment.sharded_weights
     assert two.record.hardware == f"2 x {one.record.hardware}, FSDP"
     assert two.record.fit is not None
     assert two.record.fit.parameters == one.record.fit.parameters  # type: ignore[union-attr]
@@ -99,8 +99,8 @@ def test_processes_that_divide_the_weights_give_what_one_gives(options: list[str
         (["model=tiny_llama", "model.readout=generate"], "FSDP does not support free generation."),
     ],
 )
-def test_what_cannot_divide_its_weights_is_refused(options: list[str], named: str, tmp_path: Path) -> None:
-    with two_processes(tmp_path, *options, *SMALL, divided=True) as together:
+def test_what_cannot_shard_its_weights_is_refused(options: list[str], named: str, tmp_path: Path) -> None:
+    with two_processes(tmp_path, *options, *SMALL, sharded=True) as together:
         output = together.communicate()[0]
     assert together.returncode != 0
     assert named in output
@@ -109,15 +109,15 @@ def test_what_cannot_divide_its_weights_is_refused(options: list[str], named: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "keep", "divided"),
+    ("model", "keep", "sharded"),
     [("tiny_bert", "last", False), ("tiny_bert", "best", False), ("tiny_llama", "last", True)],
 )
 def test_a_run_that_two_processes_began_is_continued_by_one(
-    model: str, keep: str, divided: bool, tmp_path: Path
+    model: str, keep: str, sharded: bool, tmp_path: Path
 ) -> None:
     options = [f"model={model}", "recipe.epochs=12", f"recipe.keep={keep}", *SMALL]
     options += NO_DROPOUT if model == "tiny_bert" else []
-    with two_processes(tmp_path / "two", *options, divided=divided) as together:
+    with two_processes(tmp_path / "two", *options, sharded=sharded) as together:
         while not list(tmp_path.glob("two/checkpoints/*/checkpoint-*/seal.json")):
             assert together.poll() is None
         together.send_signal(signal.SIGTERM)
