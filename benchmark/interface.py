@@ -25,10 +25,10 @@ from benchmark.recipe import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe,
 
 __all__ = [
     "ADDED_LATER",
-    "SHARDED_WEIGHTS",
     "NO_EXAMPLES",
     "NO_LABEL",
     "READS_FILES",
+    "SHARDED_WEIGHTS",
     "AdapterSource",
     "ClassWeights",
     "Classifier",
