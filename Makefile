@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON312 ?= python3.12
 TORCH := 2.13.0
-RESULTS ?= results
+RESULTS ?= outputs/results
 RUN = $(BIN)/python -m benchmark results_dir=$(RESULTS)
 SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
@@ -79,7 +79,6 @@ results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many 
 	$(SWEEP) $(TUNED) seed=0,1,2 models_dir=outputs/models
 	$(RUN) model=smollm2_lora
 	$(RUN) experiment=readouts
-	ls -d $(ADAPTER) > /dev/null || $(RUN) $(TUNED) models_dir=outputs/models force=true
 	$(RUN) $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
 	$(RUN) experiment=learning_curve
 

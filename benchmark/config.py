@@ -84,7 +84,7 @@ class RunSpec:
 
     @property
     def limits(self) -> dict[str, int]:
-        """What was limited, and to how many: such a run is a trial, not a result."""
+        """What was limited, and to how many: such a run is reduced, and not a result."""
         limits = {
             "training rows": self.dataset.train_rows,
             "validation rows": self.dataset.validation_rows,

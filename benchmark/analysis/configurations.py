@@ -23,7 +23,7 @@ COSTS = {
 }
 """What a configuration costs, by column."""
 COPIED_COLUMNS = (
-    "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "trial",
+    "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "reduced",
     "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
 )  # fmt: skip
 """The columns of `frame.RUN_COLUMNS` that a configuration copies from its first counted run."""

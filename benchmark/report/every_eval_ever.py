@@ -127,7 +127,7 @@ def _model(record: RunRecord) -> dict[str, str]:
             "hardware": record.hardware if here else None,
             "run_digest": record.digest,
             "train_sha256": record.data_sha256.get("train"),
-            "trial": ", ".join(f"{limit} {what}" for what, limit in record.config.limits.items()) or None,
+            "reduced": ", ".join(f"{limit} {what}" for what, limit in record.config.limits.items()) or None,
         }
     )
 

@@ -102,7 +102,7 @@ def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Marku
     shown = [
         shown_table(
             table,
-            _measured_first(data) if table.name == TABLE3 else data,
+            data[data["accuracy"].notna()] if table.name == TABLE3 else data,
             analysis,
             drawn=number > 0 if leading else bool(drawn),
         )
@@ -110,11 +110,6 @@ def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Marku
         if table.name != REPEATS_TABLE3
     ]
     return [*drawn[:leading], *shown[:leading], *drawn[leading:], *shown[leading:]]
-
-
-def _measured_first(table3: pd.DataFrame) -> pd.DataFrame:
-    """The rows with an accuracy, the highest first."""
-    return table3[table3["accuracy"].notna()].sort_values("accuracy", ascending=False, kind="stable")
 
 
 def _not_run(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:

@@ -55,7 +55,7 @@ def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str])
     first = [runs[0] for runs in comparable["counted"]]
     items = results.of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
-    compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # trials too
+    compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
         "labels": names,
@@ -68,7 +68,7 @@ def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str])
                 "name": row["short_name"],
                 "accuracy": row["accuracy"],
                 "seeds": row["seeds"],
-                "trial": bool(row["trial"]),
+                "reduced": bool(row["reduced"]),
                 "seed": results.by_name[run].record.seed,
                 "anchor": anchor(row["configuration"]),
                 "predicted": _packed(results.predicted([run])[0], names),

@@ -84,8 +84,6 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "smaller": smaller,
         "lead": _pair(analysis, comparable[0], smaller) if smaller else None,
         "smallest": _smallest(comparable),
-        "best_shared": bool(comparable) and _shared(analysis, comparable[0]),
-        "best_on_gpu": bool(comparable) and comparable[0]["on_gpu"],
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "detectable": _detectable(analysis, networks),
@@ -93,6 +91,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
         "timed": timed,
         "cheaper": cheaper,
+        "cheaper_lead": _pair(analysis, timed, cheaper) if timed and cheaper else None,
         "prices": _prices(of_dataset("dollars"), cheaper, timed),
         "decision": _row_with(of_dataset("decisions"), "configuration", comparable[0]["configuration"])
         if comparable
@@ -154,12 +153,6 @@ def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
     """The difference that the tests between these networks find with 80% power; None if that is not known."""
     found = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
     return max((difference for difference in found if pd.notna(difference)), default=None)
-
-
-def _shared(analysis: AnalysedResults, row: Row) -> bool:
-    """Whether other jobs used the device of every run, so that no time is compared."""
-    runs = analysis.results.runs
-    return bool(runs.loc[runs["run"].isin(row["runs"]), "shared_time"].all())
 
 
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
@@ -264,7 +257,7 @@ def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, 
         (row for name, row in of.items() if name not in study.DECODERS), key=lambda row: row["accuracy"], default=None
     )
     return {
-        "repeated": list(of.values()),
+        "repeated": [of[name] for name in study.TABLE3 if name in of],
         "otherwise": [rows[configuration] for configuration in otherwise["configuration"]],
         "missing": [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in set(measured["name"])],
         "pair": (decoder, encoder) if decoder and encoder else None,

@@ -50,7 +50,7 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
 
 
 def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], width: int) -> str:
-    """The configurations of the named runs on `dataset`, trials included, and the best others."""
+    """The configurations of the named runs on `dataset`, reduced ones included, and the best others."""
     runs = analysis.results.runs
     own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
     data = ranked(dataset, analysis)

@@ -180,14 +180,14 @@ def _log_data(spec: RunSpec, report: DataReport) -> None:
 
 
 def _trial_hint(spec: RunSpec, report: DataReport) -> str | None:
-    """The options that limit the other splits too, if only the training rows of a trial are limited."""
+    """The options that limit the other splits too, if only the training rows of a run are limited."""
     rows, limits = spec.dataset.train_rows, spec.dataset.row_limits
     whole = [name for name, limit in limits.items() if rows and limit is None and report.splits[name].rows > rows]
     if not whole:
         return None
     sizes = " and ".join(f"all {report.splits[name].rows:,} {name} rows" for name in whole)
     options = " ".join(f"dataset.{name}_rows={rows}" for name in whole)
-    return f"This run uses {sizes}. For a short trial add {options}."
+    return f"This run uses {sizes}. For a short run add {options}."
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def test_limited_runs_and_random_weights_are_trials_however_they_ended(
     override: str, fit: Any, limits: str, scorable: bool, status: Status, tmp_path: Path
 ) -> None:
     found = row(tmp_path, a_record("minilm", override, fit=fit, status=status))
-    assert (found["trial"], found["result"], found["limits"]) == (True, False, limits)
+    assert (found["reduced"], found["result"], found["limits"]) == (True, False, limits)
     assert found["scorable"] == (scorable and status is Status.completed)
     assert found["pretrained"] == ("random" not in override)
 

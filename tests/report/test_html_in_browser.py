@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with runs of every kind: several seeds, failed, interrupted, constant, random weights, a trial."""
+    """A page with runs of every kind: several seeds, failed, interrupted, constant, random weights, a reduced run."""
     results = tmp_path_factory.mktemp("results")
     for seed, wrong in enumerate((ONE_WRONG, ONE_WRONG[::-1], GOLD)):
         publish(results, a_record("minilm", seed=seed, fit=replace(FIT, training_seconds=9.0, curve=CURVE)), wrong)
@@ -184,7 +184,7 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
     pairs = analysis.comparisons.set_index(["better", "other"])
     places = {name: str(place) for place, name in enumerate(comparable["short_name"])}
     options = page.locator("#compare-a option").all_inner_texts()
-    assert [option.partition(":")[0] for option in options if "trial" not in option] == [*places]
+    assert [option.partition(":")[0] for option in options if "reduced" not in option] == [*places]
     for one, other in permutations(comparable.to_dict("records"), 2):
         page.locator("#compare-a").select_option(
             label=next(text for text in options if text.startswith(one["short_name"]))

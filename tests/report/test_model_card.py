@@ -65,7 +65,7 @@ def test_the_code_of_a_record_without_any_is_the_shipped_models(tmp_path: Path) 
 def test_the_text_states_the_limits_of_the_scores(tmp_path: Path) -> None:
     text = model_card(publish(tmp_path, a_record("minilm", "dataset.train_rows=140"), ONE_WRONG))
     assert "10 test texts is 0.9000 (95% interval 0.5958 to 0.9821" in text  # Wilson's, as in Brown et al., 2001
-    assert "trial on 140 training rows only" in text
+    assert "reduced run: 140 training rows only" in text
     assert "1 test texts also occur in train, 1 of them with another label" in text
     assert "50 training texts are joy, 5 are surprise" in text
     assert "No licence is granted here" in text

@@ -27,14 +27,14 @@ def test_labels_are_those_of_the_first_seed_and_the_last_id_is_no_label(tmp_path
     assert first_p == float(f"{mcnemar(9, 0):.6g}")
 
 
-def test_trials_are_compared_too_but_not_with_other_test_texts(tmp_path: Path) -> None:
+def test_reduced_runs_are_compared_too_but_not_with_other_test_texts(tmp_path: Path) -> None:
     runs = [
         publish(tmp_path, a_record("minilm"), GOLD),
         publish(tmp_path, a_record("minilm", "dataset.train_rows=10"), GOLD),
         publish(tmp_path, a_record("minilm", dataset="mine", test_sha256="d" * 64), GOLD),
     ]
     (comparable,) = comparison_data(analysis_of(*runs), {})
-    assert sorted(one["trial"] for one in comparable["configurations"]) == [False, True]
+    assert sorted(one["reduced"] for one in comparable["configurations"]) == [False, True]
 
 
 def test_labels_have_two_digits_if_one_is_not_enough() -> None:

@@ -170,7 +170,7 @@ def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path:
     ]
     answer, decisions = sentences(*runs)
     assert "labels 100% of the texts with at most 5% errors" in decisions
-    assert answer.startswith("The best model on mine, MiniLM-L6, paper (0.9950 on 200 test texts")
+    assert answer.startswith("The most accurate model on mine, MiniLM-L6, paper (0.9950 on 200 test texts")
 
 
 def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None:
@@ -183,12 +183,21 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert [sentence in readme for sentence in found] == [True] * 6 + [False] * 4
     assert found[4].startswith("On other data sets, the most accurate models that were run are ")
     assert "0.9143 on banking77" in found[4]
-    assert found[0].startswith("The best model, MPNet base, tuned")
+    assert found[0].startswith("The most accurate model, MPNet base, tuned")
     assert "the difference of 0.0057 (95% interval -0.0037 to 0.0150) is not significant" in found[0]
-    assert found[0].endswith("has no price because other jobs used its GPU.")
+    assert found[0].endswith("is not significant.")
     assert "none is significantly more accurate than MiniLM-L6, the smallest network" in readme
-    assert "gains as small as those in the study would not show in these tests" in readme
+    assert "Gains as small as those in the study would not show in these tests" in readme
     known = facts(analysis.of("emotion"), all_tables(analysis))
+    answer, lead = known["cheaper"], known["cheaper_lead"]
+    assert f"reaches {answer['accuracy']:.4f} (95% interval {answer['low']:.4f} to {answer['high']:.4f})" in readme
+    assert (
+        f"{lead['difference']:.4f} more accurate ({lead['low']:.4f} to {lead['high']:.4f}, not significant)" in readme
+    )
+    assert "{1:.2f} instead of {0:.2f} US dollars for training and a year of 1,000".format(*known["prices"]) in readme
+    assert round(known["prices"][1] / known["prices"][0]) == 8
+    assert (answer["model"], known["timed"]["model"]) == ("minilm", "smollm2_lora")
+    assert 570 < answer["training_seconds"] < 630  # ten minutes
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
     assert known["detectable"] > known["printed_gain"]
     assert "the largest is a code model, run with one seed for one epoch" in found[1]

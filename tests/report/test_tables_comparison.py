@@ -80,7 +80,7 @@ def test_seeds_are_ordered_by_mean_and_configurations_without_one_are_last(tmp_p
         publish(tmp_path, a_record("majority", **failed)),
         publish_many(tmp_path, a_record("tfidf"), wrong_at(range(200))),
         publish_many(tmp_path, a_record("minilm"), wrong_at(range(4))),
-        publish(tmp_path, a_record("minilm", "recipe.max_steps=2")),  # a trial
+        publish(tmp_path, a_record("minilm", "recipe.max_steps=2")),  # a reduced run
         publish(tmp_path, a_record("bert_base", dataset="mine")),
     ]
     rows = table_rows("seeds", *runs)

@@ -94,7 +94,7 @@ def test_models_and_recipes_have_curves_of_their_own(tmp_path: Path) -> None:
         (model, recipe, rows)
         for model, recipe in (
             (MINILM, "paper"),
-            (MINILM, "paper, learning rate 0.001"),
+            (MINILM, "paper, learning rate 1e-3"),
             ("TF-IDF + logistic regression", "paper"),
         )
         for rows in (10, 100)

@@ -103,7 +103,7 @@ def test_every_family_runs_end_to_end(tmp_path: Path) -> None:
     written = shown.stdout.partition("\nwrote\n")[2].split()
     assert written[0] == f"{tmp_path}/results/report.html"
     assert len([path for path in written if "/runs/" in path]) == 5
-    assert (tmp_path / "results" / "tables" / "trials_synthetic.md").is_file()  # their steps are limited
+    assert (tmp_path / "results" / "tables" / "reduced_runs_synthetic.md").is_file()  # their steps are limited
 
 
 def test_one_failing_job_leaves_the_rest_of_the_sweep_running_and_its_reason_comes_last(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_killed_job_does_not_stop_the_sweep_and_a_rerun_completes_it(tmp_path:
     assert {name: record.status for name, record in ended.items()} == {
         "tiny_bert": Status.failed, "tiny_roberta": Status.completed, "majority": Status.completed,
     }  # fmt: skip
-    table = pd.read_csv(tmp_path / "results/tables/trials_synthetic.csv")
+    table = pd.read_csv(tmp_path / "results/tables/reduced_runs_synthetic.csv")
     assert set(table["name"]) == {"tiny_bert", "tiny_roberta", "majority"}
     again = start_command(tmp_path, *arguments)
     output = again.communicate()[0]
@@ -129,7 +129,7 @@ def test_eight_processes_that_finish_together_lose_nothing(compose_run: Compose,
     assert [run.record.seed for run in runs] == list(range(8))
     for run in runs:
         assert sha256(predictions_of(run)) == run.record.predictions_sha256
-    table = pd.read_csv(tmp_path / "results/tables/trials_synthetic.csv")
+    table = pd.read_csv(tmp_path / "results/tables/reduced_runs_synthetic.csv")
     assert table["seeds"].tolist() == [8]
     assert not list((tmp_path / "results").rglob(".partial-*"))
 

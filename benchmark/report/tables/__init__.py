@@ -25,7 +25,7 @@ from benchmark.report.tables import (
     training,
     transfer,
 )
-from benchmark.report.tables.leaderboard import leaderboard, trials
+from benchmark.report.tables.leaderboard import leaderboard, reduced_runs
 
 ABOUT_THE_STUDY = (*study_tables.TABLES, *overview.TABLES, *audit.TABLES)
 OF_A_DATASET = (
@@ -73,7 +73,7 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
             yield replace(table, dataset=dataset)
         else:
             yield replace(table, name=f"{table.name}_{dataset}", dataset=dataset)
-    for table in (leaderboard(dataset), trials(dataset)):
+    for table in (leaderboard(dataset), reduced_runs(dataset)):
         yield replace(table, note=" ".join(filter(None, [table.note, _other_content(dataset, part)])))
 
 

@@ -41,7 +41,7 @@ def ties(analysis: AnalysedResults) -> pd.DataFrame:
 def seeds(analysis: AnalysedResults) -> pd.DataFrame:
     """How every seed that was asked for ended; the accuracies are those of all that count."""
     configurations = analysis.configurations
-    configurations = configurations[~configurations["trial"].astype(bool)]
+    configurations = configurations[~configurations["reduced"].astype(bool)]
     status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
     counts = status.reindex(index=configurations["configuration"], columns=list(map(str, Status)), fill_value=0)
     accuracies = [

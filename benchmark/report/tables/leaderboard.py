@@ -27,32 +27,32 @@ def leaderboard(dataset: str) -> t.Table:
     return t.Table(
         f"leaderboard_{dataset}",
         f"All configurations on {dataset}",
-        partial(ranked, dataset, trial=False),
+        partial(ranked, dataset, reduced=False),
         COLUMNS,
         section="everything",
         dataset=dataset,
     )
 
 
-def trials(dataset: str) -> t.Table:
-    """The declaration of the table of a data set's trials."""
+def reduced_runs(dataset: str) -> t.Table:
+    """The declaration of the table of a data set's reduced runs."""
     return replace(
         leaderboard(dataset),
-        name=f"trials_{dataset}",
-        title=f"Trials on {dataset}",
-        make=partial(ranked, dataset, trial=True),
-        note="A trial has fewer rows or steps than the data set and recipe, or random weights. It is not compared with "
-        "complete runs.",
+        name=f"reduced_runs_{dataset}",
+        title=f"Reduced runs on {dataset}",
+        make=partial(ranked, dataset, reduced=True),
+        note="A reduced run has fewer rows or steps than its data set and recipe, or random weights. It is left out of "
+        "the leaderboard and of the comparisons of complete runs.",
     )
 
 
-def ranked(dataset: str, analysis: AnalysedResults, trial: bool | None = None) -> pd.DataFrame:
+def ranked(dataset: str, analysis: AnalysedResults, reduced: bool | None = None) -> pd.DataFrame:
     """The configurations of a data set: those with results before the others, and the most accurate first in each.
 
-    `trial` selects trials (True), complete configurations (False), or both (None).
+    `reduced` selects reduced runs (True), complete ones (False), or both (None).
     """
     table = analysis.of(dataset).configurations
-    if trial is not None:
-        table = table[table["trial"].astype(bool) == trial]
+    if reduced is not None:
+        table = table[table["reduced"].astype(bool) == reduced]
     ordered = table.sort_values(["result", "accuracy"], ascending=False, kind="stable", na_position="last")
     return ordered.assign(name=ordered["model"], model=ordered["title"])

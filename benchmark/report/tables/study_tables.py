@@ -55,10 +55,10 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
-    """The study's models in its order, then the others by falling accuracy, then those not run.
+    """The models that were run by falling accuracy, then those that were not, the study's first and in its order.
 
-    The study's figure stands beside the configuration that repeats the study and beside no other. Trials and random
-    weights are left out, and so is every run whose test split is not the published one.
+    The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs are left
+    out, and so is every run whose test split is not the published one.
     """
     configurations = analysis.of(study.DATASET).configurations
     rows = [_measured(row) for _, row in with_results(configurations).sort_index().iterrows()]
@@ -90,11 +90,11 @@ def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed
     }
 
 
-def _position(row: dict[str, Any]) -> tuple[int, float]:
+def _position(row: dict[str, Any]) -> tuple[bool, float, int]:
     order = list(study.TABLE3)
-    if row["name"] in order:
-        return order.index(row["name"]), 0 if row["study"] else 1
-    return len(order), 1 if row["accuracy"] is None else -row["accuracy"]
+    measured = row["accuracy"] is not None
+    place = order.index(row["name"]) if row["name"] in order else len(order)
+    return not measured, -row["accuracy"] if measured else 0, place
 
 
 def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
@@ -182,8 +182,8 @@ TABLES = (
             t.Column("run"),
         ),
         note="The study's Table 3, with the models that were measured here. *Study* is the accuracy that the study "
-        "printed. The command of a row that was not run is `python -m benchmark model=NAME`; "
-        f"`leaderboard_{study.DATASET}` has the others.",
+        "printed. `python -m benchmark experiment=table3` runs the study's five models, and "
+        "`python -m benchmark model=NAME` any other.",
         section="accuracy",
     ),
 )

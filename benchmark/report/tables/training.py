@@ -50,7 +50,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for _, point in group.groupby("train_rows"):
         # All rows can be asked for by number or not at all: one run per seed counts.
-        whole_first = point.sort_values(["trial", "seed"], kind="stable").drop_duplicates("seed")
+        whole_first = point.sort_values(["reduced", "seed"], kind="stable").drop_duplicates("seed")
         runs = whole_first.sort_values("seed")["run"].tolist()
         rows.append(
             {

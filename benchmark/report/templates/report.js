@@ -85,7 +85,7 @@ if (source) {
     const { configurations } = splits[which.value];
     for (const [select, chosen] of [[one, 0], [other, 1]]) {
       select.replaceChildren(...configurations.map((item, place) => {
-        const name = `${item.name}: ${item.accuracy.toFixed(4)}${item.trial ? " (trial)" : ""}`;
+        const name = `${item.name}: ${item.accuracy.toFixed(4)}${item.reduced ? " (reduced run)" : ""}`;
         return new Option(name, place, false, place === chosen);
       }));
     }
