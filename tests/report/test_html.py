@@ -19,6 +19,7 @@ from factories import (
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
+from benchmark.config import digest_of
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
 from benchmark.report.contents import SECTIONS
@@ -213,6 +214,26 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     assert re.search(r'<th scope="col" class="number interval">95% interval<', shown)
     assert re.search(r'<th scope="col">Hardware<', shown)
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("leaderboard_mine", ["Model", "Accuracy", "95% interval"]),
+        ("pairwise_mine", ["Better", "Other", "Difference", "95% interval"]),
+        ("robustness", ["Model", "Change", "Accuracy, unchanged", "Accuracy, changed", "Difference", "95% interval"]),
+    ],
+)
+def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str, first: list[str]) -> None:
+    own = {"dataset": "mine", "test_sha256": "d" * 64}
+    for model in ("minilm", "tfidf"):
+        publish(tmp_path, a_record(model, **own), ONE_WRONG)
+    changed = a_record("minilm", 'dataset.perturb="typos"', dataset="mine", test_sha256="c" * 64)
+    assert changed.data is not None
+    data = replace(changed.data, perturbed_rows=5, unperturbed_sha256="d" * 64)
+    publish(tmp_path, replace(changed, data=data, digest=digest_of(changed.config.as_json(), data.hashes())), ONE_WRONG)
+    headings = re.findall(r'<th scope="col"[^>]*>([^<]+)<', table(rendered(tmp_path), name))
+    assert headings[: len(first)] == first
 
 
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
