@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
@@ -336,6 +337,28 @@ def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
     numbers = [text.get_window_extent().padded(-1) for text in figure.axes[0].texts]  # pixels
     assert len(numbers) == 5
     assert not any(one.overlaps(other) for one, other in combinations(numbers, 2))
+
+
+def test_a_number_is_nearest_to_its_own_point_or_joined_to_it_by_a_line(tmp_path: Path) -> None:
+    block = [(8 + 2 * row, 10 * 1.3**column) for row in range(3) for column in range(3)]
+    models = ("bert_base", "bert_large", "roberta_base", "roberta_large", "minilm", "mpnet_base", "smollm2_lora",
+              "llama3_lora", "probe")  # fmt: skip
+    runs = [
+        publish_with_costs(tmp_path, model, wrong, training=time, memory=9, trained=4, answering=1)
+        for model, (wrong, time) in zip(models, block, strict=True)
+    ]
+    far = publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=9, trained=4, answering=0.01)
+    figure = draw("frontier", *runs, far)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    points = axes.transData.transform(marked(axes, "o"))
+    alone = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is None]
+    for text in alone:
+        box = text.get_window_extent()
+        middle = [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]
+        own = axes.transData.transform(text.xy)
+        assert np.hypot(*(points - middle).T).min() == pytest.approx(np.hypot(*(own - middle)), abs=1)
+    assert len(alone) < len(axes.texts) == 1 + len(block)
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e9, "1G"), (2.5e6, "2.5M"), (1000, "1k"), (999, "999"), (0.01, "0.01")])
