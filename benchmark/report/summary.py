@@ -203,7 +203,7 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     few = int(sizes[sizes == sizes.max()].index[0])
     points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
     at_most = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
-    recipe = "" if points["model"].is_unique else ", " + points["recipe"]
+    recipe = "" if points["model"].is_unique else ", " + points["recipe"] + ", " + points["rows"] + " rows"
     points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(at_most))
     rows = [dict(row) for _, row in points.iterrows()]
     return {"rows": few, "most": int(most), "points": rows}
