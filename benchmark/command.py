@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LONGEST = 2000
+"""Characters of an unexpected error that are shown. The traceback has all of it."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -120,7 +123,7 @@ def _message(error: BaseException, record: Path | None, tracebacks: bool) -> str
     place = (
         f"{record}/record.json holds the traceback" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
     )
-    return f"{type(error).__name__}: {error} ({place})"
+    return f"{type(error).__name__}: {str(error)[:LONGEST]} ({place})"
 
 
 def _logging_above_bars() -> AbstractContextManager[None]:

@@ -92,9 +92,11 @@ def _is_run(path: Path) -> bool:
 def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
     """The predictions of runs of this benchmark, with names of labels."""
     runs = [_run(path if path.is_dir() else path.parent) for path in paths]
-    frame = results_of(runs).runs
+    results = results_of(runs)
+    digests = [results.by_name[name].record.digest for name in results.runs["run"]]
+    frame = results.runs.set_axis(digests)  # a run and its copy share one row
     answers = {}
-    for number, (path, run) in enumerate(zip(paths, runs, strict=True)):
+    for path, run in zip(paths, runs, strict=True):
         names, test = label_names(run.record.labels), run.record.data and run.record.data.splits.get("test")
         predicted = run.predictions.predicted.tolist()
         rows = tuple(
@@ -103,7 +105,7 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
                 zip(run.ids, run.gold.tolist(), predicted, strict=True), start=1
             )
         )
-        configuration, short_name = (str(frame.at[number, column]) for column in ("configuration", "short_name"))
+        configuration, short_name = (str(frame.at[run.record.digest, column]) for column in ("configuration", "short_name"))
         content = test.sha256 if test else None
         answers[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
     return answers

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -52,22 +52,31 @@ def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) ->
     process = _process(target=_in_child, args=(job, arguments, logging_config, dict(os.environ), sender))
     process.start()
     sender.close()
-    interrupted = False
-    try:
-        process.join()
-    except KeyboardInterrupt:
-        interrupted = True
-        process.terminate()
-        process.join()
-    except SystemExit:  # submitit ends a job that is queued again
-        process.terminate()
-        process.join()
-        raise
-    code, returned = INTERRUPTED if interrupted else process.exitcode or 0, None
-    with receiver, suppress(EOFError):
+    interrupted, returned = False, None
+    with receiver:
+        try:
+            returned = _received(receiver, process)
+            process.join()
+        except KeyboardInterrupt:
+            interrupted = True
+            process.terminate()
+            returned = returned or _received(receiver, process)
+            process.join()
+        except SystemExit:  # submitit ends a job that is queued again
+            process.terminate()
+            _received(receiver, process)
+            process.join()
+            raise
+    return INTERRUPTED if interrupted else process.exitcode or 0, returned
+
+
+def _received(receiver: Connection, process: BaseProcess) -> Any:
+    """What the process sends before it ends, or None. A long message must be read before the process can end."""
+    wait([receiver, process.sentinel])
+    with suppress(EOFError, OSError):  # OSError: killed while it was sending
         if receiver.poll():
-            returned = receiver.recv()
-    return code, returned
+            return receiver.recv()
+    return None
 
 
 def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,11 +52,16 @@ def test_a_path_with_an_equals_sign_is_a_path(tmp_path: Path) -> None:
 def test_copies_and_runs_without_an_accuracy_are_refused(tmp_path: Path) -> None:
     run = publish(tmp_path / "a", a_record("tfidf"))
     copy = publish(tmp_path / "b", replace(a_record("tfidf"), finished="2026-01-02T10:00:00+00:00"))
+    same_run = tmp_path / "copied"
+    shutil.copytree(run.folder, same_run)
+    other = publish(tmp_path / "a", a_record("roberta_base"))
     failed = publish(tmp_path / "a", a_record("minilm", status=Status.failed))
     stand_in = publish(tmp_path / "a", a_record("bert_base", fit=RANDOM_FIT))
     table, same = (write_csv(tmp_path / name, label_rows()) for name in ("a.csv", "b.csv"))
     for given, named in (
         ([run.folder, copy.folder], copy.folder),
+        ([same_run, run.folder], run.folder),
+        ([run.folder, other.folder, same_run], same_run),
         ([table, table], table),
         ([f"mine={table}", f"mine={same}"], same),
         ([failed.folder], failed.folder),
