@@ -218,6 +218,21 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
 
+def test_a_measured_row_has_only_its_remarks_and_what_all_rows_remark_is_the_note(tmp_path: Path) -> None:
+    for model in ("minilm", "bert_base"):
+        publish(tmp_path, a_record(model, dataset="mine"), [1] * 10)
+    publish(tmp_path, a_record("minilm", seed=1, dataset="mine", status=Status.failed, failure=Failure("No.")))
+    html = rendered(tmp_path)
+    assert [cells(html, "leaderboard_mine", model)[-1] for model in (MINILM, "BERT base")] == [
+        ("measured", "1 of 2 runs failed"),
+        ("nothing", "–"),
+    ]
+    note = html.partition('id="leaderboard_mine"')[2].partition('<p class="note">')[2].partition("</p>")[0]
+    assert note == "Of every row: one label for every text, a constant prediction."
+    publish(tmp_path, a_record("roberta_base", dataset="mine", status=Status.failed, failure=Failure("No.")))
+    assert cells(rendered(tmp_path), "leaderboard_mine", "BERT base")[-1][1].startswith("measured; one label")
+
+
 @pytest.mark.parametrize(
     ("name", "first"),
     [
