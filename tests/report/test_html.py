@@ -370,6 +370,14 @@ def test_a_run_has_its_scores_costs_and_files(tmp_path: Path) -> None:
     assert all((tmp_path / link).is_file() for link in links)
 
 
+def test_a_time_on_a_shared_device_is_marked_and_explained(tmp_path: Path) -> None:
+    publish(tmp_path, replace(a_record("minilm", seed=1), environment=Environment(device_shared=True)), ONE_WRONG)
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    shown = rendered(tmp_path).partition('aria-label="Runs by seed"')[2].partition("<details")[0]
+    assert re.findall("<td([^>]*)>(1.5 min[^<]*)<", shown) == [("", "1.5 min"), (' data-source="nothing"', "1.5 min *")]
+    assert "* Other jobs used the device" in shown
+
+
 def test_a_failed_run_has_its_failure_and_no_scores(tmp_path: Path) -> None:
     failure = Failure("No memory is left.", "Traceback (most recent)", "Halve the batch.")
     publish(tmp_path, replace(a_record("minilm", status=Status.failed, failure=failure), seconds={}, peak_memory={}))
