@@ -103,7 +103,7 @@ TABLES = (
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
         "that waits for texts costs its price all day. A loaded adapter costs the training of the run that made it; "
-        "trials of settings are not counted. Runs that shared their device, and hardware without a price, are left out.",
+        "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
         section="cost",
     ),
     t.Table(
