@@ -46,7 +46,7 @@ class ShownTable:
     """A table as the page shows it."""
 
     table: Table
-    note: str  # Markdown
+    remark: str  # that applies to every row
     columns: list[tuple[str | None, str]]  # heading and CSS class
     rows: list[Row]
     all_rows: int
@@ -70,8 +70,10 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
-    note = " ".join(filter(None, [table.note, f"Of every row: {'; '.join(shared)}." if shared else ""]))
-    return ShownTable(table, note, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED))
+    remark = f"Of every row: {'; '.join(shared)}." if shared else ""
+    return ShownTable(
+        table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
+    )
 
 
 def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -142,7 +144,7 @@ def _source(column: Column, row: dict[Any, Any]) -> ValueSource:
     if (
         column.source is ValueSource.measured
         and not of_study
-        and str(row.get("status")).startswith(("not run", "no result"))
+        and str(row.get("status")).startswith(("not run", "no result", study_tables.ONLY_REDUCED))
     ):
         return ValueSource.not_run
     if pd.isna(row[column.name]):

@@ -301,6 +301,17 @@ def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
     assert sections[-2:] == ["data-1", "runs"]
 
 
+def test_what_was_not_run_is_counted_and_only_reduced_runs_are_no_result(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm", "dataset.train_rows=9"), ONE_WRONG)
+    html = rendered(tmp_path)
+    rows = re.findall(r'<tr data-kind="[^"]*">.*?</tr>', table(html, "not_run"))
+    of_study = sum("◇" in row for row in rows)
+    assert of_study == len(study.TABLE3)
+    counted = f"Not run here: {len(rows)} models, {of_study} of the study and {len(rows) - of_study} others</summary>"
+    assert counted in html
+    assert [MINILM in row for row in rows if "only reduced runs" in row] == [True]
+
+
 def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path) -> None:
     publish(tmp_path, a_record("llama3_lora"), ONE_WRONG)
     head = rendered(tmp_path).partition("<nav")[0]
