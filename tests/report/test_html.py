@@ -104,7 +104,7 @@ def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
 
 
 def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> None:
-    for model in ("minilm", "tfidf"):
+    for model in ("minilm", "tfidf", "bert_base"):
         publish(tmp_path, a_record(model), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES)
     ids = re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)
@@ -158,6 +158,17 @@ def test_a_record_cannot_become_markup(tmp_path: Path) -> None:
     assert not [name for _, attributes in found.found for name in attributes if name.startswith("on")]
     assert "alert(1)</script>" not in html
     assert sum("<script>alert(1)</script>" in text for text in found.texts) > 4
+
+
+def test_a_figure_is_named_by_its_caption_and_its_box_is_not(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    found = Elements(rendered(tmp_path, "accuracy"))
+    (box,) = [one for one in found.all("div") if one.get("aria-label") == "Figure, scrollable"]
+    named = [one["aria-labelledby"] for one in found.all("svg") if "aria-labelledby" in one]
+    assert named == ["accuracy-alternative"] == [one["id"] for one in found.all("figcaption") if "id" in one]
+    assert "aria-labelledby" not in box
+    picture = Picture(FIGURES["frontier"], study.DATASET, "", caption="MiniLM is the most accurate.")
+    assert picture.alternative == "MiniLM is the most accurate."
 
 
 def test_a_control_character_in_a_title_is_replaced_in_figures(tmp_path: Path) -> None:
@@ -281,7 +292,7 @@ def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_fol
 
 
 def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_tables(tmp_path: Path) -> None:
-    for model in ("minilm", "tfidf"):
+    for model in ("minilm", "tfidf", "bert_base"):
         publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES, answer=("The best model on mine.",))
     assert "<h1>Results on mine</h1>" in html
