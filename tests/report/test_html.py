@@ -224,7 +224,7 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     html = rendered(tmp_path)
     shown = table(html, "table3_accuracy")
     assert {"90.0", "0.9", "1.0"} <= set(re.findall(r'data-number="([^"]+)"', shown))
-    assert re.search(r'<th scope="col" class="number interval">95% interval<', shown)
+    assert re.search(r'<th scope="col" class="number interval"[^>]*>95% interval<', shown)
     assert re.search(r'<th scope="col">Hardware<', shown)
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
@@ -262,6 +262,14 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     publish(tmp_path, replace(changed, data=data, digest=digest_of(changed.config.as_json(), data.hashes())), ONE_WRONG)
     headings = re.findall(r'<th scope="col"[^>]*>([^<]+)<', table(rendered(tmp_path), name))
     assert headings[: len(first)] == first
+
+
+def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    html = rendered(tmp_path)
+    assert '<th scope="col" class="number" title="mean over the seeds">Accuracy</th>' in table(html, "table3_accuracy")
+    after = html.partition('id="table3_accuracy"')[2].partition("What the columns mean")[2].partition("</details>")[0]
+    assert "<em>Accuracy</em>: mean over the seeds;" in after
 
 
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,13 +239,13 @@ def _misplaced(box: Box, own: Array, points: Array) -> float:
 def _names(found: pd.DataFrame, measured: list[str], leads: costs.Leads) -> list[str]:
     """Number, name and accuracy, the machine if most ran on another, missing costs, and what dominates it."""
     number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
-    usual, drawn = _usual_machine(found), _on_usual_device(found)
+    usual, dominators = _usual_machine(found), costs.dominated_by(found, leads)
     names = []
-    for (place, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
+    for (_, row), drawn, dominating in zip(found.iterrows(), _on_usual_device(found), dominators, strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         missing = [COSTS[cost] for cost in measured if pd.isna(row[cost])]
         absent = f"; no {listed(missing, 'or')}" if missing else ""
-        others = [] if drawn[place] else [_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
+        others = [] if drawn else [_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
         not_drawn = f"; not drawn: {listed(others)}" if others else ""
         dominated = _dominated(row, found.iloc[number[dominating[0]] - 1], number[dominating[0]]) if dominating else ""
         name = textwrap.shorten(row["short_name"], 84, placeholder=" ...")
