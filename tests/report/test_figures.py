@@ -265,6 +265,14 @@ def test_other_hardware_is_named_and_gpus_are_squares_where_costs_do_not_depend_
     assert [text.get_text() for text in key.get_texts()][-4:] == ["CPU", "GPU", "on the frontier", "95% interval"]
 
 
+@pytest.mark.parametrize(("largest", "scale"), [(29, "linear"), (31, "log")])
+def test_costs_of_a_small_span_have_a_linear_axis(tmp_path: Path, largest: float, scale: str) -> None:
+    costs: dict[str, Any] = {"memory": 200, "trained": 50, "answering": 2}
+    models = (("minilm", 5, 10), ("tfidf", 20, 20), ("bert_base", 9, largest))
+    runs = [publish_with_costs(tmp_path, model, wrong, training=time, **costs) for model, wrong, time in models]
+    assert draw("frontier", *runs).axes[0].get_xscale() == scale
+
+
 def test_one_or_two_configurations_have_no_frontier(tmp_path: Path) -> None:
     costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
     models = (("minilm", 5), ("tfidf", 20), ("bert_base", 9))

@@ -111,7 +111,9 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     empty = {"learning", "everything", "several-data-sets"}  # with nothing to show
     sections = [section.name for section in SECTIONS]
     assert [name for name in ids if name in sections] == [name for name in sections if name not in empty]
-    assert ids[:6] == ["accuracy", "figure-frontier", "table3_accuracy", "not_run", "compare", "differences"]
+    assert ids[:7] == [
+        "accuracy", "figure-frontier", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
+    ]  # fmt: skip
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
 

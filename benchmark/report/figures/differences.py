@@ -78,8 +78,8 @@ def _short(p: float) -> str:
 FIGURES = (
     Figure(
         "pairwise",
-        "All pairs of models: which differ and by how much. The table below has the numbers.",
-        "pairs",
+        "All pairs of models: which differ and by how much. The table of pairs has the numbers.",
+        "differences",
         pairwise,
     ),
 )

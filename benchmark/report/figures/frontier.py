@@ -47,6 +47,7 @@ SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
 MARKER = 7.0  # the width of a marker
+NARROW_SPAN, WIDE_SPAN = 3, 300  # of costs: a smaller span has a linear axis, a larger one ticks at powers of ten only
 COVERING = 4.5  # the distance below which markers cover each other
 DISTANCES = (9.0, 14.0, 20.0, 28.0, 36.0)
 """From a point to the middle of its number, in points; a farther number than the first gets a line."""
@@ -156,12 +157,14 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> 
         axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", markersize=5 + row["best"],
                   color=colour, markerfacecolor=colour if row["best"] else "white",
                   markeredgecolor="white" if row["best"] else colour, zorder=3 if row["best"] else 2)  # fmt: skip
-    axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
-    wide = points["x"].max() > 300 * points["x"].min()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,), numticks=5) if wide else LogLocator(subs=(1, 2, 5), numticks=12))
+    span = points["x"].max() / points["x"].min()
+    if span > NARROW_SPAN:
+        subs, most = ((1,), 5) if span > WIDE_SPAN else ((1, 2, 5), 12)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=most))
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(_with_prefix)
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
     axes.set(xlabel=UNITS[cost][0])
     axes.grid()
