@@ -25,6 +25,7 @@ from benchmark.run import throughput
 from benchmark.run.compose import composed
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
+from benchmark.run.revisions import pinned
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def _tests() -> list[str]:
 def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
-    config = composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides])
+    config = pinned(composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
     document = throughput.measure(config, list(measured.precisions), measured.options)
     throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
@@ -148,7 +149,7 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
 
 def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
-    config = composed([*measured.overrides, *overrides])
+    config = pinned(composed([*measured.overrides, *overrides]))
     document = _whole_training(config)
     throughput.write(document, config.results_dir, "-training")
     steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]

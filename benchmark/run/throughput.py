@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.config import RunConfig
-from benchmark.data.load import Splits, load, resolved_labels
+from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first, select
 from benchmark.interface import Examples, FitContext, FitReport
 from benchmark.results import environment
@@ -89,13 +89,15 @@ def ratios(document: dict[str, Any]) -> str:
 
 
 def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptions) -> dict[str, Any]:
-    """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
+    """All figures of one model on this machine, as JSON; the report's table of speeds explains them.
+
+    `config` is pinned.
+    """
     model = measurable(config.model)
     chosen = precisions or model.fast_precisions()
     frozen: dict[str, object] = {}
     fast_ways = [model.in_precision(precision) for precision in chosen]
     ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
-    config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, min(options.steps, 4))

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.training.hardware import has_bf16_kernels
 from benchmark import speed as command
+from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.run import gpu_check, throughput
@@ -201,6 +202,26 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.
     [summary] = (tmp_path / "speed").glob("*/check.md")
     assert "Not run: they need a CUDA GPU." in summary.read_text()
     assert "Failed" not in summary.read_text()
+
+
+def test_the_check_trains_with_the_labels_that_the_data_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,label\nfine,good\nawful,bad\n", encoding="utf-8")
+    asked: list[RunConfig] = []
+
+    def stopped(config: RunConfig, *_: object) -> None:
+        asked.append(config)
+        raise BenchmarkError("stopped", "")
+
+    monkeypatch.setattr(gpu_check, "ON_CPU", gpu_check.ON_GPU[:1])
+    monkeypatch.setattr(gpu_check, "ON_GPU", gpu_check.ON_GPU[:1])
+    monkeypatch.setattr(throughput, "measure", stopped)
+    monkeypatch.setattr(gpu_check, "_whole_training", stopped)
+    assert (
+        gpu_check.check(["dataset=hub", f"dataset.path={tmp_path}", f"results_dir={tmp_path}"], ["speed", "training"])
+        == 1
+    )
+    assert [config.dataset.labels for config in asked] == [["bad", "good"]] * 2
 
 
 def test_a_part_of_the_check_that_fails_is_said_and_stops_no_other(
