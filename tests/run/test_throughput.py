@@ -217,10 +217,8 @@ def test_the_check_trains_with_the_labels_that_the_data_state(tmp_path: Path, mo
     monkeypatch.setattr(gpu_check, "ON_GPU", gpu_check.ON_GPU[:1])
     monkeypatch.setattr(throughput, "measure", stopped)
     monkeypatch.setattr(gpu_check, "_whole_training", stopped)
-    assert (
-        gpu_check.check(["dataset=hub", f"dataset.path={tmp_path}", f"results_dir={tmp_path}"], ["speed", "training"])
-        == 1
-    )
+    overrides = ["dataset=hub", "dataset.hub.id=a/b", f"dataset.path={tmp_path}", f"results_dir={tmp_path}"]
+    assert gpu_check.check(overrides, ["speed", "training"]) == 1
     assert [config.dataset.labels for config in asked] == [["bad", "good"]] * 2
 
 
