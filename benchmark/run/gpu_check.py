@@ -30,7 +30,6 @@ from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
 
-TESTS = Path(__file__).resolve().parents[2] / "tests"
 PARTS = ("tests", "speed", "training")
 SUMMARY = "check.md"
 
@@ -114,10 +113,11 @@ def _heading() -> list[str]:
 
 def _tests() -> list[str]:
     """The GPU tests, in a process of their own."""
-    if not TESTS.is_dir() or find_spec("pytest") is None:
+    root = environment.checkout()
+    if root is None or not (root / "tests").is_dir() or find_spec("pytest") is None:
         return ["Not run: they need a checkout and pytest."]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(TESTS)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=TESTS.parent, check=False)  # noqa: S603
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(root / "tests")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)  # noqa: S603
     if done.returncode:
         sys.stderr.write(done.stdout[-8000:])
         raise BenchmarkError(f"GPU tests fail: {done.stdout.strip().splitlines()[-1]}.", "See the output above.")
