@@ -8,7 +8,7 @@ SWEEP = $(BIN)/python -m benchmark -m results_dir=$(RESULTS)
 TUNED := model=smollm2_lora model.precision=bf16 recipe=tuned
 ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
-.PHONY: bench test test-all setup smoke lint report check-exports docs speed gpu-check results constraints
+.PHONY: bench test test-all coverage setup smoke lint report check-exports docs speed gpu-check results constraints
 
 bench: setup  ## four models with real weights on the embedded data set, then tables and plots, in outputs/bench
 	$(BIN)/python -m benchmark experiment=quickstart results_dir=outputs/bench
@@ -16,8 +16,11 @@ bench: setup  ## four models with real weights on the embedded data set, then ta
 test: setup  ## the fast tests, on two cores; set EMOTION_DATA for those on the real data
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: setup  ## every test, with coverage: adds trainings, killed processes and the browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov=benchmark --cov=baselines --cov-report=term
+test-all: setup  ## every test: adds trainings, killed processes and the browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: setup  ## the fast tests with the share of lines that they run
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --cov=benchmark --cov=baselines --cov-report=term
 
 setup: .venv/installed  ## a virtual environment with pinned dependencies
 

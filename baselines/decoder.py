@@ -1,7 +1,6 @@
 """Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,19 +25,19 @@ from baselines.decoder_options import DecoderOptions
 from baselines.few_shot import draw
 from baselines.label_scores import CONTENT_FREE, Compute, constrained_probabilities, whole_label_predictions
 from baselines.packed.attention import loading_attention
-from baselines.packed.fused import fuse, undo
+from baselines.packed.fused import fuse
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
 from baselines.prompt import Prompter
+from baselines.speed import ComparisonOptions, DecoderComparison
 from baselines.training import processes
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
-from baselines.training.gradients import backward, largest_difference
-from baselines.training.hardware import DTYPES, Attention, Batching, Precision, Quantization, fast_precisions
+from baselines.training.hardware import DTYPES, Attention, Batching, Quantization
 from baselines.training.label_loss import LabelLoss
 from baselines.training.memory import compute_rows, must_fit, run_in_passes
-from baselines.training.requirements import check_trains, examine, prepare
+from baselines.training.requirements import examine, prepare
 from baselines.training.sample import Sample
 from baselines.training.saving import save
 from baselines.weights.adapter import Adapter
@@ -55,10 +54,7 @@ class DecoderClassifier(DecoderOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Attributes that are no options, and are not part of the configuration.
-        self.accumulates = False  # whether a step takes passes of the recipe's batch size, for comparisons of speed
-        self.recomputes = False  # whether the backward pass computes activations again, for comparisons of speed
-        self.reused: Loaded | None = None  # weights that the next `fit` need not load
+        self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
         # These are set by `fit`.
         self.torch_device: torch.device
         self.labels: tuple[str, ...]
@@ -83,7 +79,7 @@ class DecoderClassifier(DecoderOptions):
             report = base_report(self.network, loaded.source, reads)
             return replace(report, examples=tuple(train.ids[row] for row in example_rows))
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
-        samples, truncated = self._samples(train)
+        samples, truncated = self.samples(train)
         return finetune(
             FineTuning(
                 network=self.network,
@@ -95,12 +91,12 @@ class DecoderClassifier(DecoderOptions):
                 validation=validation,
                 predict=self.classify,
                 context=context,
-                accumulates=self.accumulates,
-                graphs=self._graphs(samples, context.recipe.effective_batch),
+                accumulates=self.comparison_options.accumulates,
+                graphs=self.step_graphs(samples, context.recipe.effective_batch),
             )
         )
 
-    def _samples(self, rows: Examples) -> tuple[list[Sample], int]:
+    def samples(self, rows: Examples) -> tuple[list[Sample], int]:
         """The samples, and the number of texts that were cut."""
         prompts, truncated = self.prompter.prompts(rows.texts)
         head, answers = self.readout is Readout.head, self.prompter.answers
@@ -162,10 +158,10 @@ class DecoderClassifier(DecoderOptions):
         return loaded
 
     def _load_weights(self, texts: Sequence[str], context: FitContext) -> Loaded:
-        """The tokenizer and the network without an adapter: those of `reuse_weights`, or from the checkpoint."""
+        """The tokenizer and the network without an adapter: loaded before, or from the checkpoint."""
         attention = loading_attention(self.attention)
-        if self.reused is not None:
-            loaded, self.reused = self.reused, None
+        if (loaded := self.comparison_options.base) is not None:
+            self.comparison_options = replace(self.comparison_options, base=None)
             loaded.network.set_attn_implementation(attention.value)
             return loaded
         return load(
@@ -187,7 +183,7 @@ class DecoderClassifier(DecoderOptions):
         if sharded:
             shard_layers(network, self.torch_device)
         self.network = network.to(self.torch_device)
-        if self.recomputes:
+        if self.comparison_options.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
         self.products = fuse(self.network) if self.batching is Batching.packed and not sharded else []
 
@@ -198,18 +194,18 @@ class DecoderClassifier(DecoderOptions):
         """Predict with a probability for each label, by the head, constrained decoding or whole labels."""
         prompts, truncated = self.prompter.prompts(texts)
         self.network.eval()
-        size, answers, computed = self.prediction_batch_size, self.prompter.answers, self._computed
+        size, answers, network = self.prediction_batch_size, self.prompter.answers, self._network
         if self.shots is not None:
             free = self.prompter.prompts(CONTENT_FREE)[0] if self.calibrate else []
-            compute = Compute(computed.next_logits, size)
+            compute = Compute(network.next_logits, size)
             predictions = whole_label_predictions(prompts, free, answers, self.score, compute)
         elif self.readout is Readout.head:
             probabilities = compute_rows(
-                prompts, len(answers), size, lambda part: computed.head_logits(part).softmax(dim=-1)
+                prompts, len(answers), size, lambda part: network.head_logits(part).softmax(dim=-1)
             )
             predictions = Predictions.from_probabilities(probabilities)
         else:
-            probabilities = constrained_probabilities(prompts, answers, size, computed.scores)
+            probabilities = constrained_probabilities(prompts, answers, size, network.scores)
             predictions = Predictions.from_probabilities(probabilities)
         return replace(predictions, truncated_texts=truncated)
 
@@ -228,85 +224,46 @@ class DecoderClassifier(DecoderOptions):
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """The summed cross-entropy of the answers' tokens, including their end, or of the labels if there is a head."""
-        return self._loss(self._computed, samples)
+        return self._loss(self._network, samples)
 
-    def _loss(self, computed: DecoderNetwork, samples: Sequence[Sample]) -> torch.Tensor:
+    def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """`loss`, computed in padded batches by SDPA attention, which the network then keeps."""
+        without_adapter(self.network).set_attn_implementation(Attention.sdpa.value)
+        return self._loss(replace(self._network, batching=Batching.padded, attention=Attention.sdpa), samples)
+
+    def _loss(self, network: DecoderNetwork, samples: Sequence[Sample]) -> torch.Tensor:
         if self.readout is Readout.head:
-            return self.label_loss(computed.head_logits([sample.input_ids for sample in samples]), samples)
-        return computed.loss(samples)
+            return self.label_loss(network.head_logits([sample.input_ids for sample in samples]), samples)
+        return network.loss(samples)
 
-    def _graphs(self, samples: Sequence[Sample], batch: int) -> StepGraphs | None:
+    def step_graphs(self, samples: Sequence[Sample], batch: int) -> StepGraphs | None:
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
-        computed = self._computed
-        on_gpu = self.torch_device.type == "cuda" and computed.packed and computed.varlen
+        network = self._network
+        on_gpu = self.torch_device.type == "cuda" and network.packed and network.varlen
         if not on_gpu or processes.weights_are_sharded() or not trains_only(self.products, self.network):
             return None
-        return computed.graphs(self.products, samples, -(-batch // processes.world_size()))
+        return network.graphs(self.products, samples, -(-batch // processes.world_size()))
 
     @property
-    def _computed(self) -> DecoderNetwork:
+    def _network(self) -> DecoderNetwork:
         filler, device = self.prompter.end, self.torch_device
         return DecoderNetwork(self.network, filler, device, self.precision, self.attention, self.batching)
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
         prompts, truncated = self.prompter.prompts(texts)
         answers: list[str] = []
-        computed, ends = self._computed, self.prompter.ends
+        network, ends, limit = self._network, self.prompter.ends, self.max_new_tokens
+        if self.comparison_options.only_labels:
+            limit = max(map(len, self.prompter.answers))
         self.network.eval()
 
         def generate(rows: Sequence[int]) -> None:
-            new = computed.generated([prompts[row] for row in rows], ends, self.max_new_tokens)
+            new = network.generated([prompts[row] for row in rows], ends, limit)
             answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
         return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
-    def fast_precisions(self) -> list[str]:
-        return fast_precisions(self.precision)
-
-    def in_precision(self, name: str) -> "DecoderClassifier":
-        return replace(self, precision=Precision(name))
-
-    def plain(self) -> list["DecoderClassifier"]:
-        """Padded batches; labels are generated freely, as the study does, with 8 prompts per batch.
-
-        Then the same with activations computed again in the backward pass, which saves memory.
-        """
-        check_trains(self.trains)
-        attention = loading_attention(self.attention)  # transformers has no other FlashAttention-2
-        padded = replace(self, batching=Batching.padded, attention=attention)
-        if self.readout is Readout.labels:
-            padded = replace(padded, readout=Readout.generate, prediction_batch_size=8, max_new_tokens=4)
-        padded.accumulates = True
-        recomputing = copy(padded)
-        recomputing.recomputes = True
-        return [padded, recomputing]
-
-    def gradient_difference(self, rows: Examples) -> float:
-        samples = self._samples(rows)[0]
-        graphs, targets = self._graphs(samples, len(samples)), sum(len(sample.targets) for sample in samples)
-        padded = replace(self._computed, batching=Batching.padded, attention=Attention.sdpa)
-
-        def quickly() -> None:
-            if graphs is None or graphs.backpropagate(samples, targets, torch.nn.Identity()) is None:
-                backward(self.loss(samples) / targets)
-
-        def plainly() -> None:
-            undo(self.network)
-            without_adapter(self.network).set_attn_implementation(padded.attention.value)
-            backward(self._loss(padded, samples) / targets)
-
-        return largest_difference(self.network, quickly, plainly)
-
-    def free_weights(self) -> Loaded | None:
-        if self.readout is Readout.head or not isinstance(self.network, PeftModel):
-            return None
-        undo(self.network)
-        network, self.products = self.network.unload(), []
-        network.gradient_checkpointing_disable()
-        del self.network
-        return replace(self.loaded, network=network)
-
-    def reuse_weights(self, weights: object) -> None:
-        assert isinstance(weights, Loaded)
-        self.reused = weights
+    def comparison(self) -> DecoderComparison:
+        """What comparisons of speed need (`benchmark.run.measurable`)."""
+        return DecoderComparison(self)

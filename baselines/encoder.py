@@ -19,19 +19,18 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from baselines.cards import network_card
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import LEARNED_POSITIONS, first_position
-from baselines.packed.fused import undo, use_fast_dropout
+from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
+from baselines.speed import ComparisonOptions, EncoderComparison
 from baselines.training.bars import parts
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
-from baselines.training.gradients import backward, largest_difference
-from baselines.training.hardware import Attention, Batching, Device, Precision, autocast, fast_precisions
+from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.label_loss import LabelLoss
 from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import (
     adapter_findings,
     check_length,
     check_positive,
-    check_trains,
     examine,
     failed,
     prepare,
@@ -91,8 +90,7 @@ class EncoderClassifier:
     soft_labels: str | None = field(default=None, metadata={READS_FILES: FILES, ADDED_LATER: True})
 
     def __post_init__(self) -> None:
-        # Attributes that are no options, and are not part of the configuration.
-        self.accumulates = False  # whether a step takes passes of the recipe's batch size, for comparisons of speed
+        self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
         # These are set by `fit`.
         self.torch_device: torch.device
         self.max_length: int
@@ -119,7 +117,7 @@ class EncoderClassifier:
         if not self.trains:
             return base_report(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
-        samples, truncated = self._samples(train)
+        samples, truncated = self.samples(train)
         if self.soft_labels is not None:
             soft = soft_targets(Path(self.soft_labels), train, context.labels)
             samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
@@ -134,11 +132,11 @@ class EncoderClassifier:
                 validation=validation,
                 predict=self.predict,
                 context=context,
-                accumulates=self.accumulates,
+                accumulates=self.comparison_options.accumulates,
             )
         )
 
-    def _samples(self, rows: Examples) -> tuple[list[Sample], int]:
+    def samples(self, rows: Examples) -> tuple[list[Sample], int]:
         """The samples, and the number of texts that were cut."""
         token_ids, truncated = self._token_ids(rows.texts)
         return [Sample(ids, [label]) for ids, label in zip(token_ids, rows.labels.tolist(), strict=True)], truncated
@@ -202,6 +200,12 @@ class EncoderClassifier:
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         return self.label_loss(self.logits([sample.input_ids for sample in samples]), samples)
 
+    def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """`loss`, computed in padded batches."""
+        with autocast(self.torch_device, self.precision):
+            logits = self._padded([sample.input_ids for sample in samples])
+        return self.label_loss(logits.float(), samples)
+
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         """(texts, labels) float32."""
         with autocast(self.torch_device, self.precision):
@@ -247,33 +251,9 @@ class EncoderClassifier:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
         return tokenized(self.tokenizer, texts, self.max_length)
 
-    def fast_precisions(self) -> list[str]:
-        return fast_precisions(self.precision)
-
-    def in_precision(self, name: str) -> "EncoderClassifier":
-        return replace(self, precision=Precision(name))
-
-    def plain(self) -> list["EncoderClassifier"]:
-        check_trains(self.trains)
-        padded = replace(self, batching=Batching.padded)
-        padded.accumulates = True
-        return [padded]
-
-    def gradient_difference(self, rows: Examples) -> float:
-        samples = self._samples(rows)[0]
-
-        def padded() -> None:
-            undo(self.network)
-            batch = self._padded([sample.input_ids for sample in samples])
-            backward(self.label_loss(batch.float(), samples))
-
-        return largest_difference(self.network, lambda: backward(self.loss(samples)), padded)
-
-    def free_weights(self) -> None:
-        """Return None: all weights are trained, so that another `fit` can reuse none of them."""
-
-    def reuse_weights(self, weights: object) -> None:
-        """Do nothing, because `free_weights` returns no weights."""
+    def comparison(self) -> EncoderComparison:
+        """What comparisons of speed need (`benchmark.run.measurable`)."""
+        return EncoderComparison(self)
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:

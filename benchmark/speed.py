@@ -1,7 +1,7 @@
-"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against the plain way.
+"""`python -m benchmark.speed model=smollm2_lora`: how fast a model trains and predicts, against its references.
 
-The plain way is padded batches of the recipe's size and, for a decoder, free generation; padded batches with activation
-checkpointing are measured too. All take turns in one process on the same rows, so that their ratios hold on a machine
+The reference is padded batches of the recipe's size and, for a decoder, free generation; padded batches with activation
+checkpointing are a second one. All take turns in one process on the same rows, so that their ratios hold on a machine
 that other processes use too.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmark.run import gpu_check, latency, throughput
 from benchmark.run.compose import add_overrides, composed, overrides_of
+from benchmark.run.flops import DTYPES
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pinned
 from benchmark.run.sweep import quiet_libraries
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precisions",
         nargs="+",
-        choices=list(throughput.DTYPES),
+        choices=list(DTYPES),
         help="default: the model's own, and bf16 if this machine computes it fast",
     )
     for option, counted in (

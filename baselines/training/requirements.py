@@ -163,15 +163,6 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
     return failed("adapter", read) or [Finding("adapter", f"{folder} fits")]
 
 
-def check_trains(trains: bool) -> None:
-    """Raise if there is no training whose speed could be measured."""
-    if not trains:
-        raise BenchmarkError(
-            "model.train is false or model.adapter is given, so nothing is trained.",
-            "Leave model.train and model.adapter out.",
-        )
-
-
 def examine(
     model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
 ) -> Iterator[Finding]:

@@ -3,6 +3,9 @@
 import time
 from typing import Any
 
+DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""The names that torch has for the precisions of models."""
+
 
 def flop_counter() -> Any:
     """Torch's counter, extended by products that are added in place."""
@@ -23,15 +26,17 @@ def linear_flops(counts: dict[str, dict[Any, int]]) -> float:
     return float(sum(counts["Global"].get(product, 0) for product in products))
 
 
-def matrix_peak(dtype: str, device: str, seconds: float = 1.0) -> float:
-    """FLOP/s of the fastest of many square products."""
+def matrix_peak(precision: str, device: str) -> float:
+    """FLOP/s of the fastest of many square products within a second; `precision` is one of `DTYPES`."""
     import torch
+
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")  # until the next training sets it
 
     on_gpu = device.startswith("cuda")
     size = 8192 if on_gpu else 2048
-    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, dtype))
+    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, DTYPES[precision]))
     taken: list[float] = []
-    while sum(taken) < seconds:
+    while sum(taken) < 1:
         started = time.perf_counter()
         torch.mm(matrix, matrix)
         if on_gpu:

@@ -1,6 +1,7 @@
 """Models whose speed can be compared, beyond `benchmark.interface.Classifier`."""
 
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from benchmark.config import ModelConfig
 from benchmark.errors import BenchmarkError
@@ -10,7 +11,7 @@ from benchmark.run.compose import build_classifier
 
 @runtime_checkable
 class Measurable(Classifier, Protocol):
-    """A trainable model whose speed can be compared: as configured, the plain way, and in several precisions."""
+    """A trainable model whose speed can be compared."""
 
     @property
     def batching(self) -> str:
@@ -19,18 +20,31 @@ class Measurable(Classifier, Protocol):
 
     @property
     def precision(self) -> str:
-        """fp32, bf16 or fp16."""
+        """fp32, tf32, bf16 or fp16."""
         ...
 
-    def fast_precisions(self) -> list[str]:
+    def comparison(self) -> "Comparison":
+        """What a comparison needs of this copy of the model."""
+        ...
+
+
+class Comparison(Protocol):
+    """A model as configured, its references, and the same in other precisions."""
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        ...
+
+    def precisions(self) -> list[str]:
         """The model's own precision, then the others that this machine computes at least as fast."""
         ...
 
-    def in_precision(self, name: str) -> Self:
+    def in_precision(self, name: str) -> Measurable:
         """The same model, not trained, in another precision."""
         ...
 
-    def plain(self) -> list[Self]:
+    def references(self) -> Sequence[Measurable]:
         """The same model, not trained, computed as libraries do: padded batches and free generation.
 
         After the default come other usual ways. Raises `BenchmarkError` if there is nothing to train.
@@ -38,18 +52,18 @@ class Measurable(Classifier, Protocol):
         ...
 
     def gradient_difference(self, rows: Examples) -> float:
-        """How much the gradients of this way differ from those of padded batches; called after `fit`, once.
+        """How much the model's gradients differ from those of padded batches; called after `fit`, once.
 
         The largest difference over the trained tensors, relative to the norm of the tensor's gradient, or to a
         hundredth of the largest norm.
         """
         ...
 
-    def free_weights(self) -> object | None:
+    def take_base(self) -> object | None:
         """After `fit`: the frozen weights as they were loaded, which this copy gives up; None if all are trained."""
         ...
 
-    def reuse_weights(self, weights: object) -> None:
+    def use_base(self, base: object) -> None:
         """Let the next `fit` take these weights instead of loading them again."""
         ...
 
@@ -59,7 +73,7 @@ def measurable(config: ModelConfig) -> Measurable:
     model = build_classifier(config)
     if not isinstance(model, Measurable):
         raise BenchmarkError(
-            f"The speed of model={config.name} cannot be measured: there is no plain way to compare it with.",
+            f"The speed of model={config.name} cannot be measured: there is no reference to compare it with.",
             "Choose a model that is fine-tuned, such as minilm.",
         )
     return model

@@ -1,4 +1,4 @@
-"""How fast a model trains and predicts, against the plain way. `benchmark.speed` says what that is."""
+"""How fast a model trains and predicts, against its references. `benchmark.speed` says what those are."""
 
 import gc
 import json
@@ -27,7 +27,6 @@ from benchmark.run.measurable import Measurable, measurable
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # torch's names
 TRAIN_ROWS = 2000
 
 
@@ -63,24 +62,24 @@ class Measurements:
     @property
     def recomputes(self) -> bool:
         """Whether activations are computed again in the backward pass."""
-        return bool(getattr(self.model, "recomputes", False))
+        return self.model.comparison().recomputes
 
     def release(self, model: Measurable) -> None:
         """Keep the frozen weights of a model that was fitted."""
-        if (weights := model.free_weights()) is not None:
-            self.frozen[model.precision] = weights
+        if (base := model.comparison().take_base()) is not None:
+            self.frozen[model.precision] = base
 
 
 def ratios(document: dict[str, Any]) -> str:
-    """How much faster each fast way is than the plain ways of the same precision, one line per pair."""
+    """How much faster the model is than its references in the same precision, one line per pair."""
     lines = []
     for fast in (way for way in document["ways"] if way["gradient_difference"] is not None):
         difference = f"gradients differ by {fast['gradient_difference']:.1g} at most"
-        for plain in document["ways"]:
-            if plain["precision"] == fast["precision"] and plain["gradient_difference"] is None:
+        for reference in document["ways"]:
+            if reference["precision"] == fast["precision"] and reference["gradient_difference"] is None:
                 figures = ("samples_per_second", "answered_per_second")
-                trained, predicted = (fast[figure] / plain[figure] for figure in figures)
-                name = plain["batching"] + (", activations recomputed" if plain["recomputes"] else "")
+                trained, predicted = (fast[figure] / reference[figure] for figure in figures)
+                name = reference["batching"] + (", activations recomputed" if reference["recomputes"] else "")
                 lines.append(
                     f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {name}, "
                     f"predicts {predicted:.2f} times as fast; {difference}"
@@ -94,10 +93,10 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
     `config` is pinned.
     """
     model = measurable(config.model)
-    chosen = precisions or model.fast_precisions()
+    comparison = model.comparison()
     frozen: dict[str, object] = {}
-    fast_ways = [model.in_precision(precision) for precision in chosen]
-    ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.plain())]
+    fast_ways = [comparison.in_precision(precision) for precision in precisions or comparison.precisions()]
+    ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.comparison().references())]
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, min(options.steps, 4))
@@ -151,8 +150,8 @@ def fitted(
     """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
-    if (weights := way.frozen.pop(model.precision, None)) is not None:
-        model.reuse_weights(weights)
+    if (base := way.frozen.pop(model.precision, None)) is not None:
+        model.comparison().use_base(base)
     config = way.config
     recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +166,7 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
     for _ in range(options.rounds):
         for way in ways:
             precision = way.model.precision
-            peaks[precision] = max(peaks.get(precision, 0.0), matrix_peak(DTYPES[precision], way.device))
+            peaks[precision] = max(peaks.get(precision, 0.0), matrix_peak(precision, way.device))
             _measure_once(way, splits, options)
     return peaks
 
@@ -263,7 +262,7 @@ def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> 
 
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
     model, _ = fitted(way, splits.train, splits, 2)
-    difference = model.gradient_difference(first(splits.train, way.config.recipe.effective_batch))
+    difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)
     return difference
 

@@ -24,7 +24,6 @@ from benchmark.run.compose import composed
 from benchmark.run.flops import flop_counter, linear_flops
 from benchmark.run.measurable import measurable
 
-SINGLE_TOKENS = ["model.architecture.vocab_size=4000"]  # the plain way generates 4 tokens, and labels must fit
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
 
@@ -38,7 +37,7 @@ def test_both_ways_do_the_same_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--steps", "2", "--texts", "30", "--rounds", "2", f"results_dir={tmp_path}"]
-    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS, *options])
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_llama", *FEW_ROWS, *options])
     command.main()
     [path] = (tmp_path / "speed").glob("*/tiny_llama-random.json")
     measured = json.loads(path.read_text())
@@ -133,18 +132,19 @@ def test_a_product_added_in_place_counts_as_one() -> None:
         (["model=tiny_bert"], {"batching": "padded", "prediction_batch_size": 64}),
         (
             ["model=tiny_llama"],
-            {"batching": "padded", "readout": "generate", "prediction_batch_size": 8, "max_new_tokens": 4},
+            {"batching": "padded", "readout": "generate", "prediction_batch_size": 8, "max_new_tokens": 8},
         ),
         (["model=tiny_llama", "model.readout=generate"], {"prediction_batch_size": 64, "max_new_tokens": 8}),
         (["model=tiny_llama_head"], {"batching": "padded", "readout": "head", "prediction_batch_size": 64}),
     ],
 )
-def test_the_plain_way_is_padded_and_generates_labels(overrides: list[str], expected: dict[str, object]) -> None:
+def test_references_are_padded_and_generate_labels(overrides: list[str], expected: dict[str, object]) -> None:
     model = measurable(composed(overrides).model)
-    plain, *_ = model.plain()
-    assert {name: getattr(getattr(plain, name), "name", getattr(plain, name)) for name in expected} == expected
-    assert (plain.precision, plain.describe().parameters) == (model.precision, model.describe().parameters)
-    assert model.in_precision("bf16").precision == "bf16"
+    comparison = model.comparison()
+    reference, *_ = comparison.references()
+    assert {name: getattr(getattr(reference, name), "name", getattr(reference, name)) for name in expected} == expected
+    assert (reference.precision, reference.describe().parameters) == (model.precision, model.describe().parameters)
+    assert comparison.in_precision("bf16").precision == "bf16"
     assert model.batching == "packed"  # the model itself is not changed
 
 
@@ -152,9 +152,9 @@ def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytes
     for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
         monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
         if not torch.cuda.is_available():
-            assert measurable(composed(["model=tiny_bert"]).model).fast_precisions() == expected
+            assert measurable(composed(["model=tiny_bert"]).model).comparison().precisions() == expected
     bf16 = composed(["model=tiny_bert", "model.precision=bf16"]).model
-    assert measurable(bf16).fast_precisions() == ["bf16"]
+    assert measurable(bf16).comparison().precisions() == ["bf16"]
 
 
 def test_a_measured_network_is_freed_before_the_next() -> None:
@@ -179,14 +179,14 @@ def test_graphs_are_prepared_outside_the_measured_time() -> None:
 
 
 def test_ways_of_one_precision_share_frozen_weights() -> None:
-    config = composed(["model=tiny_llama", *SINGLE_TOKENS, *FEW_ROWS])
+    config = composed(["model=tiny_llama", *FEW_ROWS])
     way, splits = throughput.Measurements(config, measurable(config.model)), load(config.dataset)
     model, _ = throughput.fitted(way, splits.train, splits, 1)
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
     way.release(model)
     assert list(way.frozen) == ["fp32"]
-    plain = throughput.Measurements(config, way.model.plain()[0], way.frozen)
-    again, _ = throughput.fitted(plain, splits.train, splits, 1)
+    reference = throughput.Measurements(config, way.model.comparison().references()[0], way.frozen)
+    again, _ = throughput.fitted(reference, splits.train, splits, 1)
     after = {name: p for name, p in again.network.named_parameters() if not p.requires_grad}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

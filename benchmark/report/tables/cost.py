@@ -175,10 +175,10 @@ SPEED = t.Table(
         t.Column("answering_ratio", "Inference × padded", fixed(".1f")),
     ),
     note="*× padded* is the ratio to padded batches in the same precision, where a decoder answers by free "
-    "generation (batch 8, 4 new tokens); both ways take turns in one process on the same rows "
-    "(`python -m benchmark.speed`). *CUDA graphs* replay a whole training step; the seconds that prepare them are not "
-    "counted. *Utilisation* is the arithmetic of the linear layers, as executed, as a share "
-    "of the fastest matrix product of the same run. Packed streams execute less: no padding, and the common "
+    "generation (batch 8, as many new tokens as the longest label has); both take turns in one process on the same "
+    "rows (`python -m benchmark.speed`). *CUDA graphs* replay a whole training step; the seconds that prepare them are "
+    "not counted. *Utilisation* is the arithmetic of the linear layers, as executed, as a share of the fastest matrix "
+    "product of the same run. Packed streams execute less: no padding, and the common "
     "beginning of the prompts once. *Batch* is the effective one; *one pass* computes it at once, the other padded "
     "batches in passes of the recipe's size. Random weights take the same time as pretrained ones and have no "
     "accuracy. A dash was not measured.",

@@ -1,0 +1,136 @@
+"""Encoders and decoders as comparisons of speed need them (`benchmark.run.measurable.Comparison`)."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from peft import PeftModel
+from torch import nn
+
+from baselines.packed.attention import loading_attention
+from baselines.packed.fused import undo
+from baselines.packed.graphs import StepGraphs
+from baselines.training.gradients import backward, largest_difference
+from baselines.training.hardware import Batching, Precision, fast_precisions
+from baselines.training.sample import Sample
+from baselines.weights.loading import Loaded
+from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples, Readout
+
+if TYPE_CHECKING:
+    from baselines.decoder import DecoderClassifier
+    from baselines.encoder import EncoderClassifier
+
+Model = TypeVar("Model", "EncoderClassifier", "DecoderClassifier")
+
+PROMPTS = 8
+"""Prompts in a batch of free generation, as in the study's code."""
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How a model is computed beyond its options. The default is what a run does.
+
+    `accumulates`: padded passes have the recipe's batch size even if a larger one would be faster. `recomputes`: the
+    backward pass computes activations again, which saves memory. `only_labels`: free generation stops after as many
+    tokens as the longest label has. `base`: weights that the next `fit` takes instead of loading them again.
+    """
+
+    accumulates: bool = False
+    recomputes: bool = False
+    only_labels: bool = False
+    base: Loaded | None = None
+
+
+@dataclass(frozen=True)
+class Comparison(Generic[Model]):
+    """What encoders and decoders have in common."""
+
+    model: Model
+
+    @property
+    def recomputes(self) -> bool:
+        return self.model.comparison_options.recomputes
+
+    def precisions(self) -> list[str]:
+        return fast_precisions(self.model.precision)
+
+    def in_precision(self, name: str) -> Model:
+        return replace(self.model, precision=Precision(name))
+
+    def check_trains(self) -> None:
+        """Raise if there is no training whose speed could be measured."""
+        if not self.model.trains:
+            raise BenchmarkError(
+                "model.train is false or model.adapter is given, so nothing is trained.",
+                "Leave model.train and model.adapter out.",
+            )
+
+    def gradient_difference(self, rows: Examples) -> float:
+        model = self.model
+        samples, _ = model.samples(rows)
+        graphs, targets = self._step_graphs(samples), sum(len(sample.targets) for sample in samples)
+
+        def as_configured() -> None:
+            if graphs is None or graphs.backpropagate(samples, targets, nn.Identity()) is None:
+                backward(model.loss(samples) / targets)
+
+        def as_reference() -> None:
+            undo(model.network)
+            backward(model.padded_loss(samples) / targets)
+
+        return largest_difference(model.network, as_configured, as_reference)
+
+    def _step_graphs(self, samples: Sequence[Sample]) -> StepGraphs | None:
+        """The CUDA graphs with which the model trains, if it does."""
+        return None
+
+
+class EncoderComparison(Comparison["EncoderClassifier"]):
+    """All weights are trained, so that another `fit` can reuse none of them."""
+
+    def references(self) -> list["EncoderClassifier"]:
+        self.check_trains()
+        padded = replace(self.model, batching=Batching.padded)
+        padded.comparison_options = ComparisonOptions(accumulates=True)
+        return [padded]
+
+    def take_base(self) -> None:
+        """Return None: there is no base."""
+
+    def use_base(self, base: object) -> None:
+        """Do nothing, because `take_base` returns none."""
+
+
+class DecoderComparison(Comparison["DecoderClassifier"]):
+    """The base is the network without its adapter."""
+
+    def references(self) -> list["DecoderClassifier"]:
+        """Padded batches, and labels by free generation as in the study; then the same with recomputed activations."""
+        self.check_trains()
+        attention = loading_attention(self.model.attention)  # transformers has no other FlashAttention-2
+        padded = replace(self.model, batching=Batching.padded, attention=attention)
+        if labels := self.model.readout is Readout.labels:
+            padded = replace(padded, readout=Readout.generate, prediction_batch_size=PROMPTS)
+        padded.comparison_options = ComparisonOptions(accumulates=True, only_labels=labels)
+        recomputing = copy(padded)
+        recomputing.comparison_options = replace(padded.comparison_options, recomputes=True)
+        return [padded, recomputing]
+
+    def _step_graphs(self, samples: Sequence[Sample]) -> StepGraphs | None:
+        return self.model.step_graphs(samples, len(samples))
+
+    def take_base(self) -> Loaded | None:
+        model = self.model
+        if model.readout is Readout.head or not isinstance(model.network, PeftModel):
+            return None
+        undo(model.network)
+        network, model.products = model.network.unload(), []
+        network.gradient_checkpointing_disable()
+        del model.network
+        return replace(model.loaded, network=network)
+
+    def use_base(self, base: object) -> None:
+        assert isinstance(base, Loaded)
+        self.model.comparison_options = replace(self.model.comparison_options, base=base)
