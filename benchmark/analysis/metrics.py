@@ -114,16 +114,16 @@ def expected_calibration_error(correct: Correct, confidence: Probabilities, bins
     return float(np.average(gaps, weights=found.counts[filled]))
 
 
-def calibration_noise(confidence: Probabilities, bins: int = 15, draws: int = 200, seed: int = 0) -> float:
+def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
     """The mean calibration error that a perfectly calibrated model with these confidences shows on as many rows.
 
     Each draw makes every answer correct with the probability of its confidence. Even such a model has an error above
     0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration Error
     Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     drawn = (generator.random(len(confidence)) < confidence for _ in range(draws))
-    return float(np.mean([expected_calibration_error(correct, confidence, bins) for correct in drawn]))
+    return float(np.mean([expected_calibration_error(correct, confidence) for correct in drawn]))
 
 
 def calibration_bins(correct: Correct, confidence: Probabilities, bins: int = 15) -> CalibrationBins:

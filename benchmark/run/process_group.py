@@ -74,7 +74,7 @@ def is_true(variable: str) -> bool:
 
 def weights_are_sharded() -> bool:
     """Whether each process holds only a part of the weights (FSDP)."""
-    return world_size() > 1 and is_true(SHARDED_WEIGHTS)
+    return world_size() > 1 and os.environ.get(SHARDED_WEIGHTS) == "true"
 
 
 def world_size() -> int:
