@@ -105,7 +105,9 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
                 zip(run.ids, run.gold.tolist(), predicted, strict=True), start=1
             )
         )
-        configuration, short_name = (str(frame.at[run.record.digest, column]) for column in ("configuration", "short_name"))
+        configuration, short_name = (
+            str(frame.at[run.record.digest, column]) for column in ("configuration", "short_name")
+        )
         content = test.sha256 if test else None
         answers[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
     return answers
