@@ -24,13 +24,24 @@ TIMES = ("training_seconds", "seconds_per_text")
 Row = dict[str, Any]
 
 
-def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
-    """The sentences of the template about one data set; the first answers the question of the report.
+def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> str:
+    """The answer to the question of the report; empty if the findings say as much.
 
-    Without `dataset` they are about the study's if it was run, else about the one with most configurations.
+    It is about the study's data set if that was run, else about the one with most configurations.
     """
+    return " ".join(_paragraphs("answer.md.jinja", analysis, tables))
+
+
+def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
+    """The sentences of the template about one data set, by default about that of the answer."""
+    return _paragraphs("findings.md.jinja", analysis, tables, dataset)
+
+
+def _paragraphs(
+    template: str, analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None
+) -> list[str]:
     about = dataset or next(iter(analysis.datasets), study.DATASET)
-    text = environment().get_template("findings.md.jinja").render(facts(analysis.of(about), tables, about))
+    text = environment().get_template(template).render(facts(analysis.of(about), tables, about))
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
@@ -203,7 +214,7 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     few = int(sizes[sizes == sizes.max()].index[0])
     points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
     at_most = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
-    recipe = "" if points["model"].is_unique else ", " + points["recipe"]
+    recipe = "" if points["model"].is_unique else ", " + points["recipe"] + ", " + points["rows"] + " rows"
     points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(at_most))
     rows = [dict(row) for _, row in points.iterrows()]
     return {"rows": few, "most": int(most), "points": rows}
