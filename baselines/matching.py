@@ -68,18 +68,19 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     known = {name: place for place, name in enumerate(test.ids)}
     for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
         ids = [_plain_value(row.values.get(key)) for row in rows]
-        stated = [one for one in ids if one is not None]
-        of_a_split = [one for one in stated if OF_A_SPLIT.fullmatch(one)]
+        stated = [value for value in ids if value is not None]
+        of_a_split = [value for value in stated if OF_A_SPLIT.fullmatch(value)]
         if key in ID_KEYS:
             _refuse_repeated(ids, rows, key)
         if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):
-            for one, row in zip(ids, rows, strict=True):
-                if one in of_a_split and one not in known:
+            unknown = set(of_a_split) - known.keys()
+            for identifier, row in zip(ids, rows, strict=True):
+                if identifier in unknown:
                     raise BenchmarkError(
-                        f"{row.location}: the id {one!r} is not that of a test row.",
+                        f"{row.location}: the id {identifier!r} is not that of a test row.",
                         f"The ids are {test.ids[0]} to {test.ids[-1]}.",
                     )
-            return [None if one is None else known.get(one) for one in ids]
+            return [None if value is None else known.get(value) for value in ids]
         if (places := _places_by_number(stated, rows, key, test)) is not None:
             return places
     return [None] * len(rows)
@@ -87,7 +88,7 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
 
 def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examples) -> list[int | None] | None:
     """The test rows that the numbers in a column of ids name; None if they name none."""
-    found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids]
+    found = [re.fullmatch(r"(\D*)(\d{1,9})", value) for value in ids]
     same_start = len({match[1] for match in found if match}) == 1  # such as row_7
     numbers = [int(match[2]) for match in found if match and same_start]
     first = min(numbers, default=0)
@@ -107,10 +108,11 @@ def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examp
 
 def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:
     first_seen: dict[str, str] = {}
-    for one, row in zip(ids, rows, strict=True):
-        if one is not None and (earlier := first_seen.setdefault(one, row.location)) != row.location:
+    for value, row in zip(ids, rows, strict=True):
+        if value is not None and (earlier := first_seen.setdefault(value, row.location)) != row.location:
             raise BenchmarkError(
-                f"{row.location}: the {key or 'id'} {one!r} is also that of {earlier}.", "Give one answer per test row."
+                f"{row.location}: the {key or 'id'} {value!r} is also that of {earlier}.",
+                "Give one answer per test row.",
             )
 
 

@@ -22,7 +22,8 @@ from benchmark.terminal import plain_endings, quiet_libraries
 def main() -> None:
     arguments = _arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    throughput.log.setLevel(logging.INFO)
+    for measuring in (gpu_check, throughput):
+        measuring.log.setLevel(logging.INFO)
     quiet_libraries()
     with plain_endings():
         overrides = overrides_of(arguments)

@@ -15,6 +15,7 @@ import huggingface_hub
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
@@ -102,12 +103,16 @@ def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) ->
 
 
 def _hub_serves(hub: Hub) -> bool:
-    """Whether the hub serves these files; False if it cannot be reached, and its own error if it refuses."""
+    """Whether the hub serves these files; False if it cannot be reached or is overloaded. Raises if it refuses."""
     try:
         huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # unlike downloads, tried only once
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
     except (httpx2.TransportError, OfflineModeIsEnabled):
         return False
-    huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
+    except HfHubHTTPError as error:
+        if error.response.status_code != httpx2.codes.TOO_MANY_REQUESTS and error.response.status_code < 500:
+            raise
+        return False
     return True
 
 

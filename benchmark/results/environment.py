@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psutil
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
 BUSY = 20.0  # percent of the cores; idle machines stay below it
@@ -193,14 +194,22 @@ def _cpuinfo(key: str) -> str:
     return ""
 
 
+def checkout() -> Path | None:
+    """The folder of the checkout that this code runs from; None if the package is installed without one."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else None
+
+
 def _git() -> Git | None:
-    root = Path(__file__).resolve().parents[2]
+    if (root := checkout()) is None:
+        return None
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:
+        if git("rev-parse", "--show-prefix"):  # a part of another repository
+            return None
         return Git(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "*.py", "conf")))
     except (OSError, subprocess.CalledProcessError):
         return None
