@@ -20,8 +20,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
 from benchmark.run.compose import from_hydra, refused
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
-from benchmark.run.sweep import SweepFolder, handle_signals, quiet_libraries
-from benchmark.terminal import INTERRUPTED, plain_endings
+from benchmark.run.sweep import SweepFolder
+from benchmark.terminal import INTERRUPTED, handle_signals, plain_endings, quiet_libraries
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""

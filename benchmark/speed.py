@@ -16,8 +16,7 @@ from benchmark.run.compose import add_overrides, composed, overrides_of
 from benchmark.run.flops import DTYPES
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.terminal import plain_endings, quiet_libraries
 
 
 def main() -> None:

@@ -19,9 +19,10 @@ from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
 from benchmark.report.results_page import results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
-from benchmark.report.summary import environment, findings
+from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
+from benchmark.report.wording import environment
 from benchmark.results.store import locked, replacing
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,10 @@ class Report:
 
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""
-        findings_by_dataset = {
-            name: findings(self.analysis, self.tables, name) for name in self.analysis.datasets or [study.DATASET]
-        }
-        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], findings_by_dataset, texts)
+        first, *others = self.analysis.datasets or [study.DATASET]
+        answers = {first: [*filter(None, [answer(self.analysis, self.tables)]), *self.findings]}
+        answers |= {name: findings(self.analysis, self.tables, name) for name in others}
+        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
 
     def readme_section(self) -> str:
         """The README's results, in Markdown."""

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configurations import with_results
 from benchmark.report.contents import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gigabytes
@@ -24,8 +25,9 @@ from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Table
+from benchmark.report.wording import in_words
 
-MOST_SENTENCES = 3  # of the answer; the others are in docs/results.md
+MOST_SENTENCES = 4  # of the answer; the others are in docs/results.md
 TABLE3 = "table3_accuracy"
 LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
@@ -48,7 +50,7 @@ def page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    filters = (anchor, duration, gigabytes, inline_markdown, quote)
+    filters = (anchor, duration, gigabytes, in_words, inline_markdown, quote)
     environment.filters |= {one.__name__: one for one in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     general, own = parts(answers, tables, pictures)
@@ -66,6 +68,8 @@ def page(
         datasets=[part.dataset for part in own],
         not_run=not_run,
         llama_not_run=next((row for row in not_run if row["name"] == study.DECODERS[0]), None),
+        llama_timed=any(one["model"] == study.DECODERS[0] and not one["pretrained"] for one in analysis.results.speeds),
+        largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         comparisons=comparisons,
         details=blocks,

@@ -14,8 +14,10 @@ from benchmark.report.tables import study_tables
 LONG_TEXT = 24  # characters from which a cell needs a wide column
 MOST_UNFOLDED = 15  # a table with more rows is folded
 MOST_ROWS = 100  # a longer table is cut; its CSV file has all rows
-FIRST = ("model", "recipe", "accuracy", "low")
-"""The columns that stand first, so that a phone shows them without scrolling; `recipe` is part of the model's cell."""
+NAMES = ("model", "recipe")
+"""The columns that stand first; `recipe` is part of the model's cell."""
+SCORES = ("accuracy", "low")
+"""The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
 LINKING = ("accuracy", "mean", "training_seconds", "status")
 """The first of these columns with a value links to the configuration's runs."""
 
@@ -71,7 +73,8 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
 def _columns(table: Table) -> list[Column]:
     elsewhere = {"command", "recipe"} if _has_recipe(table) else {"command"}  # with the runs, and below the model
     shown = [column for column in table.shown("html") if column.name not in elsewhere]
-    return sorted(shown, key=lambda column: FIRST.index(column.name) if column.name in FIRST else len(FIRST))
+    first = (*NAMES, *SCORES) if any(column.name == "accuracy" for column in shown) else NAMES
+    return sorted(shown, key=lambda column: first.index(column.name) if column.name in first else len(first))
 
 
 def _has_recipe(table: Table) -> bool:

@@ -8,8 +8,9 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.contents import OTHER_DATA_SETS, PAGES, Part, by_section, parts
 from benchmark.report.figure import Picture
-from benchmark.report.summary import environment, findings
+from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
+from benchmark.report.wording import environment
 
 MAIN = "results"
 MOST_ROWS = 40
@@ -35,6 +36,7 @@ def results_pages(
             main=name == MAIN,
             of_dataset=name in answers,
             title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
+            answer=answer(analysis, tables) if name == MAIN else "",
             findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
             chapters=chapters,
             others={

@@ -13,13 +13,12 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.checkpoint import is_read_later
 from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
 from benchmark.run.context import fit_context
 from benchmark.run.folders import unwritable
+from benchmark.run.model_by_place import is_read_later
 from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.terminal import plain_endings, quiet_libraries
 
 DISTRIBUTION = "emotion-benchmark"
 

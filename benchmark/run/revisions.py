@@ -14,9 +14,9 @@ from benchmark.config import RunConfig
 from benchmark.data.load import resolved_labels
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.checkpoint import is_read_later, read_architecture
-from benchmark.run.compose import LABELS
+from benchmark.run.model_by_place import is_read_later, read_architecture
 from benchmark.run.overrides import written
+from benchmark.run.resolvers import LABELS
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
@@ -338,6 +339,28 @@ def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:
     assert not any(one.overlaps(other) for one, other in combinations(numbers, 2))
 
 
+def test_a_number_is_nearest_to_its_own_point_or_joined_to_it_by_a_line(tmp_path: Path) -> None:
+    block = [(8 + 2 * row, 10 * 1.3**column) for row in range(3) for column in range(3)]
+    models = ("bert_base", "bert_large", "roberta_base", "roberta_large", "minilm", "mpnet_base", "smollm2_lora",
+              "llama3_lora", "probe")  # fmt: skip
+    runs = [
+        publish_with_costs(tmp_path, model, wrong, training=time, memory=9, trained=4, answering=1)
+        for model, (wrong, time) in zip(models, block, strict=True)
+    ]
+    far = publish_with_costs(tmp_path, "tfidf", 30, training=1, memory=9, trained=4, answering=0.01)
+    figure = draw("frontier", *runs, far)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    points = axes.transData.transform(marked(axes, "o"))
+    alone = [text for text in axes.texts if isinstance(text, Annotation) and text.arrow_patch is None]
+    for text in alone:
+        box = text.get_window_extent()
+        middle = [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]
+        own = axes.transData.transform(text.xy)
+        assert np.hypot(*(points - middle).T).min() == pytest.approx(np.hypot(*(own - middle)), abs=1)
+    assert len(alone) < len(axes.texts) == 1 + len(block)
+
+
 @pytest.mark.parametrize(("value", "text"), [(1e9, "1G"), (2.5e6, "2.5M"), (1000, "1k"), (999, "999"), (0.01, "0.01")])
 def test_large_costs_have_a_prefix(value: float, text: str) -> None:
     assert frontier._with_prefix(value) == text
@@ -346,34 +369,20 @@ def test_large_costs_have_a_prefix(value: float, text: str) -> None:
 # Learning curves and confidence
 
 
-def test_a_learning_curve_has_a_line_and_a_panel_per_model(tmp_path: Path) -> None:
+def test_a_learning_curve_has_a_line_per_model_and_a_panel_per_choice_of_rows(tmp_path: Path) -> None:
+    chosen = [("minilm", ()), ("tfidf", ()), ("minilm", ("dataset.row_choice=balanced", "recipe.epochs=9"))]
     runs = [
-        publish_many(tmp_path, a_record_on_rows(rows, model), wrong_at(range(wrong)))
-        for model in ("minilm", "tfidf")
-        for rows, wrong in ((10, 90), (100, 50), (10_000, 12))
+        publish_many(tmp_path, a_record_on_rows(rows, model, 0, *overrides), wrong_at(range(wrong)))
+        for model, overrides in chosen
+        for rows, wrong in ((10, 90), (100, 50), (110, 40), (10_000, 12))
     ]
-    figure = draw("learning_curve", *runs)
-    above, *below = figure.axes
-    assert {line.get_label(): list(line.lines[0].get_xydata()[:, 1]) for line in above.containers} == {
-        f"{MINILM}, paper": [0.55, 0.75, 0.94],
-        "TF-IDF + logistic regression, paper": [0.55, 0.75, 0.94],
-    }
-    assert [tick.get_text() for tick in above.get_xticklabels()] == ["10", "100", "10k"]
-    shown = [axes for axes in below if axes.get_title()]
-    assert len(shown) == len(below) == 2
-    assert [axes.get_ylabel() for axes in shown] == ["F1", ""]
-    assert [[line.get_label() for line in axes.get_lines()] for axes in shown] == [[*study.LABELS]] * 2
-
-
-@pytest.mark.parametrize("count", [4, 5])
-def test_no_panel_of_the_learning_curves_is_empty(tmp_path: Path, count: int) -> None:
-    runs = [
-        publish(tmp_path, a_record_on_rows(rows, "minilm", 0, f"recipe.epochs={number + 1}"))
-        for number in range(count)
-        for rows in (10, 100)
-    ]
-    _, *below = draw("learning_curve", *runs).axes
-    assert [bool(axes.get_lines()) for axes in below] == [True] * count
+    balanced, drawn_rows = draw("learning_curve", *runs).axes
+    lines = [[line.get_label() for line in axes.containers] for axes in (balanced, drawn_rows)]
+    assert lines == [[f"{MINILM}, paper, 9 epochs"], [f"{MINILM}, paper", "TF-IDF + logistic regression, paper"]]
+    assert list(drawn_rows.containers[0].lines[0].get_xydata()[:, 1]) == [0.55, 0.75, 0.8, 0.94]
+    assert balanced.get_title("left").startswith("9 epochs, ")
+    assert drawn_rows.get_title("left").startswith("3 epochs, ")
+    assert [tick.get_text() for tick in drawn_rows.get_xticklabels()] == ["10", "110", "10k"]  # 100 would cover 110
 
 
 def test_more_learning_curves_than_line_styles_are_left_out(tmp_path: Path) -> None:
@@ -385,7 +394,7 @@ def test_more_learning_curves_than_line_styles_are_left_out(tmp_path: Path) -> N
     ]
     figure = draw("learning_curve", *runs)
     assert f"{many - 1} of {many}" in words(figure)
-    assert len(figure.axes) == 1 + 2 * 3
+    assert [len(axes.containers) for axes in figure.axes] == [many - 1]
 
 
 def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The page as text: the source of each cell, the links, the blocks of runs, and that a record cannot become markup."""
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +20,7 @@ from factories import (
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
+from benchmark.config import digest_of
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
 from benchmark.report.contents import SECTIONS
@@ -95,7 +97,8 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
-    assert "Llama 3 8B Instruct LoRA was not run here" in html.partition("<nav")[0]
+    assert "The accuracy of Llama 3 8B was not measured here; the study printed 0.9262" in html.partition("<nav")[0]
+    assert "parameters are measured" not in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
 
@@ -215,6 +218,26 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("leaderboard_mine", ["Model", "Accuracy", "95% interval"]),
+        ("pairwise_mine", ["Better", "Other", "Difference", "95% interval"]),
+        ("robustness", ["Model", "Change", "Accuracy, unchanged", "Accuracy, changed", "Difference", "95% interval"]),
+    ],
+)
+def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str, first: list[str]) -> None:
+    own = {"dataset": "mine", "test_sha256": "d" * 64}
+    for model in ("minilm", "tfidf"):
+        publish(tmp_path, a_record(model, **own), ONE_WRONG)
+    changed = a_record("minilm", 'dataset.perturb="typos"', dataset="mine", test_sha256="c" * 64)
+    assert changed.data is not None
+    data = replace(changed.data, perturbed_rows=5, unperturbed_sha256="d" * 64)
+    publish(tmp_path, replace(changed, data=data, digest=digest_of(changed.config.as_json(), data.hashes())), ONE_WRONG)
+    headings = re.findall(r'<th scope="col"[^>]*>([^<]+)<', table(rendered(tmp_path), name))
+    assert headings[: len(first)] == first
+
+
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     assert '<details class="folded">' not in rendered(tmp_path)
@@ -265,7 +288,17 @@ def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
 
 def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path) -> None:
     publish(tmp_path, a_record("llama3_lora"), ONE_WRONG)
-    assert "was not run here" not in rendered(tmp_path).partition("<nav")[0]
+    head = rendered(tmp_path).partition("<nav")[0]
+    assert "was not measured here" not in head
+    assert "here models of up to 8.03 billion parameters are measured" in head
+
+
+def test_the_head_says_that_only_the_speed_of_llama_was_measured(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    shipped = next(Path("results/speed").glob("*/llama3_lora-random.json"))
+    (tmp_path / "speed/gpu").mkdir(parents=True)
+    shutil.copy(shipped, tmp_path / "speed/gpu")
+    assert 'only its <a href="#cost">speed</a> with random weights' in rendered(tmp_path).partition("<nav")[0]
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:

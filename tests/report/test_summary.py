@@ -8,8 +8,9 @@ from factories import FIT, MANY_GOLD, a_record, a_record_on_rows, publish_many, 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
-from benchmark.report.summary import facts, findings, listed, times
+from benchmark.report.summary import answer, facts, findings
 from benchmark.report.tables import all_tables
+from benchmark.report.wording import listed, times
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
@@ -142,6 +143,25 @@ def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path
     assert found["missing"] == ["Roberta-Base"]
     assert models(found["pair"]) == ["llama3_lora", "roberta_large"]
     assert found["pair_differs"] is False
+
+
+def test_the_answer_names_the_smallest_network_that_no_model_leads_and_what_is_open(tmp_path: Path) -> None:
+    def answered(*runs: Run) -> str:
+        analysis = AnalysedResults(results_of(list(runs)))
+        return answer(analysis, all_tables(analysis))
+
+    runs = errors(tmp_path, bert_base=3, minilm=6, tfidf=62)
+    unmeasured = "Open for Llama 3 8B, whose accuracy was not measured."
+    none_better = (
+        "Of the models run here, none is significantly more accurate than MiniLM-L6 (22.7 million parameters, "
+        "1.5 min of training on a CPU)."
+    )
+    assert answered() == unmeasured
+    assert answered(*runs) == f"{unmeasured} {none_better}"
+    assert answered(*runs, *errors(tmp_path, llama3_lora=4)) == none_better
+    assert answered(*runs, *errors(tmp_path, roberta_large=0, bert_large=62)).endswith(none_better)
+    own = [publish_many(tmp_path, a_record("tfidf", dataset="mine"), MANY_GOLD)]
+    assert answered(*own) == ""
 
 
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:

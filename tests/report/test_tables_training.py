@@ -74,13 +74,20 @@ def test_first_rows_and_drawn_rows_are_points_of_different_curves(tmp_path: Path
     drawn = publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(20)))
     first = publish_many(tmp_path, a_record_on_rows(100, "minilm", 0, "dataset.row_choice=first"), wrong_at(range(60)))
     rows = table_rows("learning_curve", whole, drawn, first)
-    assert {(row["recipe"], row["train_rows"]): row["accuracy"] for row in rows} == {
-        ("paper", 100): 0.9,
-        ("paper", 1000): 1.0,
-        ("paper, first rows", 100): 0.7,
-        ("paper, first rows", 1000): 1.0,
+    assert {(row["rows"], row["train_rows"]): row["accuracy"] for row in rows} == {
+        ("first", 100): 0.7,
+        ("first", 1000): 1.0,
+        ("stratified", 100): 0.9,
+        ("stratified", 1000): 1.0,
     }
+    assert {(row["recipe"], row["epochs"]) for row in rows} == {("paper", 3.0)}
     assert len({row["curve"] for row in rows}) == 2
+
+
+def test_a_curve_without_steps_has_no_epochs(tmp_path: Path) -> None:
+    runs = [publish_many(tmp_path, a_record_on_rows(rows, "tfidf"), MANY_GOLD) for rows in (10, 100)]
+    runs = [replace(run, record=replace(run.record, fit=replace(FIT, steps=0))) for run in runs]
+    assert [row["epochs"] for row in table_rows("learning_curve", *runs)] == [None, None]
 
 
 def test_models_and_recipes_have_curves_of_their_own(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.report.figure import Figure, compared
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, NARROW, WIDTH, house_style, new_figure
-from benchmark.report.summary import listed
+from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that the subtitle names
@@ -45,7 +45,8 @@ DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
 MARKER = 7.0  # the width of a marker
 COVERING = 4.5  # the distance below which markers cover each other
-DISTANCES = (9.0, 14.0, 20.0)  # from a point to the middle of its number, in points; farther ones get a line
+DISTANCES = (9.0, 14.0, 20.0, 28.0, 36.0)
+"""From a point to the middle of its number, in points; a farther number than the first gets a line."""
 DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0), (-1, 0)]
 
 
@@ -121,12 +122,13 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> 
     on_gpu = best["on_gpu"].astype(bool) & (cost in costs.BY_DEVICE)
     for part, style in ((best[~on_gpu], "-"), (best[on_gpu], ":")):
         axes.step(part["x"], part["accuracy"], style, where="post", color=MUTED, linewidth=0.9)
-    for _, row in points.iterrows():
+    for _, row in points.sort_values("on_gpu", kind="stable").iterrows():  # a square would cover a circle less
         colour = KINDS.get(row["kind"], INK)
         if intervals:
             axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.35, linewidth=1.6)
-        axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", color=colour, markersize=5,
-                  markerfacecolor=colour if row["best"] else "white", zorder=3 if row["best"] else 2)  # fmt: skip
+        axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", markersize=5 + row["best"],
+                  color=colour, markerfacecolor=colour if row["best"] else "white",
+                  markeredgecolor="white" if row["best"] else colour, zorder=3 if row["best"] else 2)  # fmt: skip
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
     wide = points["x"].max() > 300 * points["x"].min()
@@ -162,12 +164,17 @@ def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
         width = DIGIT[0] + NEXT * (len(number) - 1)
         offsets = [(x + np.sign(x) * (width - DIGIT[0]) / 2, y) for x, y in offsets]
         tried = [(middle[0] + x, middle[1] + y, width, DIGIT[1]) for x, y in offsets]
-        faults = [sum(_overlap(box, other) for other in boxes) + _misplaced(box, middle, middles) for box in tried]
+        near, others = len(DIRECTIONS), np.delete(middles, group, axis=0)
+        faults = [
+            sum(_overlap(box, other) for other in boxes)
+            + _misplaced(box, middle, others[: None if place < near else 0])
+            for place, box in enumerate(tried)  # a line tells whose a farther number is
+        ]
         chosen = int(np.argmin(np.round(faults, 3)))
         boxes.append(tried[chosen])
         axes.annotate(
             number, tuple(place), offsets[chosen], textcoords="offset points", size=7.5, ha="center", va="center",
-            arrowprops=line if chosen >= len(DIRECTIONS) else None,
+            arrowprops=line if chosen >= near else None,
         )  # fmt: skip
 
 
@@ -189,11 +196,10 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 def _misplaced(box: Box, own: Array, points: Array) -> float:
-    """An area for a number that is outside the panel or as near to another point as to its own."""
+    """An area for a number that is outside the panel or as near to another of the points as to its own."""
     outside = not (0 < box[0] < SPREAD[0] and 0 < box[1] < SPREAD[1])
     to_own = np.hypot(*(own - box[:2]))
-    others = points[np.hypot(*(points - own).T) > MARKER / 4]
-    nearer = bool((np.hypot(*(others - box[:2]).T) < to_own + 1).any())
+    nearer = bool((np.hypot(*(points - box[:2]).T) < to_own + 1).any())
     return DIGIT[0] * DIGIT[1] * (outside + nearer)
 
 

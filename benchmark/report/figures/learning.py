@@ -1,6 +1,8 @@
-"""Accuracy and F1 by the number of training texts."""
+"""Accuracy by the number of training texts."""
 
-import textwrap
+import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,83 +10,96 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.dataset_config import RowChoice
 from benchmark.report.figure import Figure
-from benchmark.report.style import INK, SERIES_STYLES, house_style, new_figure
+from benchmark.report.style import INK, NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, new_figure
 from benchmark.report.tables.training import learning_curve as table
+from benchmark.report.wording import listed
 
-WIDEST = 3  # panels in one line
+CHOICES = {
+    RowChoice.stratified: "labels in proportion",
+    RowChoice.balanced: "as many of each label",
+    RowChoice.first: "first rows",
+}
+"""How the title of a panel says which rows were used."""
+TICK = 34.0  # points, the width of a tick's label with its margin
+BESIDE = 55.0  # points, between two panels
 
 
 @house_style()
-def learning_curve(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """Draw the accuracy of as many models as there are line styles, and below it the F1 of each label per model."""
+def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
+    """The accuracy of as many models as there are line styles; one panel for each choice of the training rows."""
     points = table(analysis)
     if points.empty:
         return None
     curves = [curve for _, curve in points.groupby("curve", sort=False)]
-    shown = curves[: len(SERIES_STYLES)]
+    shown = list(zip(curves, SERIES_STYLES, strict=False))
     left_out = f"; {len(shown)} of {len(curves)}" if len(shown) < len(curves) else ""
-    below = [shown[first : first + WIDEST] for first in range(0, len(shown), WIDEST)]
-    if len(below) > 1 and len(below[-1]) == 1:  # two and two, not three and one
-        below = [shown[:2], shown[2:]]
+    by_choice: dict[str, list[Any]] = {}
+    for curve, style in shown:
+        by_choice.setdefault(curve["rows"].iloc[0], []).append((curve, style))
+    narrow = width < WIDTH
+    lines = max(sum(1 + _name(curve).count("\n") for curve, _ in own) for own in by_choice.values())
+    rows, columns = (len(by_choice), 1) if narrow else (1, len(by_choice))
     figure = new_figure(
-        4.0 + 2.0 * len(below),
+        0.6 + rows * (2.7 + 0.17 * lines),
         f"Learning curves, {dataset} test split{left_out}",
-        "Above: accuracy, the mean over seeds and its 95% interval. Below: F1 of each label, one panel per model.",
+        "Mean accuracy over the seeds and its 95% interval. Panels with other rows or epochs are not comparable.",
+        width,
     )
-    layout = [["accuracy"] * 6]
-    layout += [
-        [f"{row} {place}" for place in range(len(curves)) for _ in range(6 // len(curves))]
-        for row, curves in enumerate(below)
-    ]
-    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=[2.6, *[1.8] * len(below)])
-    _draw_accuracies(panels.pop("accuracy"), shown)
-    for (place, axes), curve in zip(panels.items(), shown, strict=True):
-        _draw_f1(axes, curve, ylabel="F1" if place.endswith(" 0") else "")
-    handles, labels = panels["0 0"].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=6, columnspacing=1.2)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    for axes, (choice, own) in zip(panels, by_choice.items(), strict=True):
+        _draw_accuracies(axes, own)
+        _finish_axes(axes, [curve for curve, _ in own], RowChoice(choice), 72 * width / columns - BESIDE)
+    for axes in panels[:1] if columns > 1 else panels:
+        axes.set(ylabel="accuracy")
     return figure
 
 
-def _draw_accuracies(axes: Axes, curves: list[pd.DataFrame]) -> None:
+def _draw_accuracies(axes: Axes, shown: Sequence[tuple[pd.DataFrame, dict[str, Any]]]) -> None:
     line: dict[str, Any] = {"markersize": 4.5, "linewidth": 1.4, "capsize": 2, "elinewidth": 0.9}
-    for curve, style in zip(curves, SERIES_STYLES, strict=False):
+    for curve, style in shown:
         means, ends = curve["accuracy"].to_numpy(float), curve[["low", "high"]].to_numpy(float).T
         axes.errorbar(curve["train_rows"], means, np.abs(ends - means), label=_name(curve), **line, **style)
-    _finish_axes(axes, curves, "accuracy")
-    axes.set(xlabel="training rows")
-    axes.legend(loc="lower right")
-
-
-def _draw_f1(axes: Axes, curve: pd.DataFrame, ylabel: str) -> None:
-    for label, style in zip(study.LABELS, SERIES_STYLES, strict=False):
-        axes.plot(curve["train_rows"], curve[f"f1_{label}"], markersize=3.5, linewidth=1.1, label=label, **style)
-    _finish_axes(axes, [curve], ylabel)
-    axes.set_ylim(0, 1)
-    axes.set_title(textwrap.fill(_name(curve), 34), size=8, color=INK)
 
 
 def _name(curve: pd.DataFrame) -> str:
-    return f"{curve['model'].iloc[0]}, {curve['recipe'].iloc[0]}"
+    return in_two_lines(f"{curve['model'].iloc[0]}, {curve['recipe'].iloc[0]}", 40)
 
 
-def _finish_axes(axes: Axes, curves: list[pd.DataFrame], ylabel: str) -> None:
+def _finish_axes(axes: Axes, curves: Sequence[pd.DataFrame], choice: RowChoice, room: float) -> None:
+    """Title, ticks that do not overlap in a panel of `room` points, and the names below it."""
+    epochs = sorted({curve["epochs"].iloc[0] for curve in curves if curve["epochs"].notna().all()})
+    in_epochs = [f"{listed([f'{one:g}' for one in epochs], 'or')} epoch{'s' * (epochs != [1])}"] if epochs else []
+    axes.set_title(", ".join([*in_epochs, CHOICES[choice]]), size=9, color=INK, loc="left")
     axes.set_xscale("log")
     rows = sorted({row for curve in curves for row in curve["train_rows"]})
-    axes.set_xticks(rows, [f"{row:,}" if row < 10_000 else f"{row / 1000:g}k" for row in rows], size=8)
+    ticks = _apart(rows, room)
+    axes.set_xticks(ticks, [f"{row:,}" if row < 10_000 else f"{row / 1000:g}k" for row in ticks], size=8)
     axes.minorticks_off()
-    axes.set(ylabel=ylabel)
+    axes.set(xlabel="training rows")
     axes.grid()
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.2), borderpad=0, fontsize=8)
+
+
+def _apart(rows: Sequence[int], room: float) -> list[int]:
+    """The rows from the largest down, without those whose labels would overlap that of a larger one."""
+    kept = [rows[-1]]
+    for row in rows[-2::-1]:
+        if math.log(kept[-1] / row) * room >= TICK * math.log(rows[-1] / rows[0]):
+            kept.append(row)
+    return kept[::-1]
 
 
 FIGURES = (
     Figure(
         "learning_curve",
-        "Accuracy and the F1 of each label against the number of training texts. The table below has the accuracies.",
+        "Accuracy against the number of training texts, one panel for each choice of the rows. The table below has "
+        "the numbers.",
         "learning",
         learning_curve,
         of_study=True,
+        draw_narrow=partial(learning_curve, width=NARROW),
     ),
 )

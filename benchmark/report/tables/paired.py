@@ -125,16 +125,16 @@ ROBUSTNESS = t.Table(
     robustness,
     (
         *t.IDENTITY,
-        t.declared("tested_on", "Test texts of"),
         t.declared("perturbation", "Change"),
-        t.Column("changed_texts", "Texts changed", t.PERCENT),
-        t.SEEDS,
         t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
         t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
+        t.Column("changed_texts", "Texts changed", t.PERCENT),
         t.Column("changed_answers", "Predictions changed", t.PERCENT),
+        t.SEEDS,
+        t.declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself; *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the "

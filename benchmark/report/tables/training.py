@@ -30,7 +30,7 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     complete = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
     curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
-    rows.sort(key=lambda row: (row["model"], row["recipe"]))
+    rows.sort(key=lambda row: (row["rows"], row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -40,13 +40,13 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     whole = group["limits"] == ""
     for choice in choices[~whole].unique():
         suffix = "" if choice == RowChoice.first else f"-{choice}"
-        yield group[whole | (choices == choice)].assign(curve=group["curve"] + suffix, first=choice == RowChoice.first)
+        yield group[whole | (choices == choice)].assign(curve=group["curve"] + suffix, rows=str(choice))
 
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
     recipe = recipe_in_words(last, results.catalogue, leave_out=NOT_IN_RECIPE)
-    recipe += ", first rows" if group["first"].iloc[0] else ""
+    in_steps = last.fit is not None and last.fit.steps > 0
     rows = []
     for _, point in group.groupby("train_rows"):
         # All rows can be asked for by number or not at all: one run per seed counts.
@@ -57,6 +57,8 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
                 "curve": group["curve"].iloc[0],
                 "model": group["title"].iloc[0],
                 "recipe": recipe,
+                "rows": group["rows"].iloc[0],
+                "epochs": last.config.recipe.epochs if in_steps else None,
                 "train_rows": int(point["train_rows"].iloc[0]),
                 "steps": point["steps"].iloc[0],
                 "seeds": len(runs),
@@ -155,6 +157,8 @@ def learning_curve_table(labels: Sequence[str]) -> t.Table:
             CURVE,
             t.MODEL,
             t.RECIPE,
+            t.declared("rows", "Rows"),
+            t.declared("epochs", "Epochs"),
             t.declared("train_rows", "Training rows"),
             t.Column("steps", "Steps"),
             t.SEEDS,
@@ -165,7 +169,9 @@ def learning_curve_table(labels: Sequence[str]) -> t.Table:
             t.Column("remark", "Remark"),
             *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR_DECIMALS, leave_out=("html",)) for label in labels),
         ),
-        note="*A constant prediction* is one label for every text: its accuracy is the share of that label.",
+        note="*Rows* says how `dataset.row_choice` took the training rows: *balanced* has as many of each label, "
+        "*first* those at the beginning of the file. *A constant prediction* is one label for every text: its "
+        "accuracy is the share of that label.",
         section="learning",
     )
 
