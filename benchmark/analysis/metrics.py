@@ -176,7 +176,7 @@ def coverage_at_error(correct: Correct, confidence: Probabilities, error: float)
 def fitted_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
     """The temperature with the least log loss on these rows, between 0.05 and 20, to three decimals.
 
-    To be fitted on rows that are not tested: section 4.2 of Guo et al. 2017.
+    Fit it on validation rows: section 4.2 of Guo et al. 2017.
     """
     _check_same_length(len(gold), len(probabilities))
     logits, rows = _logits(probabilities), np.arange(len(gold))

@@ -70,9 +70,9 @@ def _revisions(config: RunConfig) -> dict[str, str]:
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:
-    """The commit of a revision of a model or dataset; raises `BenchmarkError` if nobody can tell.
+    """The commit of a revision of a model or dataset; raises `BenchmarkError` if it cannot be resolved.
 
-    A revision that the hub refuses is returned as it is: whoever reads the files reports it.
+    A revision that the hub refuses is returned as it is: the later download reports the error.
     """
     if COMMIT.fullmatch(str(revision)):
         return str(revision)
