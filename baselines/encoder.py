@@ -37,7 +37,7 @@ from baselines.training.requirements import (
     tokens_per_text,
 )
 from baselines.training.sample import Sample
-from baselines.training.soft_labels import FILES, soft_targets
+from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
@@ -113,13 +113,13 @@ class EncoderClassifier:
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
         check_positions(self.describe(), self.max_length)
         adapter = self._trained_adapter(context.labels)
+        soft = None if self.soft_labels is None else soft_targets(Path(self.soft_labels), train, context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
             return base_report(self.network, loaded.source, computation)
         self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
-        if self.soft_labels is not None:
-            soft = soft_targets(Path(self.soft_labels), train, context.labels)
+        if soft is not None:
             samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
         return finetune(
             FineTuning(
@@ -234,9 +234,14 @@ class EncoderClassifier:
         return [
             *failed("max_length", lambda: check_positions(card, max_length)),
             *failed("train", lambda: check_random(self.weights, context.labels, self.needed)),
+            *failed("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]
+
+    def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:
+        if self.soft_labels is not None:
+            teacher_probabilities(Path(self.soft_labels), texts, labels)
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)

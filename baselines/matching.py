@@ -1,4 +1,4 @@
-"""Match the rows of a predictions file with the test rows, by every evidence in the file.
+"""Match the rows of a predictions file with the test rows, by everything in the file that identifies them.
 
 Ids, prompts and gold labels beside the answers say which test rows they belong to. Rows in another order are sorted
 where that is certain. What contradicts the test rows is refused with file and row.
@@ -18,13 +18,13 @@ ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "un
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
 OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
-EVIDENCE = ("id", "prompt", "label", "order alone")
+MATCHED_BY = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """The rows of the file in the order of the test rows, and how many were matched by which evidence."""
+    """The rows of the file in the order of the test rows, and how many were matched by what."""
 
     rows: list[FileRow]
     by: dict[str, int]
@@ -50,13 +50,13 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
             sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
             True,
         )
-        matched[EVIDENCE[found.index(True)]] += 1
-        if found.index(True) == len(EVIDENCE) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+        matched[MATCHED_BY[found.index(True)]] += 1
+        if found.index(True) == len(MATCHED_BY) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
             raise BenchmarkError(
                 f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
                 f"Give every row the id of its test row, such as {test.ids[0]}.",
             )
-    return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
+    return Matched(rows, {name: matched[name] for name in MATCHED_BY if matched[name]})
 
 
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
@@ -127,7 +127,7 @@ def _check_id(row: FileRow, place: int | None, number: int, test: Examples) -> b
 
 
 def _places_by_prompt(rows: list[FileRow], test: Examples, keys: Sequence[str]) -> list[int | None]:
-    """The test row of each prompt; None if the prompts are not those of all test rows, or are in order.
+    """The test row of each prompt; all None if the prompts are already in order or are not the test texts.
 
     Equal texts are told apart by their order, which is certain only if they have equal answers.
     """

@@ -139,7 +139,7 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     sys.stdout.flush()
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
-        sys.stderr.write(f"\n{errors_of(failed, len(outcomes))}\n")
+        sys.stderr.write(f"\n{errors_of(failed, outcomes)}\n")
     if interrupted:
         sys.stderr.write("\nInterrupted. The same command continues from the last checkpoint, if there is one.\n")
         sys.exit(INTERRUPTED)
@@ -148,17 +148,17 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     sys.exit(1 if failed else 0)
 
 
-def errors_of(failed: list[Outcome], jobs: int) -> str:
+def errors_of(failed: list[Outcome], jobs: list[Outcome]) -> str:
     """The error of a run, or each error of a sweep with the overrides that distinguish the jobs it ended."""
-    if jobs == 1:
+    if len(jobs) == 1:
         return str(failed[0].error)
-    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
     named: dict[str, list[str]] = {}
     for outcome in failed:
         words = [word for word in outcome.overrides if word not in shared]
         named.setdefault(str(outcome.error), []).append(" ".join(words))
     lines = [f"  {', '.join(runs)}: {error}" for error, runs in named.items()]
-    return "\n".join([f"{len(failed)} of {jobs} runs failed:", *lines])
+    return "\n".join([f"{len(failed)} of {len(jobs)} runs failed:", *lines])
 
 
 if __name__ == "__main__":

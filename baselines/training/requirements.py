@@ -71,7 +71,7 @@ class Trainable(Protocol):
 def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
     """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
 
-    For `only_packed`, see `resolve`.
+    For `only_packed`, see `resolve`. Sets torch's global precision of matrix products.
     """
     device = resolve(model.device, model.precision, model.attention, only_packed)
     card = model.describe()  # raises for an impossible architecture
@@ -215,7 +215,7 @@ def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
 
 
 def _four_bits(needed: MemoryEstimate) -> str:
-    """Which variant of the model needs less memory, and whether it fits the GPU that there is."""
+    """Whether 4-bit weights would fit."""
     needs = f"model.quantization=nf4 with model.precision=bf16 needs about {_gb(needed.total(1))} with one sample"
     if not torch.cuda.is_available():
         return f"On a smaller GPU, {needs}."

@@ -59,7 +59,8 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     source: WeightSource
-    order: tuple[int, ...] | None = None  # the ids of the labels of the data set in the checkpoint's id2label, if named
+    order: tuple[int, ...] | None = None
+    """`order[i]`: the checkpoint's id of data-set label i; None if it does not name these labels."""
 
     def with_adapter(self, adapter: Adapter, adapted: PeftModel, labels: Sequence[str]) -> "Loaded":
         """The checkpoint with the source of its adapter.

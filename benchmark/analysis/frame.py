@@ -67,7 +67,8 @@ FLAG_COLUMNS = {
     "pretrained": "whether the model's own pretrained weights were used",
     "scorable": "whether the predictions have an accuracy at all",
     "reduced": "whether rows or steps were limited, or the weights are not the model's own",
-    "counted": "whether the configuration's row describes it: results, else pretrained runs, else all completed",
+    "counted": "whether the run enters the configuration's scores. Only results do; without any, pretrained runs; "
+    "without those, all completed runs",
     "trained": "whether the run trained something",
     "learns": "whether the model looks at the texts",
     "has_confidences": "whether the predictions carry confidences",

@@ -18,7 +18,10 @@ from benchmark.analysis.metrics import Correct
 from benchmark.errors import BenchmarkError
 
 ALPHA = 0.05
+POWER = 0.8
+"""The probability with which a detectable difference is found."""
 RESAMPLES = 2000
+SEED = 0  # of the resamples
 QUANTILES = (0.025, 0.975)
 Z = float(stats.norm.ppf(QUANTILES[1]))
 
@@ -55,7 +58,7 @@ def wilson_interval(correct: float, total: int) -> Interval:
     return Interval(low, high)
 
 
-def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def bootstrap_interval(correct: Correct) -> Interval:
     """The percentile interval of the mean accuracy over resampled seeds and items.
 
     Each resample draws seeds with replacement, and items with replacement, the same items for all its seeds, because
@@ -64,13 +67,13 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
     pigeonhole bootstrap" (doi:10.1214/07-AOAS122).
     """
     seeds, items = _check_shape(correct)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     # Items that all seeds answer alike are interchangeable: drawing how often each pattern of answers occurs is
     # drawing the items, without a resamples x items array.
     packed, occurrences = np.unique(np.packbits(correct, axis=0), axis=1, return_counts=True)
     patterns = np.unpackbits(packed, axis=0, count=seeds)  # (seeds, patterns)
-    drawn_patterns = generator.multinomial(items, occurrences / items, size=resamples)  # (resamples, patterns)
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
+    drawn_patterns = generator.multinomial(items, occurrences / items, size=RESAMPLES)  # (resamples, patterns)
+    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES)  # (resamples, seeds)
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
     accuracies = (right * drawn_seeds).sum(axis=1) / (seeds * items)
     return _percentiles(accuracies)
@@ -128,13 +131,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def resampled(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> npt.NDArray[np.float64]:
+def resampled(correct: Correct) -> npt.NDArray[np.float64]:
     """The number of correct answers of each seed under resampled items, (resamples, seeds).
 
     The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
     in floats for speed: their sums are exact, and the same on every machine.
     """
-    return _item_draws(correct.shape[1], resamples, seed) @ correct.T.astype(np.float64)
+    return _item_draws(correct.shape[1]) @ correct.T.astype(np.float64)
 
 
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
@@ -173,14 +176,14 @@ def difference_of_counts(wins: float, losses: float, items: int) -> Interval:
     return Interval(max(won - lost - half, -1.0), min(won - lost + half, 1.0))
 
 
-def detectable_difference(items: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:
-    """The smallest difference in accuracy that McNemar's test on `items` detects with `power`.
+def detectable_difference(items: int, discordance: float, alpha: float = ALPHA) -> float | None:
+    """The smallest difference in accuracy that McNemar's test on `items` detects with the probability `POWER`.
 
     `discordance` is the share of items that only one of the two models gets right. None if even winning all of them
     would not be enough. Solves Connor's sample-size formula (1987, doi:10.2307/2531961) for the difference d:
     d sqrt(n) = z_alpha sqrt(discordance) + z_power sqrt(discordance - d^2).
     """
-    z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, power))
+    z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, POWER))
     under_root = items + z_power**2 - z_alpha**2
     if under_root < 0:
         return None
@@ -232,9 +235,9 @@ def unpaired_z(first: float, second: float, total: int) -> float:
 
 
 @lru_cache(maxsize=2)
-def _item_draws(items: int, resamples: int, seed: int) -> npt.NDArray[np.float64]:
+def _item_draws(items: int) -> npt.NDArray[np.float64]:
     """How often each item is drawn, (resamples, items)."""
-    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=resamples)
+    drawn = np.random.default_rng(SEED).multinomial(items, np.full(items, 1 / items), size=RESAMPLES)
     return drawn.astype(np.float64)
 
 

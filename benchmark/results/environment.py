@@ -17,6 +17,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
+MEASURED_SECONDS = 0.2  # of the use of the cores
 BUSY = 20.0  # percent of the cores; idle machines stay below it
 VECTOR_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 """Name of an x86 processor's vector units by CPU flag, the widest first."""
@@ -88,13 +89,13 @@ def describe() -> Environment:
     )
 
 
-def device_is_shared(seconds: float = 0.2) -> bool | None:
+def device_is_shared() -> bool | None:
     """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
 
     To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
     The load average is no measure: it still counts the job before this one.
     """
-    if _cores_are_busy(seconds):
+    if _cores_are_busy():
         return True
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
@@ -102,9 +103,9 @@ def device_is_shared(seconds: float = 0.2) -> bool | None:
     return _other_processes_on_gpu()
 
 
-def _cores_are_busy(seconds: float) -> bool:
+def _cores_are_busy() -> bool:
     cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
-    busy = psutil.cpu_percent(interval=seconds, percpu=True)
+    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
     used = [busy[core] for core in cores if core < len(busy)] if cores else busy
     return bool(used) and sum(used) / len(used) > BUSY
 

@@ -102,7 +102,7 @@ class RunRecord:
     def scorable(self) -> bool:
         """Whether its predictions have an accuracy: not with stand-in weights, nor on a single test text.
 
-        A run that must not look at the test split predicts one test text.
+        `dataset.test_rows=1` marks a run scored on validation only; its one prediction is never scored.
         """
         return self.stand_in is None and self.config.dataset.test_rows != 1
 

@@ -44,7 +44,7 @@ class KeptModel:
     truncated_texts: int = 0
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """One prediction for each text, in order."""
+        """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
         answers = [Prediction()] * len(texts)

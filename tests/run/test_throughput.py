@@ -100,6 +100,25 @@ def test_growth_is_measured_on_few_rows_too() -> None:
     assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
 
 
+@pytest.mark.parametrize("words", ["{} {}", "{} a=b {}", "a=b {} {}", "{} {} a=b"])
+def test_overrides_may_follow_an_option_with_several_values(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option, values in (("--precisions", "bf16 fp32"), ("--check", "speed training"), ("--check", "")):
+        monkeypatch.setattr(sys, "argv", ["speed", *words.format(option, values).split()])
+        arguments = command._arguments()
+        assert arguments.overrides == (["a=b"] if "a=b" in words else [])
+        assert getattr(arguments, option[2:]) == values.split()
+
+
+@pytest.mark.parametrize("words", ["--precisions fp8", "--check fast", "--check a=b fast"])
+def test_unknown_values_of_options_are_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", *words.split()])
+    with pytest.raises(SystemExit):
+        command._arguments()
+    assert words.split()[-1] in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
 def test_zero_measurements_are_refused(
     option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
