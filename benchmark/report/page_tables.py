@@ -18,6 +18,7 @@ NAMES = ("model", "recipe")
 """The columns that stand first; `recipe` is part of the model's cell."""
 SCORES = ("accuracy", "low")
 """The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
+MEASURED = "measured"  # the first part of the status of a row with results
 LINKING = ("accuracy", "mean", "training_seconds", "status")
 """The first of these columns with a value links to the configuration's runs."""
 
@@ -45,6 +46,7 @@ class ShownTable:
     """A table as the page shows it."""
 
     table: Table
+    remark: str  # that applies to every row
     columns: list[tuple[str | None, str]]  # heading and CSS class
     rows: list[Row]
     all_rows: int
@@ -53,6 +55,7 @@ class ShownTable:
 
 def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, drawn: bool = False) -> ShownTable:
     """The table for the page. It is folded if a figure shows its content (`drawn`), unless it is the study's."""
+    data, shared = _with_remarks(data)
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
@@ -67,7 +70,20 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
-    return ShownTable(table, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED))
+    remark = f"Of every row: {'; '.join(shared)}." if shared else ""
+    return ShownTable(
+        table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
+    )
+
+
+def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The data with only its own remarks as the status of a row, if all were measured, and the remarks of every row."""
+    statuses = [str(status).split("; ") for status in data.get("status", ())]
+    if not statuses or any(status[0] != MEASURED for status in statuses):
+        return data, []
+    shared = [remark for remark in statuses[0] if all(remark in status for status in statuses)]
+    own = ["; ".join(remark for remark in status if remark not in shared) or None for status in statuses]
+    return data.assign(status=own), shared[1:]
 
 
 def _columns(table: Table) -> list[Column]:
@@ -128,7 +144,7 @@ def _source(column: Column, row: dict[Any, Any]) -> ValueSource:
     if (
         column.source is ValueSource.measured
         and not of_study
-        and str(row.get("status")).startswith(("not run", "no result"))
+        and str(row.get("status")).startswith(("not run", "no result", study_tables.ONLY_REDUCED))
     ):
         return ValueSource.not_run
     if pd.isna(row[column.name]):

@@ -29,6 +29,7 @@ class RunRow:
     run: Run
     scores: dict[str, float]
     files: list[str]
+    shared_time: bool  # whether other jobs used its device
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,14 @@ def _order(row: pd.Series) -> tuple[str, list[str | float]]:
 
 def _block(results: Results, row: pd.Series) -> Details:
     runs = [results.by_name[name] for name in row["runs"]]
+    shared = set(results.runs.loc[results.runs["shared_time"], "run"])
     records = [run.record for run in runs]
     return Details(
         anchor=anchor(row["configuration"]),
         name=row["short_name"],
         facts=[row["dataset"], *_facts(row, records)],
         command=row["command"],
-        runs=[_run_row(run) for run in runs],
+        runs=[_run_row(run, run.name in shared) for run in runs],
         panels=[panel for value, title in CURVES.items() if (panel := _panel(records, value, title))],
         confusion=_confusion(results, row),
         settings=[("Configuration", _lines(records[0].config.as_json() | {"seed": None})), *_provenance(records)],
@@ -100,11 +102,11 @@ def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
     yield from (f"{ended[status]} {status}" for status in (Status.failed, Status.interrupted) if ended[status])
 
 
-def _run_row(run: Run) -> RunRow:
+def _run_row(run: Run, shared_time: bool) -> RunRow:
     completed = run.record.status is Status.completed
     scores = scores_of(run) if completed and run.record.scorable else {}
     files = ["record.json", *["predictions.parquet"] * completed, *sorted(one.name for one in run.folder.glob("*.png"))]
-    return RunRow(run, scores, files)
+    return RunRow(run, scores, files, shared_time)
 
 
 def scores_of(run: Run) -> dict[str, float]:

@@ -540,7 +540,7 @@ def test_cached_weights_are_used_if_the_hub_is_overloaded_but_not_if_it_refuses(
     (tmp_path / "model.safetensors").touch()
     response = httpx2.Response(status, request=httpx2.Request("GET", "https://huggingface.co/api/models/a/b"))
     answer = Mock(side_effect=HfHubHTTPError("no", response=response))
-    monkeypatch.setattr(huggingface_hub, "model_info", answer)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", answer)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
     weights = Weights(Source.hub, Hub("a/b", "0" * 40))
     if cache_is_used:

@@ -218,6 +218,21 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
 
+def test_a_measured_row_has_only_its_remarks_and_what_all_rows_remark_is_the_note(tmp_path: Path) -> None:
+    for model in ("minilm", "bert_base"):
+        publish(tmp_path, a_record(model, dataset="mine"), [1] * 10)
+    publish(tmp_path, a_record("minilm", seed=1, dataset="mine", status=Status.failed, failure=Failure("No.")))
+    html = rendered(tmp_path)
+    assert [cells(html, "leaderboard_mine", model)[-1] for model in (MINILM, "BERT base")] == [
+        ("measured", "1 of 2 runs failed"),
+        ("nothing", "–"),
+    ]
+    note = html.partition('id="leaderboard_mine"')[2].partition('<p class="note">')[2].partition("</p>")[0]
+    assert note == "Of every row: one label for every text, a constant prediction."
+    publish(tmp_path, a_record("roberta_base", dataset="mine", status=Status.failed, failure=Failure("No.")))
+    assert cells(rendered(tmp_path), "leaderboard_mine", "BERT base")[-1][1].startswith("measured; one label")
+
+
 @pytest.mark.parametrize(
     ("name", "first"),
     [
@@ -284,6 +299,17 @@ def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
     sections = re.findall(r'<section id="([^"]+)"', html)
     assert sections[0] == "accuracy"
     assert sections[-2:] == ["data-1", "runs"]
+
+
+def test_what_was_not_run_is_counted_and_only_reduced_runs_are_no_result(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm", "dataset.train_rows=9"), ONE_WRONG)
+    html = rendered(tmp_path)
+    rows = re.findall(r'<tr data-kind="[^"]*">.*?</tr>', table(html, "not_run"))
+    of_study = sum("◇" in row for row in rows)
+    assert of_study == len(study.TABLE3)
+    counted = f"Not run here: {len(rows)} models, {of_study} of the study and {len(rows) - of_study} others</summary>"
+    assert counted in html
+    assert [MINILM in row for row in rows if "only reduced runs" in row] == [True]
 
 
 def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path) -> None:
@@ -353,6 +379,14 @@ def test_a_run_has_its_scores_costs_and_files(tmp_path: Path) -> None:
     links = {str(link["href"]) for link in Elements(shown).all("a")}
     assert links == {f"runs/{run.name}/{name}" for name in ("record.json", "predictions.parquet", "confusion.png")}
     assert all((tmp_path / link).is_file() for link in links)
+
+
+def test_a_time_on_a_shared_device_is_marked_and_explained(tmp_path: Path) -> None:
+    publish(tmp_path, replace(a_record("minilm", seed=1), environment=Environment(device_shared=True)), ONE_WRONG)
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    shown = rendered(tmp_path).partition('aria-label="Runs by seed"')[2].partition("<details")[0]
+    assert re.findall("<td([^>]*)>(1.5 min[^<]*)<", shown) == [("", "1.5 min"), (' data-source="nothing"', "1.5 min *")]
+    assert "* Other jobs used the device" in shown
 
 
 def test_a_failed_run_has_its_failure_and_no_scores(tmp_path: Path) -> None:

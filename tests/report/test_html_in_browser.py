@@ -135,6 +135,12 @@ def test_table_3_fits_a_laptop_screen(page: Page) -> None:
     assert box.evaluate("(element) => element.scrollWidth <= element.clientWidth")
 
 
+def test_a_wide_table_grows_beyond_the_text_and_the_page_does_not_scroll_sideways(page: Page) -> None:
+    box = page.locator(".box", has=page.locator("#table1_models"))
+    assert box.evaluate("(element) => element.clientWidth > element.closest('section').clientWidth + 200")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_a_number_links_to_its_runs(page: Page) -> None:
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
     target = link.get_attribute("href")

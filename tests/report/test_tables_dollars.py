@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from factories import FIT, a_record, analysis_of, loading, publish_many, publish_with_costs, row_with, rows_of, wrong_at
 
@@ -39,10 +40,23 @@ def test_a_year_costs_one_training_and_365000_texts(tmp_path: Path) -> None:
     ]
 
 
-def test_what_was_trained_by_another_run_costs_its_answers_only(tmp_path: Path) -> None:
-    record = loading(timed("smollm2_lora", 100, 20, Environment(cores=2)), "adapter")
+def test_a_loaded_adapter_costs_what_its_training_did(tmp_path: Path) -> None:
+    trained = publish_many(tmp_path, timed("smollm2_lora", 36_000, 20, Environment(cores=2)), wrong_at([1]))
+    record = loading(a_record("smollm2_lora", "model.readout=generate"), trained.folder.name)
+    record = replace(record, environment=Environment(cores=2))
+    loaded = publish_many(tmp_path, record, wrong_at([1]))
+    found = [row for row in rows(0, trained, loaded) if pd.isna(row["training_seconds"])]
+    assert [row["training_dollars"] for row in found] == [pytest.approx(1.0)]
+    [row] = rows(0, loaded)  # without the run that trained it
+    assert (row["training_dollars"], row["year_dollars"]) == (None, None)
+    assert row["answering_dollars"] > 0
+
+
+def test_a_model_that_needs_no_training_costs_its_answers_only(tmp_path: Path) -> None:
+    record = timed("smollm2_lora", 100, 20, Environment(cores=2))
+    record = replace(record, fit=replace(FIT, trained_parameters=0))
     [row] = rows(0, publish_many(tmp_path, record, wrong_at([1])))
-    assert (row["training_dollars"], row["training_seconds"]) == (0, None)
+    assert row["training_dollars"] == 0
     assert row["year_dollars"] == row["answering_dollars"] > 0
 
 

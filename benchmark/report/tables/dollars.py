@@ -8,7 +8,7 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
-from benchmark.analysis.prices import read_prices
+from benchmark.analysis.prices import Prices, read_prices
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, gigabytes, milliseconds
 
@@ -19,20 +19,33 @@ KWH = 3_600_000  # joules
 def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose times were measured on a machine with a price, the cheapest first.
 
-    Training costs 0 where nothing was trained. The year's cost is missing where training was not timed.
+    A loaded adapter costs what its training did. The year's cost is missing where training was not timed.
     """
     configurations, prices = with_results(analysis.configurations), read_prices()
+    by_run = {run: row for _, row in configurations.iterrows() for run in row["runs"]}
     rows = []
     for row in configurations[configurations["seconds_per_text"].notna()].to_dict("records"):
         if (per_hour := prices.of(row["machine"])) is None:
             continue
-        training, answering = row["training_seconds"], YEAR * row["seconds_per_text"] * per_hour / 3600
-        trained = 0.0 if not row["trained"] else None if pd.isna(training) else training * per_hour / 3600
+        answering = YEAR * row["seconds_per_text"] * per_hour / 3600
+        trained = _training_dollars(by_run[row["run"]], by_run, analysis.results, prices)
         paid = {"training_dollars": trained, "answering_dollars": answering, "per_hour": per_hour}
         paid["year_dollars"] = None if trained is None else trained + answering
         rows.append(row | paid | {"model": row["title"], "hardware": row["machine"]})
     table = pd.DataFrame(rows, dtype=object)
     return table.sort_values(["year_dollars", "short_name"], kind="stable") if rows else table
+
+
+def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Results, prices: Prices) -> float | None:
+    """The cost of the training, which may be another run's; 0 if nothing was trained, None if that is not known."""
+    fit = results.by_name[row["run"]].record.fit
+    if not row["trained"] and (fit is None or fit.weights.adapter is None):
+        return 0.0
+    trained = row if row["trained"] else by_run.get(row["trained_by"])
+    per_hour = None if trained is None else prices.of(trained["machine"])
+    if trained is None or per_hour is None or pd.isna(trained["training_seconds"]):
+        return None
+    return float(trained["training_seconds"]) * per_hour / 3600
 
 
 def energy(analysis: AnalysedResults) -> pd.DataFrame:
@@ -89,8 +102,8 @@ TABLES = (
         ),
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
-        "that waits for texts costs its price all day. Training that another run did and trials of settings are not "
-        "counted. Runs that shared their device, and hardware without a price, are left out.",
+        "that waits for texts costs its price all day. A loaded adapter costs the training of the run that made it; "
+        "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
         section="cost",
     ),
     t.Table(

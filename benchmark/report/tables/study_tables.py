@@ -18,6 +18,8 @@ SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
 STUDY = "the study"
 """The source in Table 1, and the recipe in Table 2, of the study's own row."""
+ONLY_REDUCED = "only reduced runs"
+"""The status of a model that has no complete run."""
 DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
@@ -78,13 +80,15 @@ def _measured(row: pd.Series) -> dict[str, Any]:
 
 def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
     ended = None if failed is None else failure(analysis.results.by_name[failed["run"]].record)
+    own = analysis.of(study.DATASET).configurations.query("model == @name")
+    not_run = ONLY_REDUCED if len(own) and own["reduced"].all() else "not run"
     return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
         "name": name,
         "model": entry.config.model.title,
         "study": study.TABLE3.get(name),
         "recipe": entry.config.recipe.name,
-        "status": "not run" if ended is None else f"no result: {ended}",
+        "status": not_run if ended is None else f"no result: {ended}",
         "command": f"python -m benchmark model={name}",
         "run": None if failed is None else failed["run"],
     }
