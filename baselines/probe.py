@@ -21,7 +21,7 @@ from baselines.training.bars import predicting_for
 from baselines.training.fine_tuning import base_report
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
-from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare, tokens_per_text
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
@@ -127,7 +127,10 @@ class Probe:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts), max_length)
-        return [*failed("max_length", lambda: check_positions(card, max_length)), *examine(self, tokens, context)]
+        return [
+            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
+            *examine(self, tokens, context),
+        ]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other or the architecture."""
