@@ -13,8 +13,9 @@ from baselines.training.hardware import Quantization, check_quantization
 from baselines.training.requirements import adapter_findings, check_length, finding_if_raised, tokens_per_text
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
-from baselines.weights.loading import build_without_weights, check_random
+from baselines.weights.needed import check_random
 from baselines.weights.sources import Source
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, Readout, Recipe
 

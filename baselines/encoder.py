@@ -41,17 +41,11 @@ from baselines.training.soft_labels import FILES, soft_targets, teacher_probabil
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import (
-    Loaded,
-    Needed,
-    build_without_weights,
-    check_random,
-    fetch_checked,
-    load,
-    needed_of,
-)
+from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
+from baselines.weights.needed import Needed, check_random, needed_of
 from baselines.weights.sources import Source, Weights
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,

@@ -24,8 +24,10 @@ from baselines.training.memory import compute_rows, must_fit
 from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare, tokens_per_text
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
+from baselines.weights.loading import fetch_checked, load
+from baselines.weights.needed import Needed
 from baselines.weights.sources import Weights, check_restorable
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
 

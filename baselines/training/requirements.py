@@ -26,8 +26,8 @@ from baselines.training.hardware import (
     set_products,
     uses_gpu,
 )
-from baselines.weights.loading import check_attention
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
+from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 

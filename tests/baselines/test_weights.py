@@ -36,9 +36,10 @@ from transformers import (
 )
 
 from baselines.training.hardware import Attention
-from baselines.weights.loading import Loaded, build_without_weights, load, train_tokenizer
+from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
