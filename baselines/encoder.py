@@ -248,14 +248,14 @@ class EncoderClassifier:
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        return tokenized(self.tokenizer, texts, self.max_length)
+        return tokenize(self.tokenizer, texts, self.max_length)
 
     def comparison(self) -> EncoderComparison:
         """What comparisons of speed need (`benchmark.run.measurable`)."""
         return EncoderComparison(self)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
     """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
     token_ids: list[list[int]] = []
     truncated = 0

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
-from baselines.encoder import check_positions, positions, tokenized
+from baselines.encoder import check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
@@ -104,7 +104,7 @@ class Probe:
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
-        token_ids, truncated = tokenized(self.tokenizer, texts, self.max_length)
+        token_ids, truncated = tokenize(self.tokenizer, texts, self.max_length)
         size = self.network.config.hidden_size
         rows = compute_rows(token_ids, size, self.prediction_batch_size, self._embed, key=len)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True), truncated
