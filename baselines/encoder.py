@@ -32,7 +32,7 @@ from baselines.training.requirements import (
     check_length,
     check_positive,
     examine,
-    failed,
+    finding_if_raised,
     prepare,
     tokens_per_text,
 )
@@ -111,7 +111,7 @@ class EncoderClassifier:
         loaded = self._load(train, context, adapter)
         if not self.trains:
             return base_report(self.network, loaded.source, computation)
-        self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
+        self.label_loss = LabelLoss.from_recipe(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
         if soft is not None:
             samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
@@ -226,9 +226,9 @@ class EncoderClassifier:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
-            *failed("max_length", lambda: check_positions(card, max_length)),
-            *failed("train", lambda: check_random(self.weights, context.labels, self.needed)),
-            *failed("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
+            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
+            *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
+            *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]
@@ -248,14 +248,14 @@ class EncoderClassifier:
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        return tokenized(self.tokenizer, texts, self.max_length)
+        return tokenize(self.tokenizer, texts, self.max_length)
 
     def comparison(self) -> EncoderComparison:
         """What comparisons of speed need (`benchmark.run.measurable`)."""
         return EncoderComparison(self)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
     """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
     token_ids: list[list[int]] = []
     truncated = 0

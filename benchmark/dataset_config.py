@@ -219,6 +219,6 @@ def dataset_identity(values: dict[str, Any]) -> dict[str, Any]:
 
 def without_defaults(value: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON values, without later options at their default."""
-    later = [one for one in fields(value) if ADDED_LATER in one.metadata]
-    unused = {one.name for one in later if getattr(value, one.name) == one.default}
+    later = [option for option in fields(value) if ADDED_LATER in option.metadata]
+    unused = {option.name for option in later if getattr(value, option.name) == option.default}
     return {name: part for name, part in asdict(value).items() if name not in unused}

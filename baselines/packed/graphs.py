@@ -44,7 +44,7 @@ class Limits:
     reads: int  # most positions to read in a sample
 
     @classmethod
-    def of(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
+    def from_samples(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
         longest, most_reads = max(map(len, sequences)), max(map(len, reads))
         return cls(samples, shared_prefix(sequences, reads), longest, most_reads)
 

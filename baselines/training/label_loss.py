@@ -19,7 +19,7 @@ class LabelLoss:
     smoothing: float
 
     @classmethod
-    def of(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
+    def from_recipe(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
         """The loss of the recipe; its weights are scikit-learn's `balanced`, whose mean over the training rows is 1."""
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)

@@ -101,7 +101,7 @@ class Results:
     error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
-    def of(self, run: str) -> pd.DataFrame:
+    def answers_of(self, run: str) -> pd.DataFrame:
         """The answers of one run, in the order of the test split."""
         return self._by_run[run]
 
@@ -121,7 +121,7 @@ class Results:
         return self.by_name[run].record.labels
 
     def _stacked(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
-        return np.stack([self.of(run)[column].to_numpy() for run in runs])
+        return np.stack([self.answers_of(run)[column].to_numpy() for run in runs])
 
     @cached_property
     def _by_run(self) -> dict[str, pd.DataFrame]:

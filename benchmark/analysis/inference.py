@@ -79,9 +79,9 @@ def bootstrap_interval(correct: Correct) -> Interval:
     return _percentiles(accuracies)
 
 
-def hull(one: Interval, other: Interval) -> Interval:
+def hull(first: Interval, second: Interval) -> Interval:
     """The smallest interval that contains both."""
-    return Interval(min(one.low, other.low), max(one.high, other.high))
+    return Interval(min(first.low, second.low), max(first.high, second.high))
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -103,7 +103,7 @@ def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:
     return [(int((one & ~other).sum()), int((other & ~one).sum())) for one, other in product(first, second)]
 
 
-def combined(p_values: Sequence[float]) -> float:
+def combine_p_values(p_values: Sequence[float]) -> float:
     """One p-value from several tests of the same hypothesis, valid under any dependence between them.
 
     Of k p-values it is k/m times the m-th smallest, with m = k // 2 + 1, the upper median, so that most pairs of
@@ -131,7 +131,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def resampled(correct: Correct) -> npt.NDArray[np.float64]:
+def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
     """The number of correct answers of each seed under resampled items, (resamples, seeds).
 
     The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
@@ -141,7 +141,7 @@ def resampled(correct: Correct) -> npt.NDArray[np.float64]:
 
 
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
-    """The percentile interval of first minus second mean accuracy, from the `resampled` answers of each.
+    """The percentile interval of first minus second mean accuracy, from what `resample_items` drew of each.
 
     Each resample draws the items jointly and the seeds of each model separately, with the limits of
     `bootstrap_interval`: widened by `difference_of_counts`.
@@ -159,7 +159,7 @@ def interval_of_change(after: Correct, before: Correct) -> Interval:
     Seeds and items are drawn jointly, with the limits of `bootstrap_interval`: widened by `difference_of_counts`.
     """
     seeds, items = _check_shape(after)
-    change = resampled(after) - resampled(before)
+    change = resample_items(after) - resample_items(before)
     means = (change * _seed_draws(seeds, len(change), 0)).sum(axis=1) / (seeds * items)
     gained, lost = ((one & ~other).sum() / seeds for one, other in ((after, before), (before, after)))
     return hull(_percentiles(means), difference_of_counts(float(gained), float(lost), items))

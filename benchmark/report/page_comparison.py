@@ -53,7 +53,7 @@ def _most(comparable: pd.DataFrame) -> int:
 
 def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
     first = [runs[0] for runs in comparable["counted"]]
-    items = results.of(first[0])["item"].tolist()
+    items = results.answers_of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {

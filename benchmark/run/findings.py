@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        problems = sum(show(composed(one_run)) for one_run in each_model(overrides_of(arguments)))
+        problems = sum(show(composed(overrides)) for overrides in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 
@@ -93,7 +93,11 @@ def _versions() -> Finding:
         requirements = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
     except PackageNotFoundError:
         return Finding("versions", f"{DISTRIBUTION} is not installed.", "Run `pip install --editable .` in its folder.")
-    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+    needed = [
+        requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
     wrong = []
     for requirement in needed:
         try:

@@ -32,7 +32,7 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     classifier: Classifier
     if folder is not None:
         model = kept.load(folder, *settings)
-        classifier, fit, spec = model.classifier, model.restored, model.record.config
+        classifier, fit, spec = model.classifier, model.fit_here, model.record.config
         asked = load(config.dataset).test.texts[:texts]
         names = {"model": spec.model.name, "title": spec.model.title, "recipe": spec.recipe.name}
     else:

@@ -214,7 +214,7 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
         assert f"McNemar’s exact p\t{mcnemar(wins, losses):.4f}" in text
         items = page.locator("#comparison details tbody th").all_text_contents()
         differing = (correct[0] != correct[1])[0]
-        assert items == analysis.results.of(one["run"])["item"][differing].tolist()
+        assert items == analysis.results.answers_of(one["run"])["item"][differing].tolist()
 
 
 @settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})
