@@ -78,7 +78,7 @@ class DecoderClassifier(DecoderOptions):
             reads = replace(computation, batching=Batching.packed if self.only_packed else Batching.padded)
             report = base_report(self.network, loaded.source, reads)
             return replace(report, examples=tuple(train.ids[row] for row in example_rows))
-        self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
+        self.label_loss = LabelLoss.from_recipe(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
         return finetune(
             FineTuning(

@@ -10,11 +10,12 @@ from baselines.decoder_options import DecoderOptions
 from baselines.prompt import Prompter
 from baselines.training.fsdp import check_unsharded
 from baselines.training.hardware import Quantization, check_quantization
-from baselines.training.requirements import adapter_findings, check_length, failed, tokens_per_text
+from baselines.training.requirements import adapter_findings, check_length, finding_if_raised, tokens_per_text
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
-from baselines.weights.loading import build_without_weights, check_random
+from baselines.weights.needed import check_random
 from baselines.weights.sources import Source
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, Readout, Recipe
 
@@ -23,11 +24,11 @@ def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitC
     """What is wrong with the options, and whether the adapter fits if there is one."""
     random_weights, labels = options.weights.source is Source.random, options.head_labels(context.labels)
     return [
-        *failed("max_length", lambda: check_context(options, context.recipe)),
-        *failed("recipe", lambda: check_label_loss(options, context.recipe)),
+        *finding_if_raised("max_length", lambda: check_context(options, context.recipe)),
+        *finding_if_raised("recipe", lambda: check_label_loss(options, context.recipe)),
         *_too_long(options, texts, context.recipe),
-        *failed("train", lambda: check_random(options.weights, labels, options.needed)),
-        *failed("quantization", lambda: check_quantization(options.quantization, random_weights)),
+        *finding_if_raised("train", lambda: check_random(options.weights, labels, options.needed)),
+        *finding_if_raised("quantization", lambda: check_quantization(options.quantization, random_weights)),
         *adapter_findings(options.adapter, lambda: trained_adapter(options, context.labels)),
     ]
 

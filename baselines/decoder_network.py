@@ -111,7 +111,7 @@ class DecoderNetwork:
 
     def graphs(self, products: Sequence[JoinedProduct], samples: Sequence[Sample], batch: int) -> StepGraphs:
         """CUDA graphs for training steps of `batch` of these samples."""
-        limits = Limits.of(*answered(samples), min(batch, len(samples)))
+        limits = Limits.from_samples(*answered(samples), min(batch, len(samples)))
         return StepGraphs(self.stream_loss, products, limits, self.device)
 
     @property

@@ -13,8 +13,8 @@ from baselines.training.hardware import Attention, Batching, Device, Precision, 
 from baselines.training.requirements import check_positive
 from baselines.weights.adapter import ADAPTER_FILES
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import Needed, needed_of
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
+from baselines.weights.needed import Needed, needed_of
 from baselines.weights.sources import Weights
 from benchmark.interface import ADDED_LATER, READS_FILES, Readout
 

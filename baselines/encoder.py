@@ -32,26 +32,20 @@ from baselines.training.requirements import (
     check_length,
     check_positive,
     examine,
-    failed,
+    finding_if_raised,
     prepare,
     tokens_per_text,
 )
 from baselines.training.sample import Sample
-from baselines.training.soft_labels import FILES, soft_targets
+from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import (
-    Loaded,
-    Needed,
-    build_without_weights,
-    check_random,
-    fetch_checked,
-    load,
-    needed_of,
-)
+from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
+from baselines.weights.needed import Needed, check_random, needed_of
 from baselines.weights.sources import Source, Weights
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
@@ -113,13 +107,13 @@ class EncoderClassifier:
         self.torch_device, self.max_length = computation.device, context.recipe.max_length
         check_positions(self.describe(), self.max_length)
         adapter = self._trained_adapter(context.labels)
+        soft = None if self.soft_labels is None else soft_targets(Path(self.soft_labels), train, context.labels)
         loaded = self._load(train, context, adapter)
         if not self.trains:
             return base_report(self.network, loaded.source, computation)
-        self.label_loss = LabelLoss.of(context.recipe, train, len(context.labels))
+        self.label_loss = LabelLoss.from_recipe(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
-        if self.soft_labels is not None:
-            soft = soft_targets(Path(self.soft_labels), train, context.labels)
+        if soft is not None:
             samples = [replace(sample, soft=targets) for sample, targets in zip(samples, soft, strict=True)]
         return finetune(
             FineTuning(
@@ -232,11 +226,16 @@ class EncoderClassifier:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
-            *failed("max_length", lambda: check_positions(card, max_length)),
-            *failed("train", lambda: check_random(self.weights, context.labels, self.needed)),
+            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
+            *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
+            *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
             *examine(self, tokens, context),
         ]
+
+    def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:
+        if self.soft_labels is not None:
+            teacher_probabilities(Path(self.soft_labels), texts, labels)
 
     def describe(self) -> ModelCard:
         network = build_without_weights(AutoModel, self.architecture)
@@ -249,14 +248,14 @@ class EncoderClassifier:
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-        return tokenized(self.tokenizer, texts, self.max_length)
+        return tokenize(self.tokenizer, texts, self.max_length)
 
     def comparison(self) -> EncoderComparison:
         """What comparisons of speed need (`benchmark.run.measurable`)."""
         return EncoderComparison(self)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
     """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
     token_ids: list[list[int]] = []
     truncated = 0

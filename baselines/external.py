@@ -165,7 +165,7 @@ def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
         raise BenchmarkError(f"{row.location} has no {error.args[0]}.", "Give every p_<label>, or none.") from error
     except (TypeError, ValueError) as error:
         raise BenchmarkError(f"{row.location}: p_<label> is not a number ({error}).", "Correct it.") from error
-    total, rounding = values.sum(), 0.005 * len(labels)  # two decimals
+    total, rounding = values.sum(), min(0.005 * len(labels), 0.1)  # of two decimals
     if not (np.isfinite(values).all() and (values >= 0).all() and abs(total - 1) <= rounding + 1e-9):
         raise BenchmarkError(
             f"{row.location}: the probabilities are {', '.join(f'{value:g}' for value in values)} with the sum "

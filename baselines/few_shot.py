@@ -35,13 +35,16 @@ def draw(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[
 
 
 def check_shots(
-    shots: int | None, readout: Readout, train: bool, adapter: str | None, of_scores: Sequence[str]
+    shots: int | None, readout: Readout, train: bool, adapter: str | None, scoring_options: Sequence[str]
 ) -> None:
-    """Raise for options that exclude each other. `of_scores` are the options of whole labels that are set."""
-    if shots is None and of_scores:
+    """Raise for options that exclude each other.
+
+    `scoring_options` are the names of the scoring options that differ from their defaults.
+    """
+    if shots is None and scoring_options:
         raise BenchmarkError(
-            f"model.{of_scores[0]} is set, but whole labels are scored only where model.shots is set.",
-            f"Set model.train=false model.shots=0, or leave model.{of_scores[0]} out.",
+            f"model.{scoring_options[0]} is set, but whole labels are scored only where model.shots is set.",
+            f"Set model.train=false model.shots=0, or leave model.{scoring_options[0]} out.",
         )
     if shots is None:
         return
@@ -58,8 +61,8 @@ def check_shots(
                 "are not trained.",
                 f"{fix}, or leave model.shots out.",
             )
-    if of_scores and readout is Readout.generate:
+    if scoring_options and readout is Readout.generate:
         raise BenchmarkError(
-            f"model.{of_scores[0]} is set, but free generation has no scores of labels.",
-            f"Set model.readout=labels, or leave model.{of_scores[0]} out.",
+            f"model.{scoring_options[0]} is set, but free generation has no scores of labels.",
+            f"Set model.readout=labels, or leave model.{scoring_options[0]} out.",
         )

@@ -1,4 +1,4 @@
-"""Match the rows of a predictions file with the test rows, by every evidence in the file.
+"""Match the rows of a predictions file with the test rows, by everything in the file that identifies them.
 
 Ids, prompts and gold labels beside the answers say which test rows they belong to. Rows in another order are sorted
 where that is certain. What contradicts the test rows is refused with file and row.
@@ -18,13 +18,13 @@ ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "un
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
 OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
-EVIDENCE = ("id", "prompt", "label", "order alone")
+MATCHED_BY = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """The rows of the file in the order of the test rows, and how many were matched by which evidence."""
+    """The rows of the file in the order of the test rows, and how many were matched by what."""
 
     rows: list[FileRow]
     by: dict[str, int]
@@ -50,13 +50,13 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
             sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
             True,
         )
-        matched[EVIDENCE[found.index(True)]] += 1
-        if found.index(True) == len(EVIDENCE) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+        matched[MATCHED_BY[found.index(True)]] += 1
+        if found.index(True) == len(MATCHED_BY) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
             raise BenchmarkError(
                 f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
                 f"Give every row the id of its test row, such as {test.ids[0]}.",
             )
-    return Matched(rows, {evidence: matched[evidence] for evidence in EVIDENCE if matched[evidence]})
+    return Matched(rows, {name: matched[name] for name in MATCHED_BY if matched[name]})
 
 
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
@@ -68,18 +68,19 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     known = {name: place for place, name in enumerate(test.ids)}
     for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
         ids = [_plain_value(row.values.get(key)) for row in rows]
-        stated = [one for one in ids if one is not None]
-        of_a_split = [one for one in stated if OF_A_SPLIT.fullmatch(one)]
+        stated = [value for value in ids if value is not None]
+        of_a_split = [value for value in stated if OF_A_SPLIT.fullmatch(value)]
         if key in ID_KEYS:
             _refuse_repeated(ids, rows, key)
         if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):
-            for one, row in zip(ids, rows, strict=True):
-                if one in of_a_split and one not in known:
+            unknown = set(of_a_split) - known.keys()
+            for identifier, row in zip(ids, rows, strict=True):
+                if identifier in unknown:
                     raise BenchmarkError(
-                        f"{row.location}: the id {one!r} is not that of a test row.",
+                        f"{row.location}: the id {identifier!r} is not that of a test row.",
                         f"The ids are {test.ids[0]} to {test.ids[-1]}.",
                     )
-            return [None if one is None else known.get(one) for one in ids]
+            return [None if value is None else known.get(value) for value in ids]
         if (places := _places_by_number(stated, rows, key, test)) is not None:
             return places
     return [None] * len(rows)
@@ -87,7 +88,7 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
 
 def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examples) -> list[int | None] | None:
     """The test rows that the numbers in a column of ids name; None if they name none."""
-    found = [re.fullmatch(r"(\D*)(\d{1,9})", one) for one in ids]
+    found = [re.fullmatch(r"(\D*)(\d{1,9})", value) for value in ids]
     same_start = len({match[1] for match in found if match}) == 1  # such as row_7
     numbers = [int(match[2]) for match in found if match and same_start]
     first = min(numbers, default=0)
@@ -107,10 +108,11 @@ def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examp
 
 def _refuse_repeated(ids: list[str | None], rows: list[FileRow], key: str) -> None:
     first_seen: dict[str, str] = {}
-    for one, row in zip(ids, rows, strict=True):
-        if one is not None and (earlier := first_seen.setdefault(one, row.location)) != row.location:
+    for value, row in zip(ids, rows, strict=True):
+        if value is not None and (earlier := first_seen.setdefault(value, row.location)) != row.location:
             raise BenchmarkError(
-                f"{row.location}: the {key or 'id'} {one!r} is also that of {earlier}.", "Give one answer per test row."
+                f"{row.location}: the {key or 'id'} {value!r} is also that of {earlier}.",
+                "Give one answer per test row.",
             )
 
 
@@ -125,7 +127,7 @@ def _check_id(row: FileRow, place: int | None, number: int, test: Examples) -> b
 
 
 def _places_by_prompt(rows: list[FileRow], test: Examples, keys: Sequence[str]) -> list[int | None]:
-    """The test row of each prompt; None if the prompts are not those of all test rows, or are in order.
+    """The test row of each prompt; all None if the prompts are already in order or are not the test texts.
 
     Equal texts are told apart by their order, which is certain only if they have equal answers.
     """

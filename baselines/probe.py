@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
-from baselines.encoder import check_positions, positions, tokenized
+from baselines.encoder import check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
@@ -21,11 +21,13 @@ from baselines.training.bars import predicting_for
 from baselines.training.fine_tuning import base_report
 from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.memory import compute_rows, must_fit
-from baselines.training.requirements import check_positive, examine, failed, prepare, tokens_per_text
+from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare, tokens_per_text
 from baselines.weights.compatibility import check_padding
 from baselines.weights.kinds import Kind, check_kind
-from baselines.weights.loading import Needed, build_without_weights, fetch_checked, load
+from baselines.weights.loading import fetch_checked, load
+from baselines.weights.needed import Needed
 from baselines.weights.sources import Weights, check_restorable
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
 
@@ -102,7 +104,7 @@ class Probe:
 
     def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
         """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
-        token_ids, truncated = tokenized(self.tokenizer, texts, self.max_length)
+        token_ids, truncated = tokenize(self.tokenizer, texts, self.max_length)
         size = self.network.config.hidden_size
         rows = compute_rows(token_ids, size, self.prediction_batch_size, self._embed, key=len)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True), truncated
@@ -127,7 +129,10 @@ class Probe:
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
         tokens = min(tokens_per_text(texts), max_length)
-        return [*failed("max_length", lambda: check_positions(card, max_length)), *examine(self, tokens, context)]
+        return [
+            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
+            *examine(self, tokens, context),
+        ]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other or the architecture."""

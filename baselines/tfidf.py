@@ -38,7 +38,7 @@ class TfidfClassifier:
             features = vectorizer.fit_transform(train.texts)
             context.training_begins()
             regression.fit(features, train.labels)
-        except ValueError as error:  # there is only one label, or no n-gram is frequent enough
+        except ValueError as error:  # no n-gram is frequent enough
             raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}).", "Use more texts.") from error
         self.pipeline: Pipeline = make_pipeline(vectorizer, regression)
         parameters = int(regression.coef_.size + regression.intercept_.size)

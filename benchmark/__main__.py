@@ -20,8 +20,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
 from benchmark.run.compose import from_hydra, refused
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
-from benchmark.run.sweep import SweepFolder, handle_signals, quiet_libraries
-from benchmark.terminal import INTERRUPTED, plain_endings
+from benchmark.run.sweep import SweepFolder
+from benchmark.terminal import INTERRUPTED, handle_signals, plain_endings, quiet_libraries
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
@@ -139,7 +139,7 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     sys.stdout.flush()
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
-        sys.stderr.write(f"\n{errors_of(failed, len(outcomes))}\n")
+        sys.stderr.write(f"\n{errors_of(failed, outcomes)}\n")
     if interrupted:
         sys.stderr.write("\nInterrupted. The same command continues from the last checkpoint, if there is one.\n")
         sys.exit(INTERRUPTED)
@@ -148,17 +148,17 @@ def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
     sys.exit(1 if failed else 0)
 
 
-def errors_of(failed: list[Outcome], jobs: int) -> str:
+def errors_of(failed: list[Outcome], jobs: list[Outcome]) -> str:
     """The error of a run, or each error of a sweep with the overrides that distinguish the jobs it ended."""
-    if jobs == 1:
+    if len(jobs) == 1:
         return str(failed[0].error)
-    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
     named: dict[str, list[str]] = {}
     for outcome in failed:
         words = [word for word in outcome.overrides if word not in shared]
         named.setdefault(str(outcome.error), []).append(" ".join(words))
     lines = [f"  {', '.join(runs)}: {error}" for error, runs in named.items()]
-    return "\n".join([f"{len(failed)} of {jobs} runs failed:", *lines])
+    return "\n".join([f"{len(failed)} of {len(jobs)} runs failed:", *lines])
 
 
 if __name__ == "__main__":

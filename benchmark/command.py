@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.sweep import OUTCOMES, handle_signals, in_process, quiet_libraries
-from benchmark.terminal import INTERRUPTED
+from benchmark.run.child_process import in_process
+from benchmark.run.sweep import OUTCOMES
+from benchmark.terminal import INTERRUPTED, handle_signals, quiet_libraries
 
 if TYPE_CHECKING:
     from benchmark.results.store import Run

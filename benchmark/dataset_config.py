@@ -190,6 +190,7 @@ def dataset_from_json(values: dict[str, Any]) -> DatasetConfig:
 
 
 def dataset_as_json(dataset: DatasetConfig) -> dict[str, Any]:
+    """The JSON form, without local paths, and without newer options at their default, which older digests lack."""
     values = without_defaults(dataset)
     for local in ("path", "files"):
         values.pop(local, None)
@@ -201,6 +202,9 @@ def dataset_as_json(dataset: DatasetConfig) -> dict[str, Any]:
 
 
 def dataset_identity(values: dict[str, Any]) -> dict[str, Any]:
+    """The JSON form without what changes no result: the instruction, which is also a parameter of the models that read
+    it, the choice of rows where all or the first are used, and options that are not set.
+    """
     dataset = {key: value for key, value in values.items() if key != "instruction"}
     limited = any(dataset.get(f"{split}_rows") is not None for split in SPLITS)
     if not limited or dataset.get("row_choice") == RowChoice.first:
@@ -215,6 +219,6 @@ def dataset_identity(values: dict[str, Any]) -> dict[str, Any]:
 
 def without_defaults(value: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON values, without later options at their default."""
-    later = [one for one in fields(value) if ADDED_LATER in one.metadata]
-    unused = {one.name for one in later if getattr(value, one.name) == one.default}
+    later = [option for option in fields(value) if ADDED_LATER in option.metadata]
+    unused = {option.name for option in later if getattr(value, option.name) == option.default}
     return {name: part for name, part in asdict(value).items() if name not in unused}

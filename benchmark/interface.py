@@ -127,7 +127,7 @@ class WeightSource:
     file: str | None = None
     sha256: str | dict[str, str] | None = None  # of the file, or by file name
     adapter: AdapterSource | None = None
-    head: str | None = None  # what became of a trained classification head that came with the weights
+    head: str | None = None  # how a head in the checkpoint was used: kept, reordered or replaced
     trained_head: bool | None = None  # whether the network began with that head
 
     def sha256_of(self, file: str) -> str | None:
@@ -246,11 +246,15 @@ class Classifier(Protocol):
     """A model. Its constructor only stores parameters; weights load in `fit`."""
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        """Train on `train`. Raises `BenchmarkError` before any download if something is missing."""
+        """Train on `train`; `validation` is for monitoring and for `recipe.keep=best`.
+
+        Call `context.training_begins()` after all checks. Save in `context.model_dir` if it is set. Raises
+        `BenchmarkError` for options, files or hardware that are not available, before any download.
+        """
         ...
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        """Predict the label of every text, in order."""
+        """One prediction for each text, in order: probabilities (texts, labels), with rows that sum to 1."""
         ...
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:

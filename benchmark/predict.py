@@ -17,8 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.results.store import replacing
 from benchmark.run.folders import check_writable
 from benchmark.run.kept import KeptModel, Prediction, load
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.terminal import plain_endings, quiet_libraries
 
 __all__ = ["KeptModel", "Prediction", "load", "main"]
 

@@ -16,14 +16,14 @@ from benchmark.run.compose import add_overrides, composed, overrides_of
 from benchmark.run.flops import DTYPES
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.terminal import plain_endings, quiet_libraries
 
 
 def main() -> None:
     arguments = _arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    throughput.log.setLevel(logging.INFO)
+    for measuring in (gpu_check, throughput):
+        measuring.log.setLevel(logging.INFO)
     quiet_libraries()
     with plain_endings():
         overrides = overrides_of(arguments)
@@ -44,6 +44,13 @@ def _arguments() -> argparse.Namespace:
     """The arguments, with the `model_dir` and the `settings` of a kept model apart from the overrides."""
     parser = _parser()
     arguments = parser.parse_intermixed_args()
+    for option, choices in (("precisions", tuple(DTYPES)), ("check", gpu_check.PARTS)):
+        if words := getattr(arguments, option):
+            values = [word for word in words if "=" not in word]
+            if unknown := [value for value in values if value not in choices]:
+                parser.error(f"--{option} {unknown[0]}: choose from {', '.join(choices)}")
+            setattr(arguments, option, values)
+            arguments.overrides += [word for word in words if "=" in word]  # argparse took them for values
     words = arguments.overrides
     folders = [word for word in words if "=" not in word] if arguments.latency else []
     if len(folders) > 1 or (folders and any(word.startswith("model=") for word in words)):
@@ -60,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precisions",
         nargs="+",
-        choices=list(DTYPES),
-        help="default: the model's own, and bf16 if this machine computes it fast",
+        metavar="PRECISION",
+        help=f"{', '.join(DTYPES)}; default: the model's own, and bf16 if this machine computes it fast",
     )
     for option, counted in (
         ("steps", "optimiser steps per measurement"),
@@ -78,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check",
         nargs="*",
-        choices=gpu_check.PARTS,
+        metavar="PART",
         help="check and measure the fast path on this device instead, with random weights: about eight minutes on one "
-        "GPU, and tiny models on a CPU (default: all parts)",
+        "GPU, and tiny models on a CPU; parts are tests, speed and training (default: all)",
     )
     return parser
 

@@ -1,11 +1,15 @@
-"""How every command ends, and the option that several have."""
+"""What commands have in common: how they end, quiet libraries, and an option."""
 
 import argparse
+import logging
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from benchmark.errors import BenchmarkError
 
@@ -16,7 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 def plain_endings() -> Iterator[None]:
     """A `BenchmarkError` in the block ends the process with its message and code 1, an interrupt with code 130.
 
-    Nothing is said if the reader of a pipe, such as `head`, has read enough.
+    No message is printed if the reader of a pipe, such as `head`, has read enough.
     """
     try:
         yield
@@ -29,6 +33,30 @@ def plain_endings() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at exit
         sys.exit(0)
+
+
+def handle_signals() -> None:
+    """Turn SIGTERM and SIGINT into `KeyboardInterrupt`; further signals are ignored while the record is written."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
+
+
+def quiet_libraries() -> None:
+    """Keep log lines and warnings of libraries off the terminal."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.raiseExceptions = False  # no message about log lines that nobody reads, as after `| head`
+    for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings(
+        "ignore", message="Could not find a config file"
+    )  # from peft, with weights from a GGUF file
 
 
 def add_results_dir(parser: argparse.ArgumentParser) -> None:

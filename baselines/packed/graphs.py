@@ -44,7 +44,7 @@ class Limits:
     reads: int  # most positions to read in a sample
 
     @classmethod
-    def of(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
+    def from_samples(cls, sequences: Sequence[list[int]], reads: Sequence[range], samples: int) -> "Limits":
         longest, most_reads = max(map(len, sequences)), max(map(len, reads))
         return cls(samples, shared_prefix(sequences, reads), longest, most_reads)
 
@@ -93,7 +93,7 @@ class StepGraphs:
         try:
             if tokens not in self.steps:
                 started = time.perf_counter()
-                self.steps[tokens] = self._prepared(values, tokens, scale)
+                self.steps[tokens] = self._prepare_step(values, tokens, scale)
                 self.seconds += time.perf_counter() - started
             self.steps[tokens].run(values)
         except (RuntimeError, MemoryError) as error:
@@ -114,7 +114,7 @@ class StepGraphs:
         self.steps.clear()
         return held
 
-    def _prepared(self, values: "_Values", tokens: int, scale: Scale) -> "_Step":
+    def _prepare_step(self, values: "_Values", tokens: int, scale: Scale) -> "_Step":
         inputs = values.flat.to(self.device)
         max_segment = max(self.limits.longest, _step(tokens))  # tokens of a segment, the dummy included
         compute = partial(self._compute, values.sizes, inputs, max_segment, scale)
@@ -123,7 +123,7 @@ class StepGraphs:
         if self.cuda_stream is None or not self.steps:
             self.cuda_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self.memory_pool = torch.cuda.graph_pool_handle()
-        return _Step(inputs, _captured(compute, self.cuda_stream, self.memory_pool))
+        return _Step(inputs, _capture(compute, self.cuda_stream, self.memory_pool))
 
     def _compute(self, sizes: list[int], inputs: torch.Tensor, max_segment: int, scale: Scale) -> None:
         """Fill `gradients` and `mean` from `inputs`. Nothing here may wait for the GPU."""
@@ -154,16 +154,16 @@ class StepGraphs:
 class _Adapters:
     """Copies of all adapters as the products need them, and the adapters' gradients.
 
-    Each is one tensor, so that a few kernels copy all. `sources` and `places` translate the positions: of each number
-    of the copies among the adapters' (past the end for a zero between two blocks), and the reverse.
+    Each is one flat tensor. `gather[i]` is the index of copy element i in the concatenated adapters followed by one
+    zero; `scatter[j]` is the index in the copies of adapter element j.
     """
 
     copies: torch.Tensor
     pairs: list[tuple[torch.Tensor, torch.Tensor]]  # parts of `copies`: down and up of each product
     flat_gradients: torch.Tensor
     gradients: list[torch.Tensor]  # parts of `flat_gradients`, one for each adapter
-    sources: torch.Tensor
-    places: torch.Tensor
+    gather: torch.Tensor
+    scatter: torch.Tensor
 
     @classmethod
     def of(cls, products: Sequence[JoinedProduct], adapters: Sequence[torch.Tensor]) -> "_Adapters":
@@ -171,7 +171,7 @@ class _Adapters:
         sizes, lengths = [math.prod(shape) for shape in shapes], [adapter.numel() for adapter in adapters]
         device = adapters[0].device
         copies = torch.zeros(sum(sizes), dtype=products[0].weight.dtype, device=device)
-        sources = torch.full((sum(sizes),), sum(lengths), dtype=torch.int32)
+        gather = torch.full((sum(sizes),), sum(lengths), dtype=torch.int32)
 
         def paired(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
             parts = [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
@@ -183,29 +183,29 @@ class _Adapters:
             ]
 
         numbers = torch.split(torch.arange(sum(lengths), dtype=torch.int32), lengths)
-        for block, of_adapter in zip(blocks(sources), numbers, strict=True):
+        for block, of_adapter in zip(blocks(gather), numbers, strict=True):
             block.copy_(of_adapter.view(block.shape))
-        places = torch.cat([block.reshape(-1) for block in blocks(torch.arange(len(sources), dtype=torch.int32))])
+        scatter = torch.cat([block.reshape(-1) for block in blocks(torch.arange(len(gather), dtype=torch.int32))])
         gradients = torch.zeros(sum(lengths), dtype=adapters[0].dtype, device=device)
         return cls(
             copies=copies,
             pairs=[(down.requires_grad_(), up.requires_grad_()) for down, up in paired(copies.detach())],
             flat_gradients=gradients,
             gradients=[g.view_as(a) for g, a in zip(torch.split(gradients, lengths), adapters, strict=True)],
-            sources=sources.to(device),
-            places=places.to(device),
+            gather=gather.to(device),
+            scatter=scatter.to(device),
         )
 
     @torch.no_grad()
     def refresh_copies(self, adapters: Sequence[torch.Tensor]) -> None:
         zero = self.flat_gradients.new_zeros(1)
         numbers = torch.cat([*(adapter.reshape(-1) for adapter in adapters), zero])
-        self.copies.copy_(numbers.index_select(0, self.sources))
+        self.copies.copy_(numbers.index_select(0, self.gather))
 
     def store_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
         """Translate the gradients of the copies to those of the adapters."""
         numbers = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        self.flat_gradients.copy_(numbers.index_select(0, self.places))
+        self.flat_gradients.copy_(numbers.index_select(0, self.scatter))
 
 
 def size_of(tokens: int) -> int:
@@ -265,7 +265,7 @@ class _Step:
         self.compute()
 
 
-def _captured(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> Callable[[], None]:
+def _capture(compute: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> Callable[[], None]:
     """The replay of `compute`, captured on `stream` after one run there that prepares kernels and workspaces.
 
     Raises `CaptureError` if the capture fails; errors of the run before it are raised unchanged.

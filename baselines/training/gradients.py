@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 SMALL = 0.01
-"""Gradients below this share of the largest one are compared with that share: some are zero except for rounding."""
+"""Norms are bounded below by this share of the largest norm, because some gradients are zero up to rounding."""
 
 
 def largest_difference(network: nn.Module, backpropagate: Callable[[], object], plainly: Callable[[], object]) -> float:

@@ -19,7 +19,7 @@ class LabelLoss:
     smoothing: float
 
     @classmethod
-    def of(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
+    def from_recipe(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
         """The loss of the recipe; its weights are scikit-learn's `balanced`, whose mean over the training rows is 1."""
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)
@@ -27,7 +27,7 @@ class LabelLoss:
         return cls(tuple((len(train) / (labels * rows)).tolist()), recipe.label_smoothing)
 
     def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
-        """The sum over the samples; `logits` are (samples, labels)."""
+        """The sum over the samples; `logits` are (samples, labels). The samples all have soft targets, or none has."""
         targets = [sample.targets[0] if sample.soft is None else sample.soft for sample in samples]
         labels = torch.tensor(targets, device=logits.device)  # label ids, or probabilities
         weights = None if self.weights is None else logits.new_tensor(self.weights)

@@ -54,7 +54,7 @@ def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
 
 @contextmanager
 def must_fit(work: str) -> Iterator[None]:
-    """Raise `BenchmarkError` if memory runs out in the block, which smaller passes would not avoid."""
+    """Turn an out-of-memory error of the block into a `BenchmarkError`. `work` completes "Memory ran out while ..."."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

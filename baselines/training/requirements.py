@@ -26,8 +26,8 @@ from baselines.training.hardware import (
     set_products,
     uses_gpu,
 )
-from baselines.weights.loading import check_attention
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
+from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 
@@ -71,7 +71,7 @@ class Trainable(Protocol):
 def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
     """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
 
-    For `only_packed`, see `resolve`.
+    For `only_packed`, see `resolve`. Sets torch's global precision of matrix products.
     """
     device = resolve(model.device, model.precision, model.attention, only_packed)
     card = model.describe()  # raises for an impossible architecture
@@ -147,7 +147,7 @@ def check_trackers(report_to: Sequence[str]) -> None:
             raise BenchmarkError(f"report_to names {tracker}, {problem} (installed: {available}).", fix)
 
 
-def failed(what: str, check: Callable[[], object]) -> list[Finding]:
+def finding_if_raised(what: str, check: Callable[[], object]) -> list[Finding]:
     """The finding of a check that raises `BenchmarkError`, or an empty list."""
     try:
         check()
@@ -160,7 +160,7 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
     """Whether the adapter in `folder`, if one is given, can be read and fits the model."""
     if folder is None:
         return []
-    return failed("adapter", read) or [Finding("adapter", f"{folder} fits")]
+    return finding_if_raised("adapter", read) or [Finding("adapter", f"{folder} fits")]
 
 
 def examine(
@@ -170,8 +170,10 @@ def examine(
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
     errors = problems(model.device, model.precision, model.attention, only_packed)
     yield from [Finding.from_error("hardware", error) for error in errors] or [Finding("hardware", hardware)]
-    yield from failed("batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching))
-    yield from failed("attention", lambda: check_attention(model.architecture, model.attention))
+    yield from finding_if_raised(
+        "batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching)
+    )
+    yield from finding_if_raised("attention", lambda: check_attention(model.architecture, model.attention))
     card = model.describe()
     quantization = getattr(model, "quantization", Quantization.none)
     fused = only_packed and card.kind == "decoder" and quantization is Quantization.none
@@ -182,7 +184,7 @@ def examine(
         enough = replace(enough, fix=f"{enough.fix} {_four_bits(smaller)}")
     yield enough
     yield from _loading_memory(model.device, memory)
-    yield from failed("trackers", lambda: check_trackers(context.report_to))
+    yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
     try:
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):
@@ -215,7 +217,7 @@ def _memory(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
 
 
 def _four_bits(needed: MemoryEstimate) -> str:
-    """Which variant of the model needs less memory, and whether it fits the GPU that there is."""
+    """Whether 4-bit weights would fit."""
     needs = f"model.quantization=nf4 with model.precision=bf16 needs about {_gb(needed.total(1))} with one sample"
     if not torch.cuda.is_available():
         return f"On a smaller GPU, {needs}."

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import ROW_READERS, FileRow, read_all_rows
@@ -21,24 +22,30 @@ TOLERANCE = 1e-3
 
 
 def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[list[float]]:
-    """The targets of each training row: the mean of its label and of the teacher's probabilities in the file.
+    """The targets of each training row: the mean of its label and of the teacher's probabilities in the file."""
+    hard = np.eye(len(labels))[train.labels]
+    targets: list[list[float]] = (
+        SHARE * teacher_probabilities(path, train.texts, labels) + (1 - SHARE) * hard
+    ).tolist()
+    return targets
+
+
+def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The teacher's probabilities, (texts, labels). Raises `BenchmarkError` if the file lacks a text.
 
     The file has the columns `text` and `p_<label>`. A text that occurs more than once has the mean of its rows.
     """
     given = defaultdict(list)
     for row in _rows(path):
         given[str(row.values.get("text"))].append(_probabilities(row, labels))
-    missing = [number for number, text in enumerate(train.texts) if text not in given]
+    missing = [number for number, text in enumerate(texts, start=1) if text not in given]
     if missing:
         raise BenchmarkError(
-            f"{path} has no probabilities for {len(missing):,} of {len(train):,} training texts, the first of which is "
-            f"{train.ids[missing[0]]}.",
+            f"{path} has no probabilities for {len(missing):,} of {len(texts):,} training texts, the first of which is "
+            f"number {missing[0]:,}.",
             "Write a row with the columns text and p_<label> for each of them.",
         )
-    hard = np.eye(len(labels))[train.labels]
-    soft = np.array([np.mean(given[text], axis=0) for text in train.texts])
-    targets: list[list[float]] = (SHARE * soft + (1 - SHARE) * hard).tolist()
-    return targets
+    return np.array([np.mean(given[text], axis=0) for text in texts])
 
 
 def _rows(path: Path) -> list[FileRow]:

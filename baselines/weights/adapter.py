@@ -126,7 +126,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_task(folder: Path, config: AdapterConfig, task: str) -> None:
-    """Raise if the adapter has no classification head but needs one, or the reverse."""
+    """Raise if the adapter has no classification head but needs one, or has one that this model does not use."""
     if (config.task == SEQ_CLS) == (task == SEQ_CLS):
         return
     if task == SEQ_CLS:

@@ -49,7 +49,7 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
 
 
 def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """The configuration; raises for weights that are quantised or of an architecture that transformers has not."""
+    """The configuration; raises for quantised weights and architectures that transformers does not support."""
     if checkpoint.options:  # transformers takes half a minute to parse a GGUF file
         return _config(checkpoint)
     values, _ = PreTrainedConfig.get_config_dict(checkpoint.folder)
@@ -71,7 +71,7 @@ def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
 
 
 def check_tokenizer(place: Path, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Raise if the tokenizer has no vocabulary, or ids that the embeddings have not.
+    """Raise if the tokenizer has no vocabulary, or ids without an embedding row.
 
     The embeddings may have more rows than the tokenizer has tokens, because many are padded to a round number.
     """

@@ -15,7 +15,6 @@ import huggingface_hub
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
-    OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -24,9 +23,9 @@ from huggingface_hub.errors import (
 from baselines.training.checkpoints import sha256_of_file
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
+from benchmark.hub import OFFICIAL_HUB, ask, repository_info
 from benchmark.interface import WeightSource
 
-OFFICIAL_HUB = "https://huggingface.co"
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
 
 
@@ -102,13 +101,10 @@ def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) ->
 
 
 def _hub_serves(hub: Hub) -> bool:
-    """Whether the hub serves these files; False if it cannot be reached, and its own error if it refuses."""
-    try:
-        huggingface_hub.model_info(hub.id, revision=hub.revision, timeout=10)  # unlike downloads, tried only once
-    except (httpx2.TransportError, OfflineModeIsEnabled):
-        return False
-    huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision))
-    return True
+    """Whether the hub serves these files; False if it cannot be reached or is overloaded. Raises if it refuses."""
+    config = huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision)
+    known = repository_info("model", hub.id, hub.revision) is not None
+    return known and ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is not None  # a gated one is known
 
 
 @contextmanager

@@ -47,7 +47,10 @@ def check_known(name: str, place: str) -> None:
 
 
 def kind_of(name: str) -> Kind | None:
-    """Encoders were trained to fill masks, decoders to continue texts. Only those that can classify count."""
+    """Encoder if transformers has a masked language model of this type, decoder if a causal one.
+
+    None if it has no classification head.
+    """
     if name not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         return None
     if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES:

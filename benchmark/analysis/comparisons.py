@@ -22,10 +22,10 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
     one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each
-    pair of seeds gives a McNemar p-value; `p` combines them (`inference.combined`) and `adjusted_p` is Holm's over all
-    pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the strictest step
-    of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the interval of the
-    difference, which accounts for the seeds too.
+    pair of seeds gives a McNemar p-value; `p` combines them (`inference.combine_p_values`), and `adjusted_p` is Holm's
+    over all pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the
+    strictest step of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the
+    interval of the difference, which accounts for the seeds too.
     """
     rows = [row for comparable in by_test_texts(configurations) for row in _pairs(results, comparable)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
@@ -50,7 +50,7 @@ def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int
 
 def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
     """The rows of `comparisons` for models that answered the same items, by name, the most accurate first."""
-    drawn = {name: inference.resampled(answers) for name, answers in correct.items()}
+    drawn = {name: inference.resample_items(answers) for name, answers in correct.items()}
     rows: list[dict[str, Any]] = []
     items = next(iter(correct.values())).shape[1]
     for better, other in combinations(correct, 2):
@@ -61,7 +61,7 @@ def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
         difference = mean_accuracy(correct[better]) - mean_accuracy(correct[other])
         row = {"better": better, "other": other, "difference": difference, "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}
-        rows.append(row | {"p": inference.combined([inference.mcnemar(*pair) for pair in counts])})
+        rows.append(row | {"p": inference.combine_p_values([inference.mcnemar(*pair) for pair in counts])})
     return _corrected(rows, items)
 
 

@@ -31,14 +31,17 @@ def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
     """
     priced = table[table[cost].notna()]
     devices = [priced[priced["on_gpu"] == on_gpu] for on_gpu in (False, True)] if cost in BY_DEVICE else [priced]
-    return table["configuration"].isin([one for part in devices for one in _joining(part, cost, leads)])
+    return table["configuration"].isin(
+        [configuration for part in devices for configuration in _joining(part, cost, leads)]
+    )
 
 
 def _joining(priced: pd.DataFrame, cost: str, leads: Leads) -> list[str]:
     joined: list[str] = []
-    for one in priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")["configuration"]:
-        if all((one, cheaper) in leads for cheaper in joined):
-            joined.append(one)
+    ordered = priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
+    for configuration in ordered["configuration"]:
+        if all((configuration, cheaper) in leads for cheaper in joined):
+            joined.append(configuration)
     return joined
 
 
@@ -49,14 +52,17 @@ def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
     the other, and it leads the other or is clearly cheaper.
     """
     rows = [row for _, row in table.iterrows()]
-    return [[str(one["configuration"]) for one in rows if _dominates(one, other, leads)] for other in rows]
+    return [
+        [str(candidate["configuration"]) for candidate in rows if _dominates(candidate, target, leads)]
+        for target in rows
+    ]
 
 
-def _dominates(one: pd.Series, other: pd.Series, leads: Leads) -> bool:
-    measured = [cost for cost in COSTS if pd.notna(other[cost])]
-    if one["machine"] != other["machine"] or not measured or any(pd.isna(one[cost]) for cost in measured):
+def _dominates(candidate: pd.Series, target: pd.Series, leads: Leads) -> bool:
+    measured = [cost for cost in COSTS if pd.notna(target[cost])]
+    if candidate["machine"] != target["machine"] or not measured or any(pd.isna(candidate[cost]) for cost in measured):
         return False
-    ours, theirs = one["configuration"], other["configuration"]
-    no_worse = (theirs, ours) not in leads and all(one[cost] <= other[cost] for cost in measured)
-    better = (ours, theirs) in leads or any(one[cost] < CLEARLY * other[cost] for cost in measured)
+    ours, theirs = candidate["configuration"], target["configuration"]
+    no_worse = (theirs, ours) not in leads and all(candidate[cost] <= target[cost] for cost in measured)
+    better = (ours, theirs) in leads or any(candidate[cost] < CLEARLY * target[cost] for cost in measured)
     return no_worse and better

@@ -67,7 +67,8 @@ FLAG_COLUMNS = {
     "pretrained": "whether the model's own pretrained weights were used",
     "scorable": "whether the predictions have an accuracy at all",
     "reduced": "whether rows or steps were limited, or the weights are not the model's own",
-    "counted": "whether the configuration's row describes it: results, else pretrained runs, else all completed",
+    "counted": "whether the run enters the configuration's scores. Only results do; without any, pretrained runs; "
+    "without those, all completed runs",
     "trained": "whether the run trained something",
     "learns": "whether the model looks at the texts",
     "has_confidences": "whether the predictions carry confidences",
@@ -100,7 +101,7 @@ class Results:
     error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
-    def of(self, run: str) -> pd.DataFrame:
+    def answers_of(self, run: str) -> pd.DataFrame:
         """The answers of one run, in the order of the test split."""
         return self._by_run[run]
 
@@ -120,7 +121,7 @@ class Results:
         return self.by_name[run].record.labels
 
     def _stacked(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
-        return np.stack([self.of(run)[column].to_numpy() for run in runs])
+        return np.stack([self.answers_of(run)[column].to_numpy() for run in runs])
 
     @cached_property
     def _by_run(self) -> dict[str, pd.DataFrame]:

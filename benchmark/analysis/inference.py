@@ -18,7 +18,10 @@ from benchmark.analysis.metrics import Correct
 from benchmark.errors import BenchmarkError
 
 ALPHA = 0.05
+POWER = 0.8
+"""The probability with which a detectable difference is found."""
 RESAMPLES = 2000
+SEED = 0  # of the resamples
 QUANTILES = (0.025, 0.975)
 Z = float(stats.norm.ppf(QUANTILES[1]))
 
@@ -55,7 +58,7 @@ def wilson_interval(correct: float, total: int) -> Interval:
     return Interval(low, high)
 
 
-def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def bootstrap_interval(correct: Correct) -> Interval:
     """The percentile interval of the mean accuracy over resampled seeds and items.
 
     Each resample draws seeds with replacement, and items with replacement, the same items for all its seeds, because
@@ -64,21 +67,21 @@ def bootstrap_interval(correct: Correct, resamples: int = RESAMPLES, seed: int =
     pigeonhole bootstrap" (doi:10.1214/07-AOAS122).
     """
     seeds, items = _check_shape(correct)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     # Items that all seeds answer alike are interchangeable: drawing how often each pattern of answers occurs is
     # drawing the items, without a resamples x items array.
     packed, occurrences = np.unique(np.packbits(correct, axis=0), axis=1, return_counts=True)
     patterns = np.unpackbits(packed, axis=0, count=seeds)  # (seeds, patterns)
-    drawn_patterns = generator.multinomial(items, occurrences / items, size=resamples)  # (resamples, patterns)
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
+    drawn_patterns = generator.multinomial(items, occurrences / items, size=RESAMPLES)  # (resamples, patterns)
+    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES)  # (resamples, seeds)
     right = drawn_patterns @ patterns.T.astype(np.int64)  # (resamples, seeds)
     accuracies = (right * drawn_seeds).sum(axis=1) / (seeds * items)
     return _percentiles(accuracies)
 
 
-def hull(one: Interval, other: Interval) -> Interval:
+def hull(first: Interval, second: Interval) -> Interval:
     """The smallest interval that contains both."""
-    return Interval(min(one.low, other.low), max(one.high, other.high))
+    return Interval(min(first.low, second.low), max(first.high, second.high))
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -100,7 +103,7 @@ def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:
     return [(int((one & ~other).sum()), int((other & ~one).sum())) for one, other in product(first, second)]
 
 
-def combined(p_values: Sequence[float]) -> float:
+def combine_p_values(p_values: Sequence[float]) -> float:
     """One p-value from several tests of the same hypothesis, valid under any dependence between them.
 
     Of k p-values it is k/m times the m-th smallest, with m = k // 2 + 1, the upper median, so that most pairs of
@@ -128,17 +131,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def resampled(correct: Correct, resamples: int = RESAMPLES, seed: int = 0) -> npt.NDArray[np.float64]:
+def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
     """The number of correct answers of each seed under resampled items, (resamples, seeds).
 
     The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
     in floats for speed: their sums are exact, and the same on every machine.
     """
-    return _item_draws(correct.shape[1], resamples, seed) @ correct.T.astype(np.float64)
+    return _item_draws(correct.shape[1]) @ correct.T.astype(np.float64)
 
 
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
-    """The percentile interval of first minus second mean accuracy, from the `resampled` answers of each.
+    """The percentile interval of first minus second mean accuracy, from what `resample_items` drew of each.
 
     Each resample draws the items jointly and the seeds of each model separately, with the limits of
     `bootstrap_interval`: widened by `difference_of_counts`.
@@ -156,7 +159,7 @@ def interval_of_change(after: Correct, before: Correct) -> Interval:
     Seeds and items are drawn jointly, with the limits of `bootstrap_interval`: widened by `difference_of_counts`.
     """
     seeds, items = _check_shape(after)
-    change = resampled(after) - resampled(before)
+    change = resample_items(after) - resample_items(before)
     means = (change * _seed_draws(seeds, len(change), 0)).sum(axis=1) / (seeds * items)
     gained, lost = ((one & ~other).sum() / seeds for one, other in ((after, before), (before, after)))
     return hull(_percentiles(means), difference_of_counts(float(gained), float(lost), items))
@@ -173,14 +176,14 @@ def difference_of_counts(wins: float, losses: float, items: int) -> Interval:
     return Interval(max(won - lost - half, -1.0), min(won - lost + half, 1.0))
 
 
-def detectable_difference(items: int, discordance: float, power: float = 0.8, alpha: float = ALPHA) -> float | None:
-    """The smallest difference in accuracy that McNemar's test on `items` detects with `power`.
+def detectable_difference(items: int, discordance: float, alpha: float = ALPHA) -> float | None:
+    """The smallest difference in accuracy that McNemar's test on `items` detects with the probability `POWER`.
 
     `discordance` is the share of items that only one of the two models gets right. None if even winning all of them
     would not be enough. Solves Connor's sample-size formula (1987, doi:10.2307/2531961) for the difference d:
     d sqrt(n) = z_alpha sqrt(discordance) + z_power sqrt(discordance - d^2).
     """
-    z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, power))
+    z_alpha, z_power = (float(stats.norm.ppf(quantile)) for quantile in (1 - alpha / 2, POWER))
     under_root = items + z_power**2 - z_alpha**2
     if under_root < 0:
         return None
@@ -232,9 +235,9 @@ def unpaired_z(first: float, second: float, total: int) -> float:
 
 
 @lru_cache(maxsize=2)
-def _item_draws(items: int, resamples: int, seed: int) -> npt.NDArray[np.float64]:
+def _item_draws(items: int) -> npt.NDArray[np.float64]:
     """How often each item is drawn, (resamples, items)."""
-    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=resamples)
+    drawn = np.random.default_rng(SEED).multinomial(items, np.full(items, 1 / items), size=RESAMPLES)
     return drawn.astype(np.float64)
 
 

@@ -114,16 +114,16 @@ def expected_calibration_error(correct: Correct, confidence: Probabilities, bins
     return float(np.average(gaps, weights=found.counts[filled]))
 
 
-def calibration_noise(confidence: Probabilities, bins: int = 15, draws: int = 200, seed: int = 0) -> float:
+def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
     """The mean calibration error that a perfectly calibrated model with these confidences shows on as many rows.
 
     Each draw makes every answer correct with the probability of its confidence. Even such a model has an error above
     0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration Error
     Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     drawn = (generator.random(len(confidence)) < confidence for _ in range(draws))
-    return float(np.mean([expected_calibration_error(correct, confidence, bins) for correct in drawn]))
+    return float(np.mean([expected_calibration_error(correct, confidence) for correct in drawn]))
 
 
 def calibration_bins(correct: Correct, confidence: Probabilities, bins: int = 15) -> CalibrationBins:
@@ -176,7 +176,7 @@ def coverage_at_error(correct: Correct, confidence: Probabilities, error: float)
 def fitted_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
     """The temperature with the least log loss on these rows, between 0.05 and 20, to three decimals.
 
-    To be fitted on rows that are not tested: section 4.2 of Guo et al. 2017.
+    Fit it on validation rows: section 4.2 of Guo et al. 2017.
     """
     _check_same_length(len(gold), len(probabilities))
     logits, rows = _logits(probabilities), np.arange(len(gold))

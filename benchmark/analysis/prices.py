@@ -20,7 +20,7 @@ class Prices:
     per_hour: dict[str, float]
     per_kwh: float
 
-    def of(self, hardware: str) -> float | None:
+    def dollars_per_hour(self, hardware: str) -> float | None:
         """Dollars per hour of the first machine whose name is part of `hardware`, or None."""
         found = (name for name in self.per_hour if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", hardware))
         return self.per_hour.get(next(found, ""))

@@ -1,7 +1,6 @@
 """Read a data set from the Hugging Face hub or its local cache, at exactly the revision that was asked for."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,8 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
+from benchmark.hub import COMMIT, OFFICIAL_HUB, repository_info
 
-OFFICIAL_HUB = "https://huggingface.co"
 OTHER_ENDPOINT = "endpoint.txt"
 """File beside cached data that names the server they came from, where that was not the official hub."""
 USE_FOLDER = "set dataset.path to a folder with its files"
@@ -36,17 +35,15 @@ def _commit(hub: HubDataset) -> tuple[bool, str]:
 
     datasets would retry for half a minute before it gives up.
     """
-    import httpx2  # the transport of huggingface_hub
-    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError  # slow to import
 
     try:
-        found = huggingface_hub.dataset_info(hub.id, revision=hub.revision, timeout=10)
-    except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled):
-        return False, hub.revision
-    except huggingface_hub.errors.HfHubHTTPError:
+        found = repository_info("dataset", hub.id, hub.revision)
+    except HfHubHTTPError:
         return True, hub.revision  # the hub answered; datasets gets the same error and reports it
-    is_commit = re.fullmatch(r"[0-9a-f]{40}", hub.revision) is not None
-    return True, hub.revision if is_commit else found.sha or hub.revision
+    if found is None:
+        return False, hub.revision
+    return True, hub.revision if COMMIT.fullmatch(hub.revision) else found.sha or hub.revision
 
 
 def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:

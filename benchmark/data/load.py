@@ -18,12 +18,12 @@ from benchmark.data.checks import (
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
 from benchmark.data.label_names import stated_labels
-from benchmark.data.perturb import perturbed
+from benchmark.data.perturb import perturb_texts
 from benchmark.data.report import DataReport
 from benchmark.data.row_choice import SEED, carve, choose
 from benchmark.data.rows import RawSplits
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
-from benchmark.data.transferred_texts import transferred
+from benchmark.data.transferred_texts import transfer_test_split
 from benchmark.dataset_config import SPLITS, DatasetConfig, Perturbation, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
@@ -77,7 +77,7 @@ def load(config: DatasetConfig) -> Splits:
 def _other_test(trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, list[str], str]:
     """The test split of `tested` with the labels of `trained`, notes about it, and its source."""
     tested, splits, notes, source = _whole_splits(tested, ("test",))
-    test, note = transferred(splits["test"], trained, tested)
+    test, note = transfer_test_split(splits["test"], trained, tested)
     return test, [*(f"{tested.name}: {note_of_source}" for note_of_source in notes), note], source
 
 
@@ -92,7 +92,7 @@ def _carve_validation(splits: dict[str, Examples], share: float) -> str:
 
 def _perturb_test(splits: dict[str, Examples], perturbation: Perturbation) -> tuple[int, str]:
     """Change the test texts; returns how many changed, and a note about it."""
-    splits["test"], rows = perturbed(splits["test"], perturbation)
+    splits["test"], rows = perturb_texts(splits["test"], perturbation)
     return rows, f"{rows} of {len(splits['test'])} test texts are changed: {perturbation}."
 
 

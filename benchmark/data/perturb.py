@@ -15,7 +15,7 @@ FEEL = re.compile(r"\b(?:feel|feels|feeling|feelings|felt)\b\s*", re.IGNORECASE)
 NEGATED = re.compile(r"\b(?:am|is|are|was|were|be|been|feel|feels|feeling|felt)\b", re.IGNORECASE)
 
 
-def perturbed(test: Examples, how: Perturbation) -> tuple[Examples, int]:
+def perturb_texts(test: Examples, how: Perturbation) -> tuple[Examples, int]:
     """The test split with changed texts, and their number. Raises `BenchmarkError` if no text changes."""
     texts = tuple(RULES[how](text) for text in test.texts)
     changed = sum(new != old for new, old in zip(texts, test.texts, strict=True))

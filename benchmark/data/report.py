@@ -1,7 +1,7 @@
 """The report of the checks on a data set. Every record stores it as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -41,13 +41,10 @@ class DataReport:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DataReport":
-        """Read what `as_json` wrote. Records from before a field existed have its default."""
+        """Read what `asdict` wrote. Records from before a field existed have its default."""
         splits = {name: SplitReport(**split) for name, split in values["splits"].items()}
         overlaps = [Overlap(**overlap) for overlap in values["overlaps"]]
         return cls(**{**values, "splits": splits, "overlaps": overlaps})
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def hashes(self) -> dict[str, str]:
         """Split -> SHA-256 of its content."""

@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, normalized_label
 
 
-def transferred(test: Examples, trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, str]:
+def transfer_test_split(test: Examples, trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, str]:
     """The test rows whose labels the training data know, with the ids of these labels, and a note that says so."""
     ids = _ids(trained, tested)
     names = ", ".join(tested.labels[label] for label in ids)

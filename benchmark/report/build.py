@@ -19,9 +19,10 @@ from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
 from benchmark.report.results_page import results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
-from benchmark.report.summary import answer, environment, findings
+from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
+from benchmark.report.wording import environment
 from benchmark.results.store import locked, replacing
 
 log = logging.getLogger(__name__)

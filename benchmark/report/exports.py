@@ -1,4 +1,4 @@
-"""`python -m benchmark.report --export FORMAT DIR`: every complete run in a format of others, without texts."""
+"""`python -m benchmark.report --export FORMAT DIR`: every complete run in an external format, without texts."""
 
 from collections.abc import Callable
 from pathlib import Path

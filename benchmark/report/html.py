@@ -24,8 +24,8 @@ from benchmark.report.formats import duration, gigabytes
 from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
-from benchmark.report.summary import in_words
 from benchmark.report.table import Table
+from benchmark.report.wording import in_words
 
 MOST_SENTENCES = 4  # of the answer; the others are in docs/results.md
 FEWEST_FILTERED = 8  # rows of a table with a filter

@@ -13,7 +13,7 @@ from benchmark.analysis.metrics import per_class
 from benchmark.errors import BenchmarkError
 from benchmark.report.formats import markdown_text
 from benchmark.report.run_details import scores_of
-from benchmark.report.summary import environment
+from benchmark.report.wording import environment
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run, read, read_all

@@ -59,7 +59,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
         for row in analysis.comparisons.to_dict("records")
     }
     first = [runs[0] for runs in comparable["counted"]]
-    items = results.of(first[0])["item"].tolist()
+    items = results.answers_of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {

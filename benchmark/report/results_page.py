@@ -8,8 +8,9 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.contents import OTHER_DATA_SETS, PAGES, Part, by_section, parts
 from benchmark.report.figure import Picture
-from benchmark.report.summary import answer, environment, findings
+from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
+from benchmark.report.wording import environment
 
 MAIN = "results"
 MOST_ROWS = 40

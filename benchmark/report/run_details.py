@@ -150,7 +150,7 @@ def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
     names = label_names(results.labels(row["run"]))
     if row["accuracy"] is None or len(names) - 1 > MOST_LABELS:
         return None
-    answers = pd.concat([results.of(run) for run in row["counted"]])
+    answers = pd.concat([results.answers_of(run) for run in row["counted"]])
     counts = confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(names) - 1)
     matrix = pd.DataFrame(counts, index=names[:-1], columns=names)
     return matrix if counts[:, -1].any() else matrix[names[:-1]]

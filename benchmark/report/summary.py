@@ -1,27 +1,23 @@
 """The findings: a few sentences over the tables, worded by one template."""
 
-from functools import cache
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.costs import significant_leads
-from benchmark.report.contents import TEMPLATES
-from benchmark.report.formats import duration, markdown_text
+from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.wording import Row, digits, environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
 """Kinds of changed test texts, in words."""
 NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
 TIMES = ("training_seconds", "seconds_per_text")
-
-Row = dict[str, Any]
 
 
 def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> str:
@@ -43,29 +39,6 @@ def _paragraphs(
     about = dataset or next(iter(analysis.datasets), study.DATASET)
     text = environment().get_template(template).render(facts(analysis.of(about), tables, about))
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
-
-
-@cache
-def environment() -> Environment:
-    """Jinja for Markdown, with the formats of the tables as filters."""
-    made = Environment(  # noqa: S701  # Markdown, not HTML
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    filters = (
-        markdown_text,
-        count_in_words,
-        duration,
-        digits,
-        faster,
-        in_words,
-        listed,
-        named,
-        of_study,
-        against_whole,
-        usd,
-    )
-    made.filters |= {one.__name__: one for one in filters}
-    return made
 
 
 def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
@@ -274,60 +247,3 @@ def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, 
         "pair": (decoder, encoder) if decoder and encoder else None,
         "pair_differs": decoder is not None and encoder is not None and _differ(analysis, decoder, encoder),
     }
-
-
-def in_words(parameters: float) -> str:
-    """22.7 million, 1.78 billion."""
-    return f"{parameters / 1e9:.3g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
-
-
-def count_in_words(number: int) -> str:
-    """A small number as a word."""
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[number] if number < len(words) else str(number)
-
-
-def usd(dollars: float) -> str:
-    """0.13, or 0.0006 for less than a cent."""
-    return f"{dollars:.2f}" if dollars >= 0.01 else f"{dollars:.1g}"
-
-
-def digits(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def faster(best: Row, other: Row, cost: str) -> str:
-    """How many times as fast the other is, from a cost in seconds."""
-    ratio = best[cost] / other[cost]
-    if ratio < 1:
-        return f"{times(1 / ratio)} slower"
-    return f"{times(ratio)} faster"
-
-
-def times(ratio: float) -> str:
-    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
-
-
-def listed(items: list[str], last: str = "and") -> str:
-    """a, b and c."""
-    return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
-
-
-def seeds(row: Row) -> str:
-    return "one seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
-
-
-def named(row: Row) -> str:
-    """A configuration with its accuracy."""
-    return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
-
-
-def of_study(row: Row) -> str:
-    """A configuration of one of the study's models, under the study's name for it."""
-    return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
-
-
-def against_whole(point: Row) -> str:
-    """A point of a learning curve, against the curve's last point."""
-    constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
-    return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"

@@ -1,11 +1,11 @@
 """The test texts of a local data folder, for a page that shows them. Records hold ids and hashes only."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from benchmark.analysis.frame import Results
 from benchmark.data.checks import content_sha256, to_examples
 from benchmark.data.folder import read_folder
+from benchmark.data.row_choice import choose
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.report.page_comparison import Texts
@@ -43,5 +43,5 @@ def _read(config: DatasetConfig, folder: Path, sha256: str) -> dict[str, str]:
     """The texts by id; empty if the content is another."""
     examples = to_examples("test", read_folder(config, folder).rows["test"], config.labels)
     rows = len(examples) if config.test_rows is None else config.test_rows
-    kept = replace(examples, ids=examples.ids[:rows], texts=examples.texts[:rows], labels=examples.labels[:rows])
+    kept = choose(examples, rows, config.row_choice)
     return dict(zip(kept.ids, kept.texts, strict=True)) if content_sha256(kept, config.labels) == sha256 else {}

@@ -14,8 +14,10 @@ from typing import Any, Self
 
 import psutil
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
+MEASURED_SECONDS = 0.2  # of the use of the cores
 BUSY = 20.0  # percent of the cores; idle machines stay below it
 VECTOR_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 """Name of an x86 processor's vector units by CPU flag, the widest first."""
@@ -87,13 +89,13 @@ def describe() -> Environment:
     )
 
 
-def device_is_shared(seconds: float = 0.2) -> bool | None:
+def device_is_shared() -> bool | None:
     """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
 
     To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
     The load average is no measure: it still counts the job before this one.
     """
-    if _cores_are_busy(seconds):
+    if _cores_are_busy():
         return True
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
@@ -101,9 +103,9 @@ def device_is_shared(seconds: float = 0.2) -> bool | None:
     return _other_processes_on_gpu()
 
 
-def _cores_are_busy(seconds: float) -> bool:
+def _cores_are_busy() -> bool:
     cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
-    busy = psutil.cpu_percent(interval=seconds, percpu=True)
+    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
     used = [busy[core] for core in cores if core < len(busy)] if cores else busy
     return bool(used) and sum(used) / len(used) > BUSY
 
@@ -193,14 +195,22 @@ def _cpuinfo(key: str) -> str:
     return ""
 
 
+def checkout() -> Path | None:
+    """The folder of the checkout that this code runs from; None if the package is installed without one."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else None
+
+
 def _git() -> Git | None:
-    root = Path(__file__).resolve().parents[2]
+    if (root := checkout()) is None:
+        return None
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:
+        if git("rev-parse", "--show-prefix"):  # a part of another repository
+            return None
         return Git(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "*.py", "conf")))
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -27,7 +27,7 @@ def read_error_costs(results_dir: Path) -> pd.DataFrame | None:
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path} cannot be read ({error}).", FIX) from error
     if not written.index.is_unique or sorted(map(str, written.index)) != sorted(map(str, written.columns)):
-        raise BenchmarkError(f"{path} has not one row and one column for each label.", FIX)
+        raise BenchmarkError(f"{path} does not have exactly one row and one column per label.", FIX)
     costs: pd.DataFrame = written.apply(pd.to_numeric, errors="coerce").astype(float)
     for label, answer in zip(*np.nonzero(~((costs >= 0) & (costs < np.inf)).to_numpy()), strict=True):
         cell = written.iloc[label, answer]

@@ -102,7 +102,7 @@ class RunRecord:
     def scorable(self) -> bool:
         """Whether its predictions have an accuracy: not with stand-in weights, nor on a single test text.
 
-        A run that must not look at the test split predicts one test text.
+        `dataset.test_rows=1` marks a run scored on validation only; its one prediction is never scored.
         """
         return self.stand_in is None and self.config.dataset.test_rows != 1
 
@@ -177,9 +177,9 @@ _INVALID = (BenchmarkError, ValueError, KeyError, TypeError, AttributeError, Ove
 def to_json(record: RunRecord) -> bytes:
     """The content of record.json: every field, and a checksum that shows later changes."""
     document = asdict(record) | {"config": record.config.as_json()}
-    for one in fields(record):
-        if ADDED_LATER in one.metadata and document[one.name] in (None, {}):
-            del document[one.name]
+    for option in fields(record):
+        if ADDED_LATER in option.metadata and document[option.name] in (None, {}):
+            del document[option.name]
     if document["fit"] is not None:
         weights = document["fit"]["weights"]
         document["fit"]["weights"] = {key: value for key, value in weights.items() if value is not None}

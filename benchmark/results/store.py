@@ -122,7 +122,7 @@ def read_all(results_dir: Path) -> list[Run]:
 
 
 def folders_with(results_dir: Path, *names: str) -> list[Path]:
-    """The folders of runs with one of these files. Hidden, empty and other folders and files beside them are not."""
+    """Folders of runs with one of these files. Hidden folders are skipped."""
     pattern = "[!.]*/[!.]*/[!.]*/"
     return sorted({path.parent for name in names for path in (results_dir / "runs").glob(f"{pattern}{name}")})
 

@@ -59,18 +59,18 @@ def forget(config: RunConfig, record: RunRecord) -> None:
 
 def _write_failure(job: Job, error: BaseException) -> None:
     """Record how the run ended: in the results if it had begun to train, unless a completed run has the same digest."""
-    record = _failed(job.record, error)
+    record = _as_failed(job.record, error)
     try:
         if not job.training_began:
             if record.status is Status.failed:
-                _keep(job.config, record)
+                _write_outside_results(job.config, record)
         elif job.finished() is None:
             job.write(record)
     except OSError as unwritable:
         log.error("the failure could not be recorded: %s", unwritable)
 
 
-def _failed(record: RunRecord, error: BaseException) -> RunRecord:
+def _as_failed(record: RunRecord, error: BaseException) -> RunRecord:
     """The record of a run that `error` ended. A `BenchmarkError` explains itself without a traceback."""
     if isinstance(error, BenchmarkError):
         failure = Failure(without_home(error.problem), fix=error.fix and without_home(error.fix))
@@ -81,7 +81,7 @@ def _failed(record: RunRecord, error: BaseException) -> RunRecord:
     return replace(record, status=status, finished=now(), failure=failure)
 
 
-def _keep(config: RunConfig, record: RunRecord) -> None:
+def _write_outside_results(config: RunConfig, record: RunRecord) -> None:
     """Write the record of a run that never began to train."""
     file = _folder(config, record) / f"{folder_of(Path(), record.config, record.digest).name}.json"
     with replacing(file) as path:

@@ -13,13 +13,12 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.checkpoint import is_read_later
 from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
 from benchmark.run.context import fit_context
 from benchmark.run.folders import unwritable
+from benchmark.run.model_by_place import is_read_later
 from benchmark.run.revisions import pinned
-from benchmark.run.sweep import quiet_libraries
-from benchmark.terminal import plain_endings
+from benchmark.terminal import plain_endings, quiet_libraries
 
 DISTRIBUTION = "emotion-benchmark"
 
@@ -30,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        problems = sum(show(composed(one_run)) for one_run in each_model(overrides_of(arguments)))
+        problems = sum(show(composed(overrides)) for overrides in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 
@@ -94,7 +93,11 @@ def _versions() -> Finding:
         requirements = [Requirement(line) for line in distribution(DISTRIBUTION).requires or []]
     except PackageNotFoundError:
         return Finding("versions", f"{DISTRIBUTION} is not installed.", "Run `pip install --editable .` in its folder.")
-    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+    needed = [
+        requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
     wrong = []
     for requirement in needed:
         try:

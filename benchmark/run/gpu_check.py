@@ -25,11 +25,11 @@ from benchmark.run import throughput
 from benchmark.run.compose import composed
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
+from benchmark.run.revisions import pinned
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
 
-TESTS = Path(__file__).resolve().parents[2] / "tests"
 PARTS = ("tests", "speed", "training")
 SUMMARY = "check.md"
 
@@ -112,10 +112,11 @@ def _heading() -> list[str]:
 
 def _tests() -> list[str]:
     """The GPU tests, in a process of their own."""
-    if not TESTS.is_dir() or find_spec("pytest") is None:
+    root = environment.checkout()
+    if root is None or not (root / "tests").is_dir() or find_spec("pytest") is None:
         return ["Not run: they need a checkout and pytest."]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(TESTS)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=TESTS.parent, check=False)  # noqa: S603
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(root / "tests")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)  # noqa: S603
     if done.returncode:
         sys.stderr.write(done.stdout[-8000:])
         raise BenchmarkError(f"GPU tests fail: {done.stdout.strip().splitlines()[-1]}.", "See the output above.")
@@ -125,7 +126,7 @@ def _tests() -> list[str]:
 def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
-    config = composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides])
+    config = pinned(composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
     document = throughput.measure(config, list(measured.precisions), measured.options)
     throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
@@ -147,7 +148,7 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
 
 def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
-    config = composed([*measured.overrides, *overrides])
+    config = pinned(composed([*measured.overrides, *overrides]))
     document = _whole_training(config)
     throughput.write(document, config.results_dir, "-training")
     steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]

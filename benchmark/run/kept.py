@@ -35,16 +35,16 @@ class Prediction:
 class KeptModel:
     """A model that is ready to predict. `truncated_texts` counts the texts that were cut to the model's length.
 
-    `restored` says how it was loaded here, and `record` how it was trained.
+    `fit_here` says how it was loaded here, and `record` how it was trained.
     """
 
     record: RunRecord
     classifier: Restorable
-    restored: FitReport
+    fit_here: FitReport
     truncated_texts: int = 0
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """One prediction for each text, in order."""
+        """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
         answers = [Prediction()] * len(texts)
@@ -85,10 +85,10 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
     """
     folder = Path(folder)
     record = _record_in(folder)
-    return restored(folder, record, build_classifier(_with_settings(record.config.model, settings)))
+    return restore_model(folder, record, build_classifier(_with_settings(record.config.model, settings)))
 
 
-def restored(folder: Path, record: RunRecord, classifier: Classifier) -> KeptModel:
+def restore_model(folder: Path, record: RunRecord, classifier: Classifier) -> KeptModel:
     """The model in `folder`, read by `classifier`, after a check that its files are those of the record."""
     if not isinstance(classifier, Restorable):
         raise BenchmarkError(f"{record.title} in {folder} cannot be read again.", "Choose another model.")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.config import RunConfig
-from benchmark.data.load import load, resolved_labels
+from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import environment
@@ -25,14 +25,14 @@ STEPS = 2  # of training: what the weights are does not change the time
 def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> dict[str, Any]:
     """The latency of the kept model in `folder`, or else of the configured model after a short training, as JSON.
 
-    The first test texts of the configured data set are predicted one by one, and then all together. `settings` are
-    those of `kept.load`.
+    `config` is pinned. The first test texts of its data set are predicted one by one, and then all together.
+    `settings` are those of `kept.load`.
     """
     shared = environment.device_is_shared()
     classifier: Classifier
     if folder is not None:
         model = kept.load(folder, *settings)
-        classifier, fit, spec = model.classifier, model.restored, model.record.config
+        classifier, fit, spec = model.classifier, model.fit_here, model.record.config
         asked = load(config.dataset).test.texts[:texts]
         names = {"model": spec.model.name, "title": spec.model.title, "recipe": spec.recipe.name}
     else:
@@ -85,8 +85,8 @@ def _trained(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tupl
             f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
             "Choose a model that predicts here, such as minilm.",
         )
-    splits = load(dataset := resolved_labels(config.dataset))
-    short = replace(config, dataset=dataset, recipe=replace(config.recipe, max_steps=STEPS))
+    splits = load(config.dataset)
+    short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
     with tempfile.TemporaryDirectory() as work_dir:
         context = replace(fit_context(short, Path(work_dir)), checkpoints=False)
         fit = classifier.fit(splits.train, splits.validation, context)

@@ -107,7 +107,9 @@ def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> Ben
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _no_such_choice(error.missing_cfg_file, error.options or ())
-    if (several := next((one for one in overrides if sweeps(one) and one in str(error)), None)) is not None:
+    if (
+        several := next((override for override in overrides if sweeps(override) and override in str(error)), None)
+    ) is not None:
         return _several_values(several)
     if (option := getattr(error.__cause__, "full_key", None)) is not None:
         return _no_such_option(option, overrides, compose)
@@ -149,7 +151,7 @@ def _several_values(override: str) -> BenchmarkError:
 def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
     """`option` is the shortest part of the wanted key that does not exist."""
     group, _, name = option.rpartition(".")
-    kept = [one for one in overrides if option not in one and not sweeps(one)]
+    kept = [override for override in overrides if option not in override and not sweeps(override)]
     try:
         config = compose(kept)
     except REFUSALS:

@@ -74,7 +74,7 @@ def is_true(variable: str) -> bool:
 
 def weights_are_sharded() -> bool:
     """Whether each process holds only a part of the weights (FSDP)."""
-    return world_size() > 1 and is_true(SHARDED_WEIGHTS)
+    return world_size() > 1 and os.environ.get(SHARDED_WEIGHTS) == "true"
 
 
 def world_size() -> int:
@@ -103,7 +103,7 @@ def check_batch(batch: int) -> None:
 
 
 def announce_run(work_dir: Path | None) -> None:
-    """Send the others the folder of the checkpoints, with which they begin; None if there is nothing to do."""
+    """Broadcast the checkpoint folder to the other processes; None tells them to stop."""
     if world_size() > 1:
         _from_first(work_dir)
 

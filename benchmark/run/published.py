@@ -12,8 +12,9 @@ from benchmark.config import FOLDERS, RunConfig, RunSpec
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ADDED_LATER, READS_FILES
-from benchmark.run.compose import model_class, nested_schema
+from benchmark.run.compose import model_class
 from benchmark.run.overrides import as_written, element, written
+from benchmark.run.structured import nested_schema
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "dataset.test.path", "hydra.")
 """Beginnings of the options that records leave out."""

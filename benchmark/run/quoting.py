@@ -21,13 +21,13 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
             if isinstance(value, bool | float):
                 _refuse(value, option, f'"{value}"')
         elif list[str] in types and isinstance(value, list):
-            for one in value:
-                if not isinstance(one, str):
-                    _refuse(one, option, '["no","yes"]')
+            for item in value:
+                if not isinstance(item, str):
+                    _refuse(item, option, '["no","yes"]')
         elif dict[str, str] in types and isinstance(value, dict):
-            for one in (*value, *value.values()):
-                if not isinstance(one, str):
-                    _refuse(one, option, '{"no":"nein","yes":"ja"}')
+            for item in (*value, *value.values()):
+                if not isinstance(item, str):
+                    _refuse(item, option, '{"no":"nein","yes":"ja"}')
 
 
 def _refuse(value: Any, option: str, quoted: str) -> None:

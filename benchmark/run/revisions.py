@@ -3,7 +3,6 @@
 A record names what was read.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,11 +13,10 @@ from benchmark.config import RunConfig
 from benchmark.data.load import resolved_labels
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.checkpoint import is_read_later, read_architecture
-from benchmark.run.compose import LABELS
+from benchmark.hub import COMMIT, repository_info
+from benchmark.run.model_by_place import is_read_later, read_architecture
 from benchmark.run.overrides import written
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from benchmark.run.resolvers import LABELS
 
 
 def pinned(config: RunConfig) -> RunConfig:
@@ -70,29 +68,28 @@ def _revisions(config: RunConfig) -> dict[str, str]:
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:
-    """The commit of a revision of a model or dataset; raises `BenchmarkError` if nobody can tell.
+    """The commit of a revision of a model or dataset; raises `BenchmarkError` if it cannot be resolved.
 
-    A revision that the hub refuses is returned as it is: whoever reads the files reports it.
+    A revision that the hub refuses is returned as it is: the later download reports the error.
     """
     if COMMIT.fullmatch(str(revision)):
         return str(revision)
-    import httpx2  # the transport of huggingface_hub
-    import huggingface_hub
-    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.constants import HF_HUB_CACHE  # slow to import
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     cached = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}", "refs", revision)
     try:
-        info = huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10)
-    except (httpx2.TransportError, huggingface_hub.errors.OfflineModeIsEnabled) as error:
+        info = repository_info(kind, repository, revision)
+    except (HfHubHTTPError, HFValidationError):
+        return str(revision)
+    if info is None:
         if cached.is_file():
             return cached.read_text(encoding="utf-8").strip()
         option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
         raise BenchmarkError(
             f"The hub could not be reached, and the cache does not say which commit {revision!r} of {repository} is.",
             f"Go online, or set {option} to the commit.",
-        ) from error
-    except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.HFValidationError):
-        return str(revision)
+        )
     with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_text(info.sha or "", encoding="utf-8")

@@ -150,7 +150,7 @@ def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
         log.info("%s has no model of this configuration; training it", job.config.models_dir)
         return None
     log.info("reading the model in %s", kept_model[0])
-    return replace(kept.restored(*kept_model, classifier).restored, trained_parameters=0)
+    return replace(kept.restore_model(*kept_model, classifier).fit_here, trained_parameters=0)
 
 
 def _keep_record(folder: Path | None, record: RunRecord) -> None:

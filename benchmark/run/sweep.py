@@ -1,114 +1,14 @@
-"""Each job of a sweep runs in a process of its own, so that one that is killed does not stop the sweep.
+"""The folder of a sweep, where its jobs leave their outcomes."""
 
-On Linux without a GPU the processes are forked from a server that has imported the libraries once.
-"""
-
-import logging
-import multiprocessing
-import os
 import shutil
-import signal
-import sys
-import threading
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from hydra.core.utils import configure_log
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
-
-from benchmark.terminal import INTERRUPTED
-
-log = logging.getLogger(__name__)
-
-LIBRARIES = [
-    "transformers.trainer",
-    "peft",
-    "datasets",
-    "sklearn.linear_model",
-    "benchmark.command",
-    "benchmark.run.runner",
-    "benchmark.report.run_figures",
-]
-"""What most jobs import. Importing them starts no threads, so the process can be forked afterwards."""
+from omegaconf import DictConfig
 
 OUTCOMES = "outcomes"
 """The folder in that of a sweep which holds the outcomes of its jobs, named by their numbers."""
-GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
-
-
-def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) -> tuple[int, Any]:
-    """Call `job` in a process of its own; returns its exit code and what `job` returned, or None.
-
-    The code is negative if a signal killed the process, and `INTERRUPTED` if this process was interrupted.
-    """
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = _process(target=_in_child, args=(job, arguments, logging_config, dict(os.environ), sender))
-    process.start()
-    sender.close()
-    interrupted, returned = False, None
-    with receiver:
-        try:
-            returned = _received(receiver, process)
-            process.join()
-        except KeyboardInterrupt:
-            interrupted = True
-            process.terminate()
-            returned = returned or _received(receiver, process)
-            process.join()
-        except SystemExit:  # submitit ends a job that is queued again
-            process.terminate()
-            _received(receiver, process)
-            process.join()
-            raise
-    return INTERRUPTED if interrupted else process.exitcode or 0, returned
-
-
-def _received(receiver: Connection, process: BaseProcess) -> Any:
-    """What the process sends before it ends, or None. A long message must be read before the process can end."""
-    wait([receiver, process.sentinel])
-    with suppress(EOFError, OSError):  # OSError: killed while it was sending
-        if receiver.poll():
-            return receiver.recv()
-    return None
-
-
-def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn").Process(target=target, args=args)
-    forked = multiprocessing.get_context("forkserver")
-    forked.set_forkserver_preload(_preloaded())
-    return forked.Process(target=target, args=args)
-
-
-def _preloaded() -> list[str]:
-    """The modules that the server imports: none if there is a GPU.
-
-    With flash-attn installed, importing transformers initialises CUDA, which then fails in forked processes.
-    """
-    return [] if any(Path(device).exists() for device in GPU_DEVICES) else LIBRARIES
-
-
-def _in_child(
-    job: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    logging_config: Any,
-    environment: dict[str, str],
-    sender: Connection,
-) -> None:
-    _end_with_parent()
-    os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
-    configure_log(OmegaConf.create(logging_config))
-    try:
-        sender.send(job(*arguments))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 class SweepFolder(Callback):
@@ -119,39 +19,3 @@ class SweepFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFolder.path = Path(config.hydra.sweep.dir).absolute()
         shutil.rmtree(SweepFolder.path / OUTCOMES, ignore_errors=True)  # of an earlier sweep in the same folder
-
-
-def handle_signals() -> None:
-    """Turn SIGTERM and SIGINT into `KeyboardInterrupt`; further signals are ignored while the record is written."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
-
-
-def _end_with_parent() -> None:
-    """Send SIGTERM to this process when the process of the sweep has ended."""
-
-    def watch() -> None:
-        sweep = multiprocessing.parent_process()
-        assert sweep is not None
-        sweep.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def quiet_libraries() -> None:
-    """Keep log lines and warnings of libraries off the terminal."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logging.raiseExceptions = False  # nothing is said about log lines that nobody reads, as after `| head`
-    for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings(
-        "ignore", message="Could not find a config file"
-    )  # from peft, with weights from a GGUF file

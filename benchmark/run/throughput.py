@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.config import RunConfig
-from benchmark.data.load import Splits, load, resolved_labels
+from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first, select
 from benchmark.interface import Examples, FitContext, FitReport
 from benchmark.results import environment
@@ -88,13 +88,15 @@ def ratios(document: dict[str, Any]) -> str:
 
 
 def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptions) -> dict[str, Any]:
-    """All figures of one model on this machine, as JSON; the report's table of speeds explains them."""
+    """All figures of one model on this machine, as JSON; the report's table of speeds explains them.
+
+    `config` is pinned.
+    """
     model = measurable(config.model)
     comparison = model.comparison()
     frozen: dict[str, object] = {}
     fast_ways = [comparison.in_precision(precision) for precision in precisions or comparison.precisions()]
     ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.comparison().references())]
-    config = replace(config, dataset=resolved_labels(config.dataset))
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, min(options.steps, 4))
@@ -243,7 +245,7 @@ def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | No
     if not way.device.startswith("cuda"):
         return None
     words = np.array([len(text.split()) for text in splits.train.texts])
-    rows = select(splits.train, np.flatnonzero(words == np.median(words).astype(int)))
+    rows = select(splits.train, np.flatnonzero(words == np.percentile(words, 50, method="lower")))
     return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
 
 

@@ -7,7 +7,7 @@ import pytest
 from factories import MANY_GOLD, a_record, analysis_of, publish, publish_many, row_with, rows_of, wrong_at
 
 from benchmark.analysis import comparisons, study
-from benchmark.analysis.inference import combined, detectable_difference, holm, mcnemar
+from benchmark.analysis.inference import combine_p_values, detectable_difference, holm, mcnemar
 from benchmark.results.store import Run
 
 
@@ -58,7 +58,7 @@ def test_every_pair_of_seeds_is_compared(tmp_path: Path) -> None:
     counts = [(len({*w} - {*b}), len({*b} - {*w})) for b in better for w in worse]
     assert pair["seed_pairs"] == 6
     assert [pair["wins"], pair["losses"]] == pytest.approx(np.mean(counts, axis=0))
-    assert pair["p"] == pytest.approx(combined([mcnemar(*count) for count in counts]))
+    assert pair["p"] == pytest.approx(combine_p_values([mcnemar(*count) for count in counts]))
     assert pair["difference"] == pytest.approx((pair["wins"] - pair["losses"]) / 200)
 
 

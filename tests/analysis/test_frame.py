@@ -278,8 +278,8 @@ def test_answers_are_one_row_per_run_and_item(tmp_path: Path) -> None:
     found = results(*runs, publish(tmp_path, a_record(seed=2, **FAILED)))
     names = [run.name for run in runs]
     assert found.answers["run"].tolist() == [names[0]] * 10 + [names[1]] * 10
-    assert found.of(names[1])["item"].tolist() == [f"test-{row}" for row in range(10)]
-    assert found.of(names[1])["confidence"].tolist() == [1.0] * 10
+    assert found.answers_of(names[1])["item"].tolist() == [f"test-{row}" for row in range(10)]
+    assert found.answers_of(names[1])["confidence"].tolist() == [1.0] * 10
     assert found.gold(names).tolist() == [list(GOLD)] * 2
     assert found.predicted(names).tolist() == [list(GOLD), list(ONE_WRONG)]
     assert found.correct(names[::-1]).tolist() == [[True] * 9 + [False], [True] * 10]
@@ -291,7 +291,7 @@ def test_answers_are_one_row_per_run_and_item(tmp_path: Path) -> None:
 def test_the_confidence_is_that_of_the_predicted_label(tmp_path: Path) -> None:
     run = publish(tmp_path, a_record(), [NO_LABEL, *GOLD[1:]], ["an answer"] * 10)
     expected = answers([NO_LABEL]).probabilities[0, 0]
-    assert results(run).of(run.name)["confidence"].tolist() == [expected] + [1.0] * 9
+    assert results(run).answers_of(run.name)["confidence"].tolist() == [expected] + [1.0] * 9
 
 
 def test_no_runs_are_empty_tables() -> None:

@@ -8,7 +8,7 @@ from benchmark.analysis.inference import (
     Interval,
     accuracy_interval,
     bootstrap_interval,
-    combined,
+    combine_p_values,
     combining_factor,
     detectable_difference,
     difference_of_counts,
@@ -18,7 +18,7 @@ from benchmark.analysis.inference import (
     interval_of_difference,
     mcnemar,
     possible_counts,
-    resampled,
+    resample_items,
     tied_groups,
     unpaired_z,
     wilson_interval,
@@ -43,7 +43,7 @@ def two_models(seeds: tuple[int, int], items: int = 400, gap: float = 0.05) -> t
 
 
 def difference_interval(first: Correct, second: Correct) -> Interval:
-    return interval_of_difference(resampled(first), resampled(second), first.shape[1])
+    return interval_of_difference(resample_items(first), resample_items(second), first.shape[1])
 
 
 def drawn_one_by_one(first: Correct, second: Correct, resamples: int = 4000) -> Interval:
@@ -158,8 +158,8 @@ def test_answers_to_different_items_cannot_be_paired() -> None:
     [([0.03], 0.03), ([0.01, 0.04], 0.04), ([0.3, 0.01, 0.02], 0.03), ([0.01] * 5, 0.05 / 3), ([0.9] * 3, 1.0)],
 )
 def test_several_p_values_are_combined_by_their_upper_median(p_values: list[float], p: float) -> None:
-    assert combined(p_values) == pytest.approx(p)
-    assert combined(p_values) in (
+    assert combine_p_values(p_values) == pytest.approx(p)
+    assert combine_p_values(p_values) in (
         1.0,
         pytest.approx(combining_factor(len(p_values)) * sorted(p_values)[len(p_values) // 2]),
     )
@@ -197,9 +197,9 @@ def test_the_interval_of_a_difference_is_the_same_each_time() -> None:
 def test_resampled_items_are_the_same_for_every_model() -> None:
     first, second = two_models((2, 1))
     both = np.concatenate([first, second])
-    assert np.array_equal(resampled(both), np.concatenate([resampled(first), resampled(second)], axis=1))
-    assert np.array_equal(resampled(first), resampled(first).round())
-    assert resampled(first).shape == (2000, 2)
+    assert np.array_equal(resample_items(both), np.concatenate([resample_items(first), resample_items(second)], axis=1))
+    assert np.array_equal(resample_items(first), resample_items(first).round())
+    assert resample_items(first).shape == (2000, 2)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_the_change_of_the_same_models_is_narrower_than_the_difference_of_indepe
     lost = before[:, :20].sum() / before.size
     change = interval_of_change(after, before)
     assert change.low < -lost < change.high < 0
-    drawn = [resampled(answers) for answers in (after, before)]
+    drawn = [resample_items(answers) for answers in (after, before)]
     apart = interval_of_difference(*drawn, items=400)
     assert change.high - change.low < (apart.high - apart.low) / 3
 

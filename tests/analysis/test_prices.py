@@ -11,8 +11,16 @@ from benchmark.errors import BenchmarkError
 
 def test_the_shipped_prices_cover_the_hardware_of_the_shipped_runs() -> None:
     prices = read_prices()
-    assert prices.of("AMD EPYC with AVX2, 2 cores") == prices.of("AMD EPYC, 1 of 2 cores") == 0.1
-    assert (prices.of("NVIDIA H100 80GB HBM3"), prices.of("NVIDIA H200"), prices.per_kwh) == (3, 4, 0.13)
+    assert (
+        prices.dollars_per_hour("AMD EPYC with AVX2, 2 cores")
+        == prices.dollars_per_hour("AMD EPYC, 1 of 2 cores")
+        == 0.1
+    )
+    assert (
+        prices.dollars_per_hour("NVIDIA H100 80GB HBM3"),
+        prices.dollars_per_hour("NVIDIA H200"),
+        prices.per_kwh,
+    ) == (3, 4, 0.13)
 
 
 def test_the_shipped_prices_have_a_date_and_each_a_link() -> None:
@@ -25,7 +33,7 @@ def test_the_shipped_prices_have_a_date_and_each_a_link() -> None:
 
 def test_hardware_has_the_price_of_the_first_name_that_is_part_of_it() -> None:
     prices = Prices({"2 cores": 1.0, "A GPU": 2.0, "GPU": 3.0}, 0.1)
-    assert [prices.of(name) for name in ("P, 12 cores", "P, 2 cores", "A GPU", "GPU 4", "GPUs")] == [
+    assert [prices.dollars_per_hour(name) for name in ("P, 12 cores", "P, 2 cores", "A GPU", "GPU 4", "GPUs")] == [
         None,
         1,
         2,

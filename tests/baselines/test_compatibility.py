@@ -21,7 +21,8 @@ from transformers import (
     DebertaV2Config,
 )
 
-from baselines.weights.loading import Needed, fetch_checked
+from baselines.weights.loading import fetch_checked
+from baselines.weights.needed import Needed
 from baselines.weights.sources import Source, Weights
 from benchmark.config import RunConfig
 from benchmark.data import load as data

@@ -137,6 +137,17 @@ def test_probabilities_are_used_and_rounded_ones_divided_by_their_sum(
     predictions_of(path, 1).check(1, 3)
 
 
+def test_zeros_are_no_probabilities_of_many_labels(tmp_path: Path) -> None:
+    labels = tuple(f"label{number}" for number in range(201))
+    path, columns = tmp_path / "answers.csv", ",".join(f"p_{label}" for label in labels)
+    path.write_text(f"predict,{columns}\nlabel0{',0' * len(labels)}\n")
+    test, classifier = Examples(("test-0",), ("a",), np.array([0])), ExternalClassifier(str(path))
+    context = FitContext(labels, composed([]).recipe, 0, Path())
+    classifier.fit(test, test, context)
+    with pytest.raises(BenchmarkError, match="row 2: .* the sum 0"):
+        classifier.match(test, context)
+
+
 GRADED = {"predict": "joy", "p_sadness": 0.2, "p_joy": 0.5, "p_love": 0.3}
 PROBABILITIES = "predict,p_sadness,p_joy,p_love\njoy,0.2,0.5,0.3\n"
 INSTRUCTIONS = json.dumps(

@@ -102,11 +102,11 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     monkeypatch.setattr("baselines.packed.attention.variable_length_kernel", lambda: reference_kernel)
     for failure in (CaptureError("operation not permitted"), torch.OutOfMemoryError("CUDA out of memory.")):
         failing = new()
-        monkeypatch.setattr(failing, "_prepared", raising(failure))
+        monkeypatch.setattr(failing, "_prepare_step", raising(failure))
         assert tried(failing) is None
         assert not failing.works
         assert f"without CUDA graphs: {failure}" in caplog.text
-        monkeypatch.setattr(failing, "_prepared", raising(AssertionError("graphs are not tried again")))
+        monkeypatch.setattr(failing, "_prepare_step", raising(AssertionError("graphs are not tried again")))
         assert tried(failing) is None
     assert all(p.grad is None for p in classifier.network.parameters())
     classifier.loss(samples[:3]).backward()  # type: ignore[no-untyped-call]
@@ -273,7 +273,7 @@ def test_a_training_on_the_gpu_replays_graphs_and_equals_the_eager_one(
 def test_a_training_goes_on_without_graphs_if_memory_runs_out_in_the_capture(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "_captured", raising(torch.OutOfMemoryError("CUDA out of memory.")))
+    monkeypatch.setattr(graphs, "_capture", raising(torch.OutOfMemoryError("CUDA out of memory.")))
     _, report, _ = trained(compose_run("model=tiny_llama", *ON_GPU, "model.precision=bf16"), tmp_path)
     assert report.graph_steps == 0
     assert report.steps > 0

@@ -31,7 +31,7 @@ def recipe(**options: object) -> Recipe:
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
-    loss = LabelLoss.of(recipe(class_weights=ClassWeights.balanced), TRAIN, 3)
+    loss = LabelLoss.from_recipe(recipe(class_weights=ClassWeights.balanced), TRAIN, 3)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
     assert loss.weights == pytest.approx(expected.tolist())
     negative = -LOGITS.log_softmax(dim=1)
@@ -41,7 +41,7 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 
 
 def test_smoothing_spreads_a_share_of_the_target_over_all_labels() -> None:
-    loss = LabelLoss.of(recipe(label_smoothing=0.1), TRAIN, 3)
+    loss = LabelLoss.from_recipe(recipe(label_smoothing=0.1), TRAIN, 3)
     target = 0.9 * torch.eye(3)[:2] + 0.1 / 3
     assert float(loss(LOGITS, SAMPLES)) == pytest.approx(float(-(target * LOGITS.log_softmax(dim=1)).sum()))
 

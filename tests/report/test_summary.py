@@ -8,8 +8,9 @@ from factories import FIT, MANY_GOLD, a_record, a_record_on_rows, publish_many, 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
-from benchmark.report.summary import answer, facts, findings, listed, times
+from benchmark.report.summary import answer, facts, findings
 from benchmark.report.tables import all_tables
+from benchmark.report.wording import listed, times
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 

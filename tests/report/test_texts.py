@@ -8,12 +8,15 @@ from factories import GOLD, LABELS, a_record, publish
 
 from benchmark.analysis.frame import Results, read_results
 from benchmark.data.checks import content_sha256
+from benchmark.data.row_choice import choose
+from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.report.__main__ import write_page_with_texts
 from benchmark.report.texts import local_texts
 
 TEXTS = tuple(f"text <{row}>" for row in range(len(GOLD)))
+IDS = tuple(f"test-{row}" for row in range(len(GOLD)))
 SHA256 = content_sha256(Examples(TEXTS, TEXTS, np.array(GOLD)), LABELS)
 
 
@@ -37,6 +40,16 @@ def results(tmp_path: Path) -> Results:
 def test_the_texts_are_found_by_the_ids_of_the_runs(tmp_path: Path, folder: Path) -> None:
     found = local_texts(results(tmp_path), folder)
     assert found == {SHA256: {f"test-{row}": text for row, text in enumerate(TEXTS)}}
+
+
+@pytest.mark.parametrize("choice", list(RowChoice))
+def test_the_texts_of_chosen_test_rows_are_found(tmp_path: Path, folder: Path, choice: RowChoice) -> None:
+    chosen = choose(Examples(IDS, TEXTS, np.array(GOLD)), 6, choice)
+    sha256 = content_sha256(chosen, LABELS)
+    overrides = ("dataset.test_rows=6", f"dataset.row_choice={choice}")
+    publish(tmp_path / "results", a_record("minilm", *overrides, test_sha256=sha256), GOLD)
+    found = local_texts(read_results(tmp_path / "results"), folder)
+    assert found == {sha256: dict(zip(chosen.ids, chosen.texts, strict=True))}
 
 
 @pytest.mark.parametrize("change", ["content", "labels", "missing"])

@@ -42,6 +42,24 @@ def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     assert getpass.getuser() not in text.split('"')
 
 
+def test_only_the_commit_of_the_codes_own_checkout_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    inner = tmp_path / "lib" / "site-packages"
+    inner.mkdir(parents=True)
+    git("init")
+    git("commit", "--allow-empty", "-m", "of another project")
+    monkeypatch.setattr(environment, "ROOT", inner)
+    assert (environment.checkout(), environment.describe().git) == (None, None)
+    (inner / "pyproject.toml").touch()
+    assert (environment.checkout(), environment.describe().git) == (inner, None)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    assert environment.describe().git is not None
+
+
 @linux
 def test_a_processor_that_other_processes_keep_busy_is_shared() -> None:
     cores = len(os.sched_getaffinity(0))

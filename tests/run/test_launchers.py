@@ -18,7 +18,7 @@ from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.results import store
 from benchmark.results.record import Status
-from benchmark.run import compose
+from benchmark.run import compose, resolvers
 from benchmark.run.overrides import PLUGINS
 
 MODULES = {
@@ -56,8 +56,8 @@ def test_jobs_in_other_processes_leave_their_records_and_tables_and_say_how_they
 
 
 def test_the_jobs_of_a_machine_share_its_cores() -> None:
-    cores = compose.threads_per_job(1)
-    assert [compose.threads_per_job(jobs) for jobs in (cores, 10 * cores, -1)] == [1, 1, 1]
+    cores = resolvers.threads_per_job(1)
+    assert [resolvers.threads_per_job(jobs) for jobs in (cores, 10 * cores, -1)] == [1, 1, 1]
 
 
 @needs("submitit")

@@ -14,7 +14,7 @@ from child_processes import PROCESSES, current_job, predictions_of, start, start
 from benchmark.config import RunConfig
 from benchmark.results import store
 from benchmark.results.record import Status, sha256
-from benchmark.run import sweep as sweep_module
+from benchmark.run import child_process
 
 Compose = Callable[..., RunConfig]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_per_process")]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_per_process"
 
 FORKABLE = """
 import importlib, threading, torch
-from benchmark.run.sweep import LIBRARIES
+from benchmark.run.child_process import LIBRARIES
 def asked(*_, **__):
     raise SystemExit("a GPU was asked for")
 for name in ("_lazy_init", "is_available", "device_count", "get_device_capability"):
@@ -38,17 +38,17 @@ def test_the_libraries_a_sweep_preloads_can_be_forked() -> None:
 
 
 def test_nothing_is_preloaded_if_there_is_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "GPU_DEVICES", (f"{tmp_path}/device",))
+    monkeypatch.setattr(child_process, "GPU_DEVICES", (f"{tmp_path}/device",))
     preloaded: list[list[str]] = []
     monkeypatch.setattr(PROCESSES, "set_forkserver_preload", preloaded.append)
-    sweep_module._process(target=print, args=())
+    child_process._process(target=print, args=())
     (tmp_path / "device").touch()
-    sweep_module._process(target=print, args=())
-    assert preloaded == [sweep_module.LIBRARIES, []]
+    child_process._process(target=print, args=())
+    assert preloaded == [child_process.LIBRARIES, []]
 
 
 def test_a_long_result_of_a_job_is_received() -> None:
-    code, returned = sweep_module.in_process(str.ljust, "", 1_000_000, logging_config={"version": 1, "root": {}})
+    code, returned = child_process.in_process(str.ljust, "", 1_000_000, logging_config={"version": 1, "root": {}})
     assert (code, len(returned)) == (0, 1_000_000)
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import sys
 import weakref
 from dataclasses import replace
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from factories import FIT
+from factories import FIT, data_report, examples
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.training.hardware import has_bf16_kernels
 from benchmark import speed as command
-from benchmark.data.load import load
+from benchmark.config import RunConfig
+from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
+from benchmark.interface import Examples
 from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import composed
 from benchmark.run.flops import flop_counter, linear_flops
@@ -95,6 +98,25 @@ def test_growth_is_measured_on_few_rows_too() -> None:
     growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
     assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
     assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("words", ["{} {}", "{} a=b {}", "a=b {} {}", "{} {} a=b"])
+def test_overrides_may_follow_an_option_with_several_values(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option, values in (("--precisions", "bf16 fp32"), ("--check", "speed training"), ("--check", "")):
+        monkeypatch.setattr(sys, "argv", ["speed", *words.format(option, values).split()])
+        arguments = command._arguments()
+        assert arguments.overrides == (["a=b"] if "a=b" in words else [])
+        assert getattr(arguments, option[2:]) == values.split()
+
+
+@pytest.mark.parametrize("words", ["--precisions fp8", "--check fast", "--check a=b fast"])
+def test_unknown_values_of_options_are_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["speed", *words.split()])
+    with pytest.raises(SystemExit):
+        command._arguments()
+    assert words.split()[-1] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
@@ -201,6 +223,47 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.
     [summary] = (tmp_path / "speed").glob("*/check.md")
     assert "Not run: they need a CUDA GPU." in summary.read_text()
     assert "Failed" not in summary.read_text()
+
+
+def test_the_check_says_which_part_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu_check.log.setLevel(logging.WARNING)
+    monkeypatch.setattr(gpu_check, "check", lambda *_: int(not gpu_check.log.isEnabledFor(logging.INFO)))
+    monkeypatch.setattr(sys, "argv", ["speed", "--check"])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    assert end.value.code == 0
+
+
+def test_kernels_are_timed_on_rows_of_the_lower_median_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiled: list[tuple[str, ...]] = []
+
+    def profile(way: throughput.Measurements, rows: Examples, *_: object) -> float:
+        profiled.append(rows.texts)
+        return 1.0
+
+    monkeypatch.setattr(throughput, "_profiled", profile)
+    train = replace(examples([0, 1]), texts=("word " * 12, "word " * 8))
+    way = replace(a_way("tiny_bert"), device="cuda:0")
+    throughput._kernel_seconds(way, Splits(train, train, train, data_report()), steps=1)
+    assert profiled == [train.texts[1:]] * 2
+
+
+def test_the_check_trains_with_the_labels_that_the_data_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,label\nfine,good\nawful,bad\n", encoding="utf-8")
+    asked: list[RunConfig] = []
+
+    def stopped(config: RunConfig, *_: object) -> None:
+        asked.append(config)
+        raise BenchmarkError("stopped", "")
+
+    monkeypatch.setattr(gpu_check, "ON_CPU", gpu_check.ON_GPU[:1])
+    monkeypatch.setattr(gpu_check, "ON_GPU", gpu_check.ON_GPU[:1])
+    monkeypatch.setattr(throughput, "measure", stopped)
+    monkeypatch.setattr(gpu_check, "_whole_training", stopped)
+    overrides = ["dataset=hub", "dataset.hub.id=a/b", f"dataset.path={tmp_path}", f"results_dir={tmp_path}"]
+    assert gpu_check.check(overrides, ["speed", "training"]) == 1
+    assert [config.dataset.labels for config in asked] == [["bad", "good"]] * 2
 
 
 def test_a_part_of_the_check_that_fails_is_said_and_stops_no_other(

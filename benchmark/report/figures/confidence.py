@@ -38,7 +38,7 @@ def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
     for (_, row), series in zip(shown.iterrows(), SERIES_STYLES, strict=False):
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
-        _draw_bins(left, pd.concat([analysis.results.of(run) for run in row["counted"]]), style)
+        _draw_bins(left, pd.concat([analysis.results.answers_of(run) for run in row["counted"]]), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
         right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])

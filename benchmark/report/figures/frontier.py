@@ -18,7 +18,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.report.figure import Figure, compared
 from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, NARROW, WIDTH, house_style, new_figure
-from benchmark.report.summary import listed
+from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that are named

@@ -14,8 +14,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.dataset_config import RowChoice
 from benchmark.report.figure import Figure
 from benchmark.report.style import INK, NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, new_figure
-from benchmark.report.summary import listed
 from benchmark.report.tables.training import learning_curve as table
+from benchmark.report.wording import listed
 
 CHOICES = {
     RowChoice.stratified: "labels in proportion",

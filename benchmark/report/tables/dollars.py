@@ -25,7 +25,7 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     by_run = {run: row for _, row in configurations.iterrows() for run in row["runs"]}
     rows = []
     for row in configurations[configurations["seconds_per_text"].notna()].to_dict("records"):
-        if (per_hour := prices.of(row["machine"])) is None:
+        if (per_hour := prices.dollars_per_hour(row["machine"])) is None:
             continue
         answering = YEAR * row["seconds_per_text"] * per_hour / 3600
         trained = _training_dollars(by_run[row["run"]], by_run, analysis.results, prices)
@@ -42,7 +42,7 @@ def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Res
     if not row["trained"] and (fit is None or fit.weights.adapter is None):
         return 0.0
     trained = row if row["trained"] else by_run.get(row["trained_by"])
-    per_hour = None if trained is None else prices.of(trained["machine"])
+    per_hour = None if trained is None else prices.dollars_per_hour(trained["machine"])
     if trained is None or per_hour is None or pd.isna(trained["training_seconds"]):
         return None
     return float(trained["training_seconds"]) * per_hour / 3600

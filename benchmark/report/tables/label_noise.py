@@ -62,7 +62,7 @@ def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
         overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
     ]
     ids = {item for overlap in overlaps for item in overlap.conflicting_ids}
-    return np.asarray(analysis.results.of(run)["item"].isin(ids), dtype=np.bool_)
+    return np.asarray(analysis.results.answers_of(run)["item"].isin(ids), dtype=np.bool_)
 
 
 def _row(reason: str, items: Items, runs: int) -> dict[str, Any]:

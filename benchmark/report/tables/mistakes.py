@@ -68,7 +68,7 @@ def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
         "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
         "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
     }
-    items, correct = results.of(row["run"])["item"], results.correct(row["counted"])
+    items, correct = results.answers_of(row["run"])["item"], results.correct(row["counted"])
     rows = []
     for view, without in left_out.items():
         kept = correct[:, ~items.isin(without).to_numpy()]
@@ -92,7 +92,10 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
     """For each seed, whether each answer is correct and how confident it is."""
-    return [(of["correct"].to_numpy(), of["confidence"].to_numpy()) for of in map(results.of, row["counted"])]
+    return [
+        (answers["correct"].to_numpy(), answers["confidence"].to_numpy())
+        for answers in map(results.answers_of, row["counted"])
+    ]
 
 
 def coverage_accuracy(results: Results, row: pd.Series, share: float) -> float:
@@ -120,7 +123,7 @@ def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
         if sum(bool(group) for group in kept) < 2:
             continue
         predicted = results.predicted(runs)
-        answers = results.of(runs[0])
+        answers = results.answers_of(runs[0])
         gold, items = answers["gold"].to_numpy(), answers["item"].to_numpy()
         names = label_names(results.labels(runs[0]))
         rows += [

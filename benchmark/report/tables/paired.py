@@ -11,7 +11,7 @@ from benchmark.analysis.comparisons import compared
 from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.identity import shared, short_hash
-from benchmark.analysis.inference import combined, interval_of_change, mcnemar
+from benchmark.analysis.inference import combine_p_values, interval_of_change, mcnemar
 from benchmark.interface import Recipe
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
@@ -20,7 +20,7 @@ from benchmark.results.record import RunRecord
 
 OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
 """The training options of the table of ablations."""
-UNUSED: dict[str, Any] = {one.name: one.default for one in fields(Recipe) if one.name in OPTIONS}
+UNUSED: dict[str, Any] = {option.name: option.default for option in fields(Recipe) if option.name in OPTIONS}
 """Their defaults."""
 
 
@@ -94,7 +94,7 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
         "after": mean_accuracy(after),
         "difference": mean_accuracy(after) - mean_accuracy(before),
         **vars(interval_of_change(after, before)),
-        "p": four_digits(combined([mcnemar(*seed) for seed in counts])),
+        "p": four_digits(combine_p_values([mcnemar(*seed) for seed in counts])),
         "changed_answers": float((answers != changed_answers).mean()),
     }
 

@@ -97,7 +97,7 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     group = group.drop_duplicates(["readout", "seed"])
     group = group[group.groupby("seed")["seed"].transform("size") > 1]  # seeds with one read-out compare with nothing
     predicted = {
-        (readout, seed): results.of(run)["predicted"].to_numpy()
+        (readout, seed): results.answers_of(run)["predicted"].to_numpy()
         for readout, seed, run in zip(group["readout"], group["seed"], group["run"], strict=True)
     }
     rows = []

@@ -4,11 +4,8 @@ What such a model is comes from the config.json of its checkpoint, which is read
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from benchmark.errors import BenchmarkError
 
@@ -16,20 +13,6 @@ NOT_ARCHITECTURE = ("_name_or_path", "architectures", "auto_map", "dtype", "id2l
                     "quantization_config", "torch_dtype", "transformers_version", "use_cache")  # fmt: skip
 """Entries of a config.json that do not say how a network is built."""
 HOW = "Set model.id=OWNER/NAME for a model of the hub, or model.path=DIR for a folder."
-
-
-def place_name(pattern: str = "{}", otherwise: str | None = None, *, _root_: DictConfig) -> str | None:
-    """Resolver `${place_name:}`: the last part of model.id or model.path as a valid name, in the place of `{}`.
-
-    Without both it is `otherwise`.
-    """
-    place = _root_.model.get("id") or _root_.model.get("path")
-    if not place:
-        return otherwise
-    return pattern.format(re.sub(r"[^\w.-]+", "-", Path(str(place)).resolve().name).lstrip("-.") or "model")
-
-
-OmegaConf.register_new_resolver("place_name", place_name, replace=True)
 
 
 def with_weights(model: dict[str, Any]) -> dict[str, Any]:

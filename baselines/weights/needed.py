@@ -1,0 +1,66 @@
+"""What a checkpoint must contain for what is done with it."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from baselines.weights.heads import TrainedHead
+from baselines.weights.sources import Source, Weights
+from benchmark.errors import BenchmarkError
+
+
+class Needed(Enum):
+    """What a checkpoint must contain: without training, nothing may be random."""
+
+    body = auto()
+    all_but_head = auto()  # which an adapter brings
+    all = auto()
+
+
+def needed_of(train: bool, adapter: str | None) -> Needed:
+    """What the weights must have for a model with these options."""
+    if adapter is not None:
+        return Needed.all_but_head
+    return Needed.body if train else Needed.all
+
+
+def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
+    """Raise if a classifier with random weights should be scored without training."""
+    if weights.source is Source.random and needed is Needed.all and labels:
+        raise no_head("random weights", None)
+
+
+def check_complete(missing: set[str], body: str | None, model: str, needed: Needed) -> None:
+    """Raise if weights are missing from the checkpoint or have another shape, so that none are random by accident.
+
+    The head of a classifier, which is outside the `body`, may be new. So may the pooler before it in checkpoints that
+    never classified, if the model is trained.
+    """
+    absent = sorted(
+        name
+        for name in missing
+        if body is None
+        or needed is Needed.all
+        or (name.startswith(f"{body}.") and (needed is Needed.all_but_head or ".pooler." not in name))
+    )
+    if absent:
+        raise BenchmarkError(
+            f"{absent[0]} is missing from the weights of {model} or has another shape there ({len(absent)} in all).",
+            "Give a complete checkpoint of the declared architecture.",
+        )
+
+
+def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
+    """What to say if weights should be scored without training, but have no head for the labels."""
+    if head is None:
+        return BenchmarkError(
+            f"model.train is false, but there is no trained classification head in {model}.",
+            "Set model.train=true, or give weights that were fine-tuned.",
+        )
+    fix = "Choose the data set that they were trained on, or correct id2label in their config.json."
+    if head.names is None:
+        fix = "Name the labels by id in id2label and label2id of their config.json."
+    return BenchmarkError(
+        f"model.train is false, but the head of the weights of {model} is not one for the labels of the data set: "
+        f"{head.labels}.",
+        fix,
+    )

@@ -1,0 +1,54 @@
+"""Networks without weights: their shapes, their attention, and whether a checkpoint is what was declared."""
+
+from textwrap import shorten
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from baselines.training.hardware import Attention
+from baselines.weights.kinds import EXTERNAL
+from benchmark.errors import BenchmarkError
+
+
+def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreTrainedModel:
+    """The network on torch's meta device, which has shapes but allocates and reads nothing.
+
+    Raises `BenchmarkError` if transformers cannot build it.
+    """
+    try:
+        with torch.device("meta"):
+            return auto_class.from_config(AutoConfig.for_model(**architecture))
+    except Exception as error:  # every architecture has its own checks and exceptions
+        reason = shorten(str(error), 200) or type(error).__name__
+        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", f"Correct it. {EXTERNAL}") from error
+
+
+def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
+    """Raise if transformers does not have the attention for this architecture."""
+    network = build_without_weights(AutoModel, architecture)
+    has = {
+        Attention.auto: True,
+        Attention.eager: True,
+        Attention.sdpa: network._supports_sdpa,
+        Attention.flash_attention_2: network._supports_flash_attn,
+    }
+    if not has[attention]:
+        other = Attention.sdpa if has[Attention.sdpa] else Attention.eager
+        raise BenchmarkError(
+            f"model.attention is {attention.value}, which transformers does not have for {network.config.model_type}.",
+            f"Set model.attention={other.value}.",
+        )
+
+
+def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
+    """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
+    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
+    for key in declared:
+        value, actual = getattr(built, key, None), getattr(loaded, key, None)
+        close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
+        if actual != value and not close:
+            raise BenchmarkError(
+                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",
+                "Correct the declaration or the weights.",
+            )

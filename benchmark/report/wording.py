@@ -1,0 +1,93 @@
+"""Jinja for Markdown, and how findings write figures, lists and ratios."""
+
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmark.analysis import study
+from benchmark.report.contents import TEMPLATES
+from benchmark.report.formats import duration, markdown_text
+
+Row = dict[str, Any]
+
+
+@cache
+def environment() -> Environment:
+    """Jinja for Markdown, with the formats of the tables as filters."""
+    made = Environment(  # noqa: S701  # Markdown, not HTML
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters = (
+        markdown_text,
+        count_in_words,
+        duration,
+        digits,
+        faster,
+        in_words,
+        listed,
+        named,
+        of_study,
+        against_whole,
+        usd,
+    )
+    made.filters |= {filter_.__name__: filter_ for filter_ in filters}
+    return made
+
+
+def in_words(parameters: float) -> str:
+    """22.7 million, 1.78 billion."""
+    return f"{parameters / 1e9:.3g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
+
+
+def count_in_words(number: int) -> str:
+    """A small number as a word."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else str(number)
+
+
+def usd(dollars: float) -> str:
+    """0.13, or 0.0006 for less than a cent."""
+    return f"{dollars:.2f}" if dollars >= 0.01 else f"{dollars:.1g}"
+
+
+def digits(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def faster(best: Row, other: Row, cost: str) -> str:
+    """How many times as fast the other is, from a cost in seconds."""
+    ratio = best[cost] / other[cost]
+    if ratio < 1:
+        return f"{times(1 / ratio)} slower"
+    return f"{times(ratio)} faster"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
+
+
+def listed(items: list[str], last: str = "and") -> str:
+    """a, b and c."""
+    return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def seeds(row: Row) -> str:
+    return "one seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
+
+
+def named(row: Row) -> str:
+    """A configuration with its accuracy."""
+    return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
+
+
+def of_study(row: Row) -> str:
+    """A configuration of one of the study's models, under the study's name for it."""
+    return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
+
+
+def against_whole(point: Row) -> str:
+    """A point of a learning curve, against the curve's last point."""
+    constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
+    return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"
