@@ -11,7 +11,7 @@ COMPARISONS = table_rows("study_comparisons")
 
 def test_only_one_figure_of_the_study_is_a_count_of_2000() -> None:
     counts = {row["study"]: row["possible_counts"] for row in AUDIT if row["study"]}
-    assert counts == {0.9063: "none", 0.9086: "none", 0.9125: "1825", 0.9189: "none", 0.9262: "none"}
+    assert counts == {0.9063: "none", 0.9086: "none", 0.9125: "1,825", 0.9189: "none", 0.9262: "none"}
 
 
 def test_the_nearest_counts_enclose_a_figure() -> None:
@@ -32,7 +32,7 @@ def test_the_test_sets_that_fit_a_figure_are_the_three_smallest(row: dict[str, f
 
 def test_several_figures_at_once_need_a_test_set_or_runs_that_fit_all() -> None:
     encoders, every = (row_with(AUDIT, figure=name) for name in ("the four encoders", "all five"))
-    assert encoders["fitting_rows"].startswith("3084,")
+    assert encoders["fitting_rows"].startswith("3,084, ")
     assert every["fitting_runs"] == "4, 5, 6"
     assert (encoders["study"], every["nearest"]) == (None, None)
     alone = {row["study"]: row["fitting_runs"] for row in AUDIT if row["study"]}
