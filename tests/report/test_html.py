@@ -316,6 +316,7 @@ def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_table
         publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES, answer=("The best model on mine.",))
     assert "<h1>Results on mine</h1>" in html
+    assert "<summary>Figures and tables</summary>" not in html
     assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
         "data-1", "figure-frontier_mine", "leaderboard_mine",
     ]  # fmt: skip
@@ -330,6 +331,7 @@ def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
     sections = re.findall(r'<section id="([^"]+)"', html)
     assert sections[0] == "accuracy"
     assert sections[-2:] == ["data-1", "runs"]
+    assert "<summary>Figures and tables</summary>" in html.partition('<section id="data-1"')[2].partition("<table")[0]
 
 
 def test_what_was_not_run_is_counted_and_only_reduced_runs_are_no_result(tmp_path: Path) -> None:

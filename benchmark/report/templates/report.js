@@ -63,7 +63,7 @@ addEventListener("hashchange", openTarget);
 openTarget();
 
 // Filter the rows of the tables that follow a form, up to the next form, by text, kind of model, and "measured".
-for (const form of document.querySelectorAll("main section > form.filters:not(#compare form)")) {
+for (const form of document.querySelectorAll("main section form.filters:not(#compare form)")) {
   const [search, kind, measured] = form.querySelectorAll("input[type=search], select, input[type=checkbox]");
   const followers = [];
   for (let next = form.nextElementSibling; next && next.tagName !== "FORM"; next = next.nextElementSibling) followers.push(next);
