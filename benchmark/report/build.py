@@ -60,7 +60,10 @@ class Report:
         ]
         drawings += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
         return [
-            (Picture(figure, name, svg_with_text(drawing), self._narrow(figure, name)), drawing)
+            (
+                Picture(figure, name, svg_with_text(drawing), self._narrow(figure, name), str(drawing.get_label())),
+                drawing,
+            )
             for figure, name, drawing in drawings
             if drawing is not None
         ]

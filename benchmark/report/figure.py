@@ -19,7 +19,7 @@ class Figure:
     """A declaration.
 
     `draw` takes the analysis of one data set and its name, and returns None if there is nothing to show. With
-    `of_all` it takes the analysis of all data sets, and an empty name.
+    `of_all` it takes the analysis of all data sets, and an empty name. The label of the drawing is its caption.
     """
 
     name: str
@@ -39,6 +39,12 @@ class Picture:
     dataset: str
     svg: str
     narrow: str = ""  # the SVG for narrow screens, if there is one
+    caption: str = ""  # a sentence from the values, if the figure has one
+
+    @property
+    def alternative(self) -> str:
+        """What it shows, for readers who cannot see it, and its caption."""
+        return self.caption or self.figure.alternative
 
     @property
     def name(self) -> str:

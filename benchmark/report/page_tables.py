@@ -47,7 +47,7 @@ class ShownTable:
 
     table: Table
     remark: str  # that applies to every row
-    columns: list[tuple[str | None, str]]  # heading and CSS class
+    columns: list[tuple[Column, str]]  # with its CSS class
     rows: list[Row]
     all_rows: int
     folded: bool
@@ -69,7 +69,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
         for row in data.head(len(data) if whole else MOST_ROWS).to_dict("records")
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
-    headings = [(column.heading, name) for column, name in zip(columns, classes, strict=True)]
+    headings = list(zip(columns, classes, strict=True))
     remark = f"Of every row: {'; '.join(shared)}." if shared else ""
     return ShownTable(
         table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
@@ -83,7 +83,7 @@ def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         return data, []
     shared = [remark for remark in statuses[0] if all(remark in status for status in statuses)]
     own = ["; ".join(remark for remark in status if remark not in shared) or None for status in statuses]
-    return data.assign(status=own), shared[1:]
+    return data.assign(status=pd.Series(own, data.index, dtype=object)), shared[1:]
 
 
 def _columns(table: Table) -> list[Column]:

@@ -179,7 +179,9 @@ def test_an_accuracy_far_below_the_best_is_an_arrow(tmp_path: Path, errors: int,
 @pytest.mark.parametrize("name", ["accuracy", "pairwise", "frontier", "calibration"])
 def test_a_users_own_data_set_has_its_figures(tmp_path: Path, name: str) -> None:
     own = {"dataset": "mine", "test_sha256": "d" * 64}
-    runs = [publish_many(tmp_path, a_record(model, **own), wrong_at(range(9))) for model in ("minilm", "tfidf")]
+    runs = [
+        publish_many(tmp_path, a_record(model, **own), wrong_at(range(9))) for model in ("minilm", "tfidf", "probe")
+    ]
     runs.append(publish_many(tmp_path, a_record("minilm"), MANY_GOLD))
     figure = draw(name, *runs, dataset="mine")
     assert "mine" in words(figure)
@@ -211,9 +213,9 @@ def test_a_p_value_is_short(p: float, text: str) -> None:
     assert differences._short(p) == text
 
 
-@pytest.mark.parametrize("name", ["pairwise", "frontier"])
-def test_one_configuration_is_not_compared(name: str, tmp_path: Path) -> None:
-    assert drawn(name, publish_many(tmp_path, a_record(), wrong_at([0]))) is None
+def test_one_or_two_configurations_have_no_matrix(tmp_path: Path) -> None:
+    runs = [publish_many(tmp_path, a_record(model), wrong_at([0])) for model in ("tfidf", "minilm", "bert_base")]
+    assert [drawn("pairwise", *runs[:count]) is None for count in (1, 2, 3)] == [True, True, False]
 
 
 # Costs
@@ -237,40 +239,52 @@ def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> N
         {50: False, 70: True, 60: True},
         {10: False, 15: True, 5: False},  # milliseconds per text
     ]
-    lower = "training time, peak memory, trained parameters and prediction time"
-    assert f"2 BERT base, paper, 0.9000; no significant gain over 1, with less {lower}" in in_one_line(figure)
+    less = "trains faster, needs less memory, trains fewer parameters and predicts faster"
+    assert f"2 BERT base, paper, 0.9000; not significantly better than 1, which {less}" in in_one_line(figure)
+    assert figure.get_label() == f"{MINILM}, paper is the most accurate, 0.9500."
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "", "accuracy", ""]
 
 
-def test_other_hardware_is_named_and_gpus_are_squares(tmp_path: Path) -> None:
-    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
-    runs = [publish_with_costs(tmp_path, model, wrong, **costs) for model, wrong in (("minilm", 10), ("tfidf", 25))]
+def test_other_hardware_is_named_and_gpus_are_squares_where_costs_do_not_depend_on_it(tmp_path: Path) -> None:
+    costs = {"training": 60, "trained": 50, "answering": 2}
+    models = (("minilm", 10), ("tfidf", 25), ("bert_large", 30))
+    runs = [publish_with_costs(tmp_path, model, wrong, memory=2 * 10**9, **costs) for model, wrong in models]
     without = draw("frontier", *runs)
     assert "GPU" not in words(without)
-    assert not marked(without.axes[0], "s")
-    figure = draw("frontier", *runs, on_a_gpu(publish_with_costs(tmp_path, "bert_base", 20, **costs)))
-    assert "2  BERT base, paper, 0.9000 on A GPU" in words(figure)
+    gpu = on_a_gpu(publish_with_costs(tmp_path, "bert_base", 20, memory=3 * 10**9, **costs))
+    figure = draw("frontier", *runs, gpu)
+    time, memory, trained, _ = figure.axes
+    assert [marked(axes, "s") for axes in (time, memory, trained)] == [[], [], [(50, 0.9)]]
+    assert len(marked(memory, "o")) == 3
+    not_drawn = "training time 60 seconds, peak memory 3 GB and prediction time 10 ms/text"
+    assert f"2 BERT base, paper, 0.9000 on A GPU; not drawn: {not_drawn}" in in_one_line(figure)
     assert f"1  {MINILM}, paper, 0.9500" in words(figure)
-    assert marked(figure.axes[0], "s") == [(60, 0.9)]
-    assert "squares on a GPU" in in_one_line(figure)
+    assert "Machine: A processor, 2 cores, unless another is named." in words(figure)
+    key = figure.axes[0].get_legend()
+    assert key is not None
+    assert [text.get_text() for text in key.get_texts()][-4:] == ["CPU", "GPU", "on the frontier", "95% interval"]
 
 
-def test_memory_has_one_line_for_cpus_and_one_for_gpus(tmp_path: Path) -> None:
-    costs = {"training": 60, "trained": 50, "answering": 2}
-    cpu = publish_with_costs(tmp_path, "minilm", 10, memory=200, **costs)
-    gpu = on_a_gpu(publish_with_costs(tmp_path, "bert_base", 12, memory=300, **costs))
-    memory = draw("frontier", cpu, gpu).axes[1]
-    assert marked(memory, "o") == [(pytest.approx(200e-9), 0.95)]
-    assert marked(memory, "s") == [(pytest.approx(300e-9), 0.94)]
-    assert all(line.get_markerfacecolor() != "white" for line in memory.get_lines() if line.get_marker() in "os")
-    joined = [len(np.asarray(line.get_xdata())) for line in memory.get_lines() if line.get_marker() == "None"]
-    assert joined == [1, 1]
+@pytest.mark.parametrize(("largest", "scale"), [(29, "linear"), (31, "log")])
+def test_costs_of_a_small_span_have_a_linear_axis(tmp_path: Path, largest: float, scale: str) -> None:
+    costs: dict[str, Any] = {"memory": 200, "trained": 50, "answering": 2}
+    models = (("minilm", 5, 10), ("tfidf", 20, 20), ("bert_base", 9, largest))
+    runs = [publish_with_costs(tmp_path, model, wrong, training=time, **costs) for model, wrong, time in models]
+    assert draw("frontier", *runs).axes[0].get_xscale() == scale
+
+
+def test_one_or_two_configurations_have_no_frontier(tmp_path: Path) -> None:
+    costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
+    models = (("minilm", 5), ("tfidf", 20), ("bert_base", 9))
+    runs = [publish_with_costs(tmp_path, model, wrong, **costs) for model, wrong in models]
+    assert [drawn("frontier", *runs[:count]) is None for count in (1, 2, 3)] == [True, True, False]
 
 
 def test_accuracies_below_the_axis_of_costs_are_named_and_not_drawn(tmp_path: Path) -> None:
     costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
-    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 0), ("tfidf", 50))))
-    assert [marked(axes, "o") for axes in figure.axes[:1]] == [[(60, 1.0)]]
+    models = (("minilm", 0), ("bert_base", 1), ("tfidf", 50))
+    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in models))
+    assert [marked(axes, "o") for axes in figure.axes[:1]] == [[(60, 1.0), (60, 0.995)]]
     assert "not drawn: TF-IDF + logistic regression, paper (0.7500)." in words(figure).replace("\n", " ")
 
 
@@ -289,8 +303,8 @@ def test_the_most_accurate_configuration_says_in_which_panels_it_is(tmp_path: Pa
     costs: dict[str, Any] = {"memory": 200, "trained": 50, "answering": 2}
     runs = [publish_with_costs(tmp_path, m, w, training=60, **costs) for m, w in (("minilm", 5), ("tfidf", 20))]
     runs.append(publish_many(tmp_path, loading(a_record("smollm2_lora"), "an-adapter"), MANY_GOLD))
-    text = in_one_line(draw("frontier", *runs))
-    assert "1.0000 (only in the panels of peak memory and prediction time)" in text
+    figure = draw("frontier", *runs)
+    assert figure.get_label().endswith(", 1.0000 (only in the panels of peak memory and prediction time).")
 
 
 def test_points_that_cover_each_other_share_one_text(tmp_path: Path) -> None:
@@ -303,7 +317,8 @@ def test_points_that_cover_each_other_share_one_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["accuracy", "frontier"])
 def test_a_narrow_figure_has_the_values_of_the_wide_one_below_each_other(name: str, tmp_path: Path) -> None:
     costs: dict[str, Any] = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
-    runs = [publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 5), ("tfidf", 20))]
+    models = (("minilm", 5), ("tfidf", 20), ("bert_base", 9))
+    runs = [publish_with_costs(tmp_path, m, w, **costs) for m, w in models]
     narrow = FIGURES[name].draw_narrow
     assert narrow is not None
     figure = narrow(AnalysedResults(results_of(runs)), study.DATASET)
@@ -317,7 +332,8 @@ def test_a_narrow_figure_has_the_values_of_the_wide_one_below_each_other(name: s
 
 def test_costs_have_the_interval_of_the_accuracy_and_the_colour_of_the_kind(tmp_path: Path) -> None:
     costs = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
-    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in (("minilm", 9), ("tfidf", 20))))
+    models = (("minilm", 9), ("tfidf", 20), ("bert_base", 30))
+    figure = draw("frontier", *(publish_with_costs(tmp_path, m, w, **costs) for m, w in models))
     expected = wilson_interval(191, 200)
     drawn_intervals = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[0].collections]
     assert [expected.low, expected.high] in drawn_intervals
@@ -416,7 +432,7 @@ def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points
     assert len(marked(draw("calibration", run).axes[0], "o")) == points
 
 
-@pytest.mark.parametrize("count", [2, 14])
+@pytest.mark.parametrize("count", [3, 14])
 @pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration"])
 def test_nothing_exceeds_the_edges_of_a_figure(name: str, count: int, tmp_path: Path) -> None:
     figure = draw(name, *epochs(tmp_path / "results", count))

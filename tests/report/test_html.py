@@ -104,14 +104,16 @@ def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
 
 
 def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> None:
-    for model in ("minilm", "tfidf"):
+    for model in ("minilm", "tfidf", "bert_base"):
         publish(tmp_path, a_record(model), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES)
     ids = re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)
     empty = {"learning", "everything", "several-data-sets"}  # with nothing to show
     sections = [section.name for section in SECTIONS]
     assert [name for name in ids if name in sections] == [name for name in sections if name not in empty]
-    assert ids[:6] == ["accuracy", "figure-frontier", "table3_accuracy", "not_run", "compare", "differences"]
+    assert ids[:7] == [
+        "accuracy", "figure-frontier", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
+    ]  # fmt: skip
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
 
@@ -158,6 +160,17 @@ def test_a_record_cannot_become_markup(tmp_path: Path) -> None:
     assert not [name for _, attributes in found.found for name in attributes if name.startswith("on")]
     assert "alert(1)</script>" not in html
     assert sum("<script>alert(1)</script>" in text for text in found.texts) > 4
+
+
+def test_a_figure_is_named_by_its_caption_and_its_box_is_not(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    found = Elements(rendered(tmp_path, "accuracy"))
+    (box,) = [one for one in found.all("div") if one.get("aria-label") == "Figure, scrollable"]
+    named = [one["aria-labelledby"] for one in found.all("svg") if "aria-labelledby" in one]
+    assert named == ["accuracy-alternative"] == [one["id"] for one in found.all("figcaption") if "id" in one]
+    assert "aria-labelledby" not in box
+    picture = Picture(FIGURES["frontier"], study.DATASET, "", caption="MiniLM is the most accurate.")
+    assert picture.alternative == "MiniLM is the most accurate."
 
 
 def test_a_control_character_in_a_title_is_replaced_in_figures(tmp_path: Path) -> None:
@@ -213,7 +226,7 @@ def test_columns_sort_by_unrounded_numbers_and_are_aligned_by_kind(tmp_path: Pat
     html = rendered(tmp_path)
     shown = table(html, "table3_accuracy")
     assert {"90.0", "0.9", "1.0"} <= set(re.findall(r'data-number="([^"]+)"', shown))
-    assert re.search(r'<th scope="col" class="number interval">95% interval<', shown)
+    assert re.search(r'<th scope="col" class="number interval"[^>]*>95% interval<', shown)
     assert re.search(r'<th scope="col">Hardware<', shown)
     assert re.search(r'<th scope="col" class="long">Weights<', table(html, "table1_models"))
 
@@ -253,6 +266,14 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     assert headings[: len(first)] == first
 
 
+def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    html = rendered(tmp_path)
+    assert '<th scope="col" class="number" title="mean over the seeds">Accuracy</th>' in table(html, "table3_accuracy")
+    after = html.partition('id="table3_accuracy"')[2].partition("What the columns mean")[2].partition("</details>")[0]
+    assert "<em>Accuracy</em>: mean over the seeds;" in after
+
+
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     assert '<details class="folded">' not in rendered(tmp_path)
@@ -281,7 +302,7 @@ def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_fol
 
 
 def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_tables(tmp_path: Path) -> None:
-    for model in ("minilm", "tfidf"):
+    for model in ("minilm", "tfidf", "bert_base"):
         publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES, answer=("The best model on mine.",))
     assert "<h1>Results on mine</h1>" in html

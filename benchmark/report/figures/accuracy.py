@@ -127,7 +127,7 @@ FIGURES = (
     Figure(
         "accuracy",
         "Accuracy on the test split with its 95% interval, one row per model.",
-        "differences",
+        "accuracy",
         accuracy,
         draw_narrow=partial(accuracy, width=NARROW),
     ),

@@ -13,6 +13,7 @@ from benchmark.report.figure import Figure, compared
 from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
 
 MOST = 14  # with more configurations the cells are too small for their numbers
+FEWEST = 3  # of one pair the table says enough
 FEW = 8  # up to here the numbers are large
 TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and they differ in greyscale
 
@@ -21,7 +22,7 @@ TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and the
 def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Draw differences above the diagonal and p-values below it, for the test set with most configurations."""
     comparable = compared(analysis)
-    if len(comparable) < 2:
+    if len(comparable) < FEWEST:
         return None
     shown = comparable.head(MOST)
     left_out = f"; the best {len(shown)} of {len(comparable)}" if len(shown) < len(comparable) else ""
@@ -77,8 +78,8 @@ def _short(p: float) -> str:
 FIGURES = (
     Figure(
         "pairwise",
-        "All pairs of models: which differ and by how much. The table below has the numbers.",
-        "pairs",
+        "All pairs of models: which differ and by how much. The table of pairs has the numbers.",
+        "differences",
         pairwise,
     ),
 )

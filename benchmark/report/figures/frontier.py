@@ -21,10 +21,10 @@ from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, NARROW, WID
 from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
-MOST_BELOW = 3  # configurations below the axis that the subtitle names
+MOST_BELOW = 3  # configurations below the axis that are named
+FEWEST = 3  # configurations that are worth a figure
 LINE = 120  # characters of a line below the panels
 SIZE = 7.5  # of its font
-WIDEST = 54  # characters of a name that fit in one of two columns
 Array = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # middle, width and height
 UNITS = {
@@ -34,16 +34,20 @@ UNITS = {
     "seconds_per_text": ("prediction time, ms/text", 1000.0),
 }
 """The axis label of each cost, and the factor to its unit."""
-ON_GPU = (
-    "Circles ran on a CPU (memory of the process, with its libraries), squares on a GPU (memory of the GPU); only "
-    "their trained parameters are compared with each other. "
-)
+LESS = {
+    "training_seconds": "trains faster",
+    "peak_memory": "needs less memory",
+    "trained_parameters": "trains fewer parameters",
+    "seconds_per_text": "predicts faster",
+}
+"""What a model does whose cost is lower."""
 KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
 """The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
 MARKER = 7.0  # the width of a marker
+NARROW_SPAN, WIDE_SPAN = 3, 300  # of costs: a smaller span has a linear axis, a larger one ticks at powers of ten only
 COVERING = 4.5  # the distance below which markers cover each other
 DISTANCES = (9.0, 14.0, 20.0, 28.0, 36.0)
 """From a point to the middle of its number, in points; a farther number than the first gets a line."""
@@ -55,8 +59,8 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     """Accuracy against each cost, one panel each, below each other if it is narrow; then the names of the numbers."""
     comparable = compared(analysis)
     found, below = _drawn_and_below(comparable)
-    measured = [cost for cost in COSTS if comparable[cost].notna().sum() > 1 and found[cost].notna().any()]
-    if not measured:
+    measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(found, cost))]
+    if len(found) + len(below) < FEWEST or not measured:
         return None
     first = measured[0]
     leads = costs.significant_leads(analysis.comparisons)
@@ -65,25 +69,19 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     rows = -(-len(measured) // panels_in_row)
     size = SIZE + narrow
     line = int(LINE * width / WIDTH * SIZE / size)
-    names = [textwrap.fill(name, line, subsequent_indent=4 * " ") for name in _names(found, measured, leads)]
-    columns = 1 if narrow or max(map(len, names)) > WIDEST else 2
-    lines = sum(0.17 + 0.125 * name.count("\n") for name in names)
+    texts = [*_names(found, measured, leads), *_notes(found, below)]
+    texts = [textwrap.fill(text, line, subsequent_indent=4 * " ") for text in texts]
     figure = new_figure(
-        2.6 * rows + 0.6 + lines / columns,
+        2.6 * rows + 0.7 + 0.35 * narrow + size / SIZE * sum(0.17 + 0.125 * text.count("\n") for text in texts),
         f"Accuracy against cost, {dataset} test split",
-        _best(found, measured)
-        + "Filled and joined by a line: significantly more accurate than every cheaper filled model. "
-        + ON_GPU * bool(found["on_gpu"].any())
-        + "Vertical lines in the first panel: 95% intervals."
-        + (f" Below the axis and not drawn: {'; '.join(below)}." if below else ""),
+        "Up is more accurate, left is cheaper.",
         width,
     )
+    figure.set_label(_caption(found, measured))
     grid = figure.subplots(rows, panels_in_row, sharey=True, squeeze=False)
     panels: dict[str, Axes] = dict(zip(measured, grid.flat, strict=False))
     for unused in [*grid.flat][len(measured) :]:
         unused.remove()
-    kinds = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in dict.fromkeys(found["kind"])]
-    panels[first].legend(handles=kinds, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(kinds), borderpad=0)
     for cost, axes in panels.items():
         best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
         _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, intervals=cost == first)
@@ -91,19 +89,51 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         axes.set(ylabel="accuracy")
     for axes, cost in zip(panels.values(), panels, strict=True):
         _write_numbers(axes, found, cost)
+    for axes in grid[0]:
+        axes.set_title(2 * narrow * "\n" + " ", size=9)  # room for the key
+    key = _key(found)
+    panels[first].legend(
+        handles=key, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3 if narrow else len(key), borderpad=0,
+        handletextpad=0.3, handlelength=1.2, columnspacing=1.0,
+    ).set_in_layout(False)  # fmt: skip
     figure.legend(
-        handles=[Line2D([], [], linestyle="none", label=name) for name in names],
-        loc="outside lower left", ncols=columns, handlelength=0, handletextpad=0, fontsize=size, columnspacing=1.0,
+        handles=[Line2D([], [], linestyle="none", label=text) for text in texts],
+        loc="outside lower left", handlelength=0, handletextpad=0, fontsize=size,
     )  # fmt: skip
     return figure
 
 
-def _best(found: pd.DataFrame, measured: list[str]) -> str:
+def _caption(found: pd.DataFrame, measured: list[str]) -> str:
     """The most accurate configuration, which is the first row, and its panels if it lacks a cost."""
     best = found.iloc[0]
-    own = [COSTS[cost] for cost in measured if pd.notna(best[cost])]
+    own = [COSTS[cost] for cost in measured if 0 in _points(found, cost).index]
     only = "" if len(own) == len(measured) else f" (only in the panels of {listed(own)})"
-    return f"Most accurate: {best['short_name']}, {best['accuracy']:.4f}{only}. "
+    return f"{best['short_name']} is the most accurate, {best['accuracy']:.4f}{only}."
+
+
+def _key(found: pd.DataFrame) -> list[Patch | Line2D]:
+    """What colours and marks mean."""
+    kinds: list[Patch | Line2D] = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in found["kind"].unique()]
+    marks = {"CPU": ("o", "white"), "GPU": ("s", "white")} if found["on_gpu"].any() else {}
+    marks |= {"on the frontier": ("o", INK), "95% interval": ("|", INK)}
+    return kinds + [
+        Line2D([], [], linestyle="none", marker=marker, color=INK, markerfacecolor=face, label=label)
+        for label, (marker, face) in marks.items()
+    ]
+
+
+def _notes(found: pd.DataFrame, below: list[str]) -> list[str]:
+    """What the key does not say."""
+    notes = ["On the frontier: significantly more accurate than every cheaper model there."]
+    if found["machine"].nunique() > 1:
+        notes.append(f"Machine: {_usual_machine(found)}, unless another is named.")
+    if below:
+        notes.append(f"Below the axis and not drawn: {'; '.join(below)}.")
+    return notes
+
+
+def _usual_machine(found: pd.DataFrame) -> str:
+    return str(found["machine"].value_counts().index[0])
 
 
 def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -119,9 +149,7 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> 
     """Draw every configuration by accuracy and one cost."""
     points = _points(found, cost)
     best = points[points["best"]].sort_values("x", kind="stable")
-    on_gpu = best["on_gpu"].astype(bool) & (cost in costs.BY_DEVICE)
-    for part, style in ((best[~on_gpu], "-"), (best[on_gpu], ":")):
-        axes.step(part["x"], part["accuracy"], style, where="post", color=MUTED, linewidth=0.9)
+    axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
     for _, row in points.sort_values("on_gpu", kind="stable").iterrows():  # a square would cover a circle less
         colour = KINDS.get(row["kind"], INK)
         if intervals:
@@ -129,21 +157,29 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> 
         axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", markersize=5 + row["best"],
                   color=colour, markerfacecolor=colour if row["best"] else "white",
                   markeredgecolor="white" if row["best"] else colour, zorder=3 if row["best"] else 2)  # fmt: skip
-    axes.set_xscale("log")
     axes.margins(x=0.1, y=0.1)
-    wide = points["x"].max() > 300 * points["x"].min()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,), numticks=5) if wide else LogLocator(subs=(1, 2, 5), numticks=12))
+    span = points["x"].max() / points["x"].min()
+    if span > NARROW_SPAN:
+        subs, most = ((1,), 5) if span > WIDE_SPAN else ((1, 2, 5), 12)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=most))
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(_with_prefix)
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3f}")  # all of one width, so the panels align
     axes.set(xlabel=UNITS[cost][0])
     axes.grid()
 
 
 def _points(found: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The configurations with this cost, as `x` in its unit."""
+    """The configurations with this cost, as `x` in its unit; only those of the usual device if costs depend on it."""
     points = found.assign(x=found[cost].astype(float) * UNITS[cost][1])
-    return points[points["x"].notna()]
+    return points[points["x"].notna() & ((cost not in costs.BY_DEVICE) | _on_usual_device(found))]
+
+
+def _on_usual_device(found: pd.DataFrame) -> pd.Series:
+    """Whether each configuration ran on a GPU, if most did, or on a CPU."""
+    on_gpu = found["on_gpu"].astype(bool)
+    return on_gpu == (on_gpu.mean() > 0.5)
 
 
 def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
@@ -206,23 +242,31 @@ def _misplaced(box: Box, own: Array, points: Array) -> float:
 def _names(found: pd.DataFrame, measured: list[str], leads: costs.Leads) -> list[str]:
     """Number, name and accuracy, the machine if most ran on another, missing costs, and what dominates it."""
     number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
-    usual = found["machine"].value_counts().index[0]
+    usual, dominators = _usual_machine(found), costs.dominated_by(found, leads)
     names = []
-    for (_, row), dominating in zip(found.iterrows(), costs.dominated_by(found, leads), strict=True):
+    for (_, row), drawn, dominating in zip(found.iterrows(), _on_usual_device(found), dominators, strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         missing = [COSTS[cost] for cost in measured if pd.isna(row[cost])]
         absent = f"; no {listed(missing, 'or')}" if missing else ""
+        others = [] if drawn else [_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
+        not_drawn = f"; not drawn: {listed(others)}" if others else ""
         dominated = _dominated(row, found.iloc[number[dominating[0]] - 1], number[dominating[0]]) if dominating else ""
         name = textwrap.shorten(row["short_name"], 84, placeholder=" ...")
-        names.append(f"{number[row['configuration']]}  {name}, {row['accuracy']:.4f}{elsewhere}{absent}{dominated}")
+        name += f", {row['accuracy']:.4f}{elsewhere}{absent}{not_drawn}{dominated}"
+        names.append(f"{number[row['configuration']]}  {name}")
     return names
+
+
+def _in_words(row: pd.Series, cost: str) -> str:
+    """Name, value and unit of a cost."""
+    (name, _, unit), factor = UNITS[cost][0].partition(", "), UNITS[cost][1]
+    return f"{name} {row[cost] * factor:.3g} {unit}"
 
 
 def _dominated(row: pd.Series, other: pd.Series, number: int) -> str:
     """That the other, with this number, is as good, and which of its costs are lower."""
-    less = [name for cost, name in COSTS.items() if pd.notna(row[cost]) and other[cost] < row[cost]]
-    lower = f"with less {listed(less)}" if less else "which is as cheap"
-    return f"; no significant gain over {number}, {lower}"
+    less = [verb for cost, verb in LESS.items() if pd.notna(row[cost]) and other[cost] < row[cost]]
+    return f"; not significantly better than {number}, which {listed(less) if less else 'is as cheap'}"
 
 
 def _with_prefix(value: float, _: Any = None) -> str:

@@ -7,10 +7,23 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = heading.textContent;
+    button.setAttribute("aria-label", `Sort by ${heading.textContent}`);
     button.addEventListener("click", () => sort(table, heading, column));
     heading.replaceChildren(button);
   });
 }
+
+// Only what scrolls is a tab stop.
+function setTabStops() {
+  for (const box of document.querySelectorAll(".box, pre")) {
+    const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    if (scrolls) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+addEventListener("resize", setTabStops);
+document.addEventListener("toggle", setTabStops, true);
+setTabStops();
 
 function sort(table, heading, column) {
   const order = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
