@@ -1,10 +1,11 @@
 """Checks that a checkpoint is intact: the hashes of its files are written last and compared before it is used."""
 
-import hashlib
 import json
 import logging
 import shutil
 from pathlib import Path
+
+from benchmark.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +38,6 @@ def find_damage(checkpoint: Path) -> str | None:
     actual = _hashes(checkpoint)
     changed = sorted(name for name in written.keys() | actual.keys() if written.get(name) != actual.get(name))
     return f"{changed[0]} has changed" if changed else None
-
-
-def sha256_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
