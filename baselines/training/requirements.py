@@ -11,9 +11,7 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from baselines.packed.attention import check_supported
-from baselines.training.fsdp import check_unsharded
-from baselines.training.hardware import (
+from baselines.compute.hardware import (
     DTYPES,
     Attention,
     Batching,
@@ -26,6 +24,8 @@ from baselines.training.hardware import (
     set_products,
     uses_gpu,
 )
+from baselines.packed.attention import check_supported
+from baselines.training.fsdp import check_unsharded
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError

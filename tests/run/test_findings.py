@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.training.hardware import Precision, Quantization
+from baselines.compute.hardware import Precision, Quantization
 from baselines.training.requirements import MemoryEstimate, estimate_memory
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
