@@ -27,6 +27,7 @@ from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, EncoderComparison
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.label_loss import LabelLoss
+from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import (
     adapter_findings,
     check_length,
@@ -34,7 +35,6 @@ from baselines.training.requirements import (
     examine,
     finding_if_raised,
     prepare,
-    tokens_per_text,
 )
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter

@@ -20,7 +20,8 @@ from baselines.encoder import check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.fine_tuning import base_report
-from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare, tokens_per_text
+from baselines.training.memory_estimate import tokens_per_text
+from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare
 from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
