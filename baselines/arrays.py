@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from baselines.training.checkpoints import sha256_of_file
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 
 FILE = "model.npz"
 

@@ -1,10 +1,14 @@
-"""Rows of CSV, TSV, JSON and JSON-lines files, for data sets and for predictions."""
+"""Rows of CSV, TSV, JSON and JSON-lines files, the hash of a file, and files that are replaced in one step."""
 
 import codecs
 import csv
+import hashlib
 import io
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -190,3 +194,27 @@ def _row_of(item: Any, location: str) -> FileRow:
             f"{location}: this is not a JSON object.", "Write every row as an object with named values."
         )
     return FileRow(item, location, item.written_keys, location)
+
+
+def sha256_of_file(*paths: Path) -> str:
+    """The SHA-256 of a file, or of the content of several, one after another."""
+    content = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: content)  # updates it
+    return content.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that replaces it atomically if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from benchmark.data.unlabelled import KINDS, TextRow, kind_of, open_lines, text_rows
 from benchmark.errors import BenchmarkError
-from benchmark.results.store import replacing
+from benchmark.files import replacing
 from benchmark.run.folders import check_writable
 from benchmark.run.kept import KeptModel, Prediction, load
 from benchmark.terminal import plain_endings, quiet_libraries

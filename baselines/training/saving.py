@@ -8,9 +8,9 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from baselines.training.checkpoints import sha256_of_file
 from baselines.weights.adapter import LABELS, WEIGHTS
 from baselines.weights.lora import SEQ_CLS
+from benchmark.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from baselines.training.checkpoints import sha256_of_file
 from baselines.weights.adapter_config import (
     CONFIG,
     HEADS,
@@ -26,6 +25,7 @@ from baselines.weights.adapter_config import (
 )
 from baselines.weights.lora import SEQ_CLS, Lora
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 from benchmark.interface import AdapterSource
 
 WEIGHTS = "adapter_model.safetensors"  # peft's file name

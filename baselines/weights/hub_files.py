@@ -20,9 +20,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from baselines.training.checkpoints import sha256_of_file
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
+from benchmark.files import sha256_of_file
 from benchmark.hub import OFFICIAL_HUB, ask, repository_info
 from benchmark.interface import WeightSource
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import platformdirs
 
-from baselines.training.checkpoints import sha256_of_file
 from baselines.weights import hub_files
 from baselines.weights.hub_files import Hub
 from baselines.weights.wheel import WEIGHT_FILES, Wheel, Wheels
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 from benchmark.interface import READS_FILES, WeightSource
 
 

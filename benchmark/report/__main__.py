@@ -6,9 +6,10 @@ from pathlib import Path
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.report.texts import local_texts
-from benchmark.results.store import locked, replacing
+from benchmark.results.store import locked
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder

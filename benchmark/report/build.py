@@ -13,6 +13,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.report.figure import ALL, Figure, Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
@@ -23,7 +24,7 @@ from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
 from benchmark.report.wording import environment
-from benchmark.results.store import locked, replacing
+from benchmark.results.store import locked
 
 log = logging.getLogger(__name__)
 

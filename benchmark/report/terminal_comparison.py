@@ -14,11 +14,11 @@ from benchmark.analysis.compared_models import ComparedModels
 from benchmark.analysis.configurations import mean_accuracy
 from benchmark.analysis.inference import accuracy_interval, possible_counts
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
 from benchmark.report.tables.comparison import letters
 from benchmark.report.terminal_leaderboard import as_text
-from benchmark.results.store import replacing
 
 MODELS = (
     t.Column("number", "#"),

@@ -9,8 +9,8 @@ validation.parquet   (the same of the validation split; not in older runs, nor f
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -190,21 +190,6 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
         column_encoding=dict.fromkeys(probabilities, "BYTE_STREAM_SPLIT"),  # a third smaller than in a dictionary
     )
     return bytes(sink.getvalue().to_pybytes())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that replaces it atomically if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -12,8 +12,9 @@ from filelock import Timeout
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.results.record import Failure, RunRecord, Status, to_json
-from benchmark.results.store import folder_of, replacing
+from benchmark.results.store import folder_of
 from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full
 from benchmark.run.job import Job, OnRecord, new_job, now, with_data

@@ -1,6 +1,5 @@
 """Removes local paths from what is published: only their last part remains, and a hash of the files read there."""
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from benchmark.config import FOLDERS, RunConfig, RunSpec
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class
 from benchmark.run.overrides import as_written, element, written
@@ -92,12 +92,9 @@ def _file_options(schema: type[Any]) -> list[str]:
 def _name_and_hash(path: Path, patterns: Sequence[str]) -> str:
     """The last part of the path, with a hash of the file, or of the files in the folder that match a pattern."""
     files = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))
-    content = hashlib.sha256()
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                while block := stream.read(2**20):
-                    content.update(block)
-        except OSError as error:
-            raise BenchmarkError(f"{file} cannot be read ({error.strerror}).", "Make it a readable file.") from error
-    return path.name + (f"@{content.hexdigest()[:12]}" if files else "")
+    try:
+        content = sha256_of_file(*files)
+    except OSError as error:
+        problem = f"{error.filename or path} cannot be read ({error.strerror})."
+        raise BenchmarkError(problem, "Make it a readable file.") from error
+    return path.name + (f"@{content[:12]}" if files else "")

@@ -19,9 +19,9 @@ import numpy as np
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first, select
+from benchmark.files import replacing
 from benchmark.interface import Examples, FitContext, FitReport
 from benchmark.results import environment
-from benchmark.results.store import replacing
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
 

@@ -175,35 +175,6 @@ def test_a_missing_results_folder_has_no_runs(tmp_path: Path) -> None:
     assert store.read_all(tmp_path / "nowhere") == []
 
 
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "table.md"
-    with store.replacing(file) as temporary:
-        temporary.write_text("first")
-        assert not file.exists()
-    with store.replacing(file) as temporary:
-        temporary.write_text("second")
-        assert file.read_text() == "first"
-        assert (temporary.parent, temporary.suffix) == (file.parent, ".md")
-    assert files_below(tmp_path) == {"new/table.md"}
-    assert file.read_text() == "second"
-    assert file.stat().st_mode & 0o777 == 0o644
-
-
-def test_a_failed_replacement_keeps_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "table.md"
-    file.write_text("first")
-
-    def write_half() -> None:
-        with store.replacing(file) as temporary:
-            temporary.write_text("sec")
-            raise RuntimeError("no more to write")
-
-    with pytest.raises(RuntimeError, match="no more to write"):
-        write_half()
-    assert files_below(tmp_path) == {"table.md"}
-    assert file.read_text() == "first"
-
-
 def test_a_run_that_is_replaced_while_all_are_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record())
     monkeypatch.setattr(store, "read", lambda folder: (folder / "moved").read_bytes())

@@ -12,10 +12,10 @@ from factories import LABELS
 from test_saved_models import llama_in_a_folder
 from transformers import AutoModelForSequenceClassification
 
-from baselines.training.checkpoints import sha256_of_file
 from benchmark.config import RunConfig
 from benchmark.data.load import load as load_data
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 from benchmark.predict import KeptModel, load
 from benchmark.results.store import Run
 from benchmark.run import runner
