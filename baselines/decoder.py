@@ -9,6 +9,9 @@ from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from baselines.compute import processes
+from baselines.compute.hardware import DTYPES, Attention, Batching, Quantization
+from baselines.compute.memory import compute_rows, must_fit, run_in_passes
 from baselines.decoder_card import decoder_card
 from baselines.decoder_checks import (
     check_context,
@@ -29,16 +32,13 @@ from baselines.packed.fused import fuse
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
+from baselines.packed.sample import Sample
 from baselines.prompt import Prompter
 from baselines.speed import ComparisonOptions, DecoderComparison
-from baselines.training import processes
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
-from baselines.training.hardware import DTYPES, Attention, Batching, Quantization
 from baselines.training.label_loss import LabelLoss
-from baselines.training.memory import compute_rows, must_fit, run_in_passes
 from baselines.training.requirements import examine, prepare
-from baselines.training.sample import Sample
 from baselines.training.saving import save
 from baselines.weights.adapter import Adapter
 from baselines.weights.adapter_config import CONFIG as ADAPTER_CONFIG

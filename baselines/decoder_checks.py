@@ -6,11 +6,12 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from baselines.compute.hardware import Quantization, check_quantization
 from baselines.decoder_options import DecoderOptions
 from baselines.prompt import Prompter
 from baselines.training.fsdp import check_unsharded
-from baselines.training.hardware import Quantization, check_quantization
-from baselines.training.requirements import adapter_findings, check_length, finding_if_raised, tokens_per_text
+from baselines.training.memory_estimate import tokens_per_text
+from baselines.training.requirements import adapter_findings, check_length, finding_if_raised
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
 from baselines.weights.needed import check_random

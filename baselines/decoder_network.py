@@ -9,13 +9,13 @@ from torch.nn import functional
 from transformers import BatchEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from baselines.compute.hardware import Attention, Batching, Precision, autocast
 from baselines.packed.functions import IGNORED, TokenLoss
 from baselines.packed.graphs import Limits, StepGraphs
 from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
 from baselines.packed.projections import JoinedProduct
+from baselines.packed.sample import Sample, answered
 from baselines.packed.stream import Stream, pack
-from baselines.training.hardware import Attention, Batching, Precision, autocast
-from baselines.training.sample import Sample, answered
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,17 @@ from transformers import (
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
+from baselines.compute.bars import parts
+from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
+from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention, resolve_batching
-from baselines.packed.families import LEARNED_POSITIONS, first_position
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
+from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, EncoderComparison
-from baselines.training.bars import parts
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
-from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.training.label_loss import LabelLoss
-from baselines.training.memory import compute_rows, must_fit
+from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import (
     adapter_findings,
     check_length,
@@ -34,12 +35,11 @@ from baselines.training.requirements import (
     examine,
     finding_if_raised,
     prepare,
-    tokens_per_text,
 )
-from baselines.training.sample import Sample
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
+from baselines.weights.families import LEARNED_POSITIONS, first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS

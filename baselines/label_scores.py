@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy.special import log_softmax, logsumexp
 
-from baselines.training.memory import compute_rows
+from baselines.compute.memory import compute_rows
 from benchmark.interface import Predictions
 
 Scores = npt.NDArray[np.float64]

@@ -13,16 +13,17 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
+from baselines.compute.bars import predicting_for
+from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
+from baselines.compute.memory import compute_rows, must_fit
 from baselines.encoder import check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
-from baselines.packed.families import first_position
 from baselines.packed.passes import encoder_embeddings, padded_texts
-from baselines.training.bars import predicting_for
 from baselines.training.fine_tuning import base_report
-from baselines.training.hardware import Attention, Batching, Device, Precision, autocast
-from baselines.training.memory import compute_rows, must_fit
-from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare, tokens_per_text
+from baselines.training.memory_estimate import tokens_per_text
+from baselines.training.requirements import check_positive, examine, finding_if_raised, prepare
 from baselines.weights.compatibility import check_padding
+from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import fetch_checked, load
 from baselines.weights.needed import Needed

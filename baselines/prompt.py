@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from baselines.training.bars import parts
+from baselines.compute.bars import parts
 from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from peft import PeftModel
 from torch import nn
 
+from baselines.compute.hardware import Batching, Precision, fast_precisions
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import undo
 from baselines.packed.graphs import StepGraphs
+from baselines.packed.sample import Sample
 from baselines.training.gradients import backward, largest_difference
-from baselines.training.hardware import Batching, Precision, fast_precisions
-from baselines.training.sample import Sample
 from baselines.weights.loading import Loaded
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Readout

@@ -10,8 +10,8 @@ import torch
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.packed.attention import Options, States
+from baselines.packed.sample import Sample
 from baselines.packed.stream import Varlen
-from baselines.training.sample import Sample
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.interface import FitContext, FitReport, Readout

@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from baselines.packed.families import ROTATED_BY_HALVES, SUPPORTED
+from baselines.compute.hardware import Attention, Batching, Computation, has_flash_attn, matmul_dtype
 from baselines.packed.functions import Rotation
 from baselines.packed.functions import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
-from baselines.training.hardware import Attention, Batching, Computation, has_flash_attn, matmul_dtype
+from baselines.weights.families import ROTATED_BY_HALVES, SUPPORTED
 from benchmark.errors import BenchmarkError
 
 PACKED = "packed"

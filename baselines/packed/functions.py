@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from baselines.compute.hardware import matmul_dtype
 from baselines.packed import kernels
-from baselines.training.hardware import matmul_dtype
 
 DROPOUT_LEVELS = 2**16
 IGNORED = -100

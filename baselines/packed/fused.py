@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from baselines.compute.hardware import matmul_dtype
 from baselines.packed.functions import FrozenNorm, dropout
 from baselines.packed.projections import JoinedProduct, join_products
-from baselines.training.hardware import matmul_dtype
 
 NORMS = ("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "SmolLM3RMSNorm", "Phi3RMSNorm")
 """transformers' classes that compute what `FrozenNorm` computes."""

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from baselines.compute.memory import is_out_of_memory
 from baselines.packed.functions import IGNORED
 from baselines.packed.kernels import always_compiled, is_observed
 from baselines.packed.projections import JoinedProduct
+from baselines.packed.sample import Sample, answered
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
-from baselines.training.memory import is_out_of_memory
-from baselines.training.sample import Sample, answered
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from torch.utils.hooks import RemovableHandle
 from transformers import BatchEncoding, PreTrainedModel
 
 from baselines.packed.attention import packed_attention
-from baselines.packed.families import WITH_OUTPUT_MODULE, final_module, first_position, reads_the_mean
 from baselines.packed.mpnet import packed_relative_attention
 from baselines.packed.stream import Blocks, Stream, pack
+from baselines.weights.families import WITH_OUTPUT_MODULE, final_module, first_position, reads_the_mean
 
 
 def decoder_states(network: PeftModel | PreTrainedModel, stream: Stream) -> torch.Tensor:

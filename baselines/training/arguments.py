@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from transformers import EarlyStoppingCallback, TrainingArguments
 
-from baselines.training import processes
-from baselines.training.bars import in_terminal
-from baselines.training.hardware import Computation, Precision
+from baselines.compute import processes
+from baselines.compute.bars import in_terminal
+from baselines.compute.hardware import Computation, Precision
 from benchmark.interface import FitContext, Keep, Optimizer, Schedule
 
 SCHEDULES = {Schedule.constant: "constant_with_warmup"}  # transformers' "constant" ignores the warm-up

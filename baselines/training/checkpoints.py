@@ -1,22 +1,12 @@
-"""Checks that a checkpoint is intact: the hashes of its files are written last and compared before it is used."""
+"""The newest intact checkpoint of a training."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
 
-from benchmark.files import sha256_of_file
+from baselines.compute.folder_hashes import find_damage
 
 log = logging.getLogger(__name__)
-
-HASHES = "seal.json"
-
-
-def write_hashes(checkpoint: Path) -> None:
-    """Write the hash of every file in the folder; call it when all other files are complete."""
-    temporary = checkpoint / f".{HASHES}"
-    temporary.write_text(json.dumps(_hashes(checkpoint)), encoding="utf-8")
-    temporary.replace(checkpoint / HASHES)
 
 
 def newest_intact(folder: Path) -> Path | None:
@@ -27,22 +17,6 @@ def newest_intact(folder: Path) -> Path | None:
         log.warning("%s is damaged (%s): deleted, continuing from the previous checkpoint", checkpoint, damage)
         shutil.rmtree(checkpoint)
     return None
-
-
-def find_damage(checkpoint: Path) -> str | None:
-    """A phrase that says what differs from the written hashes, or None if the folder is intact."""
-    try:
-        written = json.loads((checkpoint / HASHES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "it is incomplete"
-    actual = _hashes(checkpoint)
-    changed = sorted(name for name in written.keys() | actual.keys() if written.get(name) != actual.get(name))
-    return f"{changed[0]} has changed" if changed else None
-
-
-def _hashes(checkpoint: Path) -> dict[str, str]:
-    files = (path for path in checkpoint.rglob("*") if path.is_file() and not path.name.endswith(HASHES))
-    return {str(path.relative_to(checkpoint)): sha256_of_file(path) for path in sorted(files)}
 
 
 def _step(checkpoint: Path) -> int:

@@ -10,14 +10,15 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback
 
+from baselines.compute import memory, processes
+from baselines.compute.bars import bar
+from baselines.compute.hardware import Batching, Computation, device_name
 from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
-from baselines.training import checkpoints, memory, processes
+from baselines.packed.sample import Sample
+from baselines.training import checkpoints
 from baselines.training.arguments import keeps_best, stopping, tensorboard_beside_checkpoints, training_arguments
-from baselines.training.bars import bar
-from baselines.training.hardware import Batching, Computation, device_name
 from baselines.training.progress import Progress, TrainingBar, curve
-from baselines.training.sample import Sample
 from baselines.training.saving import save
 from baselines.training.trainer import Loss, PassTrainer
 from baselines.weights.loading import Loaded

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from baselines.training.sample import Sample
+from baselines.packed.sample import Sample
 from benchmark.interface import Examples, Recipe
 
 

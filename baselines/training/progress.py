@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from baselines.training import checkpoints
-from baselines.training.bars import predicting_for
-from baselines.training.processes import broadcast_from_first
+from baselines.compute import folder_hashes
+from baselines.compute.bars import predicting_for
+from baselines.compute.processes import broadcast_from_first
 from benchmark.interface import CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if args.should_save:
-            checkpoints.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            folder_hashes.write_hashes(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         state.best_model_checkpoint = broadcast_from_first(state.best_model_checkpoint)  # which has seen the folder
         self.counted_until = time.perf_counter()  # the time before the save was counted when it was logged
 

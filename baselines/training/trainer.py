@@ -14,9 +14,9 @@ from transformers import Trainer, TrainerControl, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from baselines.compute import memory, processes
 from baselines.packed.graphs import StepGraphs
-from baselines.training import memory, processes
-from baselines.training.sample import Sample
+from baselines.packed.sample import Sample
 from benchmark.errors import BenchmarkError
 
 NEVER = 2**62  # larger than any step

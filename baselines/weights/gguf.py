@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from baselines.training import checkpoints
+from baselines.compute.folder_hashes import find_damage, write_hashes
 from baselines.weights.sources import Checkpoint, cache_dir
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def dequantised_copy(checkpoint: Checkpoint) -> Path:
     sha256 = checkpoint.source.sha256
     assert isinstance(sha256, str)
     folder = cache_dir("dequantized") / f"{sha256[:16]}-transformers-{transformers.__version__}"
-    if checkpoints.find_damage(folder) is None:
+    if find_damage(folder) is None:
         return folder
     log.info("dequantising %s, once", checkpoint.gguf_file)
     shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +44,7 @@ def dequantised_copy(checkpoint: Checkpoint) -> Path:
         copy = Path(scratch) / "copy"
         network.save_pretrained(copy)
         tokenizer.save_pretrained(copy)
-        checkpoints.write_hashes(copy)
+        write_hashes(copy)
         if not folder.exists():  # another process may have written it meanwhile
             copy.rename(folder)
     return folder

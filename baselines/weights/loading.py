@@ -21,8 +21,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from baselines.training.hardware import Attention, Quantization, check_quantization
-from baselines.training.memory import is_out_of_memory
+from baselines.compute.hardware import Attention, Quantization, check_quantization
+from baselines.compute.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.compatibility import Checked, check_files
 from baselines.weights.gguf import dequantised_copy

@@ -6,7 +6,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from baselines.packed.families import DECODERS, POSITIONS_AFTER_PADDING, SUPPORTED
+from baselines.weights.families import DECODERS, POSITIONS_AFTER_PADDING, SUPPORTED
 from benchmark.errors import BenchmarkError
 
 BERT = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}

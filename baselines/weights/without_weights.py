@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from baselines.training.hardware import Attention
+from baselines.compute.hardware import Attention
 from baselines.weights.kinds import EXTERNAL
 from benchmark.errors import BenchmarkError
 

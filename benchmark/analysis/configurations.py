@@ -26,7 +26,7 @@ COPIED_COLUMNS = (
     "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "reduced",
     "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
 )  # fmt: skip
-"""The columns of `frame.RUN_COLUMNS` that a configuration copies from its first counted run."""
+"""The columns of `columns.RUN_COLUMNS` that a configuration copies from its first counted run."""
 COMPUTED_COLUMNS = {
     "run": "the first counted run",
     "runs": "the names of all runs",

@@ -28,6 +28,7 @@ from benchmark.report.table import Table
 from benchmark.report.wording import in_words
 
 MOST_SENTENCES = 4  # of the answer; the others are in docs/results.md
+FEWEST_FILTERED = 8  # rows of a table with a filter
 TABLE3 = "table3_accuracy"
 LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
@@ -71,6 +72,7 @@ def page(
         llama_timed=any(one["model"] == study.DECODERS[0] and not one["pretrained"] for one in analysis.results.speeds),
         largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
+        fewest_filtered=FEWEST_FILTERED,
         comparisons=comparisons,
         details=blocks,
         total=len(analysis.results.runs),

@@ -1,19 +1,19 @@
 """The data with which the page compares any two configurations that answered the same test texts."""
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.analysis import inference, study
+from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
-from benchmark.analysis.frame import Results, label_names
+from benchmark.analysis.frame import label_names
 from benchmark.report.run_details import anchor
+from benchmark.report.summary import NETWORKS
 
 DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
 MOST = 60  # configurations of a data set; the page would be large and slow to make with more
@@ -27,8 +27,9 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
     """One entry for each set of test texts that two or more configurations answered, the study's first.
 
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
-    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds and
-    the McNemar p of the first seeds alone, whose counts the page shows.
+    configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds; what it
+    says of the whole data set, Holm's p and the verdict, is None with a reduced run. `chosen` are the best
+    configuration and the smallest network.
     """
     found = analysis.configurations
     found = found[found["accuracy"].notna()]
@@ -42,7 +43,7 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
         key=lambda comparable: (comparable["dataset"][0] != study.DATASET, comparable["dataset"][0], -len(comparable))
     )
     return [
-        _entry(analysis.results, comparable, texts.get(comparable["test_sha256"][0], {}))
+        _entry(analysis.of(comparable["dataset"][0]), comparable, texts.get(comparable["test_sha256"][0], {}))
         for comparable in all_comparable
     ]
 
@@ -51,13 +52,19 @@ def _most(comparable: pd.DataFrame) -> int:
     return max(2, min(MOST, MOST_ANSWERS // int(comparable["test_rows"].iloc[0])))
 
 
-def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
+def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
+    results = analysis.results
+    verdicts = {
+        frozenset((row["better"], row["other"])): (float(f"{row['adjusted_p']:.6g}"), bool(row["differs"]))
+        for row in analysis.comparisons.to_dict("records")
+    }
     first = [runs[0] for runs in comparable["counted"]]
     items = results.answers_of(first[0])["item"].tolist()
     names = label_names(results.labels(first[0]))
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
+        "chosen": [0, _smallest_network(comparable)],
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,
@@ -75,22 +82,23 @@ def _entry(results: Results, comparable: pd.DataFrame, texts: Mapping[str, str])
             }
             for run, (_, row) in zip(first, comparable.iterrows(), strict=True)
         ],
-        "pairs": [_pair(row, p) for row, p in zip(compared, _first_p(results, first), strict=True)],
+        "pairs": [
+            [*_pair(row), *verdicts.get(frozenset((row["better"], row["other"])), (None, None))] for row in compared
+        ],
     }
 
 
-def _pair(row: dict[Any, Any], first_p: float) -> list[Any]:
-    """Difference, its interval and McNemar's p over all pairs of seeds, and the p of the first seeds alone."""
-    values = [*(row[name] for name in ("difference", "low", "high", "p")), first_p]
-    return [*(float(f"{value:.6g}") for value in values), row["seed_pairs"]]
+def _smallest_network(comparable: pd.DataFrame) -> int:
+    """The place of the best configuration of the smallest network with all rows and steps; else the second place."""
+    networks = comparable[comparable["kind"].isin(NETWORKS) & ~comparable["reduced"].astype(bool)]
+    networks = networks[networks.index > 0]
+    return list(networks.index)[int(networks["parameters"].astype(float).argmin())] if len(networks) else 1
 
 
-def _first_p(results: Results, runs: Sequence[str]) -> Iterator[float]:
-    """McNemar's p of every two of these runs."""
-    correct = results.correct(runs)[:, None]
-    for one, other in combinations(correct, 2):
-        ((wins, losses),) = inference.discordant(one, other)
-        yield inference.mcnemar(wins, losses)
+def _pair(row: dict[Any, Any]) -> list[Any]:
+    """Difference, its interval, McNemar's p and the counts that only one gets right, over all pairs of seeds."""
+    values = [float(f"{row[name]:.6g}") for name in ("difference", "low", "high", "p", "wins", "losses")]
+    return [*values, row["seed_pairs"]]
 
 
 def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:

@@ -21,7 +21,8 @@ from factories import (
 )
 
 from benchmark.analysis import frame, study
-from benchmark.analysis.frame import RUN_COLUMNS, Results, label_names, read_results, results_of
+from benchmark.analysis.columns import RUN_COLUMNS
+from benchmark.analysis.frame import Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.environment import Environment

@@ -4,6 +4,7 @@ import pytest
 import torch
 from networks import reference_kernel
 
+from baselines.compute.hardware import Attention, Batching, Computation, Precision
 from baselines.packed.attention import (
     Options,
     States,
@@ -17,7 +18,6 @@ from baselines.packed.attention import (
     variable_length_kernel,
 )
 from baselines.packed.stream import Blocks, Layout, Varlen, pack
-from baselines.training.hardware import Attention, Batching, Computation, Precision
 from benchmark.errors import BenchmarkError
 
 SEQUENCES = [[1, 2, 3, 4], [1, 2, 5], [1, 2, 6, 6, 6, 6, 6], [1, 2, 7]] * 6  # more than one block

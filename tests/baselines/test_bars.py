@@ -2,7 +2,7 @@
 
 import pytest
 
-from baselines.training import bars
+from baselines.compute import bars
 
 
 @pytest.fixture(autouse=True)

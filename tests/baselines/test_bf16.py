@@ -8,18 +8,18 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from baselines.compute.hardware import Attention, Device, Precision, matmul_dtype, resolve
 from baselines.packed.attention import Options, over_blocks
 from baselines.packed.functions import LoraProduct
 from baselines.packed.fused import fuse
 from baselines.packed.stream import Blocks, pack
-from baselines.training.hardware import Attention, Device, Precision, matmul_dtype, resolve
 from benchmark.config import RunConfig
 from benchmark.run.runner import run
 
 
 @pytest.fixture(autouse=True)
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: False)
+    monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda: False)
 
 
 def numbers(*shape: int) -> torch.Tensor:
@@ -39,7 +39,7 @@ def test_only_bf16_on_such_a_cpu_is_widened(monkeypatch: pytest.MonkeyPatch) -> 
     assert matmul_dtype(torch.ones(1)) is torch.float32
     assert matmul_dtype(torch.ones(1).bfloat16()) is torch.float32
     assert matmul_dtype(torch.ones(1, device="meta").bfloat16()) is torch.bfloat16
-    monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: True)
+    monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda: True)
     assert matmul_dtype(torch.ones(1).bfloat16()) is torch.bfloat16
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from baselines.training.checkpoints import HASHES, find_damage, newest_intact, write_hashes
+from baselines.compute.folder_hashes import HASHES, find_damage, write_hashes
+from baselines.training.checkpoints import newest_intact
 
 
 def save_checkpoint(folder: Path, step: int) -> Path:

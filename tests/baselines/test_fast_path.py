@@ -15,10 +15,10 @@ from shipped_configurations import composer
 from torch import nn
 
 from baselines import decoder, encoder
+from baselines.compute.hardware import Batching, has_flash_attn
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
-from baselines.training.hardware import Batching, has_flash_attn
-from baselines.training.sample import Sample
+from baselines.packed.sample import Sample
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext, Readout

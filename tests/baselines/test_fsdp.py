@@ -8,8 +8,8 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from baselines.compute import memory
 from baselines.packed.passes import without_adapter
-from baselines.training import memory
 from baselines.training.fsdp import shard_layers
 from baselines.weights.lora import Lora
 from benchmark.errors import BenchmarkError

@@ -9,14 +9,14 @@ from networks import Compose, reference_kernel, samples_of, trained
 from peft.tuners.lora import Linear
 from torch import nn
 
+from baselines.compute.hardware import Attention
 from baselines.decoder import DecoderClassifier
 from baselines.packed import functions, graphs
 from baselines.packed.attention import _rotate
 from baselines.packed.graphs import CaptureError, StepGraphs, size_of, trains_only
 from baselines.packed.projections import JoinedProduct
+from baselines.packed.sample import Sample
 from baselines.packed.stream import Varlen, fill, pack
-from baselines.training.hardware import Attention
-from baselines.training.sample import Sample
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

@@ -9,7 +9,7 @@ import torch
 from networks import trained
 from shipped_configurations import composer
 
-from baselines.training.hardware import (
+from baselines.compute.hardware import (
     Attention,
     Device,
     Precision,
@@ -38,9 +38,9 @@ def test_auto_is_the_cpu_without_a_gpu() -> None:
 
 @pytest.mark.parametrize("device", [Device.cpu, pytest.param(Device.auto, marks=no_gpu)])
 def test_bf16_on_a_cpu_needs_bf16_instructions(monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
-    monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: True)
+    monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda: True)
     assert resolve(device, Precision.bf16, Attention.sdpa).type == "cpu"
-    monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: False)
+    monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda: False)
     with pytest.raises(BenchmarkError, match=r"model.precision=bf16") as refusal:
         resolve(device, Precision.bf16, Attention.sdpa)
     assert refusal.value.fix == "Set model.precision=fp32."
@@ -48,7 +48,7 @@ def test_bf16_on_a_cpu_needs_bf16_instructions(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_bf16_on_a_gpu_needs_no_instructions_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda: False)
+    monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve(Device.auto, Precision.bf16, Attention.sdpa).type == "cuda"
 
@@ -79,7 +79,7 @@ def test_without_a_gpu_the_option_that_needs_one_is_named(
 def test_only_packed_decoders_can_use_torchs_flash_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    monkeypatch.setattr("baselines.training.hardware.has_flash_attn", lambda: False)
+    monkeypatch.setattr("baselines.compute.hardware.has_flash_attn", lambda: False)
     options = Device.cuda, Precision.bf16, Attention.flash_attention_2
     assert resolve(*options, only_packed=True).type == "cuda"
     with pytest.raises(BenchmarkError, match="flash-attn package"):
@@ -145,11 +145,11 @@ def test_flash_attention_on_an_older_gpu_is_refused(
 
 
 def test_flash_attention_4_is_not_mistaken_for_flash_attention_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.training.hardware.version", {"flash-attn": "2.8.3"}.__getitem__)
+    monkeypatch.setattr("baselines.compute.hardware.version", {"flash-attn": "2.8.3"}.__getitem__)
     assert has_flash_attn()
 
     def not_installed(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr("baselines.training.hardware.version", not_installed)
+    monkeypatch.setattr("baselines.compute.hardware.version", not_installed)
     assert not has_flash_attn()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.training.memory import compute_rows, is_out_of_memory, must_fit, run_in_passes, smaller_pass
+from baselines.compute.memory import compute_rows, is_out_of_memory, must_fit, run_in_passes, smaller_pass
 from benchmark.errors import BenchmarkError
 
 
@@ -74,7 +74,7 @@ def test_rows_are_computed_in_sorted_passes_and_returned_in_order(options: Any, 
 
 RESIDENT_AFTER_FREEING = """
 import resource, sys, torch
-from baselines.training import memory
+from baselines.compute import memory
 
 if sys.argv[1] == "keep_freed_memory":
     memory.keep_freed_memory()

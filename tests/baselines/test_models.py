@@ -17,14 +17,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
 from baselines.cards import trained_part_id
+from baselines.compute import folder_hashes
+from baselines.compute.hardware import Attention, Batching, Computation, Precision
 from baselines.decoder import DecoderClassifier
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
-from baselines.training import checkpoints
 from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.fine_tuning import samples_seen
-from baselines.training.hardware import Attention, Batching, Computation, Precision
 from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
@@ -317,13 +317,13 @@ def test_training_time_does_not_count_the_writing_of_checkpoints(
 ) -> None:
     """The clock is advanced by an hour with every checkpoint."""
     written: list[Path] = []
-    write_hashes, clock = checkpoints.write_hashes, time.perf_counter
+    write_hashes, clock = folder_hashes.write_hashes, time.perf_counter
 
     def slow(folder: Path) -> None:
         write_hashes(folder)
         written.append(folder)
 
-    monkeypatch.setattr(checkpoints, "write_hashes", slow)
+    monkeypatch.setattr(folder_hashes, "write_hashes", slow)
     monkeypatch.setattr(time, "perf_counter", lambda: clock() + 3600 * len(written))
     report = model("tiny_bert").fit(splits.train, splits.validation, context(tmp_path, "recipe.max_steps=20"))
     assert len(written) > 1

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from baselines.compute.hardware import Batching
 from baselines.probe import Pooling, Probe
-from baselines.training.hardware import Batching
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError

@@ -10,8 +10,8 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
+from baselines.packed.sample import Sample
 from baselines.training.label_loss import LabelLoss
-from baselines.training.sample import Sample
 from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from baselines import encoder
+from baselines.packed.sample import Sample
 from baselines.training.label_loss import LabelLoss
-from baselines.training.sample import Sample
 from baselines.training.soft_labels import soft_targets
 from benchmark.config import RunConfig
 from benchmark.data.load import load

@@ -35,7 +35,7 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from baselines.training.hardware import Attention
+from baselines.compute.hardware import Attention
 from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels

@@ -456,6 +456,9 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
     assert np.allclose(sizes, [22713216, 109486464])
     assert np.allclose(np.asarray(accuracies, dtype=float), [0.95, 0.97])
     assert np.allclose(np.asarray(lines["decoder"].get_ydata(), dtype=float), [0.96])
+    assert [lines[kind].get_linestyle() for kind in ("encoder", "decoder")] == ["None", "None"]
+    (more,) = draw("scaling", *runs, publish_many(tmp_path, a_record("bert_large"), wrong_at(range(5)))).axes
+    assert more.get_lines()[0].get_linestyle() == "-"
     hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
     assert [float(line.get_ydata()[0]) for line in hollow] == [*study.TABLE3.values()]
     assert drawn("scaling", runs[0], runs[1], runs[4]) is None

@@ -266,6 +266,16 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     assert headings[: len(first)] == first
 
 
+def test_a_short_table_has_no_filter_and_every_filter_says_of_what(tmp_path: Path) -> None:
+    for number in range(8):
+        publish(tmp_path, a_record("minilm", f"recipe.epochs={number + 1}", dataset="mine"), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", dataset="yours"), ONE_WRONG)
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    forms = [form.get("aria-label") for form in Elements(rendered(tmp_path)).all("form")]
+    named = ["Accuracy on the emotion test split", "All configurations on mine"]
+    assert forms == [f"Filter: {named[0]}", None, f"Filter: {named[1]}"]  # the second is that of the comparison
+
+
 def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     html = rendered(tmp_path)

@@ -22,9 +22,9 @@ def test_labels_are_those_of_the_first_seed_and_the_last_id_is_no_label(tmp_path
         one["name"].split()[0].rstrip(","): (one["seed"], one["predicted"]) for one in comparable["configurations"]
     }
     assert found == {"SmolLM2-135M": (0, "6123450123"), "MiniLM-L6": (1, "3012345012")}
-    ((difference, _, _, _, first_p, pairs),) = comparable["pairs"]
-    assert (difference, pairs) == (0.9, 2)
-    assert first_p == float(f"{mcnemar(9, 0):.6g}")
+    ((difference, _, _, p, wins, losses, pairs, adjusted_p, differs),) = comparable["pairs"]
+    assert (difference, wins, losses, pairs, differs) == (0.9, 9, 0, 2, True)
+    assert p == adjusted_p == float(f"{mcnemar(9, 0):.6g}")
 
 
 def test_reduced_runs_are_compared_too_but_not_with_other_test_texts(tmp_path: Path) -> None:
@@ -35,6 +35,15 @@ def test_reduced_runs_are_compared_too_but_not_with_other_test_texts(tmp_path: P
     ]
     (comparable,) = comparison_data(analysis_of(*runs), {})
     assert sorted(one["reduced"] for one in comparable["configurations"]) == [False, True]
+    assert comparable["pairs"][0][-2:] == [None, None]
+
+
+def test_the_best_is_compared_with_the_smallest_network_first(tmp_path: Path) -> None:
+    predictions = {"bert_base": GOLD, "bert_large": GOLD, "tfidf": [1] * 10, "minilm": np.roll(GOLD, 6).tolist()}
+    runs = [publish(tmp_path, a_record(model), predicted) for model, predicted in predictions.items()]
+    (comparable,) = comparison_data(analysis_of(*runs), {})
+    names = [comparable["configurations"][place]["name"].split(",")[0] for place in comparable["chosen"]]
+    assert names == ["BERT base", "MiniLM-L6"]
 
 
 def test_labels_have_two_digits_if_one_is_not_enough() -> None:

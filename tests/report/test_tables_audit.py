@@ -11,7 +11,7 @@ COMPARISONS = table_rows("study_comparisons")
 
 def test_only_one_figure_of_the_study_is_a_count_of_2000() -> None:
     counts = {row["study"]: row["possible_counts"] for row in AUDIT if row["study"]}
-    assert counts == {0.9063: "none", 0.9086: "none", 0.9125: "1825", 0.9189: "none", 0.9262: "none"}
+    assert counts == {0.9063: "none", 0.9086: "none", 0.9125: "1,825", 0.9189: "none", 0.9262: "none"}
 
 
 def test_the_nearest_counts_enclose_a_figure() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.training.hardware import Precision, Quantization
-from baselines.training.requirements import MemoryEstimate, estimate_memory
+from baselines.compute.hardware import Precision, Quantization
+from baselines.training.memory_estimate import MemoryEstimate, estimate_memory
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
@@ -110,7 +110,7 @@ def test_too_little_memory_is_a_problem_only_if_one_sample_does_not_fit(monkeypa
     card = build_classifier(composed(["model=tiny_bert"]).model).describe()
     needed = estimate_memory(card, Precision.fp32, tokens_per_sample=20)
     for free, stopped in ((needed.total(20) + 1, False), (needed.total(1) + 1, False), (needed.total(1) - 1, True)):
-        monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
+        monkeypatch.setattr("baselines.training.memory_estimate._available_memory", lambda free=free: free)
         monkeypatch.setattr("baselines.training.requirements.estimate_memory", lambda *_, **__: needed)
         assert ("memory" in problems("model=tiny_bert")) is stopped
 
@@ -228,7 +228,7 @@ def test_weights_for_a_gpu_must_fit_into_memory_while_loading(monkeypatch: pytes
     monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "available")
     monkeypatch.setattr("baselines.training.requirements.download_bytes", lambda _: 0)
     for free, stopped in ((10e9, True), (20e9, False)):
-        monkeypatch.setattr("baselines.training.requirements._available_memory", lambda free=free: free)
+        monkeypatch.setattr("baselines.training.memory_estimate._available_memory", lambda free=free: free)
         found = problems("model=llama3_lora")
         assert ("loading" in found) is stopped
         assert "memory" not in found

@@ -13,7 +13,7 @@ import torch
 from factories import FIT, data_report, examples
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.training.hardware import has_bf16_kernels
+from baselines.compute.hardware import has_bf16_kernels
 from benchmark import speed as command
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
@@ -169,7 +169,7 @@ def test_references_are_padded_and_generate_labels(overrides: list[str], expecte
 
 def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
-        monkeypatch.setattr("baselines.training.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
+        monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
         if not torch.cuda.is_available():
             assert measurable(composed(["model=tiny_bert"]).model).comparison().precisions() == expected
     bf16 = composed(["model=tiny_bert", "model.precision=bf16"]).model

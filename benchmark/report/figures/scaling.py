@@ -74,7 +74,8 @@ def _published(analysis: AnalysedResults) -> pd.DataFrame:
 def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
     colour = KINDS[kind]
     axes.vlines(points["parameters"], *(points[end].astype(float) for end in ("low", "high")), color=colour, alpha=0.35)
-    axes.plot(points["parameters"], points["accuracy"], "o-", color=colour, linewidth=1.2, label=kind)
+    joined = "-" if len(points) > 2 else ""  # two points are no trend
+    axes.plot(points["parameters"], points["accuracy"], f"o{joined}", color=colour, linewidth=1.2, label=kind)
     left = kind == "encoder"  # else names of an encoder and a decoder of one size would overlap
     accuracies = points["accuracy"].astype(float)
     beside = accuracies.shift(1 if left else -1).fillna(0 if left else 1)
@@ -97,7 +98,7 @@ def _beside(left: bool, above: bool) -> dict[str, Any]:
 FIGURES = (
     Figure(
         "scaling",
-        "Accuracy against the number of parameters, a line for encoders and one for decoders, beside the study's.",
+        "Accuracy against the number of parameters, encoders and decoders apart, beside the study's.",
         "cost",
         scaling,
     ),

@@ -12,7 +12,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.inference import ALPHA, mcnemar, possible_counts, unpaired_z
 from benchmark.report import table as t
 from benchmark.report.formats import count as counted
-from benchmark.report.formats import fixed, p_value
+from benchmark.report.formats import fixed, p_value, plain
 
 ROUNDING = 0.5e-4  # what four printed decimals leave open in either direction
 MOST_ROWS, MOST_RUNS = 10_000, 10  # limits of the search for test sets and numbers of runs
@@ -94,7 +94,7 @@ def _most_discordant(net: int) -> int:
 
 
 def _listed(items: Iterable[Any]) -> str:
-    return ", ".join(str(item) for item in items)
+    return ", ".join(plain(item) for item in items)
 
 
 TABLES = (

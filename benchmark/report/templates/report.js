@@ -82,26 +82,33 @@ for (const form of document.querySelectorAll("main section > form.filters:not(#c
     }
     const filtered = words.length || kind.value || measured.checked;
     const found = rows.filter((row) => !row.hidden).length;
-    form.querySelector("output").textContent = filtered ? `${found} of ${rows.length} rows of the tables below` : "";
+    const counted = found ? `${found} of ${rows.length} rows of the tables below` : "No row matches";
+    form.querySelector("output").textContent = filtered ? counted : "";
+    form.querySelector("button").hidden = !filtered;
   };
   form.addEventListener("input", filter);
+  form.addEventListener("reset", () => setTimeout(filter)); // after the fields are empty
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();
 }
 
-// Compare two models. The numbers over all seeds were computed by the report; the counts are those of the first seeds.
+// Compare two models. The numbers over all seeds were computed by the report; the listed texts are of the first seeds.
 const source = document.getElementById("comparisons");
 if (source) {
   const splits = JSON.parse(source.textContent);
   const [which, one, other] = ["split", "a", "b"].map((name) => document.getElementById(`compare-${name}`));
   const fill = () => {
-    const { configurations } = splits[which.value];
-    for (const [select, chosen] of [[one, 0], [other, 1]]) {
-      select.replaceChildren(...configurations.map((item, place) => {
-        const name = `${item.name}: ${item.accuracy.toFixed(4)}${item.reduced ? " (reduced run)" : ""}`;
-        return new Option(name, place, false, place === chosen);
-      }));
-    }
+    const { configurations, chosen } = splits[which.value];
+    [one, other].forEach((select, side) => {
+      const options = configurations.map((item, place) => {
+        const option = new Option(`${item.name}: ${item.accuracy.toFixed(4)}`, place, false, place === chosen[side]);
+        return [item.reduced, option];
+      });
+      const reduced = element("optgroup", ...options.filter(([isReduced]) => isReduced).map(([, option]) => option));
+      reduced.label = "Reduced runs";
+      select.replaceChildren(...options.filter(([isReduced]) => !isReduced).map(([, option]) => option));
+      if (reduced.children.length) select.append(reduced);
+    });
     show();
   };
   const show = () => {
@@ -117,26 +124,22 @@ function comparison(split, a, b) {
   if (a === b) return [element("p", "A and B are the same.")];
   const [first, second] = [a, b].map((place) => split.configurations[place]);
   const [gold, ofA, ofB] = [split.gold, first.predicted, second.predicted].map((text) => unpacked(text, split.width));
-  const counts = { both: 0, a: 0, b: 0, neither: 0 };
-  const differing = [];
-  gold.forEach((label, item) => {
-    const [rightA, rightB] = [ofA[item] === label, ofB[item] === label];
-    counts[rightA ? (rightB ? "both" : "a") : rightB ? "b" : "neither"] += 1;
-    if (rightA !== rightB) differing.push([item, rightA]);
+  const differing = gold.flatMap((label, item) => {
+    const rightA = ofA[item] === label;
+    return rightA === (ofB[item] === label) ? [] : [[item, rightA]];
   });
-  const [difference, low, high, p, firstP, pairs] = pairOf(split, a, b);
-  const several = pairs > 1 ? `, means over ${seedsOf(first)} of A and ${seedsOf(second)} of B` : "";
-  const combined = pairs > 1 ? ` McNemar’s p, combined over the ${pairs} pairs of seeds: ${short(p)}.` : "";
-  const verdict = low > 0 || high < 0 ? "excludes" : "contains";
-  const rows = [["Both right", counts.both], ["Only A right", counts.a], ["Only B right", counts.b], ["Both wrong", counts.neither]];
+  const [difference, low, high, p, onlyA, onlyB, pairs, adjusted, differs] = pairOf(split, a, b);
+  const both = first.accuracy * gold.length - onlyA;
+  const counts = [["Both right", both], ["Only A right", onlyA], ["Only B right", onlyB],
+    ["Both wrong", gold.length - both - onlyA - onlyB]];
+  const verdict = adjusted === null
+    ? `McNemar’s p is ${short(p)}; reduced runs are no part of the correction for the number of comparisons.`
+    : `They ${differs ? "differ" : "are tied"}: McNemar’s p, corrected by Holm’s method, is ${short(adjusted)}.`;
   return [
-    element("p", `Accuracy of A minus that of B${several}: ${signed(difference)}. Its 95% interval, ${signed(low)} to ` +
-      `${signed(high)}, ${verdict} 0.${combined}`),
-    tableOf([`Seed ${first.seed} of A, seed ${second.seed} of B`, "Texts"], [
-      ...rows.map(([name, count]) => [name, count.toLocaleString("en")]), ["McNemar’s exact p", short(firstP)],
-    ]),
-    element("p", "The p-values are not corrected for the number of comparisons."),
-    folded(`The ${differing.length} texts that only one of them gets right`, itemTable(split, differing, ofA, ofB)),
+    element("p", `Accuracy of A minus that of B: ${signed(difference)}, 95% interval ${signed(low)} to ${signed(high)}. ${verdict}`),
+    tableOf([pairs > 1 ? `Mean over the ${pairs} pairs of seeds` : "Result", "Texts"], counts.map(([name, count]) => [name, mean(count)])),
+    folded(`The ${differing.length.toLocaleString("en")} texts that only one of them gets right (seed ${first.seed} of A, ` +
+      `seed ${second.seed} of B)`, itemTable(split, differing, ofA, ofB)),
   ];
 }
 
@@ -144,7 +147,8 @@ function comparison(split, a, b) {
 function pairOf(split, a, b) {
   const [i, j] = [Math.min(a, b), Math.max(a, b)];
   const pair = split.pairs[(i * (2 * split.configurations.length - i - 1)) / 2 + (j - i - 1)];
-  return a < b ? pair : [-pair[0], -pair[2], -pair[1], ...pair.slice(3)];
+  const [difference, low, high, p, wins, losses, ...others] = pair;
+  return a < b ? pair : [-difference, -high, -low, p, losses, wins, ...others];
 }
 
 function itemTable(split, differing, ofA, ofB) {
@@ -163,8 +167,10 @@ function unpacked(text, width) {
   return width === 1 ? values : values.filter((_, place) => place % 2 === 0).map((high, item) => 62 * high + values[2 * item + 1]);
 }
 
-function seedsOf({ seeds }) {
-  return seeds === 1 ? "1 seed" : `${seeds} seeds`;
+// A count, or a mean of counts with one decimal.
+function mean(count) {
+  const rounded = Math.round(10 * count) / 10;
+  return rounded.toLocaleString("en", { minimumFractionDigits: Number.isInteger(rounded) ? 0 : 1 });
 }
 
 function short(p) {

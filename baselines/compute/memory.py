@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from baselines.training.bars import bar
-from baselines.training.processes import largest_share, share, sum_over_processes, weights_are_sharded
+from baselines.compute.bars import bar
+from baselines.compute.processes import largest_share, share, sum_over_processes, weights_are_sharded
 from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Devices, precision, memory, and the processes of one run."""

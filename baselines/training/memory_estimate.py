@@ -1,0 +1,112 @@
+"""How much memory fine-tuning takes, and whether this machine has it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from baselines.compute.hardware import DTYPES, Device, Precision, Quantization, uses_gpu
+from benchmark.interface import Finding, ModelCard
+
+TOKENS_PER_WORD = 1.3
+WORDS_PER_TEXT = 20  # of a tweet; used when there are no texts yet
+PROCESS_BYTES = 600e6
+"""Of Python with its libraries, or of a CUDA context; measured, approximately."""
+NF4_BYTES = 0.516
+"""Of a weight in 4 bits with its share of the doubly quantised scales (Dettmers et al., 2023)."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Approximate bytes that fine-tuning takes."""
+
+    weights: float  # as they are loaded; part of `fixed`
+    fixed: float  # network, gradients and optimiser
+    per_sample: float  # activations
+
+    def total(self, samples: int) -> float:
+        return self.fixed + samples * self.per_sample
+
+
+def estimate_memory(
+    card: ModelCard,
+    precision: Precision,
+    tokens_per_sample: float,
+    quantization: Quantization = Quantization.none,
+    fused: bool = False,
+) -> MemoryEstimate:
+    """A decoder's base is kept in `precision` or quantised, and its adapters in fp32; an encoder is in fp32.
+
+    AdamW keeps two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about
+    20 rows of the hidden size and 6 of the intermediate size per token, in `precision`, and 12 and 4 where `fused` LoRA
+    layers keep less (measured with Llama 3 8B on a GPU).
+    """
+    assert card.parameters is not None
+    assert card.trained_parameters is not None
+    size = DTYPES[precision].itemsize
+    decoder = card.kind == "decoder"
+    hidden = card.dimensions["hidden_size"]
+    base = card.parameters * size
+    if quantization is Quantization.nf4:  # embeddings and output stay as they are; counted twice if they are tied
+        kept = min(2 * card.dimensions.get("vocab_size", 0) * hidden, card.parameters)
+        base = kept * size + (card.parameters - kept) * NF4_BYTES
+    weights = base + card.trained_parameters * 4 if decoder else card.parameters * 4
+    wide, inner = (12, 4) if fused else (20, 6)
+    values_per_token = wide * hidden + inner * card.dimensions.get("intermediate_size", 4 * hidden)
+    activations = card.dimensions["num_hidden_layers"] * values_per_token * size
+    fixed = PROCESS_BYTES + weights + 12 * card.trained_parameters
+    return MemoryEstimate(weights, fixed, tokens_per_sample * activations)
+
+
+def tokens_per_text(texts: Sequence[str]) -> float:
+    """The approximate mean number of tokens of a text."""
+    words = sum(len(text.split()) for text in texts) / len(texts) if texts else WORDS_PER_TEXT
+    return TOKENS_PER_WORD * words
+
+
+def memory_finding(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
+    """Whether the memory of the requested device is large enough."""
+    total = gigabytes(needed.total(samples))
+    if device is Device.cuda and not uses_gpu(device):
+        problem = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
+        return Finding("memory", problem, "Run on a GPU with that much memory.")
+    kind, free = "memory", _available_memory()
+    if uses_gpu(device):
+        kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
+    state = f"{gigabytes(free)} of {kind} free, about {total} needed with {samples} samples per pass"
+    if needed.total(1) > free:
+        fix = "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model."
+        return Finding("memory", f"{state} and {gigabytes(needed.total(1))} with one", fix)
+    return Finding(
+        "memory", state if needed.total(samples) <= free else f"{state}; passes will be halved until they fit"
+    )
+
+
+def four_bits(needed: MemoryEstimate) -> str:
+    """Whether 4-bit weights would fit."""
+    needs = f"model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+    if not torch.cuda.is_available():
+        return f"On a smaller GPU, {needs}."
+    fits = needed.total(1) <= torch.cuda.mem_get_info()[0]
+    return f"{needs}, which {'fits' if fits else 'does not fit'} the GPU here."
+
+
+def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:
+    """Weights are read into the CPU's memory before they are moved to a GPU."""
+    free = _available_memory()
+    if uses_gpu(device) and needed.weights > free:
+        yield Finding(
+            "loading",
+            f"{gigabytes(free)} of memory free, {gigabytes(needed.weights)} needed to read the weights before they go "
+            "to the GPU",
+            "Free some memory, or choose a smaller model.",
+        )
+
+
+def _available_memory() -> float:
+    return float(psutil.virtual_memory().available)
+
+
+def gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
