@@ -64,9 +64,9 @@ def test_sizes_are_few_and_leave_room_for_a_dummy() -> None:
 
 def test_steps_of_a_filled_stream_give_the_plain_loss_and_gradients(compose_run: Compose, tmp_path: Path) -> None:
     classifier, samples = decoder(compose_run, tmp_path)
-    computed = classifier._computed
+    network = classifier._network
     assert trains_only(classifier.products, classifier.network)
-    steps = computed.graphs(classifier.products, samples, 12)
+    steps = network.graphs(classifier.products, samples, 12)
     for first in range(0, 60, 12):
         part = samples[first : first + 12]
         targets = sum(len(sample.targets) for sample in part)
@@ -90,7 +90,7 @@ def test_other_numbers_of_samples_too_many_sizes_and_failures_are_left_to_the_pl
     classifier, samples = decoder(compose_run, tmp_path)
 
     def new() -> StepGraphs:
-        return classifier._computed.graphs(classifier.products, samples, 12)
+        return classifier._network.graphs(classifier.products, samples, 12)
 
     def tried(steps: StepGraphs, rows: int = 12) -> torch.Tensor | None:
         return steps.backpropagate(samples[:rows], 1, nn.Identity())
@@ -120,7 +120,7 @@ def test_a_programming_error_in_a_step_is_not_taken_for_a_failed_capture(
     mistake: RuntimeError, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier, samples = decoder(compose_run, tmp_path)
-    steps = classifier._computed.graphs(classifier.products, samples, 12)
+    steps = classifier._network.graphs(classifier.products, samples, 12)
     monkeypatch.setattr(steps, "loss", raising(mistake))
     with pytest.raises(type(mistake)):
         steps.backpropagate(samples[:12], 1, nn.Identity())
@@ -140,7 +140,7 @@ def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divid
     compute, held = DecoderClassifier.loss, []
 
     def graphs_on_a_cpu(self: DecoderClassifier, samples: list[Sample], batch: int) -> StepGraphs:
-        held.append(self._computed.graphs(self.products, samples, batch))
+        held.append(self._network.graphs(self.products, samples, batch))
         return held[0]
 
     def loss(self: DecoderClassifier, samples: list[Sample]) -> torch.Tensor:
@@ -148,7 +148,7 @@ def test_a_step_without_a_graph_gets_the_memory_of_the_graphs_before_it_is_divid
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return compute(self, samples)
 
-    monkeypatch.setattr(DecoderClassifier, "_graphs", graphs_on_a_cpu)
+    monkeypatch.setattr(DecoderClassifier, "step_graphs", graphs_on_a_cpu)
     monkeypatch.setattr(DecoderClassifier, "loss", loss)
     _, report, _ = trained(compose_run("model=tiny_llama", "dataset.train_rows=23"), tmp_path)
     assert (report.steps, report.graph_steps, report.pass_size) == (2, 1, 20)
@@ -239,7 +239,7 @@ def test_graphs_on_the_gpu_give_the_gradients_of_the_plain_way(
     precision: str, compose_run: Compose, tmp_path: Path
 ) -> None:
     classifier, samples = decoder(compose_run, tmp_path, *ON_GPU, f"model.precision={precision}")
-    steps = classifier._computed.graphs(classifier.products, samples, 12)
+    steps = classifier._network.graphs(classifier.products, samples, 12)
     for first in [*range(0, 60, 12), 0]:  # the last is replayed from the first capture
         part = samples[first : first + 12]
         targets = sum(len(sample.targets) for sample in part)
