@@ -13,20 +13,20 @@ LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the othe
 
 @house_style()
 def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
-    """A row per data set with the accuracy of the models that were run on most of them, and their 95% intervals."""
+    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals."""
     rows = DATA_SETS.data(analysis)
     rows = rows[rows["kind"] != LEFT_OUT]
-    if rows.empty:
+    run_on = rows.groupby(["name", "model"], sort=False)["dataset"].nunique()
+    several = run_on[run_on > 1].sort_values(ascending=False, kind="stable")
+    if several.empty:
         return None
-    widest = (
-        rows.groupby(["name", "model"], sort=False)["dataset"].nunique().sort_values(ascending=False, kind="stable")
-    )
-    models = list(widest.head(len(SERIES_STYLES)).index)
+    models = list(several.head(len(SERIES_STYLES)).index)
     names = list(rows["dataset"].unique())
     figure = new_figure(
         1.2 + (0.35 + 0.13 * len(models)) * len(names),
         "The same models on several data sets",
-        "Accuracy on each test split and its 95% interval, with the settings that were best on validation.",
+        "Models that were run on two or more data sets: accuracy on each test split and its 95% interval, with the "
+        "settings that were best on validation.",
     )
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):

@@ -107,7 +107,8 @@ def _caption(found: pd.DataFrame, measured: list[str]) -> str:
     """The most accurate configuration, which is the first row, and its panels if it lacks a cost."""
     best = found.iloc[0]
     own = [COSTS[cost] for cost in measured if 0 in _points(found, cost).index]
-    only = "" if len(own) == len(measured) else f" (only in the panels of {listed(own)})"
+    panels = "panel" if len(own) == 1 else "panels"
+    only = "" if len(own) == len(measured) else f" (only in the {panels} of {listed(own)})"
     return f"{best['short_name']} is the most accurate, {best['accuracy']:.4f}{only}."
 
 
