@@ -45,6 +45,9 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     drawn = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
     assert [line.get_label() for line in drawn] == [rows[0]["model"], rows[1]["model"]]
     assert np.asarray(drawn[0].get_xdata()).tolist() == [0.9, 0.8, 0.8]
+    with_one_more = data_sets(analysis_of(*runs, made(tmp_path, "bert_base", "reviews", 0)), "")
+    assert with_one_more is not None
+    assert "BERT base" not in [text.get_text() for text in with_one_more.legends[0].get_texts()]
 
 
 def test_one_data_set_needs_neither_table_nor_figure(tmp_path: Path) -> None:
