@@ -39,7 +39,7 @@ def network_card(kind: str, network: PreTrainedModel, weights: Weights, settings
         kind=kind,
         parameters=parameters,
         trained_parameters=parameters,
-        context_length=config.max_position_embeddings,
+        context_length=getattr(config, "max_position_embeddings", None),
         grouped_query_attention=False,
         # Some architectures have other names for their sizes, and then no such attribute.
         dimensions={key: getattr(config, key) for key in DIMENSIONS if hasattr(config, key)},

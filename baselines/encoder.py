@@ -39,7 +39,7 @@ from baselines.training.requirements import (
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
-from baselines.weights.families import LEARNED_POSITIONS, first_position
+from baselines.weights.families import RELATIVE_POSITIONS, first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
@@ -270,12 +270,13 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_lengt
     return token_ids, truncated
 
 
-def positions(config: PreTrainedConfig) -> int:
-    """The number of tokens that the network reads at most."""
-    return int(config.max_position_embeddings) - first_position(config)
+def positions(config: PreTrainedConfig) -> int | None:
+    """The number of tokens that the network reads at most; None if its configuration does not say."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return None if limit is None else int(limit) - first_position(config)
 
 
 def check_positions(card: ModelCard, max_length: int) -> None:
     """Raise if texts may have more tokens than there are learned positions."""
-    if card.architecture in LEARNED_POSITIONS:
+    if card.architecture not in RELATIVE_POSITIONS:
         check_length(max_length, card.context_length)

@@ -45,7 +45,7 @@ class ComparisonOptions:
 
 @dataclass(frozen=True)
 class Comparison(Generic[Model]):
-    """What encoders and decoders have in common."""
+    """How an encoder or a decoder is compared: the parts that both share."""
 
     model: Model
 
@@ -88,7 +88,7 @@ class Comparison(Generic[Model]):
 
 
 class EncoderComparison(Comparison["EncoderClassifier"]):
-    """All weights are trained, so that another `fit` can reuse none of them."""
+    """How an encoder is compared. All its weights are trained, so that another `fit` can reuse none."""
 
     def references(self) -> list["EncoderClassifier"]:
         self.check_trains()
@@ -104,7 +104,7 @@ class EncoderComparison(Comparison["EncoderClassifier"]):
 
 
 class DecoderComparison(Comparison["DecoderClassifier"]):
-    """The base is the network without its adapter."""
+    """How a decoder is compared. Its base, the network without the adapter, is reused."""
 
     def references(self) -> list["DecoderClassifier"]:
         """Padded batches, and labels by free generation as in the study; then the same with recomputed activations."""

@@ -136,5 +136,5 @@ class RunConfig:
         check_option("seed", self.seed, 0 <= self.seed < 2**32, "Set it to a number in [0, 2**32).")
 
 
-FOLDERS = tuple(name.name for name in fields(RunConfig) if name.name.endswith("_dir"))
+FOLDERS = tuple(option.name for option in fields(RunConfig) if option.name.endswith("_dir"))
 """The options that say where files go; they change no result."""

@@ -79,11 +79,11 @@ def delimited_rows(
         for row in reader:
             location = f"{place}, row {reader.line_num}"
             if None in row or None in row.values():
+                fix = "Separate columns by commas, and quote fields that contain commas."
+                if tabs:
+                    fix = "Remove tabs from the texts." if None in row else "Separate columns by one tab each."
                 raise BenchmarkError(
-                    f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.",
-                    "Remove tabs from the texts."
-                    if tabs
-                    else "Separate columns by commas, and quote fields that contain commas.",
+                    f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.", fix
                 )
             yield FileRow(row, location, header, header_at)
     except csv.Error as error:

@@ -200,9 +200,8 @@ def _visible(block: Block, window: int | None) -> torch.Tensor:
         return block.visible
     slot = _positions(block)
     distance = (slot[:, None] - slot).abs()
-    return (block.visible | (distance == 0)) & (
-        distance < window
-    )  # padding sees itself, since softmax of nothing is NaN
+    seen = block.visible | (distance == 0)  # padding sees itself, since softmax of nothing is NaN
+    return seen & (distance < window)
 
 
 def _positions(block: Block) -> torch.Tensor:

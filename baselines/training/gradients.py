@@ -9,13 +9,15 @@ SMALL = 0.01
 """Norms are bounded below by this share of the largest norm, because some gradients are zero up to rounding."""
 
 
-def largest_difference(network: nn.Module, backpropagate: Callable[[], object], plainly: Callable[[], object]) -> float:
-    """The largest difference of a trained tensor's gradient, relative to the norm of the one of `plainly`.
+def largest_difference(
+    network: nn.Module, backpropagate: Callable[[], object], reference: Callable[[], object]
+) -> float:
+    """The largest difference of a trained tensor's gradient, relative to the norm of the one of `reference`.
 
     Dropout is off.
     """
     network.eval()
-    computed, expected = _gradients(network, backpropagate), _gradients(network, plainly)
+    computed, expected = _gradients(network, backpropagate), _gradients(network, reference)
     norms = {name: float(gradient.norm()) for name, gradient in expected.items()}
     least = SMALL * max(norms.values())
     return max(float((computed[name] - expected[name]).norm()) / max(norm, least) for name, norm in norms.items())

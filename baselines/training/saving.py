@@ -29,7 +29,7 @@ def save(
             config.base_model_name_or_path = _without_folder(config.base_model_name_or_path or "")
             if config.task_type == SEQ_CLS:
                 (folder / LABELS).write_text(json.dumps(labels), encoding="utf-8")
-    if adapted:  # peft would ask the hub whether the vocabulary has changed; no adapter here changes embeddings
+        # Otherwise peft asks the hub whether the vocabulary has changed; no adapter here changes embeddings.
         network.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
     else:

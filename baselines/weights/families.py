@@ -18,8 +18,8 @@ FINAL_MODULES = {
 """The module of each encoder whose output is the last hidden states."""
 WITH_OUTPUT_MODULE = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
 """Encoders in which a module `attention.output` computes everything after attention."""
-LEARNED_POSITIONS = tuple(name for name in FINAL_MODULES if name != "modernbert")
-"""Encoders that read no more tokens than they have position embeddings."""
+RELATIVE_POSITIONS = ("modernbert", "deberta-v2", "funnel", "xlnet")
+"""Encoders without a table of position embeddings, which would limit the number of tokens."""
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
 ROTATED_BY_HALVES = ("llama", "mistral", "qwen2", "qwen3")
 """Decoders whose query and key, whole, are x * cos + rotate_half(x) * sin."""

@@ -15,6 +15,7 @@ import huggingface_hub
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
+    HFValidationError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -80,7 +81,7 @@ def download_bytes(hub: Hub) -> int:
 
 def _cached(hub: Hub) -> Path | None:
     """The folder of these weights in the local cache, if it has any."""
-    with suppress(OSError):  # what the client raises is one
+    with suppress(OSError, HFValidationError):  # what the client raises
         folder = _snapshot(hub, local_files_only=True)
         if any(folder.glob("*.safetensors")):
             return folder
@@ -112,13 +113,19 @@ def _hub_errors(hub: Hub) -> Iterator[None]:
     """Turn the errors of the hub's client into a `BenchmarkError`."""
     try:
         yield
-    except (OSError, httpx2.TransportError) as error:  # the client's own exceptions are subclasses of OSError
+    except (
+        OSError,
+        HFValidationError,
+        httpx2.TransportError,
+    ) as error:  # the client's own exceptions are subclasses of OSError
         reason = type(error).__name__
         problem = f"is not in the local cache and could not be downloaded from the hub ({reason})."
         fix = "Go online once"
         if isinstance(error, GatedRepoError):
             problem, fix = "is gated.", "Accept its licence on the hub and set HF_TOKEN to your token"
-        elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError):
+        elif isinstance(
+            error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError | HFValidationError
+        ):
             problem = f"at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
             fix = "Check both"
         raise BenchmarkError(f"{hub.id} {problem}", f"{fix}, or {USE_FOLDER} if you have {hub.id} already.") from error

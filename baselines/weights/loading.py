@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
+    """A tokenizer and a network, with where its weights came from."""
+
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
     source: WeightSource

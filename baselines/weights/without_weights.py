@@ -1,5 +1,6 @@
 """Networks without weights: their shapes, their attention, and whether a checkpoint is what was declared."""
 
+import math
 from textwrap import shorten
 from typing import Any
 
@@ -46,7 +47,7 @@ def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: st
     built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
     for key in declared:
         value, actual = getattr(built, key, None), getattr(loaded, key, None)
-        close = isinstance(value, float) and isinstance(actual, float) and abs(actual - value) < 1e-9
+        close = isinstance(value, float) and isinstance(actual, float) and math.isclose(actual, value, rel_tol=1e-6)
         if actual != value and not close:
             raise BenchmarkError(
                 f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",

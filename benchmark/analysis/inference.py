@@ -115,7 +115,7 @@ def combine_p_values(p_values: Sequence[float]) -> float:
 
 
 def combining_factor(count: int) -> float:
-    """What `combined` multiplies the upper median of `count` p-values by."""
+    """What `combine_p_values` multiplies the upper median of `count` p-values by."""
     return count / (count // 2 + 1)
 
 

@@ -1,4 +1,4 @@
-"""The findings: a few sentences over the tables, worded by one template."""
+"""The answer and the findings: a few sentences over the tables, worded by two templates."""
 
 from itertools import combinations
 from typing import Any
@@ -42,7 +42,7 @@ def _paragraphs(
 
 
 def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
-    """The values that the template puts into its sentences."""
+    """The values that the templates put into their sentences."""
     data = {table.name: frame for table, frame in tables.items()}
     about_study = dataset == study.DATASET
     all_comparable = comparisons.by_test_texts(analysis.configurations)
@@ -208,9 +208,14 @@ def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> dict[str, Any] |
     if data_sets is None:
         return None
     others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
+    with_networks = set(data_sets.loc[data_sets["kind"].isin(NETWORKS), "dataset"])
     models = []
     for model, rows in others.groupby("model", sort=False):
-        places = [f"{digits(row['accuracy'])} on {markdown_text(row['dataset'])}" for row in rows.to_dict("records")]
+        places = [
+            f"{digits(row['accuracy'])} on {markdown_text(row['dataset'])}"
+            + ("" if row["dataset"] in with_networks else ", where no network was fine-tuned")
+            for row in rows.to_dict("records")
+        ]
         models.append(f"{markdown_text(str(model))} ({listed(places)})")
     gains = sorted(f"{gain:.4f}" for gain in others["gain"])
     lead = " to ".join(dict.fromkeys((gains[0], gains[-1]))) if models and others["gain"].min() > 0 else ""

@@ -38,7 +38,7 @@ def environment() -> Environment:
 
 def in_words(parameters: float) -> str:
     """22.7 million, 1.78 billion."""
-    return f"{parameters / 1e9:.3g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
+    return f"{parameters / 1e9:.3g} billion" if parameters >= 999.5e6 else f"{parameters / 1e6:.3g} million"
 
 
 def count_in_words(number: int) -> str:

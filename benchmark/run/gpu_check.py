@@ -118,8 +118,9 @@ def _tests() -> list[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(root / "tests")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)  # noqa: S603
     if done.returncode:
-        sys.stderr.write(done.stdout[-8000:])
-        raise BenchmarkError(f"GPU tests fail: {done.stdout.strip().splitlines()[-1]}.", "See the output above.")
+        sys.stderr.write((done.stdout + done.stderr)[-8000:])
+        last = (done.stdout.strip() or done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise BenchmarkError(f"GPU tests fail: {last}.", "See the output above.")
     return [done.stdout.strip().splitlines()[-1]]
 
 

@@ -8,7 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 OUTCOMES = "outcomes"
-"""The folder in that of a sweep which holds the outcomes of its jobs, named by their numbers."""
+"""The subfolder of a sweep with one file for each job's outcome, named by the job's number."""
 
 
 class SweepFolder(Callback):

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
@@ -35,11 +36,13 @@ from transformers import (
     BertForSequenceClassification,
 )
 
+from baselines.cards import network_card
 from baselines.compute.hardware import Attention
+from baselines.encoder import check_positions
 from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels
-from baselines.weights.without_weights import build_without_weights
+from baselines.weights.without_weights import build_without_weights, check_declared
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 from benchmark.run.compose import composed
@@ -605,3 +608,31 @@ def test_an_adapter_in_place_of_a_models_weights_is_refused(local_bert: Path) ->
     (local_bert / "adapter_config.json").write_text("{}")
     with pytest.raises(BenchmarkError, match="LoRA adapter.*model.adapter="):
         load_bert(local_bert, TINY)
+
+
+def test_an_id_that_the_hubs_client_refuses_is_an_error_with_a_fix() -> None:
+    with pytest.raises(BenchmarkError, match="a--b"):
+        fetch(Weights(Source.hub, Hub("a--b", "0" * 40)))
+    with pytest.raises(BenchmarkError, match="a--b"):
+        download_bytes(Weights(Source.hub, Hub("a--b", "0" * 40)))
+
+
+def test_small_numbers_of_an_architecture_are_compared_too() -> None:
+    config = AutoConfig.for_model("bert", layer_norm_eps=1e-12)
+    check_declared(config, {"layer_norm_eps": 1.0000001e-12}, "a model")
+    with pytest.raises(BenchmarkError, match="layer_norm_eps=1e-12, but model.architecture declares 1e-10"):
+        check_declared(config, {"layer_norm_eps": 1e-10}, "a model")
+
+
+def test_texts_may_not_be_longer_than_the_position_embeddings_of_any_encoder() -> None:
+    small = {"model_type": "albert", "vocab_size": 8, "hidden_size": 8, "num_attention_heads": 1}
+    albert = network_card("encoder", build_without_weights(AutoModel, small), Weights(Source.random), {})
+    check_positions(albert, 512)
+    with pytest.raises(BenchmarkError, match="the model reads at most 512 tokens"):
+        check_positions(albert, 513)
+
+
+def test_a_network_without_a_limit_of_positions_is_described() -> None:
+    small = {"model_type": "bloom", "vocab_size": 8, "hidden_size": 8, "n_layer": 1, "n_head": 1}
+    bloom = network_card("decoder", build_without_weights(AutoModel, small), Weights(Source.random), {})
+    assert bloom.context_length is None

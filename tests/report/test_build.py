@@ -213,7 +213,7 @@ def test_each_other_data_set_has_a_page_with_its_findings_and_tables(project: Pa
 
 def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project: Path) -> None:
     pages = pages_of(project)
-    assert "accuracy-and-cost-of-every-model" in pages["results.md"]
+    assert "accuracy-of-every-model" in pages["results.md"]
     assert set(re.findall(r"\]\((results/[^)]+)\)", pages["results.md"])) == set(pages) - {"results.md"}
     for page in pages.values():
         linked = set(re.findall(r"\]\(#([^)]+)\)", page.partition("## Contents")[2].partition("\n## ")[0]))

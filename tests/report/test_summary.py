@@ -10,7 +10,7 @@ from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.summary import answer, facts, findings
 from benchmark.report.tables import all_tables
-from benchmark.report.wording import listed, times
+from benchmark.report.wording import in_words, listed, times
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
@@ -201,8 +201,9 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert not [finding for finding in found if ". " in finding]
     readme = (shipped / "README.md").read_text(encoding="utf-8")
     assert [sentence in readme for sentence in found] == [True] * 6 + [False] * 4
-    assert found[4].startswith("On other data sets, the most accurate models that were run are ")
+    assert found[4].startswith("On other data sets, the most accurate are ")
     assert "0.9143 on banking77" in found[4]
+    assert "on goemotions, where no network was fine-tuned" in found[4]
     assert found[0].startswith("The most accurate model, MPNet base, tuned")
     assert "the difference of 0.0057 (95% interval -0.0037 to 0.0150) is not significant" in found[0]
     assert found[0].endswith("is not significant.")
@@ -228,3 +229,4 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
 def test_words_for_lists_and_ratios() -> None:
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert [times(9.94), times(10), times(1234.5)] == ["9.9 times", "10 times", "1,234 times"]
+    assert [in_words(size) for size in (22.7e6, 999.4e6, 999.6e6)] == ["22.7 million", "999 million", "1 billion"]
