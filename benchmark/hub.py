@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def repository_info(kind: str, repository: str, revision: str) -> Any | None:
     """What the Hub says about a revision of a model or dataset; see `ask`."""
-    import huggingface_hub
+    import huggingface_hub  # slow to import
 
     return ask(lambda: huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=10))
 

@@ -163,7 +163,7 @@ def _added(answer: Prediction) -> dict[str, str | float | None]:
 @contextmanager
 def _progress() -> Iterator[Callable[[int], object]]:
     """A count of texts on a terminal to which the output does not go."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # --help does not wait for it
 
     with tqdm(unit=" texts", leave=False, disable=sys.stdout.isatty() or not sys.stderr.isatty()) as bar:
         yield bar.update

@@ -19,7 +19,7 @@ _purpose: ContextVar[str] = ContextVar("purpose", default="predicting")
 _open: list[Any] = []
 
 
-def in_terminal() -> bool:
+def shows_bars() -> bool:
     """Whether to show bars: in a terminal, and by the first of several processes."""
     return sys.stderr.isatty() and rank() == 0
 
@@ -45,7 +45,7 @@ def bar(total: int, label: str | None = None, start: int = 0) -> Iterator[Any]:
         hidden.clear()
     shown = tqdm(
         total=total, initial=start, desc=label or _purpose.get(), leave=False, dynamic_ncols=True, position=0,
-        disable=not in_terminal(),
+        disable=not shows_bars(),
     )  # fmt: skip
     _open.append(shown)
     try:

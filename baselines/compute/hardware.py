@@ -189,7 +189,7 @@ def matmul_dtype(values: torch.Tensor) -> torch.dtype:
     return torch.float32 if widened else values.dtype
 
 
-def set_products(precision: Precision) -> None:
+def set_matmul_precision(precision: Precision) -> None:
     """Let matrix products of fp32 values use TF32, or not."""
     torch.set_float32_matmul_precision("high" if precision is Precision.tf32 else "highest")
 

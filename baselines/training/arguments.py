@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from transformers import EarlyStoppingCallback, TrainingArguments
 
 from baselines.compute import processes
-from baselines.compute.bars import in_terminal
+from baselines.compute.bars import shows_bars
 from baselines.compute.hardware import Computation, Precision
 from benchmark.interface import FitContext, Keep, Optimizer, Schedule
 
@@ -49,7 +49,7 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
         save_total_limit=2,
         restore_callback_states_from_checkpoint=True,  # epochs without improvement count on when training is resumed
         save_only_model=processes.rank() > 0,  # other processes save nothing: see `should_save`
-        disable_tqdm=not in_terminal(),
+        disable_tqdm=not shows_bars(),
         report_to=list(context.report_to) or "none",
     )
 

@@ -19,7 +19,7 @@ from baselines.compute.hardware import (
     Quantization,
     problems,
     resolve,
-    set_products,
+    set_matmul_precision,
     uses_gpu,
 )
 from baselines.packed.attention import check_supported
@@ -61,7 +61,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
         check_unsharded(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
-    set_products(model.precision)
+    set_matmul_precision(model.precision)
     return Computation(device, model.precision, model.attention, model.batching)
 
 

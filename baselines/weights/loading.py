@@ -126,7 +126,7 @@ def _read(
         network, info = auto_class.from_pretrained(
             checkpoint.folder,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below
+            ignore_mismatched_sizes=True,  # check_complete refuses them
             use_safetensors=True,
             trust_remote_code=False,
             **checkpoint.options,

@@ -76,7 +76,7 @@ def _read_txt(path: Path, named: ColumnNames) -> Iterator[Row]:
         yield Row(text, label, location)
 
 
-def _read_objects(path: Path, named: ColumnNames) -> Iterator[Row]:
+def _read_named_values(path: Path, named: ColumnNames) -> Iterator[Row]:
     """Rows with named values. Those in the instruction format of the study have fixed column names."""
     for row in read_rows(path, named.columns):
         columns = named.text_column, named.label_column
@@ -117,7 +117,7 @@ def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
 
 READERS: dict[str, Callable[[Path, ColumnNames], Iterator[Row]]] = {
     ".txt": _read_txt,
-    **dict.fromkeys(ROW_READERS, _read_objects),
+    **dict.fromkeys(ROW_READERS, _read_named_values),
     ".parquet": _read_parquet,
 }
 

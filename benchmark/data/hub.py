@@ -46,13 +46,13 @@ def _commit(hub: HubDataset) -> tuple[bool, str]:
     return True, hub.revision if COMMIT.fullmatch(hub.revision) else found.sha or hub.revision
 
 
-def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:
+def _builder(hub: HubDataset, online: bool, commit: str) -> Any:
     """The library's reader of this commit. Left to itself, the library takes any other revision that is cached."""
     import datasets  # slow to import, and needed here only
     from datasets.packaged_modules.cache.cache import Cache
 
-    datasets.config.HF_HUB_OFFLINE = not reachable  # offline, datasets does not wait for the hub
-    if reachable:
+    datasets.config.HF_HUB_OFFLINE = not online  # offline, datasets does not wait for the hub
+    if online:
         builder = datasets.load_dataset_builder(hub.id, hub.configuration, revision=commit)
         if builder.hash == commit:
             return builder
@@ -75,7 +75,7 @@ def _builder(hub: HubDataset, reachable: bool, commit: str) -> Any:
 
 def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
     """The folders of this commit in the cache of the library: OWNER___NAME/CONFIGURATION/VERSION/COMMIT."""
-    from datasets.naming import camelcase_to_snakecase
+    from datasets.naming import camelcase_to_snakecase  # slow to import
 
     *owner, name = hub.id.split("/")
     place = cache / "___".join([*owner, camelcase_to_snakecase(name)])

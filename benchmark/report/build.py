@@ -23,7 +23,7 @@ from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
-from benchmark.report.wording import environment
+from benchmark.report.wording import jinja_environment
 from benchmark.results.store import locked
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Report:
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
         tables = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
-        return environment().get_template("readme.md.jinja").render(findings=self.findings, tables=tables)
+        return jinja_environment().get_template("readme.md.jinja").render(findings=self.findings, tables=tables)
 
     def results_pages(self) -> dict[str, str]:
         """docs/results.md and the pages that it links to, by their place in docs/."""

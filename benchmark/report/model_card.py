@@ -13,7 +13,7 @@ from benchmark.analysis.metrics import per_class
 from benchmark.errors import BenchmarkError
 from benchmark.report.formats import markdown_text
 from benchmark.report.run_details import scores_of
-from benchmark.report.wording import environment
+from benchmark.report.wording import jinja_environment
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run, read, read_all
@@ -57,7 +57,7 @@ def model_card(run: Run) -> str:
     columns = {"Label": labels, "Precision": by_label.precision, "Recall": by_label.recall, "F1": by_label.f1}
     table = pd.DataFrame(columns | {"Support": by_label.support})
     scores = scores_of(run)
-    text = environment().get_template("model_card.md.jinja").render(
+    text = jinja_environment().get_template("model_card.md.jinja").render(
         record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
         front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
         by_label=table.to_markdown(index=False, floatfmt=".4f"), usage=_usage(record),

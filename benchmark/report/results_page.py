@@ -10,7 +10,7 @@ from benchmark.report.contents import OTHER_DATA_SETS, PAGES, Part, by_section, 
 from benchmark.report.figure import Picture
 from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
-from benchmark.report.wording import environment
+from benchmark.report.wording import jinja_environment
 
 MAIN = "results"
 MOST_ROWS = 40
@@ -29,7 +29,7 @@ def results_pages(
     titles |= {part.section.page: part.dataset for part in own}
     answers = {part.section.page: findings(analysis, tables, part.dataset) for part in own}
     pages |= {part.section.page: by_section(part) for part in own}
-    templates = environment()
+    templates = jinja_environment()
     templates.filters["anchor"] = anchor
     return {
         f"{name}.md": templates.get_template("results.md.jinja").render(

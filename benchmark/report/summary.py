@@ -11,7 +11,7 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-from benchmark.report.wording import Row, digits, environment, listed, seeds
+from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
@@ -37,7 +37,7 @@ def _paragraphs(
     template: str, analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None
 ) -> list[str]:
     about = dataset or next(iter(analysis.datasets), study.DATASET)
-    text = environment().get_template(template).render(facts(analysis.of(about), tables, about))
+    text = jinja_environment().get_template(template).render(facts(analysis.of(about), tables, about))
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
@@ -186,9 +186,9 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
         return None
     few = int(sizes[sizes == sizes.max()].index[0])
     points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
-    at_most = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
+    with_all_rows = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
     recipe = "" if points["model"].is_unique else ", " + points["recipe"] + ", " + points["rows"] + " rows"
-    points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(at_most))
+    points = points.assign(name=points["model"] + recipe, whole=points["curve"].map(with_all_rows))
     rows = [dict(row) for _, row in points.iterrows()]
     return {"rows": few, "most": int(most), "points": rows}
 
@@ -240,13 +240,15 @@ def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, 
         "accuracy", ascending=False, kind="stable"
     )
     otherwise = otherwise.drop_duplicates("name")
-    of = {row["name"]: rows[row["configuration"]] for _, row in repeated.iterrows()}
-    decoder = next((of[name] for name in study.DECODERS if name in of), None)
+    measured_rows = {row["name"]: rows[row["configuration"]] for _, row in repeated.iterrows()}
+    decoder = next((measured_rows[name] for name in study.DECODERS if name in measured_rows), None)
     encoder = max(
-        (row for name, row in of.items() if name not in study.DECODERS), key=lambda row: row["accuracy"], default=None
+        (row for name, row in measured_rows.items() if name not in study.DECODERS),
+        key=lambda row: row["accuracy"],
+        default=None,
     )
     return {
-        "repeated": [of[name] for name in study.TABLE3 if name in of],
+        "repeated": [measured_rows[name] for name in study.TABLE3 if name in measured_rows],
         "otherwise": [rows[configuration] for configuration in otherwise["configuration"]],
         "missing": [study.TABLE3_TITLES[name] for name in study.TABLE3 if name not in set(measured["name"])],
         "pair": (decoder, encoder) if decoder and encoder else None,

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 @cache
-def environment() -> Environment:
+def jinja_environment() -> Environment:
     """Jinja for Markdown, with the formats of the tables as filters."""
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

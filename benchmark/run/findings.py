@@ -87,6 +87,14 @@ def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> 
     return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
+def _installed(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def _versions() -> Finding:
     """Whether the packages that this one requires are installed in the right versions."""
     try:
@@ -100,12 +108,9 @@ def _versions() -> Finding:
     ]
     wrong = []
     for requirement in needed:
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            found = "missing"
-        if found == "missing" or not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement.name} {found} (needs {requirement.specifier})")
+        found = _installed(requirement.name)
+        if found is None or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found or 'missing'} (needs {requirement.specifier})")
     if wrong:
         return Finding(
             "versions", f"{', '.join(wrong)}.", "Run `pip install --constraint constraints.txt --editable .`."

@@ -20,7 +20,7 @@ def flop_counter() -> Any:
 
 def linear_flops(counts: dict[str, dict[Any, int]]) -> float:
     """FLOPs of products of two matrices. Attention uses batched products, which are left out."""
-    import torch
+    import torch  # --help does not wait for it
 
     products = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
     return float(sum(counts["Global"].get(product, 0) for product in products))
@@ -28,7 +28,7 @@ def linear_flops(counts: dict[str, dict[Any, int]]) -> float:
 
 def matrix_peak(precision: str, device: str) -> float:
     """FLOP/s of the fastest of many square products within a second; `precision` is one of `DTYPES`."""
-    import torch
+    import torch  # --help does not wait for it
 
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")  # until the next training sets it
 

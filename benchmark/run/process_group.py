@@ -37,7 +37,7 @@ def join() -> bool:
 
     Raises `BenchmarkError` for what is not supported.
     """
-    import torch
+    import torch  # --help does not wait for it
     import torch.distributed as dist
 
     if any(is_true(name) for name in UNSUPPORTED):

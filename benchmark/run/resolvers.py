@@ -46,7 +46,7 @@ def hub_name(repository: str, configuration: str | None = None) -> str:
 
 def threads_per_job(jobs: int) -> int:
     """Resolver `${threads_per_job:N}`: the threads of each of N runs at once; -1 is one run for each core."""
-    import joblib
+    import joblib  # --help does not wait for it
 
     threads: int = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
     return threads

@@ -7,7 +7,7 @@ from baselines.compute import bars
 
 @pytest.fixture(autouse=True)
 def in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bars, "in_terminal", lambda: True)
+    monkeypatch.setattr(bars, "shows_bars", lambda: True)
 
 
 def interrupted_while_validating() -> None:
@@ -42,7 +42,7 @@ def test_parts_under_a_bar_are_all_rows_in_order(capsys: pytest.CaptureFixture[s
 def test_without_a_terminal_there_is_no_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bars, "in_terminal", lambda: False)
+    monkeypatch.setattr(bars, "shows_bars", lambda: False)
     with bars.bar(3, "training") as shown:
         shown.update(3)
     assert capsys.readouterr().err == ""

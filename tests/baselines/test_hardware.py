@@ -18,7 +18,7 @@ from baselines.compute.hardware import (
     has_bf16_kernels,
     has_flash_attn,
     resolve,
-    set_products,
+    set_matmul_precision,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
@@ -97,12 +97,12 @@ def test_tf32_needs_ampere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_products_are_in_tf32_only_if_the_run_says_so(tmp_path: Path) -> None:
     try:
-        set_products(Precision.tf32)
+        set_matmul_precision(Precision.tf32)
         assert torch.get_float32_matmul_precision() == "high"
         trained(composer(tmp_path)("model=tiny_bert"), tmp_path / "work")
         assert torch.get_float32_matmul_precision() == "highest"
     finally:
-        set_products(Precision.fp32)
+        set_matmul_precision(Precision.fp32)
 
 
 def test_fp16_on_the_cpu_is_refused_although_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
