@@ -215,7 +215,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert (
         f"{lead['difference']:.4f} more accurate ({lead['low']:.4f} to {lead['high']:.4f}, not significant)" in readme
     )
-    assert "{1:.2f} instead of {0:.2f} US dollars for training and a year of 1,000".format(*known["prices"]) in readme
+    assert "cost {1:.2f} US dollars, those of MiniLM-L6 {0:.2f}, on a CPU".format(*known["prices"]) in readme
     assert (answer["model"], known["timed"]["model"]) == ("minilm", "smollm2_lora")
     assert 570 < answer["training_seconds"] < 630  # ten minutes
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
