@@ -99,7 +99,7 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     assert files_below(project / "results/tables") == {
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
-    figures = {*FIGURES, "accuracy_synthetic"} - {"learning_curve", "scaling", "frontier", "pairwise"}
+    figures = {*FIGURES, "accuracy_synthetic"} - {"learning_curve", "scaling", "frontier", "pairwise", "data_sets"}
     assert files_below(project / "results/figures") == {
         f"{name}.{suffix}" for name in figures for suffix in ("svg", "png")
     }
