@@ -217,6 +217,13 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     )
     assert "cost {1:.2f} US dollars, those of MiniLM-L6 {0:.2f}, on a CPU".format(*known["prices"]) in readme
     assert (answer["model"], known["timed"]["model"]) == ("minilm", "smollm2_lora")
+    assert "MPNet and SmolLM2 are not significantly more accurate than it either" in readme
+    tweets = analysis.of("tweet_emotion")
+    model_of = tweets.configurations.set_index("configuration")["model"]
+    pairs = tweets.comparisons.assign(better=lambda found: found["better"].map(model_of),
+                                      other=lambda found: found["other"].map(model_of))  # fmt: skip
+    over_minilm = pairs[pairs["other"] == "minilm"].set_index("better")["differs"]
+    assert over_minilm.to_dict() == {"mpnet_base": False, "smollm2_lora": False}
     assert 570 < answer["training_seconds"] < 630  # ten minutes
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
     assert known["detectable"] > known["printed_gain"]
