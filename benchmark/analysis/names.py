@@ -151,9 +151,12 @@ def _in_words(setting: str) -> str:
 
 def _short_number(value: str) -> str:
     """`1e-4` for 0.0001 and 1e-04, so that one value is always written in one way; anything else unchanged."""
-    if not SMALL_NUMBER.fullmatch(value):
-        return value
-    mantissa, exponent = f"{float(value):e}".split("e")
+    return exponential(float(value)) if SMALL_NUMBER.fullmatch(value) else value
+
+
+def exponential(value: float) -> str:
+    """`5e-5` for 0.00005."""
+    mantissa, exponent = f"{value:e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
 

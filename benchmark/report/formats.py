@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from benchmark.analysis.names import exponential
+
 Format = Callable[[Any], str]
 
 
@@ -66,10 +68,7 @@ def count(value: float, decimals: int = 1) -> str:
 
 def scientific(value: Any) -> str:
     """`5e-5` for 0.00005; text unchanged."""
-    if not isinstance(value, float):
-        return plain(value)
-    mantissa, _, exponent = f"{value:e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+    return exponential(value) if isinstance(value, float) else plain(value)
 
 
 def duration(seconds: float) -> str:

@@ -217,6 +217,9 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     )
     assert "cost {1:.2f} US dollars, those of MiniLM-L6 {0:.2f}, on a CPU".format(*known["prices"]) in readme
     assert (answer["model"], known["timed"]["model"]) == ("minilm", "smollm2_lora")
+    measured = analysis.of("emotion").configurations.set_index("short_name")["accuracy"]
+    by_recipe = [measured[f"SmolLM2-135M LoRA, {recipe}"] for recipe in ("paper", "tuned, bf16")]
+    assert "SmolLM2 reaches {:.4f} with them and {:.4f} with `tuned`".format(*by_recipe) in readme
     assert "MPNet and SmolLM2 are not significantly more accurate than it either" in readme
     tweets = analysis.of("tweet_emotion")
     model_of = tweets.configurations.set_index("configuration")["model"]
