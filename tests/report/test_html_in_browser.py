@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import CHROMIUM
 from factories import FIT, GOLD, a_record, publish
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
@@ -148,8 +148,8 @@ def test_a_number_links_to_its_runs(page: Page) -> None:
     opened = page.locator(f"details.configuration:has({target})")
     assert not opened.evaluate("(element) => element.open")
     link.click()
-    assert opened.evaluate("(element) => element.open")
-    assert opened.locator("summary").first.evaluate("(element) => element === document.activeElement")
+    expect(opened).to_have_attribute("open", "")
+    expect(opened.locator("summary").first).to_be_focused()
     shown = opened.inner_text()
     assert "seed=0,1,2" in shown
     assert "Training loss: from 2.000 to 0.040" in shown
@@ -223,7 +223,7 @@ def test_without_scripts_links_open_the_runs_and_nothing_can_be_sorted(page: Pag
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
     target = link.get_attribute("href")
     link.click()
-    assert page.locator(f"{target} table").first.is_visible()
+    expect(page.locator(f"{target} table").first).to_be_visible()
     assert page.locator("#table3_accuracy th button").count() == 0
 
 
@@ -232,13 +232,11 @@ def test_on_a_phone_the_page_does_not_scroll_sideways(page: Page) -> None:
     unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("window.innerWidth") == 360
-    page.wait_for_timeout(50)  # the boxes are measured after they have unfolded
-    scrolls, stops = [
-        "(e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight",
-        "(e) => e.tabIndex === 0",
-    ]
-    boxes = [(box.evaluate(scrolls), box.evaluate(stops)) for box in page.locator(".box").all()]
-    assert set(boxes) == {(True, True), (False, False)}
+    scrolls = "(e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight)"
+    boxes = "[...document.querySelectorAll('.box')]"
+    # The browser reports an unfolded element in a later task.
+    page.wait_for_function(f"{boxes}.every((e) => {scrolls} === (e.tabIndex === 0))")
+    assert page.evaluate(f"new Set({boxes}.map((e) => {scrolls})).size") == 2
 
 
 @settings(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)

@@ -87,7 +87,11 @@ for (const form of document.querySelectorAll("main section form.filters:not(#com
     form.querySelector("button").hidden = !filtered;
   };
   form.addEventListener("input", filter);
-  form.addEventListener("reset", () => setTimeout(filter)); // after the fields are empty
+  form.addEventListener("reset", (event) => {
+    event.preventDefault(); // the browser empties the fields only after this event
+    [search.value, kind.value, measured.checked] = ["", "", false];
+    filter();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();
 }
