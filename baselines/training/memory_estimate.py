@@ -85,7 +85,7 @@ def memory_finding(device: Device, needed: MemoryEstimate, samples: int) -> Find
 
 def four_bits(needed: MemoryEstimate) -> str:
     """Whether 4-bit weights would fit."""
-    needs = f"model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+    needs = f"+model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
     if not torch.cuda.is_available():
         return f"On a smaller GPU, {needs}."
     fits = needed.total(1) <= torch.cuda.mem_get_info()[0]
