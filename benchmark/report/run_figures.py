@@ -13,11 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis import metrics
 from benchmark.analysis.names import recipe_in_words
+from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
 from benchmark.report.style import (
-    BLUE,
-    INK,
-    MUTED,
-    ORANGE,
     THOUSANDS,
     Bars,
     draw_bars,

@@ -28,21 +28,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-# From the palette of Okabe and Ito (2008), which readers with any kind of colour vision can tell apart. Blue and
-# orange also differ in lightness, so they stay distinct in greyscale.
-BLUE = "#0072b2"
-ORANGE = "#e69f00"
+from benchmark.report.colours import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PINK, SKY
+
 SERIES_STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072b2", "linestyle": "-", "marker": "o"},
-    {"color": "#e69f00", "linestyle": "-", "marker": "s"},
-    {"color": "#009e73", "linestyle": "--", "marker": "^"},
-    {"color": "#cc79a7", "linestyle": "--", "marker": "D"},
-    {"color": "#56b4e9", "linestyle": ":", "marker": "v"},
-    {"color": "#222222", "linestyle": ":", "marker": "P"},
+    {"color": BLUE, "linestyle": "-", "marker": "o"},
+    {"color": ORANGE, "linestyle": "-", "marker": "s"},
+    {"color": GREEN, "linestyle": "--", "marker": "^"},
+    {"color": PINK, "linestyle": "--", "marker": "D"},
+    {"color": SKY, "linestyle": ":", "marker": "v"},
+    {"color": INK, "linestyle": ":", "marker": "P"},
 )
 """Up to six series in one panel."""
-INK = "#222222"
-MUTED = "#666666"
 
 THOUSANDS = "{x:,.0f}"  # format of tick labels
 WIDTH = 7.0  # inches; fits the text column of a README
@@ -70,7 +66,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "grid.color": "#dddddd",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8.5,

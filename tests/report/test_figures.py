@@ -32,6 +32,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
+from benchmark.report.colours import DIFFERENT, TIED
 from benchmark.report.contents import SECTIONS
 from benchmark.report.figures import FIGURES, differences, frontier
 from benchmark.report.style import SERIES_STYLES, save_png
@@ -201,8 +202,8 @@ def test_the_matrix_shows_differences_above_and_p_values_below_the_diagonal(tmp_
         (0, 1): ".062", (0, 2): "<.001", (1, 2): "<.001",
     }  # fmt: skip
     colours = [patch.get_facecolor()[:3] for patch in axes.patches if isinstance(patch, Rectangle)]
-    assert colours.count(to_rgb(differences.TIED)) == 2
-    assert colours.count(to_rgb(differences.DIFFERENT)) == 4
+    assert colours.count(to_rgb(TIED)) == 2
+    assert colours.count(to_rgb(DIFFERENT)) == 4
     bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
     assert bold == ["+20.0", "<.001", "+17.5", "<.001"]
     assert row_names(axes)[0] == f"{MINILM}, paper"

@@ -1,6 +1,7 @@
 """The page in a real Chromium: with mouse and keyboard, on a phone, in dark mode, without scripts and in print."""
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -295,13 +296,19 @@ def test_figures_follow_the_colour_scheme(page: Page, paper: tuple[int, int], in
     grey = np.asarray(Image.open(io.BytesIO(screenshot)).convert("L"))
     assert paper[0] <= np.median(grey) <= paper[1]
     assert ink[0] <= (grey.min() if paper[0] else grey.max()) <= ink[1]
+    texts = page.locator("figure svg[version] text").evaluate_all(
+        "(all) => all.map((text) => getComputedStyle(text).fill)"
+    )
+    levels = {int(level) for text in texts for level in re.findall(r"\d+", text)}
+    assert (min(levels) > 150) if ink[1] == 255 else (0 < min(levels) <= max(levels) < 110)
 
 
 @settings(color_scheme="dark", viewport={"width": 1000, "height": 800})
 def test_print_is_white_in_dark_mode(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.evaluate("getComputedStyle(document.querySelector('#figure-accuracy svg')).filter") == "none"
+    fills = [one.evaluate("(text) => getComputedStyle(text).fill") for one in page.locator("#accuracy svg text").all()]
+    assert set(fills) == {"rgb(34, 34, 34)", "rgb(102, 102, 102)"}
     assert not page.locator("nav").is_visible()
     assert page.locator("#table3_accuracy").is_visible()
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

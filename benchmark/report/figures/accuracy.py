@@ -11,14 +11,11 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
+from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
 from benchmark.report.figure import Figure
 from benchmark.report.style import (
     ACCURACY_RANGE,
-    BLUE,
-    INK,
-    MUTED,
     NARROW,
-    ORANGE,
     WIDTH,
     house_style,
     in_two_lines,

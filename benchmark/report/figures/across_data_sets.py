@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure
 from benchmark.report.style import SERIES_STYLES, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
@@ -43,7 +44,7 @@ def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     boundaries = [place + 0.5 for place in range(len(names) - 1)]
-    axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color="#dddddd", linewidth=0.6)
+    axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.6)
     axes.set(xlabel="accuracy")
     figure.legend(loc="outside lower left", ncols=2, handletextpad=0.3, columnspacing=1.4)
     return figure

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins
+from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure
-from benchmark.report.style import MUTED, SERIES_STYLES, house_style, lower_end, new_figure
+from benchmark.report.style import SERIES_STYLES, house_style, lower_end, new_figure
 from benchmark.report.tables.mistakes import coverage_accuracy
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain

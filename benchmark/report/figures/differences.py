@@ -9,13 +9,13 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import DIFFERENT, INK, MUTED, TIED
 from benchmark.report.figure import Figure, compared
-from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
+from benchmark.report.style import house_style, in_two_lines, new_figure
 
 MOST = 14  # with more configurations the cells are too small for their numbers
 FEWEST = 3  # of one pair the table says enough
 FEW = 8  # up to here the numbers are large
-TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and they differ in greyscale
 
 
 @house_style()
@@ -30,7 +30,7 @@ def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
         1.5 + 0.36 * len(shown),
         f"Which models differ, {dataset} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
-        "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
+        "same pair, corrected by Holm for all pairs. Blue: they differ; grey: tied.",
     )
     axes = figure.subplots()
     _draw_cells(axes, analysis.comparisons, shown)

@@ -16,8 +16,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmark.analysis import costs
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
+from benchmark.report.colours import BLUE, GREEN, INK, MUTED, VERMILION
 from benchmark.report.figure import Figure, compared
-from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, NARROW, WIDTH, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, house_style, new_figure
 from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
@@ -41,8 +42,8 @@ LESS = {
     "seconds_per_text": "predicts faster",
 }
 """What a model does whose cost is lower."""
-KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
-"""The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
+KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
+"""The colour of each kind of model; other kinds are dark grey."""
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character

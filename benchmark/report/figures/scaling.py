@@ -9,9 +9,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
-from benchmark.report.style import ACCURACY_RANGE, INK, MUTED, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, house_style, new_figure
 from benchmark.report.tables.overview import parameters
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
