@@ -25,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font, get_font_names
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -160,6 +161,30 @@ def in_two_lines(label: str, width: int) -> str:
 def legend_above(axes: Axes) -> None:
     """Put the legend in one line above the axes, where it covers no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0, borderaxespad=0.8, columnspacing=1.5)
+
+
+@dataclass(frozen=True)
+class Below:
+    """Texts below the panels, one under the other, wrapped to the width of the figure."""
+
+    texts: Sequence[str]
+    width: float = WIDTH  # inches
+    size: float = 7.5  # points
+
+    @property
+    def lines(self) -> list[str]:
+        length = int(900 * self.width / WIDTH / self.size)
+        return [textwrap.fill(text, length, subsequent_indent=4 * " ") for text in self.texts]
+
+    @property
+    def height(self) -> float:
+        return self.size / 7.5 * sum(0.17 + 0.125 * line.count("\n") for line in self.lines)
+
+    def write(self, figure: Figure) -> None:
+        figure.legend(
+            handles=[Line2D([], [], linestyle="none", label=line) for line in self.lines],
+            loc="outside lower left", handlelength=0, handletextpad=0, fontsize=self.size,
+        )  # fmt: skip
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -57,7 +57,8 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish(
         results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights=WeightSource("random")))
     )
-    publish(results, a_record("tfidf", dataset="synthetic", test_sha256="d" * 64), ONE_WRONG)
+    for model in ("tfidf", "minilm", "bert_base"):
+        publish(results, a_record(model, dataset="synthetic", test_sha256="d" * 64), ONE_WRONG)
     report.build(report.Report(read_results(results)), results)
     return results / report.PAGE
 
@@ -258,11 +259,19 @@ def test_on_a_phone_model_and_accuracy_are_visible_and_figures_say_that_they_scr
             assert box is not None
             assert 0 <= box["x"] < box["x"] + box["width"] <= 360
     assert all(cue.is_visible() for cue in page.locator("figure .cue").all())
-    for name in ("accuracy", "frontier"):
+    for name in ("accuracy", "frontier", "pairwise", "scaling_synthetic", "data_sets", "calibration"):
         assert not page.locator(f"#figure-{name} .wide").is_visible()
-        box = page.locator(f"#figure-{name} .narrow svg").bounding_box()
+        drawn = page.locator(f"#figure-{name} .narrow svg")
+        box = drawn.bounding_box()
         assert box is not None
         assert 0 <= box["x"] < box["x"] + box["width"] <= 360
+        sizes = drawn.locator("text").evaluate_all(
+            """(all) => all.map((text) => {
+              const shown = text.getScreenCTM();
+              return Math.hypot(shown.a, shown.b) * parseFloat(getComputedStyle(text).fontSize);
+            })"""
+        )
+        assert min(sizes) >= 9
 
 
 @pytest.mark.parametrize(

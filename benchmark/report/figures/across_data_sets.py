@@ -1,20 +1,25 @@
 """The accuracy of the same models on several data sets."""
 
+from functools import partial
+
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure
-from benchmark.report.style import SERIES_STYLES, house_style, new_figure
+from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
 
 @house_style()
-def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
-    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals."""
+def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawing | None:
+    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals.
+
+    In a narrow figure the names stand above the rows.
+    """
     rows = DATA_SETS.data(analysis)
     rows = rows[rows["kind"] != LEFT_OUT]
     run_on = rows.groupby(["name", "model"], sort=False)["dataset"].nunique()
@@ -23,30 +28,36 @@ def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
         return None
     models = list(several.head(len(SERIES_STYLES)).index)
     names = list(rows["dataset"].unique())
+    narrow = width < WIDTH
+    columns = 1 if narrow else 2
     figure = new_figure(
-        1.2 + (0.35 + 0.13 * len(models)) * len(names),
+        0.7 + 0.17 * -(-len(models) // columns) + (0.35 + 0.13 * len(models)) * len(names),
         "The same models on several data sets",
         "Models that were run on two or more data sets: accuracy on each test split and its 95% interval, with the "
         "settings that were best on validation.",
+        width,
     )
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
         own = rows[rows["name"] == name]
-        shift = 0.7 * ((place + 0.5) / len(models) - 0.5)
+        shift = 0.7 * ((place + 0.5) / len(models) - 0.5) + 0.12 * narrow
         at = own["dataset"].map(names.index) + shift
         look = SERIES_STYLES[place]
         axes.hlines(
             at, own["low"].astype(float), own["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
         )
         axes.plot(own["accuracy"].astype(float), at, look["marker"], color=look["color"], markersize=5, label=title)
-    axes.set_yticks(range(len(names)), [_described(rows, name) for name in names])
+    described = [_described(rows, name) for name in names]
+    axes.set_yticks(range(len(names)), [] if narrow else described)
+    for place, text in enumerate(described if narrow else []):
+        axes.text(0.01, place - 0.44, text.replace("\n", ": "), transform=axes.get_yaxis_transform(), size=8, va="top")
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     boundaries = [place + 0.5 for place in range(len(names) - 1)]
     axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.6)
     axes.set(xlabel="accuracy")
-    figure.legend(loc="outside lower left", ncols=2, handletextpad=0.3, columnspacing=1.4)
+    figure.legend(loc="outside lower left", ncols=columns, handletextpad=0.3, columnspacing=1.4)
     return figure
 
 
@@ -62,5 +73,6 @@ FIGURES = (
         "several-data-sets",
         data_sets,
         of_all=True,
+        draw_narrow=partial(data_sets, width=NARROW),
     ),
 )
