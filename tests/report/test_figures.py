@@ -17,6 +17,7 @@ from factories import (
     loading,
     on_a_gpu,
     publish,
+    publish_confident,
     publish_many,
     publish_with_costs,
     row_names,
@@ -196,6 +197,15 @@ def test_a_users_own_data_set_has_its_figures(tmp_path: Path, name: str) -> None
     figure = draw(name, *runs, dataset="mine")
     assert "mine" in words(figure)
     assert "Llama" not in words(figure)
+
+
+def test_the_caption_has_the_best_accuracy_and_counts_what_is_tied_with_it(tmp_path: Path) -> None:
+    errors = {"minilm": 2, "bert_base": 4, "tfidf": 42}
+    runs = [publish_many(tmp_path, a_record(model), wrong_at(range(count))) for model, count in errors.items()]
+    interval = wilson_interval(198, 200)
+    best = f"{MINILM}, paper is the most accurate, 0.9900 (95% interval {interval.low:.4f} to {interval.high:.4f})."
+    assert draw("accuracy", *runs).get_label() == f"{best} Tied with it: 1 of 2 others."
+    assert draw("accuracy", runs[0]).get_label() == best
 
 
 # Differences
@@ -444,6 +454,24 @@ def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:
     assert marked(left, "o") == [(1.0, 0.955)]
 
 
+@pytest.mark.parametrize(
+    ("confidences", "caption"),
+    [
+        ([0.975], "overconfident: mean confidence minus accuracy is +0.025."),
+        ([0.75, 0.875], "underconfident: mean confidence minus accuracy is -0.200 to -0.075."),
+        ([0.75, 0.975], "over- and underconfident: mean confidence minus accuracy is -0.200 to +0.025."),
+    ],
+)
+def test_the_caption_of_calibration_compares_confidence_and_accuracy(
+    tmp_path: Path, confidences: list[float], caption: str
+) -> None:
+    runs = [
+        publish_confident(tmp_path, a_record("minilm", f"recipe.epochs={epochs + 1}"), wrong_at(range(10)), [one] * 200)
+        for epochs, one in enumerate(confidences)
+    ]
+    assert caption in draw("calibration", *runs).get_label()
+
+
 @pytest.mark.parametrize(("rows", "points"), [(9, 0), (10, 1)])
 def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points: int) -> None:
     run = publish(tmp_path, a_record("minilm"), GOLD[:rows], gold=GOLD[:rows])
@@ -471,7 +499,13 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
         publish_many(tmp_path, a_record("smollm2_lora"), wrong_at(range(8))),
         publish_many(tmp_path, a_record("tfidf"), wrong_at(range(2))),
     ]
-    (axes,) = draw("scaling", *runs).axes
+    figure = draw("scaling", *runs)
+    sentences = (
+        "MPNet base (109 million parameters) is the most accurate, 0.9700. The smallest, MiniLM-L6 (22.7 million; "
+        "0.9500), is tied with it and the largest, SmolLM2-135M LoRA (135 million; 0.9600), is tied with it."
+    )
+    assert figure.get_label() == sentences
+    (axes,) = figure.axes
     lines = {str(line.get_label()): line for line in axes.get_lines()}
     sizes, accuracies = lines["encoder"].get_data()
     assert np.allclose(sizes, [22713216, 109486464])

@@ -10,6 +10,7 @@ from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
+from benchmark.report.wording import digits, listed
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
@@ -37,6 +38,7 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
         "settings that were best on validation.",
         width,
     )
+    figure.set_label(_caption(rows[rows["name"].isin([name for name, _ in models])]))
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
         own = rows[rows["name"] == name]
@@ -59,6 +61,14 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     axes.set(xlabel="accuracy")
     figure.legend(loc="outside lower left", ncols=columns, handletextpad=0.3, columnspacing=1.4)
     return figure
+
+
+def _caption(drawn: pd.DataFrame) -> str:
+    """The most accurate model on each data set; the rows are sorted by data set and falling accuracy."""
+    best = drawn.drop_duplicates("dataset")
+    best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
+    places = [f"{model} on {listed(own['place'].tolist())}" for model, own in best.groupby("model", sort=False)]
+    return f"The most accurate model is {listed(places)}."
 
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:

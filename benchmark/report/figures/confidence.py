@@ -16,6 +16,7 @@ from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
 from benchmark.report.tables.mistakes import coverage_accuracy
+from benchmark.report.wording import digits
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
 SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
@@ -43,11 +44,12 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
         "the most confident share of the texts is labelled.",
         width,
     )
+    figure.set_label(_caption(analysis, shown))
     left, right = figure.subplots(*((2, 1) if narrow else (1, 2)))
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
     for (_, row), series in zip(shown.iterrows(), SERIES_STYLES, strict=False):
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
-        _draw_bins(left, pd.concat([analysis.results.answers_of(run) for run in row["counted"]]), style)
+        _draw_bins(left, _answers(analysis, row), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
         right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
@@ -57,6 +59,25 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
         panel.grid()
     figure.legend(right.get_lines(), names, loc="outside lower left", ncols=1)
     return figure
+
+
+def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
+    """The range of confidence minus accuracy, and the accuracy if half of the texts are labelled."""
+    answers = [_answers(analysis, row) for _, row in shown.iterrows()]
+    gaps = [float((one["confidence"] - one["correct"]).mean()) for one in answers]
+    half = [coverage_accuracy(analysis.results, row, 0.5) for _, row in shown.iterrows()]
+    sign = "over" if min(gaps) > 0 else "under" if max(gaps) < 0 else "over- and under"
+    ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]
+    accuracies = [digits(accuracy) for accuracy in sorted({min(half), max(half)})]
+    return (
+        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On the most "
+        f"confident half of the texts, accuracy is {' to '.join(accuracies)}."
+    )
+
+
+def _answers(analysis: AnalysedResults, row: pd.Series) -> pd.DataFrame:
+    """The answers of all seeds."""
+    return pd.concat([analysis.results.answers_of(run) for run in row["counted"]])
 
 
 def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None:

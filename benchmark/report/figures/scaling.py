@@ -15,6 +15,7 @@ from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
 from benchmark.report.tables.overview import parameters
+from benchmark.report.wording import digits, in_words
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
 NARROW_SPACE = (1 / 2, 2)  # the same, for numbers
@@ -42,6 +43,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
         + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
         width,
     )
+    figure.set_label(_caption(analysis, found))
     axes = figure.subplots()
     for kind, points in found.groupby("kind", sort=False):
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
@@ -76,6 +78,23 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
     )
     found = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
     return found.assign(beside=[f"{row['title']}\n{row['accuracy']:.4f}" for row in found.to_dict("records")])
+
+
+def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
+    """The most accurate network, and whether the smallest and the largest are tied with it."""
+    best, by_size = found.iloc[0], found.sort_values("parameters", kind="stable")
+    differs = analysis.comparisons.set_index(["better", "other"])["differs"]
+    others = []
+    for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
+        if row["configuration"] != best["configuration"]:
+            differ = differs[(best["configuration"], row["configuration"])]
+            verdict = "significantly less accurate" if differ else "tied with it"
+            size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
+            others.append(f"the {what}, {row['title']} ({size}; {accuracy}), is {verdict}")
+    return (
+        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, "
+        f"{digits(best['accuracy'])}. T{' and '.join(others)[1:]}."
+    )
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
