@@ -181,6 +181,8 @@ class Below:
         return self.size / 7.5 * sum(0.17 + 0.125 * line.count("\n") for line in self.lines)
 
     def write(self, figure: Figure) -> None:
+        if not self.texts:
+            return
         figure.legend(
             handles=[Line2D([], [], linestyle="none", label=line) for line in self.lines],
             loc="outside lower left", handlelength=0, handletextpad=0, fontsize=self.size,

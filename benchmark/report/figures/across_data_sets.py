@@ -30,9 +30,8 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     models = list(several.head(len(SERIES_STYLES)).index)
     names = list(rows["dataset"].unique())
     narrow = width < WIDTH
-    columns = 1 if narrow else 2
     figure = new_figure(
-        0.7 + 0.17 * -(-len(models) // columns) + (0.35 + 0.13 * len(models)) * len(names),
+        1.2 + 0.17 * (len(models) // 2) * narrow + (0.35 + 0.13 * len(models)) * len(names),
         "The same models on several data sets",
         "Models that were run on two or more data sets: accuracy on each test split and its 95% interval, with the "
         "settings that were best on validation.",
@@ -59,7 +58,7 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     boundaries = [place + 0.5 for place in range(len(names) - 1)]
     axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.6)
     axes.set(xlabel="accuracy")
-    figure.legend(loc="outside lower left", ncols=columns, handletextpad=0.3, columnspacing=1.4)
+    figure.legend(loc="outside lower left", ncols=1 if narrow else 2, handletextpad=0.3, columnspacing=1.4)
     return figure
 
 
