@@ -51,26 +51,23 @@ class Report:
     def drawings(self) -> list[tuple[Picture, Drawing]]:
         """The figures that have something to show, of every data set."""
         datasets = self.analysis.datasets or [study.DATASET]
-        drawings = [
-            (figure, name, figure.draw(self.analysis.of(name), name))
+        wanted = [
+            (figure, name)
             for name in datasets
             for figure in FIGURES.values()
             if name == study.DATASET or not figure.of_study
             if not figure.of_all
         ]
-        drawings += [(figure, ALL, figure.draw(self.analysis, ALL)) for figure in FIGURES.values() if figure.of_all]
-        return [
-            (
-                Picture(figure, name, svg_with_text(drawing), self._narrow(figure, name), str(drawing.get_label())),
-                drawing,
-            )
-            for figure, name, drawing in drawings
-            if drawing is not None
-        ]
+        wanted += [(figure, ALL) for figure in FIGURES.values() if figure.of_all]
+        return [drawn for figure, name in wanted if (drawn := self._drawn(figure, name))]
 
-    def _narrow(self, figure: Figure, dataset: str) -> str:
-        drawing = figure.draw_narrow(self.analysis.of(dataset), dataset) if figure.draw_narrow else None
-        return "" if drawing is None else svg_with_text(drawing)
+    def _drawn(self, figure: Figure, dataset: str) -> tuple[Picture, Drawing] | None:
+        analysis = self.analysis if figure.of_all else self.analysis.of(dataset)
+        if (drawing := figure.draw(analysis, dataset)) is None:
+            return None
+        narrow = figure.draw_narrow(analysis, dataset) if figure.draw_narrow else None
+        svgs = svg_with_text(drawing), "" if narrow is None else svg_with_text(narrow)
+        return Picture(figure, dataset, *svgs, str(drawing.get_label())), drawing
 
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""

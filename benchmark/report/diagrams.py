@@ -13,11 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 
 from benchmark.interface import ModelCard
-from benchmark.report.style import INK, MUTED, WIDTH, house_style, new_figure
+from benchmark.report.colours import BLUE_BOX, GREY_BOX, INK, MUTED, ORANGE_BOX, PANEL
+from benchmark.report.style import WIDTH, house_style, new_figure
 
-_BLUE = "#c6dcec"
-_ORANGE = "#f6cf80"
-_GREY = "#e6e6e6"
 _OUTLINE: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.9}
 _ROUNDED = "round,pad=0,rounding_size=0.06"
 
@@ -72,7 +70,7 @@ def decoder_block(title: str, sizes: Dimensions) -> Figure:
     """Draw one pre-normalisation decoder layer inside its model; data flows upwards."""
     subtitle = "Figure 1 of the study, redrawn: pre-normalisation; matrix shapes are outputs × inputs"
     figure, axes = _canvas(7.7, f"Decoder block: {title}", subtitle)
-    axes.add_patch(FancyBboxPatch((0.45, 1.05), 6.15, 5.05, _ROUNDED, fc="#f8f8f8", ec=MUTED, lw=0.9, ls="--"))
+    axes.add_patch(FancyBboxPatch((0.45, 1.05), 6.15, 5.05, _ROUNDED, fc=PANEL, ec=MUTED, lw=0.9, ls="--"))
     axes.text(6.5, 5.98, f"× {sizes.num_hidden_layers} layers", ha="right", va="top", weight="bold", size=10)
     _text(axes, (_STREAM, 0.08), "token ids")
     _text(axes, (_STREAM, 7.61), "logits of the next token")
@@ -101,12 +99,12 @@ def lora(title: str, sizes: Dimensions) -> Figure:
     _vector(axes, (middle, 0.15), wide, f"input $x$, {d:,} wide")
     for x in (left, right):
         _arrow(axes, (middle, 0.39), (middle, 0.65), (x, 0.65), (x, 0.95))
-    _trapezoid(axes, (left, 0.95), (wide, wide), 2.1, _GREY)
+    _trapezoid(axes, (left, 0.95), (wide, wide), 2.1, GREY_BOX)
     _text(axes, (left, 2.0), "$W$, frozen", _shape(d, d), f"{d * d:,} parameters", **label)
-    _trapezoid(axes, (right, 0.95), (wide, narrow), 0.9, _ORANGE)
+    _trapezoid(axes, (right, 0.95), (wide, narrow), 0.9, ORANGE_BOX)
     _text(axes, (right, 1.4), "$A$", **label)
     _arrow(axes, (right, 1.85), (right, 2.15))
-    _trapezoid(axes, (right, 2.15), (narrow, wide), 0.9, _ORANGE)
+    _trapezoid(axes, (right, 2.15), (narrow, wide), 0.9, ORANGE_BOX)
     _text(axes, (right, 2.6), "$B$", **label)
     _text(axes, (right + 1.1, 2.6), "$B$, trained, starts at zero", _shape(d, r), f"{d * r:,} parameters", **note)
     _text(axes, (right + 0.15, 2.0), f"rank $r$ = {r}", **note)
@@ -148,13 +146,13 @@ def _boxes(sizes: Dimensions) -> list[_Box]:
         "$W_{down}\\,(\\mathrm{SiLU}(W_{gate}\\,x) \\odot W_{up}\\,x)$",
     ]
     return [
-        _Box(0.4, 0.46, _GREY, vocabulary * d, ["Token embedding", _shape(vocabulary, d)]),
-        _Box(1.5, 0.3, _GREY, d, ["RMSNorm"]),
-        _Box(2.0, 1.1, _BLUE, 2 * d * (d + key_value), attention),
-        _Box(3.9, 0.3, _GREY, d, ["RMSNorm"]),
-        _Box(4.4, 1.1, _ORANGE, 3 * d * inner, mlp),
-        _Box(6.35, 0.3, _GREY, d, ["RMSNorm"]),
-        _Box(6.85, 0.46, _GREY, vocabulary * d, ["Language-model head", _shape(vocabulary, d)]),
+        _Box(0.4, 0.46, GREY_BOX, vocabulary * d, ["Token embedding", _shape(vocabulary, d)]),
+        _Box(1.5, 0.3, GREY_BOX, d, ["RMSNorm"]),
+        _Box(2.0, 1.1, BLUE_BOX, 2 * d * (d + key_value), attention),
+        _Box(3.9, 0.3, GREY_BOX, d, ["RMSNorm"]),
+        _Box(4.4, 1.1, ORANGE_BOX, 3 * d * inner, mlp),
+        _Box(6.35, 0.3, GREY_BOX, d, ["RMSNorm"]),
+        _Box(6.85, 0.46, GREY_BOX, vocabulary * d, ["Language-model head", _shape(vocabulary, d)]),
     ]
 
 

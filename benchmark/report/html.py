@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
+from benchmark.report import colours
 from benchmark.report.contents import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gigabytes
@@ -77,6 +78,7 @@ def page(
         details=blocks,
         total=len(analysis.results.runs),
         study=study.TITLE,
+        colours=Markup(colours.stylesheet()),  # noqa: S704  # our own
         script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -129,7 +131,7 @@ def _not_run(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> li
 
 
 def _inline_svg(picture: Picture, document: str, ending: str = "") -> Markup:
-    """An SVG document as a part of the page, with ids of its own and labelled by its caption."""
+    """An SVG document as a part of the page: ids of its own, the page's colours, and labelled by its caption."""
     if not document:
         return Markup()
     name = f"{picture.name}{ending}"
@@ -141,7 +143,7 @@ def _inline_svg(picture: Picture, document: str, ending: str = "") -> Markup:
         for attribute, value in element.attrib.items():
             reference = "^#" if attribute.endswith("href") else r"(?<=url\()#"
             own = f"{name}-{value}" if attribute == "id" else re.sub(reference, f"#{name}-", value)
-            element.set(attribute, own)
+            element.set(attribute, colours.with_properties(own) if attribute == "style" else own)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{picture.name}-alternative"}

@@ -13,11 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis import metrics
 from benchmark.analysis.names import recipe_in_words
+from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
 from benchmark.report.style import (
-    BLUE,
-    INK,
-    MUTED,
-    ORANGE,
     THOUSANDS,
     Bars,
     draw_bars,
@@ -35,7 +32,8 @@ from benchmark.results.store import Run
 FEW_ROWS = 10  # a marker is hollow if its accuracy is computed from fewer rows, because it is uncertain
 MANY_POINTS = 30  # above this number of points, markers would cover each other
 MANY_LABELS = 15  # above this number of labels, cells are too small for counts
-MOST_NAMES = 30  # above this number of labels, the names of columns would cover each other
+MOST_NAMES = 30  # labels in a matrix or as bars: of more, those with most errors are shown
+MOST_PAIRS = 20
 
 
 def draw_run(run: Run) -> None:
@@ -52,14 +50,21 @@ def _has_test(run: Run) -> bool:
 
 @house_style()
 def label_distribution(run: Run) -> Figure | None:
-    """Draw how often each label is gold and how often it is predicted, the most frequent gold label first."""
+    """Draw how often each label is gold and how often it is predicted, the most frequent gold label first.
+
+    Of many labels, those whose two counts differ most are drawn, the largest difference first.
+    """
     if not _has_test(run):
         return None
     counts, columns = _confusion_counts(run)
     gold, predicted = counts.sum(axis=1), counts.sum(axis=0)
-    labels = np.argsort(-gold, kind="stable")
+    labels, content, height = np.argsort(-gold, kind="stable"), "Label distribution", 0.42
+    if len(gold) > MOST_NAMES:
+        height = 0.32
+        labels = np.argsort(-np.abs(predicted[: len(gold)] - gold), kind="stable")[:MOST_NAMES]
+        content = f"Label distribution, the {MOST_NAMES} of {len(gold)} labels whose counts differ most"
     rows = [*labels, *range(len(gold), len(predicted))]  # the labels, then "no label" if it was predicted
-    figure = _new_figure(run, "Label distribution", 1.35 + 0.42 * len(rows))
+    figure = _new_figure(run, content, 1.35 + height * len(rows))
     axes = figure.subplots()
     draw_bars(
         axes,
@@ -73,10 +78,15 @@ def label_distribution(run: Run) -> Figure | None:
 
 @house_style()
 def confusion(run: Run) -> Figure | None:
-    """Draw the confusion matrix: gold labels in rows, predicted labels in columns, shaded by share of the row."""
+    """Draw the confusion matrix: gold labels in rows, predicted labels in columns, shaded by share of the row.
+
+    Of many labels, the most confused pairs are drawn instead.
+    """
     if not _has_test(run):
         return None
     counts, columns = _confusion_counts(run)
+    if len(counts) > MOST_NAMES:
+        return _confused_pairs(run, counts, columns)
     labels, gold = columns[: len(counts)], counts.sum(axis=1)
     shares = counts / np.maximum(gold, 1)[:, None]
     readable = len(columns) <= MANY_LABELS
@@ -85,10 +95,7 @@ def confusion(run: Run) -> Figure | None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=0 if len(" ".join(columns)) < 70 else 90)
     axes.set_yticks(range(len(labels)), [f"{name} ({rows:,})" for name, rows in zip(labels, gold, strict=True)])
-    if len(columns) > MOST_NAMES:
-        axes.set_xticks([])
-    order = ", in the order of the rows" if len(columns) > MOST_NAMES else ""
-    axes.set(xlabel=f"predicted label{order}", ylabel="gold label (test texts)")
+    axes.set(xlabel="predicted label", ylabel="gold label (test texts)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     if readable:
@@ -182,6 +189,26 @@ def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
     if counts[:, -1].any():
         return counts, [*readable(run.record.labels), "no label"]
     return counts[:, :-1], readable(run.record.labels)
+
+
+def _confused_pairs(run: Run, counts: npt.NDArray[np.int64], names: list[str]) -> Figure | None:
+    """Draw how many texts of one label got another, for the most frequent pairs; None without errors."""
+    errors = counts.copy()
+    np.fill_diagonal(errors, 0)
+    largest = np.argsort(-errors, axis=None, kind="stable")[: min(MOST_PAIRS, np.count_nonzero(errors))]
+    gold, predicted = np.unravel_index(largest, errors.shape)
+    shown = errors[gold, predicted]
+    if not len(shown):
+        return None
+    content = f"The {len(shown)} most confused pairs of {len(counts)} labels"
+    figure = _new_figure(run, f"{content}, {shown.sum():,} of {errors.sum():,} errors", 1.35 + 0.36 * len(shown))
+    axes = figure.subplots()
+    pairs = [f"{names[one]}\n→ {names[other]}" for one, other in zip(gold, predicted, strict=True)]
+    texts = [f"{count:,} of {counts[one].sum():,}" for count, one in zip(shown, gold, strict=True)]
+    draw_bars(axes, pairs, Bars("errors", shown, BLUE, texts))
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set(xlabel="texts with the first label that got the second")
+    return figure
 
 
 def _draw_series(axes: Axes, points: list[tuple[int, float]], colour: str, marker: str, label: str) -> None:

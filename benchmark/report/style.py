@@ -25,24 +25,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font, get_font_names
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-# From the palette of Okabe and Ito (2008), which readers with any kind of colour vision can tell apart. Blue and
-# orange also differ in lightness, so they stay distinct in greyscale.
-BLUE = "#0072b2"
-ORANGE = "#e69f00"
+from benchmark.report.colours import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PINK, SKY
+
 SERIES_STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072b2", "linestyle": "-", "marker": "o"},
-    {"color": "#e69f00", "linestyle": "-", "marker": "s"},
-    {"color": "#009e73", "linestyle": "--", "marker": "^"},
-    {"color": "#cc79a7", "linestyle": "--", "marker": "D"},
-    {"color": "#56b4e9", "linestyle": ":", "marker": "v"},
-    {"color": "#222222", "linestyle": ":", "marker": "P"},
+    {"color": BLUE, "linestyle": "-", "marker": "o"},
+    {"color": ORANGE, "linestyle": "-", "marker": "s"},
+    {"color": GREEN, "linestyle": "--", "marker": "^"},
+    {"color": PINK, "linestyle": "--", "marker": "D"},
+    {"color": SKY, "linestyle": ":", "marker": "v"},
+    {"color": INK, "linestyle": ":", "marker": "P"},
 )
 """Up to six series in one panel."""
-INK = "#222222"
-MUTED = "#666666"
 
 THOUSANDS = "{x:,.0f}"  # format of tick labels
 WIDTH = 7.0  # inches; fits the text column of a README
@@ -70,7 +67,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "grid.color": "#dddddd",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
@@ -164,6 +161,32 @@ def in_two_lines(label: str, width: int) -> str:
 def legend_above(axes: Axes) -> None:
     """Put the legend in one line above the axes, where it covers no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0, borderaxespad=0.8, columnspacing=1.5)
+
+
+@dataclass(frozen=True)
+class Below:
+    """Texts below the panels, one under the other, wrapped to the width of the figure."""
+
+    texts: Sequence[str]
+    width: float = WIDTH  # inches
+    size: float = 7.5  # points
+
+    @property
+    def lines(self) -> list[str]:
+        length = int(900 * self.width / WIDTH / self.size)
+        return [textwrap.fill(text, length, subsequent_indent=4 * " ") for text in self.texts]
+
+    @property
+    def height(self) -> float:
+        return self.size / 7.5 * sum(0.17 + 0.125 * line.count("\n") for line in self.lines)
+
+    def write(self, figure: Figure) -> None:
+        if not self.texts:
+            return
+        figure.legend(
+            handles=[Line2D([], [], linestyle="none", label=line) for line in self.lines],
+            loc="outside lower left", handlelength=0, handletextpad=0, fontsize=self.size,
+        )  # fmt: skip
 
 
 def save_png(figure: Figure, path: Path) -> None:

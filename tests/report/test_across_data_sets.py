@@ -7,6 +7,7 @@ import numpy as np
 from factories import FIT, RANDOM_FIT, a_record, analysis_of, publish_many, rows_of, words, wrong_at
 
 from benchmark.report.figures.across_data_sets import data_sets
+from benchmark.report.style import NARROW
 from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.results.store import Run
 
@@ -42,6 +43,13 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     figure = data_sets(analysis_of(*runs), "")
     assert figure is not None
     assert "reviews\n140 texts, 6 labels" in words(figure)
+    assert figure.get_label() == (
+        f"The most accurate model is {rows[0]['model']} on emotion (0.9000) and letters (0.8000) and "
+        f"{rows[1]['model']} on reviews (0.9000)."
+    )
+    narrow = data_sets(analysis_of(*runs), "", width=NARROW)
+    assert narrow is not None
+    assert "reviews: 140 texts, 6 labels" in words(narrow)
     drawn = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
     assert [line.get_label() for line in drawn] == [rows[0]["model"], rows[1]["model"]]
     assert np.asarray(drawn[0].get_xdata()).tolist() == [0.9, 0.8, 0.8]

@@ -1,5 +1,6 @@
 """The figures over many runs show the values of the tables."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +17,7 @@ from factories import (
     loading,
     on_a_gpu,
     publish,
+    publish_confident,
     publish_many,
     publish_with_costs,
     row_names,
@@ -32,6 +34,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
+from benchmark.report.colours import DIFFERENT, TIED
 from benchmark.report.contents import SECTIONS
 from benchmark.report.figures import FIGURES, differences, frontier
 from benchmark.report.style import SERIES_STYLES, save_png
@@ -50,6 +53,14 @@ def drawn(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure | None:
 
 def draw(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure:
     figure = drawn(name, *runs, dataset=dataset)
+    assert figure is not None
+    return figure
+
+
+def narrow(name: str, *runs: Run) -> Figure:
+    draw_narrow = FIGURES[name].draw_narrow
+    assert draw_narrow is not None
+    figure = draw_narrow(AnalysedResults(results_of(list(runs))), study.DATASET)
     assert figure is not None
     return figure
 
@@ -188,6 +199,15 @@ def test_a_users_own_data_set_has_its_figures(tmp_path: Path, name: str) -> None
     assert "Llama" not in words(figure)
 
 
+def test_the_caption_has_the_best_accuracy_and_counts_what_is_tied_with_it(tmp_path: Path) -> None:
+    errors = {"minilm": 2, "bert_base": 4, "tfidf": 42}
+    runs = [publish_many(tmp_path, a_record(model), wrong_at(range(count))) for model, count in errors.items()]
+    interval = wilson_interval(198, 200)
+    best = f"{MINILM}, paper is the most accurate, 0.9900 (95% interval {interval.low:.4f} to {interval.high:.4f})."
+    assert draw("accuracy", *runs).get_label() == f"{best} Tied with it: 1 of 2 others."
+    assert draw("accuracy", runs[0]).get_label() == best
+
+
 # Differences
 
 
@@ -201,8 +221,8 @@ def test_the_matrix_shows_differences_above_and_p_values_below_the_diagonal(tmp_
         (0, 1): ".062", (0, 2): "<.001", (1, 2): "<.001",
     }  # fmt: skip
     colours = [patch.get_facecolor()[:3] for patch in axes.patches if isinstance(patch, Rectangle)]
-    assert colours.count(to_rgb(differences.TIED)) == 2
-    assert colours.count(to_rgb(differences.DIFFERENT)) == 4
+    assert colours.count(to_rgb(TIED)) == 2
+    assert colours.count(to_rgb(DIFFERENT)) == 4
     bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
     assert bold == ["+20.0", "<.001", "+17.5", "<.001"]
     assert row_names(axes)[0] == f"{MINILM}, paper"
@@ -314,20 +334,28 @@ def test_points_that_cover_each_other_share_one_text(tmp_path: Path) -> None:
     assert {text.get_text() for text in draw("frontier", *runs).axes[0].texts} == {"1, 2", "3"}
 
 
-@pytest.mark.parametrize("name", ["accuracy", "frontier"])
+@pytest.mark.parametrize("name", ["accuracy", "frontier", "scaling", "calibration", "pairwise"])
 def test_a_narrow_figure_has_the_values_of_the_wide_one_below_each_other(name: str, tmp_path: Path) -> None:
     costs: dict[str, Any] = {"training": 60, "memory": 200, "trained": 50, "answering": 2}
     models = (("minilm", 5), ("tfidf", 20), ("bert_base", 9))
     runs = [publish_with_costs(tmp_path, m, w, **costs) for m, w in models]
-    narrow = FIGURES[name].draw_narrow
-    assert narrow is not None
-    figure = narrow(AnalysedResults(results_of(runs)), study.DATASET)
-    assert figure is not None
-    wide = draw(name, *runs)
+    figure, wide = narrow(name, *runs), draw(name, *runs)
     assert figure.get_figwidth() < wide.get_figwidth() / 1.5
     assert [marked(axes, "o") for axes in figure.axes] == [marked(axes, "o") for axes in wide.axes]
-    assert f"{MINILM}, paper" in words(figure)
+    assert MINILM in words(figure)
     assert len({round(axes.get_position().x0, 6) for axes in figure.axes}) == 1
+
+
+def test_a_narrow_scaling_has_numbers_at_the_points_and_their_names_below(tmp_path: Path) -> None:
+    models = (("minilm", 10), ("mpnet_base", 6), ("smollm2_lora", 8))
+    figure = narrow(
+        "scaling", *(publish_many(tmp_path, a_record(model), wrong_at(range(wrong))) for model, wrong in models)
+    )
+    assert {text.get_text() for text in figure.axes[0].texts} == {
+        str(1 + number) for number in range(3 + len(study.TABLE3))
+    }
+    for line in ("1  MPNet base, 109M, 0.9700", "3  MiniLM-L6, 22.7M, 0.9500", "Llama3-8b of the study, 8.03B, 0.9262"):
+        assert line in words(figure)
 
 
 def test_costs_have_the_interval_of_the_accuracy_and_the_colour_of_the_kind(tmp_path: Path) -> None:
@@ -426,6 +454,24 @@ def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:
     assert marked(left, "o") == [(1.0, 0.955)]
 
 
+@pytest.mark.parametrize(
+    ("confidences", "caption"),
+    [
+        ([0.975], "overconfident: mean confidence minus accuracy is +0.025."),
+        ([0.75, 0.875], "underconfident: mean confidence minus accuracy is -0.200 to -0.075."),
+        ([0.75, 0.975], "over- and underconfident: mean confidence minus accuracy is -0.200 to +0.025."),
+    ],
+)
+def test_the_caption_of_calibration_compares_confidence_and_accuracy(
+    tmp_path: Path, confidences: list[float], caption: str
+) -> None:
+    runs = [
+        publish_confident(tmp_path, a_record("minilm", f"recipe.epochs={epochs + 1}"), wrong_at(range(10)), [one] * 200)
+        for epochs, one in enumerate(confidences)
+    ]
+    assert caption in draw("calibration", *runs).get_label()
+
+
 @pytest.mark.parametrize(("rows", "points"), [(9, 0), (10, 1)])
 def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points: int) -> None:
     run = publish(tmp_path, a_record("minilm"), GOLD[:rows], gold=GOLD[:rows])
@@ -434,8 +480,11 @@ def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points
 
 @pytest.mark.parametrize("count", [3, 14])
 @pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration"])
-def test_nothing_exceeds_the_edges_of_a_figure(name: str, count: int, tmp_path: Path) -> None:
-    figure = draw(name, *epochs(tmp_path / "results", count))
+@pytest.mark.parametrize("drawing", [draw, narrow])
+def test_nothing_exceeds_the_edges_of_a_figure(
+    drawing: Callable[..., Figure], name: str, count: int, tmp_path: Path
+) -> None:
+    figure = drawing(name, *epochs(tmp_path / "results", count))
     save_png(figure, tmp_path / "figure.png")
     used, (width, height) = figure.get_tightbbox(), figure.get_size_inches()  # both in inches
     assert -0.01 <= used.x0 < used.x1 <= width + 0.01
@@ -450,7 +499,13 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
         publish_many(tmp_path, a_record("smollm2_lora"), wrong_at(range(8))),
         publish_many(tmp_path, a_record("tfidf"), wrong_at(range(2))),
     ]
-    (axes,) = draw("scaling", *runs).axes
+    figure = draw("scaling", *runs)
+    sentences = (
+        "MPNet base (109 million parameters) is the most accurate, 0.9700. The smallest, MiniLM-L6 (22.7 million; "
+        "0.9500), is tied with it and the largest, SmolLM2-135M LoRA (135 million; 0.9600), is tied with it."
+    )
+    assert figure.get_label() == sentences
+    (axes,) = figure.axes
     lines = {str(line.get_label()): line for line in axes.get_lines()}
     sizes, accuracies = lines["encoder"].get_data()
     assert np.allclose(sizes, [22713216, 109486464])
@@ -467,3 +522,10 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
 @pytest.mark.parametrize(("name", "most"), [("pairwise", differences.MOST), ("calibration", len(SERIES_STYLES))])
 def test_of_many_configurations_the_best_are_shown(name: str, most: int, tmp_path: Path) -> None:
     assert f"the best {most} of {most + 2}" in words(draw(name, *epochs(tmp_path, most + 2)))
+
+
+def test_a_narrow_matrix_has_fewer_rows_and_their_names_below(tmp_path: Path) -> None:
+    figure = narrow("pairwise", *epochs(tmp_path, differences.MOST_NARROW + 1))
+    assert f"the best {differences.MOST_NARROW} of {differences.MOST_NARROW + 1}" in in_one_line(figure)
+    assert row_names(figure.axes[0]) == [str(number + 1) for number in range(differences.MOST_NARROW)]
+    assert f"2  {MINILM}, paper, 2 epochs, 0.9950" in words(figure)

@@ -14,6 +14,7 @@ from factories import (
     RANDOM_FIT,
     TRAIN_COUNTS,
     a_record,
+    a_record_on_rows,
     publish,
 )
 
@@ -23,6 +24,7 @@ from benchmark.analysis.frame import read_results
 from benchmark.config import digest_of
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
+from benchmark.report.build import Report
 from benchmark.report.contents import SECTIONS
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
@@ -171,6 +173,19 @@ def test_a_figure_is_named_by_its_caption_and_its_box_is_not(tmp_path: Path) -> 
     assert "aria-labelledby" not in box
     picture = Picture(FIGURES["frontier"], study.DATASET, "", caption="MiniLM is the most accurate.")
     assert picture.alternative == "MiniLM is the most accurate."
+
+
+def test_every_colour_of_an_inlined_figure_follows_the_colour_scheme(tmp_path: Path) -> None:
+    for model in ("minilm", "smollm2_lora", "tfidf", "bert_base"):
+        for rows in (5, 7):
+            publish(tmp_path, a_record_on_rows(rows, model, 0), ONE_WRONG)
+        publish(tmp_path, a_record(model), ONE_WRONG)
+        publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
+    html = Report(read_results(tmp_path)).page()
+    assert {*re.findall('id="figure-([^"]+)"', html)} >= {*FIGURES}
+    svgs = re.findall(r"<svg [^>]*version=.*?</svg>", html, re.DOTALL)
+    values = {value for svg in svgs for value in re.findall(r"(?:fill|stroke|color)(?:: |=\")([^;\"]+)", svg)}
+    assert {value for value in values if not value.startswith("var(--figure-")} == {"none"}
 
 
 def test_a_control_character_in_a_title_is_replaced_in_figures(tmp_path: Path) -> None:

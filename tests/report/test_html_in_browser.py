@@ -1,6 +1,7 @@
 """The page in a real Chromium: with mouse and keyboard, on a phone, in dark mode, without scripts and in print."""
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +57,8 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish(
         results, a_record("minilm", "model.weights.source=random", fit=replace(FIT, weights=WeightSource("random")))
     )
-    publish(results, a_record("tfidf", dataset="synthetic", test_sha256="d" * 64), ONE_WRONG)
+    for model in ("tfidf", "minilm", "bert_base"):
+        publish(results, a_record(model, dataset="synthetic", test_sha256="d" * 64), ONE_WRONG)
     report.build(report.Report(read_results(results)), results)
     return results / report.PAGE
 
@@ -257,11 +259,19 @@ def test_on_a_phone_model_and_accuracy_are_visible_and_figures_say_that_they_scr
             assert box is not None
             assert 0 <= box["x"] < box["x"] + box["width"] <= 360
     assert all(cue.is_visible() for cue in page.locator("figure .cue").all())
-    for name in ("accuracy", "frontier"):
+    for name in ("accuracy", "frontier", "pairwise", "scaling_synthetic", "data_sets", "calibration"):
         assert not page.locator(f"#figure-{name} .wide").is_visible()
-        box = page.locator(f"#figure-{name} .narrow svg").bounding_box()
+        drawn = page.locator(f"#figure-{name} .narrow svg")
+        box = drawn.bounding_box()
         assert box is not None
         assert 0 <= box["x"] < box["x"] + box["width"] <= 360
+        sizes = drawn.locator("text").evaluate_all(
+            """(all) => all.map((text) => {
+              const shown = text.getScreenCTM();
+              return Math.hypot(shown.a, shown.b) * parseFloat(getComputedStyle(text).fontSize);
+            })"""
+        )
+        assert min(sizes) >= 9
 
 
 @pytest.mark.parametrize(
@@ -295,13 +305,19 @@ def test_figures_follow_the_colour_scheme(page: Page, paper: tuple[int, int], in
     grey = np.asarray(Image.open(io.BytesIO(screenshot)).convert("L"))
     assert paper[0] <= np.median(grey) <= paper[1]
     assert ink[0] <= (grey.min() if paper[0] else grey.max()) <= ink[1]
+    texts = page.locator("figure svg[version] text").evaluate_all(
+        "(all) => all.map((text) => getComputedStyle(text).fill)"
+    )
+    levels = {int(level) for text in texts for level in re.findall(r"\d+", text)}
+    assert (min(levels) > 150) if ink[1] == 255 else (0 < min(levels) <= max(levels) < 110)
 
 
 @settings(color_scheme="dark", viewport={"width": 1000, "height": 800})
 def test_print_is_white_in_dark_mode(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.evaluate("getComputedStyle(document.querySelector('#figure-accuracy svg')).filter") == "none"
+    fills = [one.evaluate("(text) => getComputedStyle(text).fill") for one in page.locator("#accuracy svg text").all()]
+    assert set(fills) == {"rgb(34, 34, 34)", "rgb(102, 102, 102)"}
     assert not page.locator("nav").is_visible()
     assert page.locator("#table3_accuracy").is_visible()
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

@@ -49,17 +49,19 @@ def make_run(tmp_path: Path) -> MakeRun:
             return records.write(tmp_path, record)
         ids = tuple(f"test-{row}" for row in range(len(gold)))
         test = Examples(ids, ids, np.array(gold))
-        return records.write(tmp_path, record, records.encode_predictions(test, answers(predicted), labels))
+        return records.write(
+            tmp_path, record, records.encode_predictions(test, answers(predicted, len(labels)), labels)
+        )
 
     return make
 
 
-def answers(predicted: tuple[int, ...]) -> Predictions:
+def answers(predicted: tuple[int, ...], labels: int) -> Predictions:
     """Predictions with probability 0.8 each; equal probabilities if no label is predicted."""
-    probabilities = np.full((len(predicted), len(LABELS)), 1 / 3)
+    probabilities = np.full((len(predicted), labels), 1 / labels)
     for row, label in enumerate(predicted):
         if label != NO_LABEL:
-            probabilities[row] = 0.1
+            probabilities[row] = 0.2 / (labels - 1)
             probabilities[row, label] = 0.8
     generated = tuple("?" for _ in predicted) if NO_LABEL in predicted else None
     return Predictions(probabilities.astype(np.float32), np.array(predicted), generated)
@@ -139,6 +141,42 @@ def test_a_confusion_matrix_has_a_column_for_no_label_only_if_it_was_predicted(
     assert row_names(axes) == ["sadness (3)", "joy (4)", "love (1)"]
     assert [label.get_text() for label in axes.get_xticklabels()] == columns
     assert "".join(text.get_text() for text in axes.texts) == counts
+
+
+MANY = tuple(f"label {number}" for number in range(31))
+OF_MANY = (*range(31), 1, 1, 2, 2, 2)
+CONFUSED = (*range(30), 0, 3, 3, 4, 4, NO_LABEL)
+
+
+def test_of_many_labels_the_most_confused_pairs_are_drawn(make_run: MakeRun) -> None:
+    figure = draw("confusion", make_run(CONFUSED, OF_MANY, labels=MANY))
+    [axes] = figure.axes
+    assert row_names(axes) == ["label 1 → label 3", "label 2 → label 4", "label 2 → no label", "label 30 → label 0"]
+    assert widths(axes, "errors") == [2, 2, 1, 1]
+    assert [text.get_text() for text in axes.texts] == ["2 of 3", "2 of 4", "1 of 4", "1 of 1"]
+    assert "The 4 most confused pairs of 31 labels, 6 of 6 errors" in words(figure).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_of_many_pairs_twenty_are_drawn(make_run: MakeRun) -> None:
+    shifted = tuple((label + 1) % 31 for label in range(31))
+    figure = draw("confusion", make_run(shifted, tuple(range(31)), labels=MANY))
+    assert widths(figure.axes[0], "errors") == [1] * 20
+    assert "20 of 31 errors" in words(figure).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_many_labels_without_an_error_have_no_pairs(make_run: MakeRun) -> None:
+    assert RUN_FIGURES["confusion"](make_run(tuple(range(31)), tuple(range(31)), labels=MANY)) is None
+
+
+def test_of_many_labels_those_whose_counts_differ_most_are_drawn(make_run: MakeRun) -> None:
+    figure = draw("label_distribution", make_run(CONFUSED, OF_MANY, labels=MANY))
+    [axes] = figure.axes
+    assert row_names(axes)[:4] == ["label 2", "label 1", "label 3", "label 4"]
+    assert len(row_names(axes)) == 31
+    assert row_names(axes)[-1] == "no label"
+    assert widths(axes, "gold (36 test texts)")[:4] == [4, 3, 1, 1]
+    assert widths(axes, "predicted")[:4] == [1, 1, 3, 3]
+    assert "the 30 of 31 labels whose counts differ most" in words(figure).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize(

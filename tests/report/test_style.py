@@ -11,10 +11,9 @@ from factories import row_names
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmark.report.colours import BLUE, ORANGE
 from benchmark.report.style import (
-    BLUE,
     DOTS_PER_INCH,
-    ORANGE,
     PAGE,
     WIDTH,
     Bars,

@@ -11,19 +11,17 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
+from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
 from benchmark.report.figure import Figure
 from benchmark.report.style import (
     ACCURACY_RANGE,
-    BLUE,
-    INK,
-    MUTED,
     NARROW,
-    ORANGE,
     WIDTH,
     house_style,
     in_two_lines,
     new_figure,
 )
+from benchmark.report.wording import digits
 
 MARKS: dict[str, dict[str, Any]] = {
     "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
@@ -58,6 +56,7 @@ def accuracy(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         + "; hollow diamonds are the study's, not measured here" * bool(rows["published"].notna().any()),
         width,
     )
+    figure.set_label(_caption(analysis, measured.iloc[0]))
     axes = figure.subplots()
     in_row: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
     floor = measured["accuracy"].max() - ACCURACY_RANGE
@@ -100,6 +99,14 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
     columns = ["short_name", "accuracy", "published", "seeds"]
     made = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     return made.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
+
+
+def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
+    """The most accurate configuration, its interval, and how many of those on the same test texts are tied with it."""
+    others = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
+    tied = f" Tied with it: {len(others) - others['differs'].sum()} of {len(others)} others." if len(others) else ""
+    interval = f"95% interval {digits(best['low'])} to {digits(best['high'])}"
+    return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{tied}"
 
 
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:

@@ -1,19 +1,26 @@
 """The accuracy of the same models on several data sets."""
 
+from functools import partial
+
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure
-from benchmark.report.style import SERIES_STYLES, house_style, new_figure
+from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
+from benchmark.report.wording import digits, listed
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
 
 @house_style()
-def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
-    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals."""
+def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawing | None:
+    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals.
+
+    In a narrow figure the names stand above the rows.
+    """
     rows = DATA_SETS.data(analysis)
     rows = rows[rows["kind"] != LEFT_OUT]
     run_on = rows.groupby(["name", "model"], sort=False)["dataset"].nunique()
@@ -22,31 +29,45 @@ def data_sets(analysis: AnalysedResults, _: str) -> Drawing | None:
         return None
     models = list(several.head(len(SERIES_STYLES)).index)
     names = list(rows["dataset"].unique())
+    narrow = width < WIDTH
     figure = new_figure(
-        1.2 + (0.35 + 0.13 * len(models)) * len(names),
+        1.2 + 0.17 * (len(models) // 2) * narrow + (0.35 + 0.13 * len(models)) * len(names),
         "The same models on several data sets",
         "Models that were run on two or more data sets: accuracy on each test split and its 95% interval, with the "
         "settings that were best on validation.",
+        width,
     )
+    figure.set_label(_caption(rows[rows["name"].isin([name for name, _ in models])]))
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
         own = rows[rows["name"] == name]
-        shift = 0.7 * ((place + 0.5) / len(models) - 0.5)
+        shift = 0.7 * ((place + 0.5) / len(models) - 0.5) + 0.12 * narrow
         at = own["dataset"].map(names.index) + shift
         look = SERIES_STYLES[place]
         axes.hlines(
             at, own["low"].astype(float), own["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
         )
         axes.plot(own["accuracy"].astype(float), at, look["marker"], color=look["color"], markersize=5, label=title)
-    axes.set_yticks(range(len(names)), [_described(rows, name) for name in names])
+    described = [_described(rows, name) for name in names]
+    axes.set_yticks(range(len(names)), [] if narrow else described)
+    for place, text in enumerate(described if narrow else []):
+        axes.text(0.01, place - 0.44, text.replace("\n", ": "), transform=axes.get_yaxis_transform(), size=8, va="top")
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     boundaries = [place + 0.5 for place in range(len(names) - 1)]
-    axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color="#dddddd", linewidth=0.6)
+    axes.hlines(boundaries, 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.6)
     axes.set(xlabel="accuracy")
-    figure.legend(loc="outside lower left", ncols=2, handletextpad=0.3, columnspacing=1.4)
+    figure.legend(loc="outside lower left", ncols=1 if narrow else 2, handletextpad=0.3, columnspacing=1.4)
     return figure
+
+
+def _caption(drawn: pd.DataFrame) -> str:
+    """The most accurate model on each data set; the rows are sorted by data set and falling accuracy."""
+    best = drawn.drop_duplicates("dataset")
+    best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
+    places = [f"{model} on {listed(own['place'].tolist())}" for model, own in best.groupby("model", sort=False)]
+    return f"The most accurate model is {listed(places)}."
 
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:
@@ -61,5 +82,6 @@ FIGURES = (
         "several-data-sets",
         data_sets,
         of_all=True,
+        draw_narrow=partial(data_sets, width=NARROW),
     ),
 )

@@ -1,6 +1,7 @@
 """Accuracy by confidence, and by the share of texts answered."""
 
 import textwrap
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,34 +12,44 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins
+from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure
-from benchmark.report.style import MUTED, SERIES_STYLES, house_style, lower_end, new_figure
+from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
 from benchmark.report.tables.mistakes import coverage_accuracy
+from benchmark.report.wording import digits
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
 SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 
 @house_style()
-def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """The configurations with confidences, except those that predict one label for every text; over all seeds."""
+def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
+    """The configurations with confidences, except those that predict one label for every text; over all seeds.
+
+    In a narrow figure the panels are below each other.
+    """
     found = with_results(analysis.configurations)
     found = found[found["has_confidences"].astype(bool) & (found["collapsed"] < found["seeds"])]
     if found.empty:
         return None
     shown = found.head(len(SERIES_STYLES))
     left_out = f"; the best {len(shown)} of {len(found)}" if len(shown) < len(found) else ""
+    narrow = width < WIDTH
+    names = [in_two_lines(name, 42) if narrow else textwrap.shorten(name, 90) for name in shown["short_name"]]
+    first, second = ("Above", "Below") if narrow else ("Left", "Right")
     figure = new_figure(
-        4.2 + 0.18 * len(shown),
+        (6.2 if narrow else 4.2) + sum(0.18 + 0.14 * name.count("\n") for name in names),
         f"Do models know when they are right? {dataset} test split{left_out}",
-        "Left: accuracy of predictions by their confidence; the diagonal is perfect. Right: accuracy if only the most "
-        "confident share of the texts is labelled.",
+        f"{first}: accuracy of predictions by their confidence; the diagonal is perfect. {second}: accuracy if only "
+        "the most confident share of the texts is labelled.",
+        width,
     )
-    left, right = figure.subplots(1, 2)
+    figure.set_label(_caption(analysis, shown))
+    left, right = figure.subplots(*((2, 1) if narrow else (1, 2)))
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
     for (_, row), series in zip(shown.iterrows(), SERIES_STYLES, strict=False):
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
-        _draw_bins(left, pd.concat([analysis.results.answers_of(run) for run in row["counted"]]), style)
+        _draw_bins(left, _answers(analysis, row), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
         right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
@@ -46,9 +57,27 @@ def calibration(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     right.set(xlabel="texts labelled, %", ylabel="accuracy", xlim=(102, 8))
     for panel in (left, right):
         panel.grid()
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, [textwrap.shorten(label, 90) for label in labels], loc="outside lower left", ncols=1)
+    figure.legend(right.get_lines(), names, loc="outside lower left", ncols=1)
     return figure
+
+
+def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
+    """The range of confidence minus accuracy, and the accuracy if half of the texts are labelled."""
+    answers = [_answers(analysis, row) for _, row in shown.iterrows()]
+    gaps = [float((one["confidence"] - one["correct"]).mean()) for one in answers]
+    half = [coverage_accuracy(analysis.results, row, 0.5) for _, row in shown.iterrows()]
+    sign = "over" if min(gaps) > 0 else "under" if max(gaps) < 0 else "over- and under"
+    ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]
+    accuracies = [digits(accuracy) for accuracy in sorted({min(half), max(half)})]
+    return (
+        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On the most "
+        f"confident half of the texts, accuracy is {' to '.join(accuracies)}."
+    )
+
+
+def _answers(analysis: AnalysedResults, row: pd.Series) -> pd.DataFrame:
+    """The answers of all seeds."""
+    return pd.concat([analysis.results.answers_of(run) for run in row["counted"]])
 
 
 def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None:
@@ -63,5 +92,6 @@ FIGURES = (
         "Accuracy against confidence, and by share of texts labelled. The table below has the numbers.",
         "confidence",
         calibration,
+        draw_narrow=partial(calibration, width=NARROW),
     ),
 )

@@ -1,5 +1,6 @@
 """Which configurations differ significantly, as a matrix of all pairs."""
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -9,31 +10,56 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch, Rectangle
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import DIFFERENT, INK, MUTED, TIED
 from benchmark.report.figure import Figure, compared
-from benchmark.report.style import INK, MUTED, house_style, in_two_lines, new_figure
+from benchmark.report.style import NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
 
-MOST = 14  # with more configurations the cells are too small for their numbers
+MOST, MOST_NARROW = 14, 10  # with more configurations the cells are too small for their numbers
 FEWEST = 3  # of one pair the table says enough
 FEW = 8  # up to here the numbers are large
-TIED, DIFFERENT = "#f3f3f3", "#9ecae1"  # dark text is readable on both, and they differ in greyscale
 
 
 @house_style()
-def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """Draw differences above the diagonal and p-values below it, for the test set with most configurations."""
+def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
+    """Draw differences above the diagonal and p-values below it, for the test set with most configurations.
+
+    A narrow figure has fewer of them, and their names below.
+    """
     comparable = compared(analysis)
     if len(comparable) < FEWEST:
         return None
-    shown = comparable.head(MOST)
+    narrow = width < WIDTH
+    shown = comparable.head(MOST_NARROW if narrow else MOST)
     left_out = f"; the best {len(shown)} of {len(comparable)}" if len(shown) < len(comparable) else ""
+    names = [f"{name}, {accuracy:.4f}" for name, accuracy in zip(shown["short_name"], shown["accuracy"], strict=True)]
+    below = Below([f"{place}  {name}" for place, name in enumerate(names, start=1)] if narrow else [], width, 8.5)
     figure = new_figure(
-        1.5 + 0.36 * len(shown),
+        1.5 + 0.36 * len(shown) + below.height,
         f"Which models differ, {dataset} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
-        "same pair, corrected by Holm for all pairs. Shaded: they differ; pale: tied.",
+        "same pair, corrected by Holm for all pairs. Blue: they differ; grey: tied.",
+        width,
     )
     axes = figure.subplots()
-    _draw_cells(axes, analysis.comparisons, shown)
+    _draw_cells(axes, analysis.comparisons, shown, size=7.1 if narrow else 8.5 if len(shown) <= FEW else 6.5)
+    numbers = [str(place + 1) for place in range(len(shown))]
+    if narrow:
+        axes.set_yticks(range(len(shown)), numbers, size=8)
+    else:
+        _write_names(axes, shown)
+    axes.set_xticks(range(len(shown)), numbers, size=8)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    axes.spines[:].set_visible(False)
+    if not narrow:
+        key = [Patch(facecolor=DIFFERENT, label="differ"), Patch(facecolor=TIED, edgecolor=MUTED, label="tied")]
+        figure.legend(handles=key, loc="outside lower right", ncols=2)
+    below.write(figure)
+    return figure
+
+
+def _write_names(axes: Axes, shown: pd.DataFrame) -> None:
+    """Write name, accuracy and number on the left of each row."""
     axes.set_yticks(range(len(shown)), [in_two_lines(name, 36) for name in shown["short_name"]], size=7.5)
     axes.tick_params(axis="y", pad=58)
     for place, accuracy in enumerate(shown["accuracy"]):
@@ -46,16 +72,9 @@ def pairwise(analysis: AnalysedResults, dataset: str) -> Drawing | None:
         }
         axes.annotate(f"{accuracy:.4f}", xytext=(-22, 0), size=7.5, **beside)
         axes.annotate(str(place + 1), xytext=(-6, 0), size=8, **beside)
-    axes.set_xticks(range(len(shown)), [str(place + 1) for place in range(len(shown))], size=8)
-    axes.tick_params(length=0)
-    axes.xaxis.tick_top()
-    axes.spines[:].set_visible(False)
-    key = [Patch(facecolor=DIFFERENT, label="differ"), Patch(facecolor=TIED, edgecolor=MUTED, label="tied")]
-    figure.legend(handles=key, loc="outside lower right", ncols=2)
-    return figure
 
 
-def _draw_cells(axes: Axes, pairs: pd.DataFrame, shown: pd.DataFrame) -> None:
+def _draw_cells(axes: Axes, pairs: pd.DataFrame, shown: pd.DataFrame, size: float) -> None:
     """Draw the two cells of every pair of `shown`."""
     by_ids = pairs.set_index(["better", "other"])
     few = len(shown) <= FEW
@@ -66,7 +85,7 @@ def _draw_cells(axes: Axes, pairs: pd.DataFrame, shown: pd.DataFrame) -> None:
         difference, p = f"{100 * pair['difference']:+.1f}", _short(pair["adjusted_p"])
         for x, y, text in ((column, row, difference), (row, column, p)):
             axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour))
-            axes.text(x, y, text, ha="center", va="center", size=8.5 if few else 6.5, weight=weight, color=INK)
+            axes.text(x, y, text, ha="center", va="center", size=size, weight=weight, color=INK)
     axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(len(shown) - 0.5, -0.5))
 
 
@@ -81,5 +100,6 @@ FIGURES = (
         "All pairs of models: which differ and by how much. The table of pairs has the numbers.",
         "differences",
         pairwise,
+        draw_narrow=partial(pairwise, width=NARROW),
     ),
 )

@@ -16,15 +16,14 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmark.analysis import costs
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
+from benchmark.report.colours import BLUE, GREEN, INK, MUTED, VERMILION
 from benchmark.report.figure import Figure, compared
-from benchmark.report.style import ACCURACY_RANGE, BLUE, INK, MUTED, NARROW, WIDTH, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
 from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that are named
 FEWEST = 3  # configurations that are worth a figure
-LINE = 120  # characters of a line below the panels
-SIZE = 7.5  # of its font
 Array = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # middle, width and height
 UNITS = {
@@ -41,8 +40,8 @@ LESS = {
     "seconds_per_text": "predicts faster",
 }
 """What a model does whose cost is lower."""
-KINDS = {"encoder": BLUE, "decoder": "#d55e00", "linear": "#009e73"}
-"""The colour of each kind of model, from the palette of Okabe and Ito; other kinds are dark grey."""
+KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
+"""The colour of each kind of model; other kinds are dark grey."""
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
@@ -67,12 +66,9 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     narrow = width < WIDTH
     panels_in_row = 1 if narrow else min(2, len(measured))
     rows = -(-len(measured) // panels_in_row)
-    size = SIZE + narrow
-    line = int(LINE * width / WIDTH * SIZE / size)
-    texts = [*_names(found, measured, leads), *_notes(found, below)]
-    texts = [textwrap.fill(text, line, subsequent_indent=4 * " ") for text in texts]
+    notes = Below([*_names(found, measured, leads), *_notes(found, below)], width, 8.5 if narrow else 7.5)
     figure = new_figure(
-        2.6 * rows + 0.7 + 0.35 * narrow + size / SIZE * sum(0.17 + 0.125 * text.count("\n") for text in texts),
+        2.6 * rows + 0.7 + 0.35 * narrow + notes.height,
         f"Accuracy against cost, {dataset} test split",
         "Up is more accurate, left is cheaper.",
         width,
@@ -96,10 +92,7 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         handles=key, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3 if narrow else len(key), borderpad=0,
         handletextpad=0.3, handlelength=1.2, columnspacing=1.0,
     ).set_in_layout(False)  # fmt: skip
-    figure.legend(
-        handles=[Line2D([], [], linestyle="none", label=text) for text in texts],
-        loc="outside lower left", handlelength=0, handletextpad=0, fontsize=size,
-    )  # fmt: skip
+    notes.write(figure)
     return figure
 
 

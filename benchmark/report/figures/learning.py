@@ -12,8 +12,9 @@ from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.dataset_config import RowChoice
+from benchmark.report.colours import INK
 from benchmark.report.figure import Figure
-from benchmark.report.style import INK, NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, new_figure
+from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, new_figure
 from benchmark.report.tables.training import learning_curve as table
 from benchmark.report.wording import listed
 

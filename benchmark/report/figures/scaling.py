@@ -1,5 +1,6 @@
 """Accuracy against the number of parameters, encoders and decoders apart, beside the study's figures."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,66 +10,112 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
-from benchmark.report.style import ACCURACY_RANGE, INK, MUTED, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
 from benchmark.report.tables.overview import parameters
+from benchmark.report.wording import digits, in_words
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
+NARROW_SPACE = (1 / 2, 2)  # the same, for numbers
 
 
 @house_style()
-def scaling(analysis: AnalysedResults, dataset: str) -> Drawing | None:
-    """The best configuration of each network, one line per kind; the study's models as it printed them."""
+def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
+    """The best configuration of each network, one line per kind; the study's models as it printed them.
+
+    A narrow figure has numbers at the points and their names below.
+    """
     found = _networks(analysis)
     if len(found) < 2:
         return None
     published = _published(analysis) if dataset == study.DATASET else pd.DataFrame()
+    narrow = width < WIDTH
+    below = Below(_numbered(found, published) if narrow else [], width, 8.5)
+    if narrow:
+        for points, first in ((found, 1), (published, 1 + len(found))):
+            points["beside"] = [str(first + place) for place in range(len(points))]
     figure = new_figure(
-        4.3,
+        4.3 + below.height,
         f"Accuracy against size, {dataset} test split",
         "Filled: the best configuration of each network run here, with its 95% interval."
         + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
+        width,
     )
+    figure.set_label(_caption(analysis, found))
     axes = figure.subplots()
     for kind, points in found.groupby("kind", sort=False):
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
     for row in published.to_dict("records"):
         colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
         axes.plot(*at, "D", color=colour, markerfacecolor="white", markersize=5)
-        axes.annotate(row["title"], at, color=MUTED, **_beside(left=False, above=False))
+        axes.annotate(row["beside"], at, color=MUTED, **_beside(left=False, above=False))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameters(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     sizes = pd.concat([found["parameters"], published.get("parameters", pd.Series(dtype=float))])
-    axes.set_xlim(sizes.min() * SPACE[0], sizes.max() * SPACE[1])
+    space = NARROW_SPACE if narrow else SPACE
+    axes.set_xlim(sizes.min() * space[0], sizes.max() * space[1])
     axes.margins(y=0.08)
     axes.set(xlabel="parameters", ylabel="accuracy")
     axes.grid()
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0)
+    below.write(figure)
     return figure
 
 
 def _networks(analysis: AnalysedResults) -> pd.DataFrame:
-    """The most accurate configuration of each kind and number of parameters, without those far below the best."""
+    """The most accurate configuration of each kind and number of parameters, without those far below the best.
+
+    `beside` is written beside the point.
+    """
     comparable = compared(analysis)
     sized = comparable[comparable["parameters"].notna() & comparable["kind"].isin(KINDS)]
     sized = (
         sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
     )
-    return sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
+    found = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
+    return found.assign(beside=[f"{row['title']}\n{row['accuracy']:.4f}" for row in found.to_dict("records")])
+
+
+def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
+    """The most accurate network, and whether the smallest and the largest are tied with it."""
+    best, by_size = found.iloc[0], found.sort_values("parameters", kind="stable")
+    differs = analysis.comparisons.set_index(["better", "other"])["differs"]
+    others = []
+    for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
+        if row["configuration"] != best["configuration"]:
+            differ = differs[(best["configuration"], row["configuration"])]
+            verdict = "significantly less accurate" if differ else "tied with it"
+            size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
+            others.append(f"the {what}, {row['title']} ({size}; {accuracy}), is {verdict}")
+    return (
+        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, "
+        f"{digits(best['accuracy'])}. T{' and '.join(others)[1:]}."
+    )
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
     cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
     return pd.DataFrame(
         [
-            {"title": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
+            {"beside": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
              "accuracy": accuracy}
             for name, accuracy in study.TABLE3.items()
         ]
     )  # fmt: skip
+
+
+def _numbered(found: pd.DataFrame, published: pd.DataFrame) -> list[str]:
+    """Number, name, size and accuracy of each network."""
+    rows = [(row["title"], row) for row in found.to_dict("records")]
+    rows += [(f"{row['beside']} of the study", row) for row in published.to_dict("records")]
+    return [
+        f"{number}  {name}, {parameters(row['parameters'])}, {row['accuracy']:.4f}"
+        for number, (name, row) in enumerate(rows, start=1)
+    ]
 
 
 def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
@@ -80,8 +127,7 @@ def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
     accuracies = points["accuracy"].astype(float)
     beside = accuracies.shift(1 if left else -1).fillna(0 if left else 1)
     for row, above in zip(points.to_dict("records"), beside <= accuracies, strict=True):
-        text = f"{row['title']}\n{row['accuracy']:.4f}"
-        axes.annotate(text, (row["parameters"], row["accuracy"]), color=INK, **_beside(left, above))
+        axes.annotate(row["beside"], (row["parameters"], row["accuracy"]), color=INK, **_beside(left, above))
 
 
 def _beside(left: bool, above: bool) -> dict[str, Any]:
@@ -101,5 +147,6 @@ FIGURES = (
         "Accuracy against the number of parameters, encoders and decoders apart, beside the study's.",
         "cost",
         scaling,
+        draw_narrow=partial(scaling, width=NARROW),
     ),
 )

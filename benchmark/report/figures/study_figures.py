@@ -10,8 +10,9 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import diagrams
+from benchmark.report.colours import BLUE
 from benchmark.report.figure import Figure
-from benchmark.report.style import BLUE, Bars, draw_bars, house_style, new_figure
+from benchmark.report.style import Bars, draw_bars, house_style, new_figure
 
 
 def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: AnalysedResults, _: str) -> Drawing:
