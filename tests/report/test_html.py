@@ -273,7 +273,8 @@ def test_a_short_table_has_no_filter_and_every_filter_says_of_what(tmp_path: Pat
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     forms = [form.get("aria-label") for form in Elements(rendered(tmp_path)).all("form")]
     named = ["Accuracy on the emotion test split", "All configurations on mine"]
-    assert forms == [f"Filter: {named[0]}", None, f"Filter: {named[1]}"]  # the second is that of the comparison
+    # The second is that of the comparison.
+    assert forms == [f"Filter: {named[0]}", None, f"Filter: {named[1]}", "Filter: Runs"]
 
 
 def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
@@ -286,7 +287,7 @@ def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
 
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
-    assert '<details class="folded">' not in rendered(tmp_path)
+    assert '<details class="folded">' not in rendered(tmp_path).partition('id="runs"')[0]
     monkeypatch.setattr(page_tables, "MOST_ROWS", 2)
     monkeypatch.setattr(page_tables, "MOST_UNFOLDED", 5)
     html = rendered(tmp_path)
@@ -388,7 +389,7 @@ def test_the_seeds_of_a_configuration_share_a_block(tmp_path: Path) -> None:
     for seed in range(3):
         publish(tmp_path, a_record("minilm", seed=seed), ONE_WRONG)
     html = rendered(tmp_path)
-    assert html.count('<details class="configuration">') == 1
+    assert html.count('<details class="configuration"') == 1
     assert html.count("<polyline") == 3
     (block,) = blocks(tmp_path)
     assert block.command == "python -m benchmark -m model=minilm dataset=emotion recipe=paper seed=0,1,2"
@@ -514,6 +515,21 @@ def test_seeds_with_different_environments_are_told_apart(tmp_path: Path) -> Non
     assert [heading for heading, _ in block.settings[1:3]] == ["Environment, seeds 0, 1", "Environment, seed 2"]
 
 
+def test_runs_are_grouped_by_data_set_and_model(tmp_path: Path) -> None:
+    for dataset, model, seed in (("mine", "minilm", 0), ("emotion", "tfidf", 0), ("emotion", "minilm", 0)):
+        publish(tmp_path, a_record(model, dataset=dataset, seed=seed), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", "recipe.epochs=9"), ONE_WRONG)
+    runs = rendered(tmp_path).partition('id="runs"')[2]
+    assert re.findall("<h3>(.*?)</h3>|folded\"><summary>(.*?)</summary>", runs) == [
+        ("emotion", ""),
+        ("", f"{MINILM} (2 configurations, 3 runs)"),
+        ("", "TF-IDF + logistic regression (1 configuration, 1 run)"),
+        ("mine", ""),
+        ("", f"{MINILM} (1 configuration, 1 run)"),
+    ]
+
+
 def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     for rows in (1000, 20, 3):
         publish(tmp_path, a_record("minilm", f"dataset.train_rows={rows}"), ONE_WRONG)
@@ -522,10 +538,10 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     publish(tmp_path, a_record("bert_base", dataset="another"), ONE_WRONG)
     found = blocks(tmp_path)
     assert [block.name for block in found] == [
-        "BERT base, paper",
         "BERT base, paper, 1 test text",
         f"{MINILM}, paper",
         *(f"{MINILM}, paper, {rows} training texts" for rows in (3, 20, 1000)),
+        "BERT base, paper",
     ]
-    assert found[1].facts[-1] == "only 1 test row"
-    assert found[-1].facts[-1] == "only 1,000 training rows"
+    assert found[0].facts[-1] == "only 1 test row"
+    assert found[-2].facts[-1] == "only 1,000 training rows"

@@ -159,6 +159,23 @@ def test_a_number_links_to_its_runs(page: Page) -> None:
     assert 0 <= box["y"] < 800
 
 
+def test_runs_are_filtered_and_a_link_to_a_hidden_run_clears_the_filter(page: Page) -> None:
+    form, shown = page.locator("#runs form.filters"), page.locator("#runs details.configuration:visible .name")
+    assert shown.count() == 0  # the models are folded
+    form.locator("input[type=search]").fill("tf-idf SYNTHETIC")
+    assert shown.all_inner_texts() == ["TF-IDF + logistic regression, paper"]
+    assert page.locator("#runs h3:visible").all_inner_texts() == ["synthetic"]
+    assert form.locator("output").inner_text() == "1 of 8 shown"
+    link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
+    summary = page.locator(f"details.configuration:has({link.get_attribute('href')}) > summary")
+    for _ in range(2):  # the second click does not change the address
+        form.locator("input[type=search]").fill("synthetic")
+        assert not summary.is_visible()
+        link.click()
+        expect(summary).to_be_focused()
+        assert form.locator("output").inner_text() == ""
+
+
 def test_models_that_were_not_run_unfold_with_their_commands(page: Page) -> None:
     row = page.locator("#not_run tr", has_text="RoBERTa large")
     assert not row.is_visible()
@@ -178,7 +195,7 @@ def test_rows_are_filtered_by_text_kind_and_whether_they_were_measured(page: Pag
     assert page.locator("#not_run tr:visible", has_text="RoBERTa large").is_visible()  # unfolded by the match
     form.locator("input[type=checkbox]").check()
     assert not page.locator("#not-run").is_visible()
-    assert count.inner_text() == "No row matches"
+    assert count.inner_text() == "None of 17 shown"
     form.locator("button").click()
     assert count.inner_text() == ""
     assert shown.count() == 3
