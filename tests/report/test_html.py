@@ -266,6 +266,15 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     assert headings[: len(first)] == first
 
 
+def test_a_setting_that_all_rows_share_is_a_note_and_no_column(tmp_path: Path) -> None:
+    html = rendered(tmp_path)
+    assert "Max length" not in table(html, "table2_settings")
+    assert "Optimizer" in table(html, "table2_settings")
+    note = html.partition('id="table2_settings"')[2].partition('<p class="note">')[2].partition("</p>")[0]
+    assert "Of every row: " in note
+    assert "; Max length 512;" in note
+
+
 def test_a_short_table_has_no_filter_and_every_filter_says_of_what(tmp_path: Path) -> None:
     for number in range(8):
         publish(tmp_path, a_record("minilm", f"recipe.epochs={number + 1}", dataset="mine"), ONE_WRONG)
