@@ -236,6 +236,20 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
         assert items == analysis.results.answers_of(one["run"])["item"][differing].tolist()
 
 
+@pytest.mark.parametrize(
+    ("page", "beside"),
+    [({"viewport": {"width": 700, "height": 800}}, True), ({"viewport": {"width": 360, "height": 740}}, False)],
+    indirect=["page"],
+    ids=["tablet", "phone"],
+)
+def test_the_compared_models_stand_beside_each_other_where_there_is_room(page: Page, beside: bool) -> None:
+    (one, other) = (page.locator(f"#compare-{name}").bounding_box() for name in "ab")
+    assert one is not None
+    assert other is not None
+    assert (one["y"] == other["y"], one["x"] < other["x"]) == (beside, beside)
+    assert other["x"] + other["width"] <= (700 if beside else 360)
+
+
 @settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})
 def test_without_scripts_links_open_the_runs_and_nothing_can_be_sorted(page: Page) -> None:
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
