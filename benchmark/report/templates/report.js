@@ -189,7 +189,7 @@ function short(p) {
 }
 
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+  return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(4)}`; // with the minus sign of the tables
 }
 
 function element(name, ...content) {
