@@ -266,6 +266,20 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     assert headings[: len(first)] == first
 
 
+def test_results_on_another_data_set_than_the_models_own_are_one_table(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    for number, name in enumerate(("tweets", "reviews")):
+        record = a_record("minilm", test_sha256=str(number) * 64)
+        assert record.data is not None
+        dataset = replace(record.config.dataset, test=replace(record.config.dataset, name=name))
+        record = replace(record, config=replace(record.config, dataset=dataset))
+        publish(tmp_path, replace(record, digest=digest_of(record.config.as_json(), record.data.hashes())), ONE_WRONG)
+    html = rendered(tmp_path)
+    assert table(html, "transfer").count("<tr") == 3
+    assert "Data set emotion-to-" not in html
+    assert {"emotion-to-tweets", "emotion-to-reviews"} <= {block.dataset for block in blocks(tmp_path)}
+
+
 def test_a_setting_that_all_rows_share_is_a_note_and_no_column(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert "Max length" not in table(html, "table2_settings")
@@ -414,7 +428,7 @@ def test_a_run_has_its_scores_costs_and_files(tmp_path: Path) -> None:
     (run.folder / "confusion.png").write_bytes(b"a plot")
     html = rendered(tmp_path)
     shown = html.partition('aria-label="Runs by seed"')[2].partition("</table>")[0]
-    texts = [text.strip() for text in re.findall("<td>([^<]*)</td>", shown)]
+    texts = [text.strip() for text in re.findall("<td[^>]*>([^<]*)</td>", shown)]
     assert texts == [
         "completed", "0.9000", "0.9111", "0.1000", "1.5 min", "1.07 GB", "CPU, ? cores", "2026-01-01 10:00",
         "01234567+",
