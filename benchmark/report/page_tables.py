@@ -59,7 +59,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
     shared = [column for column in columns[1:] if _is_shared(column, data[column.name])]
     columns = [column for column in columns if column not in shared]
-    remarks += [f"{column.heading} {column.text(data.iloc[0])}" for column in shared]
+    remarks += [f"{column.heading} {column.text(data.iloc[0].to_dict())}" for column in shared]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
     rows = [

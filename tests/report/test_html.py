@@ -544,7 +544,7 @@ def test_runs_are_grouped_by_data_set_and_model(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
     publish(tmp_path, a_record("minilm", "recipe.epochs=9"), ONE_WRONG)
     runs = rendered(tmp_path).partition('id="runs"')[2]
-    assert re.findall("<h3>(.*?)</h3>|folded\"><summary>(.*?)</summary>", runs) == [
+    assert re.findall('<h3>(.*?)</h3>|folded"><summary>(.*?)</summary>', runs) == [
         ("emotion", ""),
         ("", f"{MINILM} (2 configurations, 3 runs)"),
         ("", "TF-IDF + logistic regression (1 configuration, 1 run)"),

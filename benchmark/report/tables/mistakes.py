@@ -207,7 +207,8 @@ TABLES = (
             t.Column("runs", "Runs"),
         ),
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
-        f"noise. Shown where at least {FEWEST_MODELS} models remain. *Predicted* is the most frequent prediction, *agreement* its share of the runs.",
+        f"noise. Shown where at least {FEWEST_MODELS} models remain. *Predicted* is the most frequent prediction, "
+        "*agreement* its share of the runs.",
         section="errors",
     ),
 )
