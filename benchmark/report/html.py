@@ -57,6 +57,7 @@ def page(
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     general, own = parts(answers, tables, pictures)
     first = next(iter(answers))
+    own = [part for part in own if part.dataset == first or part.dataset not in _transfers(analysis)]
     ordered = [*general, *own] if first == study.DATASET else [*own, *general]
     shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
     not_run = _not_run(analysis, tables)
@@ -82,6 +83,12 @@ def page(
         script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _transfers(analysis: AnalysedResults) -> set[str]:
+    """The names of the results on another data set than the model's own, which share one table."""
+    records = [run.record for run in analysis.results.by_name.values()]
+    return {record.dataset for record in records if record.config.dataset.test is not None}
 
 
 def _contents(shown: list[Part], compare: bool, runs: bool) -> dict[str, list[tuple[str, str]]]:

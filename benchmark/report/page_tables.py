@@ -55,8 +55,11 @@ class ShownTable:
 
 def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, drawn: bool = False) -> ShownTable:
     """The table for the page. It is folded if a figure shows its content (`drawn`), unless it is the study's."""
-    data, shared = _with_remarks(data)
+    data, remarks = _with_remarks(data)
     columns = [column for column in _columns(table) if data[column.name].notna().any()]
+    shared = [column for column in columns[1:] if _is_shared(column, data[column.name])]
+    columns = [column for column in columns if column not in shared]
+    remarks += [f"{column.heading} {column.text(data.iloc[0].to_dict())}" for column in shared]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
     kinds = _kinds(analysis)
     rows = [
@@ -70,7 +73,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = list(zip(columns, classes, strict=True))
-    remark = f"Of every row: {'; '.join(shared)}." if shared else ""
+    remark = f"Of every row: {'; '.join(remarks)}." if remarks else ""
     return ShownTable(
         table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
     )
@@ -84,6 +87,11 @@ def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     shared = [remark for remark in statuses[0] if all(remark in status for status in statuses)]
     own = ["; ".join(remark for remark in status if remark not in shared) or None for status in statuses]
     return data.assign(status=pd.Series(own, data.index, dtype=object)), shared[1:]
+
+
+def _is_shared(column: Column, values: pd.Series) -> bool:
+    """Whether every row has the same setting: the note shows it, and no column."""
+    return column.source is ValueSource.declared and len(values) > 1 and values.nunique(dropna=False) == 1
 
 
 def _columns(table: Table) -> list[Column]:

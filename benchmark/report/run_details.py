@@ -48,6 +48,9 @@ class Details:
     """The block of a configuration."""
 
     anchor: str
+    dataset: str
+    model: str
+    kind: str  # of the model
     name: str
     facts: list[str]
     command: str
@@ -58,9 +61,11 @@ class Details:
 
 
 def details(analysis: AnalysedResults) -> list[Details]:
-    """The block of every configuration, by data set and name."""
+    """The block of every configuration, by data set and name; changed test texts come last."""
+    places = {dataset: place for place, dataset in enumerate(analysis.datasets)}
     rows = [row for _, row in analysis.configurations.iterrows()]
-    return [_block(analysis.results, row) for row in sorted(rows, key=_order)]
+    rows.sort(key=lambda row: (places.get(row["dataset"], len(places)), row["dataset"], _numbered(row["short_name"])))
+    return [_block(analysis.results, row) for row in rows]
 
 
 def anchor(configuration: str) -> str:
@@ -68,10 +73,10 @@ def anchor(configuration: str) -> str:
     return f"runs-{configuration}"
 
 
-def _order(row: pd.Series) -> tuple[str, list[str | float]]:
-    """Numbers in a name are sorted by size, so that 160 rows come before 1,600."""
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", row["short_name"])
-    return row["dataset"], [float(part) if place % 2 else part for place, part in enumerate(parts)]
+def _numbered(name: str) -> list[str | float]:
+    """The parts of a name. Numbers are sorted by size, so that 160 rows come before 1,600."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", name)
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _block(results: Results, row: pd.Series) -> Details:
@@ -80,6 +85,9 @@ def _block(results: Results, row: pd.Series) -> Details:
     records = [run.record for run in runs]
     return Details(
         anchor=anchor(row["configuration"]),
+        dataset=row["dataset"],
+        model=row["title"],
+        kind=row["kind"],
         name=row["short_name"],
         facts=[row["dataset"], *_facts(row, records)],
         command=row["command"],

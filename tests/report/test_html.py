@@ -281,6 +281,29 @@ def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str,
     assert headings[: len(first)] == first
 
 
+def test_results_on_another_data_set_than_the_models_own_are_one_table(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    for number, name in enumerate(("tweets", "reviews")):
+        record = a_record("minilm", test_sha256=str(number) * 64)
+        assert record.data is not None
+        dataset = replace(record.config.dataset, test=replace(record.config.dataset, name=name))
+        record = replace(record, config=replace(record.config, dataset=dataset))
+        publish(tmp_path, replace(record, digest=digest_of(record.config.as_json(), record.data.hashes())), ONE_WRONG)
+    html = rendered(tmp_path)
+    assert table(html, "transfer").count("<tr") == 3
+    assert "Data set emotion-to-" not in html
+    assert {"emotion-to-tweets", "emotion-to-reviews"} <= {block.dataset for block in blocks(tmp_path)}
+
+
+def test_a_setting_that_all_rows_share_is_a_note_and_no_column(tmp_path: Path) -> None:
+    html = rendered(tmp_path)
+    assert "Max length" not in table(html, "table2_settings")
+    assert "Optimizer" in table(html, "table2_settings")
+    note = html.partition('id="table2_settings"')[2].partition('<p class="note">')[2].partition("</p>")[0]
+    assert "Of every row: " in note
+    assert "; Max length 512;" in note
+
+
 def test_a_short_table_has_no_filter_and_every_filter_says_of_what(tmp_path: Path) -> None:
     for number in range(8):
         publish(tmp_path, a_record("minilm", f"recipe.epochs={number + 1}", dataset="mine"), ONE_WRONG)
@@ -288,7 +311,8 @@ def test_a_short_table_has_no_filter_and_every_filter_says_of_what(tmp_path: Pat
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     forms = [form.get("aria-label") for form in Elements(rendered(tmp_path)).all("form")]
     named = ["Accuracy on the emotion test split", "All configurations on mine"]
-    assert forms == [f"Filter: {named[0]}", None, f"Filter: {named[1]}"]  # the second is that of the comparison
+    # The second is that of the comparison.
+    assert forms == [f"Filter: {named[0]}", None, f"Filter: {named[1]}", "Filter: Runs"]
 
 
 def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
@@ -301,7 +325,7 @@ def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
 
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
-    assert '<details class="folded">' not in rendered(tmp_path)
+    assert '<details class="folded">' not in rendered(tmp_path).partition('id="runs"')[0]
     monkeypatch.setattr(page_tables, "MOST_ROWS", 2)
     monkeypatch.setattr(page_tables, "MOST_UNFOLDED", 5)
     html = rendered(tmp_path)
@@ -403,7 +427,7 @@ def test_the_seeds_of_a_configuration_share_a_block(tmp_path: Path) -> None:
     for seed in range(3):
         publish(tmp_path, a_record("minilm", seed=seed), ONE_WRONG)
     html = rendered(tmp_path)
-    assert html.count('<details class="configuration">') == 1
+    assert html.count('<details class="configuration"') == 1
     assert html.count("<polyline") == 3
     (block,) = blocks(tmp_path)
     assert block.command == "python -m benchmark -m model=minilm dataset=emotion recipe=paper seed=0,1,2"
@@ -419,7 +443,7 @@ def test_a_run_has_its_scores_costs_and_files(tmp_path: Path) -> None:
     (run.folder / "confusion.png").write_bytes(b"a plot")
     html = rendered(tmp_path)
     shown = html.partition('aria-label="Runs by seed"')[2].partition("</table>")[0]
-    texts = [text.strip() for text in re.findall("<td>([^<]*)</td>", shown)]
+    texts = [text.strip() for text in re.findall("<td[^>]*>([^<]*)</td>", shown)]
     assert texts == [
         "completed", "0.9000", "0.9111", "0.1000", "1.5 min", "1.07 GB", "CPU, ? cores", "2026-01-01 10:00",
         "01234567+",
@@ -529,6 +553,21 @@ def test_seeds_with_different_environments_are_told_apart(tmp_path: Path) -> Non
     assert [heading for heading, _ in block.settings[1:3]] == ["Environment, seeds 0, 1", "Environment, seed 2"]
 
 
+def test_runs_are_grouped_by_data_set_and_model(tmp_path: Path) -> None:
+    for dataset, model, seed in (("mine", "minilm", 0), ("emotion", "tfidf", 0), ("emotion", "minilm", 0)):
+        publish(tmp_path, a_record(model, dataset=dataset, seed=seed), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
+    publish(tmp_path, a_record("minilm", "recipe.epochs=9"), ONE_WRONG)
+    runs = rendered(tmp_path).partition('id="runs"')[2]
+    assert re.findall('<h3>(.*?)</h3>|folded"><summary>(.*?)</summary>', runs) == [
+        ("emotion", ""),
+        ("", f"{MINILM} (2 configurations, 3 runs)"),
+        ("", "TF-IDF + logistic regression (1 configuration, 1 run)"),
+        ("mine", ""),
+        ("", f"{MINILM} (1 configuration, 1 run)"),
+    ]
+
+
 def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     for rows in (1000, 20, 3):
         publish(tmp_path, a_record("minilm", f"dataset.train_rows={rows}"), ONE_WRONG)
@@ -537,10 +576,10 @@ def test_blocks_are_sorted_by_data_set_label_and_size(tmp_path: Path) -> None:
     publish(tmp_path, a_record("bert_base", dataset="another"), ONE_WRONG)
     found = blocks(tmp_path)
     assert [block.name for block in found] == [
-        "BERT base, paper",
         "BERT base, paper, 1 test text",
         f"{MINILM}, paper",
         *(f"{MINILM}, paper, {rows} training texts" for rows in (3, 20, 1000)),
+        "BERT base, paper",
     ]
-    assert found[1].facts[-1] == "only 1 test row"
-    assert found[-1].facts[-1] == "only 1,000 training rows"
+    assert found[0].facts[-1] == "only 1 test row"
+    assert found[-2].facts[-1] == "only 1,000 training rows"

@@ -133,9 +133,10 @@ def test_the_keyboard_sorts_a_column_of_words_alphabetically(page: Page) -> None
     assert column(page, "Accuracy") == sorted(column(page, "Accuracy"))
 
 
-def test_table_3_fits_a_laptop_screen(page: Page) -> None:
-    box = page.locator(".box", has=page.locator("#table3_accuracy"))
-    assert box.evaluate("(element) => element.scrollWidth <= element.clientWidth")
+def test_every_table_fits_a_laptop_screen(page: Page) -> None:
+    unfold(page)
+    boxes = "[...document.querySelectorAll('.box')].filter((box) => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{boxes}.map((box) => box.textContent.slice(0, 200))") == []
 
 
 def test_a_wide_table_grows_beyond_the_text_and_the_page_does_not_scroll_sideways(page: Page) -> None:
@@ -161,6 +162,23 @@ def test_a_number_links_to_its_runs(page: Page) -> None:
     assert 0 <= box["y"] < 800
 
 
+def test_runs_are_filtered_and_a_link_to_a_hidden_run_clears_the_filter(page: Page) -> None:
+    form, shown = page.locator("#runs form.filters"), page.locator("#runs details.configuration:visible .name")
+    assert shown.count() == 0  # the models are folded
+    form.locator("input[type=search]").fill("tf-idf SYNTHETIC")
+    assert shown.all_inner_texts() == ["TF-IDF + logistic regression, paper"]
+    assert page.locator("#runs h3:visible").all_inner_texts() == ["synthetic"]
+    assert form.locator("output").inner_text() == "1 of 8 shown"
+    link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
+    summary = page.locator(f"details.configuration:has({link.get_attribute('href')}) > summary")
+    for _ in range(2):  # the second click does not change the address
+        form.locator("input[type=search]").fill("synthetic")
+        assert not summary.is_visible()
+        link.click()
+        expect(summary).to_be_focused()
+        assert form.locator("output").inner_text() == ""
+
+
 def test_models_that_were_not_run_unfold_with_their_commands(page: Page) -> None:
     row = page.locator("#not_run tr", has_text="RoBERTa large")
     assert not row.is_visible()
@@ -180,7 +198,7 @@ def test_rows_are_filtered_by_text_kind_and_whether_they_were_measured(page: Pag
     assert page.locator("#not_run tr:visible", has_text="RoBERTa large").is_visible()  # unfolded by the match
     form.locator("input[type=checkbox]").check()
     assert not page.locator("#not-run").is_visible()
-    assert count.inner_text() == "No row matches"
+    assert count.inner_text() == "None of 17 shown"
     form.locator("button").click()
     assert count.inner_text() == ""
     assert shown.count() == 3
@@ -204,7 +222,7 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
             page.locator(select).select_option(label=label)
         ids = (one["configuration"], other["configuration"])
         sign, pair = (1, pairs.loc[ids]) if ids in pairs.index else (-1, pairs.loc[ids[::-1]])
-        text = page.locator("#comparison").inner_text().replace("\N{MINUS SIGN}", "-")
+        text = page.locator("#comparison").inner_text()
         low, high = sorted((sign * pair["low"], sign * pair["high"]))
         assert f": {sign * pair['difference']:+.4f}, 95% interval {low:+.4f} to {high:+.4f}." in text
         assert f"They {'differ' if pair['differs'] else 'are tied'}: " in text
@@ -218,6 +236,20 @@ def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_
         items = page.locator("#comparison details tbody th").all_text_contents()
         differing = (correct[0] != correct[1])[0]
         assert items == analysis.results.answers_of(one["run"])["item"][differing].tolist()
+
+
+@pytest.mark.parametrize(
+    ("page", "beside"),
+    [({"viewport": {"width": 700, "height": 800}}, True), ({"viewport": {"width": 360, "height": 740}}, False)],
+    indirect=["page"],
+    ids=["tablet", "phone"],
+)
+def test_the_compared_models_stand_beside_each_other_where_there_is_room(page: Page, beside: bool) -> None:
+    (one, other) = (page.locator(f"#compare-{name}").bounding_box() for name in "ab")
+    assert one is not None
+    assert other is not None
+    assert (one["y"] == other["y"], one["x"] < other["x"]) == (beside, beside)
+    assert other["x"] + other["width"] <= (700 if beside else 360)
 
 
 @settings(java_script_enabled=False, viewport={"width": 1280, "height": 800})

@@ -118,17 +118,20 @@ def test_hard_items_are_wrong_for_every_seed_of_every_configuration(tmp_path: Pa
         publish_many(tmp_path, a_record("minilm", seed=0), wrong_at([3, 4, 5, 6])),
         publish_many(tmp_path, a_record("minilm", seed=1), wrong_at([3, 4, 7])),
         publish_many(tmp_path, a_record("tfidf"), other),
+        publish_many(tmp_path, a_record("bert_base"), wrong_at([3, 4, 5])),
         publish_many(tmp_path, a_record("majority"), [3] * 200),  # right on test-3
-        publish(tmp_path, a_record("bert_base", status=Status.failed)),
+        publish(tmp_path, a_record("bert_large", status=Status.failed)),
     ]
     assert table_rows("hard_items", *runs) == [
-        {"id": "test-4", "gold": "fear", "predicted": "surprise", "agreement": 1.0, "runs": 3},
-        {"id": "test-3", "gold": "anger", "predicted": "fear", "agreement": 2 / 3, "runs": 3},
+        {"id": "test-4", "gold": "fear", "predicted": "surprise", "agreement": 1.0, "runs": 4},
+        {"id": "test-3", "gold": "anger", "predicted": "fear", "agreement": 3 / 4, "runs": 4},
     ]
 
 
-def test_hard_items_need_two_configurations_that_predict_several_labels(tmp_path: Path) -> None:
+def test_hard_items_need_three_models_that_predict_several_labels(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at([3])) for seed in (0, 1)]
+    runs.append(publish_many(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at([3])))
     runs.append(publish_many(tmp_path, a_record("majority"), [0] * 200))
+    runs.append(publish_many(tmp_path, a_record("tfidf"), wrong_at([3])))
     assert table_rows("hard_items", *runs) == []
-    assert len(table_rows("hard_items", *runs, publish_many(tmp_path, a_record("tfidf"), wrong_at([3])))) == 1
+    assert len(table_rows("hard_items", *runs, publish_many(tmp_path, a_record("bert_base"), wrong_at([3])))) == 1

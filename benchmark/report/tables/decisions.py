@@ -141,7 +141,8 @@ IF_STORED = (
             t.Column("ece_15_after", "ECE with temperature", t.FOUR_DECIMALS),
         ),
         note="The logits are divided by the temperature with the least log loss on the validation split, one for each "
-        "seed. The scores are those of the test split, means over the seeds that store validation probabilities. The "
+        "seed. The scores are those of the test split, means over the seeds that store validation probabilities; "
+        "where that is seed 0 only, they differ from the means over all seeds in the table of decisions. The "
         "predictions, and so the accuracy, stay the same.",
         section="confidence",
     ),

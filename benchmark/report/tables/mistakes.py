@@ -21,6 +21,7 @@ from benchmark.report.formats import count
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 MOST_CONFUSED = 5  # pairs of labels shown per configuration
+FEWEST_MODELS = 3  # whose common errors are shown
 
 
 def per_configuration(
@@ -112,15 +113,15 @@ def _coverage_column(share: float) -> str:
 def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
     """The test texts that every seed of every configuration gets wrong, with the most frequent answer.
 
-    The most agreed first. Runs that predict one label for everything are left out; at least two configurations must
-    remain.
+    The most agreed first. Runs that predict one label for everything are left out. With fewer than `FEWEST_MODELS`
+    others there are no rows: what two models get wrong says little about the text.
     """
     results, rows = analysis.results, []
     collapsed = set(results.runs.loc[results.runs["collapsed"].astype(bool), "run"])
     for comparable in comparisons.by_test_texts(analysis.configurations):
         kept = [[run for run in runs if run not in collapsed] for runs in comparable["counted"]]
         runs = [run for group in kept for run in group]
-        if sum(bool(group) for group in kept) < 2:
+        if comparable["model"][[bool(group) for group in kept]].nunique() < FEWEST_MODELS:
             continue
         predicted = results.predicted(runs)
         answers = results.answers_of(runs[0])
@@ -206,7 +207,8 @@ TABLES = (
             t.Column("runs", "Runs"),
         ),
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
-        "noise. *Predicted* is the most frequent prediction, *agreement* its share of the runs.",
+        f"noise. Shown where at least {FEWEST_MODELS} models remain. *Predicted* is the most frequent prediction, "
+        "*agreement* its share of the runs.",
         section="errors",
     ),
 )

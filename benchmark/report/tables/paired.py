@@ -137,9 +137,10 @@ ROBUSTNESS = t.Table(
         t.declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
-    "Each seed is paired with itself; *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the "
-    "number of rows. The labels stay, and after *negation* they may no longer be right: there, *predictions changed* "
-    "says whether a model reads the negation.",
+    "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
+    "unchanged ones is that of seed 0, not the leaderboard's mean over seeds. *McNemar's p* combines the seeds by "
+    "Rüger's rule and is not corrected for the number of rows. The labels stay, and after *negation* they may no "
+    "longer be right: there, *predictions changed* says whether a model reads the negation.",
     section="errors",
 )
 

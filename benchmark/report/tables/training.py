@@ -193,7 +193,9 @@ TABLES = (
             t.Column("invalid", "No label", t.PERCENT),
             *(t.Column(f"differs_from_{way.name}", f"≠ {way.value}", t.PERCENT) for way in Readout),
         ),
-        note="≠ is the share of test texts with another prediction, the mean over the seeds that both have. In bf16 "
+        note="≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
+        "seeds with two read-outs or more count: where that is seed 0 only, the accuracy is that of seed 0, not the "
+        "leaderboard's mean over seeds. In bf16 "
         "the read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),

@@ -75,6 +75,6 @@ TRANSFER = t.Table(
         t.Column("own", "Accuracy on own test split", t.FOUR_DECIMALS, "of the same configuration"),
     ),
     note="Test texts have only labels that the training data have too. A model may still predict any label that it was "
-    "trained on.",
+    "trained on. The other tables of these results are in `results/tables`, as `per_class_TRAINED-to-TESTED.csv`.",
     section="several-data-sets",
 )

@@ -50,40 +50,29 @@ function compare(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
-// Unfold what the address's #fragment points to, scroll to it and focus its summary.
-function openTarget() {
-  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (!target) return;
-  for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
-  const block = target.closest("details.configuration");
-  (block ?? target).scrollIntoView();
-  block?.querySelector("summary").focus({ preventScroll: true });
-}
-addEventListener("hashchange", openTarget);
-openTarget();
-
-// Filter the rows of the tables that follow a form, up to the next form, by text, kind of model, and "measured".
+// Filter the rows of tables, or the configurations, that follow a form, up to the next form, by text, kind of model, and
+// "measured". Groups without a match are hidden.
 for (const form of document.querySelectorAll("main section form.filters:not(#compare form)")) {
   const [search, kind, measured] = form.querySelectorAll("input[type=search], select, input[type=checkbox]");
   const followers = [];
   for (let next = form.nextElementSibling; next && next.tagName !== "FORM"; next = next.nextElementSibling) followers.push(next);
-  const rows = followers.flatMap((part) => [...part.querySelectorAll("tr[data-kind]")]);
+  const items = followers.flatMap((part) => [...part.querySelectorAll("[data-kind]")]);
+  const groups = followers.flatMap((part) => [part, ...part.querySelectorAll(".folded")])
+    .filter((part) => part.matches(".folded, .dataset") && part.querySelector("[data-kind]"));
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      const matches = words.every((word) => text.includes(word)) && (!kind.value || row.dataset.kind === kind.value);
-      row.hidden = !matches || (measured.checked && row.dataset.measured === undefined);
+    for (const item of items) {
+      const text = (item.querySelector("summary") ?? item).textContent.toLowerCase();
+      const matches = words.every((word) => text.includes(word)) && (!kind.value || item.dataset.kind === kind.value);
+      item.hidden = !matches || (measured.checked && item.dataset.measured === undefined);
     }
-    for (const part of followers.filter((one) => one.matches("details"))) {
-      const found = part.querySelector("tbody tr:not([hidden])") !== null;
-      if (part.id === "not-run") part.hidden = !found;
-      if (words.length) part.open = found;
+    for (const group of groups) {
+      group.hidden = !group.querySelector("[data-kind]:not([hidden])");
+      if (words.length) group.open = true;
     }
     const filtered = words.length || kind.value || measured.checked;
-    const found = rows.filter((row) => !row.hidden).length;
-    const counted = found ? `${found} of ${rows.length} rows of the tables below` : "No row matches";
-    form.querySelector("output").textContent = filtered ? counted : "";
+    const found = items.filter((item) => !item.hidden).length;
+    form.querySelector("output").textContent = filtered ? `${found || "None"} of ${items.length} shown` : "";
     form.querySelector("button").hidden = !filtered;
   };
   form.addEventListener("input", filter);
@@ -95,6 +84,24 @@ for (const form of document.querySelectorAll("main section form.filters:not(#com
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();
 }
+
+// Clear the filter that hides what the address's #fragment points to, unfold it, scroll to it and focus its summary.
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  if (target.closest("[hidden]")) target.closest("section").querySelector("form.filters").reset();
+  for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  const block = target.closest("details.configuration");
+  (block ?? target).scrollIntoView();
+  block?.querySelector("summary").focus({ preventScroll: true });
+}
+addEventListener("hashchange", openTarget);
+addEventListener("click", (event) => {
+  if (event.target.closest("td a")?.hash !== location.hash) return;
+  event.preventDefault();
+  openTarget(); // the address stays the same at a second click
+});
+openTarget();
 
 // Compare two models. The numbers over all seeds were computed by the report; the listed texts are of the first seeds.
 const source = document.getElementById("comparisons");
@@ -182,7 +189,7 @@ function short(p) {
 }
 
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+  return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(4)}`; // with the minus sign of the tables
 }
 
 function element(name, ...content) {
