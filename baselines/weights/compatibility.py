@@ -1,6 +1,10 @@
-"""Checks that the files of a checkpoint are whole and fit each other, from its configuration, names and tokenizer."""
+"""Checks that the files of a checkpoint are whole, fit each other, and are what the configuration declares.
+
+They read its configuration, tokenizer and names of tensors, but no weights.
+"""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -46,6 +50,19 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
         parts = tuple(head_modules(auto_class.from_config(config)))
     stored = {name.partition(".")[0] for name in _tensor_names(folder)}
     return Checked(config, tokenizer, trained_head(config, labels) if stored & set(parts) else None, parts)
+
+
+def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
+    """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
+    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
+    for key in declared:
+        value, actual = getattr(built, key, None), getattr(loaded, key, None)
+        close = isinstance(value, float) and isinstance(actual, float) and math.isclose(actual, value, rel_tol=1e-6)
+        if actual != value and not close:
+            raise BenchmarkError(
+                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",
+                "Correct the declaration or the weights.",
+            )
 
 
 def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:

@@ -24,13 +24,12 @@ from transformers.utils import logging as transformers_logging
 from baselines.compute.hardware import Attention, Quantization, check_quantization
 from baselines.compute.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
-from baselines.weights.compatibility import Checked, check_files
+from baselines.weights.compatibility import Checked, check_declared, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import order_of, reorder, trained_head
 from baselines.weights.needed import Needed, check_complete, check_random, no_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
-from baselines.weights.without_weights import check_declared
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 
