@@ -142,7 +142,7 @@ def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     """What limits the result of the largest network: pretrained on code, one seed, one epoch."""
     entry = analysis.results.catalogue.get(largest["model"])
-    on_code = entry is not None and str(entry.config.model.facts.training_data).startswith("code")
+    on_code = entry is not None and entry.config.model.facts.code_model
     kind = "a code model, run" if on_code else "run"
     limits = [f"with {seeds(largest)}"] if largest["seeds"] == 1 else []
     if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import psutil
 
+from benchmark.interface import is_gpu
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
@@ -64,7 +66,7 @@ class Environment:
         """
         times = "" if self.processes == 1 else f"{self.processes} x "
         sharded = ", FSDP" if self.sharded_weights else ""
-        if device.startswith("cuda"):
+        if is_gpu(device):
             return times + (self.gpu or "CUDA GPU") + sharded
         units = None if self.vector_units == VECTOR_UNITS["avx512_bf16"] else self.vector_units
         name = self.processor if units is None else f"{self.processor} with {units}"

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from benchmark.interface import is_gpu
+
 DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The names that torch has for the precisions of models."""
 
@@ -32,7 +34,7 @@ def matrix_peak(precision: str, device: str) -> float:
 
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")  # until the next training sets it
 
-    on_gpu = device.startswith("cuda")
+    on_gpu = is_gpu(device)
     size = 8192 if on_gpu else 2048
     matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, DTYPES[precision]))
     taken: list[float] = []

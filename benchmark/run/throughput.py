@@ -20,7 +20,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first, select
 from benchmark.files import replacing
-from benchmark.interface import Examples, FitContext, FitReport
+from benchmark.interface import Examples, FitContext, FitReport, is_gpu
 from benchmark.results import environment
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
@@ -209,7 +209,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
         "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
         "linear_flops_per_sample": way.flops,
         "utilisation": None if way.flops is None else trained * way.flops / peak,
-        "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU still computes after a step
+        "outside_steps": None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
         "answered_per_second": statistics.mean(way.answered_per_second),
         "answered_rounds": way.answered_per_second,
@@ -242,7 +242,7 @@ def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
 
 def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | None:
     """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
-    if not way.device.startswith("cuda"):
+    if not is_gpu(way.device):
         return None
     words = np.array([len(text.split()) for text in splits.train.texts])
     rows = select(splits.train, np.flatnonzero(words == np.percentile(words, 50, method="lower")))
