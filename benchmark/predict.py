@@ -81,8 +81,8 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
         rows = _checked(text_rows(lines, kind, place, arguments.text_column), kind, model.record.labels)
         with _progress() as show:
             while batch := list(islice(rows, BATCH)):
-                answers = model.predict([row.text for row in batch])
-                write(zip(batch, answers, strict=True))
+                predictions = model.predict([row.text for row in batch])
+                write(zip(batch, predictions, strict=True))
                 counts.rows += len(batch)
                 counts.empty += sum(not row.text.strip() for row in batch)
                 show(len(batch))
@@ -123,8 +123,8 @@ def _writer(output: Path | None) -> Iterator[Write]:
 
 def _jsonl_to(file: IO[str]) -> Write:
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
-        for row, answer in rows:
-            file.write(json.dumps({**row.row.values, **_added(answer)}, ensure_ascii=False) + "\n")
+        for row, prediction in rows:
+            file.write(json.dumps({**row.row.values, **_added(prediction)}, ensure_ascii=False) + "\n")
 
     return write
 
@@ -134,7 +134,7 @@ def _csv_to(file: IO[str]) -> Write:
     header: list[str] = []
 
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
-        for row, answer in rows:
+        for row, prediction in rows:
             columns = row.row.columns
             if not header:
                 header.extend(columns)
@@ -144,7 +144,7 @@ def _csv_to(file: IO[str]) -> Write:
                     f"{row.row.location}: the names differ from those of the first row.",
                     "Write JSON lines: --output FILE.jsonl.",
                 )
-            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added(answer).values()])
+            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added(prediction).values()])
         file.flush()
 
     return write
@@ -155,9 +155,9 @@ def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _added(answer: Prediction) -> dict[str, str | float | None]:
-    probability = None if answer.probability is None else float(f"{answer.probability:.7g}")  # of float32
-    return dict(zip(ADDED, (answer.label, probability), strict=True))
+def _added(prediction: Prediction) -> dict[str, str | float | None]:
+    probability = None if prediction.probability is None else float(f"{prediction.probability:.7g}")  # of float32
+    return dict(zip(ADDED, (prediction.label, probability), strict=True))
 
 
 @contextmanager

@@ -22,6 +22,8 @@ COSTS = {
     "seconds_per_text": "prediction time",
 }
 """What a configuration costs, by column."""
+NETWORKS = ("encoder", "decoder")
+"""The kinds of models that are fine-tuned networks."""
 COPIED_COLUMNS = (
     "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "reduced",
     "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
@@ -62,6 +64,12 @@ def with_results(table: pd.DataFrame) -> pd.DataFrame:
     """The configurations with results, the most accurate first."""
     results = table[table["result"].astype(bool)]
     return results.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
+
+
+def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps."""
+    networks = [row for row in rows if row["kind"] in NETWORKS and row["trained"] and not row["reduced"]]
+    return min(networks, key=lambda row: row["parameters"], default=None)
 
 
 def mean_accuracy(correct: Correct) -> float:

@@ -49,7 +49,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
-    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
+    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, predicted ones in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def answers_of(self, run: str) -> pd.DataFrame:

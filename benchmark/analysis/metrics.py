@@ -117,9 +117,9 @@ def expected_calibration_error(correct: Correct, confidence: Probabilities, bins
 def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
     """The mean calibration error that a perfectly calibrated model with these confidences shows on as many rows.
 
-    Each draw makes every answer correct with the probability of its confidence. Even such a model has an error above
-    0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration Error
-    Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
+    Each draw makes every prediction correct with the probability of its confidence. Even such a model has an error
+    above 0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration
+    Error Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
     """
     generator = np.random.default_rng(0)
     drawn = (generator.random(len(confidence)) < confidence for _ in range(draws))
@@ -199,19 +199,19 @@ def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
 
 
 def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> LabelIds:
-    """The answer with the lowest expected cost for each row; `costs` are (gold, answer). Ties go to the lower id."""
+    """The label with the lowest expected cost for each row; `costs` are (gold, predicted). Ties go to the lower id."""
     return np.asarray((probabilities.astype(np.float64) @ costs).argmin(axis=1), dtype=np.int64)
 
 
-def mean_cost(gold: LabelIds, answers: LabelIds, costs: npt.NDArray[np.float64]) -> float:
-    """The mean cost of answers that are labels; `costs` are (gold, answer)."""
-    _check_same_length(len(gold), len(answers))
-    return float(costs[gold, answers].mean())
+def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64]) -> float:
+    """The mean cost of predictions that are all labels; `costs` are (gold, predicted)."""
+    _check_same_length(len(gold), len(predicted))
+    return float(costs[gold, predicted].mean())
 
 
 def _check_same_length(gold: int, predicted: int) -> None:
     if gold != predicted:
-        raise BenchmarkError(f"There are {gold} rows and {predicted} answers.", "Give one answer per row.")
+        raise BenchmarkError(f"There are {gold} rows and {predicted} predictions.", "Give one prediction per row.")
     if gold == 0:
         raise BenchmarkError("There are no rows to score.", "Give at least one row.")
 

@@ -47,15 +47,15 @@ class KeptModel:
         """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
-        answers = [Prediction()] * len(texts)
+        predictions = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
-            predictions = self.classifier.predict([texts[row] for row in filled])
-            predictions.check(len(filled), len(self.record.labels))
-            self.truncated_texts += predictions.truncated_texts
-            for row, prediction in zip(filled, self._predictions(predictions), strict=True):
-                answers[row] = prediction
-        return answers
+            found = self.classifier.predict([texts[row] for row in filled])
+            found.check(len(filled), len(self.record.labels))
+            self.truncated_texts += found.truncated_texts
+            for row, prediction in zip(filled, self._predictions(found), strict=True):
+                predictions[row] = prediction
+        return predictions
 
     def merge(self, folder: Path) -> None:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""

@@ -51,7 +51,7 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
 
 
 def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
-    """Percentiles of the seconds of one text, texts per second of all together, and how much the answers differ."""
+    """Percentiles of the seconds of one text, texts per second of all together, and how much the predictions differ."""
     together = classifier.predict(texts)  # also warms up caches and compiled kernels
     one_by_one, seconds = [], []
     for text in texts:

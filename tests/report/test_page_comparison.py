@@ -51,7 +51,7 @@ def test_labels_have_two_digits_if_one_is_not_enough() -> None:
     assert page_comparison._packed(np.array([0, 61, 62, -1]), names) == "000Z101B"
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST", 2), ("MOST_ANSWERS", 29)])
+@pytest.mark.parametrize(("limit", "value"), [("MOST", 2), ("MOST_PREDICTIONS", 29)])
 def test_the_most_accurate_are_kept_if_there_are_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:

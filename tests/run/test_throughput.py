@@ -77,7 +77,7 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 @pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
 def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
-    way = replace(a_way("tiny_bert"), fits=[fit], answered_per_second=[1.0], peak_memory=[{"host": 1}])
+    way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
     assert throughput._figures(way, peak=1.0)["outside_steps"] == outside
 
 

@@ -28,8 +28,8 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    points = [_is_point(results.by_name[run].record.config) for run in runs["run"]]
-    complete = runs[completed & points]
+    is_point = runs["run"].map(lambda run: _is_point(results.by_name[run].record.config)).astype(bool)
+    complete = runs[completed & is_point]
     curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["rows"], row["model"], row["recipe"]))
@@ -89,7 +89,7 @@ def _constant(results: Results, runs: list[str]) -> str | None:
 def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
-    `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
+    `differs_from_...` is the share of test texts with different predictions, the mean over the seeds that both have.
     """
     results, runs = analysis.results, analysis.results.runs
     comparable = runs[runs["result"] & runs["training"].notna()]
