@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.run import gpu_check, latency, throughput
-from benchmark.run.compose import add_overrides, composed, overrides_of
+from benchmark.run.compose import add_overrides, compose, overrides_of
 from benchmark.run.flops import DTYPES
 from benchmark.run.folders import check_writable
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         overrides = overrides_of(arguments)
         if arguments.check is not None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
-        config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
+        config = pin(compose([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
         check_writable("results_dir", Path(config.results_dir))
         options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
         if arguments.latency:

@@ -120,9 +120,9 @@ def _described(splits: dict[str, Examples], config: DatasetConfig, source: str) 
     )
 
 
-def resolved_labels(config: DatasetConfig) -> DatasetConfig:
+def resolve_labels(config: DatasetConfig) -> DatasetConfig:
     """The configuration with the labels that the source states, where it names none."""
-    test = config.test and resolved_labels(config.test)
+    test = config.test and resolve_labels(config.test)
     labels = config.labels or stated_labels(_read(config))
     return replace(config, labels=labels, test=test)
 

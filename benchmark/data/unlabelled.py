@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.files import FileRow, decoded, delimited_rows, json_row, plain_lines
+from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def text_rows(lines: Iterable[bytes], kind: str, place: str, column: str = "text
 
     `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` at the first wrong row.
     """
-    for row in KINDS[kind](decoded(lines, place), place):
+    for row in KINDS[kind](decode(lines, place), place):
         yield TextRow(row, _text(row, column if kind != "txt" else "text"))
 
 

@@ -38,7 +38,7 @@ class Counter:
 
 
 @contextmanager
-def measured(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
+def measure(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
     """Add the energy of the block to `joules[phase]`, by device: `cpu` or `gpu`. Nothing if nothing is measured."""
     counters = _counters()
     if not counters:

@@ -202,7 +202,7 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
     if values["schema_version"] not in (1, SCHEMA_VERSION):
         raise ValueError(f"schema_version is {values['schema_version']!r}")
     if values["schema_version"] == 1:
-        values = schema1.upgraded(values)
+        values = schema1.upgrade(values)
     values = {name: value for name, value in values.items() if name not in ("seal", "checksum")}
     values["status"] = Status(values["status"])
     values["config"] = RunSpec.from_json(values["config"])

@@ -15,7 +15,7 @@ LIBRARIES = {"linear": "sklearn", "encoder": "transformers", "decoder": "peft"}
 FINE_TUNED = ("encoder", "decoder")  # the families trained by gradient descent
 
 
-def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+def upgrade(values: dict[str, Any]) -> dict[str, Any]:
     """The record with a complete card, under the present schema version."""
     values = values | {"schema_version": 2, "overrides": [_with_folder(override) for override in values["overrides"]]}
     if values["card"] is not None:

@@ -152,14 +152,14 @@ def write(
         _write_durably(hidden / "record.json", to_json(record))
         if save_plots is not None:
             save_plots(Run(record, hidden))
-        with locked(results_dir):
+        with lock(results_dir):
             _replace_folder(hidden, final)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return Run(record, final)
 
 
-def locked(results_dir: Path) -> FileLock:
+def lock(results_dir: Path) -> FileLock:
     """A lock held while a run moves into place and while the report reads all runs."""
     results_dir.mkdir(parents=True, exist_ok=True)
     return FileLock(results_dir / "results.lock")

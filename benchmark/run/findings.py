@@ -13,11 +13,11 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
+from benchmark.run.compose import add_overrides, build_classifier, compose, each_model, overrides_of
 from benchmark.run.context import fit_context
 from benchmark.run.folders import unwritable
 from benchmark.run.model_by_place import is_read_later
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
 
 DISTRIBUTION = "emotion-benchmark"
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        problems = sum(show(composed(overrides)) for overrides in each_model(overrides_of(arguments)))
+        problems = sum(show(compose(overrides)) for overrides in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 
@@ -51,7 +51,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     """Package versions, data, folders, and what the model itself needs."""
     yield _versions()
     try:
-        config = pinned(config)
+        config = pin(config)
     except BenchmarkError as error:
         yield Finding.from_error("model" if is_read_later(config.model.parameters) else "revision", error)
     classifier = build_classifier(config.model)

@@ -22,10 +22,10 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
 from benchmark.run import throughput
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
     """
     on_gpu = torch.cuda.is_available()
     models = ON_GPU if on_gpu else ON_CPU
-    results_dir = composed([*models[0].overrides, *overrides]).results_dir
+    results_dir = compose([*models[0].overrides, *overrides]).results_dir
     check_writable("results_dir", Path(results_dir))
     works: dict[str, Callable[[], list[str]]] = {
         "tests": _tests,
@@ -127,7 +127,7 @@ def _tests() -> list[str]:
 def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
-    config = pinned(composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
+    config = pin(compose([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
     document = throughput.measure(config, list(measured.precisions), measured.options)
     throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
@@ -149,7 +149,7 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
 
 def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
-    config = pinned(composed([*measured.overrides, *overrides]))
+    config = pin(compose([*measured.overrides, *overrides]))
     document = _whole_training(config)
     throughput.write(document, config.results_dir, "-training")
     steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]
@@ -168,7 +168,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
-    model, report = throughput.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
+    model, report = throughput.train_copy(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
     peaks = environment.peak_memory()
     speeds = []
     for _ in range(2):  # the first prediction prepares kernels
@@ -176,7 +176,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
     return {
-        **throughput.described(config, model, report.device),
+        **throughput.describe_model_and_machine(config, model, report.device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "precision": report.precision,

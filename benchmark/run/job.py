@@ -57,7 +57,7 @@ class Job:
         self.work_dir.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{self.work_dir}.lock")
 
-    def finished(self) -> Run | None:
+    def finished_run(self) -> Run | None:
         """The completed run with this digest, if there is one.
 
         One with weights from another server than this run would ask does not count.

@@ -46,11 +46,11 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
         "precision": fit.precision,
         "environment": asdict(described),
         "dataset": config.dataset.name,
-        "latency": timed(classifier, asked),
+        "latency": time_predictions(classifier, asked),
     }
 
 
-def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
+def time_predictions(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
     """Percentiles of the seconds of one text, texts per second of all together, and how much the predictions differ."""
     together = classifier.predict(texts)  # also warms up caches and compiled kernels
     one_by_one, seconds = [], []

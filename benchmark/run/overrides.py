@@ -40,7 +40,7 @@ def check_named(overrides: Sequence[str]) -> None:
             raise _unreadable(override)
 
 
-def parsed(override: str) -> Override:
+def parse(override: str) -> Override:
     """The parts of an override; raises `OverrideParseException` if Hydra cannot read it."""
     return OverridesParser.create().parse_overrides([override])[0]
 
@@ -70,15 +70,15 @@ def as_written(override: str) -> str:
 
 def element(override: str) -> Any:
     """The value of an override that is no sweep: numbers, text, lists and dictionaries. Quotes are removed."""
-    return _plain_element(parsed(override)._value)
+    return _plain_element(parse(override)._value)
 
 
-def written(value: Any) -> str:
+def hydra_value(value: Any) -> str:
     """A value as Hydra reads it in an override."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_key(key)}:{written(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{_key(key)}:{hydra_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(written, value)) + "]"
+        return "[" + ",".join(map(hydra_value, value)) + "]"
     if isinstance(value, str):
         return value if SIMPLE.fullmatch(value) else text_value(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -180,7 +180,7 @@ def _plain(name: str) -> str:
 def sweeps(override: str) -> bool:
     """Whether the override gives several values."""
     try:
-        return parsed(override).is_sweep_override()
+        return parse(override).is_sweep_override()
     except OverrideParseException:
         return False
 
@@ -194,4 +194,4 @@ def _plain_element(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    return written(key.text if isinstance(key, QuotedString) else key)
+    return hydra_value(key.text if isinstance(key, QuotedString) else key)

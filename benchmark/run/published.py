@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class
-from benchmark.run.overrides import as_written, element, written
+from benchmark.run.overrides import as_written, element, hydra_value
 from benchmark.run.structured import nested_schema
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "dataset.test.path", "hydra.")
@@ -46,7 +46,7 @@ def _published(override: str, paths: set[str]) -> str:
         return f"{option}={_without_folder(value)}"
     read = element(override)
     changed = _hidden(read, paths, option.rpartition(".")[2] in paths)
-    return override if changed == read else f"{option}={written(changed)}"
+    return override if changed == read else f"{option}={hydra_value(changed)}"
 
 
 def _hidden(value: Any, paths: set[str], is_path: bool) -> Any:

@@ -24,7 +24,7 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import unwritable
 from benchmark.run.job import Job, OnRecord, SavePlots, exclusive, new_job, now, with_data
-from benchmark.run.revisions import pinned, with_commits
+from benchmark.run.revisions import pin, with_commits
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def run(
         process_group.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
-        pinned_config = pinned(config)
+        pinned_config = pin(config)
     if pinned_config != config:
         classifier = build_classifier(pinned_config.model)
         job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
@@ -56,7 +56,7 @@ def run(
     with exclusive(lock):
         job.forget_training()
         with failures.failure_recorded(job):
-            finished = None if config.force else job.finished()
+            finished = None if config.force else job.finished_run()
             process_group.announce_run(job.work_dir if finished is None else None)
             if finished is None:
                 return _train_and_predict(job, classifier, splits, save_plots)
@@ -97,13 +97,13 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
-    with _timed(seconds, "fit"), energy.measured(joules, "fit"):
+    with _measure_time(seconds, "fit"), energy.measure(joules, "fit"):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
-    with _timed(seconds, "predict"), energy.measured(joules, "predict"):
+    with _measure_time(seconds, "predict"), energy.measure(joules, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(context.labels))
     if predictions.truncated_texts:
@@ -191,7 +191,7 @@ def _trial_hint(spec: RunSpec, report: DataReport) -> str | None:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+def _measure_time(seconds: dict[str, float], phase: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[phase] = time.perf_counter() - started

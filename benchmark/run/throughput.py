@@ -106,7 +106,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
     return {
-        **described(config, model, ways[0].device),
+        **describe_model_and_machine(config, model, ways[0].device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
@@ -118,7 +118,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
     }
 
 
-def described(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
+def describe_model_and_machine(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
     """The model and the machine, as measurements of speed name them."""
     machine = environment.describe()
     return {
@@ -144,7 +144,7 @@ def device_folder(device: str, results_dir: str) -> Path:
     return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def fitted(
+def train_copy(
     way: Measurements, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
 ) -> tuple[Measurable, FitReport]:
     """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
@@ -173,7 +173,7 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
     environment.reset_peak_memory()
-    model, fit = fitted(way, splits.train, splits, options.steps)
+    model, fit = train_copy(way, splits.train, splits, options.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, options)
@@ -223,7 +223,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        model, fit = fitted(way, longer, splits, max_steps=None)
+        model, fit = train_copy(way, longer, splits, max_steps=None)
         way.release(model)
         seconds = training_seconds(fit) - (fit.graph_seconds or 0.0)
         return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
@@ -234,7 +234,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
 def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
     """Set the way's FLOPs and device. The training also warms up caches."""
     with nullcontext() if way.recomputes else flop_counter() as counter:  # which cannot follow such a backward pass
-        model, fit = fitted(way, splits.train, splits, steps)
+        model, fit = train_copy(way, splits.train, splits, steps)
     way.release(model)
     way.flops = None if counter is None else linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
@@ -254,14 +254,14 @@ def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> 
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        model, _ = fitted(way, rows, splits, steps)
+        model, _ = train_copy(way, rows, splits, steps)
         torch.cuda.synchronize()
     way.release(model)
     return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
 
 
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
-    model, _ = fitted(way, splits.train, splits, 2)
+    model, _ = train_copy(way, splits.train, splits, 2)
     difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)
     return difference

@@ -24,7 +24,7 @@ from baselines.weights.adapter_config import (
 )
 from baselines.weights.lora import Lora
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 SAVED = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj"], task_type="CAUSAL_LM").to_dict()
 SAVED = json.loads(json.dumps(SAVED, default=lambda value: sorted(value) if isinstance(value, set) else str(value)))
@@ -105,7 +105,7 @@ def test_the_base_model_must_be_the_declared_one(base: str | None, declared: str
 
 
 def tiny_network() -> Any:
-    return new_network(lambda *overrides: composed([*overrides, "dataset=synthetic"]))
+    return new_network(lambda *overrides: compose([*overrides, "dataset=synthetic"]))
 
 
 def read(folder: Path) -> Adapter:

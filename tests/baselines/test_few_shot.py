@@ -22,12 +22,12 @@ from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, Prompting
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 PROMPTS = sorted(path.stem for path in (CONF_DIR / "prompt").glob("*.yaml"))
-LLAMA3 = composed(["model=llama3_lora"]).model.parameters
+LLAMA3 = compose(["model=llama3_lora"]).model.parameters
 TRAIN = Examples(tuple(f"train-{row}" for row in range(30)), ("a text",) * 30, np.arange(30) % 3)
 
 
@@ -79,23 +79,23 @@ def test_more_examples_than_rows_of_a_label_are_refused() -> None:
 )
 def test_options_that_exclude_each_other_are_refused(overrides: list[str], option: str, remedy: list[str]) -> None:
     with pytest.raises(BenchmarkError) as refusal:
-        build_classifier(composed(["model=smollm2_lora", *overrides]).model)
+        build_classifier(compose(["model=smollm2_lora", *overrides]).model)
     assert option in refusal.value.problem
     assert all(part.partition("=")[0] in str(refusal.value) for part in remedy)
-    build_classifier(composed(["model=smollm2_lora", *overrides, *remedy]).model)
+    build_classifier(compose(["model=smollm2_lora", *overrides, *remedy]).model)
 
 
 @pytest.mark.parametrize("override", ["model.shots=6", "model.prompt=list"])
 def test_an_encoder_has_no_examples_and_no_prompt(override: str) -> None:
     with pytest.raises(BenchmarkError) as refusal:
-        build_classifier(composed(["model=minilm", override]).model)
+        build_classifier(compose(["model=minilm", override]).model)
     assert override.partition("=")[0] in refusal.value.problem
     assert "Leave it out" in refusal.value.fix
 
 
 def test_the_study_prompt_is_the_default() -> None:
     digests = [
-        digest_of(spec_of(composed(["model=smollm2_lora", *overrides])).as_json(), {})
+        digest_of(spec_of(compose(["model=smollm2_lora", *overrides])).as_json(), {})
         for overrides in ([], ["model.prompt=study"], ["model.prompt=null"], ["model.prompt=list"])
     ]
     assert digests[0] == digests[1] == digests[2] != digests[3]
@@ -109,8 +109,8 @@ def test_the_study_prompt_is_the_default() -> None:
     ],
 )
 def test_the_title_names_lora_only_where_there_is_one(model: str, asked: str, trained: str) -> None:
-    assert composed([f"model={model}", "model.train=false", "model.shots=0"]).model.title == asked
-    assert composed([f"model={model}"]).model.title == trained
+    assert compose([f"model={model}", "model.train=false", "model.shots=0"]).model.title == asked
+    assert compose([f"model={model}"]).model.title == trained
 
 
 # Prompts
@@ -129,7 +129,7 @@ def prompter(tokenizer: PreTrainedTokenizerFast, prompt: Prompt, max_length: int
 
 
 def shipped_prompt(name: str) -> Prompt:
-    return Prompt(**composed(["model=llama3_lora", f"model.prompt={name}"]).model.parameters["prompt"])
+    return Prompt(**compose(["model=llama3_lora", f"model.prompt={name}"]).model.parameters["prompt"])
 
 
 def test_examples_of_the_study_prompt_are_earlier_turns(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -214,7 +214,7 @@ WORDS = "{sadness: i feel low, joy: i feel, love: feel, anger: i am angry, fear:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def compose(*overrides: str) -> RunConfig:
-        return composed(["dataset=synthetic", "dataset.synthetic={train:60,validation:12,test:24}", *overrides])
+        return compose(["dataset=synthetic", "dataset.synthetic={train:60,validation:12,test:24}", *overrides])
 
     return save_model(compose, tmp_path_factory.mktemp("few_shot") / "model", "tiny_llama")
 
