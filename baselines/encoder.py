@@ -32,8 +32,8 @@ from baselines.training.requirements import (
     adapter_findings,
     check_length,
     check_positive,
-    examine,
     finding_if_raised,
+    fine_tuning_findings,
     prepare,
 )
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
@@ -230,7 +230,7 @@ class EncoderClassifier:
             *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
             *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
-            *examine(self, tokens, context),
+            *fine_tuning_findings(self, tokens, context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from baselines.decoder import DecoderClassifier
     from baselines.encoder import EncoderClassifier
 
-PROMPTS = 8
+GENERATION_BATCH = 8
 """Prompts in a batch of free generation, as in the study's code."""
 
 
@@ -96,7 +96,7 @@ class DecoderComparison:
         attention = loading_attention(self.model.attention)  # transformers has no other FlashAttention-2
         padded = replace(self.model, batching=Batching.padded, attention=attention)
         if labels := self.model.readout is Readout.labels:
-            padded = replace(padded, readout=Readout.generate, prediction_batch_size=PROMPTS)
+            padded = replace(padded, readout=Readout.generate, prediction_batch_size=GENERATION_BATCH)
         padded.comparison_options = ComparisonOptions(accumulates=True, only_labels=labels)
         recomputing = copy(padded)
         recomputing.comparison_options = replace(padded.comparison_options, recomputes=True)

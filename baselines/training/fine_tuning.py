@@ -17,7 +17,7 @@ from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
 from baselines.training import checkpoints
-from baselines.training.arguments import keeps_best, stopping, tensorboard_beside_checkpoints, training_arguments
+from baselines.training.arguments import early_stopping, keeps_best, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.progress import Progress, TrainingBar, curve
 from baselines.training.saving import save
 from baselines.training.trainer import Loss, PassTrainer
@@ -93,7 +93,7 @@ def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
             args=training_arguments(context, job.computation),
             train_dataset=job.samples,
             data_collator=list,
-            callbacks=[progress, *stopping(context)],
+            callbacks=[progress, *early_stopping(context)],
             **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer wants one; see `evaluate`
         )
     trainer.remove_callback(PrinterCallback)

@@ -9,7 +9,7 @@ from typing import Any
 from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
 
-CONFIG = "adapter_config.json"  # peft's file name
+CONFIG_FILE = "adapter_config.json"  # peft's file name
 
 READ = {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "fan_in_fan_out", "base_model_name_or_path"}
 IN_THE_TENSORS = {"target_modules", "exclude_modules"}  # the saved matrices show what they selected
@@ -48,14 +48,14 @@ class AdapterConfig:
     base: str | None
 
 
-def read_config(folder: Path) -> AdapterConfig:
+def read_adapter_config(folder: Path) -> AdapterConfig:
     """The options of the adapter in `folder`; raises `BenchmarkError` for one whose effect is not known."""
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         kind = str(values["peft_type"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BenchmarkError(f"{folder / CONFIG} cannot be read ({reason}).", "Save the adapter again.") from error
+        raise BenchmarkError(f"{folder / CONFIG_FILE} cannot be read ({reason}).", "Save the adapter again.") from error
     if kind != "LORA":
         raise BenchmarkError(f"The adapter {folder} is of the kind {kind}, not LORA.", PREDICTIONS)
     if options := _unsupported(values):
@@ -72,7 +72,9 @@ def read_config(folder: Path) -> AdapterConfig:
             base=values.get("base_model_name_or_path") or None,
         )
     except (TypeError, ValueError) as error:
-        raise BenchmarkError(f"{folder / CONFIG} has a value of the wrong type ({error}).", "Correct it.") from error
+        raise BenchmarkError(
+            f"{folder / CONFIG_FILE} has a value of the wrong type ({error}).", "Correct it."
+        ) from error
 
 
 def check_base(folder: Path, base: str | None, declared: str | None) -> None:
@@ -82,7 +84,7 @@ def check_base(folder: Path, base: str | None, declared: str | None) -> None:
     raise BenchmarkError(
         f"The adapter {folder} was trained on {base}, but model.weights is {declared}.",
         f"Set model.weights to {base}; if both are the same weights, write {declared} as base_model_name_or_path in "
-        f"{CONFIG}.",
+        f"{CONFIG_FILE}.",
     )
 
 

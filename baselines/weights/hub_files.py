@@ -32,6 +32,8 @@ HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
 
 @dataclass(frozen=True)
 class Hub:
+    """A repository of the hub, OWNER/NAME, at a commit or another revision."""
+
     id: str
     revision: str
 

@@ -85,11 +85,10 @@ def load(
 ) -> Loaded:
     """The tokenizer, and the network of class `auto_class` in `dtype`.
 
-    Random weights are made on `device`, quantised ones are where they are computed, and others are on the CPU.
-
-    The tokenizer of a model with random weights is trained on `texts`. With `labels`, the network is a classifier: its
-    head is the checkpoint's if that names the same labels, in their order here, else a new one. Raises
-    `BenchmarkError` if the checkpoint cannot be loaded, or lacks what is `needed`.
+    With `labels`, the network is a classifier: its head is the checkpoint's if that names the same labels, else a new
+    one, with rows in the order of `labels`. Random weights are made on `device`, and their tokenizer is trained on
+    `texts`. Quantised weights are on the GPU that computes them, and others on the CPU. Raises `BenchmarkError` if the
+    checkpoint cannot be loaded, or lacks what is `needed`.
     """
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
@@ -121,7 +120,7 @@ def _read(
     auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: Needed, options: dict[str, Any]
 ) -> PreTrainedModel:
     """The network with the weights of the checkpoint, which must have what is `needed`."""
-    with readable(weights, checkpoint), _progress_on_terminals_only():
+    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
         network, info = auto_class.from_pretrained(
             checkpoint.folder,
             output_loading_info=True,
@@ -174,7 +173,7 @@ def fetch_checked(
 ) -> tuple[Checkpoint, Checked]:
     """The checkpoint, checked by all that can be found without reading its weights."""
     checkpoint = fetch(weights)
-    with readable(weights, checkpoint), _progress_on_terminals_only():
+    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
         if weights.source is not Source.folder and checkpoint.options:
             checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
         checked = check_files(auto_class, checkpoint, labels)
@@ -196,7 +195,7 @@ def _progress_on_terminals_only() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
+def loading_errors_explained(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
     """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
     try:
         yield

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from test_scoring import save_model
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from baselines.few_shot import draw
+from baselines.few_shot import draw_examples
 from baselines.label_scores import whole_words
 from baselines.packed.passes import last_tokens
 from baselines.packed.stream import pack
@@ -36,15 +36,15 @@ TRAIN = Examples(tuple(f"train-{row}" for row in range(30)), ("a text",) * 30, n
 
 @pytest.mark.parametrize(("shots", "counts"), [(0, [0, 0, 0]), (6, [2, 2, 2]), (8, [2, 3, 3]), (12, [4, 4, 4])])
 def test_examples_are_spread_evenly_over_the_labels(shots: int, counts: list[int]) -> None:
-    rows = draw(TRAIN, ("a", "b", "c"), shots, seed=0)
+    rows = draw_examples(TRAIN, ("a", "b", "c"), shots, seed=0)
     assert sorted(np.bincount(TRAIN.labels[rows], minlength=3)) == counts
     assert len(set(rows)) == shots
 
 
 def test_a_seed_draws_the_same_rows_on_every_machine() -> None:
-    assert draw(TRAIN, ("a", "b", "c"), 6, seed=0) == DRAWN
-    assert draw(TRAIN, ("a", "b", "c"), 6, seed=1) != DRAWN
-    assert set(DRAWN) < set(draw(TRAIN, ("a", "b", "c"), 12, seed=0))
+    assert draw_examples(TRAIN, ("a", "b", "c"), 6, seed=0) == DRAWN
+    assert draw_examples(TRAIN, ("a", "b", "c"), 6, seed=1) != DRAWN
+    assert set(DRAWN) < set(draw_examples(TRAIN, ("a", "b", "c"), 12, seed=0))
 
 
 DRAWN = [15, 11, 13, 16, 6, 20]
@@ -53,9 +53,9 @@ DRAWN = [15, 11, 13, 16, 6, 20]
 def test_more_examples_than_rows_of_a_label_are_refused() -> None:
     few = Examples(TRAIN.ids[:7], TRAIN.texts[:7], TRAIN.labels[:7])
     with pytest.raises(BenchmarkError, match="label b, but there are 2") as refusal:
-        draw(few, ("a", "b", "c"), 9, seed=0)
+        draw_examples(few, ("a", "b", "c"), 9, seed=0)
     assert refusal.value.fix == "Set model.shots to at most 6."
-    assert len(draw(few, ("a", "b", "c"), 6, seed=0)) == 6
+    assert len(draw_examples(few, ("a", "b", "c"), 6, seed=0)) == 6
 
 
 # Options
