@@ -40,15 +40,15 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
 
 
 def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
-    written = config.files or Files()
-    named = ColumnNames(config.text_column, written.label_column or config.label_column, written.columns)
+    layout = config.files or Files()
+    named = ColumnNames(config.text_column, layout.label_column or config.label_column, layout.columns)
     rows = read_pair(*files) if len(files) > 1 else read_file(files[0], named)
-    if written.label_separator is not None:
-        rows = [_with_several_labels(row, written.label_separator) for row in rows]
-    if written.label_names is None:
+    if layout.label_separator is not None:
+        rows = [_with_several_labels(row, layout.label_separator) for row in rows]
+    if layout.label_names is None:
         _check_ids(rows[0], files[0].parent)
     else:
-        names = read_label_names(files[0].parent / written.label_names)
+        names = read_label_names(files[0].parent / layout.label_names)
         rows = [replace(row, label_names=names, label=as_ids(row.label)) for row in rows]
     return rows
 

@@ -105,24 +105,6 @@ def device_is_shared() -> bool | None:
     return _other_processes_on_gpu()
 
 
-def _cores_are_busy() -> bool:
-    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
-    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
-    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
-    return bool(used) and sum(used) / len(used) > BUSY
-
-
-def _other_processes_on_gpu() -> bool | None:
-    if (found := nvml_device()) is None:
-        return None
-    nvml, device = found
-    try:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
-    except Exception:  # the driver does not answer
-        return None
-    return any(process.pid != os.getpid() for process in processes)
-
-
 def nvml_device() -> tuple[Any, Any] | None:
     """The module pynvml and its handle of torch's GPU; None if there is no GPU or it cannot be asked."""
     torch = sys.modules.get("torch")
@@ -163,6 +145,29 @@ def peak_memory() -> dict[str, int]:
     return peaks
 
 
+def checkout() -> Path | None:
+    """The folder of the checkout that this code runs from; None if the package is installed without one."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else None
+
+
+def _cores_are_busy() -> bool:
+    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
+    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
+    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
+    return bool(used) and sum(used) / len(used) > BUSY
+
+
+def _other_processes_on_gpu() -> bool | None:
+    if (found := nvml_device()) is None:
+        return None
+    nvml, device = found
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
+    except Exception:  # the driver does not answer
+        return None
+    return any(process.pid != os.getpid() for process in processes)
+
+
 def _peak_resident_bytes() -> int | None:
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -195,11 +200,6 @@ def _cpuinfo(key: str) -> str:
             if name.strip() == key:
                 return value.strip()
     return ""
-
-
-def checkout() -> Path | None:
-    """The folder of the checkout that this code runs from; None if the package is installed without one."""
-    return ROOT if (ROOT / "pyproject.toml").is_file() else None
 
 
 def _git() -> Git | None:

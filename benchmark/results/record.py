@@ -21,6 +21,8 @@ SCHEMA_VERSION = 2
 
 
 class Status(StrEnum):
+    """How a run ended."""
+
     completed = "completed"
     failed = "failed"
     interrupted = "interrupted"

@@ -73,13 +73,13 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     found = classifier.examine(texts, context)
     yield from found
     if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):
-        yield _matched(classifier, test, context)
+        yield _match_rows(classifier, test, context)
 
 
-def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
-    """Whether the answers are those of the test rows."""
+def _match_rows(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
+    """Whether predictions that were made elsewhere belong to the test rows."""
     try:
-        classifier.fit(test, test, context)  # reads the answers; nothing is trained
+        classifier.fit(test, test, context)  # reads the predictions; nothing is trained
         matched = classifier.match(test, context)
         classifier.predict(test.texts)
     except BenchmarkError as error:
@@ -87,7 +87,7 @@ def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> 
     return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
-def _installed(package: str) -> str | None:
+def _installed_version(package: str) -> str | None:
     """The version of a package; None if it is not installed."""
     try:
         return version(package)
@@ -108,7 +108,7 @@ def _versions() -> Finding:
     ]
     wrong = []
     for requirement in needed:
-        found = _installed(requirement.name)
+        found = _installed_version(requirement.name)
         if found is None or not requirement.specifier.contains(found, prereleases=True):
             wrong.append(f"{requirement.name} {found or 'missing'} (needs {requirement.specifier})")
     if wrong:

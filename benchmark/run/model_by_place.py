@@ -25,17 +25,18 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
     if folder is not None:
-        return _read_from_checkpoint(model, {"source": "folder", "path": str(folder)})
+        return _described_by_checkpoint(model, {"source": "folder", "path": str(folder)})
     if place is not None and source not in ("folder", "random"):
-        return _read_from_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
+        return _described_by_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
     if source == "hub" and not model["weights"].get("hub"):
         raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
     return model
 
 
-def _read_from_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    others = model["weights"].get("source") not in ("hub", "folder")  # the YAML describes weights of its own
-    facts: dict[str, Any] = {"facts": {}} if others and "facts" in model else {}
+def _described_by_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model with `weights`, whose architecture is empty until the checkpoint is read."""
+    had_own_weights = model["weights"].get("source") not in ("hub", "folder")  # then its facts are about those
+    facts: dict[str, Any] = {"facts": {}} if had_own_weights and "facts" in model else {}
     return model | {"weights": weights, "architecture": {}} | facts
 
 

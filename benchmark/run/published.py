@@ -36,25 +36,25 @@ def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
     paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
     kept = [as_written(override) for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
-    return [_published(override, paths) for override in kept]
+    return [_hide_paths(override, paths) for override in kept]
 
 
-def _published(override: str, paths: set[str]) -> str:
+def _hide_paths(override: str, paths: set[str]) -> str:
     """The override as it was written, or written again if it has a path, which may be inside a dictionary."""
     option, _, value = override.partition("=")
     if option == "--config-dir":
         return f"{option}={_without_folder(value)}"
     read = element(override)
-    changed = _hidden(read, paths, option.rpartition(".")[2] in paths)
+    changed = _with_hidden_paths(read, paths, option.rpartition(".")[2] in paths)
     return override if changed == read else f"{option}={hydra_value(changed)}"
 
 
-def _hidden(value: Any, paths: set[str], is_path: bool) -> Any:
+def _with_hidden_paths(value: Any, paths: set[str], is_path: bool) -> Any:
     """A parsed value with DIR/ in place of the folder of each path."""
     if isinstance(value, dict):
-        return {key: _hidden(inner, paths, str(key) in paths) for key, inner in value.items()}
+        return {key: _with_hidden_paths(inner, paths, str(key) in paths) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_hidden(inner, paths, False) for inner in value]
+        return [_with_hidden_paths(inner, paths, False) for inner in value]
     return value if not is_path or value is None else _without_folder(str(value))
 
 

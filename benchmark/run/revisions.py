@@ -46,9 +46,9 @@ def _pin_data(dataset: DatasetConfig) -> DatasetConfig:
     return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)
 
 
-def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig) -> list[str]:
-    """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
-    asked, found = _revisions(config), _revisions(commits)
+def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig) -> list[str]:
+    """The overrides of `config` with the commits of `pinned`, its pinned form, so that they make the same run again."""
+    asked, found = _revisions(config), _revisions(pinned)
     changed = [option for option in found if found[option] != asked[option]]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
     return [*kept, *(f"{option}={hydra_value(found[option])}" for option in changed)]

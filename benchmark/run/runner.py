@@ -68,6 +68,7 @@ def run(
 
 
 def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_plots: SavePlots | None) -> Run:
+    """Make the run, write it to the results, and delete its checkpoints."""
     record, predictions = _fit_and_predict(job, classifier, splits)
     content = store.encode_predictions(splits.test, predictions, record.labels)
     with_validation = _validation_is_useful(record, classifier, predictions)
@@ -163,6 +164,7 @@ def _keep_record(folder: Path | None, record: RunRecord) -> None:
 
 
 def _log_data(spec: RunSpec, report: DataReport) -> None:
+    """Say what is run on which rows, and what the checks of the data found."""
     sizes = ", ".join(f"{split.rows} {name}" for name, split in report.splits.items())
     log.info("%s on %s (%s; %s), recipe %s, seed %d", spec.model.title, spec.dataset.name, sizes, report.route,
              spec.recipe.name, spec.seed)  # fmt: skip
@@ -192,6 +194,7 @@ def _trial_hint(spec: RunSpec, report: DataReport) -> str | None:
 
 @contextmanager
 def _measure_time(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Store the seconds that the block takes in `seconds[phase]`."""
     started = time.perf_counter()
     yield
     seconds[phase] = time.perf_counter() - started

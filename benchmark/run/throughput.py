@@ -57,7 +57,7 @@ class Measurements:
     @property
     def samples_per_second(self) -> list[float]:
         """Training throughput, without the time that prepared CUDA graphs."""
-        return [fit.samples_seen / (training_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
+        return [fit.samples_seen / _seconds_without_graphs(fit) for fit in self.fits]
 
     @property
     def recomputes(self) -> bool:
@@ -193,7 +193,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
     """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
     trained = statistics.mean(way.samples_per_second)
     fit = way.fits[-1]
-    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(training_seconds, way.fits))
+    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(fit.training_seconds or 0.0 for fit in way.fits)
     return {
         "batching": way.model.batching,
         "recomputes": way.recomputes,
@@ -225,8 +225,11 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
         way.release(model)
-        seconds = training_seconds(fit) - (fit.graph_seconds or 0.0)
-        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
+        return {
+            "rows": len(rows),
+            "tokens_per_sample": fit.tokens_per_sample or 0.0,
+            "seconds": _seconds_without_graphs(fit),
+        }
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
 
@@ -267,6 +270,7 @@ def _gradient_difference(way: Measurements, splits: Splits) -> float:
     return difference
 
 
-def training_seconds(fit: FitReport) -> float:
+def _seconds_without_graphs(fit: FitReport) -> float:
+    """Seconds of training without those that prepared CUDA graphs."""
     assert fit.training_seconds is not None
-    return fit.training_seconds
+    return fit.training_seconds - (fit.graph_seconds or 0.0)

@@ -38,16 +38,16 @@ def test_the_energy_of_all_processors_is_added_without_their_parts(powercap: Pat
 
 
 def test_a_counter_that_begins_again_twice_is_read_in_between(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(energy, "INTERVAL", 0.001)
+    monkeypatch.setattr(energy, "READING_SECONDS", 0.001)
     counter, joules = processor(powercap, "0", "package-0", 9_000_000), {}
-    update, seen = energy.Counter.update, threading.Event()
+    update, seen = energy.EnergyCounter.update, threading.Event()
 
-    def noted(self: energy.Counter) -> None:
+    def noted(self: energy.EnergyCounter) -> None:
         update(self)
         if self.last == 1:
             seen.set()
 
-    monkeypatch.setattr(energy.Counter, "update", noted)
+    monkeypatch.setattr(energy.EnergyCounter, "update", noted)
     with energy.measure(joules, "fit"):
         counter.write_text("1000000")
         assert seen.wait(20)
