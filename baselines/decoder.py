@@ -258,7 +258,7 @@ class DecoderClassifier(DecoderOptions):
         self.network.eval()
 
         def generate(rows: Sequence[int]) -> None:
-            new = network.generated([prompts[row] for row in rows], ends, limit)
+            new = network.generate([prompts[row] for row in rows], ends, limit)
             answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)

@@ -40,7 +40,7 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
     compiled: Callable[..., Any] | None = None
 
     @wraps(function)
-    def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         nonlocal compiled
         first = arguments[0]
         assert isinstance(first, torch.Tensor)
@@ -56,7 +56,7 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
             return function(*arguments, **options)
         return result
 
-    return called
+    return call
 
 
 def is_observed() -> bool:
