@@ -78,7 +78,9 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
     place, counts = "standard input" if file == "-" else file, Counts()
     with _writer(arguments.output) as write:
         model = load(arguments.model_dir, *settings)
-        rows = _checked(text_rows(lines, file_format, place, arguments.text_column), file_format, model.record.labels)
+        rows = _checked_rows(
+            text_rows(lines, file_format, place, arguments.text_column), file_format, model.record.labels
+        )
         with _progress() as show:
             while batch := list(islice(rows, BATCH)):
                 predictions = model.predict([row.text for row in batch])
@@ -89,7 +91,7 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
     sys.stderr.write(_summary(model, counts, arguments.output))
 
 
-def _checked(rows: Iterable[TextRow], file_format: str, labels: Sequence[str]) -> Iterator[TextRow]:
+def _checked_rows(rows: Iterable[TextRow], file_format: str, labels: Sequence[str]) -> Iterator[TextRow]:
     """The rows, of which none may have a column that the output adds, or be a line `text;label` as in a data set."""
     for row in rows:
         if taken := [column for column in ADDED if column in row.row.columns]:
@@ -124,7 +126,7 @@ def _writer(output: Path | None) -> Iterator[Write]:
 def _jsonl_to(file: IO[str]) -> Write:
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
         for row, prediction in rows:
-            file.write(json.dumps({**row.row.values, **_added(prediction)}, ensure_ascii=False) + "\n")
+            file.write(json.dumps({**row.row.values, **_added_values(prediction)}, ensure_ascii=False) + "\n")
 
     return write
 
@@ -144,7 +146,7 @@ def _csv_to(file: IO[str]) -> Write:
                     f"{row.row.location}: the names differ from those of the first row.",
                     "Write JSON lines: --output FILE.jsonl.",
                 )
-            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added(prediction).values()])
+            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added_values(prediction).values()])
         file.flush()
 
     return write
@@ -155,7 +157,7 @@ def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _added(prediction: Prediction) -> dict[str, str | float | None]:
+def _added_values(prediction: Prediction) -> dict[str, str | float | None]:
     probability = None if prediction.probability is None else float(f"{prediction.probability:.7g}")  # of float32
     return dict(zip(ADDED, (prediction.label, probability), strict=True))
 

@@ -43,7 +43,7 @@ def encoder_logits(
         """The head then reads a batch of sequences with one token, (sequences, 1, hidden)."""
         alone = isinstance(output, torch.Tensor)
         states = (output if alone else output.last_hidden_state)[0]
-        states = _pooled(states if selects_early else states[stream.read], sequences, mean)[:, None]
+        states = _pool(states if selects_early else states[stream.read], sequences, mean)[:, None]
         if alone:
             return states
         output.last_hidden_state = states
@@ -65,7 +65,7 @@ def encoder_embeddings(
     stream = _encoder_stream(body, sequences, mean, varlen, device)
     with _attention(body, stream):
         states = body(**_inputs(stream)).last_hidden_state[0]
-    return _pooled(states[stream.read], sequences, mean)
+    return _pool(states[stream.read], sequences, mean)
 
 
 def _encoder_stream(
@@ -76,7 +76,7 @@ def _encoder_stream(
     return pack(sequences, reads, causal=False, varlen=varlen, first_position=first).to(device)
 
 
-def _pooled(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
+def _pool(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
     """(sequences, hidden), from the states that each sequence reads, one after the other."""
     if not mean:
         return states

@@ -83,6 +83,7 @@ def finetune(job: FineTuning) -> FitReport:
 
 
 def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
+    """The Trainer of this job, without the progress bars of transformers."""
     context = job.context
     with tensorboard_beside_checkpoints(context):
         trainer = PassTrainer(

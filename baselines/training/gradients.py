@@ -24,6 +24,7 @@ def largest_difference(
 
 
 def backward(loss: torch.Tensor) -> None:
+    """Add the gradients of a scalar loss to those of its parameters."""
     loss.backward()  # type: ignore[no-untyped-call]
 
 

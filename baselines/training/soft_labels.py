@@ -58,6 +58,7 @@ def _rows(path: Path) -> list[FileRow]:
 
 
 def _probabilities(row: FileRow, labels: Sequence[str]) -> list[float]:
+    """The probability of each label in a row; raises unless they are from 0 to 1 with the sum 1."""
     try:
         values = [float(row.values[f"p_{label}"]) for label in labels]
     except (KeyError, TypeError, ValueError) as error:

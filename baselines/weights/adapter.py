@@ -51,6 +51,7 @@ class Adapter:
 
     @property
     def has_head(self) -> bool:
+        """Whether the adapter comes with a classification head."""
         return any(HEAD.fullmatch(key) for key in self.weights)
 
     def attach(self, network: PreTrainedModel) -> PeftModel:
@@ -168,7 +169,7 @@ def _check_modules(
     for name in modules:
         if network.get_submodule(name) in embeddings:
             raise BenchmarkError(f"The adapter {folder} changes {name}, which is used without adapters here.", MERGE)
-    if set(modules) == _selected(network, task, declared):
+    if set(modules) == _selected_modules(network, task, declared):
         return
     names = sorted({name.split(".")[-1] for name in modules})
     if others := sorted({name for name in existing if name.split(".")[-1] in names} - set(modules)):
@@ -182,7 +183,7 @@ def _check_modules(
     )
 
 
-def _selected(network: PreTrainedModel, task: str, declared: Lora) -> set[str]:
+def _selected_modules(network: PreTrainedModel, task: str, declared: Lora) -> set[str]:
     """The names of the modules that a new adapter would change."""
     with torch.device("meta"):
         adapted = declared.attach(copy.deepcopy(network), task)

@@ -58,7 +58,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
         raise BenchmarkError(f"{folder / CONFIG_FILE} cannot be read ({reason}).", "Save the adapter again.") from error
     if kind != "LORA":
         raise BenchmarkError(f"The adapter {folder} is of the kind {kind}, not LORA.", PREDICTIONS)
-    if options := _unsupported(values):
+    if options := _unsupported_options(values):
         listed = ", ".join(f"{option}={json.dumps(value)}" for option, value in options.items())
         fix = OTHER_REMEDIES.get(next(iter(options)), MERGE)
         raise BenchmarkError(f"The adapter {folder} uses {listed}, which is not supported here.", fix)
@@ -93,16 +93,16 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None
 
 
-def _unsupported(values: dict[str, Any]) -> dict[str, Any]:
+def _unsupported_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options with an effect that is not known here, with their values; those with another remedy first."""
     ignored = READ | IN_THE_TENSORS | WITHOUT_EFFECT
     found = {
-        option: value for option, value in values.items() if option not in ignored and not _supported(option, values)
+        option: value for option, value in values.items() if option not in ignored and not _is_supported(option, values)
     }
     return dict(sorted(found.items(), key=lambda item: (item[0] not in OTHER_REMEDIES, item[0])))
 
 
-def _supported(option: str, values: dict[str, Any]) -> bool:
+def _is_supported(option: str, values: dict[str, Any]) -> bool:
     """Whether an option is off (null, false, empty), or at a value that is supported."""
     value = values[option]
     if option in SUPPORTED_VALUES:

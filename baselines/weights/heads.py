@@ -33,6 +33,7 @@ class TrainedHead:
 
     @property
     def labels(self) -> str:
+        """A phrase that lists the labels."""
         return "it names no labels" if self.names is None else f"its labels are {', '.join(self.names)}"
 
 

@@ -91,6 +91,7 @@ def _cached(hub: Hub) -> Path | None:
 
 
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
+    """The folder in the local cache, with what is missing there downloaded unless `local_files_only`."""
     return Path(
         huggingface_hub.snapshot_download(
             hub.id,

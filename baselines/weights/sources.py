@@ -178,6 +178,7 @@ def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
 
 
 def _from_folder(folder: Path) -> Checkpoint:
+    """The checkpoint in the user's folder; raises unless it has safetensors files, or one GGUF file."""
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),

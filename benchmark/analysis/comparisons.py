@@ -62,7 +62,7 @@ def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
         row = {"better": better, "other": other, "difference": difference, "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}
         rows.append(row | {"p": inference.combine_p_values([inference.mcnemar(*pair) for pair in counts])})
-    return _corrected(rows, items)
+    return _add_corrections(rows, items)
 
 
 def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
     return [{"test_sha256": comparable["test_sha256"].iloc[0], **row} for row in compare(correct)]
 
 
-def _corrected(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
+def _add_corrections(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
     """The pairs on the same test texts, with what depends on their number."""
     for row, adjusted in zip(rows, inference.holm([row["p"] for row in rows]), strict=True):
         discordance = (row["wins"] + row["losses"]) / items

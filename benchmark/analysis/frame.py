@@ -58,20 +58,20 @@ class Results:
 
     def gold(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
         """The gold label ids of each run, (runs, items)."""
-        return self._stacked(runs, "gold")
+        return self._stack(runs, "gold")
 
     def predicted(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
         """The label ids that each run predicted, (runs, items)."""
-        return self._stacked(runs, "predicted")
+        return self._stack(runs, "predicted")
 
     def correct(self, runs: Iterable[str]) -> Correct:
         """Which items each run answered correctly, (runs, items)."""
-        return self._stacked(runs, "correct")
+        return self._stack(runs, "correct")
 
     def labels(self, run: str) -> tuple[str, ...]:
         return self.by_name[run].record.labels
 
-    def _stacked(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
+    def _stack(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
         return np.stack([self.answers_of(run)[column].to_numpy() for run in runs])
 
     @cached_property
@@ -112,7 +112,7 @@ def results_of(
         training_id(records[run], records.get(origin))
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
-    frame["counted"] = _counted(frame)
+    frame["counted"] = _is_counted(frame)
     return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
 
 
@@ -237,7 +237,7 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
     return values | (costs if here else dict.fromkeys(costs))
 
 
-def _counted(frame: pd.DataFrame) -> pd.Series:
+def _is_counted(frame: pd.DataFrame) -> pd.Series:
     """Whether each run is counted."""
     completed = frame["status"] == Status.completed
     counted = pd.Series(False, index=frame.index)

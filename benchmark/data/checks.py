@@ -95,6 +95,7 @@ def _check_text(row: Row) -> None:
 
 
 def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
+    """The id of a label as `_label_as_written` returns it; raises `BenchmarkError` if there is none."""
     if by_id and _is_int(label) and 0 <= label < len(ids):
         return int(label)
     if not by_id and isinstance(label, str):

@@ -117,6 +117,7 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
 
 
 def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
+    """The rows of a split of the library, with the names of its label ids if it states them."""
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
     top = {column if column in split.column_names else column.partition(".")[0] for column in columns}

@@ -69,7 +69,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,
         "texts": [texts[item] for item in items] if texts else [],
-        "gold": _packed(results.gold(first[:1])[0], names),
+        "gold": _pack(results.gold(first[:1])[0], names),
         "configurations": [
             {
                 "name": row["short_name"],
@@ -78,7 +78,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
                 "reduced": bool(row["reduced"]),
                 "seed": results.by_name[run].record.seed,
                 "anchor": anchor(row["configuration"]),
-                "predicted": _packed(results.predicted([run])[0], names),
+                "predicted": _pack(results.predicted([run])[0], names),
             }
             for run, (_, row) in zip(first, comparable.iterrows(), strict=True)
         ],
@@ -100,7 +100,7 @@ def _pair(row: dict[Any, Any]) -> list[Any]:
     return [*values, row["seed_pairs"]]
 
 
-def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:
+def _pack(labels: npt.NDArray[np.int64], names: list[str]) -> str:
     """Label ids as text, each with one or two digits; `no label` is the last id."""
     ids, base = labels % len(names), len(DIGITS)
     digits = np.array([*DIGITS])

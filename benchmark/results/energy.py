@@ -32,6 +32,7 @@ class EnergyCounter:
         self.last = self.read()
 
     def update(self) -> None:
+        """Add what was used since the last reading."""
         now = self.read()
         self.used += now - self.last if now >= self.last else now - self.last + self.limit
         self.last = now

@@ -203,6 +203,7 @@ def _cpuinfo(key: str) -> str:
 
 
 def _git() -> Git | None:
+    """The commit of the checkout; None without one, or without git."""
     if (root := checkout()) is None:
         return None
 

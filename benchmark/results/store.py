@@ -80,6 +80,7 @@ def _gold(table: pa.Table) -> LabelIds:
 
 
 def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
+    """The predictions in a table as `encode_predictions` writes it."""
     columns = [table[f"p_{label}"].to_numpy() for label in labels]
     generated = table["generated"].to_pylist() if "generated" in table.column_names else None
     return Predictions(
@@ -101,6 +102,7 @@ def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
 
 
 def read(folder: Path) -> Run:
+    """The run in this folder; raises `BenchmarkError` if its record is not valid."""
     path = folder / "record.json"
     return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
 

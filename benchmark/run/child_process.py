@@ -93,6 +93,7 @@ def _in_child(
     environment: dict[str, str],
     sender: Connection,
 ) -> None:
+    """Call `job` in the new process, and send what it returns."""
     _end_with_parent()
     os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
     configure_log(OmegaConf.create(logging_config))

@@ -24,7 +24,7 @@ resolvers.register()
 
 def compose(overrides: list[str]) -> RunConfig:
     """The run that command-line overrides ask for."""
-    return from_hydra(_checked_composition(overrides))
+    return from_hydra(_compose_checked(overrides))
 
 
 def each_model(overrides: list[str]) -> list[list[str]]:
@@ -32,7 +32,7 @@ def each_model(overrides: list[str]) -> list[list[str]]:
     named = [override.partition("=")[2] for override in overrides if override.startswith("model=")]
     others = [override for override in overrides if not override.startswith("model=")]
     if not named:
-        swept = _checked_composition(others, return_hydra_config=True).hydra.sweeper.params or {}
+        swept = _compose_checked(others, return_hydra_config=True).hydra.sweeper.params or {}
         named = [str(swept["model"])] if "model" in swept else []
     return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
 
@@ -104,7 +104,7 @@ def explain_refusal(error: Exception, overrides: list[str]) -> BenchmarkError:
     return refusal(error, overrides, _compose)
 
 
-def _checked_composition(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+def _compose_checked(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
     check_named(overrides)
     try:
         return _compose(overrides, return_hydra_config)

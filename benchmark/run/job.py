@@ -159,4 +159,5 @@ def exclusive(lock: FileLock) -> Iterator[None]:
 
 
 def now() -> str:
+    """The time in UTC, to the second, as records write it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

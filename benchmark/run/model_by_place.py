@@ -57,6 +57,7 @@ def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_folder(folder: Path) -> Path:
+    """The config.json of a folder with a network; raises for folders without one."""
     file = folder / "config.json"
     if not folder.is_dir():
         raise BenchmarkError(f"model.path={folder} is not a folder.", "Name one with weights and tokenizer.")
@@ -73,6 +74,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _from_hub(repository: str, revision: str) -> Path:
+    """The config.json of a repository, downloaded or cached; raises `BenchmarkError` if that fails."""
     import httpx2  # the transport of huggingface_hub
     import huggingface_hub
     from huggingface_hub import errors
@@ -98,6 +100,7 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 
 def _architecture(file: Path) -> dict[str, Any]:
+    """What the file says about the network; raises if it is damaged, or describes no model of texts."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -126,6 +126,7 @@ def _unreadable(override: str) -> BenchmarkError:
 
 
 def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
+    """The error for a file that a group does not have, or a plugin that is not installed."""
     group, _, name = missing.rpartition("/")
     if missing in PLUGINS:
         return BenchmarkError(

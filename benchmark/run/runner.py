@@ -73,7 +73,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
     content = store.encode_predictions(splits.test, predictions, record.labels)
     with_validation = _validation_is_useful(record, classifier, predictions)
     process_group.announce_validation(with_validation)
-    validation = _encoded_validation_predictions(classifier, splits, record.labels) if with_validation else None
+    validation = _predict_validation(classifier, splits, record.labels) if with_validation else None
     record = replace(
         record,
         status=Status.completed,
@@ -134,7 +134,7 @@ def _validation_is_useful(record: RunRecord, classifier: Classifier, test: Predi
     return whole and test.has_confidences and record.trained and not isinstance(classifier, MadeElsewhere)
 
 
-def _encoded_validation_predictions(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
+def _predict_validation(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
     """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)

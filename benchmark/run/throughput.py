@@ -141,6 +141,7 @@ def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
 
 
 def device_folder(device: str, results_dir: str) -> Path:
+    """The folder for measurements on this device, as `Environment.hardware` names it."""
     return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
@@ -172,6 +173,7 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
 
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
+    """Train and predict once, and add what was measured to the lists of `way`."""
     environment.reset_peak_memory()
     model, fit = train_copy(way, splits.train, splits, options.steps)
     way.peak_memory.append(environment.peak_memory())
@@ -249,10 +251,11 @@ def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | No
         return None
     words = np.array([len(text.split()) for text in splits.train.texts])
     rows = select(splits.train, np.flatnonzero(words == np.percentile(words, 50, method="lower")))
-    return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
+    return (_profile_kernels(way, rows, splits, 2 * steps) - _profile_kernels(way, rows, splits, steps)) / steps
 
 
-def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> float:
+def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: int) -> float:
+    """Seconds of GPU kernels in a training of so many steps."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -264,6 +267,7 @@ def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> 
 
 
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
+    """`Comparison.gradient_difference` on one batch, after two training steps."""
     model, _ = train_copy(way, splits.train, splits, 2)
     difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)

@@ -50,7 +50,7 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
         return []
     scores: list[dict[str, float]] = []
     for run in runs:
-        fitted, after = _calibrated(run)
+        fitted, after = _calibrate(run)
         correct = run.gold == run.predictions.predicted
         made: dict[str, float] = {"temperature": fitted}
         for when, probabilities in (("", run.predictions.probabilities), ("_after", after)):
@@ -70,7 +70,7 @@ def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
         return []
     costs = written.loc[labels, labels].to_numpy()
     runs = [results.by_name[run] for run in row["counted"]]
-    decided = [least_cost(_calibrated(run)[1], costs) for run in runs]
+    decided = [least_cost(_calibrate(run)[1], costs) for run in runs]
     of_answers = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
     of_decisions = [mean_cost(run.gold, answers, costs) for run, answers in zip(runs, decided, strict=True)]
     changed = [(run.predictions.predicted != answers).mean() for run, answers in zip(runs, decided, strict=True)]
@@ -80,7 +80,7 @@ def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     return [{"seeds": row["seeds"], "calibrated": f"{calibrated} of {len(runs)}", **figures}]
 
 
-def _calibrated(run: Run) -> tuple[float, Probabilities]:
+def _calibrate(run: Run) -> tuple[float, Probabilities]:
     """The temperature fitted on the validation split and the test probabilities with it; 1 if none were stored."""
     if run.validation is None:
         return 1.0, run.predictions.probabilities
