@@ -82,6 +82,31 @@ def finetune(job: FineTuning) -> FitReport:
     return replace(_training_report(job, trainer, progress), saved_sha256=saved_sha256)
 
 
+def newest_checkpoint(work_dir: Path) -> Path | None:
+    """The newest intact checkpoint, looked for by the first of several processes."""
+    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
+    name = processes.broadcast_from_first(None if newest is None else str(newest))
+    return None if name is None else Path(name)
+
+
+def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
+    """The part of the report that does not depend on training."""
+    return FitReport(
+        weights=source,
+        device=device_name(computation.device),
+        precision=computation.precision.value,
+        attention=attention_description(network, computation),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        trained_parameters=0,
+    )
+
+
+def samples_seen(steps: int, samples: int, batch: int) -> int:
+    """Samples trained on in `steps`; the last batch of an epoch may be smaller than the others."""
+    epochs, rest = divmod(steps, -(-samples // batch))
+    return epochs * samples + rest * batch
+
+
 def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
     """The Trainer of this job, without the progress bars of transformers."""
     context = job.context
@@ -120,28 +145,3 @@ def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) 
         truncated_texts=job.truncated_texts,
         curve=curve(trainer.state.log_history),
     )
-
-
-def newest_checkpoint(work_dir: Path) -> Path | None:
-    """The newest intact checkpoint, looked for by the first of several processes."""
-    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.broadcast_from_first(None if newest is None else str(newest))
-    return None if name is None else Path(name)
-
-
-def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
-    """The part of the report that does not depend on training."""
-    return FitReport(
-        weights=source,
-        device=device_name(computation.device),
-        precision=computation.precision.value,
-        attention=attention_description(network, computation),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        trained_parameters=0,
-    )
-
-
-def samples_seen(steps: int, samples: int, batch: int) -> int:
-    """Samples trained on in `steps`; the last batch of an epoch may be smaller than the others."""
-    epochs, rest = divmod(steps, -(-samples // batch))
-    return epochs * samples + rest * batch

@@ -105,10 +105,10 @@ def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding
         )
 
 
-def _available_memory() -> float:
-    return float(psutil.virtual_memory().available)
-
-
 def gigabytes(size: float) -> str:
     """A number of bytes as tables and messages write it."""
     return f"{size / 1e9:.1f} GB"
+
+
+def _available_memory() -> float:
+    return float(psutil.virtual_memory().available)

@@ -80,13 +80,6 @@ def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     return _config(checkpoint)
 
 
-def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    config: PreTrainedConfig = AutoConfig.from_pretrained(
-        checkpoint.folder, trust_remote_code=False, **checkpoint.options
-    )
-    return config
-
-
 def check_tokenizer(place: Path, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise if the tokenizer has no vocabulary, or ids without an embedding row.
 
@@ -121,6 +114,13 @@ def check_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) 
             f"The tokenizer of the weights pads with the id {own}, but the weights expect {expected}.",
             "Put the tokenizer beside the weights that it was trained with.",
         )
+
+
+def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        checkpoint.folder, trust_remote_code=False, **checkpoint.options
+    )
+    return config
 
 
 def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

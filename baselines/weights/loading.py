@@ -116,6 +116,40 @@ def load(
     return Loaded(checked.tokenizer, network, source, order)
 
 
+def fetch_checked(
+    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
+) -> tuple[Checkpoint, Checked]:
+    """The checkpoint, checked by all that can be found without reading its weights."""
+    checkpoint = fetch(weights)
+    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
+        if weights.source is not Source.folder and checkpoint.options:
+            checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
+        checked = check_files(auto_class, checkpoint, labels)
+    check_declared(checked.config, architecture, identity(weights))
+    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
+        raise no_head(identity(weights), checked.head)
+    return checkpoint, checked
+
+
+@contextmanager
+def loading_errors_explained(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
+    try:
+        yield
+    except (BenchmarkError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place, of_user = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
+        fix = "Put an intact checkpoint there." if of_user else f"Delete {checkpoint.folder} to download them again."
+        if isinstance(error, ImportError):
+            fix = "Install the package that is missing."
+        problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
+        raise BenchmarkError(problem, fix) from error
+
+
 def _read(
     auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: Needed, options: dict[str, Any]
 ) -> PreTrainedModel:
@@ -168,21 +202,6 @@ def _head_options(checked: Checked, labels: Sequence[str]) -> dict[str, Any]:
     return _label_options(labels) | {"key_mapping": unused}
 
 
-def fetch_checked(
-    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
-) -> tuple[Checkpoint, Checked]:
-    """The checkpoint, checked by all that can be found without reading its weights."""
-    checkpoint = fetch(weights)
-    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
-        if weights.source is not Source.folder and checkpoint.options:
-            checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
-        checked = check_files(auto_class, checkpoint, labels)
-    check_declared(checked.config, architecture, identity(weights))
-    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
-        raise no_head(identity(weights), checked.head)
-    return checkpoint, checked
-
-
 def _label_options(labels: Sequence[str]) -> dict[str, Any]:
     if not labels:
         return {}
@@ -192,22 +211,3 @@ def _label_options(labels: Sequence[str]) -> dict[str, Any]:
 def _progress_on_terminals_only() -> AbstractContextManager[object]:
     """Keep the progress bar of dequantisation, which has no option, out of log files."""
     return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
-
-
-@contextmanager
-def loading_errors_explained(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
-    try:
-        yield
-    except (BenchmarkError, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
-        if isinstance(error, RuntimeError) and is_out_of_memory(error):
-            raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        place, of_user = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
-        fix = "Put an intact checkpoint there." if of_user else f"Delete {checkpoint.folder} to download them again."
-        if isinstance(error, ImportError):
-            fix = "Install the package that is missing."
-        problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
-        raise BenchmarkError(problem, fix) from error

@@ -114,15 +114,15 @@ def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
     )
 
 
-def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in parameters.items() if name != "precision"}
-
-
 def failure(record: RunRecord) -> str:
     """How a run without a result ended. The fix stays in the record."""
     if record.status is Status.completed:
         return str(record.stand_in)
     return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
+
+
+def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "precision"}
 
 
 def _class_scores_by_seed(results: Results, runs: Sequence[str]) -> list[pd.DataFrame]:

@@ -129,6 +129,23 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
 
 
+def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
+    """What `python -m benchmark.speed` wrote, by hardware and model."""
+    speeds = []
+    for path in sorted((results_dir / "speed").glob("*/*.json")):
+        try:
+            speeds.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
+    return speeds
+
+
+def label_names(labels: tuple[str, ...]) -> list[str]:
+    """Label names by id; the last one, also at -1, is `no label`."""
+    assert NO_LABEL == -1
+    return [*labels, "no label"]
+
+
 def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
     """Whether the training split is the study's, as declared or as read; True if nothing was trained."""
     specs = (entry.config.dataset for entry in catalogue.values())
@@ -151,17 +168,6 @@ def _distinct(frame: pd.DataFrame) -> pd.Series:
             if number:
                 names[group.index[group["configuration"] == configuration]] += f" ({number + 1})"
     return names
-
-
-def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
-    """What `python -m benchmark.speed` wrote, by hardware and model."""
-    speeds = []
-    for path in sorted((results_dir / "speed").glob("*/*.json")):
-        try:
-            speeds.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
-    return speeds
 
 
 def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
@@ -267,9 +273,3 @@ def _answer_table(run: Run) -> pa.Table:
         "confidence": confidence_of(predictions.predicted, predictions.probabilities),
     }
     return pa.table(columns | {name: run.table[name] for name in run.table.column_names if name.startswith("p_")})
-
-
-def label_names(labels: tuple[str, ...]) -> list[str]:
-    """Label names by id; the last one, also at -1, is `no label`."""
-    assert NO_LABEL == -1
-    return [*labels, "no label"]

@@ -193,11 +193,6 @@ def with_temperature(probabilities: Probabilities, temperature: float) -> Probab
     return np.asarray(special.softmax(_logits(probabilities) / temperature, axis=1), dtype=np.float32)
 
 
-def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    """Natural logarithms, of at least the smallest normal number of float32."""
-    return np.asarray(np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1)))
-
-
 def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> LabelIds:
     """The label with the lowest expected cost for each row; `costs` are (gold, predicted). Ties go to the lower id."""
     return np.asarray((probabilities.astype(np.float64) @ costs).argmin(axis=1), dtype=np.int64)
@@ -207,6 +202,11 @@ def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64
     """The mean cost of predictions that are all labels; `costs` are (gold, predicted)."""
     _check_same_length(len(gold), len(predicted))
     return float(costs[gold, predicted].mean())
+
+
+def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
+    """Natural logarithms, of at least the smallest normal number of float32."""
+    return np.asarray(np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1)))
 
 
 def _check_same_length(gold: int, predicted: int) -> None:

@@ -31,19 +31,6 @@ def seals(document: dict[str, Any]) -> dict[str, str]:
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in fields.items()}
 
 
-def _with_folder(override: str) -> str:
-    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
-    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
-
-
-def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
-    problem, separator, fix = failure["message"].partition("; ")
-    if failure.get("traceback") is not None or not separator:
-        return failure | {"fix": None}
-    return failure | {"message": f"{problem}.", "fix": fix[:1].upper() + fix[1:]}
-
-
 def card_fields(model: dict[str, Any]) -> dict[str, Any]:
     """The fields of a card that schema 1 did not store, from the model's part of the configuration."""
     family, parameters = model["family"], model["parameters"]
@@ -69,3 +56,16 @@ def card_fields(model: dict[str, Any]) -> dict[str, Any]:
         fields["readout"] = Readout[parameters["readout"]].value
         fields["training"] = hashlib.sha256(trained.encode()).hexdigest()[:16]
     return fields
+
+
+def _with_folder(override: str) -> str:
+    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
+    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
+
+
+def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
+    problem, separator, fix = failure["message"].partition("; ")
+    if failure.get("traceback") is not None or not separator:
+        return failure | {"fix": None}
+    return failure | {"message": f"{problem}.", "fix": fix[:1].upper() + fix[1:]}

@@ -68,33 +68,6 @@ class Run:
         return _gold(table), _predictions(table, self.record.labels)
 
 
-def _read_table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
-
-
-def _gold(table: pa.Table) -> LabelIds:
-    return np.asarray(table["gold"].to_numpy(), dtype=np.int64)
-
-
-def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
-    """The predictions in a table as `encode_predictions` writes it."""
-    columns = [table[f"p_{label}"].to_numpy() for label in labels]
-    generated = table["generated"].to_pylist() if "generated" in table.column_names else None
-    return Predictions(
-        probabilities=np.stack(columns, axis=1).astype(np.float32),
-        predicted=table["predicted"].to_numpy().astype(np.int64),
-        generated=None if generated is None else tuple(generated),
-        also={
-            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
-            for name in table.column_names
-            if name.startswith(ALSO)
-        },
-    )
-
-
 def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
     """Where the run with this digest is stored."""
     run = f"{spec.recipe.name}-seed{spec.seed}-{digest[:8]}"
@@ -192,6 +165,33 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
         column_encoding=dict.fromkeys(probabilities, "BYTE_STREAM_SPLIT"),  # a third smaller than in a dictionary
     )
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
+
+
+def _gold(table: pa.Table) -> LabelIds:
+    return np.asarray(table["gold"].to_numpy(), dtype=np.int64)
+
+
+def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
+    """The predictions in a table as `encode_predictions` writes it."""
+    columns = [table[f"p_{label}"].to_numpy() for label in labels]
+    generated = table["generated"].to_pylist() if "generated" in table.column_names else None
+    return Predictions(
+        probabilities=np.stack(columns, axis=1).astype(np.float32),
+        predicted=table["predicted"].to_numpy().astype(np.int64),
+        generated=None if generated is None else tuple(generated),
+        also={
+            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
+            for name in table.column_names
+            if name.startswith(ALSO)
+        },
+    )
 
 
 def _write_durably(path: Path, content: bytes) -> None:

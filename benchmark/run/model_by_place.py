@@ -33,13 +33,6 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     return model
 
 
-def _described_by_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    """The options of a model with `weights`, whose architecture is empty until the checkpoint is read."""
-    had_own_weights = model["weights"].get("source") not in ("hub", "folder")  # then its facts are about those
-    facts: dict[str, Any] = {"facts": {}} if had_own_weights and "facts" in model else {}
-    return model | {"weights": weights, "architecture": {}} | facts
-
-
 def is_read_later(parameters: dict[str, Any]) -> bool:
     """Whether the architecture is that of the checkpoint, and has not been read yet."""
     return parameters.get("architecture") == {} and isinstance(parameters.get("weights"), dict)
@@ -54,6 +47,13 @@ def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
     raise BenchmarkError(
         f"model.architecture is empty, and weights of the source {weights.get('source')} do not say it.", HOW
     )
+
+
+def _described_by_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model with `weights`, whose architecture is empty until the checkpoint is read."""
+    had_own_weights = model["weights"].get("source") not in ("hub", "folder")  # then its facts are about those
+    facts: dict[str, Any] = {"facts": {}} if had_own_weights and "facts" in model else {}
+    return model | {"weights": weights, "architecture": {}} | facts
 
 
 def _in_folder(folder: Path) -> Path:

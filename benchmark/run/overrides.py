@@ -50,14 +50,6 @@ def with_groups(overrides: Sequence[str]) -> list[str]:
     return [_as_group(override) for override in overrides]
 
 
-def _as_group(override: str) -> str:
-    option, _, value = override.partition("=")
-    group = AS_GROUPS.get(option)
-    if group is None:
-        return override
-    return f"~{group}" if value == "null" else f"{group}={value}"
-
-
 def as_written(override: str) -> str:
     """An override as users write it."""
     for option, group in AS_GROUPS.items():
@@ -117,6 +109,28 @@ def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> Ben
     return BenchmarkError(f"Hydra refused the overrides: {problem}.", "Correct the override.")
 
 
+def closest(name: str, options: Sequence[str]) -> str | None:
+    """The option that was probably meant."""
+    plain = {_plain(option): option for option in options}
+    return next((plain[match] for match in get_close_matches(_plain(name), plain, n=1)), None)
+
+
+def sweeps(override: str) -> bool:
+    """Whether the override gives several values."""
+    try:
+        return parse(override).is_sweep_override()
+    except OverrideParseException:
+        return False
+
+
+def _as_group(override: str) -> str:
+    option, _, value = override.partition("=")
+    group = AS_GROUPS.get(option)
+    if group is None:
+        return override
+    return f"~{group}" if value == "null" else f"{group}={value}"
+
+
 def _unreadable(override: str) -> BenchmarkError:
     option, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]*\w[\w./@:-]*", option):
@@ -168,22 +182,8 @@ def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> 
     return BenchmarkError(f"There is no option {option}.", fix)
 
 
-def closest(name: str, options: Sequence[str]) -> str | None:
-    """The option that was probably meant."""
-    plain = {_plain(option): option for option in options}
-    return next((plain[match] for match in get_close_matches(_plain(name), plain, n=1)), None)
-
-
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def sweeps(override: str) -> bool:
-    """Whether the override gives several values."""
-    try:
-        return parse(override).is_sweep_override()
-    except OverrideParseException:
-        return False
 
 
 def _plain_element(value: Any) -> Any:

@@ -27,16 +27,22 @@ def spec_of(config: RunConfig) -> RunSpec:
     return RunSpec(model, _without_files(config.dataset), config.recipe, config.seed)
 
 
-def _without_files(dataset: DatasetConfig) -> DatasetConfig:
-    """The data set without where its files are and how they are written: its content has a hash."""
-    return replace(dataset, path=None, files=None, test=dataset.test and _without_files(dataset.test))
-
-
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
     paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
     kept = [as_written(override) for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
     return [_hide_paths(override, paths) for override in kept]
+
+
+def without_home(text: str) -> str:
+    """`text` with ~ in place of the user's home folder."""
+    home = os.environ.get("HOME", "").rstrip("/")
+    return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
+
+
+def _without_files(dataset: DatasetConfig) -> DatasetConfig:
+    """The data set without where its files are and how they are written: its content has a hash."""
+    return replace(dataset, path=None, files=None, test=dataset.test and _without_files(dataset.test))
 
 
 def _hide_paths(override: str, paths: set[str]) -> str:
@@ -56,12 +62,6 @@ def _with_hidden_paths(value: Any, paths: set[str], is_path: bool) -> Any:
     if isinstance(value, list):
         return [_with_hidden_paths(inner, paths, False) for inner in value]
     return value if not is_path or value is None else _without_folder(str(value))
-
-
-def without_home(text: str) -> str:
-    """`text` with ~ in place of the user's home folder."""
-    home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
 
 
 def _without_folder(path: str) -> str:
