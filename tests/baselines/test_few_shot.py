@@ -213,10 +213,10 @@ WORDS = "{sadness: i feel low, joy: i feel, love: feel, anger: i am angry, fear:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def compose(*overrides: str) -> RunConfig:
+    def composer(*overrides: str) -> RunConfig:
         return compose(["dataset=synthetic", "dataset.synthetic={train:60,validation:12,test:24}", *overrides])
 
-    return save_model(compose, tmp_path_factory.mktemp("few_shot") / "model", "tiny_llama")
+    return save_model(composer, tmp_path_factory.mktemp("few_shot") / "model", "tiny_llama")
 
 
 @pytest.mark.parametrize(
