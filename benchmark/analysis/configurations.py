@@ -149,8 +149,8 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         return row | {"status": f"no result: {failure(records[0])}"}
     machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
     there = counted[counted["hardware"] == machines[0]]
-    timed = there if there["shared_time"].all() else there[~there["shared_time"]]
-    row |= {cost: float(np.median(timed[cost])) for cost in COSTS if timed[cost].notna().all()}
+    priced = there if there["shared_time"].all() else there[~there["shared_time"]]
+    row |= {cost: float(np.median(priced[cost])) for cost in COSTS if priced[cost].notna().all()}
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
     row["on_gpu"] = bool(there["on_gpu"].iloc[0])
     row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])

@@ -173,7 +173,7 @@ def coverage_at_error(correct: Correct, confidence: Probabilities, error: float)
     return float(allowed.max() / len(order)) if len(allowed) else 0.0
 
 
-def fitted_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
+def fit_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
     """The temperature with the least log loss on these rows, between 0.05 and 20, to three decimals.
 
     Fit it on validation rows: section 4.2 of Guo et al. 2017.
