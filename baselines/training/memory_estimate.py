@@ -86,7 +86,9 @@ def memory_finding(device: Device, needed: MemoryEstimate, samples: int) -> Find
 
 def four_bit_hint(needed: MemoryEstimate) -> str:
     """A sentence that says what 4-bit weights need, and whether that fits a GPU here."""
-    needs = f"model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+    needs = (
+        f"+model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+    )
     if not torch.cuda.is_available():
         return f"On a smaller GPU, {needs}."
     fits = needed.total(1) <= torch.cuda.mem_get_info()[0]

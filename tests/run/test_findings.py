@@ -143,7 +143,7 @@ def test_llama_3_in_4_bits_fits_a_gpu_of_16_gb() -> None:
 
 def test_a_decoder_that_needs_more_memory_than_there_is_names_the_variant_in_4_bits() -> None:
     fix = problems("model=llama3_lora")["memory"].fix
-    assert "model.quantization=nf4" in str(fix)
+    assert "+model.quantization=nf4" in str(fix)
 
 
 def test_too_small_a_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
