@@ -25,7 +25,7 @@ from baselines.decoder_checks import (
 )
 from baselines.decoder_network import DecoderNetwork
 from baselines.decoder_options import DecoderOptions
-from baselines.few_shot import draw
+from baselines.few_shot import draw_examples
 from baselines.label_scores import CONTENT_FREE, Compute, constrained_probabilities, whole_label_predictions
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
@@ -38,10 +38,10 @@ from baselines.speed import ComparisonOptions, DecoderComparison
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
-from baselines.training.requirements import examine, prepare
+from baselines.training.requirements import fine_tuning_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter import Adapter
-from baselines.weights.adapter_config import CONFIG as ADAPTER_CONFIG
+from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.sources import Source, Weights, check_restorable
 from benchmark.errors import BenchmarkError
@@ -72,7 +72,7 @@ class DecoderClassifier(DecoderOptions):
         check_label_loss(self, context.recipe)
         check_fsdp(self)
         adapter = trained_adapter(self, context.labels)
-        example_rows = draw(train, context.labels, self.shots or 0, context.seed)
+        example_rows = draw_examples(train, context.labels, self.shots or 0, context.seed)
         loaded = self._load(train, context, adapter, example_rows)
         if not self.trains:
             reads = replace(computation, batching=Batching.packed if self.only_packed else Batching.padded)
@@ -106,7 +106,7 @@ class DecoderClassifier(DecoderOptions):
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         """`folder` has an adapter, or a network with one merged into it."""
-        if not (folder / ADAPTER_CONFIG).is_file():
+        if not (folder / CONFIG_FILE).is_file():
             self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
             report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
             return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
@@ -211,7 +211,7 @@ class DecoderClassifier(DecoderOptions):
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = tokens_per_sample(self, texts, context.recipe)
-        return [*option_findings(self, texts, context), *examine(self, tokens, context, self.only_packed)]
+        return [*option_findings(self, texts, context), *fine_tuning_findings(self, tokens, context, self.only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -258,7 +258,7 @@ class DecoderClassifier(DecoderOptions):
         self.network.eval()
 
         def generate(rows: Sequence[int]) -> None:
-            new = network.generated([prompts[row] for row in rows], ends, limit)
+            new = network.generate([prompts[row] for row in rows], ends, limit)
             answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)

@@ -12,9 +12,9 @@ from transformers.utils import ModelOutput
 from baselines.compute.hardware import Attention, Batching, Precision, autocast
 from baselines.packed.functions import IGNORED, TokenLoss
 from baselines.packed.graphs import Limits, StepGraphs
-from baselines.packed.passes import decoder_states, last_tokens, padded, without_adapter
+from baselines.packed.passes import decoder_states, last_tokens, pad, without_adapter
 from baselines.packed.projections import JoinedProduct
-from baselines.packed.sample import Sample, answered
+from baselines.packed.sample import Sample, tokens_and_reads
 from baselines.packed.stream import Stream, pack
 
 
@@ -56,16 +56,16 @@ class DecoderNetwork:
             logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
         # transformers would take the last token that is not the padding token, which a prompt may end with.
-        batch, base = padded(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
+        batch, base = pad(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
         with autocast(self.device, self.precision):
             logits_of_tokens = base.score(base.base_model(**batch, use_cache=False).last_hidden_state)
         ends = batch["attention_mask"].sum(dim=1) - 1
         last: torch.Tensor = logits_of_tokens[torch.arange(len(prompts), device=self.device), ends]
         return last.float()
 
-    def generated(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
+    def generate(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
         """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""
-        batch = padded(prompts, self.filler, "left").to(self.device)
+        batch = pad(prompts, self.filler, "left").to(self.device)
         with torch.inference_mode(), autocast(self.device, self.precision):
             tokens: torch.Tensor = self.network.generate(
                 **batch, max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=self.filler
@@ -77,7 +77,7 @@ class DecoderNetwork:
         return self._packed_loss(samples) if self.packed else self._padded_loss(samples)
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        stream = pack(*answered(samples), causal=True, varlen=self.varlen).to(self.device)
+        stream = pack(*tokens_and_reads(samples), causal=True, varlen=self.varlen).to(self.device)
         targets = torch.tensor([token for sample in samples for token in sample.targets], device=self.device)
         return self.stream_loss(stream, targets)
 
@@ -89,14 +89,14 @@ class DecoderNetwork:
 
     def _padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """The loss that transformers computes for a padded batch."""
-        batch = padded([sample.input_ids + sample.targets for sample in samples], self.filler, "right")
+        batch = pad([sample.input_ids + sample.targets for sample in samples], self.filler, "right")
         labels = [[IGNORED] * len(sample.input_ids) + sample.targets for sample in samples]
-        batch["labels"] = padded(labels, IGNORED, "right")["input_ids"]
+        batch["labels"] = pad(labels, IGNORED, "right")["input_ids"]
         loss: torch.Tensor = self._forward(batch, num_items_in_batch=1).loss
         return loss
 
     def _padded_logits(self, sequences: Sequence[list[int]], last: int) -> torch.Tensor:
-        batch = padded(sequences, self.filler, "left")
+        batch = pad(sequences, self.filler, "left")
         batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         logits: torch.Tensor = self._forward(batch, logits_to_keep=last).logits
         return logits
@@ -111,7 +111,7 @@ class DecoderNetwork:
 
     def graphs(self, products: Sequence[JoinedProduct], samples: Sequence[Sample], batch: int) -> StepGraphs:
         """CUDA graphs for training steps of `batch` of these samples."""
-        limits = Limits.from_samples(*answered(samples), min(batch, len(samples)))
+        limits = Limits.from_samples(*tokens_and_reads(samples), min(batch, len(samples)))
         return StepGraphs(self.stream_loss, products, limits, self.device)
 
     @property

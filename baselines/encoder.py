@@ -32,8 +32,8 @@ from baselines.training.requirements import (
     adapter_findings,
     check_length,
     check_positive,
-    examine,
     finding_if_raised,
+    fine_tuning_findings,
     prepare,
 )
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
@@ -197,20 +197,22 @@ class EncoderClassifier:
     def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """`loss`, computed in padded batches."""
         with autocast(self.torch_device, self.precision):
-            logits = self._padded([sample.input_ids for sample in samples])
+            logits = self._padded_logits([sample.input_ids for sample in samples])
         return self.label_loss(logits.float(), samples)
 
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         """(texts, labels) float32."""
         with autocast(self.torch_device, self.precision):
-            return (self._packed(token_ids) if self.batching is Batching.packed else self._padded(token_ids)).float()
+            return (
+                self._packed_logits(token_ids) if self.batching is Batching.packed else self._padded_logits(token_ids)
+            ).float()
 
-    def _padded(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+    def _padded_logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
         logits: torch.Tensor = self.network(**batch.to(self.torch_device)).logits
         return logits
 
-    def _packed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
+    def _packed_logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         varlen = self.attention is Attention.flash_attention_2
         return encoder_logits(self.network, token_ids, varlen, self.torch_device)
 
@@ -230,7 +232,7 @@ class EncoderClassifier:
             *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
             *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
-            *examine(self, tokens, context),
+            *fine_tuning_findings(self, tokens, context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Readout
 
 
-def draw(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[int]:
+def draw_examples(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[int]:
     """The rows of `shots` examples in the order in which they are shown.
 
     Each label has `shots // len(labels)` of them, and those that remain go to one label each, drawn too. Rows are

@@ -45,8 +45,8 @@ class Prompt:
             found, needed = set(PLACEHOLDER.findall(template)), required.get(part, set())
             if not needed <= found <= allowed:
                 raise BenchmarkError(
-                    f"model.prompt.{part} of the prompt {self.name} has the placeholders {_listed(found)}.",
-                    f"It needs {_listed(needed)}, and {_listed(allowed)} are possible.",
+                    f"model.prompt.{part} of the prompt {self.name} has the placeholders {_in_braces(found)}.",
+                    f"It needs {_in_braces(needed)}, and {_in_braces(allowed)} are possible.",
                 )
 
 
@@ -88,7 +88,7 @@ class Prompter:
         truncated = 0
         for row, ids in enumerate(prompts):
             if len(ids) > self.limit:
-                prompts[row] = self._shortened(texts[row], len(ids) - self.limit)
+                prompts[row] = self._shorten(texts[row], len(ids) - self.limit)
                 truncated += 1
         return prompts, truncated
 
@@ -107,16 +107,16 @@ class Prompter:
     def _turns(self, text: str) -> list[dict[str, str]]:
         """The turns up to the question for the label of `text`."""
         prompt, inside = self.prompt, ""
-        turns = [("system", self._filled(prompt.system))] if prompt.system else []
+        turns = [("system", self._fill(prompt.system))] if prompt.system else []
         for shown, label in self.examples:
             if prompt.example:
-                inside += self._filled(prompt.example, text=shown, label=self.labels[label])
+                inside += self._fill(prompt.example, text=shown, label=self.labels[label])
             else:
-                turns += [("user", self._filled(prompt.user, text=shown)), ("assistant", self.labels[label])]
-        turns.append(("user", self._filled(prompt.user, text=text, examples=inside)))
+                turns += [("user", self._fill(prompt.user, text=shown)), ("assistant", self.labels[label])]
+        turns.append(("user", self._fill(prompt.user, text=text, examples=inside)))
         return [{"role": role, "content": content} for role, content in turns]
 
-    def _filled(self, template: str, **values: str) -> str:
+    def _fill(self, template: str, **values: str) -> str:
         values |= {"instruction": self.instruction, "labels": ", ".join(self.labels)}
         return PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
@@ -136,7 +136,7 @@ class Prompter:
                 "Choose a prompt without a system turn, such as model.prompt=study, or set model.chat_template.",
             )
 
-    def _shortened(self, text: str, excess: int) -> list[int]:
+    def _shorten(self, text: str, excess: int) -> list[int]:
         text_ids = self._ids(text)
         while excess > 0 and text_ids:  # decoding and encoding again may add a token
             text_ids = text_ids[:-excess]
@@ -183,5 +183,5 @@ class Prompter:
         return ids
 
 
-def _listed(names: set[str]) -> str:
+def _in_braces(names: set[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names)) or "none"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from peft import PeftModel
 from torch import nn
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from baselines.decoder import DecoderClassifier
     from baselines.encoder import EncoderClassifier
 
-Model = TypeVar("Model", "EncoderClassifier", "DecoderClassifier")
-
-PROMPTS = 8
+GENERATION_BATCH = 8
 """Prompts in a batch of free generation, as in the study's code."""
 
 
@@ -44,10 +42,10 @@ class ComparisonOptions:
 
 
 @dataclass(frozen=True)
-class Comparison(Generic[Model]):
-    """How an encoder or a decoder is compared: the parts that both share."""
+class EncoderComparison:
+    """How an encoder is compared. All its weights are trained, so that another `fit` can reuse none."""
 
-    model: Model
+    model: "EncoderClassifier"
 
     @property
     def recomputes(self) -> bool:
@@ -56,45 +54,18 @@ class Comparison(Generic[Model]):
     def precisions(self) -> list[str]:
         return fast_precisions(self.model.precision)
 
-    def in_precision(self, name: str) -> Model:
+    def in_precision(self, name: str) -> "EncoderClassifier":
         return replace(self.model, precision=Precision(name))
 
-    def check_trains(self) -> None:
-        """Raise if there is no training whose speed could be measured."""
-        if not self.model.trains:
-            raise BenchmarkError(
-                "model.train is false or model.adapter is given, so nothing is trained.",
-                "Leave model.train and model.adapter out.",
-            )
-
-    def gradient_difference(self, rows: Examples) -> float:
-        model = self.model
-        samples, _ = model.samples(rows)
-        graphs, targets = self._step_graphs(samples), sum(len(sample.targets) for sample in samples)
-
-        def as_configured() -> None:
-            if graphs is None or graphs.backpropagate(samples, targets, nn.Identity()) is None:
-                backward(model.loss(samples) / targets)
-
-        def as_reference() -> None:
-            undo(model.network)
-            backward(model.padded_loss(samples) / targets)
-
-        return largest_difference(model.network, as_configured, as_reference)
-
-    def _step_graphs(self, samples: Sequence[Sample]) -> StepGraphs | None:
-        """The CUDA graphs with which the model trains, if it does."""
-        return None
-
-
-class EncoderComparison(Comparison["EncoderClassifier"]):
-    """How an encoder is compared. All its weights are trained, so that another `fit` can reuse none."""
-
     def references(self) -> list["EncoderClassifier"]:
-        self.check_trains()
+        _check_trains(self.model)
         padded = replace(self.model, batching=Batching.padded)
         padded.comparison_options = ComparisonOptions(accumulates=True)
         return [padded]
+
+    def gradient_difference(self, rows: Examples) -> float:
+        samples, _ = self.model.samples(rows)
+        return _gradient_difference(self.model, samples, None)
 
     def take_base(self) -> None:
         """Return None: there is no base."""
@@ -103,23 +74,37 @@ class EncoderComparison(Comparison["EncoderClassifier"]):
         """Do nothing, because `take_base` returns none."""
 
 
-class DecoderComparison(Comparison["DecoderClassifier"]):
+@dataclass(frozen=True)
+class DecoderComparison:
     """How a decoder is compared. Its base, the network without the adapter, is reused."""
+
+    model: "DecoderClassifier"
+
+    @property
+    def recomputes(self) -> bool:
+        return self.model.comparison_options.recomputes
+
+    def precisions(self) -> list[str]:
+        return fast_precisions(self.model.precision)
+
+    def in_precision(self, name: str) -> "DecoderClassifier":
+        return replace(self.model, precision=Precision(name))
 
     def references(self) -> list["DecoderClassifier"]:
         """Padded batches, and labels by free generation as in the study; then the same with recomputed activations."""
-        self.check_trains()
+        _check_trains(self.model)
         attention = loading_attention(self.model.attention)  # transformers has no other FlashAttention-2
         padded = replace(self.model, batching=Batching.padded, attention=attention)
         if labels := self.model.readout is Readout.labels:
-            padded = replace(padded, readout=Readout.generate, prediction_batch_size=PROMPTS)
+            padded = replace(padded, readout=Readout.generate, prediction_batch_size=GENERATION_BATCH)
         padded.comparison_options = ComparisonOptions(accumulates=True, only_labels=labels)
         recomputing = copy(padded)
         recomputing.comparison_options = replace(padded.comparison_options, recomputes=True)
         return [padded, recomputing]
 
-    def _step_graphs(self, samples: Sequence[Sample]) -> StepGraphs | None:
-        return self.model.step_graphs(samples, len(samples))
+    def gradient_difference(self, rows: Examples) -> float:
+        samples, _ = self.model.samples(rows)
+        return _gradient_difference(self.model, samples, self.model.step_graphs(samples, len(samples)))
 
     def take_base(self) -> Loaded | None:
         model = self.model
@@ -134,3 +119,29 @@ class DecoderComparison(Comparison["DecoderClassifier"]):
     def use_base(self, base: object) -> None:
         assert isinstance(base, Loaded)
         self.model.comparison_options = replace(self.model.comparison_options, base=base)
+
+
+def _check_trains(model: "EncoderClassifier | DecoderClassifier") -> None:
+    """Raise if there is no training whose speed could be measured."""
+    if not model.trains:
+        raise BenchmarkError(
+            "model.train is false or model.adapter is given, so nothing is trained.",
+            "Leave model.train and model.adapter out.",
+        )
+
+
+def _gradient_difference(
+    model: "EncoderClassifier | DecoderClassifier", samples: Sequence[Sample], graphs: StepGraphs | None
+) -> float:
+    """How much the gradients on `samples` differ from those of padded batches; with `graphs` if the model has them."""
+    targets = sum(len(sample.targets) for sample in samples)
+
+    def as_configured() -> None:
+        if graphs is None or graphs.backpropagate(samples, targets, nn.Identity()) is None:
+            backward(model.loss(samples) / targets)
+
+    def as_reference() -> None:
+        undo(model.network)
+        backward(model.padded_loss(samples) / targets)
+
+    return largest_difference(model.network, as_configured, as_reference)

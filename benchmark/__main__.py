@@ -18,7 +18,7 @@ from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of,
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
-from benchmark.run.compose import from_hydra, refused
+from benchmark.run.compose import explain_refusal, from_hydra
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep import SweepFolder
 from benchmark.terminal import INTERRUPTED, handle_signals, plain_endings, quiet_libraries
@@ -116,7 +116,7 @@ def _compose_and_run() -> None:
     except REFUSALS as error:
         if TRACEBACKS:
             raise
-        raise refused(error, overrides) from error
+        raise explain_refusal(error, overrides) from error
     except BenchmarkError:
         raise
     except Exception as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.child_process import in_process
+from benchmark.run.child_process import run_in_process
 from benchmark.run.sweep import OUTCOMES
 from benchmark.terminal import INTERRUPTED, handle_signals, quiet_libraries
 
@@ -84,16 +84,16 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
 
 def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any) -> Outcome:
     """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
-    code, outcome = in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
+    code, outcome = run_in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
     if code == INTERRUPTED:
         return replace(outcome or Outcome(tuple(overrides)), interrupted=True)
     if isinstance(outcome, Outcome):
         return outcome
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return _killed(config, overrides, how)
+    return _record_killed(config, overrides, how)
 
 
-def _killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
+def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
     """Write the failed record of a run whose process was killed."""
     from benchmark.run.failures import record_failure
 

@@ -15,7 +15,7 @@ from benchmark.dataset_config import (
     without_defaults,
 )
 from benchmark.errors import check_option
-from benchmark.interface import ClassWeights, Keep, Optimizer, Recipe, Schedule
+from benchmark.interface import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe, Schedule
 
 _INSTALLED = Path(__file__).resolve().parent / "conf"
 CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parent.parent / "conf"
@@ -24,12 +24,16 @@ CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parent.parent / "co
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model's authors state and cannot be computed, and the source."""
+    """What a model's authors state and cannot be computed, and the source.
+
+    `code_model` is true for a model that was trained on code in the first place.
+    """
 
     training_data: str | None = None
     token_count: str | None = None
     knowledge_cutoff: str | None = None
     source: str | None = None
+    code_model: bool = field(default=False, metadata={ADDED_LATER: True})
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class RunSpec:
     def as_json(self) -> dict[str, Any]:
         """The JSON form, without the folder of the data and how its files are written."""
         values = {**asdict(self), "dataset": dataset_as_json(self.dataset)}
-        return {**values, "recipe": without_defaults(self.recipe)}
+        model = {**values["model"], "facts": without_defaults(self.model.facts)}
+        return {**values, "model": model, "recipe": without_defaults(self.recipe)}
 
     @property
     def limits(self) -> dict[str, int]:

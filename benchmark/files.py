@@ -141,15 +141,15 @@ def read_bytes(path: Path) -> bytes:
 
 def read_text(path: Path) -> str:
     """The content of a UTF-8 file."""
-    return "".join(decoded(io.BytesIO(read_bytes(path)), str(path)))
+    return "".join(decode(io.BytesIO(read_bytes(path)), str(path)))
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line with its location and without its end, which is LF or CRLF."""
-    return plain_lines(decoded(io.BytesIO(read_bytes(path)), str(path)), str(path))
+    return plain_lines(decode(io.BytesIO(read_bytes(path)), str(path)), str(path))
 
 
-def decoded(lines: Iterable[bytes], place: str) -> Iterator[str]:
+def decode(lines: Iterable[bytes], place: str) -> Iterator[str]:
     """The lines of a UTF-8 text without its byte-order mark; `place` is for messages."""
     for number, line in enumerate(lines, start=1):
         problem = "there is a NUL byte, as in UTF-16"

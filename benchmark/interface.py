@@ -169,10 +169,20 @@ class FitReport:
     saved_sha256: str | None = None  # of the weights file written to model_dir, or read from it again
     curve: tuple[CurvePoint, ...] = ()
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU computed it."""
+        return is_gpu(self.device)
+
     def validation_accuracy(self, keep: Keep) -> float | None:
         """The validation accuracy of the weights with which training ended; None if none was measured."""
         measured = [point.validation_accuracy for point in self.curve if point.validation_accuracy is not None]
         return None if not measured else max(measured) if keep is Keep.best else measured[-1]
+
+
+def is_gpu(device: str) -> bool:
+    """Whether a device of a report, such as `cpu` or `cuda (NVIDIA H200)`, is a GPU."""
+    return device.startswith("cuda")
 
 
 class Readout(StrEnum):

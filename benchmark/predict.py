@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.data.unlabelled import KINDS, TextRow, kind_of, open_lines, text_rows
+from benchmark.data.unlabelled import FORMATS, TextRow, format_of, open_lines, text_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.run.folders import check_writable
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a .txt (one text per line), .csv, .tsv or .jsonl file, - (the default) for standard input; and options "
         "of the model, for example model.device=cpu",
     )
-    parser.add_argument("--format", choices=KINDS, help="the format of FILE (default: by its name; - is txt)")
+    parser.add_argument("--format", choices=FORMATS, help="the format of FILE (default: by its name; - is txt)")
     parser.add_argument(
         "--text-column", default="text", metavar="NAME", help="the column with the text (default: text)"
     )
@@ -74,29 +74,31 @@ class Counts:
 
 def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") -> None:
     """Read, predict and write batch by batch, and say on standard error how many texts were empty or cut."""
-    lines, kind = open_lines(file), arguments.format or kind_of(file)
+    lines, file_format = open_lines(file), arguments.format or format_of(file)
     place, counts = "standard input" if file == "-" else file, Counts()
     with _writer(arguments.output) as write:
         model = load(arguments.model_dir, *settings)
-        rows = _checked(text_rows(lines, kind, place, arguments.text_column), kind, model.record.labels)
+        rows = _checked_rows(
+            text_rows(lines, file_format, place, arguments.text_column), file_format, model.record.labels
+        )
         with _progress() as show:
             while batch := list(islice(rows, BATCH)):
-                answers = model.predict([row.text for row in batch])
-                write(zip(batch, answers, strict=True))
+                predictions = model.predict([row.text for row in batch])
+                write(zip(batch, predictions, strict=True))
                 counts.rows += len(batch)
                 counts.empty += sum(not row.text.strip() for row in batch)
                 show(len(batch))
     sys.stderr.write(_summary(model, counts, arguments.output))
 
 
-def _checked(rows: Iterable[TextRow], kind: str, labels: Sequence[str]) -> Iterator[TextRow]:
+def _checked_rows(rows: Iterable[TextRow], file_format: str, labels: Sequence[str]) -> Iterator[TextRow]:
     """The rows, of which none may have a column that the output adds, or be a line `text;label` as in a data set."""
     for row in rows:
         if taken := [column for column in ADDED if column in row.row.columns]:
             raise BenchmarkError(
                 f"{row.row.columns_at}: the column {taken[0]!r} is one that the output adds.", "Rename it."
             )
-        if kind == "txt" and row.text.rpartition(";")[1:] in [(";", label) for label in labels]:
+        if file_format == "txt" and row.text.rpartition(";")[1:] in [(";", label) for label in labels]:
             raise BenchmarkError(
                 f"{row.row.location}: the line ends with {row.text[row.text.rindex(';') :]!r}, a label of the model.",
                 "Remove the labels; if this is a text, write the texts as .csv with the column text.",
@@ -123,8 +125,8 @@ def _writer(output: Path | None) -> Iterator[Write]:
 
 def _jsonl_to(file: IO[str]) -> Write:
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
-        for row, answer in rows:
-            file.write(json.dumps({**row.row.values, **_added(answer)}, ensure_ascii=False) + "\n")
+        for row, prediction in rows:
+            file.write(json.dumps({**row.row.values, **_added_values(prediction)}, ensure_ascii=False) + "\n")
 
     return write
 
@@ -134,7 +136,7 @@ def _csv_to(file: IO[str]) -> Write:
     header: list[str] = []
 
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
-        for row, answer in rows:
+        for row, prediction in rows:
             columns = row.row.columns
             if not header:
                 header.extend(columns)
@@ -144,7 +146,7 @@ def _csv_to(file: IO[str]) -> Write:
                     f"{row.row.location}: the names differ from those of the first row.",
                     "Write JSON lines: --output FILE.jsonl.",
                 )
-            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added(answer).values()])
+            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added_values(prediction).values()])
         file.flush()
 
     return write
@@ -155,9 +157,9 @@ def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _added(answer: Prediction) -> dict[str, str | float | None]:
-    probability = None if answer.probability is None else float(f"{answer.probability:.7g}")  # of float32
-    return dict(zip(ADDED, (answer.label, probability), strict=True))
+def _added_values(prediction: Prediction) -> dict[str, str | float | None]:
+    probability = None if prediction.probability is None else float(f"{prediction.probability:.7g}")  # of float32
+    return dict(zip(ADDED, (prediction.label, probability), strict=True))
 
 
 @contextmanager

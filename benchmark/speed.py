@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.run import gpu_check, latency, throughput
-from benchmark.run.compose import add_overrides, composed, overrides_of
-from benchmark.run.flops import DTYPES
+from benchmark.run.compose import add_overrides, compose, overrides_of
+from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         overrides = overrides_of(arguments)
         if arguments.check is not None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
-        config = pinned(composed([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
+        config = pin(compose([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
         check_writable("results_dir", Path(config.results_dir))
         options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
         if arguments.latency:
@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     """The arguments, with the `model_dir` and the `settings` of a kept model apart from the overrides."""
     parser = _parser()
     arguments = parser.parse_intermixed_args()
-    for option, choices in (("precisions", tuple(DTYPES)), ("check", gpu_check.PARTS)):
+    for option, choices in (("precisions", tuple(DTYPE_NAMES)), ("check", gpu_check.PARTS)):
         if words := getattr(arguments, option):
             values = [word for word in words if "=" not in word]
             if unknown := [value for value in values if value not in choices]:
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precisions",
         nargs="+",
         metavar="PRECISION",
-        help=f"{', '.join(DTYPES)}; default: the model's own, and bf16 if this machine computes it fast",
+        help=f"{', '.join(DTYPE_NAMES)}; default: the model's own, and bf16 if this machine computes it fast",
     )
     for option, counted in (
         ("steps", "optimiser steps per measurement"),

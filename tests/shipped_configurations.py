@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hydra
 from factories import SMALL
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
 from benchmark.run.catalogue import is_by_place
-from benchmark.run.compose import composed, from_hydra
+from benchmark.run.compose import compose, from_hydra
 
 GROUPS = ("model", "dataset", "recipe", "experiment")
 
@@ -28,13 +28,13 @@ BY_PLACE = [name for name in MODELS if is_by_place(name)]
 @cache
 def choose(*choices: str) -> DictConfig:
     """What Hydra composes of these files, its own settings included; 0.2 seconds per call."""
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("config", overrides=list(choices), return_hydra_config=True)
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return hydra.compose("config", overrides=list(choices), return_hydra_config=True)
 
 
 @cache
 def changed(*overrides: str) -> RunConfig:
-    """Like `composed`, but single values are merged into cached compositions, so unknown options reach the checks."""
+    """Like `compose`, but single values are merged into cached compositions, so unknown options reach the checks."""
     choices = [override for override in overrides if override.partition("=")[0] in GROUPS]
     whole = choose(*choices)
     run = OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
@@ -62,6 +62,6 @@ def composer(folder: Path) -> Callable[..., RunConfig]:
 
     def composed_in_folder(*overrides: str) -> RunConfig:
         folders = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
-        return composed([*SMALL, "recipe.max_steps=2", *folders, *overrides])
+        return compose([*SMALL, "recipe.max_steps=2", *folders, *overrides])
 
     return composed_in_folder

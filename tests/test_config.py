@@ -14,7 +14,7 @@ from benchmark.analysis.names import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
 from benchmark.interface import Optimizer
 from benchmark.report.tables.training import tuning
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
 
 HASHES = {"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64}
@@ -95,7 +95,7 @@ def test_a_shipped_run_on_the_first_rows_has_the_digest_of_its_command() -> None
     assert len(limited) > 20
     for record in limited:
         words = shlex.split(command([record]))[3:]
-        repeated = composed([word for word in words if word != "-m"])
+        repeated = compose([word for word in words if word != "-m"])
         assert digest(repeated, record.data_sha256) == record.digest, command([record])
 
 
@@ -206,15 +206,15 @@ def test_experiment_tune_cpu_does_not_use_the_test_split() -> None:
     ],
 )
 def test_experiments_on_a_cpu_run_decoders_in_bf16(experiment: str, model: str, precision: str) -> None:
-    config = composed([f"experiment={experiment}", f"model={model}"])
+    config = compose([f"experiment={experiment}", f"model={model}"])
     assert config.model.parameters["precision"] == precision
 
 
 def test_experiment_learning_curve_ends_with_the_runs_of_recipe_tuned() -> None:
     assert swept("learning_curve")["dataset.train_rows"].split(",") == ["160", "480", "1600", "4800", "null"]
     for model, options in (("tfidf", []), ("minilm", []), ("smollm2_lora", ["model.precision=bf16"])):
-        last = composed([f"model={model}", "experiment=learning_curve", "dataset.train_rows=null"])
-        assert digest(last) == digest(composed([f"model={model}", "recipe=tuned", *options]))
+        last = compose([f"model={model}", "experiment=learning_curve", "dataset.train_rows=null"])
+        assert digest(last) == digest(compose([f"model={model}", "recipe=tuned", *options]))
 
 
 @pytest.mark.parametrize("family", ["smollm2", "llama3"])

@@ -14,7 +14,7 @@ from factories import LABELS, SMALL, folders_in, variables
 
 from benchmark.predict import BATCH, load, main
 from benchmark.run import runner
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 TEXTS = ("i feel calm", "i am so angry, really", "", "what a day")
 COMMAND = [sys.executable, "-m", "benchmark.predict"]
@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "benchmark.predict"]
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a kept TF-IDF model."""
     folder = tmp_path_factory.mktemp("kept")
-    runner.run(composed([*SMALL, "model=tfidf", f"models_dir={folder}/models", *folders_in(folder)[:2]]))
+    runner.run(compose([*SMALL, "model=tfidf", f"models_dir={folder}/models", *folders_in(folder)[:2]]))
     (record,) = (folder / "models").rglob("record.json")
     return record.parent
 

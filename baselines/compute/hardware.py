@@ -195,6 +195,7 @@ def set_matmul_precision(precision: Precision) -> None:
 
 
 def device_name(device: torch.device) -> str:
+    """The device as records name it: cpu, or cuda with the name of the GPU."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
 
 

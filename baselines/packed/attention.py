@@ -154,13 +154,13 @@ def _over_block(states: States, prefix: int, block: Block, options: Options) -> 
     samples, longest = block.samples, block.longest
     flat = (key_heads * samples, groups * longest)
 
-    def padded(part: torch.Tensor) -> torch.Tensor:
+    def pad(part: torch.Tensor) -> torch.Tensor:
         tokens = part[block.begin : block.end]
         empty = tokens.new_zeros(samples * longest, *tokens.shape[1:])
         return empty.index_copy_(0, block.slots, tokens).view(samples, longest, *tokens.shape[1:])
 
-    queries = padded(query * options.scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
-    own_key, own_value = (padded(part).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for part in (key, value))
+    queries = pad(query * options.scaling).view(samples, longest, key_heads, groups, size).permute(2, 0, 3, 1, 4)
+    own_key, own_value = (pad(part).permute(2, 0, 1, 3).reshape(flat[0], longest, size) for part in (key, value))
     scores = _own_scores(queries, own_key, block, options)
     if block.begin < prefix or prefix == 0:  # nothing comes before
         weights = apply_dropout(scores.softmax(dim=-1), options.dropout)

@@ -21,7 +21,7 @@ from baselines.compute.memory import is_out_of_memory
 from baselines.packed.functions import IGNORED
 from baselines.packed.kernels import always_compiled, is_observed
 from baselines.packed.projections import JoinedProduct
-from baselines.packed.sample import Sample, answered
+from baselines.packed.sample import Sample, tokens_and_reads
 from baselines.packed.stream import Stream, Varlen, fill, pack, shared_prefix
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class StepGraphs:
         """
         if not self.works or len(samples) != self.limits.samples or is_observed():
             return None
-        sequences, reads = answered(samples)
+        sequences, reads = tokens_and_reads(samples)
         stream = pack(sequences, reads, causal=True, varlen=True, prefix=self.limits.prefix)
         tokens = size_of(stream.input_ids.shape[1])
         if tokens not in self.steps and len(self.steps) == MOST_SIZES:
@@ -173,13 +173,13 @@ class _Adapters:
         copies = torch.zeros(sum(sizes), dtype=products[0].weight.dtype, device=device)
         gather = torch.full((sum(sizes),), sum(lengths), dtype=torch.int32)
 
-        def paired(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        def in_pairs(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
             parts = [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]
             return list(zip(parts[::2], parts[1::2], strict=True))
 
         def blocks(flat: torch.Tensor) -> list[torch.Tensor]:
             return [
-                block for product, pair in zip(products, paired(flat), strict=True) for block in product.blocks(*pair)
+                block for product, pair in zip(products, in_pairs(flat), strict=True) for block in product.blocks(*pair)
             ]
 
         numbers = torch.split(torch.arange(sum(lengths), dtype=torch.int32), lengths)
@@ -189,7 +189,7 @@ class _Adapters:
         gradients = torch.zeros(sum(lengths), dtype=adapters[0].dtype, device=device)
         return cls(
             copies=copies,
-            pairs=[(down.requires_grad_(), up.requires_grad_()) for down, up in paired(copies.detach())],
+            pairs=[(down.requires_grad_(), up.requires_grad_()) for down, up in in_pairs(copies.detach())],
             flat_gradients=gradients,
             gradients=[g.view_as(a) for g, a in zip(torch.split(gradients, lengths), adapters, strict=True)],
             gather=gather.to(device),

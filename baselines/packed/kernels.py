@@ -40,7 +40,7 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
     compiled: Callable[..., Any] | None = None
 
     @wraps(function)
-    def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         nonlocal compiled
         first = arguments[0]
         assert isinstance(first, torch.Tensor)
@@ -56,7 +56,7 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
             return function(*arguments, **options)
         return result
 
-    return called
+    return call
 
 
 def is_observed() -> bool:
@@ -91,10 +91,10 @@ def rotated(
     query: torch.Tensor, key: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Both, (..., size), turned by the angles of their positions, whose two halves are equal."""
-    return _turned(query, cosine, sine), _turned(key, cosine, sine)
+    return _rotate_one(query, cosine, sine), _rotate_one(key, cosine, sine)
 
 
-def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+def _rotate_one(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
     first, second = states.chunk(2, dim=-1)
     return states * cosine + torch.cat((-second, first), dim=-1) * sine
 

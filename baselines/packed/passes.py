@@ -43,7 +43,7 @@ def encoder_logits(
         """The head then reads a batch of sequences with one token, (sequences, 1, hidden)."""
         alone = isinstance(output, torch.Tensor)
         states = (output if alone else output.last_hidden_state)[0]
-        states = _pooled(states if selects_early else states[stream.read], sequences, mean)[:, None]
+        states = _pool(states if selects_early else states[stream.read], sequences, mean)[:, None]
         if alone:
             return states
         output.last_hidden_state = states
@@ -65,7 +65,7 @@ def encoder_embeddings(
     stream = _encoder_stream(body, sequences, mean, varlen, device)
     with _attention(body, stream):
         states = body(**_inputs(stream)).last_hidden_state[0]
-    return _pooled(states[stream.read], sequences, mean)
+    return _pool(states[stream.read], sequences, mean)
 
 
 def _encoder_stream(
@@ -76,7 +76,7 @@ def _encoder_stream(
     return pack(sequences, reads, causal=False, varlen=varlen, first_position=first).to(device)
 
 
-def _pooled(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
+def _pool(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
     """(sequences, hidden), from the states that each sequence reads, one after the other."""
     if not mean:
         return states
@@ -89,7 +89,7 @@ def padded_texts(sequences: Sequence[list[int]], filler: int, first_position: in
 
     transformers would take the padding token in a text for padding.
     """
-    batch = padded(sequences, filler, "right")
+    batch = pad(sequences, filler, "right")
     if first_position:
         mask = batch["attention_mask"]
         batch["position_ids"] = mask.cumsum(dim=1) * mask + first_position - 1
@@ -106,15 +106,15 @@ def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
     return [range(len(ids) - 1, len(ids)) for ids in sequences]
 
 
-def padded(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncoding:
+def pad(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncoding:
     """A batch padded on the `side` "left", where its last column contains every last token, or on the "right"."""
 
-    def filled(rows: list[torch.Tensor], value: int) -> torch.Tensor:
+    def fill(rows: list[torch.Tensor], value: int) -> torch.Tensor:
         return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
 
     ids = [torch.tensor(sequence) for sequence in sequences]
     return BatchEncoding(
-        {"input_ids": filled(ids, filler), "attention_mask": filled([torch.ones_like(row) for row in ids], 0)}
+        {"input_ids": fill(ids, filler), "attention_mask": fill([torch.ones_like(row) for row in ids], 0)}
     )
 
 

@@ -34,8 +34,8 @@ class JoinedProduct:
         self.weight = bases[0].weight.detach()
         self.bias = None if bases[0].bias is None else bases[0].bias.detach()
         if len(layers) > 1:
-            self.weight = _joined([base.weight for base in bases])
-            self.bias = None if self.bias is None else _joined([base.bias for base in bases])
+            self.weight = _join([base.weight for base in bases])
+            self.bias = None if self.bias is None else _join([base.bias for base in bases])
         (name,) = layers[0].lora_A
         self.downs = [layer.lora_A[name].weight for layer in layers]
         self.ups = [layer.lora_B[name].weight for layer in layers]
@@ -130,7 +130,7 @@ def _gated_mlp(mlp: Any, gate_and_up: JoinedProduct, states: torch.Tensor) -> to
     return result
 
 
-def _joined(parts: Sequence[nn.Parameter]) -> torch.Tensor:
+def _join(parts: Sequence[nn.Parameter]) -> torch.Tensor:
     """The rows of all `parts` in one tensor, of which they become views."""
     together = torch.cat([part.detach() for part in parts])
     for part, view in zip(parts, torch.split(together, [len(part) for part in parts]), strict=True):

@@ -89,6 +89,7 @@ def keeps_best(context: FitContext) -> bool:
     return context.recipe.keep is Keep.best and context.checkpoints
 
 
-def stopping(context: FitContext) -> list[EarlyStoppingCallback]:
+def early_stopping(context: FitContext) -> list[EarlyStoppingCallback]:
+    """The callback that ends training after `recipe.patience` epochs without improvement, if one is set."""
     patience = context.recipe.patience
     return [EarlyStoppingCallback(patience)] if patience is not None and keeps_best(context) else []

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def newest_intact(folder: Path) -> Path | None:
-    """The newest intact `checkpoint-<step>` in `folder`; newer ones, which are damaged, are deleted."""
+    """The newest intact `checkpoint-<step>` in `folder`, or None. Deletes those after it, which are damaged."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
         if (damage := find_damage(checkpoint)) is None:
             return checkpoint

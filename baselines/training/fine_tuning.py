@@ -17,7 +17,7 @@ from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
 from baselines.training import checkpoints
-from baselines.training.arguments import keeps_best, stopping, tensorboard_beside_checkpoints, training_arguments
+from baselines.training.arguments import early_stopping, keeps_best, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.progress import Progress, TrainingBar, curve
 from baselines.training.saving import save
 from baselines.training.trainer import Loss, PassTrainer
@@ -82,7 +82,33 @@ def finetune(job: FineTuning) -> FitReport:
     return replace(_training_report(job, trainer, progress), saved_sha256=saved_sha256)
 
 
+def newest_checkpoint(work_dir: Path) -> Path | None:
+    """The newest intact checkpoint, looked for by the first of several processes."""
+    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
+    name = processes.broadcast_from_first(None if newest is None else str(newest))
+    return None if name is None else Path(name)
+
+
+def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
+    """The part of the report that does not depend on training."""
+    return FitReport(
+        weights=source,
+        device=device_name(computation.device),
+        precision=computation.precision.value,
+        attention=attention_description(network, computation),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        trained_parameters=0,
+    )
+
+
+def samples_seen(steps: int, samples: int, batch: int) -> int:
+    """Samples trained on in `steps`; the last batch of an epoch may be smaller than the others."""
+    epochs, rest = divmod(steps, -(-samples // batch))
+    return epochs * samples + rest * batch
+
+
 def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
+    """The Trainer of this job, without the progress bars of transformers."""
     context = job.context
     with tensorboard_beside_checkpoints(context):
         trainer = PassTrainer(
@@ -93,7 +119,7 @@ def _trainer(job: FineTuning, progress: Progress) -> PassTrainer:
             args=training_arguments(context, job.computation),
             train_dataset=job.samples,
             data_collator=list,
-            callbacks=[progress, *stopping(context)],
+            callbacks=[progress, *early_stopping(context)],
             **({"eval_dataset": job.samples[:1]} if keeps_best(context) else {}),  # Trainer wants one; see `evaluate`
         )
     trainer.remove_callback(PrinterCallback)
@@ -119,28 +145,3 @@ def _training_report(job: FineTuning, trainer: PassTrainer, progress: Progress) 
         truncated_texts=job.truncated_texts,
         curve=curve(trainer.state.log_history),
     )
-
-
-def newest_checkpoint(work_dir: Path) -> Path | None:
-    """The newest intact checkpoint, looked for by the first of several processes."""
-    newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.broadcast_from_first(None if newest is None else str(newest))
-    return None if name is None else Path(name)
-
-
-def base_report(network: torch.nn.Module, source: WeightSource, computation: Computation) -> FitReport:
-    """The part of the report that does not depend on training."""
-    return FitReport(
-        weights=source,
-        device=device_name(computation.device),
-        precision=computation.precision.value,
-        attention=attention_description(network, computation),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        trained_parameters=0,
-    )
-
-
-def samples_seen(steps: int, samples: int, batch: int) -> int:
-    """Samples trained on in `steps`; the last batch of an epoch may be smaller than the others."""
-    epochs, rest = divmod(steps, -(-samples // batch))
-    return epochs * samples + rest * batch

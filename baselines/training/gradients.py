@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-SMALL = 0.01
-"""Norms are bounded below by this share of the largest norm, because some gradients are zero up to rounding."""
+LEAST_NORM = 0.01
+"""Norms count as at least this share of the largest one, because some gradients are zero up to rounding."""
 
 
 def largest_difference(
@@ -19,11 +19,12 @@ def largest_difference(
     network.eval()
     computed, expected = _gradients(network, backpropagate), _gradients(network, reference)
     norms = {name: float(gradient.norm()) for name, gradient in expected.items()}
-    least = SMALL * max(norms.values())
+    least = LEAST_NORM * max(norms.values())
     return max(float((computed[name] - expected[name]).norm()) / max(norm, least) for name, norm in norms.items())
 
 
 def backward(loss: torch.Tensor) -> None:
+    """Add the gradients of a scalar loss to those of its parameters."""
     loss.backward()  # type: ignore[no-untyped-call]
 
 

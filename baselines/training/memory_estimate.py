@@ -26,6 +26,7 @@ class MemoryEstimate:
     per_sample: float  # activations
 
     def total(self, samples: int) -> float:
+        """Bytes with so many samples in a pass."""
         return self.fixed + samples * self.per_sample
 
 
@@ -60,7 +61,7 @@ def estimate_memory(
 
 
 def tokens_per_text(texts: Sequence[str]) -> float:
-    """The approximate mean number of tokens of a text."""
+    """The approximate mean number of tokens of a text, from its words; without texts, that of a tweet."""
     words = sum(len(text.split()) for text in texts) / len(texts) if texts else WORDS_PER_TEXT
     return TOKENS_PER_WORD * words
 
@@ -83,9 +84,11 @@ def memory_finding(device: Device, needed: MemoryEstimate, samples: int) -> Find
     )
 
 
-def four_bits(needed: MemoryEstimate) -> str:
-    """Whether 4-bit weights would fit."""
-    needs = f"+model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+def four_bit_hint(needed: MemoryEstimate) -> str:
+    """A sentence that says what 4-bit weights need, and whether that fits a GPU here."""
+    needs = (
+        f"+model.quantization=nf4 with model.precision=bf16 needs about {gigabytes(needed.total(1))} with one sample"
+    )
     if not torch.cuda.is_available():
         return f"On a smaller GPU, {needs}."
     fits = needed.total(1) <= torch.cuda.mem_get_info()[0]
@@ -93,7 +96,7 @@ def four_bits(needed: MemoryEstimate) -> str:
 
 
 def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:
-    """Weights are read into the CPU's memory before they are moved to a GPU."""
+    """A finding if the weights do not fit into the memory of the CPU, where they are read before they go to a GPU."""
     free = _available_memory()
     if uses_gpu(device) and needed.weights > free:
         yield Finding(
@@ -104,9 +107,10 @@ def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding
         )
 
 
+def gigabytes(size: float) -> str:
+    """A number of bytes as tables and messages write it."""
+    return f"{size / 1e9:.1f} GB"
+
+
 def _available_memory() -> float:
     return float(psutil.virtual_memory().available)
-
-
-def gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -63,8 +63,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._announce(args, state)
-        timed = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
-        self.seconds, self.step_seconds = timed["seconds"], timed["step_seconds"]
+        earlier = next((entry for entry in reversed(state.log_history) if "seconds" in entry), self._times())
+        self.seconds, self.step_seconds = earlier["seconds"], earlier["step_seconds"]
         self.counted_until = self.last_line = time.perf_counter()
         validated = any("validation_loss" in entry for entry in state.log_history if entry["step"] == state.global_step)
         steps, epoch = state.global_step, state.epoch or 0.0

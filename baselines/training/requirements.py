@@ -24,14 +24,20 @@ from baselines.compute.hardware import (
 )
 from baselines.packed.attention import check_supported
 from baselines.training.fsdp import check_unsharded
-from baselines.training.memory_estimate import estimate_memory, four_bits, gigabytes, loading_findings, memory_finding
+from baselines.training.memory_estimate import (
+    estimate_memory,
+    four_bit_hint,
+    gigabytes,
+    loading_findings,
+    memory_finding,
+)
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, ModelCard
 
 CHECKPOINTS = 3
-"""A third is written before the first of two is deleted."""
+"""So many are on disk at once: a third is written before the first of two is deleted."""
 
 
 class Trainable(Protocol):
@@ -66,6 +72,7 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
 
 
 def check_positive(**options: int) -> None:
+    """Raise if one of these options of a model is below 1."""
     for option, value in options.items():
         if value < 1:
             raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
@@ -108,7 +115,7 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
     return finding_if_raised("adapter", read) or [Finding("adapter", f"{folder} fits")]
 
 
-def examine(
+def fine_tuning_findings(
     model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
 ) -> Iterator[Finding]:
     """Everything that fine-tuning depends on, whether it is available or not."""
@@ -119,17 +126,33 @@ def examine(
         "batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching)
     )
     yield from finding_if_raised("attention", lambda: check_attention(model.architecture, model.attention))
+    yield from _memory_findings(model, tokens_per_sample, context.recipe.effective_batch, only_packed)
+    yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
+    yield from _weight_findings(model, context)
+    # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
+    checkpoints = CHECKPOINTS * 12 * (model.describe().trained_parameters or 0)
+    yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
+
+
+def _memory_findings(
+    model: Trainable, tokens_per_sample: float, effective_batch: int, only_packed: bool
+) -> Iterator[Finding]:
+    """Whether the memory suffices for training, and if not, whether it would with 4-bit weights."""
     card = model.describe()
     quantization = getattr(model, "quantization", Quantization.none)
-    fused = only_packed and card.kind == "decoder" and quantization is Quantization.none
+    can_quantize = card.kind == "decoder" and quantization is Quantization.none
+    fused = only_packed and can_quantize  # quantised layers are not fused
     memory = estimate_memory(card, model.precision, tokens_per_sample, quantization, fused)
-    enough = memory_finding(model.device, memory, context.recipe.effective_batch)
-    if enough.fix is not None and quantization is Quantization.none and card.kind == "decoder":
+    enough = memory_finding(model.device, memory, effective_batch)
+    if enough.fix is not None and can_quantize:
         smaller = estimate_memory(card, Precision.bf16, tokens_per_sample, Quantization.nf4)
-        enough = replace(enough, fix=f"{enough.fix} {four_bits(smaller)}")
+        enough = replace(enough, fix=f"{enough.fix} {four_bit_hint(smaller)}")
     yield enough
     yield from loading_findings(model.device, memory)
-    yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
+
+
+def _weight_findings(model: Trainable, context: FitContext) -> Iterator[Finding]:
+    """Where the weights are, whether the disk has room for them, and whether they fit the model."""
     try:
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):
@@ -138,12 +161,10 @@ def examine(
             model.check_checkpoint(context)
     except BenchmarkError as error:
         yield Finding.from_error("weights", error)
-    # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
-    checkpoints = CHECKPOINTS * 12 * (card.trained_parameters or 0)
-    yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
 def _disk_space(folder: Path, purpose: str, needed: int, option: str) -> Finding:
+    """Whether the disk of `folder`, which need not exist yet, has `needed` bytes; `option` names another disk."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(existing).free
     state = f"{gigabytes(free)} free for {purpose}, {gigabytes(needed)} needed"

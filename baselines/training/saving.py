@@ -1,4 +1,4 @@
-"""Saves a trained network with its tokenizer, so that it can be used without this suite and on another machine."""
+"""Save a trained network with its tokenizer, so that it can be used without this suite and on another machine."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from baselines.weights.adapter import LABELS, WEIGHTS
+from baselines.weights.adapter import LABELS_FILE, WEIGHTS_FILE
 from baselines.weights.lora import SEQ_CLS
 from benchmark.files import sha256_of_file
 
@@ -28,7 +28,7 @@ def save(
         for config in network.peft_config.values():
             config.base_model_name_or_path = _without_folder(config.base_model_name_or_path or "")
             if config.task_type == SEQ_CLS:
-                (folder / LABELS).write_text(json.dumps(labels), encoding="utf-8")
+                (folder / LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
         # Otherwise peft asks the hub whether the vocabulary has changed; no adapter here changes embeddings.
         network.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
@@ -37,7 +37,7 @@ def save(
     tokenizer.name_or_path = _without_folder(tokenizer.name_or_path)
     tokenizer.save_pretrained(folder)
     log.info("saved the model in %s", folder)
-    return sha256_of_file(folder / (WEIGHTS if adapted else SAFE_WEIGHTS_NAME))
+    return sha256_of_file(folder / (WEIGHTS_FILE if adapted else SAFE_WEIGHTS_NAME))
 
 
 def _without_folder(name: str) -> str:

@@ -16,16 +16,17 @@ from benchmark.files import ROW_READERS, FileRow, read_all_rows
 from benchmark.interface import Examples
 
 FILES = ("*.csv", "*.tsv", "*.json", "*.jsonl")
-SHARE = 0.5
-"""Share of the teacher in the target; the rest is the label."""
+TEACHER_SHARE = 0.5
+"""The teacher's share of the target; the rest is the label's."""
 TOLERANCE = 1e-3
+"""How far the sum of a row's probabilities may be from 1."""
 
 
 def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[list[float]]:
     """The targets of each training row: the mean of its label and of the teacher's probabilities in the file."""
     hard = np.eye(len(labels))[train.labels]
     targets: list[list[float]] = (
-        SHARE * teacher_probabilities(path, train.texts, labels) + (1 - SHARE) * hard
+        TEACHER_SHARE * teacher_probabilities(path, train.texts, labels) + (1 - TEACHER_SHARE) * hard
     ).tolist()
     return targets
 
@@ -57,6 +58,7 @@ def _rows(path: Path) -> list[FileRow]:
 
 
 def _probabilities(row: FileRow, labels: Sequence[str]) -> list[float]:
+    """The probability of each label in a row; raises unless they are from 0 to 1 with the sum 1."""
     try:
         values = [float(row.values[f"p_{label}"]) for label in labels]
     except (KeyError, TypeError, ValueError) as error:

@@ -119,6 +119,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             model.zero_grad()  # of the passes before the failed one
 
     def _backpropagate(self, samples: Sequence[Sample], targets: int) -> torch.Tensor:
+        """Add the gradients of the mean loss, by CUDA graphs where they fit, else in passes; returns it."""
         if self.graphs is not None and len(samples) <= self.pass_size:
             scaler = self.accelerator.scaler
             scale = scaler.scale if scaler is not None else nn.Identity()

@@ -15,21 +15,21 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from baselines.weights.adapter_config import (
-    CONFIG,
+    CONFIG_FILE,
     HEADS,
     MERGE,
     AdapterConfig,
     check_base,
     is_hub_id,
-    read_config,
+    read_adapter_config,
 )
 from baselines.weights.lora import SEQ_CLS, Lora
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import AdapterSource
 
-WEIGHTS = "adapter_model.safetensors"  # peft's file name
-LABELS = "adapter_labels.json"
+WEIGHTS_FILE = "adapter_model.safetensors"  # peft's file name
+LABELS_FILE = "adapter_labels.json"
 """The labels of a head that was trained here, in the order of its rows; peft keeps no names."""
 ADAPTER_FILES = ("adapter_*",)
 """The files of an adapter's folder that can change a result."""
@@ -37,7 +37,7 @@ ADAPTER_FILES = ("adapter_*",)
 PREFIX = "base_model.model."  # of every tensor that peft saves
 MATRIX = re.compile(rf"{re.escape(PREFIX)}(.+)\.lora_[AB]\.weight")
 HEAD = re.compile(rf"{re.escape(PREFIX)}({'|'.join(HEADS)})\..+")
-ANOTHER = "Choose the model that it was trained with."
+CHOOSE_ANOTHER = "Choose the model that it was trained with."
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Adapter:
 
     @property
     def has_head(self) -> bool:
+        """Whether the adapter comes with a classification head."""
         return any(HEAD.fullmatch(key) for key in self.weights)
 
     def attach(self, network: PreTrainedModel) -> PeftModel:
@@ -67,12 +68,12 @@ def read_adapter(folder: Path, network: PreTrainedModel, task: str, declared: Lo
     None for any. `base` is the hub's id of the network's weights, None if they have none.
     """
     for name, fix in (
-        (CONFIG, "Give a folder that peft or models_dir wrote."),
-        (WEIGHTS, "Save it again with safe_serialization=True; pickled weights are not read."),
+        (CONFIG_FILE, "Give a folder that peft or models_dir wrote."),
+        (WEIGHTS_FILE, "Save it again with safe_serialization=True; pickled weights are not read."),
     ):
         if not (folder / name).is_file():
             raise BenchmarkError(f"The folder model.adapter={folder} has no {name}.", fix)
-    config = read_config(folder)
+    config = read_adapter_config(folder)
     check_base(folder, config.base, base)
     _check_task(folder, config, task)
     if declared is not None:
@@ -91,26 +92,28 @@ def read_adapter(folder: Path, network: PreTrainedModel, task: str, declared: Lo
     _check_modules(folder, modules, network, task, declared)
     _check_shapes(folder, weights, network, used)
     named = config.base if config.base is None or is_hub_id(config.base) else Path(config.base).name
-    source = AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS), named)
+    source = AdapterSource(folder.name, sha256_of_file(folder / WEIGHTS_FILE), named)
     return Adapter(source, used, weights, _read_labels(folder))
 
 
 def _read_labels(folder: Path) -> tuple[str, ...] | None:
     try:
-        return tuple(map(str, json.loads((folder / LABELS).read_text(encoding="utf-8"))))
+        return tuple(map(str, json.loads((folder / LABELS_FILE).read_text(encoding="utf-8"))))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise BenchmarkError(f"{folder / LABELS} cannot be read ({error}).", "Save the adapter again.") from error
+        raise BenchmarkError(f"{folder / LABELS_FILE} cannot be read ({error}).", "Save the adapter again.") from error
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of the adapter under the names that peft saves; raises for any that is not LoRA's or a head's."""
     try:
-        stored = load_file(folder / WEIGHTS)
+        stored = load_file(folder / WEIGHTS_FILE)
     except (SafetensorError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BenchmarkError(f"{folder / WEIGHTS} cannot be read ({reason}).", "Save the adapter again.") from error
+        raise BenchmarkError(
+            f"{folder / WEIGHTS_FILE} cannot be read ({reason}).", "Save the adapter again."
+        ) from error
     # The names in a live network's state_dict contain the name of the adapter; save_pretrained leaves it out.
     weights = {re.sub(r"(\.lora_[AB])\.default\.", r"\1.", key): tensor for key, tensor in stored.items()}
     for key, tensor in weights.items():
@@ -131,9 +134,8 @@ def _check_task(folder: Path, config: AdapterConfig, task: str) -> None:
         return
     if task == SEQ_CLS:
         problem = f"was trained for the task {config.task}, but this model needs an adapter with a trained head"
-        fix = (
-            f'For a decoder, set model.readout=labels; if it holds a head, write "{SEQ_CLS}" as task_type in {CONFIG}.'
-        )
+        head = f'write "{SEQ_CLS}" as task_type in {CONFIG_FILE}'
+        fix = f"For a decoder, set model.readout=labels; if it holds a head, {head}."
     else:
         problem, fix = f"was trained for the task {config.task}, with a classification head", "Set model.readout=head."
     raise BenchmarkError(f"The adapter {folder} {problem}.", fix)
@@ -157,7 +159,7 @@ def _check_modules(
     if unknown := [name for name in modules if name not in existing]:
         raise BenchmarkError(
             f"The adapter {folder} was made for another network: it changes {unknown[0]}, which does not exist here.",
-            ANOTHER,
+            CHOOSE_ANOTHER,
         )
     if not modules:
         raise BenchmarkError(f"The adapter {folder} holds no LoRA matrices.", "Save it with save_pretrained of peft.")
@@ -167,13 +169,13 @@ def _check_modules(
     for name in modules:
         if network.get_submodule(name) in embeddings:
             raise BenchmarkError(f"The adapter {folder} changes {name}, which is used without adapters here.", MERGE)
-    if set(modules) == _selected(network, task, declared):
+    if set(modules) == _selected_modules(network, task, declared):
         return
     names = sorted({name.split(".")[-1] for name in modules})
     if others := sorted({name for name in existing if name.split(".")[-1] in names} - set(modules)):
         raise BenchmarkError(
             f"The adapter {folder} was made for another network: it changes {modules[0]}, but not {others[0]}.",
-            f"{ANOTHER} If it was trained on some layers only: {MERGE[0].lower()}{MERGE[1:]}",
+            f"{CHOOSE_ANOTHER} If it was trained on some layers only: {MERGE[0].lower()}{MERGE[1:]}",
         )
     raise BenchmarkError(
         f"The adapter {folder} changes {', '.join(names)}, but model.lora.targets is [{','.join(declared.targets)}].",
@@ -181,7 +183,7 @@ def _check_modules(
     )
 
 
-def _selected(network: PreTrainedModel, task: str, declared: Lora) -> set[str]:
+def _selected_modules(network: PreTrainedModel, task: str, declared: Lora) -> set[str]:
     """The names of the modules that a new adapter would change."""
     with torch.device("meta"):
         adapted = declared.attach(copy.deepcopy(network), task)
@@ -203,7 +205,9 @@ def _check_shapes(
         if found == needed:
             continue
         if needed is None:
-            raise BenchmarkError(f"The adapter {folder} holds {key}, which has no place in this network.", ANOTHER)
+            raise BenchmarkError(
+                f"The adapter {folder} holds {key}, which has no place in this network.", CHOOSE_ANOTHER
+            )
         if found is None:
             raise BenchmarkError(f"The adapter {folder} lacks {key}.", "Save it again with save_pretrained of peft.")
         if HEAD.fullmatch(key) and found[1:] == needed[1:]:
@@ -212,5 +216,6 @@ def _check_shapes(
                 "Choose the data set that it was trained on.",
             )
         raise BenchmarkError(
-            f"The adapter {folder} was made for another network: {key} has the shape {found}, not {needed}.", ANOTHER
+            f"The adapter {folder} was made for another network: {key} has the shape {found}, not {needed}.",
+            CHOOSE_ANOTHER,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
 
-CONFIG = "adapter_config.json"  # peft's file name
+CONFIG_FILE = "adapter_config.json"  # peft's file name
 
 READ = {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "fan_in_fan_out", "base_model_name_or_path"}
 IN_THE_TENSORS = {"target_modules", "exclude_modules"}  # the saved matrices show what they selected
@@ -48,17 +48,17 @@ class AdapterConfig:
     base: str | None
 
 
-def read_config(folder: Path) -> AdapterConfig:
+def read_adapter_config(folder: Path) -> AdapterConfig:
     """The options of the adapter in `folder`; raises `BenchmarkError` for one whose effect is not known."""
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         kind = str(values["peft_type"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BenchmarkError(f"{folder / CONFIG} cannot be read ({reason}).", "Save the adapter again.") from error
+        raise BenchmarkError(f"{folder / CONFIG_FILE} cannot be read ({reason}).", "Save the adapter again.") from error
     if kind != "LORA":
         raise BenchmarkError(f"The adapter {folder} is of the kind {kind}, not LORA.", PREDICTIONS)
-    if options := _unsupported(values):
+    if options := _unsupported_options(values):
         listed = ", ".join(f"{option}={json.dumps(value)}" for option, value in options.items())
         fix = OTHER_REMEDIES.get(next(iter(options)), MERGE)
         raise BenchmarkError(f"The adapter {folder} uses {listed}, which is not supported here.", fix)
@@ -72,7 +72,9 @@ def read_config(folder: Path) -> AdapterConfig:
             base=values.get("base_model_name_or_path") or None,
         )
     except (TypeError, ValueError) as error:
-        raise BenchmarkError(f"{folder / CONFIG} has a value of the wrong type ({error}).", "Correct it.") from error
+        raise BenchmarkError(
+            f"{folder / CONFIG_FILE} has a value of the wrong type ({error}).", "Correct it."
+        ) from error
 
 
 def check_base(folder: Path, base: str | None, declared: str | None) -> None:
@@ -82,7 +84,7 @@ def check_base(folder: Path, base: str | None, declared: str | None) -> None:
     raise BenchmarkError(
         f"The adapter {folder} was trained on {base}, but model.weights is {declared}.",
         f"Set model.weights to {base}; if both are the same weights, write {declared} as base_model_name_or_path in "
-        f"{CONFIG}.",
+        f"{CONFIG_FILE}.",
     )
 
 
@@ -91,16 +93,16 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None
 
 
-def _unsupported(values: dict[str, Any]) -> dict[str, Any]:
+def _unsupported_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options with an effect that is not known here, with their values; those with another remedy first."""
     ignored = READ | IN_THE_TENSORS | WITHOUT_EFFECT
     found = {
-        option: value for option, value in values.items() if option not in ignored and not _supported(option, values)
+        option: value for option, value in values.items() if option not in ignored and not _is_supported(option, values)
     }
     return dict(sorted(found.items(), key=lambda item: (item[0] not in OTHER_REMEDIES, item[0])))
 
 
-def _supported(option: str, values: dict[str, Any]) -> bool:
+def _is_supported(option: str, values: dict[str, Any]) -> bool:
     """Whether an option is off (null, false, empty), or at a value that is supported."""
     value = values[option]
     if option in SUPPORTED_VALUES:

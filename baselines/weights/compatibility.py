@@ -1,6 +1,10 @@
-"""Checks that the files of a checkpoint are whole and fit each other, from its configuration, names and tokenizer."""
+"""Checks that the files of a checkpoint are whole, fit each other, and are what the configuration declares.
+
+They read its configuration, tokenizer and names of tensors, but no weights.
+"""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -48,6 +52,19 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
     return Checked(config, tokenizer, trained_head(config, labels) if stored & set(parts) else None, parts)
 
 
+def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
+    """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
+    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
+    for key in declared:
+        value, actual = getattr(built, key, None), getattr(loaded, key, None)
+        close = isinstance(value, float) and isinstance(actual, float) and math.isclose(actual, value, rel_tol=1e-6)
+        if actual != value and not close:
+            raise BenchmarkError(
+                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",
+                "Correct the declaration or the weights.",
+            )
+
+
 def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The configuration; raises for quantised weights and architectures that transformers does not support."""
     if checkpoint.options:  # transformers takes half a minute to parse a GGUF file
@@ -61,13 +78,6 @@ def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
             f"Save them again after dequantize(). {EXTERNAL}",
         )
     return _config(checkpoint)
-
-
-def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    config: PreTrainedConfig = AutoConfig.from_pretrained(
-        checkpoint.folder, trust_remote_code=False, **checkpoint.options
-    )
-    return config
 
 
 def check_tokenizer(place: Path, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
@@ -104,6 +114,13 @@ def check_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) 
             f"The tokenizer of the weights pads with the id {own}, but the weights expect {expected}.",
             "Put the tokenizer beside the weights that it was trained with.",
         )
+
+
+def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        checkpoint.folder, trust_remote_code=False, **checkpoint.options
+    )
+    return config
 
 
 def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -20,10 +20,10 @@ WITH_OUTPUT_MODULE = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
 """Encoders in which a module `attention.output` computes everything after attention."""
 RELATIVE_POSITIONS = ("modernbert", "deberta-v2", "funnel", "xlnet")
 """Encoders without a table of position embeddings, which would limit the number of tokens."""
-DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
+DECODER_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
 ROTATED_BY_HALVES = ("llama", "mistral", "qwen2", "qwen3")
 """Decoders whose query and key, whole, are x * cos + rotate_half(x) * sin."""
-SUPPORTED = (*FINAL_MODULES, *DECODERS)
+SUPPORTED = (*FINAL_MODULES, *DECODER_TYPES)
 
 
 def first_position(config: PreTrainedConfig) -> int:

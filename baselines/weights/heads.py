@@ -33,6 +33,7 @@ class TrainedHead:
 
     @property
     def labels(self) -> str:
+        """A phrase that lists the labels."""
         return "it names no labels" if self.names is None else f"its labels are {', '.join(self.names)}"
 
 
@@ -42,7 +43,7 @@ def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead
     Names are compared without case, outer space and Unicode form. A head that was trained for several labels per text,
     or for numbers, is not one for these labels.
     """
-    names = label_names(config)
+    names = head_label_names(config)
     if names is None or config.problem_type not in (None, "single_label_classification"):
         return TrainedHead(names, None)
     return TrainedHead(names, order_of(names, labels))
@@ -56,7 +57,7 @@ def order_of(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...] | N
     return tuple(map(own.index, wanted))
 
 
-def label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
+def head_label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
     """The names of a head's labels by id; None if there are none, or if `id2label` and `label2id` contradict."""
     of_ids = {int(index): str(name) for index, name in (config.id2label or {}).items()}
     of_names = {int(index): str(name) for name, index in (config.label2id or {}).items()}

@@ -32,6 +32,8 @@ HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
 
 @dataclass(frozen=True)
 class Hub:
+    """A repository of the hub, OWNER/NAME, at a commit or another revision."""
+
     id: str
     revision: str
 
@@ -89,6 +91,7 @@ def _cached(hub: Hub) -> Path | None:
 
 
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
+    """The folder in the local cache, with what is missing there downloaded unless `local_files_only`."""
     return Path(
         huggingface_hub.snapshot_download(
             hub.id,

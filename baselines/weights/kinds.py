@@ -16,6 +16,8 @@ EXTERNAL = "Score its predictions with model=external model.path=FILE."
 
 
 class Kind(StrEnum):
+    """The kinds of networks that can be fine-tuned here."""
+
     encoder = "encoder"
     decoder = "decoder"
 

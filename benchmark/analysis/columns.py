@@ -16,7 +16,6 @@ VALUE_COLUMNS = {
     "dataset": "the key of the data set's content (`datasets.dataset_keys`), which need not be the name in the record",
     "test_sha256": "the hash of the test split",
     "status": "completed, failed or interrupted",
-    "limits": "which of training, validation and test rows and steps were limited",
     "precision": "the precision of the computation",
     "hardware": "what computed it",
     "test_rows": "how many test rows have a prediction",

@@ -48,7 +48,7 @@ def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int
     return inference.tied_groups(len(comparable), set(positions))
 
 
-def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
+def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
     """The rows of `comparisons` for models that answered the same items, by name, the most accurate first."""
     drawn = {name: inference.resample_items(answers) for name, answers in correct.items()}
     rows: list[dict[str, Any]] = []
@@ -62,15 +62,15 @@ def compared(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
         row = {"better": better, "other": other, "difference": difference, "low": interval.low, "high": interval.high}
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}
         rows.append(row | {"p": inference.combine_p_values([inference.mcnemar(*pair) for pair in counts])})
-    return _corrected(rows, items)
+    return _add_corrections(rows, items)
 
 
 def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
     correct = {row["configuration"]: results.correct(row["counted"]) for _, row in comparable.iterrows()}
-    return [{"test_sha256": comparable["test_sha256"].iloc[0], **row} for row in compared(correct)]
+    return [{"test_sha256": comparable["test_sha256"].iloc[0], **row} for row in compare(correct)]
 
 
-def _corrected(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
+def _add_corrections(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
     """The pairs on the same test texts, with what depends on their number."""
     for row, adjusted in zip(rows, inference.holm([row["p"] for row in rows]), strict=True):
         discordance = (row["wins"] + row["losses"]) / items

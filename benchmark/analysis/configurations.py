@@ -22,6 +22,8 @@ COSTS = {
     "seconds_per_text": "prediction time",
 }
 """What a configuration costs, by column."""
+NETWORKS = ("encoder", "decoder")
+"""The kinds of models that are fine-tuned networks."""
 COPIED_COLUMNS = (
     "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "reduced",
     "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
@@ -62,6 +64,12 @@ def with_results(table: pd.DataFrame) -> pd.DataFrame:
     """The configurations with results, the most accurate first."""
     results = table[table["result"].astype(bool)]
     return results.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
+
+
+def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps."""
+    networks = [row for row in rows if row["kind"] in NETWORKS and row["trained"] and not row["reduced"]]
+    return min(networks, key=lambda row: row["parameters"], default=None)
 
 
 def mean_accuracy(correct: Correct) -> float:
@@ -106,15 +114,15 @@ def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
     )
 
 
-def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in parameters.items() if name != "precision"}
-
-
 def failure(record: RunRecord) -> str:
     """How a run without a result ended. The fix stays in the record."""
     if record.status is Status.completed:
         return str(record.stand_in)
     return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
+
+
+def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "precision"}
 
 
 def _class_scores_by_seed(results: Results, runs: Sequence[str]) -> list[pd.DataFrame]:
@@ -141,8 +149,8 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         return row | {"status": f"no result: {failure(records[0])}"}
     machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
     there = counted[counted["hardware"] == machines[0]]
-    timed = there if there["shared_time"].all() else there[~there["shared_time"]]
-    row |= {cost: float(np.median(timed[cost])) for cost in COSTS if timed[cost].notna().all()}
+    priced = there if there["shared_time"].all() else there[~there["shared_time"]]
+    row |= {cost: float(np.median(priced[cost])) for cost in COSTS if priced[cost].notna().all()}
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
     row["on_gpu"] = bool(there["on_gpu"].iloc[0])
     row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])

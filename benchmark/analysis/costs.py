@@ -36,15 +36,6 @@ def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
     )
 
 
-def _joining(priced: pd.DataFrame, cost: str, leads: Leads) -> list[str]:
-    joined: list[str] = []
-    ordered = priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
-    for configuration in ordered["configuration"]:
-        if all((configuration, cheaper) in leads for cheaper in joined):
-            joined.append(configuration)
-    return joined
-
-
 def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
     """For each configuration, the ids of those that dominate it, in the table's order.
 
@@ -56,6 +47,15 @@ def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
         [str(candidate["configuration"]) for candidate in rows if _dominates(candidate, target, leads)]
         for target in rows
     ]
+
+
+def _joining(priced: pd.DataFrame, cost: str, leads: Leads) -> list[str]:
+    joined: list[str] = []
+    ordered = priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
+    for configuration in ordered["configuration"]:
+        if all((configuration, cheaper) in leads for cheaper in joined):
+            joined.append(configuration)
+    return joined
 
 
 def _dominates(candidate: pd.Series, target: pd.Series, leads: Leads) -> bool:

@@ -85,17 +85,17 @@ def read_answers(path: Path, choices: Choices) -> Answers:
 
 def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
     """One row per document and filter. `doc_hash` tells the documents of two versions of a task apart."""
-    kept_filter = _chosen("filter", _distinct(_filter(row) for _, row in objects), choices, path)
+    kept_filter = _choose("filter", _distinct(_filter(row) for _, row in objects), choices, path)
     objects = [(place, row) for place, row in objects if _filter(row) == kept_filter]
     first = objects[0][1]
     metrics = first.get("metrics") or [name for name in first if name not in LM_EVAL_FIELDS]
-    metric = _chosen("metric", metrics, choices, path)
+    metric = _choose("metric", metrics, choices, path)
     hashed = all(row.get("doc_hash") for _, row in objects)
 
     def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         prompt, continuations = _lm_eval_requests(row)
         identifier = f"{row['doc_id']}, {row['doc_hash'][:16]}" if hashed else str(row["doc_id"])
-        gold, predicted = _numbered(str(row["target"]), continuations), row["filtered_resps"][0]
+        gold, predicted = _option_at(str(row["target"]), continuations), row["filtered_resps"][0]
         if not isinstance(predicted, str):  # log-likelihoods; each metric picks from them in its own way
             highest = max(
                 range(len(continuations)), key=lambda place: float(row["filtered_resps"][place][0]), default=0
@@ -120,7 +120,7 @@ def _lm_eval_requests(row: dict[str, Any]) -> tuple[str | None, list[str]]:
 def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
     """One row per document; `details/MODEL/DATE/details_TASK_DATE.parquet`."""
     metrics = [name for name, value in objects[0][1]["metric"].items() if value is not None]
-    metric = _chosen("metric", metrics, choices, path)
+    metric = _choose("metric", metrics, choices, path)
 
     def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         doc, texts = row["doc"], row["model_response"]["text"]
@@ -143,7 +143,7 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
             f"{path} has answers of the models {', '.join(models)}.", "Write the rows of each model_id to its own file."
         )
     key = "evaluation_result_id" if all("evaluation_result_id" in row for _, row in objects) else "evaluation_name"
-    result = _chosen("metric", _distinct(row[key] for _, row in objects), choices, path)
+    result = _choose("metric", _distinct(row[key] for _, row in objects), choices, path)
     objects = [(place, row) for place, row in objects if row[key] == result]
 
     def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
@@ -155,7 +155,7 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
             )
         extracted = [part["extracted_value"] for part in row["answer_attribution"] if part["is_terminal"]]
         options = row["input"].get("choices") or []
-        references = [one if one in options else _numbered(one, options) for one in row["input"]["reference"]]
+        references = [one if one in options else _option_at(one, options) for one in row["input"]["reference"]]
         gold, predicted = " | ".join(references) or None, extracted[-1] if extracted else None
         return GradedAnswer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
 
@@ -214,7 +214,7 @@ def _other_form(place: str, error: Exception) -> BenchmarkError:
     )
 
 
-def _chosen(option: str, available: list[str], choices: Choices, path: Path) -> str:
+def _choose(option: str, available: list[str], choices: Choices, path: Path) -> str:
     """The only one available, or the one that the user chose."""
     given = choices.get(option, ())
     chosen = [name for name in available if name in given] if given else available
@@ -255,7 +255,7 @@ def _label(row: dict[str, Any], key: str, place: str) -> str:
     )
 
 
-def _numbered(gold: str, options: Sequence[str]) -> str:
+def _option_at(gold: str, options: Sequence[str]) -> str:
     """The option with the number `gold`, or `gold` if it is none."""
     return options[int(gold)] if gold.isdecimal() and int(gold) < len(options) else gold
 

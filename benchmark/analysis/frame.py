@@ -49,7 +49,7 @@ class Results:
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[dict[str, Any]] = field(default_factory=list)
-    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, answers in columns
+    error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, predicted ones in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     def answers_of(self, run: str) -> pd.DataFrame:
@@ -58,20 +58,20 @@ class Results:
 
     def gold(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
         """The gold label ids of each run, (runs, items)."""
-        return self._stacked(runs, "gold")
+        return self._stack(runs, "gold")
 
     def predicted(self, runs: Iterable[str]) -> npt.NDArray[np.int64]:
         """The label ids that each run predicted, (runs, items)."""
-        return self._stacked(runs, "predicted")
+        return self._stack(runs, "predicted")
 
     def correct(self, runs: Iterable[str]) -> Correct:
         """Which items each run answered correctly, (runs, items)."""
-        return self._stacked(runs, "correct")
+        return self._stack(runs, "correct")
 
     def labels(self, run: str) -> tuple[str, ...]:
         return self.by_name[run].record.labels
 
-    def _stacked(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
+    def _stack(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
         return np.stack([self.answers_of(run)[column].to_numpy() for run in runs])
 
     @cached_property
@@ -112,7 +112,7 @@ def results_of(
         training_id(records[run], records.get(origin))
         for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
     ]
-    frame["counted"] = _counted(frame)
+    frame["counted"] = _is_counted(frame)
     return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
 
 
@@ -127,6 +127,23 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
         kept.setdefault(run.record.digest, run)
     names = {run.name for run in kept.values()}
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
+
+
+def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
+    """What `python -m benchmark.speed` wrote, by hardware and model."""
+    speeds = []
+    for path in sorted((results_dir / "speed").glob("*/*.json")):
+        try:
+            speeds.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
+    return speeds
+
+
+def label_names(labels: tuple[str, ...]) -> list[str]:
+    """Label names by id; the last one, also at -1, is `no label`."""
+    assert NO_LABEL == -1
+    return [*labels, "no label"]
 
 
 def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:
@@ -153,17 +170,6 @@ def _distinct(frame: pd.DataFrame) -> pd.Series:
     return names
 
 
-def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
-    """What `python -m benchmark.speed` wrote, by hardware and model."""
-    speeds = []
-    for path in sorted((results_dir / "speed").glob("*/*.json")):
-        try:
-            speeds.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
-    return speeds
-
-
 def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
     record, card = run.record, run.record.card
     shared_time = record.environment.device_shared is True or record.digest in shared_times
@@ -183,7 +189,7 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
         "test_sha256": test_sha256,
         "learns": card is None or card.learns,
         "hardware": record.hardware,
-        "on_gpu": record.fit is not None and record.fit.device.startswith("cuda"),
+        "on_gpu": record.fit is not None and record.fit.on_gpu,
         "parameters": card and card.parameters,
         "_content": " ".join(record.data_sha256.values()),
         "_more": name.more,
@@ -201,7 +207,6 @@ def _outcome(run: Run) -> dict[str, Any]:
         "result": record.is_result,
         "pretrained": record.stand_in is None,
         "scorable": completed and record.scorable,
-        "limits": ", ".join(record.config.limits),
         "reduced": bool(record.config.limits) or record.stand_in is not None,
         "trained": record.trained,
         "has_confidences": completed and run.predictions.has_confidences,
@@ -238,7 +243,7 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
     return values | (costs if here else dict.fromkeys(costs))
 
 
-def _counted(frame: pd.DataFrame) -> pd.Series:
+def _is_counted(frame: pd.DataFrame) -> pd.Series:
     """Whether each run is counted."""
     completed = frame["status"] == Status.completed
     counted = pd.Series(False, index=frame.index)
@@ -268,9 +273,3 @@ def _answer_table(run: Run) -> pa.Table:
         "confidence": confidence_of(predictions.predicted, predictions.probabilities),
     }
     return pa.table(columns | {name: run.table[name] for name in run.table.column_names if name.startswith("p_")})
-
-
-def label_names(labels: tuple[str, ...]) -> list[str]:
-    """Label names by id; the last one, also at -1, is `no label`."""
-    assert NO_LABEL == -1
-    return [*labels, "no label"]

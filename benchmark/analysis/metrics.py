@@ -117,9 +117,9 @@ def expected_calibration_error(correct: Correct, confidence: Probabilities, bins
 def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
     """The mean calibration error that a perfectly calibrated model with these confidences shows on as many rows.
 
-    Each draw makes every answer correct with the probability of its confidence. Even such a model has an error above
-    0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration Error
-    Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
+    Each draw makes every prediction correct with the probability of its confidence. Even such a model has an error
+    above 0, because the accuracy in a bin varies with the rows: Roelofs et al. 2022, "Mitigating Bias in Calibration
+    Error Estimation" (https://proceedings.mlr.press/v151/roelofs22a.html).
     """
     generator = np.random.default_rng(0)
     drawn = (generator.random(len(confidence)) < confidence for _ in range(draws))
@@ -173,7 +173,7 @@ def coverage_at_error(correct: Correct, confidence: Probabilities, error: float)
     return float(allowed.max() / len(order)) if len(allowed) else 0.0
 
 
-def fitted_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
+def fit_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
     """The temperature with the least log loss on these rows, between 0.05 and 20, to three decimals.
 
     Fit it on validation rows: section 4.2 of Guo et al. 2017.
@@ -193,25 +193,25 @@ def with_temperature(probabilities: Probabilities, temperature: float) -> Probab
     return np.asarray(special.softmax(_logits(probabilities) / temperature, axis=1), dtype=np.float32)
 
 
+def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> LabelIds:
+    """The label with the lowest expected cost for each row; `costs` are (gold, predicted). Ties go to the lower id."""
+    return np.asarray((probabilities.astype(np.float64) @ costs).argmin(axis=1), dtype=np.int64)
+
+
+def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64]) -> float:
+    """The mean cost of predictions that are all labels; `costs` are (gold, predicted)."""
+    _check_same_length(len(gold), len(predicted))
+    return float(costs[gold, predicted].mean())
+
+
 def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
     """Natural logarithms, of at least the smallest normal number of float32."""
     return np.asarray(np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1)))
 
 
-def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> LabelIds:
-    """The answer with the lowest expected cost for each row; `costs` are (gold, answer). Ties go to the lower id."""
-    return np.asarray((probabilities.astype(np.float64) @ costs).argmin(axis=1), dtype=np.int64)
-
-
-def mean_cost(gold: LabelIds, answers: LabelIds, costs: npt.NDArray[np.float64]) -> float:
-    """The mean cost of answers that are labels; `costs` are (gold, answer)."""
-    _check_same_length(len(gold), len(answers))
-    return float(costs[gold, answers].mean())
-
-
 def _check_same_length(gold: int, predicted: int) -> None:
     if gold != predicted:
-        raise BenchmarkError(f"There are {gold} rows and {predicted} answers.", "Give one answer per row.")
+        raise BenchmarkError(f"There are {gold} rows and {predicted} predictions.", "Give one prediction per row.")
     if gold == 0:
         raise BenchmarkError("There are no rows to score.", "Give at least one row.")
 

@@ -113,6 +113,78 @@ def recipe_in_words(record: RunRecord, catalogue: dict[str, CatalogueEntry], lea
     return ", ".join([_recipe(record), *filter(None, map(_in_words, settings))])
 
 
+def exponential(value: float) -> str:
+    """`5e-5` for 0.00005."""
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
+    """What distinguishes a run from its model as shipped and from `recipe=paper` if it uses that.
+
+    Model and recipe are compared with the shipped ones, whether the command line or an experiment's file changed
+    them. For everything else, and for a model that is not shipped, these are the overrides of the command line.
+    A `~` stays: it removes a setting.
+    """
+    given = [override.lstrip("+") for override in options_given(record)]
+    given = [override for override in given if not override.startswith(SHOWN)]
+    limits = {LIMITS[what]: limit for what, limit in record.config.limits.items()}
+    named = {_option(override) for override in given}
+    given += [f"{option}={limit}" for option, limit in limits.items() if option not in named]
+    shipped = catalogue.get(record.model)
+    if shipped is None:
+        return given
+    compared = {"model": (shipped.config.model.parameters, record.config.model.parameters)}
+    if record.recipe == shipped.config.recipe.name:
+        compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
+    changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
+    changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
+    if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
+        changes = [change for change in changes if not change.startswith("model.instruction=")]
+    others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
+    return sorted([*changes, *others])
+
+
+def options_given(record: RunRecord) -> list[str]:
+    """The overrides of the command line other than choices of model, data set and recipe.
+
+    They are sorted, unless two of them set the same option or a part of it: then the last one counts. Runs from before
+    rows were drawn used the first rows, without an override that says so.
+    """
+    given = [override for override in record.overrides if not override.lstrip("+").startswith(CHOICES)]
+    dataset = record.config.dataset
+    limited = any(limit is not None for limit in dataset.row_limits.values())
+    options = [_option(override) for override in given]
+    if limited and dataset.row_choice is RowChoice.first and "dataset.row_choice" not in options:
+        given.append("dataset.row_choice=first")
+    overlap = any(other == one or other.startswith(f"{one}.") for one, other in permutations(options, 2))
+    return given if overlap else sorted(given)
+
+
+def command(records: Sequence[RunRecord]) -> str:
+    """The command line that makes the runs of one configuration again; DIR stands for unrecorded folders."""
+    first = records[0]
+    options = options_given(first)
+    seeds = ",".join(str(record.seed) for record in records)
+    given = {_option(override): override for override in first.overrides}
+    if "experiment" in given:  # what it sweeps must be named, or all of it would run
+        named = ("experiment", "dataset", "recipe", "dataset.train_rows")
+        chosen = [given[option] for option in named if option in given and given[option] not in options]
+        chosen.insert(0, given.get("model", f"model={first.model}"))
+    else:
+        names = {"model": first.model, "dataset": first.config.dataset.name, "recipe": first.recipe}
+        chosen = [
+            given.get(option, f"{option}={name}")
+            for option, name in names.items()
+            if option in given or f"{option}.name" not in given  # a name given apart is not a choice
+        ]
+    folder = [given["--config-dir"]] if "--config-dir" in given else []
+    sweep = ["-m"] if "," in seeds else []
+    seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
+    words = [*folder, *sweep, *chosen, *options, *seed]
+    return " ".join(["python -m benchmark", *map(shlex.quote, words)])
+
+
 def _recipe(record: RunRecord) -> str:
     """The recipe's name, or how a model that is not trained is asked."""
     return str((record.card and record.card.prompting) or record.recipe)
@@ -154,38 +226,6 @@ def _short_number(value: str) -> str:
     return exponential(float(value)) if SMALL_NUMBER.fullmatch(value) else value
 
 
-def exponential(value: float) -> str:
-    """`5e-5` for 0.00005."""
-    mantissa, exponent = f"{value:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
-    """What distinguishes a run from its model as shipped and from `recipe=paper` if it uses that.
-
-    Model and recipe are compared with the shipped ones, whether the command line or an experiment's file changed
-    them. For everything else, and for a model that is not shipped, these are the overrides of the command line.
-    A `~` stays: it removes a setting.
-    """
-    given = [override.lstrip("+") for override in options_given(record)]
-    given = [override for override in given if not override.startswith(SHOWN)]
-    limits = {LIMITS[what]: limit for what, limit in record.config.limits.items()}
-    named = {_option(override) for override in given}
-    given += [f"{option}={limit}" for option, limit in limits.items() if option not in named]
-    shipped = catalogue.get(record.model)
-    if shipped is None:
-        return given
-    compared = {"model": (shipped.config.model.parameters, record.config.model.parameters)}
-    if record.recipe == shipped.config.recipe.name:
-        compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
-    changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
-    changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
-    if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's
-        changes = [change for change in changes if not change.startswith("model.instruction=")]
-    others = [override for override in given if override.lstrip("~").partition(".")[0] not in compared]
-    return sorted([*changes, *others])
-
-
 def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, ...]:
     """The settings of weights that a name leaves out: all if a folder held the very file that the model pins.
 
@@ -199,46 +239,6 @@ def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, .
     read = record.fit.weights.sha256 if record.fit else None
     same = isinstance(read, dict) and pinned is not None and set(read.values()) == {pinned}
     return ("model.weights.",) if same else tuple(f"model.weights.{name}" for name in used if name != "path")
-
-
-def options_given(record: RunRecord) -> list[str]:
-    """The overrides of the command line other than choices of model, data set and recipe.
-
-    They are sorted, unless two of them set the same option or a part of it: then the last one counts. Runs from before
-    rows were drawn used the first rows, without an override that says so.
-    """
-    given = [override for override in record.overrides if not override.lstrip("+").startswith(CHOICES)]
-    dataset = record.config.dataset
-    limited = any(limit is not None for limit in dataset.row_limits.values())
-    options = [_option(override) for override in given]
-    if limited and dataset.row_choice is RowChoice.first and "dataset.row_choice" not in options:
-        given.append("dataset.row_choice=first")
-    overlap = any(other == one or other.startswith(f"{one}.") for one, other in permutations(options, 2))
-    return given if overlap else sorted(given)
-
-
-def command(records: Sequence[RunRecord]) -> str:
-    """The command line that makes the runs of one configuration again; DIR stands for unrecorded folders."""
-    first = records[0]
-    options = options_given(first)
-    seeds = ",".join(str(record.seed) for record in records)
-    given = {_option(override): override for override in first.overrides}
-    if "experiment" in given:  # what it sweeps must be named, or all of it would run
-        named = ("experiment", "dataset", "recipe", "dataset.train_rows")
-        chosen = [given[option] for option in named if option in given and given[option] not in options]
-        chosen.insert(0, given.get("model", f"model={first.model}"))
-    else:
-        names = {"model": first.model, "dataset": first.config.dataset.name, "recipe": first.recipe}
-        chosen = [
-            given.get(option, f"{option}={name}")
-            for option, name in names.items()
-            if option in given or f"{option}.name" not in given  # a name given apart is not a choice
-        ]
-    folder = [given["--config-dir"]] if "--config-dir" in given else []
-    sweep = ["-m"] if "," in seeds else []
-    seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
-    words = [*folder, *sweep, *chosen, *options, *seed]
-    return " ".join(["python -m benchmark", *map(shlex.quote, words)])
 
 
 def _option(override: str) -> str:

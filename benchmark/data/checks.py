@@ -58,64 +58,6 @@ def to_examples(split: str, rows: list[Row], labels: Sequence[str]) -> Examples:
     )
 
 
-def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
-    """The name of a label, an id, or what is neither."""
-    label = row.label
-    if row.label_names is not None and _is_int(label):
-        if not 0 <= label < len(row.label_names):
-            raise BenchmarkError(
-                f"{row.location}: label {reprlib.repr(label)} is not an id from 0 to {len(row.label_names) - 1}, the "
-                "ids with a name.",
-                "Correct it, or remove rows without a label.",
-            )
-        name = row.label_names[label]
-        if name not in ids:
-            names = json.dumps(row.label_names, separators=(",", ":"))
-            raise BenchmarkError(
-                f"{row.location}: label {label} has the name {reprlib.repr(name)}, which is not one of "
-                f"{', '.join(ids)}.",
-                f"Set 'dataset.labels={names}'; dataset.label_words can give a decoder other words.",
-            )
-        return name
-    if _is_int(label) and str(label) in ids:
-        return str(label)
-    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and len(label) < 10
-    return int(label) if is_number and label not in ids and str(int(label)) == label else label
-
-
-def _check_text(row: Row) -> None:
-    if row.text is not None and not isinstance(row.text, str):
-        raise BenchmarkError(f"{row.location}: the text is of type {type(row.text).__name__}.", "Write it as a string.")
-    if row.text is None or not row.text.strip():
-        raise BenchmarkError(f"{row.location}: the text is empty.", "Add a text or remove the row.")
-    if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
-        raise BenchmarkError(
-            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
-        )
-
-
-def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
-    if by_id and _is_int(label) and 0 <= label < len(ids):
-        return int(label)
-    if not by_id and isinstance(label, str):
-        if label in ids:
-            return ids[label]
-        similar = [name for name in ids if normalized_label(name) == normalized_label(label)]
-        fix = f"Write '{similar[0]}'." if similar else "Correct it or add it to dataset.labels."
-        if similar and normalize("NFC", label) == normalize("NFC", similar[0]):  # they look the same
-            fix = f"Write '{similar[0]}' in the Unicode form of dataset.labels."
-    elif by_id and _is_int(label):
-        fix = "Correct it."
-    else:
-        fix = "Use label names in every row, or whole numbers as ids in every row."
-    expected = f"an id from 0 to {len(ids) - 1}" if by_id else f"one of {', '.join(ids)}"
-    raise BenchmarkError(f"{row.location}: label {reprlib.repr(label)} is not {expected}.", fix)
-
-
-def _is_int(label: Any) -> bool:
-    return isinstance(label, int) and not isinstance(label, bool)
-
-
 def check_labels(config: DatasetConfig) -> None:
     """Raise `BenchmarkError` for labels or words that a free answer could not tell apart, and for words of no label."""
     words = config.label_words or {}
@@ -205,6 +147,65 @@ def find_overlap(splits: dict[str, Examples], of: str, within: str) -> Overlap:
         if text in labels_of
     ]
     return Overlap(of, within, [i for i, _ in shared], [i for i, conflicting in shared if conflicting])
+
+
+def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
+    """The name of a label, an id, or what is neither."""
+    label = row.label
+    if row.label_names is not None and _is_int(label):
+        if not 0 <= label < len(row.label_names):
+            raise BenchmarkError(
+                f"{row.location}: label {reprlib.repr(label)} is not an id from 0 to {len(row.label_names) - 1}, the "
+                "ids with a name.",
+                "Correct it, or remove rows without a label.",
+            )
+        name = row.label_names[label]
+        if name not in ids:
+            names = json.dumps(row.label_names, separators=(",", ":"))
+            raise BenchmarkError(
+                f"{row.location}: label {label} has the name {reprlib.repr(name)}, which is not one of "
+                f"{', '.join(ids)}.",
+                f"Set 'dataset.labels={names}'; dataset.label_words can give a decoder other words.",
+            )
+        return name
+    if _is_int(label) and str(label) in ids:
+        return str(label)
+    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and len(label) < 10
+    return int(label) if is_number and label not in ids and str(int(label)) == label else label
+
+
+def _check_text(row: Row) -> None:
+    if row.text is not None and not isinstance(row.text, str):
+        raise BenchmarkError(f"{row.location}: the text is of type {type(row.text).__name__}.", "Write it as a string.")
+    if row.text is None or not row.text.strip():
+        raise BenchmarkError(f"{row.location}: the text is empty.", "Add a text or remove the row.")
+    if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
+        raise BenchmarkError(
+            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
+        )
+
+
+def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
+    """The id of a label as `_label_as_written` returns it; raises `BenchmarkError` if there is none."""
+    if by_id and _is_int(label) and 0 <= label < len(ids):
+        return int(label)
+    if not by_id and isinstance(label, str):
+        if label in ids:
+            return ids[label]
+        similar = [name for name in ids if normalized_label(name) == normalized_label(label)]
+        fix = f"Write '{similar[0]}'." if similar else "Correct it or add it to dataset.labels."
+        if similar and normalize("NFC", label) == normalize("NFC", similar[0]):  # they look the same
+            fix = f"Write '{similar[0]}' in the Unicode form of dataset.labels."
+    elif by_id and _is_int(label):
+        fix = "Correct it."
+    else:
+        fix = "Use label names in every row, or whole numbers as ids in every row."
+    expected = f"an id from 0 to {len(ids) - 1}" if by_id else f"one of {', '.join(ids)}"
+    raise BenchmarkError(f"{row.location}: label {reprlib.repr(label)} is not {expected}.", fix)
+
+
+def _is_int(label: Any) -> bool:
+    return isinstance(label, int) and not isinstance(label, bool)
 
 
 def _rows(examples: Examples) -> Iterator[tuple[str, str, int]]:

@@ -94,6 +94,7 @@ def _read_named_values(path: Path, named: ColumnNames) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
+    """Rows of a parquet file, whose columns may be nested and whose label ids may have names."""
     table = _parquet_table(path)
     text_column, label_column = named.text_column, named.label_column
     names = table.column_names

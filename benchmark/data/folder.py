@@ -34,21 +34,22 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
     files = {name: found for name in SPLIT_NAMES if (found := _files_of(name, folder, present))}
     for name in ("train", "test"):
         if name not in files:
-            raise BenchmarkError(f"{folder} has no {name} split.", f"Add one file named {_supported(name)}.")
+            raise BenchmarkError(f"{folder} has no {name} split.", f"Add one file named {_supported_files(name)}.")
     formats = ", ".join(sorted({file.suffix for found in files.values() for file in found}))
     return RawSplits(f"local files ({formats})", {name: _rows(config, found) for name, found in files.items()})
 
 
 def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
-    written = config.files or Files()
-    named = ColumnNames(config.text_column, written.label_column or config.label_column, written.columns)
+    """The rows of a split, with several labels or the names of ids where `dataset.files` says so."""
+    layout = config.files or Files()
+    named = ColumnNames(config.text_column, layout.label_column or config.label_column, layout.columns)
     rows = read_pair(*files) if len(files) > 1 else read_file(files[0], named)
-    if written.label_separator is not None:
-        rows = [_with_several_labels(row, written.label_separator) for row in rows]
-    if written.label_names is None:
+    if layout.label_separator is not None:
+        rows = [_with_several_labels(row, layout.label_separator) for row in rows]
+    if layout.label_names is None:
         _check_ids(rows[0], files[0].parent)
     else:
-        names = read_label_names(files[0].parent / written.label_names)
+        names = read_label_names(files[0].parent / layout.label_names)
         rows = [replace(row, label_names=names, label=as_ids(row.label)) for row in rows]
     return rows
 
@@ -96,11 +97,11 @@ def _files_of(split: str, folder: Path, present: list[Path]) -> Paths | None:
         if re.match(rf"({similar})([\W\d_]|$)", path.name, re.IGNORECASE):  # never ignore what may be a split
             raise BenchmarkError(
                 f"{path} is not a complete {split} split in a supported format.",
-                f"Save the split as one file named {_supported(stems[0])}, or rename this file.",
+                f"Save the split as one file named {_supported_files(stems[0])}, or rename this file.",
             )
     return None
 
 
-def _supported(stem: str) -> str:
+def _supported_files(stem: str) -> str:
     *suffixes, last = READERS
     return f"{stem}{', '.join(suffixes)} or {last}"

@@ -19,8 +19,8 @@ USE_FOLDER = "set dataset.path to a folder with its files"
 
 def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     """The splits train, test and, if the data set has one, validation."""
-    with _explained(hub):
-        online, commit = _commit(hub)
+    with _explain_errors(hub):
+        online, commit = _find_commit(hub)
         builder = _builder(hub, online, commit)
         endpoint = _prepare(builder, online)
         loaded = builder.as_dataset()
@@ -30,7 +30,7 @@ def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
 
 
-def _commit(hub: HubDataset) -> tuple[bool, str]:
+def _find_commit(hub: HubDataset) -> tuple[bool, str]:
     """Whether the hub answers a single request, and the commit that the revision names.
 
     datasets would retry for half a minute before it gives up.
@@ -117,6 +117,7 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
 
 
 def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
+    """The rows of a split of the library, with the names of its label ids if it states them."""
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
     top = {column if column in split.column_names else column.partition(".")[0] for column in columns}
@@ -130,7 +131,7 @@ def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
 
 
 @contextmanager
-def _explained(hub: HubDataset) -> Iterator[None]:
+def _explain_errors(hub: HubDataset) -> Iterator[None]:
     """Turn an error of the library into a `BenchmarkError` with the library's own reason."""
     try:
         yield

@@ -65,13 +65,20 @@ def load(config: DatasetConfig) -> Splits:
         notes.append(note)
     notes += labels_without_rows(splits, config.labels)
     report = replace(
-        _described(splits, config, source),
+        _report_on(splits, config, source),
         notes=notes,
         carved_rows=carved_rows,
         perturbed_rows=perturbed_rows,
         unperturbed_sha256=unperturbed,
     )
     return Splits(splits["train"], splits["validation"], splits["test"], report)
+
+
+def resolve_labels(config: DatasetConfig) -> DatasetConfig:
+    """The configuration with the labels that the source states, where it names none."""
+    test = config.test and resolve_labels(config.test)
+    labels = config.labels or stated_labels(_read(config))
+    return replace(config, labels=labels, test=test)
 
 
 def _other_test(trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples, list[str], str]:
@@ -107,7 +114,7 @@ def _limit_rows(splits: dict[str, Examples], config: DatasetConfig) -> list[str]
     return notes
 
 
-def _described(splits: dict[str, Examples], config: DatasetConfig, source: str) -> DataReport:
+def _report_on(splits: dict[str, Examples], config: DatasetConfig, source: str) -> DataReport:
     """What the report says about the content of the splits."""
     repeated, conflicting = find_repeats(splits["train"])
     return DataReport(
@@ -118,13 +125,6 @@ def _described(splits: dict[str, Examples], config: DatasetConfig, source: str) 
         overlaps=[find_overlap(splits, of, within) for of, within in OVERLAPS],
         notes=[],
     )
-
-
-def resolved_labels(config: DatasetConfig) -> DatasetConfig:
-    """The configuration with the labels that the source states, where it names none."""
-    test = config.test and resolved_labels(config.test)
-    labels = config.labels or stated_labels(_read(config))
-    return replace(config, labels=labels, test=test)
 
 
 def _whole_splits(

@@ -28,16 +28,17 @@ def perturb_texts(test: Examples, how: Perturbation) -> tuple[Examples, int]:
 
 def _typos(text: str) -> str:
     """A tenth of the longer words, at least one: two neighbouring letters swapped, one left out, or one doubled."""
-    drawn = random.Random(text)  # noqa: S311  # no secret
+    generator = random.Random(text)  # noqa: S311  # no secret
     words = list(WORD.finditer(text))
-    chosen = drawn.sample(words, min(len(words), max(1, round(TYPO_SHARE * len(words)))))
+    chosen = generator.sample(words, min(len(words), max(1, round(TYPO_SHARE * len(words)))))
     for word in sorted(chosen, key=re.Match.start, reverse=True):
-        text = text[: word.start()] + _misspelt(word[0], drawn) + text[word.end() :]
+        text = text[: word.start()] + _misspell(word[0], generator) + text[word.end() :]
     return text
 
 
-def _misspelt(word: str, drawn: random.Random) -> str:
-    at, kind = 1 + int(drawn.random() * (len(word) - 2)), int(drawn.random() * 3)
+def _misspell(word: str, generator: random.Random) -> str:
+    """Swap two letters of the word, leave one out or double one; the first letter stays."""
+    at, kind = 1 + int(generator.random() * (len(word) - 2)), int(generator.random() * 3)
     here, following = word[at], word[at + 1]
     return word[:at] + (following + here, following, here + here + following)[kind] + word[at + 2 :]
 
@@ -47,7 +48,7 @@ def _without_feel(text: str) -> str:
     return FEEL.sub("", text).strip() or text
 
 
-def _negated(text: str) -> str:
+def _negate(text: str) -> str:
     """Add "not" after the first form of "be" or "feel"."""
     return NEGATED.sub(lambda found: f"{found[0]} not", text, count=1)
 
@@ -57,5 +58,5 @@ RULES: dict[Perturbation, Callable[[str], str]] = {
     Perturbation.uppercase: str.upper,
     Perturbation.lowercase: str.lower,
     Perturbation.no_feel: _without_feel,
-    Perturbation.negation: _negated,
+    Perturbation.negation: _negate,
 }

@@ -46,6 +46,11 @@ class DataReport:
         overlaps = [Overlap(**overlap) for overlap in values["overlaps"]]
         return cls(**{**values, "splits": splits, "overlaps": overlaps})
 
+    @property
+    def from_hub(self) -> bool:
+        """Whether the data came from the Hugging Face hub, in the words of `benchmark.data.hub.read_hub`."""
+        return self.route.startswith("hub ")
+
     def hashes(self) -> dict[str, str]:
         """Split -> SHA-256 of its content."""
         return {name: split.sha256 for name, split in self.splits.items()}

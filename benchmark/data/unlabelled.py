@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.files import FileRow, decoded, delimited_rows, json_row, plain_lines
+from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class TextRow:
     text: str
 
 
-def text_rows(lines: Iterable[bytes], kind: str, place: str, column: str = "text") -> Iterator[TextRow]:
-    """The rows of `lines`, in the format `kind`: one of `KINDS`.
+def text_rows(lines: Iterable[bytes], file_format: str, place: str, column: str = "text") -> Iterator[TextRow]:
+    """The rows of `lines`, in one of the `FORMATS`.
 
     `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` at the first wrong row.
     """
-    for row in KINDS[kind](decoded(lines, place), place):
-        yield TextRow(row, _text(row, column if kind != "txt" else "text"))
+    for row in FORMATS[file_format](decode(lines, place), place):
+        yield TextRow(row, _text(row, column if file_format != "txt" else "text"))
 
 
 def open_lines(file: str) -> Iterable[bytes]:
@@ -38,14 +38,14 @@ def open_lines(file: str) -> Iterable[bytes]:
         raise BenchmarkError(f"{file} cannot be read ({error.strerror}).", "Give a readable file, or - .") from error
 
 
-def kind_of(file: str) -> str:
+def format_of(file: str) -> str:
     """The format that the name of a file ends with; lines of text for standard input."""
-    kind = "txt" if file == "-" else Path(file).suffix.removeprefix(".").lower()
-    if kind not in KINDS:
+    found = "txt" if file == "-" else Path(file).suffix.removeprefix(".").lower()
+    if found not in FORMATS:
         raise BenchmarkError(
-            f"The format of {file} is not known by its name.", f"Set --format to one of {', '.join(KINDS)}."
+            f"The format of {file} is not known by its name.", f"Set --format to one of {', '.join(FORMATS)}."
         )
-    return kind
+    return found
 
 
 def _plain_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
@@ -61,7 +61,7 @@ def _json_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
             yield json_row(line, f"{place}, row {number}")
 
 
-KINDS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
+FORMATS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
     "txt": _plain_rows,
     "csv": delimited_rows,
     "tsv": partial(delimited_rows, tabs=True),
@@ -70,6 +70,7 @@ KINDS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
 
 
 def _text(row: FileRow, column: str) -> str:
+    """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
     if row.columns.count(column) != 1:
         found = "more than one column" if column in row.columns else "no column"
         columns = ", ".join(row.columns) or "none"

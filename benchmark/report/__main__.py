@@ -9,7 +9,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.report.texts import local_texts
-from benchmark.results.store import locked
+from benchmark.results.store import lock
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
@@ -66,7 +66,7 @@ def own_readme(results_dir: Path) -> Path | None:
 
 
 def write_report(results_dir: Path, readme: Path | None) -> None:
-    with locked(results_dir):
+    with lock(results_dir):
         report = Report(read_results(results_dir))
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:

@@ -24,7 +24,7 @@ from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
 from benchmark.report.wording import jinja_environment
-from benchmark.results.store import locked
+from benchmark.results.store import lock
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def refresh(results_dir: Path) -> None:
     A damaged record or a full disk is logged, so that it does not hide how the run ended.
     """
     try:
-        with locked(results_dir):
+        with lock(results_dir):
             if not _is_newer_than_runs(results_dir / PAGE, results_dir / "runs"):
                 log.info("rebuilding the report in %s", results_dir)
                 build(Report(read_results(results_dir)), results_dir)

@@ -105,6 +105,7 @@ def _contents(shown: list[Part], compare: bool, runs: bool) -> dict[str, list[tu
 
 
 def inline_markdown(text: str) -> Markup:
+    """The text as HTML: escaped, with `code` and *emphasis* of Markdown as elements, and nothing else of it."""
     escaped = re.sub(r"&amp;(#\d+|amp|lt|gt);", r"&\1;", str(escape(text)))  # Markdown that is escaped already
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above

@@ -1,4 +1,4 @@
-"""The data with which the page compares any two configurations that answered the same test texts."""
+"""The data with which the page compares any two configurations that predicted the same test texts."""
 
 import string
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ import pandas as pd
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis.configurations import smallest_network
 from benchmark.analysis.frame import label_names
 from benchmark.report.run_details import anchor
-from benchmark.report.summary import NETWORKS
 
 DIGITS = string.digits + string.ascii_letters  # of label ids, in base 62
 MOST = 60  # configurations of a data set; the page would be large and slow to make with more
-MOST_ANSWERS = 1_000_000  # of all configurations of a data set, for the same reason
+MOST_PREDICTIONS = 1_000_000  # of all configurations of a data set, for the same reason
 
 Texts = Mapping[str, Mapping[str, str]]
 """The test texts by the SHA-256 of the test split and the id of the item."""
 
 
 def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, Any]]:
-    """One entry for each set of test texts that two or more configurations answered, the study's first.
+    """One entry for each set of test texts that two or more configurations predicted, the study's first.
 
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
     configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds; what it
@@ -49,7 +49,7 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
 
 
 def _most(comparable: pd.DataFrame) -> int:
-    return max(2, min(MOST, MOST_ANSWERS // int(comparable["test_rows"].iloc[0])))
+    return max(2, min(MOST, MOST_PREDICTIONS // int(comparable["test_rows"].iloc[0])))
 
 
 def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -64,12 +64,12 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
-        "chosen": [0, _smallest_network(comparable)],
+        "chosen": [0, _second_choice(comparable)],
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,
         "texts": [texts[item] for item in items] if texts else [],
-        "gold": _packed(results.gold(first[:1])[0], names),
+        "gold": _pack(results.gold(first[:1])[0], names),
         "configurations": [
             {
                 "name": row["short_name"],
@@ -78,7 +78,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
                 "reduced": bool(row["reduced"]),
                 "seed": results.by_name[run].record.seed,
                 "anchor": anchor(row["configuration"]),
-                "predicted": _packed(results.predicted([run])[0], names),
+                "predicted": _pack(results.predicted([run])[0], names),
             }
             for run, (_, row) in zip(first, comparable.iterrows(), strict=True)
         ],
@@ -88,11 +88,10 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     }
 
 
-def _smallest_network(comparable: pd.DataFrame) -> int:
-    """The place of the best configuration of the smallest network with all rows and steps; else the second place."""
-    networks = comparable[comparable["kind"].isin(NETWORKS) & ~comparable["reduced"].astype(bool)]
-    networks = networks[networks.index > 0]
-    return list(networks.index)[int(networks["parameters"].astype(float).argmin())] if len(networks) else 1
+def _second_choice(comparable: pd.DataFrame) -> int:
+    """The place of the smallest network, if the most accurate configuration is another one; else the second place."""
+    network = smallest_network([dict(row) for _, row in comparable.iloc[1:].iterrows()])
+    return 1 if network is None else list(comparable["configuration"]).index(network["configuration"])
 
 
 def _pair(row: dict[Any, Any]) -> list[Any]:
@@ -101,7 +100,7 @@ def _pair(row: dict[Any, Any]) -> list[Any]:
     return [*values, row["seed_pairs"]]
 
 
-def _packed(labels: npt.NDArray[np.int64], names: list[str]) -> str:
+def _pack(labels: npt.NDArray[np.int64], names: list[str]) -> str:
     """Label ids as text, each with one or two digits; `no label` is the last id."""
     ids, base = labels % len(names), len(DIGITS)
     digits = np.array([*DIGITS])

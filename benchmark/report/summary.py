@@ -1,5 +1,7 @@
 """The answer and the findings: a few sentences over the tables, worded by two templates."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -7,6 +9,7 @@ import pandas as pd
 
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configurations import NETWORKS, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
@@ -16,7 +19,6 @@ from benchmark.report.wording import Row, digits, jinja_environment, listed, see
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
 """Kinds of changed test texts, in words."""
-NETWORKS = ("encoder", "decoder")  # kinds of fine-tuned models
 TIMES = ("training_seconds", "seconds_per_text")
 
 
@@ -43,49 +45,81 @@ def _paragraphs(
 
 def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str = study.DATASET) -> dict[str, Any]:
     """The values that the templates put into their sentences."""
-    data = {table.name: frame for table, frame in tables.items()}
     about_study = dataset == study.DATASET
+    own_tables = _tables_about(dataset, tables)
     all_comparable = comparisons.by_test_texts(analysis.configurations)
     comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
-    others = [row for row in comparable[1:] if not _same_training(comparable[0], row)] if comparable else []
-    tied = [row for row in others if not _differ(analysis, comparable[0], row)]
-    networks = _networks(analysis, comparable)
-    timed = next((row for row in comparable if row["trained"] and all(pd.notna(row[cost]) for cost in TIMES)), None)
-
-    def of_dataset(name: str) -> pd.DataFrame:
-        return data.get(name if about_study else f"{name}_{dataset}", pd.DataFrame())
-
-    cheaper = _cheaper(analysis, timed, comparable) if timed else None
-    smaller = _smaller(analysis, comparable)
     return {
         "study": study,
         "dataset": dataset,
         "about_study": about_study,
         "runs": len(analysis.results.runs),
-        "best": comparable[0] if comparable else None,
-        "tied": tied,
-        "next": others[0] if others else None,
+        **_about_the_best(analysis, comparable),
+        **_about_size(analysis, comparable),
+        **_about_cost(analysis, comparable, own_tables["dollars"]),
+        **_about_use(comparable, own_tables),
+        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else None,
+        **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
+        "impossible": _impossible(own_tables["study_audit"]) if about_study else [],
+    }
+
+
+def _tables_about(dataset: str, tables: dict[Table, pd.DataFrame]) -> defaultdict[str, pd.DataFrame]:
+    """The tables by the names that those of the study's data set have; an empty table for those that are missing."""
+    suffix = "" if dataset == study.DATASET else f"_{dataset}"
+    named = {table.name.removesuffix(suffix): data for table, data in tables.items() if table.name.endswith(suffix)}
+    return defaultdict(pd.DataFrame, named)
+
+
+def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
+    """The most accurate model, those tied with it, and the smallest one that no model leads."""
+    if not comparable:
+        return {"best": None, "tied": [], "next": None, "smaller": None, "lead": None}
+    best, *others = comparable
+    rivals = [row for row in others if not _same_training(best, row)]
+    smaller = _smaller(analysis, comparable)
+    return {
+        "best": best,
+        "tied": [row for row in rivals if not _differ(analysis, best, row)],
+        "next": rivals[0] if rivals else None,
         "smaller": smaller,
-        "lead": _pair(analysis, comparable[0], smaller) if smaller else None,
-        "smallest": _smallest(comparable),
+        "lead": _pair(analysis, best, smaller) if smaller else None,
+    }
+
+
+def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
+    """Networks of different sizes that do not differ, and how they compare with what the study printed."""
+    networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
+    return {
+        "smallest": smallest_network(comparable),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "detectable": _detectable(analysis, networks),
-        "printed_gain": study.TABLE3[study.DECODERS[0]] - min(study.TABLE3.values()),
-        "contains_printed": all(row["low"] <= study.TABLE3[study.DECODERS[0]] <= row["high"] for row in networks),
+        "printed_gain": printed - min(study.TABLE3.values()),
+        "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
+    }
+
+
+def _about_cost(analysis: AnalysedResults, comparable: list[Row], dollars: pd.DataFrame) -> dict[str, Any]:
+    """The most accurate trained model with measured times, and a faster one that is tied with it."""
+    timed = next((row for row in comparable if row["trained"] and _has_times(row)), None)
+    cheaper = _cheaper(analysis, timed, comparable) if timed else None
+    return {
         "timed": timed,
         "cheaper": cheaper,
         "cheaper_lead": _pair(analysis, timed, cheaper) if timed and cheaper else None,
-        "prices": _prices(of_dataset("dollars"), cheaper, timed),
-        "decision": _row_with(of_dataset("decisions"), "configuration", comparable[0]["configuration"])
-        if comparable
-        else None,
-        "noise": _row_with(of_dataset("label_noise"), "reason", MAY_BE_WRONG),
-        "few": _few_texts(of_dataset("learning_curve")),
-        "changed": _most_harmful_change(of_dataset("robustness")),
-        "elsewhere": _elsewhere(data.get("data_sets"), dataset) if about_study else None,
-        **(_of_the_study(analysis, data["table3_accuracy"]) if about_study else {}),
-        "impossible": _impossible(data["study_audit"]) if about_study else [],
+        "prices": _prices(dollars, cheaper, timed),
+    }
+
+
+def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Confidences of the best model, wrong test labels, few training texts, and changed test texts."""
+    best = comparable[0]["configuration"] if comparable else None
+    return {
+        "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
+        "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
+        "few": _few_texts(own_tables["learning_curve"]),
+        "changed": _most_harmful_change(own_tables["robustness"]),
     }
 
 
@@ -108,16 +142,10 @@ def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
     return dict(pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)].iloc[0])
 
 
-def _smallest(comparable: list[Row]) -> Row | None:
-    """The most accurate configuration of the smallest network trained here."""
-    networks = [row for row in comparable if row["trained"] and row["kind"] in NETWORKS]
-    return min(networks, key=lambda row: row["parameters"], default=None)
-
-
 def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:
     """The smallest network that no model leads significantly, if it is smaller than the best model."""
     led = {other for _, other in significant_leads(analysis.comparisons)}
-    smallest = _smallest([row for row in comparable if row["configuration"] not in led])
+    smallest = smallest_network([row for row in comparable if row["configuration"] not in led])
     size = comparable[0]["parameters"] if comparable else None
     return smallest if smallest and size is not None and smallest["parameters"] < size else None
 
@@ -142,7 +170,7 @@ def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     """What limits the result of the largest network: pretrained on code, one seed, one epoch."""
     entry = analysis.results.catalogue.get(largest["model"])
-    on_code = entry is not None and str(entry.config.model.facts.training_data).startswith("code")
+    on_code = entry is not None and entry.config.model.facts.code_model
     kind = "a code model, run" if on_code else "run"
     limits = [f"with {seeds(largest)}"] if largest["seeds"] == 1 else []
     if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:
@@ -155,12 +183,14 @@ def _cheaper(analysis: AnalysedResults, timed: Row, comparable: list[Row]) -> Ro
     same_machine = [
         row
         for row in comparable
-        if row["machine"] == timed["machine"]
-        and all(pd.notna(row[cost]) for cost in TIMES)
-        and not _differ(analysis, timed, row)
+        if row["machine"] == timed["machine"] and _has_times(row) and not _differ(analysis, timed, row)
     ]
     fastest = min(same_machine, key=lambda row: row["training_seconds"])
     return fastest if 2 * fastest["training_seconds"] <= timed["training_seconds"] else None
+
+
+def _has_times(row: Row) -> bool:
+    return all(pd.notna(row[cost]) for cost in TIMES)
 
 
 def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
@@ -203,9 +233,9 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     return {"what": CHANGES[worst], "losses": losses}
 
 
-def _elsewhere(data_sets: pd.DataFrame | None, dataset: str) -> dict[str, Any] | None:
+def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> dict[str, Any] | None:
     """The most accurate model on each other data set, and how far TF-IDF is below all of them."""
-    if data_sets is None:
+    if data_sets.empty:
         return None
     others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
     with_networks = set(data_sets.loc[data_sets["kind"].isin(NETWORKS), "dataset"])
@@ -231,7 +261,7 @@ def _impossible(audit: pd.DataFrame) -> list[float]:
     return found
 
 
-def _of_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:
+def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:
     """The study's models: repeated under its settings, run otherwise, and not run."""
     rows = {row["configuration"]: dict(row) for _, row in analysis.configurations.iterrows()}
     measured = table3[table3["accuracy"].notna() & table3["name"].isin(study.TABLE3)]

@@ -75,7 +75,7 @@ def models(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
 def pairs(compared: ComparedModels) -> pd.DataFrame:
     """One row per pair of models; counts are means over pairs of files."""
     correct = compared.correct
-    table = pd.DataFrame(comparisons.compared(correct), columns=[*comparisons.COLUMNS[1:]], dtype=object)
+    table = pd.DataFrame(comparisons.compare(correct), columns=[*comparisons.COLUMNS[1:]], dtype=object)
     items = next(iter(correct.values())).shape[1]
     right = [round(mean_accuracy(correct[name]) * items, 9) for name in table["better"]]
     numbers = combinations(range(1, len(correct) + 1), 2)

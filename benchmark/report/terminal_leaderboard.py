@@ -64,7 +64,7 @@ def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], wid
         columns=[column.name for column in columns],
     )
     headings = {column.name: str(column.heading) for column in columns}
-    widths = fitted(cells, headings, width)
+    widths = fit_to_width(cells, headings, width)
     lines, start = [], 0
     for title, rows in groups:
         shown = cells.iloc[start : start + len(rows)].to_dict("records")
@@ -74,7 +74,7 @@ def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], wid
     return "\n".join([*lines, ""])
 
 
-def fitted(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict[str, int]:
+def fit_to_width(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict[str, int]:
     """The columns that fit into `width`, in their order, and the width of each. Cells break between words only."""
     empty = [
         name for name in cells if set(cells[name]) <= {"-"} or (name == "status" and set(cells[name]) == {"measured"})

@@ -15,11 +15,11 @@ from pathlib import Path
 from benchmark.results import environment
 
 POWERCAP = Path("/sys/class/powercap")  # Linux
-INTERVAL = 30.0  # seconds between readings: the smallest counters, of 65,536 J, start again after minutes
+READING_SECONDS = 30.0  # seconds between readings: the smallest counters, of 65,536 J, start again after minutes
 
 
 @dataclass
-class Counter:
+class EnergyCounter:
     """A counter in joules that starts again at 0 when it reaches `limit`; `used` is the sum of its differences."""
 
     device: str  # cpu or gpu
@@ -32,13 +32,14 @@ class Counter:
         self.last = self.read()
 
     def update(self) -> None:
+        """Add what was used since the last reading."""
         now = self.read()
         self.used += now - self.last if now >= self.last else now - self.last + self.limit
         self.last = now
 
 
 @contextmanager
-def measured(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
+def measure(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
     """Add the energy of the block to `joules[phase]`, by device: `cpu` or `gpu`. Nothing if nothing is measured."""
     counters = _counters()
     if not counters:
@@ -49,7 +50,7 @@ def measured(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
     def watch() -> None:
         ended = False
         while not ended:
-            ended = stop.wait(INTERVAL)
+            ended = stop.wait(READING_SECONDS)
             try:
                 for counter in counters:
                     counter.update()
@@ -69,15 +70,15 @@ def measured(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
         joules[phase] = {device: value for device, value in used.items() if 0 < value < inf}
 
 
-def _counters() -> list[Counter]:
+def _counters() -> list[EnergyCounter]:
     """The counters that can be read: those of all processors or none, and that of the GPU."""
-    found: list[Counter] = []
+    found: list[EnergyCounter] = []
     with suppress(OSError, ValueError):
         found = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
     with suppress(Exception):  # the driver of an old GPU has no counter
         if (gpu := environment.nvml_device()) is not None:
             nvml, device = gpu
-            found.append(Counter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
+            found.append(EnergyCounter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
     return found
 
 
@@ -87,6 +88,6 @@ def _is_processor(folder: Path) -> bool:
     return whole and (folder / "name").read_text().startswith("package")
 
 
-def _processor(folder: Path) -> Counter:
+def _processor(folder: Path) -> EnergyCounter:
     limit = int((folder / "max_energy_range_uj").read_text()) / 1e6
-    return Counter("cpu", lambda: int((folder / "energy_uj").read_text()) / 1e6, limit)
+    return EnergyCounter("cpu", lambda: int((folder / "energy_uj").read_text()) / 1e6, limit)

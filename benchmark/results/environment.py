@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import psutil
 
+from benchmark.interface import is_gpu
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
@@ -64,7 +66,7 @@ class Environment:
         """
         times = "" if self.processes == 1 else f"{self.processes} x "
         sharded = ", FSDP" if self.sharded_weights else ""
-        if device.startswith("cuda"):
+        if is_gpu(device):
             return times + (self.gpu or "CUDA GPU") + sharded
         units = None if self.vector_units == VECTOR_UNITS["avx512_bf16"] else self.vector_units
         name = self.processor if units is None else f"{self.processor} with {units}"
@@ -101,24 +103,6 @@ def device_is_shared() -> bool | None:
     if torch is None or not torch.cuda.is_available():
         return False
     return _other_processes_on_gpu()
-
-
-def _cores_are_busy() -> bool:
-    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
-    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
-    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
-    return bool(used) and sum(used) / len(used) > BUSY
-
-
-def _other_processes_on_gpu() -> bool | None:
-    if (found := nvml_device()) is None:
-        return None
-    nvml, device = found
-    try:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
-    except Exception:  # the driver does not answer
-        return None
-    return any(process.pid != os.getpid() for process in processes)
 
 
 def nvml_device() -> tuple[Any, Any] | None:
@@ -161,6 +145,29 @@ def peak_memory() -> dict[str, int]:
     return peaks
 
 
+def checkout() -> Path | None:
+    """The folder of the checkout that this code runs from; None if the package is installed without one."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else None
+
+
+def _cores_are_busy() -> bool:
+    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
+    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
+    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
+    return bool(used) and sum(used) / len(used) > BUSY
+
+
+def _other_processes_on_gpu() -> bool | None:
+    if (found := nvml_device()) is None:
+        return None
+    nvml, device = found
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
+    except Exception:  # the driver does not answer
+        return None
+    return any(process.pid != os.getpid() for process in processes)
+
+
 def _peak_resident_bytes() -> int | None:
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -195,12 +202,8 @@ def _cpuinfo(key: str) -> str:
     return ""
 
 
-def checkout() -> Path | None:
-    """The folder of the checkout that this code runs from; None if the package is installed without one."""
-    return ROOT if (ROOT / "pyproject.toml").is_file() else None
-
-
 def _git() -> Git | None:
+    """The commit of the checkout; None without one, or without git."""
     if (root := checkout()) is None:
         return None
 

@@ -1,6 +1,7 @@
-"""What each error costs a user: `results/error_costs.csv`, with a row for each gold label and a column for each answer.
+"""What each error costs a user: `results/error_costs.csv`.
 
-The first column has the gold labels. Costs are numbers of 0 or more in any unit. Without the file every error costs 1.
+It has a row for each gold label, which is in the first column, and a column for each predicted label. Costs are numbers
+of 0 or more in any unit. Without the file every error costs 1.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ FIX = "Write a header with the labels, and for each label a row with its name an
 
 
 def read_error_costs(results_dir: Path) -> pd.DataFrame | None:
-    """The costs by gold label (index) and answer (columns); None if there is no file.
+    """The costs by gold label (index) and predicted label (columns); None if there is no file.
 
     Raises `BenchmarkError` for what is no cost, and unless rows and columns have the same labels, each once.
     """
@@ -29,7 +30,7 @@ def read_error_costs(results_dir: Path) -> pd.DataFrame | None:
     if not written.index.is_unique or sorted(map(str, written.index)) != sorted(map(str, written.columns)):
         raise BenchmarkError(f"{path} does not have exactly one row and one column per label.", FIX)
     costs: pd.DataFrame = written.apply(pd.to_numeric, errors="coerce").astype(float)
-    for label, answer in zip(*np.nonzero(~((costs >= 0) & (costs < np.inf)).to_numpy()), strict=True):
-        cell = written.iloc[label, answer]
-        raise BenchmarkError(f"{path}, row {written.index[label]}: {cell!r} is not a cost.", FIX)
+    for gold, predicted in zip(*np.nonzero(~((costs >= 0) & (costs < np.inf)).to_numpy()), strict=True):
+        cell = written.iloc[gold, predicted]
+        raise BenchmarkError(f"{path}, row {written.index[gold]}: {cell!r} is not a cost.", FIX)
     return costs

@@ -21,6 +21,8 @@ SCHEMA_VERSION = 2
 
 
 class Status(StrEnum):
+    """How a run ended."""
+
     completed = "completed"
     failed = "failed"
     interrupted = "interrupted"
@@ -157,7 +159,7 @@ class RunRecord:
             values = json.loads(content)
             version = values["schema_version"]
             if type(version) is not int or version <= SCHEMA_VERSION:
-                return cls(**_typed(values))
+                return cls(**_parse_fields(values))
         except _INVALID as error:
             reason = " ".join(str(error).split())
             raise BenchmarkError(
@@ -197,12 +199,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _typed(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a record from its JSON document."""
+def _parse_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record with their types, from its JSON document of any schema version."""
     if values["schema_version"] not in (1, SCHEMA_VERSION):
         raise ValueError(f"schema_version is {values['schema_version']!r}")
     if values["schema_version"] == 1:
-        values = schema1.upgraded(values)
+        values = schema1.upgrade(values)
     values = {name: value for name, value in values.items() if name not in ("seal", "checksum")}
     values["status"] = Status(values["status"])
     values["config"] = RunSpec.from_json(values["config"])

@@ -15,7 +15,7 @@ LIBRARIES = {"linear": "sklearn", "encoder": "transformers", "decoder": "peft"}
 FINE_TUNED = ("encoder", "decoder")  # the families trained by gradient descent
 
 
-def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+def upgrade(values: dict[str, Any]) -> dict[str, Any]:
     """The record with a complete card, under the present schema version."""
     values = values | {"schema_version": 2, "overrides": [_with_folder(override) for override in values["overrides"]]}
     if values["card"] is not None:
@@ -29,19 +29,6 @@ def seals(document: dict[str, Any]) -> dict[str, str]:
     """A short hash of every field, which schema 1 stores as `seal` in place of a checksum."""
     fields = {name: json.dumps(value, sort_keys=True) for name, value in document.items() if name != "seal"}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in fields.items()}
-
-
-def _with_folder(override: str) -> str:
-    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
-    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
-
-
-def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
-    problem, separator, fix = failure["message"].partition("; ")
-    if failure.get("traceback") is not None or not separator:
-        return failure | {"fix": None}
-    return failure | {"message": f"{problem}.", "fix": fix[:1].upper() + fix[1:]}
 
 
 def card_fields(model: dict[str, Any]) -> dict[str, Any]:
@@ -69,3 +56,16 @@ def card_fields(model: dict[str, Any]) -> dict[str, Any]:
         fields["readout"] = Readout[parameters["readout"]].value
         fields["training"] = hashlib.sha256(trained.encode()).hexdigest()[:16]
     return fields
+
+
+def _with_folder(override: str) -> str:
+    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
+    return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
+
+
+def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
+    problem, separator, fix = failure["message"].partition("; ")
+    if failure.get("traceback") is not None or not separator:
+        return failure | {"fix": None}
+    return failure | {"message": f"{problem}.", "fix": fix[:1].upper() + fix[1:]}

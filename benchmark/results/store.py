@@ -68,32 +68,6 @@ class Run:
         return _gold(table), _predictions(table, self.record.labels)
 
 
-def _read_table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
-
-
-def _gold(table: pa.Table) -> LabelIds:
-    return np.asarray(table["gold"].to_numpy(), dtype=np.int64)
-
-
-def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
-    columns = [table[f"p_{label}"].to_numpy() for label in labels]
-    generated = table["generated"].to_pylist() if "generated" in table.column_names else None
-    return Predictions(
-        probabilities=np.stack(columns, axis=1).astype(np.float32),
-        predicted=table["predicted"].to_numpy().astype(np.int64),
-        generated=None if generated is None else tuple(generated),
-        also={
-            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
-            for name in table.column_names
-            if name.startswith(ALSO)
-        },
-    )
-
-
 def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
     """Where the run with this digest is stored."""
     run = f"{spec.recipe.name}-seed{spec.seed}-{digest[:8]}"
@@ -101,6 +75,7 @@ def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
 
 
 def read(folder: Path) -> Run:
+    """The run in this folder; raises `BenchmarkError` if its record is not valid."""
     path = folder / "record.json"
     return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
 
@@ -152,14 +127,14 @@ def write(
         _write_durably(hidden / "record.json", to_json(record))
         if save_plots is not None:
             save_plots(Run(record, hidden))
-        with locked(results_dir):
+        with lock(results_dir):
             _replace_folder(hidden, final)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return Run(record, final)
 
 
-def locked(results_dir: Path) -> FileLock:
+def lock(results_dir: Path) -> FileLock:
     """A lock held while a run moves into place and while the report reads all runs."""
     results_dir.mkdir(parents=True, exist_ok=True)
     return FileLock(results_dir / "results.lock")
@@ -190,6 +165,33 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
         column_encoding=dict.fromkeys(probabilities, "BYTE_STREAM_SPLIT"),  # a third smaller than in a dictionary
     )
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BenchmarkError(f"{path} cannot be read ({error}).", "Repeat the run with force=true.") from error
+
+
+def _gold(table: pa.Table) -> LabelIds:
+    return np.asarray(table["gold"].to_numpy(), dtype=np.int64)
+
+
+def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
+    """The predictions in a table as `encode_predictions` writes it."""
+    columns = [table[f"p_{label}"].to_numpy() for label in labels]
+    generated = table["generated"].to_pylist() if "generated" in table.column_names else None
+    return Predictions(
+        probabilities=np.stack(columns, axis=1).astype(np.float32),
+        predicted=table["predicted"].to_numpy().astype(np.int64),
+        generated=None if generated is None else tuple(generated),
+        also={
+            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
+            for name in table.column_names
+            if name.startswith(ALSO)
+        },
+    )
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from benchmark.config import CONF_DIR
 from benchmark.results.shipped_models import CATALOGUE
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
 
 
@@ -27,7 +27,7 @@ def catalogue() -> str:
     """The catalogue as JSON: model name -> its spec under recipe=paper, and its card."""
     entries: dict[str, dict[str, Any]] = {}
     for name in shipped_models():
-        config = composed([f"model={name}"])
+        config = compose([f"model={name}"])
         entries[name] = {"config": spec_of(config).as_json(), "card": asdict(build_classifier(config.model).describe())}
     return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -34,7 +34,7 @@ LIBRARIES = [
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
 
 
-def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) -> tuple[int, Any]:
+def run_in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) -> tuple[int, Any]:
     """Call `job` in a process of its own; returns its exit code and what `job` returned, or None.
 
     The code is negative if a signal killed the process, and `INTERRUPTED` if this process was interrupted.
@@ -46,22 +46,22 @@ def in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any) ->
     interrupted, returned = False, None
     with receiver:
         try:
-            returned = _received(receiver, process)
+            returned = _receive(receiver, process)
             process.join()
         except KeyboardInterrupt:
             interrupted = True
             process.terminate()
-            returned = returned or _received(receiver, process)
+            returned = returned or _receive(receiver, process)
             process.join()
         except SystemExit:  # submitit ends a job that is queued again
             process.terminate()
-            _received(receiver, process)
+            _receive(receiver, process)
             process.join()
             raise
     return INTERRUPTED if interrupted else process.exitcode or 0, returned
 
 
-def _received(receiver: Connection, process: BaseProcess) -> Any:
+def _receive(receiver: Connection, process: BaseProcess) -> Any:
     """What the process sends before it ends, or None. A long message must be read before the process can end."""
     wait([receiver, process.sentinel])
     with suppress(EOFError, OSError):  # OSError: killed while it was sending
@@ -74,11 +74,11 @@ def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn").Process(target=target, args=args)
     forked = multiprocessing.get_context("forkserver")
-    forked.set_forkserver_preload(_preloaded())
+    forked.set_forkserver_preload(_modules_to_preload())
     return forked.Process(target=target, args=args)
 
 
-def _preloaded() -> list[str]:
+def _modules_to_preload() -> list[str]:
     """The modules that the server imports: none if there is a GPU.
 
     With flash-attn installed, importing transformers initialises CUDA, which then fails in forked processes.
@@ -93,6 +93,7 @@ def _in_child(
     environment: dict[str, str],
     sender: Connection,
 ) -> None:
+    """Call `job` in the new process, and send what it returns."""
     _end_with_parent()
     os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
     configure_log(OmegaConf.create(logging_config))

@@ -5,7 +5,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
+import hydra
 from hydra.errors import InstantiationException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -16,15 +16,15 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
 from benchmark.run import resolvers
 from benchmark.run.model_by_place import with_weights
-from benchmark.run.overrides import REFUSALS, check_named, refusal, with_groups, written
+from benchmark.run.overrides import REFUSALS, check_named, hydra_value, refusal, with_groups
 from benchmark.run.structured import first_line, to_dataclass
 
 resolvers.register()
 
 
-def composed(overrides: list[str]) -> RunConfig:
+def compose(overrides: list[str]) -> RunConfig:
     """The run that command-line overrides ask for."""
-    return from_hydra(_checked_composition(overrides))
+    return from_hydra(_compose_checked(overrides))
 
 
 def each_model(overrides: list[str]) -> list[list[str]]:
@@ -32,55 +32,13 @@ def each_model(overrides: list[str]) -> list[list[str]]:
     named = [override.partition("=")[2] for override in overrides if override.startswith("model=")]
     others = [override for override in overrides if not override.startswith("model=")]
     if not named:
-        swept = _checked_composition(others, return_hydra_config=True).hydra.sweeper.params or {}
+        swept = _compose_checked(others, return_hydra_config=True).hydra.sweeper.params or {}
         named = [str(swept["model"])] if "model" in swept else []
     return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
 
 
-def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    """Add the arguments that a run has: overrides, and --config-dir as `python -m benchmark` has it from Hydra."""
-    parser.add_argument("overrides", nargs="*", help=f"as for a run: {example}")
-    parser.add_argument("--config-dir", type=Path, help="a folder with model/ and dataset/ files of your own")
-    parser.add_argument("--results-dir", metavar="DIR", help="the same as results_dir=DIR (default: results)")
-
-
-def overrides_of(arguments: argparse.Namespace) -> list[str]:
-    """The overrides that these arguments give."""
-    overrides: list[str] = with_config_dir(arguments.overrides, arguments.config_dir)
-    if arguments.results_dir is not None:
-        overrides.append(f"results_dir={written(arguments.results_dir)}")
-    return overrides
-
-
-def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
-    """The overrides, with `folder` added to Hydra's search path if there is one."""
-    if folder is None:
-        return [*overrides]
-    if not folder.is_dir():
-        raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
-    return [f"hydra.searchpath={written([f'file://{folder.resolve()}'])}", *overrides]
-
-
-def refused(error: Exception, overrides: list[str]) -> BenchmarkError:
-    """What is wrong with the overrides that Hydra refused, and what to write instead."""
-    return refusal(error, overrides, _compose)
-
-
-def _checked_composition(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
-    check_named(overrides)
-    try:
-        return _compose(overrides, return_hydra_config)
-    except REFUSALS as error:
-        raise refused(error, overrides) from error
-
-
-def _compose(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("config", overrides=with_groups(overrides), return_hydra_config=return_hydra_config)
-
-
 def from_hydra(values: DictConfig) -> RunConfig:
-    """Validate a composed configuration; raises `BenchmarkError` that names the option at fault."""
+    """Validate what Hydra composed; raises `BenchmarkError` that names the option at fault."""
     try:
         plain = cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))
     except OmegaConfBaseException as error:
@@ -115,3 +73,45 @@ def model_class(model: ModelConfig) -> type[Any]:
             f"model._target_={model.target} is not a dataclass.", "Decorate it, so that its options are checked."
         )
     return found
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add the arguments that a run has: overrides, and --config-dir as `python -m benchmark` has it from Hydra."""
+    parser.add_argument("overrides", nargs="*", help=f"as for a run: {example}")
+    parser.add_argument("--config-dir", type=Path, help="a folder with model/ and dataset/ files of your own")
+    parser.add_argument("--results-dir", metavar="DIR", help="the same as results_dir=DIR (default: results)")
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[str]:
+    """The overrides that these arguments give."""
+    overrides: list[str] = with_config_dir(arguments.overrides, arguments.config_dir)
+    if arguments.results_dir is not None:
+        overrides.append(f"results_dir={hydra_value(arguments.results_dir)}")
+    return overrides
+
+
+def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
+    """The overrides, with `folder` added to Hydra's search path if there is one."""
+    if folder is None:
+        return [*overrides]
+    if not folder.is_dir():
+        raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
+    return [f"hydra.searchpath={hydra_value([f'file://{folder.resolve()}'])}", *overrides]
+
+
+def explain_refusal(error: Exception, overrides: list[str]) -> BenchmarkError:
+    """What is wrong with the overrides that Hydra refused, and what to write instead."""
+    return refusal(error, overrides, _compose)
+
+
+def _compose_checked(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    check_named(overrides)
+    try:
+        return _compose(overrides, return_hydra_config)
+    except REFUSALS as error:
+        raise explain_refusal(error, overrides) from error
+
+
+def _compose(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return hydra.compose("config", overrides=with_groups(overrides), return_hydra_config=return_hydra_config)

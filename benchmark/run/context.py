@@ -10,10 +10,12 @@ from benchmark.interface import FitContext
 
 
 def fit_context(config: RunConfig | RunSpec, work_dir: Path) -> FitContext:
+    """What `fit` is given, with the folder of the checkpoints."""
     dataset = config.dataset
     return FitContext(tuple(dataset.labels), config.recipe, config.seed, work_dir, label_words=dataset.words)
 
 
 def seed_libraries(seed: int) -> None:
+    """Seed the global generators of Python and NumPy; models seed torch themselves."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries draw from the global state

@@ -19,7 +19,7 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full
 from benchmark.run.job import Job, OnRecord, new_job, now, with_data
 from benchmark.run.published import without_home
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def record_failure(
     """Write the failed record of a run whose process could not, unless another process is making that run."""
     job = new_job(config, overrides, on_record)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
-        job = new_job(config := pinned(config), overrides, on_record)
+        job = new_job(config := pin(config), overrides, on_record)
         job, _ = with_data(job, build_classifier(config.model))
     with suppress(Timeout, OSError), job.lock().acquire(timeout=0):
         _write_failure(job, error)
@@ -65,7 +65,7 @@ def _write_failure(job: Job, error: BaseException) -> None:
         if not job.training_began:
             if record.status is Status.failed:
                 _write_outside_results(job.config, record)
-        elif job.finished() is None:
+        elif job.finished_run() is None:
             job.write(record)
     except OSError as unwritable:
         log.error("the failure could not be recorded: %s", unwritable)

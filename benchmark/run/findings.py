@@ -13,11 +13,11 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.compose import add_overrides, build_classifier, composed, each_model, overrides_of
+from benchmark.run.compose import add_overrides, build_classifier, compose, each_model, overrides_of
 from benchmark.run.context import fit_context
 from benchmark.run.folders import unwritable
 from benchmark.run.model_by_place import is_read_later
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
 
 DISTRIBUTION = "emotion-benchmark"
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     quiet_libraries()
     with plain_endings():
-        problems = sum(show(composed(overrides)) for overrides in each_model(overrides_of(arguments)))
+        problems = sum(show(compose(overrides)) for overrides in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 
 
@@ -51,7 +51,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     """Package versions, data, folders, and what the model itself needs."""
     yield _versions()
     try:
-        config = pinned(config)
+        config = pin(config)
     except BenchmarkError as error:
         yield Finding.from_error("model" if is_read_later(config.model.parameters) else "revision", error)
     classifier = build_classifier(config.model)
@@ -73,13 +73,13 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     found = classifier.examine(texts, context)
     yield from found
     if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):
-        yield _matched(classifier, test, context)
+        yield _match_rows(classifier, test, context)
 
 
-def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
-    """Whether the answers are those of the test rows."""
+def _match_rows(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
+    """Whether predictions that were made elsewhere belong to the test rows."""
     try:
-        classifier.fit(test, test, context)  # reads the answers; nothing is trained
+        classifier.fit(test, test, context)  # reads the predictions; nothing is trained
         matched = classifier.match(test, context)
         classifier.predict(test.texts)
     except BenchmarkError as error:
@@ -87,7 +87,7 @@ def _matched(classifier: MadeElsewhere, test: Examples, context: FitContext) -> 
     return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
-def _installed(package: str) -> str | None:
+def _installed_version(package: str) -> str | None:
     """The version of a package; None if it is not installed."""
     try:
         return version(package)
@@ -108,7 +108,7 @@ def _versions() -> Finding:
     ]
     wrong = []
     for requirement in needed:
-        found = _installed(requirement.name)
+        found = _installed_version(requirement.name)
         if found is None or not requirement.specifier.contains(found, prereleases=True):
             wrong.append(f"{requirement.name} {found or 'missing'} (needs {requirement.specifier})")
     if wrong:

@@ -3,7 +3,9 @@
 import time
 from typing import Any
 
-DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+from benchmark.interface import is_gpu
+
+DTYPE_NAMES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The names that torch has for the precisions of models."""
 
 
@@ -27,14 +29,14 @@ def linear_flops(counts: dict[str, dict[Any, int]]) -> float:
 
 
 def matrix_peak(precision: str, device: str) -> float:
-    """FLOP/s of the fastest of many square products within a second; `precision` is one of `DTYPES`."""
+    """FLOP/s of the fastest of many square products within a second; `precision` is one of `DTYPE_NAMES`."""
     import torch  # --help does not wait for it
 
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")  # until the next training sets it
 
-    on_gpu = device.startswith("cuda")
+    on_gpu = is_gpu(device)
     size = 8192 if on_gpu else 2048
-    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, DTYPES[precision]))
+    matrix = torch.randn(size, size, device="cuda" if on_gpu else "cpu").to(getattr(torch, DTYPE_NAMES[precision]))
     taken: list[float] = []
     while sum(taken) < 1:
         started = time.perf_counter()

@@ -22,10 +22,10 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
 from benchmark.run import throughput
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ SUMMARY = "check.md"
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelToMeasure:
     """A model to measure, and how."""
 
     overrides: tuple[str, ...]
@@ -45,8 +45,8 @@ class Measured:
 
 LLAMA = ("model=llama3_lora", "model.weights.source=random", "recipe=paper", "model.precision=bf16")
 ON_GPU = (
-    Measured(LLAMA, ("bf16",), SpeedOptions(steps=12, texts=1000, rounds=1)),
-    Measured(
+    ModelToMeasure(LLAMA, ("bf16",), SpeedOptions(steps=12, texts=1000, rounds=1)),
+    ModelToMeasure(
         ("model=roberta_large", "model.weights.source=random", "recipe=paper"),
         ("fp32", "bf16"),
         SpeedOptions(steps=12, texts=1000, rounds=1),
@@ -54,8 +54,8 @@ ON_GPU = (
 )
 TINY = ("dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6", "recipe.max_steps=4")
 ON_CPU = (
-    Measured(("model=tiny_llama", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
-    Measured(("model=tiny_bert", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
+    ModelToMeasure(("model=tiny_llama", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
+    ModelToMeasure(("model=tiny_bert", *TINY), ("fp32",), SpeedOptions(2, 12, 1)),
 )
 
 
@@ -66,9 +66,9 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
     """
     on_gpu = torch.cuda.is_available()
     models = ON_GPU if on_gpu else ON_CPU
-    results_dir = composed([*models[0].overrides, *overrides]).results_dir
+    results_dir = compose([*models[0].overrides, *overrides]).results_dir
     check_writable("results_dir", Path(results_dir))
-    works: dict[str, Callable[[], list[str]]] = {
+    functions: dict[str, Callable[[], list[str]]] = {
         "tests": _tests,
         "speed": lambda: [line for model in models for line in _speed(model, overrides)],
         "training": lambda: _training(models[0], overrides),
@@ -81,7 +81,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
         log.info("%s", part)
         started = time.perf_counter()
         try:
-            results = works[part]()
+            results = functions[part]()
         except (BenchmarkError, RuntimeError, OSError) as error:
             log.exception("%s failed", part)
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -99,12 +99,12 @@ def _device() -> str:
 
 
 def _heading() -> list[str]:
-    described = environment.describe()
-    commit = "unknown" if described.git is None else described.git.commit[:9]
-    versions = f"torch {torch.__version__}, transformers {described.packages.get('transformers')}, commit {commit}"
+    machine = environment.describe()
+    commit = "unknown" if machine.git is None else machine.git.commit[:9]
+    versions = f"torch {torch.__version__}, transformers {machine.packages.get('transformers')}, commit {commit}"
     others = {True: "Other processes use it", False: "No other process uses it", None: "Other processes are unknown"}
     return [
-        f"# Check of the fast path on {described.hardware(_device())}",
+        f"# Check of the fast path on {machine.hardware(_device())}",
         "",
         f"{versions}. {others[environment.device_is_shared()]}. Weights are random: speed and memory only.",
     ]
@@ -124,11 +124,11 @@ def _tests() -> list[str]:
     return [done.stdout.strip().splitlines()[-1]]
 
 
-def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
+def _speed(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
-    config = pinned(composed([*measured.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
-    document = throughput.measure(config, list(measured.precisions), measured.options)
+    config = pin(compose([*model.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
+    document = throughput.measure(config, list(model.precisions), model.options)
     throughput.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
@@ -147,9 +147,9 @@ def _speed(measured: Measured, overrides: Sequence[str]) -> list[str]:
     return [*lines, "", *throughput.ratios(document).splitlines(), ""]
 
 
-def _training(measured: Measured, overrides: Sequence[str]) -> list[str]:
+def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
-    config = pinned(composed([*measured.overrides, *overrides]))
+    config = pin(compose([*model.overrides, *overrides]))
     document = _whole_training(config)
     throughput.write(document, config.results_dir, "-training")
     steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]
@@ -168,7 +168,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
-    model, report = throughput.fitted(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
+    model, report = throughput.train_copy(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
     peaks = environment.peak_memory()
     speeds = []
     for _ in range(2):  # the first prediction prepares kernels
@@ -176,14 +176,14 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
     return {
-        **throughput.described(config, model, report.device),
+        **throughput.describe_model_and_machine(config, model, report.device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "precision": report.precision,
         "attention": report.attention,
         "steps": report.steps,
         "graph_steps": report.graph_steps,
-        "training_seconds": throughput.training_seconds(report),
+        "training_seconds": report.training_seconds,
         "graph_seconds": report.graph_seconds,
         "tokens_per_sample": report.tokens_per_sample,
         "peak_memory": peaks,

@@ -26,7 +26,7 @@ SavePlots = Callable[[Run], None]
 """A function that saves the plots of a run in its folder."""
 OnRecord = Callable[[Run], None]
 """A function that is called with each run whose record was written to the results."""
-TRAINING = "training"
+TRAINING_MARKER = "training"
 """The name of an empty file beside the checkpoints of a run that has begun to train."""
 
 
@@ -57,7 +57,7 @@ class Job:
         self.work_dir.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{self.work_dir}.lock")
 
-    def finished(self) -> Run | None:
+    def finished_run(self) -> Run | None:
         """The completed run with this digest, if there is one.
 
         One with weights from another server than this run would ask does not count.
@@ -72,16 +72,16 @@ class Job:
     @property
     def training_began(self) -> bool:
         """Whether training has begun, in this process or in one that was killed."""
-        return (self.work_dir / TRAINING).exists()
+        return (self.work_dir / TRAINING_MARKER).exists()
 
     def forget_training(self) -> None:
         """Delete the marker that an earlier attempt left."""
-        (self.work_dir / TRAINING).unlink(missing_ok=True)
+        (self.work_dir / TRAINING_MARKER).unlink(missing_ok=True)
 
     def begin_training(self) -> None:
         """Leave the marker that training has begun."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        (self.work_dir / TRAINING).touch()
+        (self.work_dir / TRAINING_MARKER).touch()
 
     def write(
         self,
@@ -159,4 +159,5 @@ def exclusive(lock: FileLock) -> Iterator[None]:
 
 
 def now() -> str:
+    """The time in UTC, to the second, as records write it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

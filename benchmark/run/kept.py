@@ -23,7 +23,8 @@ TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
 class Prediction:
     """The predicted label of a text with its probability, and the probability of every label.
 
-    A text without words has no label. Free generation gives no probabilities, and no label if its answer is none.
+    A text without words has no label. Free generation gives no probabilities, and no label if the generated text names
+    none.
     """
 
     label: str | None = None
@@ -47,15 +48,15 @@ class KeptModel:
         """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
-        answers = [Prediction()] * len(texts)
+        predictions = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
-            predictions = self.classifier.predict([texts[row] for row in filled])
-            predictions.check(len(filled), len(self.record.labels))
-            self.truncated_texts += predictions.truncated_texts
-            for row, prediction in zip(filled, self._predictions(predictions), strict=True):
-                answers[row] = prediction
-        return answers
+            found = self.classifier.predict([texts[row] for row in filled])
+            found.check(len(filled), len(self.record.labels))
+            self.truncated_texts += found.truncated_texts
+            for row, prediction in zip(filled, self._predictions(found), strict=True):
+                predictions[row] = prediction
+        return predictions
 
     def merge(self, folder: Path) -> None:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
@@ -111,6 +112,7 @@ def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[
 
 
 def _record_in(folder: Path) -> RunRecord:
+    """The record of the kept model; raises `BenchmarkError` if there is none, or if it was changed."""
     try:
         content = (folder / RECORD).read_bytes()
     except OSError as error:
@@ -130,6 +132,7 @@ def _record_in(folder: Path) -> RunRecord:
 
 
 def _with_settings(model: ModelConfig, settings: Sequence[str]) -> ModelConfig:
+    """The configuration under these overrides; raises `BenchmarkError` for options that are not in `SETTINGS`."""
     parameters: dict[str, Any] = {**model.parameters}
     for setting in settings:
         option, _, value = setting.partition("=")
@@ -159,5 +162,6 @@ def _check_hashes(folder: Path, trained: FitReport, found: FitReport) -> None:
 
 
 def _hashes(weights: WeightSource) -> set[str]:
+    """The SHA-256 of each file of the weights."""
     sha256 = weights.sha256
     return set(sha256.values()) if isinstance(sha256, dict) else {sha256} if sha256 is not None else set()

@@ -33,25 +33,25 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     if folder is not None:
         model = kept.load(folder, *settings)
         classifier, fit, spec = model.classifier, model.fit_here, model.record.config
-        asked = load(config.dataset).test.texts[:texts]
+        test_texts = load(config.dataset).test.texts[:texts]
         names = {"model": spec.model.name, "title": spec.model.title, "recipe": spec.recipe.name}
     else:
-        classifier, fit, asked = _trained(config, texts)
+        classifier, fit, test_texts = _train_briefly(config, texts)
         names = {"model": config.model.name, "title": config.model.title, "recipe": config.recipe.name}
-    described = replace(environment.describe(), device_shared=shared)
+    machine = replace(environment.describe(), device_shared=shared)
     return {
         **names,
         "pretrained": fit.weights.stand_in is None,
-        "device": described.hardware(fit.device),
+        "device": machine.hardware(fit.device),
         "precision": fit.precision,
-        "environment": asdict(described),
+        "environment": asdict(machine),
         "dataset": config.dataset.name,
-        "latency": timed(classifier, asked),
+        "latency": time_predictions(classifier, test_texts),
     }
 
 
-def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
-    """Percentiles of the seconds of one text, texts per second of all together, and how much the answers differ."""
+def time_predictions(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
+    """Percentiles of the seconds of one text, texts per second of all together, and how much the predictions differ."""
     together = classifier.predict(texts)  # also warms up caches and compiled kernels
     one_by_one, seconds = [], []
     for text in texts:
@@ -70,6 +70,7 @@ def timed(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
 
 
 def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> dict[str, float]:
+    """How many labels differ, and the largest difference of a probability."""
     predicted = np.concatenate([prediction.predicted for prediction in one_by_one])
     probabilities = np.concatenate([prediction.probabilities for prediction in one_by_one])
     return {
@@ -78,7 +79,8 @@ def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> di
     }
 
 
-def _trained(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tuple[str, ...]]:
+def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tuple[str, ...]]:
+    """The configured model after a few steps, how it was trained, and the first test texts."""
     classifier = build_classifier(config.model)
     if isinstance(classifier, MadeElsewhere):
         raise BenchmarkError(

@@ -25,18 +25,12 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
     if folder is not None:
-        return _read_from_checkpoint(model, {"source": "folder", "path": str(folder)})
+        return _described_by_checkpoint(model, {"source": "folder", "path": str(folder)})
     if place is not None and source not in ("folder", "random"):
-        return _read_from_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
+        return _described_by_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
     if source == "hub" and not model["weights"].get("hub"):
         raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
     return model
-
-
-def _read_from_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    others = model["weights"].get("source") not in ("hub", "folder")  # the YAML describes weights of its own
-    facts: dict[str, Any] = {"facts": {}} if others and "facts" in model else {}
-    return model | {"weights": weights, "architecture": {}} | facts
 
 
 def is_read_later(parameters: dict[str, Any]) -> bool:
@@ -55,7 +49,15 @@ def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _described_by_checkpoint(model: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model with `weights`, whose architecture is empty until the checkpoint is read."""
+    had_own_weights = model["weights"].get("source") not in ("hub", "folder")  # then its facts are about those
+    facts: dict[str, Any] = {"facts": {}} if had_own_weights and "facts" in model else {}
+    return model | {"weights": weights, "architecture": {}} | facts
+
+
 def _in_folder(folder: Path) -> Path:
+    """The config.json of a folder with a network; raises for folders without one."""
     file = folder / "config.json"
     if not folder.is_dir():
         raise BenchmarkError(f"model.path={folder} is not a folder.", "Name one with weights and tokenizer.")
@@ -72,6 +74,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _from_hub(repository: str, revision: str) -> Path:
+    """The config.json of a repository, downloaded or cached; raises `BenchmarkError` if that fails."""
     import httpx2  # the transport of huggingface_hub
     import huggingface_hub
     from huggingface_hub import errors
@@ -97,6 +100,7 @@ def _from_hub(repository: str, revision: str) -> Path:
 
 
 def _architecture(file: Path) -> dict[str, Any]:
+    """What the file says about the network; raises if it is damaged, or describes no model of texts."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

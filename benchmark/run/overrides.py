@@ -40,7 +40,7 @@ def check_named(overrides: Sequence[str]) -> None:
             raise _unreadable(override)
 
 
-def parsed(override: str) -> Override:
+def parse(override: str) -> Override:
     """The parts of an override; raises `OverrideParseException` if Hydra cannot read it."""
     return OverridesParser.create().parse_overrides([override])[0]
 
@@ -48,14 +48,6 @@ def parsed(override: str) -> Override:
 def with_groups(overrides: Sequence[str]) -> list[str]:
     """The overrides as Hydra reads them: a data set to test on and a prompt are choices of files, not values."""
     return [_as_group(override) for override in overrides]
-
-
-def _as_group(override: str) -> str:
-    option, _, value = override.partition("=")
-    group = AS_GROUPS.get(option)
-    if group is None:
-        return override
-    return f"~{group}" if value == "null" else f"{group}={value}"
 
 
 def as_written(override: str) -> str:
@@ -70,15 +62,15 @@ def as_written(override: str) -> str:
 
 def element(override: str) -> Any:
     """The value of an override that is no sweep: numbers, text, lists and dictionaries. Quotes are removed."""
-    return _plain_element(parsed(override)._value)
+    return _plain_element(parse(override)._value)
 
 
-def written(value: Any) -> str:
+def hydra_value(value: Any) -> str:
     """A value as Hydra reads it in an override."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_key(key)}:{written(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{_key(key)}:{hydra_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(written, value)) + "]"
+        return "[" + ",".join(map(hydra_value, value)) + "]"
     if isinstance(value, str):
         return value if SIMPLE.fullmatch(value) else text_value(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -117,6 +109,28 @@ def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> Ben
     return BenchmarkError(f"Hydra refused the overrides: {problem}.", "Correct the override.")
 
 
+def closest(name: str, options: Sequence[str]) -> str | None:
+    """The option that was probably meant."""
+    plain = {_plain(option): option for option in options}
+    return next((plain[match] for match in get_close_matches(_plain(name), plain, n=1)), None)
+
+
+def sweeps(override: str) -> bool:
+    """Whether the override gives several values."""
+    try:
+        return parse(override).is_sweep_override()
+    except OverrideParseException:
+        return False
+
+
+def _as_group(override: str) -> str:
+    option, _, value = override.partition("=")
+    group = AS_GROUPS.get(option)
+    if group is None:
+        return override
+    return f"~{group}" if value == "null" else f"{group}={value}"
+
+
 def _unreadable(override: str) -> BenchmarkError:
     option, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]*\w[\w./@:-]*", option):
@@ -126,6 +140,7 @@ def _unreadable(override: str) -> BenchmarkError:
 
 
 def _no_such_choice(missing: str, options: Sequence[str]) -> BenchmarkError:
+    """The error for a file that a group does not have, or a plugin that is not installed."""
     group, _, name = missing.rpartition("/")
     if missing in PLUGINS:
         return BenchmarkError(
@@ -167,22 +182,8 @@ def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> 
     return BenchmarkError(f"There is no option {option}.", fix)
 
 
-def closest(name: str, options: Sequence[str]) -> str | None:
-    """The option that was probably meant."""
-    plain = {_plain(option): option for option in options}
-    return next((plain[match] for match in get_close_matches(_plain(name), plain, n=1)), None)
-
-
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def sweeps(override: str) -> bool:
-    """Whether the override gives several values."""
-    try:
-        return parsed(override).is_sweep_override()
-    except OverrideParseException:
-        return False
 
 
 def _plain_element(value: Any) -> Any:
@@ -194,4 +195,4 @@ def _plain_element(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    return written(key.text if isinstance(key, QuotedString) else key)
+    return hydra_value(key.text if isinstance(key, QuotedString) else key)

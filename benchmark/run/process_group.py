@@ -20,7 +20,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import SHARDED_WEIGHTS, MadeElsewhere
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 
 TORCHRUN_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 """What torchrun sets for a process. transformers and accelerate would share the work a second time."""
@@ -118,7 +118,7 @@ def follow(config: RunConfig) -> None:
     """The part of every process but the first: fit and predict with it, and write nothing."""
     from benchmark.data.load import load  # --help does not wait for pandas
 
-    config = pinned(config)
+    config = pin(config)
     classifier = build_classifier(config.model)
     splits = load(config.dataset)
     try:

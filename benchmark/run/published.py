@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import ADDED_LATER, READS_FILES
 from benchmark.run.compose import model_class
-from benchmark.run.overrides import as_written, element, written
+from benchmark.run.overrides import as_written, element, hydra_value
 from benchmark.run.structured import nested_schema
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "dataset.test.path", "hydra.")
@@ -27,41 +27,41 @@ def spec_of(config: RunConfig) -> RunSpec:
     return RunSpec(model, _without_files(config.dataset), config.recipe, config.seed)
 
 
-def _without_files(dataset: DatasetConfig) -> DatasetConfig:
-    """The data set without where its files are and how they are written: its content has a hash."""
-    return replace(dataset, path=None, files=None, test=dataset.test and _without_files(dataset.test))
-
-
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
     """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
     paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
     kept = [as_written(override) for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
-    return [_published(override, paths) for override in kept]
-
-
-def _published(override: str, paths: set[str]) -> str:
-    """The override as it was written, or written again if it has a path, which may be inside a dictionary."""
-    option, _, value = override.partition("=")
-    if option == "--config-dir":
-        return f"{option}={_without_folder(value)}"
-    read = element(override)
-    changed = _hidden(read, paths, option.rpartition(".")[2] in paths)
-    return override if changed == read else f"{option}={written(changed)}"
-
-
-def _hidden(value: Any, paths: set[str], is_path: bool) -> Any:
-    """A parsed value with DIR/ in place of the folder of each path."""
-    if isinstance(value, dict):
-        return {key: _hidden(inner, paths, str(key) in paths) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_hidden(inner, paths, False) for inner in value]
-    return value if not is_path or value is None else _without_folder(str(value))
+    return [_hide_paths(override, paths) for override in kept]
 
 
 def without_home(text: str) -> str:
     """`text` with ~ in place of the user's home folder."""
     home = os.environ.get("HOME", "").rstrip("/")
     return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
+
+
+def _without_files(dataset: DatasetConfig) -> DatasetConfig:
+    """The data set without where its files are and how they are written: its content has a hash."""
+    return replace(dataset, path=None, files=None, test=dataset.test and _without_files(dataset.test))
+
+
+def _hide_paths(override: str, paths: set[str]) -> str:
+    """The override as it was written, or written again if it has a path, which may be inside a dictionary."""
+    option, _, value = override.partition("=")
+    if option == "--config-dir":
+        return f"{option}={_without_folder(value)}"
+    read = element(override)
+    changed = _with_hidden_paths(read, paths, option.rpartition(".")[2] in paths)
+    return override if changed == read else f"{option}={hydra_value(changed)}"
+
+
+def _with_hidden_paths(value: Any, paths: set[str], is_path: bool) -> Any:
+    """A parsed value with DIR/ in place of the folder of each path."""
+    if isinstance(value, dict):
+        return {key: _with_hidden_paths(inner, paths, str(key) in paths) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_hidden_paths(inner, paths, False) for inner in value]
+    return value if not is_path or value is None else _without_folder(str(value))
 
 
 def _without_folder(path: str) -> str:

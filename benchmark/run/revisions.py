@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import RunConfig
-from benchmark.data.load import resolved_labels
+from benchmark.data.load import resolve_labels
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.hub import COMMIT, repository_info
 from benchmark.run.model_by_place import is_read_later, read_architecture
-from benchmark.run.overrides import written
+from benchmark.run.overrides import hydra_value
 from benchmark.run.resolvers import LABELS
 
 
-def pinned(config: RunConfig) -> RunConfig:
+def pin(config: RunConfig) -> RunConfig:
     """The configuration with whole commits, and with labels and architecture as its files state them if it names none.
 
     Asks the hub, or else its local cache, where one of them is missing.
     """
-    parameters, dataset = config.model.parameters, _pinned_data(config.dataset)
+    parameters, dataset = config.model.parameters, _pin_data(config.dataset)
     if not dataset.labels or (dataset.test and not dataset.test.labels):
-        dataset = resolved_labels(dataset)
+        dataset = resolve_labels(dataset)
         if isinstance(text := parameters.get("instruction"), str):
             parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
@@ -38,33 +38,12 @@ def pinned(config: RunConfig) -> RunConfig:
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
 
 
-def _pinned_data(dataset: DatasetConfig) -> DatasetConfig:
-    test = dataset.test and _pinned_data(dataset.test)
-    if dataset.hub is None or dataset.path is not None or dataset.synthetic is not None:
-        return replace(dataset, test=test)
-    commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
-    return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)
-
-
-def with_commits(overrides: Sequence[str], config: RunConfig, commits: RunConfig) -> list[str]:
-    """The overrides of `config`, with the commits of its pinned form: those that make the same run again."""
-    asked, found = _revisions(config), _revisions(commits)
+def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig) -> list[str]:
+    """The overrides of `config` with the commits of `pinned`, its pinned form, so that they make the same run again."""
+    asked, found = _revisions(config), _revisions(pinned)
     changed = [option for option in found if found[option] != asked[option]]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
-    return [*kept, *(f"{option}={written(found[option])}" for option in changed)]
-
-
-def _revisions(config: RunConfig) -> dict[str, str]:
-    """The revisions of hub repositories, by option."""
-    revisions = {}
-    for option, dataset in (("dataset", config.dataset), ("dataset.test", config.dataset.test)):
-        if dataset is not None and dataset.hub is not None:
-            revisions[f"{option}.hub.revision"] = dataset.hub.revision
-    weights = config.model.parameters.get("weights")
-    if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
-        option = "model.revision" if config.model_by_id else "model.weights.hub.revision"
-        revisions[option] = str(hub["revision"])
-    return revisions
+    return [*kept, *(f"{option}={hydra_value(found[option])}" for option in changed)]
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:
@@ -94,3 +73,24 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_text(info.sha or "", encoding="utf-8")
     return info.sha or ""
+
+
+def _pin_data(dataset: DatasetConfig) -> DatasetConfig:
+    test = dataset.test and _pin_data(dataset.test)
+    if dataset.hub is None or dataset.path is not None or dataset.synthetic is not None:
+        return replace(dataset, test=test)
+    commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
+    return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)
+
+
+def _revisions(config: RunConfig) -> dict[str, str]:
+    """The revisions of hub repositories, by option."""
+    revisions = {}
+    for option, dataset in (("dataset", config.dataset), ("dataset.test", config.dataset.test)):
+        if dataset is not None and dataset.hub is not None:
+            revisions[f"{option}.hub.revision"] = dataset.hub.revision
+    weights = config.model.parameters.get("weights")
+    if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
+        option = "model.revision" if config.model_by_id else "model.weights.hub.revision"
+        revisions[option] = str(hub["revision"])
+    return revisions

@@ -24,7 +24,7 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import unwritable
 from benchmark.run.job import Job, OnRecord, SavePlots, exclusive, new_job, now, with_data
-from benchmark.run.revisions import pinned, with_commits
+from benchmark.run.revisions import pin, with_commits
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def run(
         process_group.check_batch(config.recipe.effective_batch)
         for error in unwritable(config):
             raise error
-        pinned_config = pinned(config)
+        pinned_config = pin(config)
     if pinned_config != config:
         classifier = build_classifier(pinned_config.model)
         job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
@@ -56,7 +56,7 @@ def run(
     with exclusive(lock):
         job.forget_training()
         with failures.failure_recorded(job):
-            finished = None if config.force else job.finished()
+            finished = None if config.force else job.finished_run()
             process_group.announce_run(job.work_dir if finished is None else None)
             if finished is None:
                 return _train_and_predict(job, classifier, splits, save_plots)
@@ -68,11 +68,12 @@ def run(
 
 
 def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_plots: SavePlots | None) -> Run:
+    """Make the run, write it to the results, and delete its checkpoints."""
     record, predictions = _fit_and_predict(job, classifier, splits)
     content = store.encode_predictions(splits.test, predictions, record.labels)
     with_validation = _validation_is_useful(record, classifier, predictions)
     process_group.announce_validation(with_validation)
-    validation = _encoded_validation_predictions(classifier, splits, record.labels) if with_validation else None
+    validation = _predict_validation(classifier, splits, record.labels) if with_validation else None
     record = replace(
         record,
         status=Status.completed,
@@ -97,13 +98,13 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     environment.reset_peak_memory()
-    with _timed(seconds, "fit"), energy.measured(joules, "fit"):
+    with _measure_time(seconds, "fit"), energy.measure(joules, "fit"):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
-    with _timed(seconds, "predict"), energy.measured(joules, "predict"):
+    with _measure_time(seconds, "predict"), energy.measure(joules, "predict"):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(context.labels))
     if predictions.truncated_texts:
@@ -133,7 +134,7 @@ def _validation_is_useful(record: RunRecord, classifier: Classifier, test: Predi
     return whole and test.has_confidences and record.trained and not isinstance(classifier, MadeElsewhere)
 
 
-def _encoded_validation_predictions(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
+def _predict_validation(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
     """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)
@@ -163,6 +164,7 @@ def _keep_record(folder: Path | None, record: RunRecord) -> None:
 
 
 def _log_data(spec: RunSpec, report: DataReport) -> None:
+    """Say what is run on which rows, and what the checks of the data found."""
     sizes = ", ".join(f"{split.rows} {name}" for name, split in report.splits.items())
     log.info("%s on %s (%s; %s), recipe %s, seed %d", spec.model.title, spec.dataset.name, sizes, report.route,
              spec.recipe.name, spec.seed)  # fmt: skip
@@ -191,7 +193,8 @@ def _trial_hint(spec: RunSpec, report: DataReport) -> str | None:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+def _measure_time(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Store the seconds that the block takes in `seconds[phase]`."""
     started = time.perf_counter()
     yield
     seconds[phase] = time.perf_counter() - started

@@ -28,18 +28,6 @@ def to_dataclass(schema: type[T], values: dict[str, Any], prefix: str) -> T:
         raise BenchmarkError(f"Option {option}: {first_line(error)}.", fix) from error
 
 
-def _node(schema: type[Any], values: dict[str, Any], prefix: str) -> DictConfig:
-    """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
-    check_texts(schema, values, prefix)
-    node = OmegaConf.structured(schema)
-    OmegaConf.set_readonly(node, None)
-    for name, value in values.items():
-        nested = nested_schema(schema, name)
-        if nested is not None and isinstance(value, dict):
-            node[name] = _node(nested, value, f"{prefix}{name}.")
-    return cast("DictConfig", node)
-
-
 def nested_schema(schema: type[Any], name: str) -> type[Any] | None:
     """The dataclass that the field holds, alone or as an optional value; None for fields of other types."""
     hint = get_type_hints(schema).get(name)
@@ -50,3 +38,15 @@ def nested_schema(schema: type[Any], name: str) -> type[Any] | None:
 def first_line(error: Exception) -> str:
     """The first line of the message, without a full stop at its end."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _node(schema: type[Any], values: dict[str, Any], prefix: str) -> DictConfig:
+    """OmegaConf's node for `schema`, writable at every level although the dataclasses are frozen."""
+    check_texts(schema, values, prefix)
+    node = OmegaConf.structured(schema)
+    OmegaConf.set_readonly(node, None)
+    for name, value in values.items():
+        nested = nested_schema(schema, name)
+        if nested is not None and isinstance(value, dict):
+            node[name] = _node(nested, value, f"{prefix}{name}.")
+    return cast("DictConfig", node)

@@ -20,7 +20,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first, select
 from benchmark.files import replacing
-from benchmark.interface import Examples, FitContext, FitReport
+from benchmark.interface import Examples, FitContext, FitReport, is_gpu
 from benchmark.results import environment
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
@@ -49,7 +49,7 @@ class Measurements:
     device: str = "cpu"
     flops: float | None = None  # of the linear layers per sample, as executed
     fits: list[FitReport] = field(default_factory=list)
-    answered_per_second: list[float] = field(default_factory=list)  # texts
+    predicted_per_second: list[float] = field(default_factory=list)  # texts; `answered_per_second` in its JSON
     peak_memory: list[dict[str, int]] = field(default_factory=list)
     kernel_seconds: float | None = None  # of a GPU, per optimiser step
     gradient_difference: float | None = None  # from those of padded batches
@@ -57,7 +57,7 @@ class Measurements:
     @property
     def samples_per_second(self) -> list[float]:
         """Training throughput, without the time that prepared CUDA graphs."""
-        return [fit.samples_seen / (training_seconds(fit) - (fit.graph_seconds or 0.0)) for fit in self.fits]
+        return [fit.samples_seen / _seconds_without_graphs(fit) for fit in self.fits]
 
     @property
     def recomputes(self) -> bool:
@@ -106,7 +106,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
     return {
-        **described(config, model, ways[0].device),
+        **describe_model_and_machine(config, model, ways[0].device),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
@@ -118,7 +118,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
     }
 
 
-def described(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
+def describe_model_and_machine(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
     """The model and the machine, as measurements of speed name them."""
     machine = environment.describe()
     return {
@@ -141,10 +141,11 @@ def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
 
 
 def device_folder(device: str, results_dir: str) -> Path:
+    """The folder for measurements on this device, as `Environment.hardware` names it."""
     return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def fitted(
+def train_copy(
     way: Measurements, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
 ) -> tuple[Measurable, FitReport]:
     """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
@@ -172,17 +173,18 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
 
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
+    """Train and predict once, and add what was measured to the lists of `way`."""
     environment.reset_peak_memory()
-    model, fit = fitted(way, splits.train, splits, options.steps)
+    model, fit = train_copy(way, splits.train, splits, options.steps)
     way.peak_memory.append(environment.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, options)
     started = time.perf_counter()
     model.predict(texts)
-    way.answered_per_second.append(len(texts) / (time.perf_counter() - started))
+    way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
     way.release(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
-             way.samples_per_second[-1], way.answered_per_second[-1])  # fmt: skip
+             way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
 
 
 def _texts(splits: Splits, options: SpeedOptions) -> tuple[str, ...]:
@@ -193,7 +195,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
     """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
     trained = statistics.mean(way.samples_per_second)
     fit = way.fits[-1]
-    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(map(training_seconds, way.fits))
+    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(fit.training_seconds or 0.0 for fit in way.fits)
     return {
         "batching": way.model.batching,
         "recomputes": way.recomputes,
@@ -209,10 +211,10 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
         "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
         "linear_flops_per_sample": way.flops,
         "utilisation": None if way.flops is None else trained * way.flops / peak,
-        "outside_steps": None if fit.device.startswith("cuda") else 1 - inside,  # a GPU still computes after a step
+        "outside_steps": None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
         "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
-        "answered_per_second": statistics.mean(way.answered_per_second),
-        "answered_rounds": way.answered_per_second,
+        "answered_per_second": statistics.mean(way.predicted_per_second),
+        "answered_rounds": way.predicted_per_second,
     }
 
 
@@ -223,10 +225,13 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
-        model, fit = fitted(way, longer, splits, max_steps=None)
+        model, fit = train_copy(way, longer, splits, max_steps=None)
         way.release(model)
-        seconds = training_seconds(fit) - (fit.graph_seconds or 0.0)
-        return {"rows": len(rows), "tokens_per_sample": fit.tokens_per_sample or 0.0, "seconds": seconds}
+        return {
+            "rows": len(rows),
+            "tokens_per_sample": fit.tokens_per_sample or 0.0,
+            "seconds": _seconds_without_graphs(fit),
+        }
 
     return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
 
@@ -234,7 +239,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
 def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
     """Set the way's FLOPs and device. The training also warms up caches."""
     with nullcontext() if way.recomputes else flop_counter() as counter:  # which cannot follow such a backward pass
-        model, fit = fitted(way, splits.train, splits, steps)
+        model, fit = train_copy(way, splits.train, splits, steps)
     way.release(model)
     way.flops = None if counter is None else linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
@@ -242,31 +247,34 @@ def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
 
 def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | None:
     """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
-    if not way.device.startswith("cuda"):
+    if not is_gpu(way.device):
         return None
     words = np.array([len(text.split()) for text in splits.train.texts])
     rows = select(splits.train, np.flatnonzero(words == np.percentile(words, 50, method="lower")))
-    return (_profiled(way, rows, splits, 2 * steps) - _profiled(way, rows, splits, steps)) / steps
+    return (_profile_kernels(way, rows, splits, 2 * steps) - _profile_kernels(way, rows, splits, steps)) / steps
 
 
-def _profiled(way: Measurements, rows: Examples, splits: Splits, steps: int) -> float:
+def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: int) -> float:
+    """Seconds of GPU kernels in a training of so many steps."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        model, _ = fitted(way, rows, splits, steps)
+        model, _ = train_copy(way, rows, splits, steps)
         torch.cuda.synchronize()
     way.release(model)
     return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
 
 
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
-    model, _ = fitted(way, splits.train, splits, 2)
+    """`Comparison.gradient_difference` on one batch, after two training steps."""
+    model, _ = train_copy(way, splits.train, splits, 2)
     difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
     way.release(model)
     return difference
 
 
-def training_seconds(fit: FitReport) -> float:
+def _seconds_without_graphs(fit: FitReport) -> float:
+    """Seconds of training without those that prepared CUDA graphs."""
     assert fit.training_seconds is not None
-    return fit.training_seconds
+    return fit.training_seconds - (fit.graph_seconds or 0.0)

@@ -62,7 +62,6 @@ def test_a_row_describes_its_run(tmp_path: Path) -> None:
         "dataset": "emotion",
         "test_sha256": study.TEST_SHA256,
         "status": "completed",
-        "limits": "",
         "precision": "fp32",
         "hardware": "A processor, 2 cores",
         "test_rows": 10,
@@ -113,21 +112,21 @@ def test_a_failed_run_is_attributed_to_the_best_device_of_its_machine(gpu: str |
 
 
 @pytest.mark.parametrize(
-    ("override", "fit", "limits", "scorable"),
+    ("override", "fit", "scorable"),
     [
-        ("dataset.train_rows=5", FIT, "training rows", True),
-        ("dataset.test_rows=5", FIT, "test rows", True),
-        ("dataset.test_rows=1", FIT, "test rows", False),
-        ("recipe.max_steps=3", FIT, "steps", True),
-        ("model.weights.source=random", RANDOM_FIT, "", False),
+        ("dataset.train_rows=5", FIT, True),
+        ("dataset.test_rows=5", FIT, True),
+        ("dataset.test_rows=1", FIT, False),
+        ("recipe.max_steps=3", FIT, True),
+        ("model.weights.source=random", RANDOM_FIT, False),
     ],
 )
 @pytest.mark.parametrize("status", [Status.completed, Status.failed])
 def test_limited_runs_and_random_weights_are_trials_however_they_ended(
-    override: str, fit: Any, limits: str, scorable: bool, status: Status, tmp_path: Path
+    override: str, fit: Any, scorable: bool, status: Status, tmp_path: Path
 ) -> None:
     found = row(tmp_path, a_record("minilm", override, fit=fit, status=status))
-    assert (found["reduced"], found["result"], found["limits"]) == (True, False, limits)
+    assert (found["reduced"], found["result"]) == (True, False)
     assert found["scorable"] == (scorable and status is Status.completed)
     assert found["pretrained"] == ("random" not in override)
 

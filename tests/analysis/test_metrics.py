@@ -17,7 +17,7 @@ from benchmark.analysis.metrics import (
     confusion_matrix,
     coverage_at_error,
     expected_calibration_error,
-    fitted_temperature,
+    fit_temperature,
     least_cost,
     log_loss,
     macro_f1,
@@ -214,7 +214,7 @@ def test_a_temperature_undoes_overconfidence_and_keeps_every_answer() -> None:
     true = special.softmax(logits, axis=1)
     gold = np.array([generator.choice(4, p=row) for row in true])
     confident = special.softmax(3 * logits, axis=1).astype(np.float32)
-    assert fitted_temperature(gold, confident) == pytest.approx(3, abs=0.1)
+    assert fit_temperature(gold, confident) == pytest.approx(3, abs=0.1)
     cooled = with_temperature(confident, 3)
     np.testing.assert_allclose(cooled, true, atol=1e-5)
     np.testing.assert_array_equal(cooled.argmax(axis=1), confident.argmax(axis=1))
@@ -223,8 +223,8 @@ def test_a_temperature_undoes_overconfidence_and_keeps_every_answer() -> None:
 def test_a_temperature_stays_in_its_range_where_every_answer_is_right_or_every_one_is_wrong() -> None:
     gold = np.array([0, 1, 0, 1])
     right = np.array([[0.6, 0.4], [0.4, 0.6]] * 2, dtype=np.float32)
-    assert fitted_temperature(gold, right) == pytest.approx(0.05, abs=0.001)
-    assert fitted_temperature(1 - gold, right) == pytest.approx(20, abs=0.01)
+    assert fit_temperature(gold, right) == pytest.approx(0.05, abs=0.001)
+    assert fit_temperature(1 - gold, right) == pytest.approx(20, abs=0.01)
     np.testing.assert_allclose(with_temperature(np.array([[1, 0]], dtype=np.float32), 2), [[1, 0]], atol=1e-9)
 
 

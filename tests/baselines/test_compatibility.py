@@ -21,6 +21,7 @@ from transformers import (
     DebertaV2Config,
 )
 
+from baselines.weights.compatibility import check_declared
 from baselines.weights.loading import fetch_checked
 from baselines.weights.needed import Needed
 from baselines.weights.sources import Source, Weights
@@ -217,3 +218,10 @@ def test_a_pad_token_in_a_text_is_a_token_like_others(compose_run: Compose, tmp_
         )
         found.append(classifier.logits(classifier._token_ids(texts)[0]).detach().softmax(-1).numpy())
     np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_small_numbers_of_an_architecture_are_compared_too() -> None:
+    config = AutoConfig.for_model("bert", layer_norm_eps=1e-12)
+    check_declared(config, {"layer_norm_eps": 1.0000001e-12}, "a model")
+    with pytest.raises(BenchmarkError, match="layer_norm_eps=1e-12, but model.architecture declares 1e-10"):
+        check_declared(config, {"layer_norm_eps": 1e-10}, "a model")

@@ -11,7 +11,7 @@ import pytest
 from baselines.external import ExternalClassifier
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, Predictions
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 LABELS = ("sadness", "joy", "love")
 TEXTS = ("i feel fine", "oh well", "i feel fine today")
@@ -22,7 +22,7 @@ def scored(path: Path, rows: int = 2, words: tuple[str, ...] = ()) -> tuple[dict
     """What the answers were matched by, and the predictions for the first `rows` test rows."""
     classifier = ExternalClassifier(str(path))
     test = Examples(tuple(f"test-{row}" for row in range(rows)), TEXTS[:rows], np.array(GOLD[:rows]))
-    context = FitContext(LABELS, composed([]).recipe, 0, Path(), label_words=words)
+    context = FitContext(LABELS, compose([]).recipe, 0, Path(), label_words=words)
     classifier.fit(test, test, context)
     return classifier.match(test, context), classifier.predict(test.texts)
 
@@ -142,7 +142,7 @@ def test_zeros_are_no_probabilities_of_many_labels(tmp_path: Path) -> None:
     path, columns = tmp_path / "answers.csv", ",".join(f"p_{label}" for label in labels)
     path.write_text(f"predict,{columns}\nlabel0{',0' * len(labels)}\n")
     test, classifier = Examples(("test-0",), ("a",), np.array([0])), ExternalClassifier(str(path))
-    context = FitContext(labels, composed([]).recipe, 0, Path())
+    context = FitContext(labels, compose([]).recipe, 0, Path())
     classifier.fit(test, test, context)
     with pytest.raises(BenchmarkError, match="row 2: .* the sum 0"):
         classifier.match(test, context)
@@ -247,7 +247,7 @@ def test_what_may_belong_to_other_rows_is_refused(
     path.write_text(json.dumps(rows))
     classifier = ExternalClassifier(str(path))
     test = Examples(ids, ("a", "a", "b"), np.array([1, 1, 2]))
-    context = FitContext(LABELS, composed([]).recipe, 0, Path())
+    context = FitContext(LABELS, compose([]).recipe, 0, Path())
     classifier.fit(test, test, context)
     with pytest.raises(BenchmarkError, match=said):
         classifier.match(test, context)

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from test_scoring import save_model
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from baselines.few_shot import draw
+from baselines.few_shot import draw_examples
 from baselines.label_scores import whole_words
 from baselines.packed.passes import last_tokens
 from baselines.packed.stream import pack
@@ -22,12 +22,12 @@ from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, Prompting
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 PROMPTS = sorted(path.stem for path in (CONF_DIR / "prompt").glob("*.yaml"))
-LLAMA3 = composed(["model=llama3_lora"]).model.parameters
+LLAMA3 = compose(["model=llama3_lora"]).model.parameters
 TRAIN = Examples(tuple(f"train-{row}" for row in range(30)), ("a text",) * 30, np.arange(30) % 3)
 
 
@@ -36,15 +36,15 @@ TRAIN = Examples(tuple(f"train-{row}" for row in range(30)), ("a text",) * 30, n
 
 @pytest.mark.parametrize(("shots", "counts"), [(0, [0, 0, 0]), (6, [2, 2, 2]), (8, [2, 3, 3]), (12, [4, 4, 4])])
 def test_examples_are_spread_evenly_over_the_labels(shots: int, counts: list[int]) -> None:
-    rows = draw(TRAIN, ("a", "b", "c"), shots, seed=0)
+    rows = draw_examples(TRAIN, ("a", "b", "c"), shots, seed=0)
     assert sorted(np.bincount(TRAIN.labels[rows], minlength=3)) == counts
     assert len(set(rows)) == shots
 
 
 def test_a_seed_draws_the_same_rows_on_every_machine() -> None:
-    assert draw(TRAIN, ("a", "b", "c"), 6, seed=0) == DRAWN
-    assert draw(TRAIN, ("a", "b", "c"), 6, seed=1) != DRAWN
-    assert set(DRAWN) < set(draw(TRAIN, ("a", "b", "c"), 12, seed=0))
+    assert draw_examples(TRAIN, ("a", "b", "c"), 6, seed=0) == DRAWN
+    assert draw_examples(TRAIN, ("a", "b", "c"), 6, seed=1) != DRAWN
+    assert set(DRAWN) < set(draw_examples(TRAIN, ("a", "b", "c"), 12, seed=0))
 
 
 DRAWN = [15, 11, 13, 16, 6, 20]
@@ -53,9 +53,9 @@ DRAWN = [15, 11, 13, 16, 6, 20]
 def test_more_examples_than_rows_of_a_label_are_refused() -> None:
     few = Examples(TRAIN.ids[:7], TRAIN.texts[:7], TRAIN.labels[:7])
     with pytest.raises(BenchmarkError, match="label b, but there are 2") as refusal:
-        draw(few, ("a", "b", "c"), 9, seed=0)
+        draw_examples(few, ("a", "b", "c"), 9, seed=0)
     assert refusal.value.fix == "Set model.shots to at most 6."
-    assert len(draw(few, ("a", "b", "c"), 6, seed=0)) == 6
+    assert len(draw_examples(few, ("a", "b", "c"), 6, seed=0)) == 6
 
 
 # Options
@@ -79,23 +79,23 @@ def test_more_examples_than_rows_of_a_label_are_refused() -> None:
 )
 def test_options_that_exclude_each_other_are_refused(overrides: list[str], option: str, remedy: list[str]) -> None:
     with pytest.raises(BenchmarkError) as refusal:
-        build_classifier(composed(["model=smollm2_lora", *overrides]).model)
+        build_classifier(compose(["model=smollm2_lora", *overrides]).model)
     assert option in refusal.value.problem
     assert all(part.partition("=")[0] in str(refusal.value) for part in remedy)
-    build_classifier(composed(["model=smollm2_lora", *overrides, *remedy]).model)
+    build_classifier(compose(["model=smollm2_lora", *overrides, *remedy]).model)
 
 
 @pytest.mark.parametrize("override", ["model.shots=6", "model.prompt=list"])
 def test_an_encoder_has_no_examples_and_no_prompt(override: str) -> None:
     with pytest.raises(BenchmarkError) as refusal:
-        build_classifier(composed(["model=minilm", override]).model)
+        build_classifier(compose(["model=minilm", override]).model)
     assert override.partition("=")[0] in refusal.value.problem
     assert "Leave it out" in refusal.value.fix
 
 
 def test_the_study_prompt_is_the_default() -> None:
     digests = [
-        digest_of(spec_of(composed(["model=smollm2_lora", *overrides])).as_json(), {})
+        digest_of(spec_of(compose(["model=smollm2_lora", *overrides])).as_json(), {})
         for overrides in ([], ["model.prompt=study"], ["model.prompt=null"], ["model.prompt=list"])
     ]
     assert digests[0] == digests[1] == digests[2] != digests[3]
@@ -109,8 +109,8 @@ def test_the_study_prompt_is_the_default() -> None:
     ],
 )
 def test_the_title_names_lora_only_where_there_is_one(model: str, asked: str, trained: str) -> None:
-    assert composed([f"model={model}", "model.train=false", "model.shots=0"]).model.title == asked
-    assert composed([f"model={model}"]).model.title == trained
+    assert compose([f"model={model}", "model.train=false", "model.shots=0"]).model.title == asked
+    assert compose([f"model={model}"]).model.title == trained
 
 
 # Prompts
@@ -129,7 +129,7 @@ def prompter(tokenizer: PreTrainedTokenizerFast, prompt: Prompt, max_length: int
 
 
 def shipped_prompt(name: str) -> Prompt:
-    return Prompt(**composed(["model=llama3_lora", f"model.prompt={name}"]).model.parameters["prompt"])
+    return Prompt(**compose(["model=llama3_lora", f"model.prompt={name}"]).model.parameters["prompt"])
 
 
 def test_examples_of_the_study_prompt_are_earlier_turns(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -213,10 +213,10 @@ WORDS = "{sadness: i feel low, joy: i feel, love: feel, anger: i am angry, fear:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def compose(*overrides: str) -> RunConfig:
-        return composed(["dataset=synthetic", "dataset.synthetic={train:60,validation:12,test:24}", *overrides])
+    def composer(*overrides: str) -> RunConfig:
+        return compose(["dataset=synthetic", "dataset.synthetic={train:60,validation:12,test:24}", *overrides])
 
-    return save_model(compose, tmp_path_factory.mktemp("few_shot") / "model", "tiny_llama")
+    return save_model(composer, tmp_path_factory.mktemp("few_shot") / "model", "tiny_llama")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
-from baselines.weights.adapter import WEIGHTS, read_adapter
-from baselines.weights.adapter_config import CONFIG
+from baselines.weights.adapter import WEIGHTS_FILE, read_adapter
+from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.lora import Lora
 from benchmark.config import RunConfig, digest_of
 from benchmark.data import load as data
@@ -37,7 +37,7 @@ def saved(compose_run: Compose, tmp_path: Path) -> Callable[..., tuple[Run, Path
 
     def train(model: str = "tiny_llama", *overrides: str) -> tuple[Run, Path]:
         run = runner.run(compose_run(f"model={model}", *TRAINING, f"models_dir={tmp_path}/models", *overrides))
-        (folder,) = (path.parent for path in (tmp_path / "models" / model).rglob(WEIGHTS))
+        (folder,) = (path.parent for path in (tmp_path / "models" / model).rglob(WEIGHTS_FILE))
         return run, folder
 
     return train
@@ -55,7 +55,7 @@ def test_a_saved_adapter_gives_the_predictions_of_its_run_without_training(
     assert (read.fit.steps, read.fit.trained_parameters, read.fit.training_seconds) == (0, 0, None)
     assert (read.trained, read.training_seconds) == (False, None)
     assert trained.record.fit is not None
-    sha256 = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    sha256 = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
     assert read.fit.weights.adapter == AdapterSource(folder.name, sha256, None)
     assert trained.record.fit.saved_sha256 == sha256
     assert read.fit.parameters == trained.record.fit.parameters
@@ -93,14 +93,14 @@ def test_the_record_contains_no_path_and_the_digest_depends_on_the_files(
     assert digest(compose_run(*there)) == before
     scale(elsewhere, 2.0)
     assert digest(compose_run(*there)) != before
-    settings = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(settings | {"lora_alpha": 32}))
+    settings = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(settings | {"lora_alpha": 32}))
     assert digest(compose_run(*overrides)) != before
 
 
 def scale(folder: Path, factor: float) -> None:
-    weights = load_file(folder / WEIGHTS)
-    save_file({key: tensor * factor for key, tensor in weights.items()}, folder / WEIGHTS)
+    weights = load_file(folder / WEIGHTS_FILE)
+    save_file({key: tensor * factor for key, tensor in weights.items()}, folder / WEIGHTS_FILE)
 
 
 def test_a_saved_head_gives_the_same_probabilities_with_transformers_and_peft_alone(
@@ -203,9 +203,9 @@ def test_an_adapter_without_a_head_is_refused_for_the_readout_head(compose_run: 
 
 def test_a_head_for_other_labels_is_refused(saved: Callable[..., tuple[Run, Path]], compose_run: Compose) -> None:
     _, folder = saved("tiny_llama_head")
-    weights = load_file(folder / WEIGHTS)
+    weights = load_file(folder / WEIGHTS_FILE)
     (head,) = (key for key in weights if "score" in key)
-    save_file(weights | {head: weights[head][:5].contiguous()}, folder / WEIGHTS)
+    save_file(weights | {head: weights[head][:5].contiguous()}, folder / WEIGHTS_FILE)
     with pytest.raises(BenchmarkError, match="has 5 labels, but the data set has 6"):
         runner.run(compose_run("model=tiny_llama_head", f"model.adapter={folder}"))
 
@@ -215,20 +215,20 @@ def missing(folder: Path) -> None:
 
 
 def pickled(folder: Path) -> None:
-    torch.save(load_file(folder / WEIGHTS), folder / "adapter_model.bin")
-    (folder / WEIGHTS).unlink()
+    torch.save(load_file(folder / WEIGHTS_FILE), folder / "adapter_model.bin")
+    (folder / WEIGHTS_FILE).unlink()
 
 
 def truncated(folder: Path) -> None:
-    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-100])
+    (folder / WEIGHTS_FILE).write_bytes((folder / WEIGHTS_FILE).read_bytes()[:-100])
 
 
 def malformed(folder: Path) -> None:
-    (folder / CONFIG).write_text("{")
+    (folder / CONFIG_FILE).write_text("{")
 
 
 def another_kind(folder: Path) -> None:
-    (folder / CONFIG).write_text(json.dumps({"peft_type": "IA3", "task_type": "CAUSAL_LM"}))
+    (folder / CONFIG_FILE).write_text(json.dumps({"peft_type": "IA3", "task_type": "CAUSAL_LM"}))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 
 MODELS = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
 NETWORKS = MODELS[2:]
@@ -38,7 +38,7 @@ NETWORKS = MODELS[2:]
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     return load(
-        composed(
+        compose(
             [
                 "dataset=synthetic",
                 "dataset.synthetic.train=60",
@@ -50,11 +50,11 @@ def splits() -> Splits:
 
 
 def model(name: str, *overrides: str) -> Classifier:
-    return build_classifier(composed([f"model={name}", *overrides]).model)
+    return build_classifier(compose([f"model={name}", *overrides]).model)
 
 
 def context(folder: Path, *overrides: str, seed: int = 0) -> FitContext:
-    config = composed(["dataset=synthetic", "recipe.max_steps=2", *overrides])
+    config = compose(["dataset=synthetic", "recipe.max_steps=2", *overrides])
     return FitContext(tuple(config.dataset.labels), config.recipe, seed, folder)
 
 
@@ -154,7 +154,7 @@ def test_accumulated_gradients_of_an_encoder_equal_those_of_the_whole_batch(spli
 def test_majority_predicts_the_shares_of_the_training_labels() -> None:
     train = Examples(("a", "b", "c", "d"), ("w", "x", "y", "z"), np.array([1, 1, 0, 1]))
     classifier = MajorityClassifier()
-    classifier.fit(train, train, FitContext(("n", "p"), composed([]).recipe, 0, Path()))
+    classifier.fit(train, train, FitContext(("n", "p"), compose([]).recipe, 0, Path()))
     predictions = classifier.predict(["anything"])
     assert predictions.predicted.tolist() == [1]
     assert predictions.probabilities.tolist() == [[0.25, 0.75]]
@@ -164,7 +164,7 @@ def test_tfidf_gives_a_label_without_training_texts_the_probability_0() -> None:
     texts = ("good day", "good sun", "bad rain", "bad day")
     train = Examples(tuple("abcd"), texts, np.array([0, 0, 2, 2]))
     classifier = TfidfClassifier(min_df=1)
-    classifier.fit(train, train, FitContext(("n", "never", "p"), composed([]).recipe, 0, Path()))
+    classifier.fit(train, train, FitContext(("n", "never", "p"), compose([]).recipe, 0, Path()))
     predictions = classifier.predict(["good good", "bad bad"])
     assert predictions.predicted.tolist() == [0, 2]
     assert predictions.probabilities[:, 1].tolist() == [0, 0]
@@ -173,7 +173,7 @@ def test_tfidf_gives_a_label_without_training_texts_the_probability_0() -> None:
 def test_tfidf_refuses_texts_of_one_label() -> None:
     train = Examples(("a", "b"), ("good day", "good sun"), np.array([0, 0]))
     with pytest.raises(BenchmarkError, match="cannot learn"):
-        TfidfClassifier(min_df=1).fit(train, train, FitContext(("n", "p"), composed([]).recipe, 0, Path()))
+        TfidfClassifier(min_df=1).fit(train, train, FitContext(("n", "p"), compose([]).recipe, 0, Path()))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -15,7 +15,7 @@ from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 
 Compose = Callable[..., RunConfig]
 TINY = ["model=probe", "model.weights.source=random", "model.architecture.vocab_size=600"]
@@ -71,7 +71,7 @@ def test_minilm_reaches_the_published_score_of_mteb(tmp_path: Path, emotion: Pat
 
     Its protocol: ten times, 16 texts of each label are drawn from train and a logistic regression is fitted to them.
     """
-    config = composed(["model=probe", "dataset=emotion", f"dataset.path={emotion}"])
+    config = compose(["model=probe", "dataset=emotion", f"dataset.path={emotion}"])
     splits = data.load(config.dataset)
     labels, order, draws = splits.train.labels, np.arange(len(splits.train.labels)), []
     for _ in range(10):

@@ -7,11 +7,11 @@ from baselines.label_scores import branches
 from baselines.prompt import Prompter
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
-LLAMA3 = composed(["model=llama3_lora"]).model.parameters
-UI2024 = composed(["model=llama3_lora_ui2024"]).model.parameters
+LLAMA3 = compose(["model=llama3_lora"]).model.parameters
+UI2024 = compose(["model=llama3_lora_ui2024"]).model.parameters
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ STUDY = "Do emotion classification for data in the following text."
     ],
 )
 def test_the_instruction_is_that_of_the_data_set(overrides: list[str], expected: str) -> None:
-    assert composed(["model=llama3_lora", *overrides]).model.parameters["instruction"] == expected
+    assert compose(["model=llama3_lora", *overrides]).model.parameters["instruction"] == expected
 
 
 def test_the_2024_page_prompt_is_human_and_assistant(tokenizer: PreTrainedTokenizerFast) -> None:

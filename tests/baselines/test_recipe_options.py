@@ -16,7 +16,7 @@ from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ClassWeights, Examples, FitContext, FitReport, Keep, Recipe
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
@@ -27,7 +27,7 @@ SAMPLES = [Sample([1], [0]), Sample([1], [1])]
 
 
 def recipe(**options: object) -> Recipe:
-    return replace(composed([]).recipe, **options)
+    return replace(compose([]).recipe, **options)
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
@@ -47,9 +47,9 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_labels() -> None:
 
 
 def test_newer_options_are_stored_only_if_they_are_used() -> None:
-    usual = spec_of(composed([])).as_json()["recipe"]
+    usual = spec_of(compose([])).as_json()["recipe"]
     assert not {"class_weights", "label_smoothing", "keep", "patience"} & usual.keys()
-    given = spec_of(composed(["recipe.keep=best", "recipe.patience=2", "recipe.class_weights=balanced"]))
+    given = spec_of(compose(["recipe.keep=best", "recipe.patience=2", "recipe.class_weights=balanced"]))
     assert {"keep", "patience", "class_weights"} == given.as_json()["recipe"].keys() - usual.keys()
     assert RunSpec.from_json(given.as_json()).recipe == given.recipe
     assert "label_smoothing" in asdict(given.recipe)
@@ -58,7 +58,7 @@ def test_newer_options_are_stored_only_if_they_are_used() -> None:
 @pytest.mark.parametrize("overrides", ["patience=2", "label_smoothing=1", "keep=best,patience=0", "class_weights=rare"])
 def test_options_that_make_no_sense_are_refused(overrides: str) -> None:
     with pytest.raises(BenchmarkError, match="recipe"):
-        composed([f"recipe.{option}" for option in overrides.split(",")])
+        compose([f"recipe.{option}" for option in overrides.split(",")])
 
 
 def test_a_decoder_that_writes_its_answer_has_no_loss_over_labels(compose_run: Compose, tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ def outcomes(asked):
             yield name, {"problem": error.problem, "fix": error.fix}
 
 def commit():
-    from benchmark.run.compose import composed
-    from benchmark.run.revisions import pinned
-    config = composed(["model=bert_base", "model.weights.hub={id: o/weights, revision: main}"])
-    return pinned(config).model.parameters["weights"]["hub"]["revision"]
+    from benchmark.run.compose import compose
+    from benchmark.run.revisions import pin
+    config = compose(["model=bert_base", "model.weights.hub={id: o/weights, revision: main}"])
+    return pin(config).model.parameters["weights"]["hub"]["revision"]
 
 found = {}
 if online:

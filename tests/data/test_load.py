@@ -19,7 +19,7 @@ from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 LABELS = ["sadness", "joy", "love"]
 TRAIN = "".join(f"text {number};{label}\n" for number in range(20) for label in LABELS[: 1 + (number < 10)])
@@ -230,9 +230,9 @@ def test_content_with_another_hash_is_refused(split: str, folder: Folder) -> Non
 def test_changed_data_is_accepted_with_the_overrides_of_the_error(folder: Folder, tmp_path: Path) -> None:
     folder(COMPLETE)
     asked = ["dataset=emotion", f"dataset.path={tmp_path}"]
-    said = refusal(composed(asked).dataset)
+    said = refusal(compose(asked).dataset)
     assert "dataset.name=... '~dataset.sha256'" in said
-    renamed = composed([*asked, "dataset.name=mine", "~dataset.sha256"]).dataset
+    renamed = compose([*asked, "dataset.name=mine", "~dataset.sha256"]).dataset
     assert load(renamed).report.hashes() == load(folder(COMPLETE)).report.hashes()
 
 
@@ -359,7 +359,7 @@ def official_rows(emotion: Path, split: str) -> Pairs:
 
 
 def load_official(path: Path) -> Splits:
-    return load(composed(["dataset=emotion", f"dataset.path={path}"]).dataset)
+    return load(compose(["dataset=emotion", f"dataset.path={path}"]).dataset)
 
 
 @pytest.mark.real_data

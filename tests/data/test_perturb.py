@@ -8,7 +8,7 @@ from benchmark.data.perturb import RULES, perturb_texts
 from benchmark.dataset_config import Perturbation
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_perturbation_that_changes_nothing_is_refused() -> None:
 
 def test_only_the_texts_of_the_test_split_change_and_the_pinned_hash_is_that_of_the_original() -> None:
     plain, changed = (
-        load(composed(["dataset=synthetic", *more]).dataset) for more in ([], ["dataset.perturb=uppercase"])
+        load(compose(["dataset=synthetic", *more]).dataset) for more in ([], ["dataset.perturb=uppercase"])
     )
     assert changed.test.texts == tuple(text.upper() for text in plain.test.texts)
     assert (changed.test.ids, changed.test.labels.tolist()) == (plain.test.ids, plain.test.labels.tolist())

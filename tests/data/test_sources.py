@@ -12,7 +12,7 @@ import pytest
 from shipped_configurations import changed
 
 from benchmark.data.folder import read_folder
-from benchmark.data.load import load, resolved_labels
+from benchmark.data.load import load, resolve_labels
 from benchmark.dataset_config import DatasetConfig, Files
 from benchmark.errors import BenchmarkError
 
@@ -80,7 +80,7 @@ def test_a_column_of_labels_may_have_another_name_in_the_files(write: Write) -> 
 
 def test_labels_that_nobody_named_are_those_of_the_source(write: Write) -> None:
     config = replace(write(PAIR, files=Files(label_names="mapping.txt")), labels=[])
-    assert resolved_labels(config).labels == LABELS
+    assert resolve_labels(config).labels == LABELS
     assert load(config).test.labels.tolist() == [1]
 
 
@@ -93,7 +93,7 @@ def test_files_that_state_the_labels_are_read_once(write: Write, monkeypatch: py
 
 def test_labels_that_nobody_named_are_those_of_the_training_rows(write: Write) -> None:
     files = {"train.txt": "a;zen\nb;art\nc;art\nd;zen\n", "test.txt": "e;art\n"}
-    assert resolved_labels(replace(write(files), labels=[])).labels == ["art", "zen"]
+    assert resolve_labels(replace(write(files), labels=[])).labels == ["art", "zen"]
 
 
 @pytest.mark.parametrize("label", ["1", "0.5", "nan", "", {"name": "good"}, None])

@@ -9,7 +9,7 @@ from benchmark.config import digest_of
 from benchmark.data.load import load
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.published import published_overrides, spec_of
 
 TRAINED = "a;sad\nb;joy\nc;sad\nd;joy\n"
@@ -69,10 +69,10 @@ def test_options_without_effect_are_refused(transfer: DatasetConfig) -> None:
 def test_the_digest_and_the_names_cover_both_data_sets(tmp_path: Path) -> None:
     """Only the second data set's instruction and place do not matter."""
     common = ["model=tfidf", "dataset=emotion"]
-    plain = composed(common)
-    runs = [composed([*common, f"dataset.test={name}"]) for name in ("tweet_emotion", "goemotions")]
-    mapped = composed([*common, "dataset.test=goemotions", "dataset.test_labels={joy: joy}"])
-    moved = composed([*common, "dataset.test=goemotions", "dataset.test.path=/elsewhere"])
+    plain = compose(common)
+    runs = [compose([*common, f"dataset.test={name}"]) for name in ("tweet_emotion", "goemotions")]
+    mapped = compose([*common, "dataset.test=goemotions", "dataset.test_labels={joy: joy}"])
+    moved = compose([*common, "dataset.test=goemotions", "dataset.test.path=/elsewhere"])
     digests = [digest_of(spec_of(run).as_json(), {}) for run in (plain, *runs, mapped, moved)]
     assert len(set(digests)) == 4
     assert digests[2] == digests[4]

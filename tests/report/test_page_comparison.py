@@ -48,10 +48,10 @@ def test_the_best_is_compared_with_the_smallest_network_first(tmp_path: Path) ->
 
 def test_labels_have_two_digits_if_one_is_not_enough() -> None:
     names = [str(number) for number in range(100)]
-    assert page_comparison._packed(np.array([0, 61, 62, -1]), names) == "000Z101B"
+    assert page_comparison._pack(np.array([0, 61, 62, -1]), names) == "000Z101B"
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST", 2), ("MOST_ANSWERS", 29)])
+@pytest.mark.parametrize(("limit", "value"), [("MOST", 2), ("MOST_PREDICTIONS", 29)])
 def test_the_most_accurate_are_kept_if_there_are_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:

@@ -15,7 +15,7 @@ from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 USAGE, MODELS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("usage.md", "models.md"))
@@ -40,7 +40,7 @@ def put(folder: Path, place: str, text: str) -> Path:
 @pytest.mark.slow
 def test_a_model_is_added_by_the_yaml_shown(tmp_path: Path) -> None:
     """At a toy size: its base is the tiny RoBERTa, its folder one with such weights."""
-    architecture = composed(["model=tiny_roberta"]).model.parameters["architecture"]
+    architecture = compose(["model=tiny_roberta"]).model.parameters["architecture"]
     tokenizer = train_tokenizer(architecture, ["i feel well", "i feel rather low"])
     tokenizer.save_pretrained(tmp_path / "models/mine")
     config = AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id)
@@ -123,4 +123,4 @@ def test_every_command_shown_composes() -> None:
     for command in commands:
         options = [option for option in shlex.split(command) if "=" in option]
         choices = [option for option in options if "," not in option]
-        composed(choices)
+        compose(choices)

@@ -45,5 +45,5 @@ def test_a_whole_training_counts_without_the_seconds_that_prepared_its_graphs() 
     training |= {"precision": "bf16", "graph_steps": 800, "predicted_per_second": [300.0, 700.0]}
     (way,) = ways_of(training)
     assert (way.samples_per_second, way.answered_per_second) == (400.0, 700.0)
-    assert way.batching == "packed, CUDA graphs"
+    assert (way.batching, way.graphs, way.title) == ("packed", True, "packed, CUDA graphs")
     assert ways_of({"latency": {}}) == []

@@ -25,7 +25,7 @@ from benchmark.results import store as records
 from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.failures import record_failure
 from benchmark.run.job import new_job, with_data
 
@@ -36,8 +36,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("project") / "results"
     places = [f"results_dir={results}", f"checkpoints_dir={results.parent}/checkpoints", "dataset=synthetic"]
     for model in ("majority", "tfidf"):
-        runner.run(composed([f"model={model}", *places]))
-    config = composed(["model=minilm", *places])
+        runner.run(compose([f"model={model}", *places]))
+    config = compose(["model=minilm", *places])
     job, _ = with_data(new_job(config, [], lambda _: None), build_classifier(config.model))
     job.begin_training()
     record_failure(config, [], ValueError("no luck"))
@@ -243,10 +243,10 @@ def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path)
     for split in ("train", "test"):
         rows = [f"{word} {number};{word}" for number in range(20) for word in ("joy", "love")]
         (tmp_path / f"{split}.txt").write_text("\n".join(rows) + "\n")
-    hashes = load(composed(["dataset.path=" + str(tmp_path), "~dataset.sha256", "+dataset.sha256={}"]).dataset)
+    hashes = load(compose(["dataset.path=" + str(tmp_path), "~dataset.sha256", "+dataset.sha256={}"]).dataset)
     places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints", f"dataset.path={tmp_path}"]
     pins = [f"dataset.sha256.{split}={hashes.report.hashes()['test']}" for split in ("train", "test")]
-    run = runner.run(composed(["model=majority", *places, *pins]))
+    run = runner.run(compose(["model=majority", *places, *pins]))
     assert run.record.data is not None
     assert run.record.data.carved_rows == 4
     assert check(tmp_path / "results").faults == []

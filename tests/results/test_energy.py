@@ -29,7 +29,7 @@ def test_the_energy_of_all_processors_is_added_without_their_parts(powercap: Pat
     first, second = processor(powercap, "0", "package-0", 1_000_000), processor(powercap, "1", "package-1", 9_000_000)
     parts = [processor(powercap, "0:0", "core", 0), processor(powercap, "2", "psys", 0)]
     joules: dict[str, dict[str, float]] = {}
-    with energy.measured(joules, "fit"):
+    with energy.measure(joules, "fit"):
         first.write_text("3500000")
         second.write_text("500000")  # it reached its limit and began again
         for part in parts:
@@ -38,17 +38,17 @@ def test_the_energy_of_all_processors_is_added_without_their_parts(powercap: Pat
 
 
 def test_a_counter_that_begins_again_twice_is_read_in_between(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(energy, "INTERVAL", 0.001)
+    monkeypatch.setattr(energy, "READING_SECONDS", 0.001)
     counter, joules = processor(powercap, "0", "package-0", 9_000_000), {}
-    update, seen = energy.Counter.update, threading.Event()
+    update, seen = energy.EnergyCounter.update, threading.Event()
 
-    def noted(self: energy.Counter) -> None:
+    def noted(self: energy.EnergyCounter) -> None:
         update(self)
         if self.last == 1:
             seen.set()
 
-    monkeypatch.setattr(energy.Counter, "update", noted)
-    with energy.measured(joules, "fit"):
+    monkeypatch.setattr(energy.EnergyCounter, "update", noted)
+    with energy.measure(joules, "fit"):
         counter.write_text("1000000")
         assert seen.wait(20)
         (counter.parent / "next").write_text("500000")
@@ -62,7 +62,7 @@ def test_nothing_is_recorded_where_one_processor_cannot_be_read(powercap: Path, 
     joules: dict[str, dict[str, float]] = {}
     if when == "before":
         second.unlink()
-    with energy.measured(joules, "fit"):
+    with energy.measure(joules, "fit"):
         first.write_text("5000000")
         second.unlink(missing_ok=True)
     assert joules == {}
@@ -73,6 +73,6 @@ def test_a_gpu_counts_in_millijoules(powercap: Path, monkeypatch: pytest.MonkeyP
     nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda _: next(readings))
     monkeypatch.setattr(environment, "nvml_device", lambda: (nvml, "handle"))
     joules: dict[str, dict[str, float]] = {}
-    with energy.measured(joules, "predict"):
+    with energy.measure(joules, "predict"):
         pass
     assert joules == {"predict": {"gpu": 2.5}}

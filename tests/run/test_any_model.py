@@ -17,9 +17,9 @@ from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.results import store as records
 from benchmark.run import findings
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 from benchmark.run.runner import run
 
 TINY: dict[str, Any] = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_refused(
     overrides: str, problem: str, fix: str, folder: Path, compose_run: Compose
 ) -> None:
     with pytest.raises(BenchmarkError) as refused:
-        build_classifier(pinned(compose_run(*overrides.format(folder).split(), *SHORT)).model)
+        build_classifier(pin(compose_run(*overrides.format(folder).split(), *SHORT)).model)
     assert problem in refused.value.problem
     assert fix in str(refused.value.fix)
 
@@ -122,14 +122,14 @@ def test_other_inputs_and_unknown_architectures_are_refused(folder: Path, tmp_pa
     for content, named in (({"model_type": "gemma3", "text_config": {}}, "gemma3"), ({"a": 1}, "names no model_type")):
         (tmp_path / "config.json").write_text(json.dumps(content))
         with pytest.raises(BenchmarkError, match=named):
-            pinned(config)
+            pin(config)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "brt"}))
     with pytest.raises(BenchmarkError, match="brt"):
-        build_classifier(pinned(config).model).describe()
+        build_classifier(pin(config).model).describe()
 
 
 def test_ids_with_the_same_last_part_are_different_runs() -> None:
-    one, other = (composed(["model=encoder", f"model.id={owner}/same"]) for owner in ("a", "b"))
+    one, other = (compose(["model=encoder", f"model.id={owner}/same"]) for owner in ("a", "b"))
     assert one.model.name == other.model.name == "same"
     assert digest_of(spec_of(one).as_json(), {}) != digest_of(spec_of(other).as_json(), {})
 

@@ -11,7 +11,7 @@ from benchmark.config import CONF_DIR, ModelConfig
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import (
     build_classifier,
-    composed,
+    compose,
     each_model,
     with_config_dir,
 )
@@ -64,7 +64,7 @@ def test_every_experiment_composes_and_sweeps_shipped_models(experiment: str) ->
 )
 def test_invalid_configurations_that_hydra_accepts_are_refused(overrides: str, named: str) -> None:
     with pytest.raises(BenchmarkError, match=re.escape(named)):
-        composed(overrides.split())
+        compose(overrides.split())
 
 
 UNKNOWN = [
@@ -163,12 +163,12 @@ def test_values_at_the_edge_of_their_range_are_accepted(override: str) -> None:
 
 
 def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
-    config = composed(["experiment=smoke", "recipe.max_steps=7", "dataset.synthetic.train=90", "recipe=tuned"])
+    config = compose(["experiment=smoke", "recipe.max_steps=7", "dataset.synthetic.train=90", "recipe=tuned"])
     assert (config.recipe.max_steps, config.recipe.schedule) == (7, "linear")  # the schedule is that of recipe=tuned
     assert config.recipe.name == "smoke"  # an experiment that changes a recipe names it
     assert config.dataset.synthetic is not None
     assert (config.dataset.synthetic.train, config.dataset.synthetic.test) == (90, 48)
-    recipe = composed(["model=smollm2_lora", "recipe=tuned", "recipe.learning_rate=3e-5"]).recipe
+    recipe = compose(["model=smollm2_lora", "recipe=tuned", "recipe.learning_rate=3e-5"]).recipe
     assert (recipe.learning_rate, recipe.batch_size) == (3e-5, 10)
 
 
@@ -182,7 +182,7 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
     ],
 )
 def test_overrides_of_several_models_become_one_run_per_model(overrides: list[str], models: list[str]) -> None:
-    assert [composed(one).model.name for one in each_model(overrides)] == models
+    assert [compose(one).model.name for one in each_model(overrides)] == models
 
 
 def test_a_config_dir_must_be_a_folder(tmp_path: Path) -> None:

@@ -80,17 +80,17 @@ def test_a_run_that_filled_the_disk_with_checkpoints_continues_when_there_is_spa
 OUT_OF_MEMORY = """
 import json, resource, sys
 from pathlib import Path
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run import runner
 rows, spare = int(sys.argv[1]), int(sys.argv[2])
 options = [f"results_dir={sys.argv[3]}/results", f"checkpoints_dir={sys.argv[3]}/checkpoints", "dataset=synthetic"]
-runner.run(composed(["model=tiny_bert", "recipe.max_steps=1", "recipe.batch_size=1", *options]))  # all libraries loaded
+runner.run(compose(["model=tiny_bert", "recipe.max_steps=1", "recipe.batch_size=1", *options]))  # all libraries loaded
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + spare, used + spare))
 # relu: oneDNN's gelu compiles itself anew for each shape, in pages that the limit may no longer grant
 wide = ["+model.architecture.hidden_act=relu", "model.architecture.hidden_size=64",
         "model.architecture.intermediate_size=16384"]
-run = runner.run(composed(
+run = runner.run(compose(
     ["model=tiny_bert", "recipe.max_steps=2", f"recipe.batch_size={rows}",
      "recipe.gradient_accumulation_steps=1",
      "model.prediction_batch_size=1", *wide, *options]))

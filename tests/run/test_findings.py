@@ -17,14 +17,14 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
 from benchmark.run import findings, runner
 from benchmark.run.catalogue import shipped_models
-from benchmark.run.compose import build_classifier, composed
+from benchmark.run.compose import build_classifier, compose
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
 def problems(*overrides: str) -> dict[str, Finding]:
     """The findings that would stop the run, by what they are about."""
-    found = findings.examine(composed(["dataset=synthetic", *overrides]))
+    found = findings.examine(compose(["dataset=synthetic", *overrides]))
     return {finding.what: finding for finding in found if finding.fix is not None}
 
 
@@ -55,7 +55,7 @@ def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", shipped_models())
 def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "available")
-    found = list(findings.examine(composed([f"model={model}", "dataset=synthetic"])))
+    found = list(findings.examine(compose([f"model={model}", "dataset=synthetic"])))
     assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
 
 
@@ -86,7 +86,7 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
     data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
     (found,) = [
         finding
-        for finding in findings.examine(composed(["dataset=synthetic", "model=majority", *data]))
+        for finding in findings.examine(compose(["dataset=synthetic", "model=majority", *data]))
         if finding.what == "data"
     ]
     assert found.fix is None
@@ -107,7 +107,7 @@ def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_too_little_memory_is_a_problem_only_if_one_sample_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = build_classifier(composed(["model=tiny_bert"]).model).describe()
+    card = build_classifier(compose(["model=tiny_bert"]).model).describe()
     needed = estimate_memory(card, Precision.fp32, tokens_per_sample=20)
     for free, stopped in ((needed.total(20) + 1, False), (needed.total(1) + 1, False), (needed.total(1) - 1, True)):
         monkeypatch.setattr("baselines.training.memory_estimate._available_memory", lambda free=free: free)
@@ -121,7 +121,7 @@ def test_too_little_memory_is_a_problem_only_if_one_sample_does_not_fit(monkeypa
 def test_the_memory_estimate_is_near_what_was_measured(
     model: str, samples: int, tokens: float, measured: float
 ) -> None:
-    classifier = build_classifier(composed([f"model={model}"]).model)
+    classifier = build_classifier(compose([f"model={model}"]).model)
     needed: MemoryEstimate = estimate_memory(classifier.describe(), Precision.fp32, tokens)
     assert 0.6 < needed.total(samples) / measured < 1.6
 
@@ -129,13 +129,13 @@ def test_the_memory_estimate_is_near_what_was_measured(
 @pytest.mark.parametrize(("samples", "measured"), [(20, 20.0e9), (40, 23.7e9), (80, 30.3e9), (160, 42.9e9)])
 def test_the_memory_estimate_of_llama_3_is_near_its_peak_on_a_gpu(samples: int, measured: float) -> None:
     """Peaks on an H200: LoRA, bf16, packed, rows of the emotion data set, which have 24.5 tokens."""
-    card = build_classifier(composed(["model=llama3_lora"]).model).describe()
+    card = build_classifier(compose(["model=llama3_lora"]).model).describe()
     needed = estimate_memory(card, Precision.bf16, 24.5, fused=True)
     assert needed.total(samples) == pytest.approx(measured, rel=0.15)
 
 
 def test_llama_3_in_4_bits_fits_a_gpu_of_16_gb() -> None:
-    card = build_classifier(composed(["model=llama3_qlora"]).model).describe()
+    card = build_classifier(compose(["model=llama3_qlora"]).model).describe()
     needed = estimate_memory(card, Precision.bf16, 24.5, Quantization.nf4)
     assert 5.5e9 < needed.weights < 6e9
     assert needed.total(20) < 15e9
@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_stops_before_any_work(option: str, tmp_
     assert found.startswith(f"{option}={tmp_path}/file/inside")
     assert "cannot be written" in found
     with pytest.raises(BenchmarkError, match=f"{option}=.* cannot be written"):
-        runner.run(composed(asked))
+        runner.run(compose(asked))
 
 
 def exit_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | None:

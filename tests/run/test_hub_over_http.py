@@ -27,9 +27,9 @@ from benchmark.report.tables.study_tables import table3_accuracy
 from benchmark.report.verification import check
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, Status
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
-from benchmark.run.revisions import pinned
+from benchmark.run.revisions import pin
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ configs:
 
 def checkpoint(model: str, folder: Path) -> tuple[tuple[str, str], tuple[str, Path]]:
     """A tiny network of the model's own family with the head it was pretrained with, and where the hub has it."""
-    parameters: dict[str, Any] = composed([f"model={model}"]).model.parameters
+    parameters: dict[str, Any] = compose([f"model={model}"]).model.parameters
     architecture = {**parameters["architecture"], **TINY}
     tokenizer = train_tokenizer(architecture, ["i feel quite happy today", "Do emotion classification"])
     tokenizer.save_pretrained(folder / model)
@@ -69,7 +69,7 @@ def emotion(folder: Path, texts: dict[str, tuple[list[str], list[int]]]) -> tupl
     for split, (rows, labels) in texts.items():
         table = pa.table({"text": rows, "label": labels})
         pq.write_table(table, folder / "emotion" / "split" / f"{split}-00000-of-00001.parquet")
-    at = composed(["dataset=emotion"]).dataset.hub
+    at = compose(["dataset=emotion"]).dataset.hub
     assert at is not None
     return ("datasets", at.id), (at.revision, folder / "emotion")
 
@@ -160,10 +160,10 @@ hub = Hub({(kind, id): (revision, Path(folder)) for kind, id, revision, folder i
 with serving(hub):
     os.environ["HF_ENDPOINT"] = hub.url
     from baselines.weights.sources import fetch
-    from benchmark.run.compose import build_classifier, composed
+    from benchmark.run.compose import build_classifier, compose
     from benchmark.errors import BenchmarkError
     from benchmark.data.load import load
-    config = composed(overrides)
+    config = compose(overrides)
     weights = build_classifier(config.model).weights
     for trouble in troubles:
         hub.trouble = tuple(trouble) if isinstance(trouble, list) else trouble
@@ -265,15 +265,15 @@ def test_weights_of_a_branch_that_moved_are_another_run(hub: Hub, tmp_path: Path
     assert {run.fit.weights.revision for run in found if run.fit} == set(commits)
     assert {run.config.model.parameters["weights"]["hub"]["revision"] for run in found} == set(commits)
     for run in found:
-        again = composed([word for word in shlex.split(command([run]))[3:] if "DIR" not in word])
-        assert pinned(again) == again
+        again = compose([word for word in shlex.split(command([run]))[3:] if "DIR" not in word])
+        assert pin(again) == again
         assert digest_of(spec_of(again).as_json(), run.data_sha256) == run.digest
 
 
 @pytest.mark.real_data
 @pytest.mark.skipif("EMOTION_DATA" not in os.environ, reason="EMOTION_DATA is not set")
 def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_accuracy(tmp_path: Path) -> None:
-    splits = load(composed([f"dataset.path={os.environ['EMOTION_DATA']}"]).dataset)
+    splits = load(compose([f"dataset.path={os.environ['EMOTION_DATA']}"]).dataset)
     texts = {
         name: (list(examples.texts), examples.labels.tolist())
         for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))

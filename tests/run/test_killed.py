@@ -15,7 +15,7 @@ from benchmark.config import RunConfig
 from benchmark.results import store
 from benchmark.results.record import Status
 from benchmark.results.store import Run
-from benchmark.run.job import TRAINING
+from benchmark.run.job import TRAINING_MARKER
 from benchmark.terminal import INTERRUPTED
 
 Compose = Callable[..., RunConfig]
@@ -91,7 +91,7 @@ def test_tf_idf_killed_while_it_fits_begins_again(end: int, compose_run: Compose
     disturbed = moved_to(config, tmp_path / "disturbed")
     results = Path(disturbed.results_dir)
     process = start(disturbed)
-    while process.is_alive() and not list(Path(disturbed.checkpoints_dir).glob(f"*/{TRAINING}")):
+    while process.is_alive() and not list(Path(disturbed.checkpoints_dir).glob(f"*/{TRAINING_MARKER}")):
         time.sleep(0.001)
     assert process.pid is not None
     os.kill(process.pid, end)

@@ -40,7 +40,7 @@ def test_answers_that_differ_are_counted() -> None:
             self.calls += 1
             return answers([0] * len(texts)) if self.calls != 3 else answers([1])
 
-    found = latency.timed(Unsteady(), ["a", "b", "c"])  # type: ignore[arg-type]
+    found = latency.time_predictions(Unsteady(), ["a", "b", "c"])  # type: ignore[arg-type]
     assert (found["different_answers"], found["largest_difference"]) == (1, 1.0)
 
 
@@ -52,7 +52,7 @@ def test_percentiles_are_those_of_the_seconds_of_single_texts(monkeypatch: pytes
     seconds = np.arange(1, 102) / 100  # 0.01, 0.02, ..., 1.00 for single texts, then 1.01 for all
     clock = iter([moment for taken in seconds for moment in (0.0, float(taken))])
     monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock))
-    found = latency.timed(Constant(), ["a"] * 100)  # type: ignore[arg-type]
+    found = latency.time_predictions(Constant(), ["a"] * 100)  # type: ignore[arg-type]
     assert [found[f"p{p}"] for p in (50, 95, 99)] == pytest.approx(np.percentile(seconds[:100], (50, 95, 99)).tolist())
     assert found["batched_per_second"] == pytest.approx(100 / 1.01)
 

@@ -86,7 +86,7 @@ def test_slurm_jobs_ask_for_what_the_largest_model_of_the_sweep_needs(
 @pytest.mark.parametrize("needed", ["{gpus: -1}", "{memory_gb: 0}", "{gpu: 1}"])
 def test_needs_that_are_not_understood_are_refused(needed: str) -> None:
     with pytest.raises(BenchmarkError, match=r"model\.needs\."):
-        compose.composed(["model=tfidf", f"+model.needs={needed.replace(' ', '')}"])
+        compose.compose(["model=tfidf", f"+model.needs={needed.replace(' ', '')}"])
 
 
 @pytest.mark.parametrize("choice", [one for one in PLUGINS if not one.endswith("ray")])
@@ -95,7 +95,7 @@ def test_a_choice_without_its_plugin_names_the_package(choice: str) -> None:
     if installed(name.partition("_")[0]):
         pytest.skip("the plugin is installed")
     with pytest.raises(BenchmarkError) as refused:
-        compose.composed([f"{group}={name}"])
+        compose.compose([f"{group}={name}"])
     assert PLUGINS[choice] in refused.value.fix
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed, with_config_dir
-from benchmark.run.overrides import element, written
+from benchmark.run.compose import compose, with_config_dir
+from benchmark.run.overrides import element, hydra_value
 from benchmark.run.published import published_overrides, spec_of
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="$\\"), min_size=1)
@@ -25,7 +25,7 @@ names = st.text("ab1 ='(é,", min_size=1).map(lambda name: f"x{name}x")
 
 
 def as_given(value: Any) -> str:
-    """A value with every text in single quotes, where `written` chooses its own way."""
+    """A value with every text in single quotes, where `hydra_value` chooses its own way."""
     if isinstance(value, list):
         return f"[{', '.join(map(as_given, value))}]"
     return "'" + value.replace("'", "\\'") + "'" if isinstance(value, str) else str(value)
@@ -33,7 +33,7 @@ def as_given(value: Any) -> str:
 
 def options(path: Path) -> st.SearchStrategy[list[str]]:
     """Overrides of a run, in any order, some of them twice."""
-    writer = st.sampled_from([as_given, written])
+    writer = st.sampled_from([as_given, hydra_value])
 
     def option(name: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
         return st.builds(lambda value, write: f"{name}={write(value)}", values, writer)
@@ -64,12 +64,12 @@ def test_the_printed_command_makes_the_same_digest_when_it_is_pasted_into_a_shel
     chosen = {override.partition("=")[0]: override for override in overrides}
     groups = [chosen.pop(group) for group in ("model", "dataset", "recipe") if group in chosen]
     overrides = [*groups, *(one for one in overrides if one not in groups)]
-    config = composed(overrides)
+    config = compose(overrides)
     spec = spec_of(config)
     record = replace(a_record(), config=spec, overrides=published_overrides(config, overrides))
     python, module, name, *pasted = shlex.split(command([record]).replace("DIR/", f"{folder}/"))
     assert (python, module, name) == ("python", "-m", "benchmark")
-    again = spec_of(composed(pasted))
+    again = spec_of(compose(pasted))
     assert digest_of(again.as_json(), {}) == digest_of(spec.as_json(), {})
 
 
@@ -82,15 +82,15 @@ def test_the_printed_command_makes_the_same_digest_when_it_is_pasted_into_a_shel
     )
 )
 def test_a_written_value_is_read_back(value: Any) -> None:
-    assert element(f"option={written(value)}") == value
+    assert element(f"option={hydra_value(value)}") == value
 
 
 def test_a_command_keeps_the_order_of_options_that_overlap_and_the_names_that_were_chosen() -> None:
     given_twice = ["model=minilm", "recipe.epochs=2", "recipe.epochs=1", "model.name=mine"]
-    config = composed(given_twice)
+    config = compose(given_twice)
     record = replace(a_record(), config=spec_of(config), overrides=given_twice)
     pasted = shlex.split(command([record]))[3:]
-    assert (composed(pasted).recipe.epochs, composed(pasted).model.name) == (1, "mine")
+    assert (compose(pasted).recipe.epochs, compose(pasted).model.name) == (1, "mine")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_a_command_keeps_the_order_of_options_that_overlap_and_the_names_that_we
 def test_the_remedy_for_a_path_that_hydra_cannot_read_works_in_a_shell(name: str, option: str) -> None:
     path, refused = f"/data/{name}", ""
     try:
-        config = composed([f"{option}={path}"])
+        config = compose([f"{option}={path}"])
     except BenchmarkError as error:
         refused = str(error)
         (remedy,) = shlex.split(refused.partition("quote it: ")[2])
-        config = composed([remedy])
+        config = compose([remedy])
     assert not refused or f"{option}={path}" in refused
     found = {"dataset.path": config.dataset.path, "models_dir": config.models_dir}
     assert found.get(option, config.model.parameters["architecture"].get("note")) == path
@@ -127,12 +127,12 @@ def test_the_remedy_for_a_path_that_hydra_cannot_read_works_in_a_shell(name: str
 )
 def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(override: str, meant: str) -> None:
     with pytest.raises(BenchmarkError) as error:
-        composed([override])
+        compose([override])
     option, _, value = override.partition("=")
     assert option in error.value.problem
     assert f"Did you mean {meant}?" in str(error.value.fix)
     assert "tiny_" not in str(error.value.fix)
-    composed([f"{option}={meant}" if option in ("model", "dataset", "recipe", "experiment") else f"{meant}={value}"])
+    compose([f"{option}={meant}" if option in ("model", "dataset", "recipe", "experiment") else f"{meant}={value}"])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(override: str, 
 )
 def test_other_overrides_that_hydra_refuses_end_in_two_sentences(overrides: list[str]) -> None:
     with pytest.raises(BenchmarkError) as error:
-        composed(overrides)
+        compose(overrides)
     assert error.value.fix is not None
     assert "\n" not in str(error.value)
 
@@ -158,11 +158,11 @@ def test_a_yaml_file_that_cannot_be_read_is_named_with_its_line(content: bytes, 
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset/mine.yaml").write_bytes(content)
     with pytest.raises(BenchmarkError) as error:
-        composed(with_config_dir(["dataset=mine"], tmp_path))
+        compose(with_config_dir(["dataset=mine"], tmp_path))
     assert place in error.value.problem
 
 
 def test_an_option_of_a_model_is_suggested_although_another_model_is_the_default() -> None:
     with pytest.raises(BenchmarkError) as error:
-        composed(["model=smollm2_lora", "model.lora.rnk=3"])
+        compose(["model=smollm2_lora", "model.lora.rnk=3"])
     assert "Did you mean model.lora.rank?" in str(error.value.fix)

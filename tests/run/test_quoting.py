@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed, with_config_dir
+from benchmark.run.compose import compose, with_config_dir
 
 
 def labels_of(written: str, folder: Path, option: str = "labels") -> Any:
@@ -14,7 +14,7 @@ def labels_of(written: str, folder: Path, option: str = "labels") -> Any:
     (folder / "dataset").mkdir(exist_ok=True)
     other = "" if option == "labels" else "labels: [bad, good]\n"
     (folder / "dataset" / "mine.yaml").write_text(f"name: mine\n{other}{option}: {written}\n")
-    return getattr(composed(with_config_dir(["dataset=mine"], folder)).dataset, option)
+    return getattr(compose(with_config_dir(["dataset=mine"], folder)).dataset, option)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_label_that_yaml_changes_is_refused(written: str, tmp_path: Path) -> N
     with pytest.raises(BenchmarkError, match=r"^dataset\.labels contains ") as refusal:
         labels_of(written, tmp_path)
     (quoted,) = [part for part in str(refusal.value.fix).split("'") if part.startswith("dataset.labels=")]
-    assert composed([quoted]).dataset.labels == ["no", "yes"]
+    assert compose([quoted]).dataset.labels == ["no", "yes"]
     assert labels_of(quoted.partition("=")[2], tmp_path) == ["no", "yes"]
 
 
@@ -54,4 +54,4 @@ def test_other_texts_that_yaml_changes_are_refused(option: str, written: str, tm
 )
 def test_values_of_the_command_line_are_checked_as_well(override: str) -> None:
     with pytest.raises(BenchmarkError, match=override.partition("=")[0]):
-        composed([override])
+        compose([override])

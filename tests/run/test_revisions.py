@@ -8,8 +8,8 @@ import pytest
 from benchmark.data.load import load
 from benchmark.dataset_config import Synthetic
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import composed
-from benchmark.run.revisions import pinned
+from benchmark.run.compose import compose
+from benchmark.run.revisions import pin
 
 GRAMMAR = Synthetic(train=30, validation=12, test=12, flipped_share=0.0, seed=0)
 
@@ -21,15 +21,15 @@ def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("elsewhere", [{"path": "a folder"}, {"synthetic": GRAMMAR}])
 def test_a_branch_stays_where_the_data_come_from_elsewhere(elsewhere: dict[str, Any]) -> None:
-    config = composed(["model=majority", "dataset=emotion", "dataset.path=null", "dataset.hub.revision=a-branch"])
+    config = compose(["model=majority", "dataset=emotion", "dataset.path=null", "dataset.hub.revision=a-branch"])
     with pytest.raises(BenchmarkError, match="'a-branch'"):
-        pinned(config)
+        pin(config)
     of_elsewhere = replace(config, dataset=replace(config.dataset, **elsewhere))
-    assert pinned(of_elsewhere) == of_elsewhere
+    assert pin(of_elsewhere) == of_elsewhere
 
 
 def test_the_grammar_comes_before_the_folder_and_the_folder_before_the_hub() -> None:
-    dataset = composed(["model=majority", "dataset=emotion", "dataset.path=no-such-folder", "~dataset.sha256"]).dataset
+    dataset = compose(["model=majority", "dataset=emotion", "dataset.path=no-such-folder", "~dataset.sha256"]).dataset
     assert dataset.hub is not None
     with pytest.raises(BenchmarkError, match="no-such-folder"):
         load(dataset)

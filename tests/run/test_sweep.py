@@ -48,7 +48,7 @@ def test_nothing_is_preloaded_if_there_is_a_gpu(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_long_result_of_a_job_is_received() -> None:
-    code, returned = child_process.in_process(str.ljust, "", 1_000_000, logging_config={"version": 1, "root": {}})
+    code, returned = child_process.run_in_process(str.ljust, "", 1_000_000, logging_config={"version": 1, "root": {}})
     assert (code, len(returned)) == (0, 1_000_000)
 
 

@@ -20,7 +20,7 @@ from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.run import gpu_check, throughput
-from benchmark.run.compose import composed
+from benchmark.run.compose import compose
 from benchmark.run.flops import flop_counter, linear_flops
 from benchmark.run.measurable import measurable
 
@@ -28,7 +28,7 @@ FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthet
 
 
 def a_way(model: str) -> throughput.Measurements:
-    config = composed([f"model={model}"])
+    config = compose([f"model={model}"])
     return throughput.Measurements(config, measurable(config.model))
 
 
@@ -77,7 +77,7 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 @pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
 def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
-    way = replace(a_way("tiny_bert"), fits=[fit], answered_per_second=[1.0], peak_memory=[{"host": 1}])
+    way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
     assert throughput._figures(way, peak=1.0)["outside_steps"] == outside
 
 
@@ -87,14 +87,14 @@ def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float |
 )
 def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str) -> None:
     with pytest.raises(BenchmarkError) as error:
-        throughput.measure(composed([*overrides, *FEW_ROWS]), None, throughput.SpeedOptions(1, 1, 1))
+        throughput.measure(compose([*overrides, *FEW_ROWS]), None, throughput.SpeedOptions(1, 1, 1))
     assert named in error.value.problem
     assert error.value.fix is not None
 
 
 @pytest.mark.slow
 def test_growth_is_measured_on_few_rows_too() -> None:
-    config = composed(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
+    config = compose(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
     growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
     assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
     assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
@@ -158,7 +158,7 @@ def test_a_product_added_in_place_counts_as_one() -> None:
     ],
 )
 def test_references_are_padded_and_generate_labels(overrides: list[str], expected: dict[str, object]) -> None:
-    model = measurable(composed(overrides).model)
+    model = measurable(compose(overrides).model)
     comparison = model.comparison()
     reference, *_ = comparison.references()
     assert {name: getattr(getattr(reference, name), "name", getattr(reference, name)) for name in expected} == expected
@@ -171,21 +171,21 @@ def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytes
     for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
         monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
         if not torch.cuda.is_available():
-            assert measurable(composed(["model=tiny_bert"]).model).comparison().precisions() == expected
-    bf16 = composed(["model=tiny_bert", "model.precision=bf16"]).model
+            assert measurable(compose(["model=tiny_bert"]).model).comparison().precisions() == expected
+    bf16 = compose(["model=tiny_bert", "model.precision=bf16"]).model
     assert measurable(bf16).comparison().precisions() == ["bf16"]
 
 
 def test_a_measured_network_is_freed_before_the_next() -> None:
-    config = composed(["model=tiny_llama", *FEW_ROWS])
+    config = compose(["model=tiny_llama", *FEW_ROWS])
     splits = load(config.dataset)
     gc.disable()
     try:
         way = throughput.Measurements(config, measurable(config.model))
-        before, _ = throughput.fitted(way, splits.train, splits, max_steps=1)
+        before, _ = throughput.train_copy(way, splits.train, splits, max_steps=1)
         network = weakref.ref(before.network)  # type: ignore[attr-defined]
         del before
-        throughput.fitted(way, splits.train, splits, max_steps=1)
+        throughput.train_copy(way, splits.train, splits, max_steps=1)
         assert network() is None
     finally:
         gc.enable()
@@ -198,14 +198,14 @@ def test_graphs_are_prepared_outside_the_measured_time() -> None:
 
 
 def test_ways_of_one_precision_share_frozen_weights() -> None:
-    config = composed(["model=tiny_llama", *FEW_ROWS])
+    config = compose(["model=tiny_llama", *FEW_ROWS])
     way, splits = throughput.Measurements(config, measurable(config.model)), load(config.dataset)
-    model, _ = throughput.fitted(way, splits.train, splits, 1)
+    model, _ = throughput.train_copy(way, splits.train, splits, 1)
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
     way.release(model)
     assert list(way.frozen) == ["fp32"]
     reference = throughput.Measurements(config, way.model.comparison().references()[0], way.frozen)
-    again, _ = throughput.fitted(reference, splits.train, splits, 1)
+    again, _ = throughput.train_copy(reference, splits.train, splits, 1)
     after = {name: p for name, p in again.network.named_parameters() if not p.requires_grad}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

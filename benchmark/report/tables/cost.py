@@ -17,11 +17,19 @@ from benchmark.report.formats import count, fixed, gigabytes, milliseconds
 class Way:
     """A way to train and predict whose speed was measured. What was not measured is None."""
 
-    batching: str  # as tables show it
+    batching: str  # packed or padded; older files have "padded, one pass" too
+    graphs: bool  # whether steps were computed as CUDA graphs
+    recomputes: bool  # whether the backward pass computed activations again
     precision: str
     samples_per_second: float
     answered_per_second: float | None  # texts
     utilisation: float | None
+
+    @property
+    def title(self) -> str:
+        """The name of the batching that tables show."""
+        graphs = ", CUDA graphs" if self.graphs else ""
+        return f"{self.batching}{graphs}{', activations recomputed' if self.recomputes else ''}"
 
 
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
@@ -52,7 +60,7 @@ def speed(analysis: AnalysedResults) -> pd.DataFrame:
 
 def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     ways = ways_of(document)
-    padded = {way.precision: way for way in ways if way.batching == "padded"}
+    padded = {way.precision: way for way in ways if way.batching == "padded" and not way.recomputes}
     rows = []
     for way in ways:
         plain = padded.get(way.precision)
@@ -62,6 +70,7 @@ def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
                 "hardware": document["device"],
                 "batch_size": document["effective_batch"],
                 **asdict(way),
+                "batching": way.title,
                 "training_ratio": _ratio(way.samples_per_second, plain.samples_per_second if plain else None),
                 "answering_ratio": _ratio(way.answered_per_second, plain.answered_per_second if plain else None),
             }
@@ -78,8 +87,10 @@ def ways_of(document: dict[str, Any]) -> list[Way]:
         seconds = document["training_seconds"] - (document["graph_seconds"] or 0.0)
         return [
             Way(
-                _batching("packed", document),
-                document["precision"],
+                "packed",
+                graphs=bool(document.get("graph_steps")),
+                recomputes=False,
+                precision=document["precision"],
                 samples_per_second=document["steps"] * document["effective_batch"] / seconds,
                 answered_per_second=max(document["predicted_per_second"]),
                 utilisation=None,
@@ -87,21 +98,16 @@ def ways_of(document: dict[str, Any]) -> list[Way]:
         ]
     return [
         Way(
-            _batching(way["batching"], way),
-            way["precision"],
-            way["samples_per_second"],
-            way["answered_per_second"],
-            way.get("utilisation"),
+            way["batching"],
+            graphs=bool(way.get("graph_steps")),
+            recomputes=bool(way.get("recomputes")),
+            precision=way["precision"],
+            samples_per_second=way["samples_per_second"],
+            answered_per_second=way["answered_per_second"],
+            utilisation=way.get("utilisation"),
         )
         for way in document.get("ways", ())
     ]
-
-
-def _batching(name: str, way: dict[str, Any]) -> str:
-    """The name of the batching that tables show; figures measured earlier say less."""
-    graphs = ", CUDA graphs" if way.get("graph_steps") else ""
-    recomputes = ", activations recomputed" if way.get("recomputes") else ""
-    return f"{name}{graphs}{recomputes}"
 
 
 def measured_title(document: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from benchmark.analysis.metrics import (
     confidence_of,
     coverage_at_error,
     expected_calibration_error,
-    fitted_temperature,
+    fit_temperature,
     least_cost,
     log_loss,
     mean_cost,
@@ -50,43 +50,43 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
         return []
     scores: list[dict[str, float]] = []
     for run in runs:
-        fitted, after = _calibrated(run)
+        found, after = _calibrate(run)
         correct = run.gold == run.predictions.predicted
-        made: dict[str, float] = {"temperature": fitted}
+        of_run: dict[str, float] = {"temperature": found}
         for when, probabilities in (("", run.predictions.probabilities), ("_after", after)):
             confidence = confidence_of(run.predictions.predicted, probabilities)
-            made[f"log_loss{when}"] = log_loss(run.gold, probabilities)
-            made[f"brier_score{when}"] = brier_score(run.gold, probabilities)
-            made[f"ece_15{when}"] = expected_calibration_error(correct, confidence)
-        scores.append(made)
+            of_run[f"log_loss{when}"] = log_loss(run.gold, probabilities)
+            of_run[f"brier_score{when}"] = brier_score(run.gold, probabilities)
+            of_run[f"ece_15{when}"] = expected_calibration_error(correct, confidence)
+        scores.append(of_run)
     means = {name: round(float(np.mean([one[name] for one in scores])), DIGITS) for name in scores[0]}
     return [{"seeds": len(runs), **means}]
 
 
 def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """The mean cost of a configuration's answers, and of those with the least expected cost, means over the seeds."""
+    """The mean cost of a configuration's predictions, and of those with least expected cost, means over the seeds."""
     labels, written = list(results.labels(row["run"])), results.error_costs
     if written is None or set(written.index) != set(labels) or not row["has_confidences"]:
         return []
     costs = written.loc[labels, labels].to_numpy()
     runs = [results.by_name[run] for run in row["counted"]]
-    decided = [least_cost(_calibrated(run)[1], costs) for run in runs]
-    of_answers = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
-    of_decisions = [mean_cost(run.gold, answers, costs) for run, answers in zip(runs, decided, strict=True)]
-    changed = [(run.predictions.predicted != answers).mean() for run, answers in zip(runs, decided, strict=True)]
-    means = {"cost": of_answers, "least_cost": of_decisions, "changed": changed}
+    decided = [least_cost(_calibrate(run)[1], costs) for run in runs]
+    of_predictions = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
+    of_decisions = [mean_cost(run.gold, ids, costs) for run, ids in zip(runs, decided, strict=True)]
+    changed = [(run.predictions.predicted != ids).mean() for run, ids in zip(runs, decided, strict=True)]
+    means = {"cost": of_predictions, "least_cost": of_decisions, "changed": changed}
     calibrated = sum(run.validation is not None for run in runs)
     figures = {name: round(float(np.mean(values)), DIGITS) for name, values in means.items()}
     return [{"seeds": row["seeds"], "calibrated": f"{calibrated} of {len(runs)}", **figures}]
 
 
-def _calibrated(run: Run) -> tuple[float, Probabilities]:
+def _calibrate(run: Run) -> tuple[float, Probabilities]:
     """The temperature fitted on the validation split and the test probabilities with it; 1 if none were stored."""
     if run.validation is None:
         return 1.0, run.predictions.probabilities
     gold, predictions = run.validation
-    fitted = fitted_temperature(gold, predictions.probabilities)
-    return fitted, with_temperature(run.predictions.probabilities, fitted)
+    found = fit_temperature(gold, predictions.probabilities)
+    return found, with_temperature(run.predictions.probabilities, found)
 
 
 PROBABILITIES = {"brier_score": brier_score, "log_loss": log_loss}

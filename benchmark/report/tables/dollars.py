@@ -1,4 +1,4 @@
-"""What training a model and answering 1,000 texts a day for a year cost, in dollars and in energy."""
+"""What training a model and predicting 1,000 texts a day for a year cost, in dollars and in energy."""
 
 from typing import Any
 

@@ -80,9 +80,9 @@ def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """Accuracy where only the most confident share of the texts is answered.
+    """Accuracy where only the most confident share of the texts counts.
 
-    Means over seeds; missing where answers carry no confidence.
+    Means over seeds; missing where predictions carry no confidence.
     """
     of_share = {
         share: coverage_accuracy(results, row, share) if row["has_confidences"] else None for share in COVERAGES[1:]
@@ -92,7 +92,7 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
-    """For each seed, whether each answer is correct and how confident it is."""
+    """For each seed, whether each prediction is correct and how confident it is."""
     return [
         (answers["correct"].to_numpy(), answers["confidence"].to_numpy())
         for answers in map(results.answers_of, row["counted"])
@@ -111,7 +111,7 @@ def _coverage_column(share: float) -> str:
 
 
 def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
-    """The test texts that every seed of every configuration gets wrong, with the most frequent answer.
+    """The test texts that every seed of every configuration gets wrong, with the most frequent prediction.
 
     The most agreed first. Runs that predict one label for everything are left out. With fewer than `FEWEST_MODELS`
     others there are no rows: what two models get wrong says little about the text.

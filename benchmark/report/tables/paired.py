@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import compared
+from benchmark.analysis.comparisons import compare
 from benchmark.analysis.configurations import mean_accuracy, with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.identity import shared, short_hash
@@ -100,7 +100,7 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
 
 
 def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, Any]:
-    [pair] = compared({"with": results.correct(row["counted"]), "without": results.correct(base["counted"])})
+    [pair] = compare({"with": results.correct(row["counted"]), "without": results.correct(base["counted"])})
     return {
         "configuration": row["configuration"],
         "base_id": base["configuration"],

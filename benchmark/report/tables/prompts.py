@@ -25,7 +25,7 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     """
     found = analysis.configurations
     rows = [
-        row | _asked(analysis.results, row["counted"], record.card.prompting, record)
+        row | _prompt_scores(analysis.results, row["counted"], record.card.prompting, record)
         for row in found[found["accuracy"].notna()].to_dict("records")
         if (record := analysis.results.by_name[row["run"]].record).card and record.card.prompting
     ]
@@ -36,7 +36,7 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *(f"{score}_prompts" for score in SCORES)])))
 
 
-def _asked(results: Results, counted: list[str], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
+def _prompt_scores(results: Results, counted: list[str], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
     """How the model was asked, and the scores over the draws. Without examples, every seed asks the same."""
     runs = [results.by_name[run] for run in counted[: None if prompting.shots else 1]]
     scores = pd.DataFrame(map(_scores, runs))

@@ -23,7 +23,7 @@ def scale(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
-    ways = [way for way in ways_of(measured) if way.batching.startswith("packed")]
+    ways = [way for way in ways_of(measured) if way.batching == "packed"]
     if not ways:
         return None
     way = max(ways, key=lambda way: way.samples_per_second)
@@ -32,7 +32,7 @@ def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
         "model": measured_title(measured),
         "hardware": measured["device"],
         "batch_size": measured["effective_batch"],
-        "batching": way.batching,
+        "batching": way.title,
         "precision": way.precision,
         "training": 1000 / way.samples_per_second,
         "prediction": 1000 / answered if answered else None,

@@ -11,6 +11,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import accuracy_scores, mean_accuracy, mean_class_scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.names import recipe_in_words
+from benchmark.config import RunSpec
 from benchmark.dataset_config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
 from benchmark.report import table as t
@@ -27,17 +28,26 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    complete = runs[completed & runs["limits"].isin(["", "training rows", "training rows, validation rows"])]
+    is_point = runs["run"].map(lambda run: _is_point(results.by_name[run].record.config)).astype(bool)
+    complete = runs[completed & is_point]
     curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
     rows.sort(key=lambda row: (row["rows"], row["model"], row["recipe"]))
     return pd.DataFrame(rows, dtype=object)
 
 
+def _is_point(config: RunSpec) -> bool:
+    """Whether nothing is limited but training rows, and with them perhaps validation rows."""
+    dataset = config.dataset
+    trained_on_all, validated_on_all = dataset.train_rows is None, dataset.validation_rows is None
+    return dataset.test_rows is None and config.recipe.max_steps is None and (validated_on_all or not trained_on_all)
+
+
 def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """One curve for each way in which the rows were chosen; runs on all rows belong to every curve."""
-    choices = pd.Series([results.by_name[run].record.config.dataset.row_choice for run in group["run"]], group.index)
-    whole = group["limits"] == ""
+    datasets = [results.by_name[run].record.config.dataset for run in group["run"]]
+    choices = pd.Series([dataset.row_choice for dataset in datasets], group.index)
+    whole = pd.Series([dataset.train_rows is None for dataset in datasets], group.index)
     for choice in choices[~whole].unique():
         suffix = "" if choice == RowChoice.first else f"-{choice}"
         yield group[whole | (choices == choice)].assign(curve=group["curve"] + suffix, rows=str(choice))
@@ -79,7 +89,7 @@ def _constant(results: Results, runs: list[str]) -> str | None:
 def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
-    `differs_from_...` is the share of test texts with different answers, the mean over the seeds that both have.
+    `differs_from_...` is the share of test texts with different predictions, the mean over the seeds that both have.
     """
     results, runs = analysis.results, analysis.results.runs
     comparable = runs[runs["result"] & runs["training"].notna()]
@@ -126,15 +136,13 @@ def tuning(analysis: AnalysedResults) -> pd.DataFrame:
     """The runs that predicted one test text only, the best of each model first."""
     results, runs = analysis.results, analysis.results.runs
     pretrained = runs[(runs["status"] == Status.completed) & runs["pretrained"]]
-    whole = (
-        ~pretrained["scorable"]
-        & pretrained["validation_accuracy"].notna()
-        & ~pretrained["limits"].str.contains("steps")
-    )
+    trials = pretrained[~pretrained["scorable"] & pretrained["validation_accuracy"].notna()]
     rows = []
-    for run, title, accuracy in pretrained.loc[whole, ["run", "title", "validation_accuracy"]].itertuples(index=False):
+    for run, title, accuracy in trials[["run", "title", "validation_accuracy"]].itertuples(index=False):
         record = results.by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
+        if recipe.max_steps is not None:
+            continue
         row: dict[str, Any] = {"model": title, "recipe": recipe_in_words(record, results.catalogue, OWN_COLUMNS)}
         row |= {"learning_rate": recipe.learning_rate, "epochs": recipe.epochs, "train_rows": asked or "all"}
         rows.append(row | {"seed": record.seed, "validation_accuracy": accuracy})
