@@ -1,7 +1,6 @@
 """Save a trained network with its tokenizer, so that it can be used without this suite and on another machine."""
 
 import json
-import logging
 from pathlib import Path
 
 from peft import PeftModel
@@ -11,8 +10,6 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from baselines.weights.adapter import LABELS_FILE, WEIGHTS_FILE
 from baselines.weights.lora import SEQ_CLS
 from benchmark.files import sha256_of_file
-
-log = logging.getLogger(__name__)
 
 
 def save(
@@ -36,7 +33,6 @@ def save(
         network.save_pretrained(folder)
     tokenizer.name_or_path = _without_folder(tokenizer.name_or_path)
     tokenizer.save_pretrained(folder)
-    log.info("saved the model in %s", folder)
     return sha256_of_file(folder / (WEIGHTS_FILE if adapted else SAFE_WEIGHTS_NAME))
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_intermixed_args()
     if arguments.output is not None and arguments.model_card is None and arguments.texts is None:
-        parser.error("--output needs --model-card RUN or --texts DIR")
+        parser.error("--output needs --model-card RUN or --texts DATA_DIR")
     results_dir = results_dir_of(arguments)
     readme: Path | None = arguments.readme or own_readme(results_dir)
     with plain_endings():
@@ -50,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
     task.add_argument("--model-card", metavar="RUN", help="write the model card of a run, named by folder or digest")
     of_texts = "write a page whose comparisons show the texts of this data folder"
-    task.add_argument("--texts", type=Path, metavar="DIR", help=of_texts)
+    task.add_argument("--texts", type=Path, metavar="DATA_DIR", help=of_texts)
     of_export = "write every complete run as every-eval-ever or hub-eval-results to an empty folder"
-    task.add_argument("--export", nargs=2, metavar=("FORMAT", "DIR"), help=of_export)
+    task.add_argument("--export", nargs=2, metavar=("FORMAT", "OUT_DIR"), help=of_export)
     of_output = f"file for the model card (default: the terminal) or --texts (default: {WITH_TEXTS})"
     parser.add_argument("--output", type=Path, help=of_output)
     return parser

@@ -73,7 +73,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = list(zip(columns, classes, strict=True))
-    remark = f"Of every row: {'; '.join(remarks)}." if remarks else ""
+    remark = f"The same in every row: {'; '.join(remarks)}." if remarks else ""
     return ShownTable(
         table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
     )

@@ -159,6 +159,7 @@ def _keep_record(folder: Path | None, record: RunRecord) -> None:
     assert record.fit is not None
     if folder is not None and record.fit.saved_sha256 is not None:
         (folder / "record.json").write_bytes(to_json(record))
+        log.info("saved the model in %s", folder)
     elif folder is not None:
         log.warning("nothing was saved in %s: this run trained no model that can be saved", folder)
 

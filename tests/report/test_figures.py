@@ -502,7 +502,7 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
     figure = draw("scaling", *runs)
     sentences = (
         "MPNet base (109 million parameters) is the most accurate, 0.9700. The smallest, MiniLM-L6 (22.7 million; "
-        "0.9500), is tied with it and the largest, SmolLM2-135M LoRA (135 million; 0.9600), is tied with it."
+        "0.9500), is tied with it. The largest, SmolLM2-135M LoRA (135 million; 0.9600), is tied with it."
     )
     assert figure.get_label() == sentences
     (axes,) = figure.axes

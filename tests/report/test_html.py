@@ -256,7 +256,7 @@ def test_a_measured_row_has_only_its_remarks_and_what_all_rows_remark_is_the_not
         ("nothing", "–"),
     ]
     note = html.partition('id="leaderboard_mine"')[2].partition('<p class="note">')[2].partition("</p>")[0]
-    assert note == "Of every row: one label for every text, a constant prediction."
+    assert note == "The same in every row: one label for every text, a constant prediction."
     publish(tmp_path, a_record("roberta_base", dataset="mine", status=Status.failed, failure=Failure("No.")))
     assert cells(rendered(tmp_path), "leaderboard_mine", "BERT base")[-1][1].startswith("measured; one label")
 
@@ -300,7 +300,7 @@ def test_a_setting_that_all_rows_share_is_a_note_and_no_column(tmp_path: Path) -
     assert "Max length" not in table(html, "table2_settings")
     assert "Optimizer" in table(html, "table2_settings")
     note = html.partition('id="table2_settings"')[2].partition('<p class="note">')[2].partition("</p>")[0]
-    assert "Of every row: " in note
+    assert "The same in every row: " in note
     assert "; Max length 512;" in note
 
 

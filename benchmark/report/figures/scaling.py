@@ -84,17 +84,16 @@ def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
     """The most accurate network, and whether the smallest and the largest are tied with it."""
     best, by_size = found.iloc[0], found.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
-    others = []
+    sentences = [
+        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, {digits(best['accuracy'])}."
+    ]
     for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
-            verdict = "significantly less accurate" if differ else "tied with it"
+            verdict = "is significantly less accurate" if differ else "is tied with it"
             size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
-            others.append(f"the {what}, {row['title']} ({size}; {accuracy}), is {verdict}")
-    return (
-        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, "
-        f"{digits(best['accuracy'])}. T{' and '.join(others)[1:]}."
-    )
+            sentences.append(f"The {what}, {row['title']} ({size}; {accuracy}), {verdict}.")
+    return " ".join(sentences)
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
