@@ -140,11 +140,11 @@ def _memory_findings(
     """Whether the memory suffices for training, and if not, whether it would with 4-bit weights."""
     card = model.describe()
     quantization = getattr(model, "quantization", Quantization.none)
-    can_quantize = card.kind == "decoder" and quantization is Quantization.none
-    fused = only_packed and can_quantize  # quantised layers are not fused
+    whole_decoder = card.kind == "decoder" and quantization is Quantization.none
+    fused = only_packed and whole_decoder
     memory = estimate_memory(card, model.precision, tokens_per_sample, quantization, fused)
     enough = memory_finding(model.device, memory, effective_batch)
-    if enough.fix is not None and can_quantize:
+    if enough.fix is not None and whole_decoder:
         smaller = estimate_memory(card, Precision.bf16, tokens_per_sample, Quantization.nf4)
         enough = replace(enough, fix=f"{enough.fix} {four_bit_hint(smaller)}")
     yield enough

@@ -55,8 +55,7 @@ class Report:
             (figure, name)
             for name in datasets
             for figure in FIGURES.values()
-            if name == study.DATASET or not figure.of_study
-            if not figure.of_all
+            if not figure.of_all and (name == study.DATASET or not figure.of_study)
         ]
         wanted += [(figure, ALL) for figure in FIGURES.values() if figure.of_all]
         return [drawn for figure, name in wanted if (drawn := self._drawn(figure, name))]

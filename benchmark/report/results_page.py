@@ -1,6 +1,5 @@
 """docs/results.md and the pages that it links to: findings, tables and figures, in Markdown."""
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -30,7 +29,6 @@ def results_pages(
     answers = {part.section.page: findings(analysis, tables, part.dataset) for part in own}
     pages |= {part.section.page: by_section(part) for part in own}
     templates = jinja_environment()
-    templates.filters["anchor"] = anchor
     return {
         f"{name}.md": templates.get_template("results.md.jinja").render(
             main=name == MAIN,
@@ -50,8 +48,3 @@ def results_pages(
         )
         for name, chapters in pages.items()
     }
-
-
-def anchor(heading: str) -> str:
-    """The id that GitHub and Python-Markdown give a heading."""
-    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip())

@@ -1,5 +1,6 @@
 """Jinja for Markdown, and how findings write figures, lists and ratios."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -31,6 +32,7 @@ def jinja_environment() -> Environment:
         of_study,
         against_whole,
         usd,
+        heading_anchor,
     )
     made.filters |= {filter_.__name__: filter_ for filter_ in filters}
     return made
@@ -91,3 +93,8 @@ def against_whole(point: Row) -> str:
     """A point of a learning curve, against the curve's last point."""
     constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
     return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"
+
+
+def heading_anchor(heading: str) -> str:
+    """The id that GitHub and Python-Markdown give a heading."""
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip())

@@ -64,8 +64,8 @@ class Measurements:
         """Whether activations are computed again in the backward pass."""
         return self.model.comparison().recomputes
 
-    def release(self, model: Measurable) -> None:
-        """Keep the frozen weights of a model that was fitted."""
+    def keep_base(self, model: Measurable) -> None:
+        """Keep the frozen weights of a model that was fitted, for the next fit in the same precision."""
         if (base := model.comparison().take_base()) is not None:
             self.frozen[model.precision] = base
 
@@ -182,7 +182,7 @@ def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> N
     started = time.perf_counter()
     model.predict(texts)
     way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
-    way.release(model)
+    way.keep_base(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
              way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
 
@@ -226,7 +226,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
         rows = first(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
-        way.release(model)
+        way.keep_base(model)
         return {
             "rows": len(rows),
             "tokens_per_sample": fit.tokens_per_sample or 0.0,
@@ -240,7 +240,7 @@ def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
     """Set the way's FLOPs and device. The training also warms up caches."""
     with nullcontext() if way.recomputes else flop_counter() as counter:  # which cannot follow such a backward pass
         model, fit = train_copy(way, splits.train, splits, steps)
-    way.release(model)
+    way.keep_base(model)
     way.flops = None if counter is None else linear_flops(counter.get_flop_counts()) / fit.samples_seen
     way.device = fit.device
 
@@ -262,7 +262,7 @@ def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: i
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         model, _ = train_copy(way, rows, splits, steps)
         torch.cuda.synchronize()
-    way.release(model)
+    way.keep_base(model)
     return float(sum(event.self_device_time_total for event in profiled.key_averages())) / 1e6
 
 
@@ -270,7 +270,7 @@ def _gradient_difference(way: Measurements, splits: Splits) -> float:
     """`Comparison.gradient_difference` on one batch, after two training steps."""
     model, _ = train_copy(way, splits.train, splits, 2)
     difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
-    way.release(model)
+    way.keep_base(model)
     return difference
 
 

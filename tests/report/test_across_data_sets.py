@@ -9,6 +9,7 @@ from factories import FIT, RANDOM_FIT, a_record, analysis_of, publish_many, rows
 from benchmark.report.figures.across_data_sets import data_sets
 from benchmark.report.style import NARROW
 from benchmark.report.tables.data_sets import DATA_SETS
+from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
 
@@ -56,6 +57,22 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     with_one_more = data_sets(analysis_of(*runs, made(tmp_path, "bert_base", "reviews", 0)), "")
     assert with_one_more is not None
     assert "BERT base" not in [text.get_text() for text in with_one_more.legends[0].get_texts()]
+
+
+def with_words(record: RunRecord, mean: float) -> RunRecord:
+    assert record.data is not None
+    test = replace(record.data.splits["test"], words=mean)
+    return replace(record, data=replace(record.data, splits=record.data.splits | {"test": test}))
+
+
+def test_the_length_of_texts_is_that_of_the_whole_test_split(tmp_path: Path) -> None:
+    records = [a_record("tfidf"), a_record("tfidf", "dataset.test_rows=1", seed=9), a_record("tfidf", dataset="mine")]
+    runs = [
+        publish_many(tmp_path, with_words(record, mean), wrong_at([]))
+        for record, mean in zip(records, (20.0, 3.0, 10.0), strict=True)
+    ]
+    found = {row["dataset"]: row["words"] for row in rows_of(DATA_SETS.data(analysis_of(*runs)))}
+    assert found == {"emotion": 20.0, "mine": 10.0}
 
 
 def test_one_data_set_needs_neither_table_nor_figure(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
-from benchmark.report.results_page import MOST_ROWS, anchor, results_pages
+from benchmark.report.results_page import MOST_ROWS, results_pages
 from benchmark.report.tables import TABLES, all_tables
+from benchmark.report.wording import heading_anchor
 from benchmark.results.record import Failure, Status
 
 ONE_WRONG = (0, 1, 2, 3, 4, 5, 0, 1, 2, 0)
@@ -217,7 +218,7 @@ def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project
     assert set(re.findall(r"\]\((results/[^)]+)\)", pages["results.md"])) == set(pages) - {"results.md"}
     for page in pages.values():
         linked = set(re.findall(r"\]\(#([^)]+)\)", page.partition("## Contents")[2].partition("\n## ")[0]))
-        headings = {anchor(heading) for heading in re.findall(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)}
+        headings = {heading_anchor(heading) for heading in re.findall(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)}
         assert linked
         assert linked <= headings
 

@@ -40,6 +40,15 @@ def test_a_year_costs_one_training_and_365000_texts(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_on_several_gpus_pays_for_each_and_processes_on_one_cpu_share_it(tmp_path: Path) -> None:
+    gpus = Environment(gpu="NVIDIA H200", cores=2, processes=4)
+    [row] = rows(0, publish_many(tmp_path, timed("minilm", 3600, 20, gpus), wrong_at([1])))
+    assert (row["hardware"], row["per_hour"], row["training_dollars"]) == ("4 x NVIDIA H200", 16, pytest.approx(16))
+    cores = Environment(cores=2, processes=2)
+    [row] = rows(0, publish_many(tmp_path, timed("minilm", 3600, 20, cores), wrong_at([1])))
+    assert (row["per_hour"], row["training_dollars"]) == (0.1, pytest.approx(0.1))
+
+
 def test_a_loaded_adapter_costs_what_its_training_did(tmp_path: Path) -> None:
     trained = publish_many(tmp_path, timed("smollm2_lora", 36_000, 20, Environment(cores=2)), wrong_at([1]))
     record = loading(a_record("smollm2_lora", "model.readout=generate"), trained.folder.name)

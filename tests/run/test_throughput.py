@@ -202,7 +202,7 @@ def test_ways_of_one_precision_share_frozen_weights() -> None:
     way, splits = throughput.Measurements(config, measurable(config.model)), load(config.dataset)
     model, _ = throughput.train_copy(way, splits.train, splits, 1)
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
-    way.release(model)
+    way.keep_base(model)
     assert list(way.frozen) == ["fp32"]
     reference = throughput.Measurements(config, way.model.comparison().references()[0], way.frozen)
     again, _ = throughput.train_copy(reference, splits.train, splits, 1)

@@ -47,11 +47,12 @@ def _best_on_validation(analysis: AnalysedResults, found: pd.DataFrame) -> pd.Da
 
 
 def _words(analysis: AnalysedResults) -> dict[str, float]:
-    """The mean number of words per test text, by data set. Older records do not have it."""
+    """The mean number of words per text of the whole test split, by data set. Older records do not have it."""
     found = {}
     for _, run in analysis.results.runs.iterrows():
-        data = analysis.results.by_name[run["run"]].record.data
-        if data and (words := data.splits["test"].words):
+        record = analysis.results.by_name[run["run"]].record
+        whole = record.config.dataset.test_rows is None
+        if whole and record.data and (words := record.data.splits["test"].words):
             found[run["dataset"]] = words
     return found
 

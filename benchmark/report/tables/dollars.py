@@ -1,5 +1,6 @@
 """What training a model and predicting 1,000 texts a day for a year cost, in dollars and in energy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     by_run = {run: row for _, row in configurations.iterrows() for run in row["runs"]}
     rows = []
     for row in configurations[configurations["seconds_per_text"].notna()].to_dict("records"):
-        if (per_hour := prices.dollars_per_hour(row["machine"])) is None:
+        if (per_hour := _dollars_per_hour(row, analysis.results, prices)) is None:
             continue
         answering = YEAR * row["seconds_per_text"] * per_hour / 3600
         trained = _training_dollars(by_run[row["run"]], by_run, analysis.results, prices)
@@ -36,16 +37,24 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     return table.sort_values(["year_dollars", "short_name"], kind="stable") if rows else table
 
 
+def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
+    """The price of what ran a configuration, of all its GPUs; None without a price."""
+    price = prices.dollars_per_hour(row["machine"])
+    records = [results.by_name[run].record for run in row["counted"]]
+    processes = next(one.environment.processes for one in records if one.hardware == row["machine"])
+    return price * processes if price is not None and row["on_gpu"] else price
+
+
 def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Results, prices: Prices) -> float | None:
     """The cost of the training, which may be another run's; 0 if nothing was trained, None if that is not known."""
     fit = results.by_name[row["run"]].record.fit
     if not row["trained"] and (fit is None or fit.weights.adapter is None):
         return 0.0
     trained = row if row["trained"] else by_run.get(row["trained_by"])
-    per_hour = None if trained is None else prices.dollars_per_hour(trained["machine"])
-    if trained is None or per_hour is None or pd.isna(trained["training_seconds"]):
+    if trained is None or pd.isna(trained["training_seconds"]):
         return None
-    return float(trained["training_seconds"]) * per_hour / 3600
+    per_hour = _dollars_per_hour(trained, results, prices)
+    return None if per_hour is None else float(trained["training_seconds"]) * per_hour / 3600
 
 
 def energy(analysis: AnalysedResults) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     unchanged = {(_key(record), _trained(record)): run for run, record in records.items() if record.is_result}
     rows = []
     for counted in configurations["counted"]:
-        changed = [run for run in counted if records[run].completes_all and not records[run].is_result]
+        changed = [run for run in counted if records[run].completes_all and records[run].config.dataset.perturb]
         unchanged_of = {run: unchanged.get((_key(records[run]), _trained(records[run]))) for run in changed}
         if pairs := [(before, run) for run, before in unchanged_of.items() if before is not None]:
             rows.append(_changed_texts(results, pairs))

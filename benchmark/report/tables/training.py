@@ -220,9 +220,9 @@ TABLES = (
             t.declared("seed", "Seed"),
             t.Column("validation_accuracy", "Validation accuracy", t.FOUR_DECIMALS),
         ),
-        note="Accuracy on the whole validation split after the last epoch. Each of these runs predicted one test text, "
-        "so none of them has a test accuracy. The learning rates of MiniLM and SmolLM2 in `recipe=tuned` were chosen "
-        "from such trials on the study's data set.",
+        note="Accuracy on the validation split after the last epoch, or after the best one with `recipe.keep=best`. "
+        "Each of these runs predicted one test text, so none of them has a test accuracy. The learning rates of MiniLM "
+        "and SmolLM2 in `recipe=tuned` were chosen from such trials on the study's data set.",
         section="settings",
     ),
 )
