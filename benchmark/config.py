@@ -26,7 +26,8 @@ CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parent.parent / "co
 class Facts:
     """What a model's authors state and cannot be computed, and the source.
 
-    `code_model` is true for a model that was trained on code in the first place.
+    `code_model` is true for a model that was trained on code in the first place, `four_bit_weights` for one whose
+    package has weights of 4 bits, which are dequantised.
     """
 
     training_data: str | None = None
@@ -34,6 +35,7 @@ class Facts:
     knowledge_cutoff: str | None = None
     source: str | None = None
     code_model: bool = field(default=False, metadata={ADDED_LATER: True})
+    four_bit_weights: bool = field(default=False, metadata={ADDED_LATER: True})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.tables.paired import without_ablations
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
@@ -47,7 +48,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
     """The values that the templates put into their sentences."""
     about_study = dataset == study.DATASET
     own_tables = _tables_about(dataset, tables)
-    all_comparable = comparisons.by_test_texts(analysis.configurations)
+    all_comparable = comparisons.by_test_texts(without_ablations(analysis))
     comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
     return {
         "study": study,
@@ -94,6 +95,7 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
         "smallest": smallest_network(comparable),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
+        "from_four_bits": [row["title"] for row in networks if _starts_from_four_bits(analysis, row)],
         "detectable": _detectable(analysis, networks),
         "printed_gain": printed - min(study.TABLE3.values()),
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
@@ -176,6 +178,12 @@ def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:
         limits.append("for one epoch")
     return f"{kind} {' '.join(limits)}" if limits else "a code model" if on_code else ""
+
+
+def _starts_from_four_bits(analysis: AnalysedResults, row: Row) -> bool:
+    entry, fit = analysis.results.catalogue.get(row["model"]), analysis.results.by_name[row["run"]].record.fit
+    from_hub = fit is not None and fit.weights.source == "hub"
+    return entry is not None and entry.config.model.facts.four_bit_weights and not from_hub
 
 
 def _cheaper(analysis: AnalysedResults, timed: Row, comparable: list[Row]) -> Row | None:

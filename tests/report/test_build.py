@@ -208,7 +208,7 @@ def test_each_other_data_set_has_a_page_with_its_findings_and_tables(project: Pa
     assert {f"### {table.title}" for table in synthetic} >= set(
         re.findall("^### .+$", pages["results/synthetic.md"], flags=re.MULTILINE)
     )
-    assert "- The most accurate model on synthetic, " in pages["results/synthetic.md"]
+    assert "- The most accurate model tested on synthetic, " in pages["results/synthetic.md"]
     assert "on synthetic" not in pages["results.md"]
 
 

@@ -118,7 +118,7 @@ def _key(found: pd.DataFrame) -> list[Patch | Line2D]:
 
 def _notes(found: pd.DataFrame, below: list[str]) -> list[str]:
     """What the key does not say."""
-    notes = ["On the frontier: significantly more accurate than every cheaper model there."]
+    notes = ["On the frontier: significantly more accurate than every cheaper model on it."]
     if found["machine"].nunique() > 1:
         notes.append(f"Machine: {_usual_machine(found)}, unless another is named.")
     if below:

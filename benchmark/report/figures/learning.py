@@ -20,7 +20,7 @@ from benchmark.report.wording import listed
 
 CHOICES = {
     RowChoice.stratified: "labels in proportion",
-    RowChoice.balanced: "as many of each label",
+    RowChoice.balanced: "equally many of each label",
     RowChoice.first: "first rows",
 }
 """How the title of a panel says which rows were used."""

@@ -79,7 +79,7 @@ def four_digits(p: float) -> float:
 TABLES = (
     t.Table(
         "pairwise",
-        "Every two models, the more accurate first",
+        "All pairs of models, the more accurate first",
         pairwise,
         (
             t.Column("better_id"),
@@ -87,7 +87,7 @@ TABLES = (
             t.declared("better", "Better"),
             t.declared("other", "Other"),
             t.Column("difference", "Difference", fixed("+.4f")),
-            t.INTERVAL,
+            t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high"),
             t.Column("wins", "Only the better is correct", partial(count, decimals=2)),
             t.Column("losses", "Only the other is correct", partial(count, decimals=2)),
             t.Column("seed_pairs", "Pairs of seeds"),

@@ -8,11 +8,16 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report import table as t
+from benchmark.report.tables.paired import without_ablations
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
-    """The models that were run by falling accuracy, then the study's that were not; one row per model."""
-    found = by_test_texts(analysis.of(study.DATASET).configurations)
+    """The models that were run by falling accuracy, then the study's that were not; one row per model.
+
+    The row is that of the best configuration without the training options that the table `ablations` examines.
+    """
+    part = analysis.of(study.DATASET)
+    found = by_test_texts(without_ablations(part))
     best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue

@@ -56,6 +56,13 @@ def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
+def without_ablations(analysis: AnalysedResults) -> pd.DataFrame:
+    """The configurations but those of `ablations`, so that a headline is not the best of many options tried."""
+    tried = ablations(analysis)
+    table = analysis.configurations
+    return table if tried.empty else table[~table["configuration"].isin(tried["configuration"])]
+
+
 def _options_used(record: RunRecord) -> list[str]:
     """The options of `OPTIONS` that have another value than their default."""
     recipe = record.config.recipe

@@ -106,7 +106,7 @@ PROMPTS = t.Table(
             "accuracy_other",
             "Other score",
             t.FOUR_DECIMALS,
-            "accuracy by the mean instead of the sum, or reverse",
+            "accuracy by the mean instead of the sum, or the reverse",
         ),
         t.Column("macro_f1", "Macro-F1", t.FOUR_DECIMALS),
         t.Column("macro_f1_draws", "F1 ± draws", t.FOUR_DECIMALS, leave_out=("html",)),

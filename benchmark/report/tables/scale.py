@@ -71,8 +71,8 @@ SCALE = t.Table(
         t.derived("million_predicted", "Projected prediction, 1 device", duration),
     ),
     note="Times are those of `python -m benchmark.speed` (packed batches, the fastest precision). *Growth* is the "
-    "measured exponent *b* of time = *a* × size^*b*: 1 is proportional, 2 is four times the time for twice the size. "
-    "The last three columns are **projections, not measurements**: a million rows of the same length, three epochs of "
+    "measured exponent b in `time = a * size^b`: 1 is proportional, 2 is four times the time for twice the size. "
+    "The last three columns are *projections*, not measurements: a million rows of the same length, three epochs of "
     "training or one prediction, as the measured time per row times the rows. Eight devices are taken to be eight "
     "times as fast as one, which is a lower bound of the time: the sum of the gradients is not counted.",
     section="cost",

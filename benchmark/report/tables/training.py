@@ -177,7 +177,7 @@ def learning_curve_table(labels: Sequence[str]) -> t.Table:
             t.Column("remark", "Remark"),
             *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR_DECIMALS, leave_out=("html",)) for label in labels),
         ),
-        note="*Rows* says how `dataset.row_choice` took the training rows: *balanced* has as many of each label, "
+        note="*Rows* says how `dataset.row_choice` took the training rows: *balanced* has equally many of each label, "
         "*first* those at the beginning of the file. *A constant prediction* is one label for every text: its "
         "accuracy is the share of that label.",
         section="learning",

@@ -144,7 +144,7 @@ function comparison(split, a, b) {
   const counts = [["Both right", both], ["Only A right", onlyA], ["Only B right", onlyB],
     ["Both wrong", gold.length - both - onlyA - onlyB]];
   const verdict = adjusted === null
-    ? `McNemar’s p is ${short(p)}; reduced runs are no part of the correction for the number of comparisons.`
+    ? `McNemar’s p is ${short(p)}, not corrected for the number of comparisons.`
     : `They ${differs ? "differ" : "are tied"}: McNemar’s p, corrected by Holm’s method, is ${short(adjusted)}.`;
   return [
     element("p", `Accuracy of A minus that of B: ${signed(difference)}, 95% interval ${signed(low)} to ${signed(high)}. ${verdict}`),
