@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -16,7 +17,7 @@ from baselines.cards import network_card
 from baselines.compute.bars import predicting_for
 from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.compute.memory import compute_rows, must_fit
-from baselines.encoder import check_positions, positions, tokenize
+from baselines.encoder import SPECIAL_TOKENS, check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.fine_tuning import base_report
@@ -30,7 +31,7 @@ from baselines.weights.needed import Needed
 from baselines.weights.sources import Weights, check_restorable
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import check_option
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Probabilities
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
 
 class Pooling(StrEnum):
@@ -103,8 +104,8 @@ class Probe:
         self.labels = len(context.labels)
         return base_report(self.network, loaded.source, computation)
 
-    def embed(self, texts: Sequence[str]) -> tuple[Probabilities, int]:
-        """(texts, hidden) float64 of unit length, and the number of texts that were cut to `max_length`."""
+    def embed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], int]:
+        """(texts, hidden) of unit length, and the number of texts that were cut to `max_length`."""
         token_ids, truncated = tokenize(self.tokenizer, texts, self.max_length)
         size = self.network.config.hidden_size
         rows = compute_rows(token_ids, size, self.prediction_batch_size, self._embed, key=len)
@@ -129,7 +130,7 @@ class Probe:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
-        tokens = min(tokens_per_text(texts), max_length)
+        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
             *fine_tuning_findings(self, tokens, context),

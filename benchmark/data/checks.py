@@ -12,6 +12,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from benchmark.data.label_names import as_ids
 from benchmark.data.report import Overlap, SplitReport
 from benchmark.data.rows import Row
 from benchmark.dataset_config import DatasetConfig
@@ -170,8 +171,7 @@ def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
         return name
     if _is_int(label) and str(label) in ids:
         return str(label)
-    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and len(label) < 10
-    return int(label) if is_number and label not in ids and str(int(label)) == label else label
+    return as_ids(label) if isinstance(label, str) and label not in ids else label
 
 
 def _check_text(row: Row) -> None:

@@ -57,7 +57,9 @@ def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
 def _check_ids(row: Row, folder: Path) -> None:
     """Raise for ids beside a file that may name them in another order than `dataset.labels`."""
     present = [name for name in LABEL_NAME_FILES if (folder / name).is_file()]
-    if present and isinstance(as_ids(row.label), int) and row.label_names is None:
+    labels = as_ids(row.label)
+    has_ids = any(isinstance(label, int) for label in (labels if isinstance(labels, tuple) else (labels,)))
+    if present and has_ids and row.label_names is None:
         raise BenchmarkError(
             f"{row.location}: label {row.label!r} may be an id, and {folder} has a file {present[0]}, which is not "
             "read.",

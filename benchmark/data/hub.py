@@ -85,9 +85,10 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 def _prepare(builder: Any, online: bool) -> str | None:
     """Download or find the files; return the server they came from if it was not the official hub."""
     marker, endpoint = Path(builder.cache_dir, OTHER_ENDPOINT), os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
+    cached = marker.with_name("dataset_info.json").is_file()  # as the library decides it
     again = online and endpoint == OFFICIAL_HUB and marker.is_file()
     builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if online and endpoint != OFFICIAL_HUB:
+    if online and not cached and endpoint != OFFICIAL_HUB:
         marker.write_text(endpoint, encoding="utf-8")
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 

@@ -1,5 +1,6 @@
 """The names of labels, where a source states them apart from its rows."""
 
+import re
 import reprlib
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 from benchmark.data.rows import RawSplits
 from benchmark.errors import BenchmarkError
 from benchmark.files import read_lines
+
+ID = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:
@@ -29,10 +32,9 @@ def read_label_names(path: Path) -> tuple[str, ...]:
 
 def as_ids(label: Any) -> Any:
     """A label, or each label of a row, as an id where it is written as a whole number."""
-    if isinstance(label, tuple):
+    if isinstance(label, list | tuple):
         return tuple(map(as_ids, label))
-    is_number = isinstance(label, str) and label.isascii() and label.isdecimal() and str(int(label)) == label
-    return int(label) if is_number else label
+    return int(label) if isinstance(label, str) and ID.fullmatch(label) else label
 
 
 def stated_labels(raw: RawSplits) -> list[str]:

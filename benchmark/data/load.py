@@ -51,8 +51,10 @@ def load(config: DatasetConfig) -> Splits:
         splits["test"], test_notes, test_source = _other_test(config, config.test)
         notes, source = notes + test_notes, f"{source}; test: {test_source}"
     elif config.synthetic is not None:
-        best, share = best_possible_accuracy(config.synthetic), config.synthetic.flipped_share
-        notes.append(f"{share:.0%} of the labels are wrong on purpose: the best possible accuracy is {best:.4f}.")
+        note = f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose"
+        if config.test_rows is None or config.test_rows >= len(splits["test"]):
+            note += f": the best possible accuracy is {best_possible_accuracy(config.synthetic):.4f}"
+        notes.append(f"{note}.")
     carved_rows = 0
     if "validation" not in splits:
         notes.append(_carve_validation(splits, config.validation_share))

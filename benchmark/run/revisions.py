@@ -61,18 +61,19 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
         info = repository_info(kind, repository, revision)
     except (HfHubHTTPError, HFValidationError):
         return str(revision)
-    if info is None:
-        if cached.is_file():
-            return cached.read_text(encoding="utf-8").strip()
+    if info is None and cached.is_file():
+        return cached.read_text(encoding="utf-8").strip()
+    commit = info and info.sha
+    if not commit:
         option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
         raise BenchmarkError(
-            f"The hub could not be reached, and the cache does not say which commit {revision!r} of {repository} is.",
+            f"Neither the hub nor the cache says which commit {revision!r} of {repository} is.",
             f"Go online, or set {option} to the commit.",
         )
     with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
         cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_text(info.sha or "", encoding="utf-8")
-    return info.sha or ""
+        cached.write_text(commit, encoding="utf-8")
+    return str(commit)
 
 
 def _pin_data(dataset: DatasetConfig) -> DatasetConfig:

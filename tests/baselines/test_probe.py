@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from baselines.compute.hardware import Batching
 from baselines.probe import Pooling, Probe
+from baselines.training.memory_estimate import TOKENS_PER_WORD
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
@@ -56,6 +58,16 @@ def test_a_label_without_training_texts_gets_probability_zero(compose_run: Compo
     predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test.texts), 6)
     assert (predictions.probabilities[:, 2] == 0).all()
+
+
+def test_the_memory_estimate_counts_the_special_tokens(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, findings = compose_run(*TINY), Mock(return_value=[])
+    monkeypatch.setattr("baselines.probe.fine_tuning_findings", findings)
+    context = FitContext(tuple(config.dataset.labels), config.recipe, config.seed, Path(), checkpoints=False)
+    probe = build_classifier(config.model)
+    assert isinstance(probe, Probe)
+    probe.examine(["one two three"], context)
+    assert findings.call_args.args[1] == pytest.approx(3 * TOKENS_PER_WORD + 2)
 
 
 @pytest.mark.parametrize(("option", "value"), [("C", 0), ("max_iterations", 0), ("prediction_batch_size", 0)])

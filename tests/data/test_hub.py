@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import datasets
 import pytest
+
+from benchmark.data.hub import _prepare
 
 pytestmark = pytest.mark.slow
 
@@ -183,3 +186,17 @@ def test_a_load_that_would_read_something_else_is_refused_with_its_reason(
 
 def test_a_branch_of_weights_is_recorded_as_its_commit(loads: dict[str, Any]) -> None:
     assert loads["main"] == "c" * 40
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_only_data_that_are_downloaded_from_a_mirror_are_marked_as_its_own(
+    cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    info = tmp_path / "dataset_info.json"
+    if cached:
+        info.touch()
+    builder = Mock(cache_dir=tmp_path)
+    builder.download_and_prepare.side_effect = lambda **_: info.touch()
+    for _ in range(2):  # the second time they are cached, from where they came
+        assert _prepare(builder, online=True) == (None if cached else "https://mirror.example")

@@ -72,6 +72,20 @@ def test_tables_may_have_no_header_and_several_labels_in_a_row(write: Write) -> 
     assert load(config).report.notes[0] == "1 of 5 train rows have several labels and are left out."
 
 
+@pytest.mark.parametrize("form", [str, int])
+def test_ids_in_lists_are_read_by_the_names_in_the_file(form: Callable[[int], Any], write: Write) -> None:
+    rows = [{"text": text, "label": [form(label)]} for label, text in enumerate(["good text", "bad text"])]
+    files = {f"{split}.json": json.dumps(rows) for split in ("train", "validation", "test")}
+    named = {**files, "mapping.txt": "good\nbad\n"}  # the other way round than dataset.labels
+    assert load(write(named, **NAMED)).test.labels.tolist() == [1, 0]
+    assert "label_names: mapping.txt" in str(refusal(write(named)).fix)
+
+
+def test_a_label_of_too_many_digits_is_refused(write: Write) -> None:
+    error = refusal(write({**PAIR, "train_labels.txt": "0\n{}\n1\n0\n".format("1" * 5000)}, **NAMED))
+    assert "row 2 and train_labels.txt: label" in error.problem
+
+
 def test_a_column_of_labels_may_have_another_name_in_the_files(write: Write) -> None:
     csv = "text,category\npoor,bad\nfine,good\nwell,good\nworse,bad\n"
     config = write({"train.csv": csv, "test.csv": csv}, files=Files(label_column="category"))

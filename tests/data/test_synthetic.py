@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data import synthetic
+from benchmark.data.load import load
 from benchmark.data.synthetic import (
     FEELINGS,
     LABEL_ROWS,
@@ -19,7 +20,7 @@ from benchmark.data.synthetic import (
     generate,
     label_counts,
 )
-from benchmark.dataset_config import Synthetic
+from benchmark.dataset_config import DatasetConfig, Synthetic
 from benchmark.errors import BenchmarkError
 
 REPOSITORY = Path(synthetic.__file__).parents[2]
@@ -112,6 +113,13 @@ def test_best_possible_accuracy_is_that_of_the_true_labels(share: float) -> None
     true = dict(generate(UNFLIPPED, LABELS)["test"])
     right = sum(label == true[text] for text, label in generate(config, LABELS)["test"])
     assert best_possible_accuracy(config) == pytest.approx(right / config.test, abs=1e-12)
+
+
+@pytest.mark.parametrize(("test_rows", "stated"), [(None, True), (CONFIG.test, True), (CONFIG.test - 1, False)])
+def test_the_best_possible_accuracy_is_noted_for_the_whole_test_split_only(test_rows: int | None, stated: bool) -> None:
+    notes = load(DatasetConfig("synthetic", LABELS, synthetic=CONFIG, test_rows=test_rows)).report.notes
+    assert notes[0].startswith("5% of the labels are wrong on purpose")
+    assert ("0.9500" in notes[0]) is stated
 
 
 def test_rows_are_shuffled() -> None:

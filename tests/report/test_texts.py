@@ -1,5 +1,6 @@
 """The page with texts: only those that the runs answered, and never in the results folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from factories import GOLD, LABELS, a_record, publish
 
 from benchmark.analysis.frame import Results, read_results
 from benchmark.data.checks import content_sha256
-from benchmark.data.row_choice import choose
+from benchmark.data.row_choice import choose, select
 from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
@@ -17,7 +18,8 @@ from benchmark.report.texts import local_texts
 
 TEXTS = tuple(f"text <{row}>" for row in range(len(GOLD)))
 IDS = tuple(f"test-{row}" for row in range(len(GOLD)))
-SHA256 = content_sha256(Examples(TEXTS, TEXTS, np.array(GOLD)), LABELS)
+ALL = Examples(IDS, TEXTS, np.array(GOLD))
+SHA256 = content_sha256(ALL, LABELS)
 
 
 @pytest.fixture
@@ -42,14 +44,63 @@ def test_the_texts_are_found_by_the_ids_of_the_runs(tmp_path: Path, folder: Path
     assert found == {SHA256: {f"test-{row}": text for row, text in enumerate(TEXTS)}}
 
 
+def original_files(name: str) -> dict[str, str]:
+    """Test rows as the original files of a shipped data set have them, with ids in another order than the labels."""
+    names = sorted(LABELS)
+    ids = [names.index(LABELS[label]) for label in GOLD]
+    if name == "tweet_emotion":
+        of_ids = "".join(f"{number}\t{label}\n" for number, label in enumerate(names))
+        labels = "".join(f"{number}\n" for number in ids)
+        return {"mapping.txt": of_ids, "test_text.txt": "\n".join(TEXTS), "test_labels.txt": labels}
+    if name == "banking77":
+        rows = [f"{text},{LABELS[label]}\n" for text, label in zip(TEXTS, GOLD, strict=True)]
+        return {"test.csv": "".join(["text,category\n", *rows])}
+    rows = [f"{text}\t{number}\tx\n" for text, number in zip(TEXTS, ids, strict=True)]
+    return {"labels.txt": "\n".join(names), "test.tsv": "".join(["both\t0,1\tx\n", *rows])}
+
+
+@pytest.mark.parametrize("name", ["tweet_emotion", "banking77", "goemotions"])
+def test_the_texts_are_found_in_the_original_files_of_a_shipped_data_set(name: str, tmp_path: Path) -> None:
+    for file, content in original_files(name).items():
+        for split in ("train", "test"):
+            (tmp_path / file.replace("test", split)).write_text(content, encoding="utf-8")
+    options = ["dataset.skip_multilabel=true", "dataset.label_column=labels"] if name == "goemotions" else []
+    publish(tmp_path / "results", a_record("minilm", *options, dataset=name, test_sha256=SHA256), GOLD)
+    found = local_texts(read_results(tmp_path / "results"), tmp_path)
+    assert found == {SHA256: dict(zip(IDS, TEXTS, strict=True))}
+
+
+def test_the_texts_of_a_shipped_data_set_are_found_in_a_table_with_a_header(tmp_path: Path, folder: Path) -> None:
+    publish(tmp_path / "results", a_record("minilm", dataset="goemotions", test_sha256=SHA256), GOLD)
+    assert local_texts(read_results(tmp_path / "results"), folder).keys() == {SHA256}
+
+
 @pytest.mark.parametrize("choice", list(RowChoice))
 def test_the_texts_of_chosen_test_rows_are_found(tmp_path: Path, folder: Path, choice: RowChoice) -> None:
-    chosen = choose(Examples(IDS, TEXTS, np.array(GOLD)), 6, choice)
+    chosen = choose(ALL, 6, choice)
     sha256 = content_sha256(chosen, LABELS)
     overrides = ("dataset.test_rows=6", f"dataset.row_choice={choice}")
     publish(tmp_path / "results", a_record("minilm", *overrides, test_sha256=sha256), GOLD)
     found = local_texts(read_results(tmp_path / "results"), folder)
     assert found == {sha256: dict(zip(chosen.ids, chosen.texts, strict=True))}
+
+
+def test_changed_texts_and_those_of_another_data_set_are_found(tmp_path: Path, folder: Path) -> None:
+    upper = tuple(text.upper() for text in TEXTS)
+    joy = [row for row, label in enumerate(GOLD) if LABELS[label] == "joy"]
+    hashes = [content_sha256(replace(ALL, texts=upper), LABELS), content_sha256(select(ALL, np.array(joy)), LABELS)]
+    changed = a_record("minilm", "dataset.perturb=uppercase", test_sha256=hashes[0])
+    other = replace(changed.config.dataset, name="other", perturb=None)
+    dataset = replace(other, name="emotion", test=other, test_labels={"joy": "joy"})
+    transferred = a_record("tfidf", test_sha256=hashes[1])
+    transferred = replace(transferred, config=replace(transferred.config, dataset=dataset))
+    publish(tmp_path / "results", changed, GOLD)
+    publish(tmp_path / "results", transferred, GOLD)
+    found = local_texts(read_results(tmp_path / "results"), folder)
+    assert found == {
+        hashes[0]: dict(zip(IDS, upper, strict=True)),
+        hashes[1]: {IDS[row]: TEXTS[row] for row in joy},
+    }
 
 
 @pytest.mark.parametrize("change", ["content", "labels", "missing"])

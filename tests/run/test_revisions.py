@@ -1,7 +1,9 @@
 """The hub is asked only for what is read from it. In these tests it cannot be reached, so a question is an error."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,7 +11,7 @@ from benchmark.data.load import load
 from benchmark.dataset_config import Synthetic
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import compose
-from benchmark.run.revisions import pin
+from benchmark.run.revisions import commit_of, pin
 
 GRAMMAR = Synthetic(train=30, validation=12, test=12, flipped_share=0.0, seed=0)
 
@@ -34,3 +36,18 @@ def test_the_grammar_comes_before_the_folder_and_the_folder_before_the_hub() -> 
     with pytest.raises(BenchmarkError, match="no-such-folder"):
         load(dataset)
     assert load(replace(dataset, synthetic=GRAMMAR)).report.route.startswith("generated")
+
+
+def test_a_commit_that_the_hub_does_not_state_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    answer = Mock(return_value=Mock(sha=None))
+    monkeypatch.setattr("benchmark.run.revisions.repository_info", answer)
+    with pytest.raises(BenchmarkError, match="'main' of o/name"):
+        commit_of("model", "o/name", "main")
+    assert not list(tmp_path.rglob("main"))
+    answer.return_value.sha = "c" * 40
+    assert commit_of("model", "o/name", "main") == "c" * 40
+    answer.return_value = None  # the hub cannot be reached
+    assert commit_of("model", "o/name", "main") == "c" * 40
