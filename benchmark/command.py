@@ -56,8 +56,7 @@ def outcomes_of(sweep: Path) -> list[Outcome]:
 
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
     """Make the run. With `tracebacks`, errors come with theirs."""
-    from benchmark.report.model_card import kept_card  # --help and --cfg do not wait for pandas
-    from benchmark.report.run_figures import draw_run
+    from benchmark.report.run_figures import draw_run  # --help and --cfg do not wait for pandas
     from benchmark.run import runner
     from benchmark.run.job import model_dir_of
 
@@ -73,7 +72,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
     if error is None:
         folder = model_dir_of(config, run.record)
         if written and folder is not None and (folder / "record.json").is_file():
-            (folder / "README.md").write_text(kept_card(run), encoding="utf-8")
+            _write_card(run, folder)
         accuracy = run.record.fit.validation_accuracy(config.recipe.keep) if run.record.fit else None
         return Outcome(tuple(overrides), run.folder, bool(written), validation_accuracy=accuracy)
     record = written[-1].folder if written else None
@@ -114,6 +113,18 @@ def rebuild_reports(outcomes: Iterable[Outcome]) -> None:
     recorded = [(outcome.folder.parents[3], outcome.written) for outcome in outcomes if outcome.folder is not None]
     for results_dir in {folder for folder, written in recorded if written or not (folder / PAGE).exists()}:
         refresh(results_dir)
+
+
+def _write_card(run: "Run", folder: Path) -> None:
+    """Write the model card of a kept model, or log a warning if its file cannot be written."""
+    from benchmark.report.model_card import kept_card
+
+    try:
+        (folder / "README.md").write_text(kept_card(run), encoding="utf-8")
+    except OSError as error:
+        results, run_digest = run.folder.parents[3], run.record.digest[:8]
+        log.warning("the model's card could not be written (%s); python -m benchmark.report --results-dir %s "
+                    "--model-card %s prints it", error, results, run_digest)  # fmt: skip
 
 
 def _message(error: BaseException, record: Path | None, tracebacks: bool) -> str:

@@ -123,7 +123,7 @@ def _attention(network: PreTrainedModel, stream: Stream) -> Iterator[None]:
     with ExitStack() as contexts:
         contexts.enter_context(packed_attention(network))
         if network.config.model_type == "mpnet":
-            assert isinstance(stream.layout, Blocks)  # `resolve` refuses FlashAttention-2
+            assert isinstance(stream.layout, Blocks)  # `check_attention` refuses FlashAttention-2
             contexts.enter_context(packed_relative_attention(network, stream.layout))
         yield
 

@@ -19,7 +19,8 @@ OPTIMIZERS = {Optimizer.adamw: "adamw_torch_fused", Optimizer.adafactor: "adafac
 def training_arguments(context: FitContext, computation: Computation) -> TrainingArguments:
     """The recipe as Trainer's arguments, with 50 log points per run.
 
-    There are 10 checkpoints per run, or one after each epoch if the best one is kept.
+    Ten checkpoints are written per run, or one after each epoch if the best one is kept. The last two stay, or the
+    best and the last. Without `context.checkpoints` there are none.
     """
     recipe, best = context.recipe, keeps_best(context)
     return OneDeviceArguments(
@@ -71,7 +72,7 @@ def tensorboard_beside_checkpoints(context: FitContext) -> Iterator[None]:
 
 
 class OneDeviceArguments(TrainingArguments):  # type: ignore[misc]
-    """Arguments of a process with one GPU, which Trainer takes for the only process."""
+    """Arguments of a process that uses at most one GPU. Trainer knows of no other process that makes the run."""
 
     @property
     def n_gpu(self) -> int:

@@ -20,7 +20,10 @@ class LabelLoss:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
-        """The loss of the recipe; its weights are scikit-learn's `balanced`, whose mean over the training rows is 1."""
+        """The loss of the recipe; its weights are scikit-learn's `balanced`.
+
+        Their mean over the training rows is 1 if each label has rows.
+        """
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)
         rows = np.maximum(np.bincount(train.labels, minlength=labels), 1)  # a label without rows has no use for one

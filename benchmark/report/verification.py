@@ -115,7 +115,7 @@ def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]
 
 
 def doubts_about_the_study() -> list[str]:
-    """The same check of k/n for the study's Table 3."""
+    """The accuracies of the study's Table 3 that no number of correct texts gives."""
     return [
         f"the study's Table 3: {title} {study.TABLE3[model]} is not k/{study.TEST_ROWS} for any number k of texts"
         for model, title in study.TABLE3_TITLES.items()

@@ -1,7 +1,8 @@
 """The energy that a part of a run takes, where the machine measures it: RAPL for processors, NVML for a GPU.
 
-The counters belong to all processors and to the whole GPU, so they count other jobs too. Reading RAPL often needs
-root; NVML needs the package nvidia-ml-py.
+The counters belong to all processors and to the whole GPU, so they count other jobs too. A run by several processes
+has no energy, because a process knows the counters of its own GPU and machine only. Reading RAPL often needs root;
+NVML needs the package nvidia-ml-py.
 """
 
 import re
@@ -39,9 +40,12 @@ class EnergyCounter:
 
 
 @contextmanager
-def measure(joules: dict[str, dict[str, float]], phase: str) -> Iterator[None]:
-    """Add the energy of the block to `joules[phase]`, by device: `cpu` or `gpu`. Nothing if nothing is measured."""
-    counters = _counters()
+def measure(joules: dict[str, dict[str, float]], phase: str, processes: int = 1) -> Iterator[None]:
+    """Store the energy of the block in `joules[phase]`, by device: `cpu` or `gpu`.
+
+    Stores nothing if nothing can be measured, or if several processes make the run.
+    """
+    counters = _counters() if processes == 1 else []
     if not counters:
         yield
         return

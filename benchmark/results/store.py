@@ -6,6 +6,7 @@ validation.parquet   (the same of the validation split; not in older runs, nor f
 *.png                (plots of the run)
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,8 @@ from benchmark.config import RunSpec
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, LabelIds, Predictions
 from benchmark.results.record import RunRecord, sha256, to_json
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS, VALIDATION = "predictions.parquet", "validation.parquet"
 ALSO = "predicted_by_"
@@ -111,8 +114,8 @@ def write(
 ) -> Run:
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
-    `save_plots` adds plots before the rename. Only one process may write a given run at a time. Partial folders
-    of processes that were killed are removed.
+    `save_plots` adds plots before the rename; if it raises an exception, the run has no plots. Only one process may
+    write a given run at a time. Partial folders of processes that were killed are removed.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,7 @@ def write(
                 _write_durably(hidden / name, content)
         _write_durably(hidden / "record.json", to_json(record))
         if save_plots is not None:
-            save_plots(Run(record, hidden))
+            _draw(Run(record, hidden), save_plots)
         with lock(results_dir):
             _replace_folder(hidden, final)
     finally:
@@ -192,6 +195,16 @@ def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
             if name.startswith(ALSO)
         },
     )
+
+
+def _draw(run: Run, save_plots: Callable[[Run], None]) -> None:
+    """Save the plots, or none and a warning if one of them cannot be drawn."""
+    try:
+        save_plots(run)
+    except Exception as error:
+        log.warning("the run is stored without plots, which could not be drawn (%s: %s)", type(error).__name__, error)
+        for plot in run.folder.glob("*.png"):
+            plot.unlink()
 
 
 def _write_durably(path: Path, content: bytes) -> None:

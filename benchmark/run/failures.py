@@ -19,7 +19,7 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full
 from benchmark.run.job import Job, OnRecord, new_job, now, with_data
 from benchmark.run.published import without_home
-from benchmark.run.revisions import pin
+from benchmark.run.revisions import pin, with_commits
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,18 @@ def failure_recorded(job: Job) -> Iterator[None]:
 def record_failure(
     config: RunConfig, overrides: Sequence[str], error: Exception, on_record: OnRecord = lambda _: None
 ) -> None:
-    """Write the failed record of a run whose process could not, unless another process is making that run."""
+    """Write the failed record of a run whose process could not, unless another process is making that run.
+
+    If the run had begun to train, its start and its environment are those that its own process has left.
+    """
     job = new_job(config, overrides, on_record)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data
-        job = new_job(config := pin(config), overrides, on_record)
-        job, _ = with_data(job, build_classifier(config.model))
+        pinned = pin(config)
+        job = new_job(pinned, with_commits(overrides, config, pinned), on_record)
+        job, _ = with_data(job, build_classifier(pinned.model))
     with suppress(Timeout, OSError), job.lock().acquire(timeout=0):
+        with suppress(BenchmarkError, FileNotFoundError):
+            job = job.as_training_began()
         _write_failure(job, error)
 
 

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from benchmark.config import RunConfig, digest_of
 from benchmark.data.load import Splits, load
+from benchmark.files import replacing
 from benchmark.interface import Classifier
 from benchmark.results import environment, store
-from benchmark.results.record import RunRecord, Status
+from benchmark.results.record import RunRecord, Status, to_json
 from benchmark.results.store import Run
 from benchmark.run import process_group
 from benchmark.run.published import published_overrides, spec_of
@@ -27,7 +29,7 @@ SavePlots = Callable[[Run], None]
 OnRecord = Callable[[Run], None]
 """A function that is called with each run whose record was written to the results."""
 TRAINING_MARKER = "training"
-"""The name of an empty file beside the checkpoints of a run that has begun to train."""
+"""The name of a file beside the checkpoints of a run that has begun to train, with the record so far."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,13 @@ class Job:
 
     def begin_training(self) -> None:
         """Leave the marker that training has begun."""
-        self.work_dir.mkdir(parents=True, exist_ok=True)
-        (self.work_dir / TRAINING_MARKER).touch()
+        with replacing(self.work_dir / TRAINING_MARKER) as path:
+            path.write_bytes(to_json(self.record))
+
+    def as_training_began(self) -> Self:
+        """The job with the record in the marker; raises `BenchmarkError` or `OSError` if it cannot be read."""
+        marker = self.work_dir / TRAINING_MARKER
+        return replace(self, record=RunRecord.from_json(marker.read_bytes(), str(marker)))
 
     def write(
         self,

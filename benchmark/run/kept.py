@@ -1,6 +1,7 @@
 """A trained model that a run kept with `models_dir=`: read it again, and predict the labels of texts."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, R
 from benchmark.results.record import RunRecord, checksum, to_json
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
+
+log = logging.getLogger(__name__)
 
 RECORD = "record.json"
 SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
@@ -100,11 +103,18 @@ def restore_model(folder: Path, record: RunRecord, classifier: Classifier) -> Ke
 
 
 def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
-    """The kept model of the same configuration and training data, with unchanged test texts, or None."""
+    """The kept model of the same configuration and training data, with unchanged test texts, or None.
+
+    Folders whose record cannot be read are skipped with a warning.
+    """
     unchanged = replace(spec, dataset=replace(spec.dataset, perturb=None))
     wanted = identity_of(unchanged.as_json())
     for path in sorted((models_dir / spec.model.name / unchanged.dataset.title).glob(f"*/{RECORD}")):
-        record = _record_in(path.parent)
+        try:
+            record = _record_in(path.parent)
+        except BenchmarkError as error:
+            log.warning("skipped a kept model: %s", error.problem)
+            continue
         same_data = all(record.data_sha256.get(split) == data_sha256[split] for split in ("train", "validation"))
         if same_data and identity_of(record.config.as_json()) == wanted:
             return path.parent, record

@@ -97,14 +97,15 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     )
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
+    processes = job.record.environment.processes
     environment.reset_peak_memory()
-    with _measure_time(seconds, "fit"), energy.measure(joules, "fit"):
+    with _measure_time(seconds, "fit"), energy.measure(joules, "fit", processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
-    with _measure_time(seconds, "predict"), energy.measure(joules, "predict"):
+    with _measure_time(seconds, "predict"), energy.measure(joules, "predict", processes):
         predictions = classifier.predict(splits.test.texts)
     predictions.check(len(splits.test), len(context.labels))
     if predictions.truncated_texts:

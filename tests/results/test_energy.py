@@ -76,3 +76,13 @@ def test_a_gpu_counts_in_millijoules(powercap: Path, monkeypatch: pytest.MonkeyP
     with energy.measure(joules, "predict"):
         pass
     assert joules == {"predict": {"gpu": 2.5}}
+
+
+def test_a_run_by_several_processes_has_no_energy(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter, joules = processor(powercap, "0", "package-0", 1), {}
+    readings = iter([5000, 7500])
+    nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda _: next(readings))
+    monkeypatch.setattr(environment, "nvml_device", lambda: (nvml, "handle"))
+    with energy.measure(joules, "fit", processes=2):
+        counter.write_text("5000000")
+    assert joules == {}

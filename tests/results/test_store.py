@@ -1,6 +1,7 @@
 """Runs on disk: written completely or not at all, read in one order."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,18 +112,33 @@ def test_an_earlier_run_is_deleted_after_the_new_one_is_in_place(
     assert found_in_place == [True]
 
 
-@pytest.mark.parametrize("earlier", [False, True])
-def test_a_failing_plot_leaves_everything_unchanged(earlier: bool, tmp_path: Path) -> None:
-    if earlier:
-        publish(tmp_path, a_record())
-    before = {name: (tmp_path / name).read_bytes() for name in files_below(tmp_path)}
+def half_drawn(error: BaseException) -> Callable[[Run], None]:
+    """A function that writes a part of a plot and raises `error`."""
 
     def draw(run: Run) -> None:
         (run.folder / "half.png").write_bytes(b"half a plot")
-        raise OSError("disk full")
+        raise error
 
-    with pytest.raises(OSError, match="disk full"):
-        store.write(tmp_path, a_record(), b"other predictions", draw)
+    return draw
+
+
+def test_a_run_whose_plots_cannot_be_drawn_is_stored_without_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = store.encode_predictions(examples(), answers(GOLD), LABELS)
+    run = store.write(tmp_path, a_record(), content, half_drawn(OSError("no font")))
+    assert "OSError: no font" in caplog.text
+    assert {path.name for path in run.folder.iterdir()} == {"record.json", "predictions.parquet"}
+    assert [found.predictions.predicted.tolist() for found in store.read_all(tmp_path)] == [list(GOLD)]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_an_interruption_while_plots_are_drawn_leaves_everything_unchanged(earlier: bool, tmp_path: Path) -> None:
+    if earlier:
+        publish(tmp_path, a_record())
+    before = {name: (tmp_path / name).read_bytes() for name in files_below(tmp_path)}
+    with pytest.raises(KeyboardInterrupt):
+        store.write(tmp_path, a_record(), b"other predictions", half_drawn(KeyboardInterrupt()))
     assert {name: (tmp_path / name).read_bytes() for name in files_below(tmp_path)} == before
     assert not list(tmp_path.rglob(".*"))
 

@@ -46,6 +46,18 @@ def test_without_a_kept_model_it_is_trained(compose_run: Compose, tmp_path: Path
     assert [path.parent for path in (tmp_path / "models").rglob("record.json")] == [folder]
 
 
+def test_a_damaged_record_of_another_kept_model_is_skipped_with_a_warning(
+    compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own, folder, _ = keep(compose_run, tmp_path, "model=majority")
+    damaged = folder.parent / "a" / "record.json"  # is read first
+    damaged.parent.mkdir()
+    damaged.write_text("{", encoding="utf-8")
+    config = replace(compose_run("model=majority", CHANGED), recipe=own.record.config.recipe)
+    assert not runner.run(replace(config, models_dir=f"{tmp_path}/models")).record.trained
+    assert str(damaged) in caplog.text
+
+
 def test_a_kept_model_that_was_changed_is_refused(compose_run: Compose, tmp_path: Path) -> None:
     keep(compose_run, tmp_path, "model=tfidf")
     _, other, _ = keep(compose_run, tmp_path / "other", "model=tfidf", "dataset.train_rows=50")

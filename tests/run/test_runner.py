@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from benchmark.report.verification import check
 from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
-from benchmark.run import job, runner
+from benchmark.run import failures, job, runner
 from benchmark.run.compose import build_classifier
 from benchmark.run.failures import record_failure
 
@@ -304,6 +305,25 @@ def test_truncated_texts_of_both_splits_are_counted(compose_run: Compose) -> Non
     assert 0 < record.fit.truncated_texts <= 60
     assert 0 < record.truncated_test_texts <= 24
     assert record.truncated == {"train": record.fit.truncated_texts / 60, "test": record.truncated_test_texts / 24}
+
+
+def test_the_record_of_a_killed_run_has_the_start_and_the_commits_of_its_own_process(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = ["model=minilm", "model.weights.hub.revision=main"]
+    config, pinned = compose_run(*branch), compose_run("model=minilm")
+    monkeypatch.setattr(failures, "pin", lambda _: pinned)
+    record_failure(config, branch, BenchmarkError("The run's process was killed."))
+    commit = pinned.model.parameters["weights"]["hub"]["revision"]
+    assert only_failure(tmp_path).overrides == ["model=minilm", f'model.weights.hub.revision="{commit}"']
+    began, _ = job.with_data(job.new_job(pinned, [], lambda _: None), build_classifier(pinned.model))
+    environment = replace(began.record.environment, device_shared=True, threads=77)
+    record = replace(began.record, started="2001-01-01T00:00:00+00:00", environment=environment)
+    replace(began, record=record).begin_training()
+    record_failure(config, branch, BenchmarkError("The run's process was killed."))
+    failed = only_run(tmp_path).record
+    assert failed.status is Status.failed
+    assert (failed.started, failed.environment) == (record.started, environment)
 
 
 class Held(FileLock):
