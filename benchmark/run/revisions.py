@@ -66,9 +66,9 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
     commit = info and info.sha
     if not commit:
         option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
+        missing = "The hub does not say" if info else "The hub could not be reached, and the cache does not say"
         raise BenchmarkError(
-            f"Neither the hub nor the cache says which commit {revision!r} of {repository} is.",
-            f"Go online, or set {option} to the commit.",
+            f"{missing} which commit {revision!r} of {repository} is.", f"Go online, or set {option} to the commit."
         )
     with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
         cached.parent.mkdir(parents=True, exist_ok=True)
