@@ -478,6 +478,12 @@ def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points
     assert len(marked(draw("calibration", run).axes[0], "o")) == points
 
 
+def test_the_panels_of_calibration_keep_their_size_without_bins(tmp_path: Path) -> None:
+    figure = narrow("calibration", publish(tmp_path, a_record("minilm"), GOLD[:9], gold=GOLD[:9]))
+    save_png(figure, tmp_path / "figure.png")
+    assert min(axes.get_position().height for axes in figure.axes) > 0.2
+
+
 @pytest.mark.parametrize("count", [3, 14])
 @pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration"])
 @pytest.mark.parametrize("drawing", [draw, narrow])

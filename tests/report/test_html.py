@@ -396,7 +396,7 @@ def test_the_head_says_that_only_the_speed_of_llama_was_measured(tmp_path: Path)
     shipped = next(Path("results/speed").glob("*/llama3_lora-random.json"))
     (tmp_path / "speed/gpu").mkdir(parents=True)
     shutil.copy(shipped, tmp_path / "speed/gpu")
-    assert 'only its <a href="#cost">speed</a> with random weights' in rendered(tmp_path).partition("<nav")[0]
+    assert 'only its <a href="#speed">speed</a> with random weights' in rendered(tmp_path).partition("<nav")[0]
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:

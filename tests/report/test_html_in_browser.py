@@ -168,7 +168,7 @@ def test_runs_are_filtered_and_a_link_to_a_hidden_run_clears_the_filter(page: Pa
     form.locator("input[type=search]").fill("tf-idf SYNTHETIC")
     assert shown.all_inner_texts() == ["TF-IDF + logistic regression, paper"]
     assert page.locator("#runs h3:visible").all_inner_texts() == ["synthetic"]
-    assert form.locator("output").inner_text() == "1 of 8 shown"
+    assert form.locator("output").inner_text() == "1 of 10 shown"
     link = page.locator("#table3_accuracy tr", has_text="MiniLM-L6").locator("a").first
     summary = page.locator(f"details.configuration:has({link.get_attribute('href')}) > summary")
     for _ in range(2):  # the second click does not change the address

@@ -241,7 +241,7 @@ def test_kernels_are_timed_on_rows_of_the_lower_median_length(monkeypatch: pytes
         profiled.append(rows.texts)
         return 1.0
 
-    monkeypatch.setattr(throughput, "_profiled", profile)
+    monkeypatch.setattr(throughput, "_profile_kernels", profile)
     train = replace(examples([0, 1]), texts=("word " * 12, "word " * 8))
     way = replace(a_way("tiny_bert"), device="cuda:0")
     throughput._kernel_seconds(way, Splits(train, train, train, data_report()), steps=1)

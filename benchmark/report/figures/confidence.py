@@ -83,7 +83,8 @@ def _answers(analysis: AnalysedResults, row: pd.Series) -> pd.DataFrame:
 def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None:
     bins = calibration_bins(answers["correct"].to_numpy(), answers["confidence"].to_numpy(), bins=10)
     enough = bins.counts >= FEW_ROWS
-    axes.plot(bins.mean_confidence[enough], bins.accuracy[enough], clip_on=False, zorder=3, **style)
+    if enough.any():  # a line without points outside the clipping breaks the layout
+        axes.plot(bins.mean_confidence[enough], bins.accuracy[enough], clip_on=False, zorder=3, **style)
 
 
 FIGURES = (
