@@ -1,20 +1,17 @@
 """Fixtures for all tests: the folder of the real data, and composed configurations."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 from shipped_configurations import composer
 
 from benchmark.config import RunConfig
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

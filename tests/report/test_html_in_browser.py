@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import CHROMIUM
+from chromium import CHROMIUM
 from factories import FIT, GOLD, a_record, publish
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
