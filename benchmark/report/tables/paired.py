@@ -41,26 +41,30 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
 
 def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
-    results, table = analysis.results, with_results(analysis.configurations)
-    records = [results.by_name[run].record for run in table["run"]]
-    keys = [_key(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
-    used = [_options_used(record) for record in records]
-    configurations = [row for _, row in table.iterrows()]
-    plain = {key: row for key, row, options in zip(keys, configurations, used, strict=True) if not options}
-    rows = [
-        _ablation(results, row, plain[key]) | {"option": ", ".join(options)}
-        for key, row, options in zip(keys, configurations, used, strict=True)
-        if options and key in plain
-    ]
+    rows = [_ablation(analysis.results, row, base) | {"option": options} for row, base, options in _tried(analysis)]
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
     return pd.DataFrame(rows, dtype=object)
 
 
 def without_ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """The configurations but those of `ablations`, so that a headline is not the best of many options tried."""
-    tried = ablations(analysis)
-    table = analysis.configurations
-    return table if tried.empty else table[~table["configuration"].isin(tried["configuration"])]
+    tried = [row["configuration"] for row, _, _ in _tried(analysis)]
+    return analysis.configurations[~analysis.configurations["configuration"].isin(tried)]
+
+
+def _tried(analysis: AnalysedResults) -> list[tuple[pd.Series, pd.Series, str]]:
+    """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
+    results, table = analysis.results, with_results(analysis.configurations)
+    records = [results.by_name[run].record for run in table["run"]]
+    keys = [_key(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
+    used = [_options_used(record) for record in records]
+    configurations = [row for _, row in table.iterrows()]
+    plain = {key: row for key, row, options in zip(keys, configurations, used, strict=True) if not options}
+    return [
+        (row, plain[key], ", ".join(options))
+        for key, row, options in zip(keys, configurations, used, strict=True)
+        if options and key in plain
+    ]
 
 
 def _options_used(record: RunRecord) -> list[str]:
