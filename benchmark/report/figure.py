@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
 
@@ -53,6 +54,9 @@ class Picture:
 
 
 def compared(analysis: AnalysedResults) -> pd.DataFrame:
-    """The configurations with results, the most accurate first; only those on the test split that most of them used."""
-    groups = by_test_texts(analysis.configurations)
+    """The configurations with results, the most accurate first, without training options that were only tried.
+
+    If several test splits were used, the configurations on that of most of them.
+    """
+    groups = by_test_texts(without_ablations(analysis))
     return (groups[0] if groups else analysis.configurations.head(0)).reset_index(drop=True)

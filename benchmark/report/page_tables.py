@@ -10,6 +10,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.run_details import anchor
 from benchmark.report.table import Column, Table, ValueSource
 from benchmark.report.tables import study_tables
+from benchmark.report.terms import terms_in
 
 LONG_TEXT = 24  # characters from which a cell needs a wide column
 MOST_UNFOLDED = 15  # a table with more rows is folded
@@ -19,6 +20,8 @@ NAMES = ("model", "recipe")
 SCORES = ("accuracy", "low")
 """The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
 MEASURED = "measured"  # the first part of the status of a row with results
+NAMED = ("recipe", "hardware")
+"""The columns whose terms are explained below the table."""
 LINKING = ("accuracy", "mean", "training_seconds", "status")
 """The first of these columns with a value links to the configuration's runs."""
 
@@ -47,6 +50,7 @@ class ShownTable:
 
     table: Table
     remark: str  # that applies to every row
+    terms: list[tuple[str, str]]  # in the names of its configurations and hardware, with their meanings
     columns: list[tuple[Column, str]]  # with its CSS class
     rows: list[Row]
     all_rows: int
@@ -74,9 +78,9 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = list(zip(columns, classes, strict=True))
     remark = f"The same in every row: {'; '.join(remarks)}." if remarks else ""
-    return ShownTable(
-        table, remark, headings, rows, len(data), folded=not whole and (drawn or len(data) > MOST_UNFOLDED)
-    )
+    named = [str(name) for column in NAMED if column in data for name in data[column].dropna()]
+    folded = not whole and (drawn or len(data) > MOST_UNFOLDED)
+    return ShownTable(table, remark, terms_in(named), headings, rows, len(data), folded)
 
 
 def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import comparisons, study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import NETWORKS, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-from benchmark.report.tables.paired import without_ablations
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",

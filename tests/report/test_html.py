@@ -319,8 +319,13 @@ def test_a_column_with_help_is_explained(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     html = rendered(tmp_path)
     assert '<th scope="col" class="number" title="mean over the seeds">Accuracy</th>' in table(html, "table3_accuracy")
-    after = html.partition('id="table3_accuracy"')[2].partition("What the columns mean")[2].partition("</details>")[0]
-    assert "<em>Accuracy</em>: mean over the seeds;" in after
+    after = (
+        html.partition('id="table3_accuracy"')[2]
+        .partition("What the columns and names mean")[2]
+        .partition("</details>")[0]
+    )
+    assert "<dt>Accuracy</dt><dd>mean over the seeds</dd>" in after
+    assert "<dt>paper</dt>" in after
 
 
 def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
@@ -84,7 +85,7 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
     `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
     accuracies of the seeds.
     """
-    rows: list[dict[Any, Any]] = with_results(analysis.configurations).to_dict("records")
+    rows: list[dict[Any, Any]] = with_results(without_ablations(analysis)).to_dict("records")
     for row in rows:
         row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
         row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)

@@ -80,7 +80,7 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         unused.remove()
     for cost, axes in panels.items():
         best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
-        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost, intervals=cost == first)
+        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost)
     for axes in grid[:, 0]:
         axes.set(ylabel="accuracy")
     for axes, cost in zip(panels.values(), panels, strict=True):
@@ -139,15 +139,14 @@ def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
     return priced[high].head(MOST).reset_index(drop=True), below[:MOST_BELOW] + more
 
 
-def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str, intervals: bool) -> None:
+def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str) -> None:
     """Draw every configuration by accuracy and one cost."""
     points = _points(found, cost)
     best = points[points["best"]].sort_values("x", kind="stable")
     axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
     for _, row in points.sort_values("on_gpu", kind="stable").iterrows():  # a square would cover a circle less
         colour = KINDS.get(row["kind"], INK)
-        if intervals:
-            axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.35, linewidth=1.6)
+        axes.vlines(row["x"], row["low"], row["high"], color=colour, alpha=0.3, linewidth=1.4)
         axes.plot(row["x"], row["accuracy"], marker="s" if row["on_gpu"] else "o", markersize=5 + row["best"],
                   color=colour, markerfacecolor=colour if row["best"] else "white",
                   markeredgecolor="white" if row["best"] else colour, zorder=3 if row["best"] else 2)  # fmt: skip

@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report import table as t
-from benchmark.report.tables.paired import without_ablations
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:

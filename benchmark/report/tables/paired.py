@@ -1,38 +1,37 @@
 """Configurations beside the one that they differ from only in changed test texts, or in a training option."""
 
-from collections.abc import Collection
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
+from benchmark.analysis.ablations import key_without, tried_options
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import compare
-from benchmark.analysis.configurations import mean_accuracy, with_results
+from benchmark.analysis.configurations import mean_accuracy
 from benchmark.analysis.frame import Results
-from benchmark.analysis.identity import shared, short_hash
 from benchmark.analysis.inference import combine_p_values, interval_of_change, mcnemar
-from benchmark.interface import Recipe
 from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
 from benchmark.report.tables.comparison import four_digits
 from benchmark.results.record import RunRecord
 
-OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
-"""The training options of the table of ablations."""
-UNUSED: dict[str, Any] = {option.name: option.default for option in fields(Recipe) if option.name in OPTIONS}
-"""Their defaults."""
+CHANGED = ("dataset.perturb",)
+"""The option in which runs on changed texts differ from those on the unchanged texts."""
 
 
 def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
     results, configurations = analysis.results, analysis.configurations
     records = {run: results.by_name[run].record for runs in configurations["counted"] for run in runs}
-    unchanged = {(_key(record), _trained(record)): run for run, record in records.items() if record.is_result}
+    unchanged = {
+        (key_without(record, CHANGED), _trained(record)): run for run, record in records.items() if record.is_result
+    }
     rows = []
     for counted in configurations["counted"]:
         changed = [run for run in counted if records[run].completes_all and records[run].config.dataset.perturb]
-        unchanged_of = {run: unchanged.get((_key(records[run]), _trained(records[run]))) for run in changed}
+        unchanged_of = {
+            run: unchanged.get((key_without(records[run], CHANGED), _trained(records[run]))) for run in changed
+        }
         if pairs := [(before, run) for run, before in unchanged_of.items() if before is not None]:
             rows.append(_changed_texts(results, pairs))
     rows.sort(key=lambda row: (row["tested_on"], row["model"], row["recipe"], row["perturbation"]))
@@ -40,44 +39,12 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def ablations(analysis: AnalysedResults) -> pd.DataFrame:
-    """One row per configuration with another value of `OPTIONS`, beside the one with their defaults."""
-    rows = [_ablation(analysis.results, row, base) | {"option": options} for row, base, options in _tried(analysis)]
+    """One row per configuration with a training option that was tried, beside the one without it."""
+    rows = [
+        _ablation(analysis.results, row, base) | {"option": options} for row, base, options in tried_options(analysis)
+    ]
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
     return pd.DataFrame(rows, dtype=object)
-
-
-def without_ablations(analysis: AnalysedResults) -> pd.DataFrame:
-    """The configurations but those of `ablations`, so that a headline is not the best of many options tried."""
-    tried = [row["configuration"] for row, _, _ in _tried(analysis)]
-    return analysis.configurations[~analysis.configurations["configuration"].isin(tried)]
-
-
-def _tried(analysis: AnalysedResults) -> list[tuple[pd.Series, pd.Series, str]]:
-    """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
-    results, table = analysis.results, with_results(analysis.configurations)
-    records = [results.by_name[run].record for run in table["run"]]
-    keys = [_key(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
-    used = [_options_used(record) for record in records]
-    configurations = [row for _, row in table.iterrows()]
-    plain = {key: row for key, row, options in zip(keys, configurations, used, strict=True) if not options}
-    return [
-        (row, plain[key], ", ".join(options))
-        for key, row, options in zip(keys, configurations, used, strict=True)
-        if options and key in plain
-    ]
-
-
-def _options_used(record: RunRecord) -> list[str]:
-    """The options of `OPTIONS` that have another value than their default."""
-    recipe = record.config.recipe
-    return [f"{name}={getattr(recipe, name)}" for name in OPTIONS if getattr(recipe, name) != UNUSED[name]]
-
-
-def _key(record: RunRecord, leave_out: Collection[str] = ("dataset.perturb",)) -> str:
-    """What runs share that differ in nothing but their seed and the options `leave_out`."""
-    before = record.data and record.data.unperturbed_sha256
-    data = record.data_sha256 | ({"test": before} if before else {})
-    return short_hash(shared(record.config, leave_out), data)
 
 
 def _trained(record: RunRecord) -> tuple[int, str | None]:

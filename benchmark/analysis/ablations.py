@@ -1,0 +1,51 @@
+"""Configurations that differ from another one only in a training option that was tried, such as class weights."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configurations import with_results
+from benchmark.analysis.identity import shared, short_hash
+from benchmark.interface import Recipe
+from benchmark.results.record import RunRecord
+
+OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
+"""The training options that are examined."""
+DEFAULTS: dict[str, Any] = {option.name: option.default for option in fields(Recipe) if option.name in OPTIONS}
+
+
+def tried_options(analysis: AnalysedResults) -> list[tuple[pd.Series, pd.Series, str]]:
+    """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
+    table = with_results(analysis.configurations)
+    records = [analysis.results.by_name[run].record for run in table["run"]]
+    keys = [key_without(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
+    changed = [_changed_options(record) for record in records]
+    configurations = [row for _, row in table.iterrows()]
+    plain = {key: row for key, row, options in zip(keys, configurations, changed, strict=True) if not options}
+    return [
+        (row, plain[key], ", ".join(options))
+        for key, row, options in zip(keys, configurations, changed, strict=True)
+        if options and key in plain
+    ]
+
+
+def without_ablations(analysis: AnalysedResults) -> pd.DataFrame:
+    """The configurations but those of `tried_options`, so that a headline is not the best of many options tried."""
+    tried = [row["configuration"] for row, _, _ in tried_options(analysis)]
+    return analysis.configurations[~analysis.configurations["configuration"].isin(tried)]
+
+
+def key_without(record: RunRecord, leave_out: Collection[str]) -> str:
+    """A hash of what runs share that differ in nothing but their seed, changed test texts, and `leave_out`."""
+    before = record.data and record.data.unperturbed_sha256
+    data = record.data_sha256 | ({"test": before} if before else {})
+    return short_hash(shared(record.config, leave_out), data)
+
+
+def _changed_options(record: RunRecord) -> list[str]:
+    """The options of `OPTIONS` that have another value than their default."""
+    recipe = record.config.recipe
+    return [f"{name}={getattr(recipe, name)}" for name in OPTIONS if getattr(recipe, name) != DEFAULTS[name]]
