@@ -28,7 +28,7 @@ from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Table
 from benchmark.report.wording import in_words
 
-MOST_SENTENCES = 4  # of the answer; the others are in docs/results.md
+MOST_SENTENCES = 6  # of the answer; the others are in docs/results.md
 FEWEST_FILTERED = 8  # rows of a table with a filter
 TABLE3 = "table3_accuracy"
 LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
@@ -70,8 +70,6 @@ def page(
         with_study=study.DATASET in answers,
         datasets=[part.dataset for part in own],
         not_run=not_run,
-        llama_not_run=next((row for row in not_run if row["name"] == study.DECODERS[0]), None),
-        llama_timed=any(one["model"] == study.DECODERS[0] and not one["pretrained"] for one in analysis.results.speeds),
         largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         fewest_filtered=FEWEST_FILTERED,

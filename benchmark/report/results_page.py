@@ -34,7 +34,7 @@ def results_pages(
             main=name == MAIN,
             of_dataset=name in answers,
             title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
-            answer=answer(analysis, tables) if name == MAIN else "",
+            answer=answer(analysis, tables) if name == MAIN else [],
             findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
             chapters=chapters,
             others={

@@ -15,7 +15,7 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
+from benchmark.report.wording import Row, digits, jinja_environment, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
@@ -23,12 +23,12 @@ CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small l
 TIMES = ("training_seconds", "seconds_per_text")
 
 
-def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> str:
-    """The answer to the question of the report; empty if the findings say as much.
+def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[str]:
+    """The paragraphs that answer the question of the report; none if the findings say as much.
 
     It is about the study's data set if that was run, else about the one with most configurations.
     """
-    return " ".join(_paragraphs("answer.md.jinja", analysis, tables))
+    return _paragraphs("answer.md.jinja", analysis, tables)
 
 
 def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
@@ -58,8 +58,9 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **_about_the_best(analysis, comparable),
         **_about_size(analysis, comparable),
         **_about_cost(analysis, comparable, own_tables["dollars"]),
+        "projected": _projected(own_tables["projected_dollars"]),
         **_about_use(comparable, own_tables),
-        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else None,
+        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else [],
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": _impossible(own_tables["study_audit"]) if about_study else [],
     }
@@ -91,13 +92,14 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
 def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
     """Networks of different sizes that do not differ, and how they compare with what the study printed."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
+    encoders = [accuracy for name, accuracy in study.TABLE3.items() if name not in study.DECODERS]
     return {
         "smallest": smallest_network(comparable),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "from_four_bits": [row["title"] for row in networks if _starts_from_four_bits(analysis, row)],
         "detectable": _detectable(analysis, networks),
-        "printed_gain": printed - min(study.TABLE3.values()),
+        "printed_leads": [printed - accuracy for accuracy in (max(encoders), min(encoders))],
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
     }
 
@@ -208,6 +210,11 @@ def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
     return prices if len(prices) == len(rows) else []
 
 
+def _projected(projections: pd.DataFrame) -> Row | None:
+    """What the study's large model would cost, computed from its speed with the smallest batch measured."""
+    return _row_with(projections, "name", study.DECODERS[0])
+
+
 def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
     """The first row of the table with this value."""
     return next((dict(row) for _, row in table.iterrows() if row[column] == value), None)
@@ -241,26 +248,18 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     return {"what": CHANGES[worst], "losses": losses}
 
 
-def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> dict[str, Any] | None:
-    """The most accurate model on each other data set, and how far TF-IDF is below all of them."""
+def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> list[str]:
+    """How far the most accurate model is above TF-IDF on each other data set, and the model."""
     if data_sets.empty:
-        return None
+        return []
     others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
     with_networks = set(data_sets.loc[data_sets["kind"].isin(NETWORKS), "dataset"])
-    models = []
-    for model, rows in others.groupby("model", sort=False):
-        places = [
-            f"{digits(row['accuracy'])} on {markdown_text(row['dataset'])}"
-            + ("" if row["dataset"] in with_networks else ", where no network was fine-tuned")
-            for row in rows.to_dict("records")
-        ]
-        models.append(f"{markdown_text(str(model))} ({listed(places)})")
-    gains = sorted(f"{gain:.4f}" for gain in others["gain"])
-    lead = " to ".join(dict.fromkeys((gains[0], gains[-1]))) if models and others["gain"].min() > 0 else ""
-    of_tfidf = data_sets[data_sets["name"] == "tfidf"].set_index("dataset")["macro_f1"]
-    lower = others["macro_f1"].to_numpy() < of_tfidf.reindex(others["dataset"]).to_numpy()
-    by_f1 = others.loc[lower, "dataset"].map(markdown_text).tolist()
-    return {"models": models, "lead": lead, "by_f1": by_f1} if models else None
+    untuned = {name: "; no network was fine-tuned" for name in others["dataset"] if name not in with_networks}
+    return [
+        f"{row['gain']:+.4f} on {markdown_text(row['dataset'])} ({markdown_text(row['model'])}, "
+        f"{digits(row['accuracy'])}{untuned.get(row['dataset'], '')})"
+        for row in others.to_dict("records")
+    ]
 
 
 def _impossible(audit: pd.DataFrame) -> list[float]:

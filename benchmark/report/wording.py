@@ -91,8 +91,8 @@ def of_study(row: Row) -> str:
 
 def against_whole(point: Row) -> str:
     """A point of a learning curve, against the curve's last point."""
-    constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
-    return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"
+    constant: str = ", which predicts one label" if pd.notna(point["remark"]) else ""
+    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({markdown_text(point['name'])}{constant})"
 
 
 def heading_anchor(heading: str) -> str:

@@ -11,7 +11,8 @@ from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import Prices, read_prices
 from benchmark.report import table as t
-from benchmark.report.formats import fixed, gigabytes, milliseconds
+from benchmark.report.formats import duration, fixed, gigabytes, milliseconds
+from benchmark.report.tables.cost import measured_title, ways_of
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -35,6 +36,40 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
         rows.append(row | paid | {"model": row["title"], "hardware": row["machine"]})
     table = pd.DataFrame(rows, dtype=object)
     return table.sort_values(["year_dollars", "short_name"], kind="stable") if rows else table
+
+
+def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
+    """One row per measurement of speed with random weights on a machine with a price: what the dollars would be.
+
+    The epochs are those of the shipped recipe, and the training rows those of the data set that gave the texts.
+    """
+    prices, catalogue = read_prices(), analysis.results.catalogue
+    rows = []
+    for document in analysis.results.speeds:
+        per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(document["model"])
+        ways = [way for way in ways_of(document) if way.answered_per_second]
+        if document["pretrained"] or per_hour is None or entry is None or not ways:
+            continue
+        way = max(ways, key=lambda way: way.samples_per_second)
+        assert way.answered_per_second is not None
+        training = entry.config.recipe.epochs * document["rows"]["train"] / way.samples_per_second
+        paid = training * per_hour / 3600, YEAR / way.answered_per_second * per_hour / 3600
+        rows.append(
+            {
+                "name": document["model"],
+                "model": measured_title(document),
+                "hardware": document["device"],
+                "batch_size": document["effective_batch"],
+                "precision": way.precision,
+                "per_hour": per_hour,
+                "training": training,
+                "training_dollars": paid[0],
+                "answering_dollars": paid[1],
+                "year_dollars": sum(paid),
+            }
+        )
+    rows.sort(key=lambda row: (row["model"], row["hardware"], row["batch_size"], row["year_dollars"]))
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
@@ -113,6 +148,26 @@ TABLES = (
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
         "that waits for texts costs its price all day. A loaded adapter costs the training of the run that made it; "
         "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
+        section="cost",
+    ),
+    t.Table(
+        "projected_dollars",
+        "The same in dollars, computed from the speed with random weights",
+        projected_dollars,
+        (
+            t.MODEL_NAME,
+            t.MODEL,
+            t.HARDWARE,
+            t.declared("batch_size", "Batch"),
+            t.declared("precision", "Precision"),
+            t.declared("per_hour", "USD an hour", _dollars),
+            t.derived("training", "Training", duration),
+            t.derived("training_dollars", "Training, USD", _dollars),
+            t.derived("answering_dollars", "365,000 texts, USD", _dollars),
+            t.derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
+        ),
+        note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
+        "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
         section="cost",
     ),
     t.Table(

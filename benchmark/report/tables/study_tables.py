@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import failure, with_results
 from benchmark.analysis.names import short_title
@@ -59,11 +60,12 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
 def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
     """The models that were run by falling accuracy, then those that were not, the study's first and in its order.
 
-    The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs are left
-    out, and so is every run whose test split is not the published one.
+    The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs,
+    training options that were only tried, and runs with another test split than the published one are left out.
     """
-    configurations = analysis.of(study.DATASET).configurations
-    rows = [_measured(row) for _, row in with_results(configurations).sort_index().iterrows()]
+    of_study = analysis.of(study.DATASET)
+    configurations = of_study.configurations
+    rows = [_measured(row) for _, row in with_results(without_ablations(of_study)).sort_index().iterrows()]
     repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
     for name, entry in analysis.results.catalogue.items():
         shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
