@@ -60,6 +60,7 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
                 "model": measured_title(document),
                 "hardware": document["device"],
                 "batch_size": document["effective_batch"],
+                "batching": way.title,
                 "precision": way.precision,
                 "per_hour": per_hour,
                 "training": training,
@@ -127,6 +128,28 @@ def _dollars(value: float) -> str:
     return f"{value:,.2f}" if value >= 0.005 or value == 0 else "under 0.01"
 
 
+PROJECTED = t.Table(
+    "projected_dollars",
+    "The same in dollars, computed from the speed with random weights",
+    projected_dollars,
+    (
+        t.MODEL_NAME,
+        t.MODEL,
+        t.HARDWARE,
+        t.declared("batch_size", "Batch"),
+        t.declared("batching", "Batching"),
+        t.declared("precision", "Precision"),
+        t.declared("per_hour", "USD an hour", _dollars),
+        t.derived("training", "Training", duration),
+        t.derived("training_dollars", "Training, USD", _dollars),
+        t.derived("answering_dollars", "365,000 texts, USD", _dollars),
+        t.derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
+    ),
+    note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
+    "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
+    section="cost",
+)
+
 TABLES = (
     t.Table(
         "dollars",
@@ -148,26 +171,6 @@ TABLES = (
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
         "that waits for texts costs its price all day. A loaded adapter costs the training of the run that made it; "
         "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
-        section="cost",
-    ),
-    t.Table(
-        "projected_dollars",
-        "The same in dollars, computed from the speed with random weights",
-        projected_dollars,
-        (
-            t.MODEL_NAME,
-            t.MODEL,
-            t.HARDWARE,
-            t.declared("batch_size", "Batch"),
-            t.declared("precision", "Precision"),
-            t.declared("per_hour", "USD an hour", _dollars),
-            t.derived("training", "Training", duration),
-            t.derived("training_dollars", "Training, USD", _dollars),
-            t.derived("answering_dollars", "365,000 texts, USD", _dollars),
-            t.derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
-        ),
-        note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
-        "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
         section="cost",
     ),
     t.Table(
