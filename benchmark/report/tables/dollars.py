@@ -53,6 +53,7 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
         way = max(ways, key=lambda way: way.samples_per_second)
         assert way.answered_per_second is not None
         training = entry.config.recipe.epochs * document["rows"]["train"] / way.samples_per_second
+        training += document.get("graph_seconds") or 0.0  # once a training
         paid = training * per_hour / 3600, YEAR / way.answered_per_second * per_hour / 3600
         rows.append(
             {
