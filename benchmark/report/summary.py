@@ -13,6 +13,7 @@ from benchmark.analysis.configurations import NETWORKS, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
+from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 from benchmark.report.tables.paired import without_ablations
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
@@ -61,7 +62,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **_about_use(comparable, own_tables),
         "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else None,
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
-        "impossible": _impossible(own_tables["study_audit"]) if about_study else [],
+        "impossible": impossible_accuracies().values() if about_study else [],
     }
 
 
@@ -261,12 +262,6 @@ def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> dict[str, Any] | None:
     lower = others["macro_f1"].to_numpy() < of_tfidf.reindex(others["dataset"]).to_numpy()
     by_f1 = others.loc[lower, "dataset"].map(markdown_text).tolist()
     return {"models": models, "lead": lead, "by_f1": by_f1} if models else None
-
-
-def _impossible(audit: pd.DataFrame) -> list[float]:
-    """The study's accuracies that no number of correct answers gives."""
-    found: list[float] = audit.loc[audit["possible_counts"] == "none", "study"].tolist()
-    return found
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:

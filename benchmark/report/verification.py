@@ -20,12 +20,12 @@ import numpy as np
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, without_copies
-from benchmark.analysis.inference import possible_counts
 from benchmark.config import digest_of
 from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LabelIds, Predictions
 from benchmark.report.tables import all_tables
+from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, checksum, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
@@ -117,9 +117,9 @@ def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]
 def doubts_about_the_study() -> list[str]:
     """The accuracies of the study's Table 3 that no number of correct texts gives."""
     return [
-        f"the study's Table 3: {title} {study.TABLE3[model]} is not k/{study.TEST_ROWS} for any number k of texts"
-        for model, title in study.TABLE3_TITLES.items()
-        if not possible_counts(study.TABLE3[model], study.TEST_ROWS)
+        f"the study's Table 3: {study.TABLE3_TITLES[model]} {accuracy} is not k/{study.TEST_ROWS} for any number k "
+        "of texts"
+        for model, accuracy in impossible_accuracies().items()
     ]
 
 

@@ -41,6 +41,11 @@ def study_comparisons(_: AnalysedResults) -> pd.DataFrame:
     return pd.DataFrame([_comparison(better, other) for better, other in combinations(order, 2)], dtype=object)
 
 
+def impossible_accuracies() -> dict[str, float]:
+    """The accuracies of the study's Table 3 that no number of correct texts gives, by model."""
+    return {model: figure for model, figure in study.TABLE3.items() if not possible_counts(figure, study.TEST_ROWS)}
+
+
 def _figure(name: str, figures: list[float]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "figure": name,
