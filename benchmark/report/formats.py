@@ -34,7 +34,7 @@ def markdown_text(text: str) -> str:
 
     Characters with a meaning become HTML entities, which GitHub and MkDocs understand alike.
     """
-    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
+    return MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(str(text).split()))
 
 
 def markdown_code(text: str) -> str:

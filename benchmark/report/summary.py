@@ -134,8 +134,8 @@ def _same_training(one: Row, other: Row) -> bool:
 def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     pairs = analysis.comparisons
     ids = {one["configuration"], other["configuration"]}
-    found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
-    return bool(found["differs"].any())
+    compared = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
+    return bool(compared["differs"].any())
 
 
 def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
@@ -155,19 +155,19 @@ def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:
 
 def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
-    found: dict[tuple[str, int], Row] = {}
+    best: dict[tuple[str, int], Row] = {}
     for row in comparable:
         if row["trained"] and row["kind"] in NETWORKS:
-            found.setdefault((row["kind"], row["parameters"]), row)
-    networks = sorted(found.values(), key=lambda row: row["parameters"])
+            best.setdefault((row["kind"], row["parameters"]), row)
+    networks = sorted(best.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
     """The difference that the tests between these networks find with 80% power; None if that is not known."""
-    found = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
-    return max((difference for difference in found if pd.notna(difference)), default=None)
+    differences = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
+    return max((difference for difference in differences if pd.notna(difference)), default=None)
 
 
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
@@ -204,8 +204,8 @@ def _has_times(row: Row) -> bool:
 
 def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
     """What training and a year of predictions cost with each row; empty if one of them has no price."""
-    found = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
-    prices = [float(row["year_dollars"]) for row in found if row is not None]
+    priced = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
+    prices = [float(row["year_dollars"]) for row in priced if row is not None]
     return prices if len(prices) == len(rows) else []
 
 

@@ -55,9 +55,9 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
 def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], width: int) -> str:
     """The configurations of the named runs on `dataset`, reduced ones included, and the best others."""
     runs = analysis.results.runs
-    own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
+    configurations = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
     data = ranked(dataset, analysis)
-    is_own = data["configuration"].isin(own)
+    is_own = data["configuration"].isin(configurations)
     others = data[~is_own & data["result"].astype(bool)].head(OTHERS)
     groups = [(f"This command's runs on {dataset}", data[is_own])]
     groups += [(f"Best others on {dataset}", others)] if len(others) else []

@@ -54,10 +54,10 @@ class KeptModel:
         predictions = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
-            found = self.classifier.predict([texts[row] for row in filled])
-            found.check(len(filled), len(self.record.labels))
-            self.truncated_texts += found.truncated_texts
-            for row, prediction in zip(filled, self._predictions(found), strict=True):
+            answered = self.classifier.predict([texts[row] for row in filled])
+            answered.check(len(filled), len(self.record.labels))
+            self.truncated_texts += answered.truncated_texts
+            for row, prediction in zip(filled, self._predictions(answered), strict=True):
                 predictions[row] = prediction
         return predictions
 
@@ -159,12 +159,12 @@ def _with_settings(model: ModelConfig, settings: Sequence[str]) -> ModelConfig:
     return replace(model, parameters=parameters)
 
 
-def _check_hashes(folder: Path, trained: FitReport, found: FitReport) -> None:
+def _check_hashes(folder: Path, trained: FitReport, restored: FitReport) -> None:
     """Raise unless the kept weights, and the base weights under an adapter, are those of the training."""
-    if found.saved_sha256 != trained.saved_sha256:
+    if restored.saved_sha256 != trained.saved_sha256:
         raise BenchmarkError(f"The weights in {folder} are not those of {folder / RECORD}.", TRAIN_AGAIN)
-    base = _hashes(found.weights)
-    if found.saved_sha256 not in base and base != _hashes(trained.weights):
+    base = _hashes(restored.weights)
+    if restored.saved_sha256 not in base and base != _hashes(trained.weights):
         raise BenchmarkError(
             f"The base weights are not those on which the model in {folder} was trained: their hashes differ.",
             "Give those weights in model.weights.path.",

@@ -41,10 +41,10 @@ def pin(config: RunConfig) -> RunConfig:
 
 def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig) -> list[str]:
     """The overrides of `config` with the commits of `pinned`, its pinned form, so that they make the same run again."""
-    asked, found = _revisions(config), _revisions(pinned)
-    changed = [option for option in found if found[option] != asked[option]]
+    asked, resolved = _revisions(config), _revisions(pinned)
+    changed = [option for option in resolved if resolved[option] != asked[option]]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
-    return [*kept, *(f"{option}={hydra_value(found[option])}" for option in changed)]
+    return [*kept, *(f"{option}={hydra_value(resolved[option])}" for option in changed)]
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:
@@ -62,8 +62,8 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
         info = repository_info(kind, repository, revision)
     except (HfHubHTTPError, HFValidationError):
         return str(revision)
-    if info is None and cached.is_file() and (commit := cached.read_text(encoding="utf-8").strip()):
-        return commit
+    if info is None and cached.is_file() and (known := cached.read_text(encoding="utf-8").strip()):
+        return known
     commit = info and info.sha
     if not commit:
         option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
-from benchmark.data.row_choice import first, select
+from benchmark.data.row_choice import first_rows, select
 from benchmark.files import replacing
 from benchmark.interface import Examples, FitContext, FitReport, is_gpu
 from benchmark.results import environment
@@ -158,7 +158,7 @@ def train_copy(
     with tempfile.TemporaryDirectory() as folder:
         labels, words = tuple(config.dataset.labels), config.dataset.words
         context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
-        return model, model.fit(rows, first(splits.validation, 1), context)
+        return model, model.fit(rows, first_rows(splits.validation, 1), context)
 
 
 def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: SpeedOptions) -> dict[str, float]:
@@ -223,7 +223,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
     fewest = min(4 * way.config.recipe.effective_batch, len(splits.train) // 4)
 
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
-        rows = first(splits.train, fewest * times_rows)
+        rows = first_rows(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
         way.keep_base(model)
@@ -269,7 +269,7 @@ def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: i
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
     """`Comparison.gradient_difference` on one batch, after two training steps."""
     model, _ = train_copy(way, splits.train, splits, 2)
-    difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
+    difference = model.comparison().gradient_difference(first_rows(splits.train, way.config.recipe.effective_batch))
     way.keep_base(model)
     return difference
 

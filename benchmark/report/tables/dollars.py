@@ -10,8 +10,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import Prices, read_prices
-from benchmark.report import table as t
 from benchmark.report.formats import fixed, gigabytes, milliseconds
+from benchmark.report.table import ACCURACY, HARDWARE, IDENTITY, TRAINING, Column, Table, declared
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -41,7 +41,7 @@ def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, pric
     """The price of what ran a configuration, of all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
     records = [results.by_name[run].record for run in row["counted"]]
-    processes = next(one.environment.processes for one in records if one.hardware == row["machine"])
+    processes = next(record.environment.processes for record in records if record.hardware == row["machine"])
     return price * processes if price is not None and row["on_gpu"] else price
 
 
@@ -82,7 +82,9 @@ def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
         **{name: row[name] for name in ("configuration", "recipe")},
         "model": row["title"],
         "hardware": row["machine"],
-        "measured": " and ".join(sorted({device.upper() for one in measured for device in one.joules["predict"]})),
+        "measured": " and ".join(
+            sorted({device.upper() for record in measured for device in record.joules["predict"]})
+        ),
         "training_joules": float(np.median(training)),
         "joules_per_text": float(np.median(per_text)),
     }
@@ -93,21 +95,21 @@ def _dollars(value: float) -> str:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "dollars",
         "Training and 1,000 texts a day for a year, in dollars",
         dollars,
         (
-            *t.IDENTITY,
-            t.ACCURACY,
-            t.TRAINING,
-            t.Column("seconds_per_text", "Time per text", milliseconds),
-            t.Column("peak_memory", "Peak memory", gigabytes),
-            t.HARDWARE,
-            t.declared("per_hour", "USD an hour", _dollars),
-            t.Column("training_dollars", "Training, USD", _dollars),
-            t.Column("answering_dollars", "365,000 texts, USD", _dollars),
-            t.Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
+            *IDENTITY,
+            ACCURACY,
+            TRAINING,
+            Column("seconds_per_text", "Time per text", milliseconds),
+            Column("peak_memory", "Peak memory", gigabytes),
+            HARDWARE,
+            declared("per_hour", "USD an hour", _dollars),
+            Column("training_dollars", "Training, USD", _dollars),
+            Column("answering_dollars", "365,000 texts, USD", _dollars),
+            Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
         ),
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
@@ -115,17 +117,17 @@ TABLES = (
         "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
         section="cost",
     ),
-    t.Table(
+    Table(
         "energy",
         "Energy",
         energy,
         (
-            *t.IDENTITY,
-            t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
-            t.Column("joules_per_text", "Per text, J", fixed(".3g")),
-            t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
-            t.Column("measured", "Measured"),
-            t.HARDWARE,
+            *IDENTITY,
+            Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
+            Column("joules_per_text", "Per text, J", fixed(".3g")),
+            Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
+            Column("measured", "Measured"),
+            HARDWARE,
         ),
         note="Measured by the counters of the processors (RAPL) and of the GPU (NVML); medians over the seeds of one "
         "machine. Runs on machines without such counters, and runs that shared their device, are left out. Training "

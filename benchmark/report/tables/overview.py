@@ -7,7 +7,19 @@ import pandas as pd
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
-from benchmark.report import table as t
+from benchmark.report.table import (
+    CONFIGURATION,
+    FOUR_DECIMALS,
+    HARDWARE,
+    MACRO_F1,
+    MODEL_NAME,
+    STATUS,
+    TRAINING,
+    Column,
+    Table,
+    ValueSource,
+    declared,
+)
 from benchmark.report.tables.paired import without_ablations
 
 
@@ -17,8 +29,8 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
     The row is that of the best configuration without the training options that the table `ablations` examines.
     """
     part = analysis.of(study.DATASET)
-    found = by_test_texts(without_ablations(part))
-    best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
+    comparable = by_test_texts(without_ablations(part))
+    best = comparable[0].drop_duplicates("model") if comparable else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]
@@ -55,23 +67,23 @@ def parameters(value: float) -> str:
 
 
 COLUMNS = (
-    t.CONFIGURATION,
-    t.MODEL_NAME,
-    t.declared("model", "Model, recipe"),
-    t.declared("parameters", "Parameters", parameters),
-    t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
-    t.Column("accuracy"),
-    t.Column("low"),
-    t.Column("high"),
-    t.Column("measured", "Measured here (95% interval)"),
-    t.MACRO_F1,
-    t.TRAINING,
-    t.HARDWARE,
-    t.STATUS,
+    CONFIGURATION,
+    MODEL_NAME,
+    declared("model", "Model, recipe"),
+    declared("parameters", "Parameters", parameters),
+    Column("study", "Study", FOUR_DECIMALS, source=ValueSource.study),
+    Column("accuracy"),
+    Column("low"),
+    Column("high"),
+    Column("measured", "Measured here (95% interval)"),
+    MACRO_F1,
+    TRAINING,
+    HARDWARE,
+    STATUS,
 )
 
 TABLES = (
-    t.Table(
+    Table(
         "overview",
         "The best configuration of every model",
         overview,

@@ -11,8 +11,23 @@ from benchmark.analysis.configurations import failure, with_results
 from benchmark.analysis.names import short_title
 from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
-from benchmark.report import table as t
 from benchmark.report.formats import plain, scientific
+from benchmark.report.table import (
+    CONFIGURATION,
+    FOUR_DECIMALS,
+    HARDWARE,
+    IDENTITY,
+    MODEL,
+    MODEL_NAME,
+    RECIPE,
+    SCORES,
+    STATUS,
+    TRAINING,
+    Column,
+    Table,
+    ValueSource,
+    declared,
+)
 from benchmark.results.shipped_models import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
@@ -130,63 +145,63 @@ def _by_size(analysis: AnalysedResults) -> list[CatalogueEntry]:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "table1_models",
         "Model details",
         table1_models,
         (
-            t.declared("model", "Model"),
-            t.declared("weights", "Weights"),
-            t.declared("parameters", "Parameters"),
-            t.declared("trained_parameters", "Trained parameters"),
-            t.declared("context_length", "Context"),
-            t.declared("grouped_query_attention", "GQA"),
-            t.declared("training_data", "Training data"),
-            t.declared("token_count", "Tokens"),
-            t.declared("knowledge_cutoff", "Cutoff"),
-            t.declared("source", "Source"),
+            declared("model", "Model"),
+            declared("weights", "Weights"),
+            declared("parameters", "Parameters"),
+            declared("trained_parameters", "Trained parameters"),
+            declared("context_length", "Context"),
+            declared("grouped_query_attention", "GQA"),
+            declared("training_data", "Training data"),
+            declared("token_count", "Tokens"),
+            declared("knowledge_cutoff", "Cutoff"),
+            declared("source", "Source"),
         ),
         note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
         "depends on the labels; costs count it.",
         section="models",
     ),
-    t.Table(
+    Table(
         "table2_settings",
         "Experiment settings",
         table2_settings,
         (
-            *t.IDENTITY,
-            t.declared("optimizer", "Optimizer"),
-            t.declared("learning_rate", "Learning rate", format=scientific),
-            t.declared("batch_size", "Batch"),
-            t.declared("epochs", "Epochs"),
-            t.declared("lora_rank", "LoRA rank"),
-            t.declared("gradient_accumulation_steps", "Accumulation"),
-            t.declared("max_length", "Max length"),
-            t.declared("schedule", "Schedule"),
-            t.declared("precision", "Precision"),
-            t.declared("attention", "Attention"),
-            t.STATUS,
+            *IDENTITY,
+            declared("optimizer", "Optimizer"),
+            declared("learning_rate", "Learning rate", format=scientific),
+            declared("batch_size", "Batch"),
+            declared("epochs", "Epochs"),
+            declared("lora_rank", "LoRA rank"),
+            declared("gradient_accumulation_steps", "Accumulation"),
+            declared("max_length", "Max length"),
+            declared("schedule", "Schedule"),
+            declared("precision", "Precision"),
+            declared("attention", "Attention"),
+            STATUS,
         ),
         note=f"The first row is the study's Table 2. `{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
     ),
-    t.Table(
+    Table(
         "table3_accuracy",
         "Accuracy on the emotion test split",
         table3_accuracy,
         (
-            t.CONFIGURATION,
-            t.MODEL_NAME,
-            t.MODEL,
-            t.Column("study", "Study", t.FOUR_DECIMALS, "as the study printed it", source=t.ValueSource.study),
-            t.RECIPE,
-            *t.SCORES,
-            t.TRAINING,
-            t.HARDWARE,
-            t.STATUS,
-            t.Column("command", "Command", code=True, leave_out=("md", "tex", "html")),
-            t.Column("run"),
+            CONFIGURATION,
+            MODEL_NAME,
+            MODEL,
+            Column("study", "Study", FOUR_DECIMALS, "as the study printed it", source=ValueSource.study),
+            RECIPE,
+            *SCORES,
+            TRAINING,
+            HARDWARE,
+            STATUS,
+            Column("command", "Command", code=True, leave_out=("md", "tex", "html")),
+            Column("run"),
         ),
         note="The study's Table 3, with the models that were measured here. *Study* is the accuracy that the study "
         "printed. `python -m benchmark experiment=table3` runs the study's five models, and "
