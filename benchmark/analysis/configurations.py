@@ -187,12 +187,11 @@ def _data_remarks(record: RunRecord) -> list[str]:
     if record.data is None:
         return []
     carved, splits = record.data.carved_rows, record.data.splits
-    cut = {"train": record.fit.truncated_texts if record.fit else 0, "test": record.truncated_test_texts}
     names = {"train": "training", "test": "test"}
     return [f"{carved:,} training rows set aside for validation"] * bool(carved) + [
         f"{texts:,} of {splits[split].rows:,} {names[split]} texts cut to {record.config.recipe.max_length} tokens"
-        for split, texts in cut.items()
-        if texts and split in splits
+        for split, texts in record.truncated_texts.items()
+        if texts
     ]
 
 

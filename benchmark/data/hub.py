@@ -1,6 +1,5 @@
 """Read a data set from the Hugging Face hub or its local cache, at exactly the revision that was asked for."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
-from benchmark.hub import COMMIT, OFFICIAL_HUB, repository_info
+from benchmark.hub import COMMIT, OFFICIAL_HUB, endpoint, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
 """File beside cached data that names the server they came from, where that was not the official hub."""
@@ -84,12 +83,12 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 
 def _prepare(builder: Any, online: bool) -> str | None:
     """Download or find the files; return the server they came from if it was not the official hub."""
-    marker, endpoint = Path(builder.cache_dir, OTHER_ENDPOINT), os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
+    marker, server = Path(builder.cache_dir, OTHER_ENDPOINT), endpoint()
     cached = marker.with_name("dataset_info.json").is_file()  # as the library decides it
-    again = online and endpoint == OFFICIAL_HUB and marker.is_file()
+    again = online and server == OFFICIAL_HUB and marker.is_file()
     builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if online and not cached and endpoint != OFFICIAL_HUB:
-        marker.write_text(endpoint, encoding="utf-8")
+    if online and not cached and server != OFFICIAL_HUB:
+        marker.write_text(server, encoding="utf-8")
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 
 

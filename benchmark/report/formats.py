@@ -66,6 +66,11 @@ def count(value: float, decimals: int = 1) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{decimals}f}"
 
 
+def parameters(value: float, million: str = "M", billion: str = "B") -> str:
+    """A number of parameters in millions or billions, with three digits."""
+    return f"{value / 1e9:.3g}{billion}" if value >= 999.5e6 else f"{value / 1e6:.3g}{million}"
+
+
 def scientific(value: Any) -> str:
     """`5e-5` for 0.00005; text unchanged."""
     return exponential(value) if isinstance(value, float) else plain(value)

@@ -186,7 +186,10 @@ def _data(record: RunRecord) -> dict[str, Any]:
         "data": {
             **{name: {"rows": split.rows, "sha256": split.sha256} for name, split in splits.items()},
             **{f"{overlap.of} texts in {overlap.within}": len(overlap.ids) for overlap in overlaps},
-            **{f"{name} texts cut to max_length": f"{share:.1%}" for name, share in record.truncated.items()},
+            **{
+                f"{name} texts cut to max_length": f"{texts / splits[name].rows:.1%}"
+                for name, texts in record.truncated_texts.items()
+            },
         },
         "weights": asdict(record.fit.weights) if record.fit else {},
         "examples in the prompt": ", ".join(record.fit.examples) or None if record.fit else None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.config import ModelConfig, RunSpec, identity_of
 from benchmark.errors import BenchmarkError
+from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
 from benchmark.results.record import RunRecord, checksum, to_json
 from benchmark.run.compose import build_classifier
@@ -65,7 +66,7 @@ class KeptModel:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
         if not isinstance(self.classifier, Mergeable):
             raise BenchmarkError(f"{self.record.title} has no adapter to merge.", "Use its folder as it is.")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not holds_nothing(folder):
             raise BenchmarkError(f"{folder} exists already.", "Name a new folder.")
         assert self.record.fit is not None
         saved_sha256 = self.classifier.save_merged(folder)

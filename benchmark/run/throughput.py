@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,8 +19,9 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first_rows, select
 from benchmark.files import replacing
-from benchmark.interface import Examples, FitContext, FitReport, is_gpu
+from benchmark.interface import Examples, FitReport, is_gpu
 from benchmark.results import environment
+from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
 
@@ -153,12 +153,8 @@ def train_copy(
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:
         model.comparison().use_base(base)
-    config = way.config
-    recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
-    with tempfile.TemporaryDirectory() as folder:
-        labels, words = tuple(config.dataset.labels), config.dataset.words
-        context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
-        return model, model.fit(rows, first_rows(splits.validation, 1), context)
+    config = replace(way.config, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
+    return model, fit_unsaved(model, config, rows, first_rows(splits.validation, 1))
 
 
 def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: SpeedOptions) -> dict[str, float]:

@@ -8,8 +8,8 @@ from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with
 
 from benchmark.analysis import study
 from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
+from benchmark.report.formats import parameters
 from benchmark.report.tables.leaderboard import leaderboard, reduced_runs
-from benchmark.report.tables.overview import parameters
 from benchmark.report.tables.study_tables import DEVIATES
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue

@@ -13,8 +13,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
+from benchmark.report.formats import parameters
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
-from benchmark.report.tables.overview import parameters
 from benchmark.report.wording import digits, in_words
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names

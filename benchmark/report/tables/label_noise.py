@@ -57,11 +57,7 @@ def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDAr
 
 
 def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
-    data = analysis.results.by_name[run].record.data
-    overlaps = [
-        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
-    ]
-    ids = {item for overlap in overlaps for item in overlap.conflicting_ids}
+    ids = analysis.results.by_name[run].record.overlap("test", "train").conflicting_ids
     return np.asarray(analysis.results.answers_of(run)["item"].isin(ids), dtype=np.bool_)
 
 

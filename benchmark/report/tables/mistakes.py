@@ -60,14 +60,11 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
-    data = results.by_name[row["run"]].record.data
-    overlaps = [
-        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
-    ]
+    overlap = results.by_name[row["run"]].record.overlap("test", "train")
     left_out: dict[str, set[str]] = {
         "official": set(),
-        "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
-        "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
+        "without texts that occur in train": set(overlap.ids),
+        "without conflicting duplicates": set(overlap.conflicting_ids),
     }
     items, correct = results.answers_of(row["run"])["item"], results.correct(row["counted"])
     rows = []

@@ -7,6 +7,7 @@ import pandas as pd
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
+from benchmark.report.formats import parameters
 from benchmark.report.table import (
     CONFIGURATION,
     FOUR_DECIMALS,
@@ -59,11 +60,6 @@ def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
         "hardware": measured["machine"],
         "status": f"measured, {seeds}",
     }
-
-
-def parameters(value: float) -> str:
-    """Write a number of parameters in millions or billions, with three digits."""
-    return f"{value / 1e9:.3g}B" if value >= 999.5e6 else f"{value / 1e6:.3g}M"
 
 
 COLUMNS = (
