@@ -98,7 +98,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
     for name, value in values.items():
         if isinstance(value, list | dict) and value:
             inner = dict(enumerate(value)) if isinstance(value, list) else value
-            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{normalized_label(name)}.")
+            yield from _flat({str(key): item for key, item in inner.items()}, f"{prefix}{normalized_label(name)}.")
         else:
             yield f"{prefix}{normalized_label(name)}", value
 

@@ -205,6 +205,11 @@ def sha256_of_file(*paths: Path) -> str:
     return content.hexdigest()
 
 
+def holds_nothing(path: Path) -> bool:
+    """Whether there is nothing at `path`, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that replaces it atomically if the block succeeds."""

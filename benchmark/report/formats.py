@@ -34,7 +34,7 @@ def markdown_text(text: str) -> str:
 
     Characters with a meaning become HTML entities, which GitHub and MkDocs understand alike.
     """
-    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
+    return MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(str(text).split()))
 
 
 def markdown_code(text: str) -> str:
@@ -64,6 +64,11 @@ def gigabytes(value: float) -> str:
 def count(value: float, decimals: int = 1) -> str:
     """A count, or a mean of counts with decimals."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{decimals}f}"
+
+
+def parameters(value: float, million: str = "M", billion: str = "B") -> str:
+    """A number of parameters in millions or billions, with three digits."""
+    return f"{value / 1e9:.3g}{billion}" if value >= 999.5e6 else f"{value / 1e6:.3g}{million}"
 
 
 def scientific(value: Any) -> str:

@@ -31,9 +31,9 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
     says of the whole data set, Holm's p and the verdict, is None with a reduced run. `chosen` are the best
     configuration and the smallest network.
     """
-    found = analysis.configurations
-    found = found[found["accuracy"].notna()]
-    groups = found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
+    scored = analysis.configurations
+    scored = scored[scored["accuracy"].notna()]
+    groups = scored.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
         ["dataset", "test_sha256"]
     )
     all_comparable = [

@@ -222,7 +222,7 @@ def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
     _save(figure, content, settings, format="svg", metadata={"Date": None, "Creator": None})
     numbers = count(1)
     names: defaultdict[str, str] = defaultdict(lambda: f"shared-{next(numbers)}")
-    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda found: names[found[0]], content.getvalue())
+    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda match: names[match[0]], content.getvalue())
 
 
 def _save(figure: Figure, target: BytesIO | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:

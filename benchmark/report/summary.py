@@ -14,6 +14,7 @@ from benchmark.analysis.configurations import NETWORKS, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
+from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
 from benchmark.report.wording import Row, digits, jinja_environment, seeds
 
@@ -62,7 +63,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **_about_use(comparable, own_tables),
         "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else [],
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
-        "impossible": _impossible(own_tables["study_audit"]) if about_study else [],
+        "impossible": impossible_accuracies().values() if about_study else [],
     }
 
 
@@ -135,8 +136,8 @@ def _same_training(one: Row, other: Row) -> bool:
 def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     pairs = analysis.comparisons
     ids = {one["configuration"], other["configuration"]}
-    found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
-    return bool(found["differs"].any())
+    compared = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
+    return bool(compared["differs"].any())
 
 
 def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
@@ -156,19 +157,19 @@ def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:
 
 def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
-    found: dict[tuple[str, int], Row] = {}
+    best: dict[tuple[str, int], Row] = {}
     for row in comparable:
         if row["trained"] and row["kind"] in NETWORKS:
-            found.setdefault((row["kind"], row["parameters"]), row)
-    networks = sorted(found.values(), key=lambda row: row["parameters"])
+            best.setdefault((row["kind"], row["parameters"]), row)
+    networks = sorted(best.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
     """The difference that the tests between these networks find with 80% power; None if that is not known."""
-    found = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
-    return max((difference for difference in found if pd.notna(difference)), default=None)
+    differences = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
+    return max((difference for difference in differences if pd.notna(difference)), default=None)
 
 
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
@@ -205,8 +206,8 @@ def _has_times(row: Row) -> bool:
 
 def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
     """What training and a year of predictions cost with each row; empty if one of them has no price."""
-    found = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
-    prices = [float(row["year_dollars"]) for row in found if row is not None]
+    priced = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
+    prices = [float(row["year_dollars"]) for row in priced if row is not None]
     return prices if len(prices) == len(rows) else []
 
 
@@ -260,12 +261,6 @@ def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> list[str]:
         f"{digits(row['accuracy'])}{untuned.get(row['dataset'], '')})"
         for row in others.to_dict("records")
     ]
-
-
-def _impossible(audit: pd.DataFrame) -> list[float]:
-    """The study's accuracies that no number of correct answers gives."""
-    found: list[float] = audit.loc[audit["possible_counts"] == "none", "study"].tolist()
-    return found
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import study
 from benchmark.report.contents import TEMPLATES
-from benchmark.report.formats import duration, markdown_text
+from benchmark.report.formats import duration, markdown_text, parameters
 
 Row = dict[str, Any]
 
@@ -38,9 +38,9 @@ def jinja_environment() -> Environment:
     return made
 
 
-def in_words(parameters: float) -> str:
+def in_words(value: float) -> str:
     """22.7 million, 1.78 billion."""
-    return f"{parameters / 1e9:.3g} billion" if parameters >= 999.5e6 else f"{parameters / 1e6:.3g} million"
+    return parameters(value, " million", " billion")
 
 
 def count_in_words(number: int) -> str:

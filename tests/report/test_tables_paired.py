@@ -107,8 +107,3 @@ def test_a_training_option_is_compared_with_the_recipe_without_it(tmp_path: Path
     assert balanced["macro_f1_difference"] > 0.05
     assert balanced["base_id"] == best["base_id"] != balanced["configuration"]
     assert balanced["changed_answers"] == 0.1
-
-
-def test_without_such_runs_there_is_no_table(tmp_path: Path) -> None:
-    tables = all_tables(analysis_of(publish_many(tmp_path, a_record("minilm"), MANY_GOLD)))
-    assert "ablations" not in {table.name for table in tables}

@@ -41,7 +41,7 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     for curve, style in shown:
         by_choice.setdefault(curve["rows"].iloc[0], []).append((curve, style))
     narrow = width < WIDTH
-    lines = max(sum(1 + _name(curve).count("\n") for curve, _ in own) for own in by_choice.values())
+    lines = max(sum(1 + _name(curve).count("\n") for curve, _ in panel) for panel in by_choice.values())
     rows, columns = (len(by_choice), 1) if narrow else (1, len(by_choice))
     figure = new_figure(
         0.6 + rows * (2.7 + 0.17 * lines),
@@ -50,9 +50,9 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
         width,
     )
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
-    for axes, (choice, own) in zip(panels, by_choice.items(), strict=True):
-        _draw_accuracies(axes, own)
-        _finish_axes(axes, [curve for curve, _ in own], RowChoice(choice), 72 * width / columns - BESIDE)
+    for axes, (choice, panel) in zip(panels, by_choice.items(), strict=True):
+        _draw_accuracies(axes, panel)
+        _finish_axes(axes, [curve for curve, _ in panel], RowChoice(choice), 72 * width / columns - BESIDE)
     for axes in panels[:1] if columns > 1 else panels:
         axes.set(ylabel="accuracy")
     return figure
@@ -72,7 +72,7 @@ def _name(curve: pd.DataFrame) -> str:
 def _finish_axes(axes: Axes, curves: Sequence[pd.DataFrame], choice: RowChoice, room: float) -> None:
     """Title, ticks that do not overlap in a panel of `room` points, and the names below it."""
     epochs = sorted({curve["epochs"].iloc[0] for curve in curves if curve["epochs"].notna().all()})
-    in_epochs = [f"{listed([f'{one:g}' for one in epochs], 'or')} epoch{'s' * (epochs != [1])}"] if epochs else []
+    in_epochs = [f"{listed([f'{number:g}' for number in epochs], 'or')} epoch{'s' * (epochs != [1])}"] if epochs else []
     axes.set_title(", ".join([*in_epochs, CHOICES[choice]]), size=9, color=INK, loc="left")
     axes.set_xscale("log")
     rows = sorted({row for curve in curves for row in curve["train_rows"]})

@@ -13,8 +13,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
+from benchmark.report.formats import parameters
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
-from benchmark.report.tables.overview import parameters
 from benchmark.report.wording import digits, in_words
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
@@ -27,14 +27,14 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 
     A narrow figure has numbers at the points and their names below.
     """
-    found = _networks(analysis)
-    if len(found) < 2:
+    networks = _networks(analysis)
+    if len(networks) < 2:
         return None
     published = _published(analysis) if dataset == study.DATASET else pd.DataFrame()
     narrow = width < WIDTH
-    below = Below(_numbered(found, published) if narrow else [], width, 8.5)
+    below = Below(_numbered(networks, published) if narrow else [], width, 8.5)
     if narrow:
-        for points, first in ((found, 1), (published, 1 + len(found))):
+        for points, first in ((networks, 1), (published, 1 + len(networks))):
             points["beside"] = [str(first + place) for place in range(len(points))]
     figure = new_figure(
         4.3 + below.height,
@@ -43,9 +43,9 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
         + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
         width,
     )
-    figure.set_label(_caption(analysis, found))
+    figure.set_label(_caption(analysis, networks))
     axes = figure.subplots()
-    for kind, points in found.groupby("kind", sort=False):
+    for kind, points in networks.groupby("kind", sort=False):
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
     for row in published.to_dict("records"):
         colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
@@ -55,7 +55,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameters(value)))
     axes.xaxis.set_minor_locator(NullLocator())
-    sizes = pd.concat([found["parameters"], published.get("parameters", pd.Series(dtype=float))])
+    sizes = pd.concat([networks["parameters"], published.get("parameters", pd.Series(dtype=float))])
     space = NARROW_SPACE if narrow else SPACE
     axes.set_xlim(sizes.min() * space[0], sizes.max() * space[1])
     axes.margins(y=0.08)
@@ -76,13 +76,13 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
     sized = (
         sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
     )
-    found = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
-    return found.assign(beside=[f"{row['title']}\n{row['accuracy']:.4f}" for row in found.to_dict("records")])
+    networks = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
+    return networks.assign(beside=[f"{row['title']}\n{row['accuracy']:.4f}" for row in networks.to_dict("records")])
 
 
-def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
+def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
     """The most accurate network, and whether the smallest and the largest are tied with it."""
-    best, by_size = found.iloc[0], found.sort_values("parameters", kind="stable")
+    best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
     sentences = [
         f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, {digits(best['accuracy'])}."
@@ -107,9 +107,9 @@ def _published(analysis: AnalysedResults) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _numbered(found: pd.DataFrame, published: pd.DataFrame) -> list[str]:
+def _numbered(networks: pd.DataFrame, published: pd.DataFrame) -> list[str]:
     """Number, name, size and accuracy of each network."""
-    rows = [(row["title"], row) for row in found.to_dict("records")]
+    rows = [(row["title"], row) for row in networks.to_dict("records")]
     rows += [(f"{row['beside']} of the study", row) for row in published.to_dict("records")]
     return [
         f"{number}  {name}, {parameters(row['parameters'])}, {row['accuracy']:.4f}"

@@ -10,8 +10,19 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import Prices, read_prices
-from benchmark.report import table as t
 from benchmark.report.formats import duration, fixed, gigabytes, milliseconds
+from benchmark.report.table import (
+    ACCURACY,
+    HARDWARE,
+    IDENTITY,
+    MODEL,
+    MODEL_NAME,
+    TRAINING,
+    Column,
+    Table,
+    declared,
+    derived,
+)
 from benchmark.report.tables.cost import measured_title, ways_of
 
 YEAR = 365_000  # texts: 1,000 a day
@@ -78,7 +89,7 @@ def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, pric
     """The price of what ran a configuration, of all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
     records = [results.by_name[run].record for run in row["counted"]]
-    processes = next(one.environment.processes for one in records if one.hardware == row["machine"])
+    processes = next(record.environment.processes for record in records if record.hardware == row["machine"])
     return price * processes if price is not None and row["on_gpu"] else price
 
 
@@ -119,7 +130,9 @@ def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
         **{name: row[name] for name in ("configuration", "recipe")},
         "model": row["title"],
         "hardware": row["machine"],
-        "measured": " and ".join(sorted({device.upper() for one in measured for device in one.joules["predict"]})),
+        "measured": " and ".join(
+            sorted({device.upper() for record in measured for device in record.joules["predict"]})
+        ),
         "training_joules": float(np.median(training)),
         "joules_per_text": float(np.median(per_text)),
     }
@@ -129,22 +142,22 @@ def _dollars(value: float) -> str:
     return f"{value:,.2f}" if value >= 0.005 or value == 0 else "under 0.01"
 
 
-PROJECTED = t.Table(
+PROJECTED = Table(
     "projected_dollars",
     "The same in dollars, computed from the speed with random weights",
     projected_dollars,
     (
-        t.MODEL_NAME,
-        t.MODEL,
-        t.HARDWARE,
-        t.declared("batch_size", "Batch"),
-        t.declared("batching", "Batching"),
-        t.declared("precision", "Precision"),
-        t.declared("per_hour", "USD an hour", _dollars),
-        t.derived("training", "Training", duration),
-        t.derived("training_dollars", "Training, USD", _dollars),
-        t.derived("answering_dollars", "365,000 texts, USD", _dollars),
-        t.derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
+        MODEL_NAME,
+        MODEL,
+        HARDWARE,
+        declared("batch_size", "Batch"),
+        declared("batching", "Batching"),
+        declared("precision", "Precision"),
+        declared("per_hour", "USD an hour", _dollars),
+        derived("training", "Training", duration),
+        derived("training_dollars", "Training, USD", _dollars),
+        derived("answering_dollars", "365,000 texts, USD", _dollars),
+        derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
     ),
     note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
     "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
@@ -152,21 +165,21 @@ PROJECTED = t.Table(
 )
 
 TABLES = (
-    t.Table(
+    Table(
         "dollars",
         "Training and 1,000 texts a day for a year, in dollars",
         dollars,
         (
-            *t.IDENTITY,
-            t.ACCURACY,
-            t.TRAINING,
-            t.Column("seconds_per_text", "Time per text", milliseconds),
-            t.Column("peak_memory", "Peak memory", gigabytes),
-            t.HARDWARE,
-            t.declared("per_hour", "USD an hour", _dollars),
-            t.Column("training_dollars", "Training, USD", _dollars),
-            t.Column("answering_dollars", "365,000 texts, USD", _dollars),
-            t.Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
+            *IDENTITY,
+            ACCURACY,
+            TRAINING,
+            Column("seconds_per_text", "Time per text", milliseconds),
+            Column("peak_memory", "Peak memory", gigabytes),
+            HARDWARE,
+            declared("per_hour", "USD an hour", _dollars),
+            Column("training_dollars", "Training, USD", _dollars),
+            Column("answering_dollars", "365,000 texts, USD", _dollars),
+            Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
         ),
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
@@ -174,17 +187,17 @@ TABLES = (
         "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
         section="cost",
     ),
-    t.Table(
+    Table(
         "energy",
         "Energy",
         energy,
         (
-            *t.IDENTITY,
-            t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
-            t.Column("joules_per_text", "Per text, J", fixed(".3g")),
-            t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
-            t.Column("measured", "Measured"),
-            t.HARDWARE,
+            *IDENTITY,
+            Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
+            Column("joules_per_text", "Per text, J", fixed(".3g")),
+            Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
+            Column("measured", "Measured"),
+            HARDWARE,
         ),
         note="Measured by the counters of the processors (RAPL) and of the GPU (NVML); medians over the seeds of one "
         "machine. Runs on machines without such counters, and runs that shared their device, are left out. Training "

@@ -9,8 +9,8 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import mean_accuracy, mean_class_scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import combine_p_values, interval_of_change, mcnemar
-from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
+from benchmark.report.table import FOUR_DECIMALS, IDENTITY, PERCENT, SEEDS, Column, Table, declared
 from benchmark.report.tables.comparison import four_digits
 from benchmark.results.record import RunRecord
 
@@ -107,26 +107,26 @@ def _change(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
-DIFFERS = t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high")
-P = t.Column("p", "McNemar's p", p_value)
+DIFFERENCE = Column("difference", "Difference", fixed("+.4f"))
+DIFFERS = Column("low", "95% interval", FOUR_DECIMALS, "of the difference", end="high")
+P = Column("p", "McNemar's p", p_value)
 
-ROBUSTNESS = t.Table(
+ROBUSTNESS = Table(
     "robustness",
     "Accuracy on changed test texts",
     robustness,
     (
-        *t.IDENTITY,
-        t.declared("perturbation", "Change"),
-        t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
-        t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
+        *IDENTITY,
+        declared("perturbation", "Change"),
+        Column("before", "Accuracy, unchanged", FOUR_DECIMALS),
+        Column("after", "Accuracy, changed", FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
-        t.Column("changed_texts", "Texts changed", t.PERCENT),
-        t.Column("changed_answers", "Predictions changed", t.PERCENT),
-        t.SEEDS,
-        t.declared("tested_on", "Test texts of"),
+        Column("changed_texts", "Texts changed", PERCENT),
+        Column("changed_answers", "Predictions changed", PERCENT),
+        SEEDS,
+        declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
@@ -136,22 +136,22 @@ ROBUSTNESS = t.Table(
     section="errors",
 )
 
-ABLATIONS = t.Table(
+ABLATIONS = Table(
     "ablations",
     "Training options, each beside the same recipe without it",
     ablations,
     (
-        *t.IDENTITY,
-        t.Column("base_id"),
-        t.declared("option", "Option"),
-        t.SEEDS,
-        t.Column("accuracy_without", "Accuracy without", t.FOUR_DECIMALS),
-        t.Column("accuracy_with", "Accuracy with", t.FOUR_DECIMALS),
+        *IDENTITY,
+        Column("base_id"),
+        declared("option", "Option"),
+        SEEDS,
+        Column("accuracy_without", "Accuracy without", FOUR_DECIMALS),
+        Column("accuracy_with", "Accuracy with", FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
-        t.Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),
+        Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),
         P,
-        t.Column("changed_answers", "Predictions changed", t.PERCENT),
+        Column("changed_answers", "Predictions changed", PERCENT),
     ),
     note="Two configurations of the same model, data and recipe that differ only in `recipe.class_weights`, "
     "`label_smoothing`, `keep` or `patience`. Each seed is paired with itself, and seeds that only one of them has are "
