@@ -85,7 +85,7 @@ def named(row: Row) -> str:
 
 
 def of_study(row: Row) -> str:
-    """A configuration of one of the study's models, under the study's name for it."""
+    """A configuration of one of the study's models, without its recipe."""
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
 
 

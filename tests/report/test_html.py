@@ -140,13 +140,13 @@ def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
     assert cells(html, "not_run", "BERT large") == [("study", "◇&nbsp;0.9086")]
     assert cells(html, "not_run", MINILM) == [("study", "–")]
     assert "no result: failed, No memory is left</a>" in table(html, "not_run")
-    assert {source for source, _ in cells(html, "table1_models", "Llama3-8b")} == {"study", "nothing"}
+    assert {source for source, _ in cells(html, "table1_models", "Llama 3 8B")} == {"study", "nothing"}
     assert {source for source, _ in cells(html, "table1_models", "RoBERTa base")} <= {"declared", "nothing"}
-    assert {source for source, _ in cells(html, "table2_settings", "Llama3-8b")} == {"study"}
+    assert {source for source, _ in cells(html, "table2_settings", "Llama 3 8B")} == {"study"}
     for model, status in (("RoBERTa base", "not_run"), ("BERT base", "measured")):
         settings = [source for source, _ in cells(html, "table2_settings", model)]
         assert settings == ["declared"] * (len(settings) - 1) + [status]
-    assert {source for source, _ in cells(html, "study_audit", "Bert-Base")} == {"study", "derived"}
+    assert {source for source, _ in cells(html, "study_audit", "BERT base")} == {"study", "derived"}
     assert {text[0] for text in re.findall(r'role="img" aria-label="[^"]*">(.)</span>', html)} == {"◇", "◈"}
 
 

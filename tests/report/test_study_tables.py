@@ -39,7 +39,7 @@ def deviating(row: dict[str, Any]) -> set[str]:
 def test_table1_begins_with_the_row_of_the_study_as_printed() -> None:
     row = table_rows("table1_models")[0]
     assert {name: value for name, value in row.items() if value is not None} == {
-        "model": "Llama3-8b",
+        "model": "Llama 3 8B",
         "parameters": "8B",
         "context_length": "8k",
         "grouped_query_attention": "yes",

@@ -161,7 +161,7 @@ def test_the_models_of_the_study_are_told_apart_by_their_settings(tmp_path: Path
     found = about(*runs)
     assert models(found["repeated"]) == ["bert_base", "roberta_large", "llama3_lora"]
     assert models(found["otherwise"]) == ["bert_large"]
-    assert found["missing"] == ["Roberta-Base"]
+    assert found["missing"] == ["RoBERTa base"]
     assert models(found["pair"]) == ["llama3_lora", "roberta_large"]
     assert found["pair_differs"] is False
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.inference import wilson_interval
 from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
@@ -40,7 +41,9 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
         4.3 + below.height,
         f"Accuracy against size, {dataset} test split",
         "Filled: the best configuration of each network run here, with its 95% interval."
-        + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
+        + " Hollow: as the study printed them, not measured here (dashed: Wilson's interval for one run)."
+        * (len(published) > 0)
+        + " The networks also differ in pretraining, fine-tuning and epochs.",
         width,
     )
     figure.set_label(_caption(analysis, networks))
@@ -49,6 +52,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
     for row in published.to_dict("records"):
         colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
+        axes.vlines(at[0], row["low"], row["high"], color=colour, alpha=0.6, linewidth=0.8, linestyle="--")
         axes.plot(*at, "D", color=colour, markerfacecolor="white", markersize=5)
         axes.annotate(row["beside"], at, color=MUTED, **_beside(left=False, above=False))
     axes.set_xscale("log")
@@ -81,7 +85,7 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
-    """The most accurate network, and whether the smallest and the largest are tied with it."""
+    """The most accurate network, and whether it leads the smallest and the largest significantly."""
     best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
     sentences = [
@@ -90,18 +94,19 @@ def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
     for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
-            verdict = "is significantly less accurate" if differ else "is tied with it"
+            verdict = "is significantly less accurate" if differ else "is not significantly less accurate"
             size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
             sentences.append(f"The {what}, {row['title']} ({size}; {accuracy}), {verdict}.")
     return " ".join(sentences)
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
+    """The study's models with the accuracies that it printed, and their intervals for one run."""
     cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
     return pd.DataFrame(
         [
             {"beside": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
-             "accuracy": accuracy}
+             "accuracy": accuracy, **vars(wilson_interval(accuracy * study.TEST_ROWS, study.TEST_ROWS))}
             for name, accuracy in study.TABLE3.items()
         ]
     )  # fmt: skip

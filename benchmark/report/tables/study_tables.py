@@ -43,7 +43,7 @@ DEVIATES = "*"
 
 def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
-    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
+    theirs = {"model": study.TABLE3_TITLES[study.DECODERS[0]], **study.TABLE1, "source": STUDY}
     ours = [
         {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
         for entry in _by_size(analysis)
@@ -55,7 +55,13 @@ def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
 def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
     published = ConfigurationStatus(Outcome.published)
-    theirs = {"configuration": None, "model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": published}
+    theirs = {
+        "configuration": None,
+        "model": study.TABLE3_TITLES[study.DECODERS[0]],
+        "recipe": STUDY,
+        **SETTINGS,
+        "status": published,
+    }
     rows: list[dict[str, Any]] = [theirs]
     run_models = set()
     for _, row in analysis.of(study.DATASET).configurations.iterrows():
