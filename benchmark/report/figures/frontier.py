@@ -275,7 +275,7 @@ FIGURES = (
     Figure(
         "frontier",
         "Accuracy against each cost, with the frontier.",
-        "accuracy",
+        "cost",
         frontier,
         draw_narrow=partial(frontier, width=NARROW),
     ),
