@@ -26,7 +26,7 @@ MODELS = (
     Column("files", "Files"),
     ACCURACY,
     INTERVAL,
-    Column("group", "Tied"),
+    Column("group", "Group"),
 )
 DIFFERENCES = (
     Column("pair", "Pair"),
@@ -51,7 +51,7 @@ STATED = (
 )
 NOTE = """\
 Pairs have the numbers of the first table; the first of a pair is the more
-accurate. Models that share a letter under Tied do not differ significantly.
+accurate. Models that share a letter under Group do not differ significantly.
 The interval of an accuracy is Wilson's for one file, else a bootstrap over
 files and items; that of a difference is a paired bootstrap. McNemar's test is
 exact, and Holm's correction is for all pairs. Two models differ if the
@@ -84,7 +84,7 @@ def pairs(compared: ComparedModels) -> pd.DataFrame:
         pair=[f"{one} - {other}" for one, other in numbers],
         both=both,
         neither=items - both - table["wins"] - table["losses"],
-        verdict=["differ" if differs else "tied" for differs in table["differs"]],
+        verdict=["differ" if differs else "not significant" for differs in table["differs"]],
     )
 
 

@@ -114,7 +114,7 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     sections = [section.name for section in SECTIONS]
     assert [name for name in ids if name in sections] == [name for name in sections if name not in empty]
     assert ids[:7] == [
-        "accuracy", "figure-frontier", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
+        "accuracy", "figure-scaling", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
     ]  # fmt: skip
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
@@ -362,7 +362,7 @@ def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_table
     assert "<h1>Results on mine</h1>" in html
     assert "<summary>Figures and tables</summary>" not in html
     assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
-        "data-1", "figure-frontier_mine", "leaderboard_mine",
+        "data-1", "figure-scaling_mine", "leaderboard_mine",
     ]  # fmt: skip
     assert not {"table1_models", "table3_accuracy", "not_run"} & set(re.findall(r' id="([^"]+)"', html))
     assert "Llama" not in html

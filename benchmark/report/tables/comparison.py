@@ -24,7 +24,7 @@ def pairwise(analysis: AnalysedResults) -> pd.DataFrame:
         p=[four_digits(p) for p in pairs["p"]],
         adjusted_p=[four_digits(p) for p in pairs["adjusted_p"]],
         detectable=[math.nan if difference is None else round(difference, 6) for difference in pairs["detectable"]],
-        verdict=["differ" if differs else "tied" for differs in pairs["differs"]],
+        verdict=["differ" if differs else "not significant" for differs in pairs["differs"]],
     )
 
 
@@ -101,17 +101,17 @@ TABLES = (
         "accuracies. The interval is a paired bootstrap over seeds and texts, at least as wide as the adjusted Wald "
         "interval of the two counts. *McNemar's p* is exact; of k pairs of seeds it is k/m times the m-th smallest, "
         "with m the upper median place, which is valid under any dependence. *Holm* corrects for all pairs on the same "
-        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise they are tied. "
+        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no significant difference was found. "
         "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
         "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
         section="pairs",
     ),
     Table(
         "ties",
-        "Groups of tied models",
+        "Groups of models without a significant difference",
         ties,
-        (*IDENTITY, ACCURACY, SEEDS, Column("group", "Tied group")),
-        note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
+        (*IDENTITY, ACCURACY, SEEDS, Column("group", "Group")),
+        note="No significant difference was found between two models that share a letter. A model can be in several groups.",
         section="differences",
     ),
     Table(

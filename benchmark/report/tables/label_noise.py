@@ -85,7 +85,7 @@ TABLES = (
             Column("best_accuracy", "Accuracy of a perfect model", FOUR_DECIMALS, "if all of these labels are wrong"),
             Column("runs", "Runs"),
         ),
-        note="This assumes that a text on which the good models (the best and those tied with it) agree against its "
+        note="This assumes that a text on which the good models (the best and those not significantly less accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. "
         "The interval is Wilson's and covers the choice of test texts only.",
