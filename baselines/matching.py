@@ -16,7 +16,7 @@ from benchmark.interface import Examples, normalized_label
 
 ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "unnamed: 0", "__index_level_0__", "")
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
-OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
+SPLIT_ID = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
 MATCHED_BY = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
@@ -38,10 +38,11 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
     if len(rows) != len(test):
         raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
     texts, label_ids = _text_keys(rows, test), _label_ids(names)
-    for places in (_places_by_id(rows, test), _places_by_prompt(rows, test, texts)):
-        if None not in places:
-            rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
-            break
+    places = _places_by_id(rows, test)
+    if None in places:
+        places = _places_by_prompt(rows, test, texts)
+    if None not in places:
+        rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
     places, golds, matched = _places_by_id(rows, test), _gold_keys(rows, test, label_ids), Counter[str]()
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
         agreements = (
@@ -69,7 +70,7 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
         ids = [_plain_value(row.values.get(key)) for row in rows]
         stated = [value for value in ids if value is not None]
-        of_a_split = [value for value in stated if OF_A_SPLIT.fullmatch(value)]
+        of_a_split = [value for value in stated if SPLIT_ID.fullmatch(value)]
         if key in ID_KEYS:
             _refuse_repeated(ids, rows, key)
         if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):

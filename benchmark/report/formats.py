@@ -79,12 +79,12 @@ def scientific(value: Any) -> str:
 def duration(seconds: float) -> str:
     if seconds < 0.1:
         return "under 0.1 s"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if round(seconds / 60, 1) < 60 else f"{seconds / 3600:.1f} h"
 
 
 def milliseconds(seconds: float) -> str:
-    if seconds >= 1:
+    if seconds >= 0.9995:  # 1000 with three digits
         return duration(seconds)
     return f"{1000 * seconds:.3g} ms" if seconds >= 1e-5 else "under 0.01 ms"

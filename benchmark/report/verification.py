@@ -27,7 +27,7 @@ from benchmark.interface import LabelIds, Predictions
 from benchmark.report.tables import all_tables
 from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.results import schema1
-from benchmark.results.record import RunRecord, Status, checksum, sha256
+from benchmark.results.record import RunRecord, Status, is_unchanged, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
 from benchmark.results.store import VALIDATION, Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
@@ -142,7 +142,7 @@ def _wrong_checksum(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
         stored, actual = document.get("seal") or {}, schema1.seals(document)
         changed = sorted(name for name in stored.keys() | actual.keys() if stored.get(name) != actual.get(name))
         yield from (Fault(file, name, "is not what the run wrote") for name in changed)
-    elif document.get("checksum") != checksum(document):
+    elif not is_unchanged(document):
         yield Fault(file, "checksum", "does not match: the record was changed")
 
 

@@ -199,6 +199,11 @@ def checksum(document: dict[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode())
 
 
+def is_unchanged(document: dict[str, Any]) -> bool:
+    """Whether a record in JSON form has the checksum with which it was written."""
+    return document.get("checksum") == checksum(document)
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

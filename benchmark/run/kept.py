@@ -11,7 +11,7 @@ from benchmark.config import ModelConfig, RunSpec, identity_of
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
-from benchmark.results.record import RunRecord, checksum, to_json
+from benchmark.results.record import RunRecord, is_unchanged, to_json
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
@@ -137,7 +137,7 @@ def _record_in(folder: Path) -> RunRecord:
             f"{folder} is the folder of a run, whose model was not kept there.",
             "Repeat the run with models_dir=DIR and force=true, and give the folder of the model.",
         )
-    if (document := json.loads(content))["checksum"] != checksum(document):
+    if not is_unchanged(json.loads(content)):
         raise BenchmarkError(f"{folder / RECORD} was changed after the run wrote it.", TRAIN_AGAIN)
     return record
 
