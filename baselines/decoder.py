@@ -26,7 +26,7 @@ from baselines.decoder_checks import (
 from baselines.decoder_network import DecoderNetwork
 from baselines.decoder_options import DecoderOptions
 from baselines.few_shot import draw_examples
-from baselines.label_scores import CONTENT_FREE, Compute, constrained_probabilities, whole_label_predictions
+from baselines.label_scores import CONTENT_FREE, BatchedLogits, constrained_probabilities, whole_label_predictions
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.graphs import StepGraphs, trains_only
@@ -197,8 +197,8 @@ class DecoderClassifier(DecoderOptions):
         size, answers, network = self.prediction_batch_size, self.prompter.answers, self._network
         if self.shots is not None:
             free = self.prompter.prompts(CONTENT_FREE)[0] if self.calibrate else []
-            compute = Compute(network.next_logits, size)
-            predictions = whole_label_predictions(prompts, free, answers, self.score, compute)
+            logits = BatchedLogits(network.next_logits, size)
+            predictions = whole_label_predictions(prompts, free, answers, self.score, logits)
         elif self.readout is Readout.head:
             probabilities = compute_rows(
                 prompts, len(answers), size, lambda part: network.head_logits(part).softmax(dim=-1)

@@ -17,7 +17,7 @@ from transformers import (
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
-from baselines.compute.bars import parts
+from baselines.compute.bars import chunks
 from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -261,13 +261,13 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_lengt
     """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
     token_ids: list[list[int]] = []
     truncated = 0
-    for part in parts(texts, "tokenising"):
-        encoded = tokenizer(list(part), truncation=True, max_length=max_length)
+    for chunk in chunks(texts, "tokenising"):
+        encoded = tokenizer(list(chunk), truncation=True, max_length=max_length)
         token_ids += encoded.input_ids
         if tokenizer.is_fast:
             truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         else:
-            whole = tokenizer(list(part), truncation=False, verbose=False).input_ids
+            whole = tokenizer(list(chunk), truncation=False, verbose=False).input_ids
             truncated += sum(len(ids) > max_length for ids in whole)
     return token_ids, truncated
 

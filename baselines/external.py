@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from baselines.label_probabilities import label_probabilities, probability_column
 from baselines.matching import columns_of, match_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_all_rows
@@ -32,7 +33,7 @@ from benchmark.interface import (
     normalized_label,
 )
 
-OF_PROBABILITIES = r"p_.+|p\d+|.*(prob|logit|softmax|score|confidence).*"
+PROBABILITY_COLUMN = r"p_.+|p\d+|.*(prob|logit|softmax|score|confidence).*"
 """Names of columns that hold a probability or score of each label, where they hold several numbers or end in one."""
 
 
@@ -75,7 +76,7 @@ class ExternalClassifier:
             raise BenchmarkError(
                 f"model.path={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
             )
-        return [replace(row, values=dict(_flat(row.values))) for row in read_all_rows(path)]
+        return [replace(row, values=_flattened(row)) for row in read_all_rows(path)]
 
     def _predictions(self, rows: list[FileRow]) -> Predictions:
         answers = tuple(_answer(row, self.labels) for row in rows)
@@ -87,10 +88,23 @@ class ExternalClassifier:
             )
         if not _have_probabilities(rows, self.labels):
             return predictions
-        stated = [_probabilities(row, self.labels) for row in rows]
+        stated = [np.asarray(label_probabilities(row, self.labels), np.float32) for row in rows]
         for row, predicted, probabilities in zip(rows, predictions.predicted, stated, strict=True):
             _check_answer(row, int(predicted), probabilities, self.labels)
         return replace(predictions, probabilities=np.stack(stated))
+
+
+def _flattened(row: FileRow) -> dict[str, Any]:
+    """The values of a row as `_flat` names them; raises if two of them have one name and differ."""
+    values: dict[str, Any] = {}
+    for name, value in _flat(row.values):
+        if name in values and values[name] != value:
+            raise BenchmarkError(
+                f"{row.location}: {name!r} has two values, {reprlib.repr(values[name])} and {reprlib.repr(value)}.",
+                "Keep one of them.",
+            )
+        values[name] = value
+    return values
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -98,7 +112,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
     for name, value in values.items():
         if isinstance(value, list | dict) and value:
             inner = dict(enumerate(value)) if isinstance(value, list) else value
-            yield from _flat({str(key): one for key, one in inner.items()}, f"{prefix}{normalized_label(name)}.")
+            yield from _flat({str(key): item for key, item in inner.items()}, f"{prefix}{normalized_label(name)}.")
         else:
             yield f"{prefix}{normalized_label(name)}", value
 
@@ -125,54 +139,32 @@ def _answer(row: FileRow, labels: Sequence[str]) -> str:
     raise BenchmarkError(f"{row.location} has no answer{gold}.", f"Write the answer under '{ANSWER_KEYS[0]}'.")
 
 
-def _probability_column(label: str) -> str:
-    return f"p_{normalized_label(label)}"
-
-
 def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
     """Whether there are columns p_<label>; raises for another column that may hold probabilities."""
-    known = set(map(_probability_column, labels))
+    known = set(map(probability_column, labels))
     columns = columns_of(rows)
     names_a_label = re.compile(
         rf"(.*[\W_])?({'|'.join(re.escape(normalized_label(label)) for label in labels)})([\W_].*)?"
     )
-    for key in columns:
-        row = next((row for row in rows if row.values.get(key) is not None), rows[0])
-        value = row.values.get(key)
-        if key not in known and _may_hold_probabilities(key, value, names_a_label.fullmatch(key) is not None):
+    for key in (column for column in columns if column not in known):
+        named = names_a_label.fullmatch(key) is not None
+        row = next((row for row in rows if _may_be_probability(key, row.values.get(key), named)), None)
+        if row is not None:
             raise BenchmarkError(
-                f"{row.location}: the column {key!r} holds {reprlib.repr(value)} and is not read.",
+                f"{row.location}: the column {key!r} holds {reprlib.repr(row.values[key])} and is not read.",
                 "If it holds probabilities, write those of all labels under p_<label>; otherwise rename or remove it.",
             )
     return bool(known & set(columns))
 
 
-def _may_hold_probabilities(key: str, value: Any, names_a_label: bool) -> bool:
-    """Whether a column that is not p_<label> looks like one, or like a list of them."""
+def _may_be_probability(key: str, value: Any, names_a_label: bool) -> bool:
+    """Whether the value of a column that is not p_<label> may be a probability, or a list of them."""
     if isinstance(value, str) and value.strip().startswith(("[", "{")):
-        return re.fullmatch(OF_PROBABILITIES, key) is not None
+        return re.fullmatch(PROBABILITY_COLUMN, key) is not None
     with suppress(TypeError, ValueError):
         float(value)
-        return names_a_label or re.fullmatch(rf"({OF_PROBABILITIES})\d+|p_.+", key) is not None
+        return names_a_label or re.fullmatch(rf"({PROBABILITY_COLUMN})\d+|p_.+", key) is not None
     return False
-
-
-def _probabilities(row: FileRow, labels: Sequence[str]) -> Probabilities:
-    """The row's probabilities; rounded ones are divided by their sum."""
-    try:
-        values = np.array([float(row.values[_probability_column(label)]) for label in labels])
-    except KeyError as error:
-        raise BenchmarkError(f"{row.location} has no {error.args[0]}.", "Give every p_<label>, or none.") from error
-    except (TypeError, ValueError) as error:
-        raise BenchmarkError(f"{row.location}: p_<label> is not a number ({error}).", "Correct it.") from error
-    total, rounding = values.sum(), min(0.005 * len(labels), 0.1)  # of two decimals
-    if not (np.isfinite(values).all() and (values >= 0).all() and abs(total - 1) <= rounding + 1e-9):
-        raise BenchmarkError(
-            f"{row.location}: the probabilities are {', '.join(f'{value:g}' for value in values)} with the sum "
-            f"{total:g}.",
-            "Write numbers from 0 to 1 whose sum is 1, for example divided by their sum.",
-        )
-    return np.asarray(values / total, np.float32)
 
 
 def _check_answer(row: FileRow, predicted: int, probabilities: Probabilities, labels: Sequence[str]) -> None:

@@ -50,12 +50,12 @@ def check_shots(
         return
     if shots < 0:
         raise BenchmarkError(f"model.shots is {shots}.", "Set it to 0 or more, or leave it out.")
-    for conflict, fix, found in (
+    for conflict, fix, applies in (
         ("model.train is true", "Set model.train=false", train),
         ("model.adapter is set", "Leave model.adapter out", adapter is not None),
         ("model.readout is head", "Set model.readout=labels", readout is Readout.head),
     ):
-        if found:
+        if applies:
             raise BenchmarkError(
                 f"model.shots is {shots}, but {conflict}: examples are shown to models that write their answer and "
                 "are not trained.",

@@ -24,7 +24,7 @@ CONTENT_FREE = ("N/A", "[MASK]", "")
 
 
 @dataclass(frozen=True)
-class Compute:
+class BatchedLogits:
     """What computes logits, and for how many sequences at a time."""
 
     next_logits: NextLogits
@@ -60,20 +60,24 @@ def constrained_probabilities(
 
 
 def whole_label_predictions(
-    prompts: list[Tokens], content_free: list[Tokens], answers: Sequence[Tokens], score: LabelScore, compute: Compute
+    prompts: list[Tokens],
+    content_free: list[Tokens],
+    answers: Sequence[Tokens],
+    score: LabelScore,
+    logits: BatchedLogits,
 ) -> Predictions:
     """The predictions by the score of whole labels, with the labels that the other score predicts.
 
     Scores are calibrated if there are prompts without content.
     """
     words = whole_words(answers)
-    sums = log_probabilities_of(content_free + prompts, words, compute)
+    sums = log_probabilities_of(content_free + prompts, words, logits)
     predictions = {
-        way: Predictions.from_probabilities(label_probabilities(sums, words, way, len(content_free)))
-        for way in LabelScore
+        kind: Predictions.from_probabilities(label_probabilities(sums, words, kind, len(content_free)))
+        for kind in LabelScore
     }
     return replace(
-        predictions[score], also={way.value: predictions[way].predicted for way in LabelScore if way is not score}
+        predictions[score], also={kind.value: predictions[kind].predicted for kind in LabelScore if kind is not score}
     )
 
 
@@ -87,7 +91,7 @@ def whole_words(answers: Sequence[Tokens]) -> list[Tokens]:
     return list(answers) if begins_another else words
 
 
-def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], compute: Compute) -> Scores:
+def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], logits: BatchedLogits) -> Scores:
     """(prompts, words): the sum of the log-probabilities of all tokens, each over the whole vocabulary."""
     sums = np.zeros((len(prompts), len(words)))
     unread = _continuations(words)
@@ -95,9 +99,9 @@ def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], com
     for path in longest:
         points = [path[:depth] for depth in range(len(path) + 1)]
         steps = {depth: unread.pop(point) for depth, point in enumerate(points) if point in unread}
-        read = partial(_log_probabilities, compute.next_logits, {depth: list(step) for depth, step in steps.items()})
+        read = partial(_log_probabilities, logits.next_logits, {depth: list(step) for depth, step in steps.items()})
         label_ids = [ids for step in steps.values() for ids in step.values()]
-        rows = compute_rows([[*prompt, *path] for prompt in prompts], len(label_ids), compute.pass_size, read)
+        rows = compute_rows([[*prompt, *path] for prompt in prompts], len(label_ids), logits.pass_size, read)
         for column, ids in enumerate(label_ids):
             sums[:, ids] += rows[:, [column]]
     return sums

@@ -16,7 +16,7 @@ from benchmark.interface import Examples, normalized_label
 
 ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "unnamed: 0", "__index_level_0__", "")
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
-OF_A_SPLIT = re.compile(r"(train|validation|test)-\d+")
+SPLIT_ID = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
 MATCHED_BY = ("id", "prompt", "label", "order alone")
 """What a row is matched by, the strongest first."""
@@ -38,20 +38,21 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
     if len(rows) != len(test):
         raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
     texts, label_ids = _text_keys(rows, test), _label_ids(names)
-    for places in (_places_by_id(rows, test), _places_by_prompt(rows, test, texts)):
-        if None not in places:
-            rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
-            break
+    places = _places_by_id(rows, test)
+    if None in places:
+        places = _places_by_prompt(rows, test, texts)
+    if None not in places:
+        rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
     places, golds, matched = _places_by_id(rows, test), _gold_keys(rows, test, label_ids), Counter[str]()
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
-        found = (
+        agreements = (
             _check_id(row, place, number, test),
             _check_prompt(row, test, number, texts),
             sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
             True,
         )
-        matched[MATCHED_BY[found.index(True)]] += 1
-        if found.index(True) == len(MATCHED_BY) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+        matched[MATCHED_BY[agreements.index(True)]] += 1
+        if agreements.index(True) == len(MATCHED_BY) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
             raise BenchmarkError(
                 f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
                 f"Give every row the id of its test row, such as {test.ids[0]}.",
@@ -69,7 +70,7 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
     for key in (*ID_KEYS, *(key for key in columns_of(rows) if key not in ID_KEYS)):
         ids = [_plain_value(row.values.get(key)) for row in rows]
         stated = [value for value in ids if value is not None]
-        of_a_split = [value for value in stated if OF_A_SPLIT.fullmatch(value)]
+        of_a_split = [value for value in stated if SPLIT_ID.fullmatch(value)]
         if key in ID_KEYS:
             _refuse_repeated(ids, rows, key)
         if len(of_a_split) == len(rows) or (of_a_split and key in ID_KEYS):
@@ -88,19 +89,19 @@ def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
 
 def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examples) -> list[int | None] | None:
     """The test rows that the numbers in a column of ids name; None if they name none."""
-    found = [re.fullmatch(r"(\D*)(\d{1,9})", value) for value in ids]
-    same_start = len({match[1] for match in found if match}) == 1  # such as row_7
-    numbers = [int(match[2]) for match in found if match and same_start]
-    first = min(numbers, default=0)
+    numbered = [re.fullmatch(r"(\D*)(\d{1,9})", value) for value in ids]
+    same_start = len({match[1] for match in numbered if match}) == 1  # such as row_7
+    numbers = [int(match[2]) for match in numbered if match and same_start]
+    smallest = min(numbers, default=0)
     of_test = [int(name.rpartition("-")[2]) for name in test.ids]
     for start in (of_test, range(len(rows)), range(1, len(rows) + 1)) if key in ID_KEYS else ():
         if sorted(numbers) == list(start):
             place_of = {number: place for place, number in enumerate(start)}
             return [place_of[number] for number in numbers]
-    consecutive = sorted(numbers) == list(range(first, first + len(rows)))
+    consecutive = sorted(numbers) == list(range(smallest, smallest + len(rows)))
     if consecutive and numbers != sorted(numbers) and len(rows) > (1 if key in ID_KEYS else 2):
         raise BenchmarkError(
-            f"{rows[0].location}: '{key}' is {numbers[0]}, but the numbers in this column begin with {first}.",
+            f"{rows[0].location}: '{key}' is {numbers[0]}, but the numbers in this column begin with {smallest}.",
             "Give each row the id of its test row, such as test-0, as 'id'; leave the column out if it is no id.",
         )
     return None
@@ -160,7 +161,7 @@ def _without_template(prompts: list[str], texts: list[str]) -> list[str]:
 def _shared_start(texts: list[str]) -> int:
     """The number of characters with which all texts begin: those that the first and last in sorted order share."""
     first, last = min(texts), max(texts)
-    differing = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    differing = (place for place, (character, other) in enumerate(zip(first, last, strict=False)) if character != other)
     return next(differing, min(len(first), len(last)))
 
 
@@ -205,7 +206,7 @@ def _check_gold(row: FileRow, test: Examples, number: int, key: str, label_ids: 
 
 def _label_ids(names: Sequence[Sequence[str]]) -> dict[str, int]:
     """Label ids by every way to write a label."""
-    return {normalized_label(name): number for way in names for number, name in enumerate(way)}
+    return {normalized_label(name): number for spelling in names for number, name in enumerate(spelling)}
 
 
 def _text_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from baselines.compute.bars import parts
+from baselines.compute.bars import chunks
 from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"
@@ -42,10 +42,10 @@ class Prompt:
             if not (template := getattr(self, part)):
                 continue
             allowed = possible if self.example else possible - {"examples"}
-            found, needed = set(PLACEHOLDER.findall(template)), required.get(part, set())
-            if not needed <= found <= allowed:
+            present, needed = set(PLACEHOLDER.findall(template)), required.get(part, set())
+            if not needed <= present <= allowed:
                 raise BenchmarkError(
-                    f"model.prompt.{part} of the prompt {self.name} has the placeholders {_in_braces(found)}.",
+                    f"model.prompt.{part} of the prompt {self.name} has the placeholders {_in_braces(present)}.",
                     f"It needs {_in_braces(needed)}, and {_in_braces(allowed)} are possible.",
                 )
 
@@ -84,7 +84,7 @@ class Prompter:
 
     def prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The prompt of each text as token ids, and the number of texts that were cut so that prompt and answer fit."""
-        prompts = [self._ids(self.render(text)) for part in parts(texts, "tokenising") for text in part]
+        prompts = [self._ids(self.render(text)) for chunk in chunks(texts, "tokenising") for text in chunk]
         truncated = 0
         for row, ids in enumerate(prompts):
             if len(ids) > self.limit:
@@ -118,7 +118,7 @@ class Prompter:
 
     def _fill(self, template: str, **values: str) -> str:
         values |= {"instruction": self.instruction, "labels": ", ".join(self.labels)}
-        return PLACEHOLDER.sub(lambda found: values[found[1]], template)
+        return PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
     def _check_turns(self) -> None:
         """Raise if the chat template refuses a turn of the prompt, or leaves it out."""

@@ -31,15 +31,17 @@ class TfidfClassifier:
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self.labels = len(context.labels)
+        if len(np.unique(train.labels)) < 2:
+            raise BenchmarkError("TF-IDF cannot learn from texts of one label.", "Use texts of two or more labels.")
         vectorizer = self._vectorizer(min_df=self.min_df)
         balance = "balanced" if self.balanced else None
         regression = LogisticRegression(C=self.C, class_weight=balance, max_iter=1000, random_state=context.seed)
         try:
             features = vectorizer.fit_transform(train.texts)
-            context.training_begins()
-            regression.fit(features, train.labels)
         except ValueError as error:  # no n-gram is frequent enough
             raise BenchmarkError(f"TF-IDF cannot learn from these texts ({error}).", "Use more texts.") from error
+        context.training_begins()
+        regression.fit(features, train.labels)
         self.pipeline: Pipeline = make_pipeline(vectorizer, regression)
         parameters = int(regression.coef_.size + regression.intercept_.size)
         terms = vectorizer.get_feature_names_out().astype(np.str_)

@@ -99,16 +99,20 @@ def main() -> None:
 
 def overrides_last(words: Sequence[str]) -> list[str]:
     """The command line with its overrides behind its options, because Hydra's parser reads overrides in one place."""
-    overrides = [
-        not word.startswith("-") and ("=" in word or word.startswith("~")) and before not in WITH_VALUE
+    return [word for _, word in sorted(_marked(words), key=itemgetter(0))]
+
+
+def _marked(words: Sequence[str]) -> list[tuple[bool, str]]:
+    """The words of a command line, each with whether it is an override."""
+    return [
+        (not word.startswith("-") and ("=" in word or word.startswith("~")) and before not in WITH_VALUE, word)
         for before, word in pairwise(("", *words))
     ]
-    return [word for _, word in sorted(zip(overrides, words, strict=True), key=itemgetter(0))]
 
 
 def _compose_and_run() -> None:
     os.environ[FULL_ERROR] = "1"
-    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    overrides = [word for is_override, word in _marked(sys.argv[1:]) if is_override]
     check_named(overrides)
     sys.argv[1:] = with_groups(sys.argv[1:])
     try:

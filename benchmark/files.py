@@ -69,26 +69,34 @@ def delimited_rows(
 ) -> Iterator[FileRow]:
     """CSV, where a quoted field may contain line ends, or TSV, where a quote is a character like any other.
 
-    Rows are counted as an editor counts.
+    An empty line is an empty field where there is one column, else no row. Rows are counted as an editor counts lines;
+    the number of a row is that of its last one.
     """
     quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
-    reader = csv.DictReader(lines, columns, strict=True, delimiter="\t" if tabs else ",", quoting=quoting)
+    reader = csv.reader(lines, strict=True, delimiter="\t" if tabs else ",", quoting=quoting)
     header_at = f"{place}, header" if columns is None else "dataset.files.columns"
+    number = 0
     try:
-        header = list(reader.fieldnames or ())
-        for row in reader:
-            location = f"{place}, row {reader.line_num}"
-            if None in row or None in row.values():
+        header = next(reader, []) if columns is None else list(columns)
+        number = reader.line_num
+        for fields in reader:
+            number = reader.line_num
+            row = fields or [""] * (len(header) == 1)
+            if not row:
+                continue
+            location = f"{place}, row {number}"
+            if len(row) != len(header):
                 fix = "Separate columns by commas, and quote fields that contain commas."
                 if tabs:
-                    fix = "Remove tabs from the texts." if None in row else "Separate columns by one tab each."
+                    many = len(row) > len(header)
+                    fix = "Remove tabs from the texts." if many else "Separate columns by one tab each."
                 raise BenchmarkError(
                     f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.", fix
                 )
-            yield FileRow(row, location, header, header_at)
+            yield FileRow(dict(zip(header, row, strict=True)), location, header, header_at)
     except csv.Error as error:
         kind, fix = ("TSV", "Correct the row.") if tabs else ("CSV", "Correct the quotes.")
-        raise BenchmarkError(f"{place}, row {reader.line_num + 1}: the {kind} is invalid ({error}).", fix) from error
+        raise BenchmarkError(f"{place}, row {number + 1}: the {kind} is invalid ({error}).", fix) from error
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
@@ -203,6 +211,11 @@ def sha256_of_file(*paths: Path) -> str:
         with path.open("rb") as file:
             hashlib.file_digest(file, lambda: content)  # updates it
     return content.hexdigest()
+
+
+def holds_nothing(path: Path) -> bool:
+    """Whether there is nothing at `path`, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Questions to the Hugging Face Hub, asked once and answered within seconds."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,6 +9,11 @@ OFFICIAL_HUB = "https://huggingface.co"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 T = TypeVar("T")
+
+
+def endpoint() -> str:
+    """The server that the Hub's client asks: the official Hub, or the mirror in HF_ENDPOINT."""
+    return os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
 
 
 def repository_info(kind: str, repository: str, revision: str) -> Any | None:

@@ -12,7 +12,7 @@ from baselines.compute.processes import rank
 
 Row = TypeVar("Row")
 
-PART = 500
+CHUNK = 500
 """Rows that are computed between two updates of a bar."""
 
 _purpose: ContextVar[str] = ContextVar("purpose", default="predicting")
@@ -57,10 +57,10 @@ def bar(total: int, label: str | None = None, start: int = 0) -> Iterator[Any]:
             hidden.refresh()
 
 
-def parts(rows: Sequence[Row], label: str) -> Iterator[Sequence[Row]]:
-    """The rows in parts of at most `PART`, under a bar."""
+def chunks(rows: Sequence[Row], label: str) -> Iterator[Sequence[Row]]:
+    """The rows in chunks of at most `CHUNK`, under a bar."""
     with bar(len(rows), label) as shown:
-        for start in range(0, len(rows), PART):
-            part = rows[start : start + PART]
-            yield part
-            shown.update(len(part))
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            yield chunk
+            shown.update(len(chunk))

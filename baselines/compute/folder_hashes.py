@@ -20,6 +20,8 @@ def find_damage(folder: Path) -> str | None:
     try:
         written = json.loads((folder / HASHES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        written = None
+    if not isinstance(written, dict):
         return "it is incomplete"
     actual = _hashes(folder)
     changed = sorted(name for name in written.keys() | actual.keys() if written.get(name) != actual.get(name))

@@ -42,9 +42,9 @@ def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Argument
     @wraps(function)
     def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         nonlocal compiled
-        first = arguments[0]
-        assert isinstance(first, torch.Tensor)
-        if not first.is_cuda or not (_always or first.numel() >= LARGE) or is_observed():
+        states = arguments[0]
+        assert isinstance(states, torch.Tensor)
+        if not states.is_cuda or not (_always or states.numel() >= LARGE) or is_observed():
             return function(*arguments, **options)
         if compiled is None:  # now, since it imports much
             compiled = torch.compile(function, dynamic=True)

@@ -168,13 +168,13 @@ def _block(begin: int, lengths: list[int], causal: bool) -> Block:
 
 def _varlen(prefix: int, lengths: list[int], causal: bool) -> Varlen:
     query_ends = list(accumulate([prefix, *lengths] if prefix else lengths, initial=0))
-    own = [range(begin, end) for begin, end in pairwise(query_ends)]
-    seen = [own[0], *([*range(prefix), *positions] for positions in own[1:])] if prefix else own
+    blocks = [range(begin, end) for begin, end in pairwise(query_ends)]
+    seen = [blocks[0], *([*range(prefix), *positions] for positions in blocks[1:])] if prefix else blocks
     return Varlen(
         keys=torch.tensor([position for positions in seen for position in positions]) if prefix else None,
         query_ends=torch.tensor(query_ends, dtype=torch.int32),
         key_ends=torch.tensor(list(accumulate(map(len, seen), initial=0)), dtype=torch.int32),
-        most_queries=max(map(len, own)),
+        most_queries=max(map(len, blocks)),
         most_keys=max(map(len, seen)),
         causal=causal,
     )

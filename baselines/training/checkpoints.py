@@ -11,7 +11,8 @@ log = logging.getLogger(__name__)
 
 def newest_intact(folder: Path) -> Path | None:
     """The newest intact `checkpoint-<step>` in `folder`, or None. Deletes those after it, which are damaged."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+    folders = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
+    for checkpoint in sorted(folders, key=_step, reverse=True):
         if (damage := find_damage(checkpoint)) is None:
             return checkpoint
         log.warning("%s is damaged (%s): deleted, continuing from the previous checkpoint", checkpoint, damage)

@@ -3,7 +3,6 @@
 See Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from baselines.label_probabilities import label_probabilities
 from benchmark.errors import BenchmarkError
 from benchmark.files import ROW_READERS, FileRow, read_all_rows
 from benchmark.interface import Examples
@@ -18,8 +18,6 @@ from benchmark.interface import Examples
 FILES = ("*.csv", "*.tsv", "*.json", "*.jsonl")
 TEACHER_SHARE = 0.5
 """The teacher's share of the target; the rest is the label's."""
-TOLERANCE = 1e-3
-"""How far the sum of a row's probabilities may be from 1."""
 
 
 def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[list[float]]:
@@ -38,7 +36,10 @@ def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str
     """
     given = defaultdict(list)
     for row in _rows(path):
-        given[str(row.values.get("text"))].append(_probabilities(row, labels))
+        text = row.values.get("text")
+        if not isinstance(text, str):
+            raise BenchmarkError(f"{row.location} has no text.", "Write the training text in the column text.")
+        given[text].append(label_probabilities(row, labels))
     missing = [number for number, text in enumerate(texts, start=1) if text not in given]
     if missing:
         raise BenchmarkError(
@@ -55,20 +56,3 @@ def _rows(path: Path) -> list[FileRow]:
             f"model.soft_labels={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
         )
     return read_all_rows(path)
-
-
-def _probabilities(row: FileRow, labels: Sequence[str]) -> list[float]:
-    """The probability of each label in a row; raises unless they are from 0 to 1 with the sum 1."""
-    try:
-        values = [float(row.values[f"p_{label}"]) for label in labels]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BenchmarkError(
-            f"{row.location}: there is no number in each of the columns {', '.join(f'p_{label}' for label in labels)}.",
-            "Write the probability of every label there.",
-        ) from error
-    if not all(0 <= value <= 1 for value in values) or not math.isclose(sum(values), 1, abs_tol=TOLERANCE):
-        raise BenchmarkError(
-            f"{row.location}: the probabilities of the labels are not from 0 to 1 with the sum 1.",
-            "Write probabilities, not scores.",
-        )
-    return values

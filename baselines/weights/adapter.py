@@ -143,11 +143,11 @@ def _check_task(folder: Path, config: AdapterConfig, task: str) -> None:
 
 def _check_scale(folder: Path, config: AdapterConfig, declared: Lora) -> None:
     """Raise if rank or alpha differ from what is declared, which is what tables show."""
-    for name, found, expected in (("rank", config.rank, declared.rank), ("alpha", config.alpha, declared.alpha)):
-        if found != expected:
+    for name, actual, expected in (("rank", config.rank, declared.rank), ("alpha", config.alpha, declared.alpha)):
+        if actual != expected:
             raise BenchmarkError(
-                f"The adapter {folder} has {name} {found:g}, but model.lora.{name} is {expected}.",
-                f"Set model.lora.{name}={found:g}." if found == int(found) else MERGE,
+                f"The adapter {folder} has {name} {actual:g}, but model.lora.{name} is {expected}.",
+                f"Set model.lora.{name}={actual:g}." if actual == int(actual) else MERGE,
             )
 
 
@@ -201,21 +201,21 @@ def _check_shapes(
         for key, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
     }
     for key in sorted(weights.keys() | expected.keys()):
-        found, needed = tuple(weights[key].shape) if key in weights else None, expected.get(key)
-        if found == needed:
+        actual, needed = tuple(weights[key].shape) if key in weights else None, expected.get(key)
+        if actual == needed:
             continue
         if needed is None:
             raise BenchmarkError(
                 f"The adapter {folder} holds {key}, which has no place in this network.", CHOOSE_ANOTHER
             )
-        if found is None:
+        if actual is None:
             raise BenchmarkError(f"The adapter {folder} lacks {key}.", "Save it again with save_pretrained of peft.")
-        if HEAD.fullmatch(key) and found[1:] == needed[1:]:
+        if HEAD.fullmatch(key) and actual[1:] == needed[1:]:
             raise BenchmarkError(
-                f"The head of the adapter {folder} has {found[0]} labels, but the data set has {needed[0]}.",
+                f"The head of the adapter {folder} has {actual[0]} labels, but the data set has {needed[0]}.",
                 "Choose the data set that it was trained on.",
             )
         raise BenchmarkError(
-            f"The adapter {folder} was made for another network: {key} has the shape {found}, not {needed}.",
+            f"The adapter {folder} was made for another network: {key} has the shape {actual}, not {needed}.",
             CHOOSE_ANOTHER,
         )

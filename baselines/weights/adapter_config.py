@@ -96,10 +96,10 @@ def is_hub_id(name: str) -> bool:
 def _unsupported_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options with an effect that is not known here, with their values; those with another remedy first."""
     ignored = READ | IN_THE_TENSORS | WITHOUT_EFFECT
-    found = {
+    unsupported = {
         option: value for option, value in values.items() if option not in ignored and not _is_supported(option, values)
     }
-    return dict(sorted(found.items(), key=lambda item: (item[0] not in OTHER_REMEDIES, item[0])))
+    return dict(sorted(unsupported.items(), key=lambda item: (item[0] not in OTHER_REMEDIES, item[0])))
 
 
 def _is_supported(option: str, values: dict[str, Any]) -> bool:

@@ -108,10 +108,10 @@ def check_ids(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int], rows: int)
 
 def check_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
     """Raise if an encoder's tokenizer pads with another id than its weights, which tell padding by it."""
-    own, expected = tokenizer.pad_token_id, config.pad_token_id
-    if own is None or (expected is not None and own != expected):
+    padding, expected = tokenizer.pad_token_id, config.pad_token_id
+    if padding is None or (expected is not None and padding != expected):
         raise BenchmarkError(
-            f"The tokenizer of the weights pads with the id {own}, but the weights expect {expected}.",
+            f"The tokenizer of the weights pads with the id {padding}, but the weights expect {expected}.",
             "Put the tokenizer beside the weights that it was trained with.",
         )
 
@@ -125,9 +125,9 @@ def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
 
 def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise unless the folder holds the files of this kind of tokenizer: transformers makes up what is missing."""
-    whole, own = _vocabulary_files(tokenizer)
-    present = [name for name in (*own, *whole) if (folder / name).is_file()]
-    if (own or whole) and not set(whole) & set(present) and not (own and set(own) <= set(present)):
+    whole, parts = _vocabulary_files(tokenizer)
+    present = [name for name in (*parts, *whole) if (folder / name).is_file()]
+    if (parts or whole) and not set(whole) & set(present) and not (parts and set(parts) <= set(present)):
         raise BenchmarkError(f"{folder} holds no tokenizer.", _put_tokenizer(tokenizer))
     for name in present:
         if not any(fnmatch(name, pattern) for pattern in WEIGHT_FILES):
@@ -156,8 +156,8 @@ def _check_same_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _put_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    whole, own = _vocabulary_files(tokenizer)
-    choices = " or ".join(filter(None, (*whole, " and ".join(own))))
+    whole, parts = _vocabulary_files(tokenizer)
+    choices = " or ".join(filter(None, (*whole, " and ".join(parts))))
     return f"Put {choices} of the model that these weights belong to there."
 
 

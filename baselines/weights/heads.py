@@ -51,10 +51,10 @@ def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead
 
 def order_of(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...] | None:
     """The place of each label among `names`; None if they are not the same labels."""
-    own, wanted = ([normalized_label(name) for name in several] for several in (names, labels))
-    if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
+    given, wanted = ([normalized_label(name) for name in several] for several in (names, labels))
+    if sorted(given) != sorted(wanted) or len(set(given)) < len(given):
         return None
-    return tuple(map(own.index, wanted))
+    return tuple(map(given.index, wanted))
 
 
 def head_label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:

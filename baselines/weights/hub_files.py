@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 
 import httpx2  # the transport of the hub's client
 import huggingface_hub
-from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -24,7 +23,7 @@ from huggingface_hub.errors import (
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import OFFICIAL_HUB, ask, repository_info
+from benchmark.hub import OFFICIAL_HUB, ask, endpoint, repository_info
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -46,7 +45,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
         online, cached = _hub_serves(hub), _cached(hub)
-        again = online and cached is not None and ENDPOINT == OFFICIAL_HUB and _other_endpoint(cached) is not None
+        again = online and cached is not None and endpoint() == OFFICIAL_HUB and _other_endpoint(cached) is not None
         folder = _snapshot(hub, local_files_only=not online, force_download=again)
         if again or (online and cached is None):
             _remember_endpoint(folder)
@@ -153,11 +152,11 @@ def _other_endpoint(snapshot: Path) -> str | None:
 
 def _remember_endpoint(snapshot: Path) -> None:
     """Write down where these files were just downloaded from."""
-    if ENDPOINT == OFFICIAL_HUB:
+    if endpoint() == OFFICIAL_HUB:
         _marker(snapshot).unlink(missing_ok=True)
     else:
         _marker(snapshot).parent.mkdir(exist_ok=True)
-        _marker(snapshot).write_text(ENDPOINT, encoding="utf-8")
+        _marker(snapshot).write_text(endpoint(), encoding="utf-8")
 
 
 def _marker(snapshot: Path) -> Path:

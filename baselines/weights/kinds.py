@@ -26,15 +26,15 @@ def check_kind(architecture: dict[str, Any], wanted: Kind) -> None:
     """Raise unless transformers has this architecture as an encoder or decoder, as wanted."""
     if (name := str(architecture.get("model_type"))) not in CONFIG_MAPPING:
         return  # refused when it is built
-    found = kind_of(name)
-    if found is None or architecture.get("is_encoder_decoder"):
+    kind = kind_of(name)
+    if kind is None or architecture.get("is_encoder_decoder"):
         raise BenchmarkError(
             f"{name} is neither an encoder nor a decoder with a head for labels in transformers.", EXTERNAL
         )
-    if found is not wanted:
+    if kind is not wanted:
         raise BenchmarkError(
-            f"{name} is a{'n' * (found is Kind.encoder)} {found}, but the configuration is for {wanted}s.",
-            f"Choose model={found} in its place, with the same model.id or model.path.",
+            f"{name} is a{'n' * (kind is Kind.encoder)} {kind}, but the configuration is for {wanted}s.",
+            f"Choose model={kind} in its place, with the same model.id or model.path.",
         )
 
 

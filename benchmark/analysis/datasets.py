@@ -58,13 +58,13 @@ def _contents_of_parts(
         if contents[run] is not None
         for split in splits
     }
-    found = {}
+    of_parts = {}
     for run, record in records.items():
         if contents[run] is None and "test" in record.data_sha256:
-            own = _content_with(record.data_sha256["test"], record)
+            of_test = _content_with(record.data_sha256["test"], record)
             read = [_content_with(record.data_sha256[split], record) for split in splits if split in record.data_sha256]
-            found[run] = next((whole[part] for part in read if part in whole), own)
-    return found
+            of_parts[run] = next((whole[part] for part in read if part in whole), of_test)
+    return of_parts
 
 
 def _content_with(sha256: str, record: RunRecord) -> Content:

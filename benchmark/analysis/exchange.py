@@ -155,7 +155,10 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
             )
         extracted = [part["extracted_value"] for part in row["answer_attribution"] if part["is_terminal"]]
         options = row["input"].get("choices") or []
-        references = [one if one in options else _option_at(one, options) for one in row["input"]["reference"]]
+        references = [
+            reference if reference in options else _option_at(reference, options)
+            for reference in row["input"]["reference"]
+        ]
         gold, predicted = " | ".join(references) or None, extracted[-1] if extracted else None
         return GradedAnswer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
 
@@ -237,10 +240,10 @@ def _score(row: dict[str, Any], metric: str, place: str) -> bool:
 
 
 def _column(path: Path, names: list[str], known: tuple[str, ...]) -> str:
-    found = [name for name in names if name in known]
-    if len(found) == 1:
-        return found[0]
-    what = f"several of the columns {', '.join(found)}" if found else f"no column '{known[0]}'"
+    present = [name for name in names if name in known]
+    if len(present) == 1:
+        return present[0]
+    what = f"several of the columns {', '.join(present)}" if present else f"no column '{known[0]}'"
     raise BenchmarkError(
         f"{path} has {what} (its columns: {reprlib.repr(names)}).",
         "Name the column of the correct labels 'gold' and that of the model's labels 'predicted'.",

@@ -94,26 +94,8 @@ def results_of(
     """
     catalogue = read_catalogue()
     runs, copies = without_copies(runs)
-    rows = [_row(run, catalogue, shared_times) for run in runs]
-    frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
-    frame = frame.astype(dict.fromkeys(FLAG_COLUMNS, bool))
-    records = {run.name: run.record for run in runs}
-    keys = dataset_keys(records)
-    frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
-    elsewhere = [
-        keys[run] == study.DATASET and not _trains_on_study_texts(records[run], catalogue) for run in frame["run"]
-    ]
-    frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
-    frame["short_name"] = _distinct(frame)
-    frame = frame.drop(columns="_more")
-    origins = trained_by(records)
-    frame["trained_by"] = pd.Series([origins[run] for run in frame["run"]], frame.index, dtype=object)
-    frame["training"] = [
-        training_id(records[run], records.get(origin))
-        for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
-    ]
-    frame["counted"] = _is_counted(frame)
-    return Results(frame, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
+    table = _run_table(runs, catalogue, shared_times)
+    return Results(table, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
 
 
 def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
@@ -144,6 +126,44 @@ def label_names(labels: tuple[str, ...]) -> list[str]:
     """Label names by id; the last one, also at -1, is `no label`."""
     assert NO_LABEL == -1
     return [*labels, "no label"]
+
+
+def _run_table(runs: list[Run], catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> pd.DataFrame:
+    """One row per run, with `RUN_COLUMNS`."""
+    rows = [_row(run, catalogue, shared_times) for run in runs]
+    frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
+    frame = frame.astype(dict.fromkeys(FLAG_COLUMNS, bool))
+    records = {run.name: run.record for run in runs}
+    keys = dataset_keys(records)
+    frame["dataset"] = pd.Series([keys[run] for run in frame["run"]], frame.index, dtype=object)
+    frame = _with_distinct_names(frame, records, catalogue)
+    frame = _with_trainings(frame, records)
+    frame["counted"] = _is_counted(frame)
+    return frame
+
+
+def _with_distinct_names(
+    frame: pd.DataFrame, records: dict[str, RunRecord], catalogue: dict[str, CatalogueEntry]
+) -> pd.DataFrame:
+    """The runs, where recipe and short name say what distinguishes a configuration; without the column `_more`."""
+    elsewhere = [
+        dataset == study.DATASET and not _trains_on_study_texts(records[run], catalogue)
+        for run, dataset in zip(frame["run"], frame["dataset"], strict=True)
+    ]
+    frame = frame.copy()
+    frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
+    return frame.assign(short_name=_distinct(frame)).drop(columns="_more")
+
+
+def _with_trainings(frame: pd.DataFrame, records: dict[str, RunRecord]) -> pd.DataFrame:
+    """The runs with `trained_by` and `training`: which run trained the model, and the id of that training."""
+    origins = trained_by(records)
+    frame = frame.assign(trained_by=pd.Series([origins[run] for run in frame["run"]], frame.index, dtype=object))
+    frame["training"] = [
+        training_id(records[run], records.get(origin))
+        for run, origin in zip(frame["run"], frame["trained_by"], strict=True)
+    ]
+    return frame
 
 
 def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> bool:

@@ -108,10 +108,10 @@ def expected_calibration_error(correct: Correct, confidence: Probabilities, bins
     Equation 3 and section 5 of Guo et al. 2017, "On Calibration of Modern Neural Networks"
     (https://proceedings.mlr.press/v70/guo17a.html).
     """
-    found = calibration_bins(correct, confidence, bins)
-    filled = found.counts > 0
-    gaps = np.abs(found.accuracy - found.mean_confidence)[filled]
-    return float(np.average(gaps, weights=found.counts[filled]))
+    by_bin = calibration_bins(correct, confidence, bins)
+    filled = by_bin.counts > 0
+    gaps = np.abs(by_bin.accuracy - by_bin.mean_confidence)[filled]
+    return float(np.average(gaps, weights=by_bin.counts[filled]))
 
 
 def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
@@ -180,12 +180,12 @@ def fit_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
     """
     _check_same_length(len(gold), len(probabilities))
     logits, rows = _logits(probabilities), np.arange(len(gold))
-    found = optimize.minimize_scalar(
+    minimum = optimize.minimize_scalar(
         lambda exponent: -special.log_softmax(logits / math.exp(exponent), axis=1)[rows, gold].mean(),
         bounds=(-math.log(20), math.log(20)),
         method="bounded",
     )
-    return round(math.exp(found.x), 3)
+    return round(math.exp(minimum.x), 3)
 
 
 def with_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:

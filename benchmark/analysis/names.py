@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import permutations
 from typing import Any
 
@@ -134,9 +134,10 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     shipped = catalogue.get(record.model)
     if shipped is None:
         return given
-    compared = {"model": (shipped.config.model.parameters, record.config.model.parameters)}
+    parameters = {**shipped.later_defaults, **record.config.model.parameters}
+    compared = {"model": (shipped.config.model.parameters, parameters)}
     if record.recipe == shipped.config.recipe.name:
-        compared["recipe"] = (shipped.config.as_json()["recipe"], record.config.as_json()["recipe"])
+        compared["recipe"] = (asdict(shipped.config.recipe), asdict(record.config.recipe))
     changes = [change for group, (one, other) in compared.items() for change in _changes(one, other, group)]
     changes = [change for change in changes if not change.startswith(_unnamed_weights(record, shipped))]
     if not any(override.startswith("model.instruction=") for override in given):  # then it is the data set's

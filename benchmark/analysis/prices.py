@@ -22,8 +22,8 @@ class Prices:
 
     def dollars_per_hour(self, hardware: str) -> float | None:
         """Dollars per hour of the first machine whose name is part of `hardware`, or None."""
-        found = (name for name in self.per_hour if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", hardware))
-        return self.per_hour.get(next(found, ""))
+        machines = (name for name in self.per_hour if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", hardware))
+        return self.per_hour.get(next(machines, ""))
 
 
 def read_prices(path: Path = FILE) -> Prices:

@@ -44,12 +44,13 @@ TABLE3 = {
 """Table 3, accuracy, by the name of the model here that repeats it."""
 
 TABLE3_TITLES = {
-    "bert_base": "Bert-Base",
-    "bert_large": "Bert-Large",
-    "roberta_base": "Roberta-Base",
-    "roberta_large": "Roberta-Large",
-    "llama3_lora": "Llama3-8b",
+    "bert_base": "BERT base",
+    "bert_large": "BERT large",
+    "roberta_base": "RoBERTa base",
+    "roberta_large": "RoBERTa large",
+    "llama3_lora": "Llama 3 8B",
 }
+"""Its models as this suite writes their names; the study prints Bert-Base, Roberta-Base and Llama3-8b."""
 
 DECODERS = ("llama3_lora",)
 """The models of Table 3 that are not encoders."""

@@ -91,7 +91,7 @@ def labels_without_rows(splits: dict[str, Examples], labels: Sequence[str]) -> l
             f"Every training row has the label {only}: there is nothing to learn.",
             "Add rows of other labels, or raise dataset.train_rows.",
         )
-    missing = {name: [label for label in labels if label not in found] for name, found in present.items()}
+    missing = {name: [label for label in labels if label not in used] for name, used in present.items()}
     return [f"No {name} row has the label {' or '.join(names)}." for name, names in missing.items() if names]
 
 

@@ -31,12 +31,12 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
             f"dataset.path={folder} is not a readable folder ({error.strerror}).",
             "Set it to a folder with a train and a test file and, optionally, a validation file.",
         ) from error
-    files = {name: found for name in SPLIT_NAMES if (found := _files_of(name, folder, present))}
+    files = {name: paths for name in SPLIT_NAMES if (paths := _files_of(name, folder, present))}
     for name in ("train", "test"):
         if name not in files:
             raise BenchmarkError(f"{folder} has no {name} split.", f"Add one file named {_supported_files(name)}.")
-    formats = ", ".join(sorted({file.suffix for found in files.values() for file in found}))
-    return RawSplits(f"local files ({formats})", {name: _rows(config, found) for name, found in files.items()})
+    formats = ", ".join(sorted({file.suffix for paths in files.values() for file in paths}))
+    return RawSplits(f"local files ({formats})", {name: _rows(config, paths) for name, paths in files.items()})
 
 
 def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
@@ -83,17 +83,17 @@ def _files_of(split: str, folder: Path, present: list[Path]) -> Paths | None:
     """
     stems = SPLIT_NAMES[split]
     names = {*stems, *(f"{stem}-00000-of-00001" for stem in stems)}
-    found: list[Paths] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
+    candidates: list[Paths] = [(path,) for path in present if path.suffix in READERS and path.stem in names]
     pairs = [(folder / f"{stem}_text.txt", folder / f"{stem}_labels.txt") for stem in stems]
-    found += [pair for pair in pairs if set(pair) & set(present)]
-    if len(found) > 1:
-        listed = ", ".join(path.name for files in found for path in files)
+    candidates += [pair for pair in pairs if set(pair) & set(present)]
+    if len(candidates) > 1:
+        listed = ", ".join(path.name for files in candidates for path in files)
         raise BenchmarkError(f"{folder} has several {split} files: {listed}.", "Keep one.")
-    if found:
-        missing = [path for path in found[0] if path not in present]
+    if candidates:
+        missing = [path for path in candidates[0] if path not in present]
         if missing:
             raise BenchmarkError(f"{folder} has no file {missing[0].name}.", "Add it beside the file of its split.")
-        return found[0]
+        return candidates[0]
     similar = "|".join((*stems, "eval", "evaluation") if split == "validation" else stems)
     for path in present:
         if re.match(rf"({similar})([\W\d_]|$)", path.name, re.IGNORECASE):  # never ignore what may be a split

@@ -1,6 +1,5 @@
 """Read a data set from the Hugging Face hub or its local cache, at exactly the revision that was asked for."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
-from benchmark.hub import COMMIT, OFFICIAL_HUB, repository_info
+from benchmark.hub import COMMIT, OFFICIAL_HUB, endpoint, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
 """File beside cached data that names the server they came from, where that was not the official hub."""
@@ -38,12 +37,12 @@ def _find_commit(hub: HubDataset) -> tuple[bool, str]:
     from huggingface_hub.errors import HfHubHTTPError  # slow to import
 
     try:
-        found = repository_info("dataset", hub.id, hub.revision)
+        info = repository_info("dataset", hub.id, hub.revision)
     except HfHubHTTPError:
         return True, hub.revision  # the hub answered; datasets gets the same error and reports it
-    if found is None:
+    if info is None:
         return False, hub.revision
-    return True, hub.revision if COMMIT.fullmatch(hub.revision) else found.sha or hub.revision
+    return True, hub.revision if COMMIT.fullmatch(hub.revision) else info.sha or hub.revision
 
 
 def _builder(hub: HubDataset, online: bool, commit: str) -> Any:
@@ -56,19 +55,19 @@ def _builder(hub: HubDataset, online: bool, commit: str) -> Any:
         builder = datasets.load_dataset_builder(hub.id, hub.configuration, revision=commit)
         if builder.hash == commit:
             return builder
-    found = _cached(hub, commit, Path(datasets.config.HF_DATASETS_CACHE))
-    configurations = [folder.parts[-3] for folder in found]
-    if len(found) > 1:
+    cached = _cached(hub, commit, Path(datasets.config.HF_DATASETS_CACHE))
+    configurations = [folder.parts[-3] for folder in cached]
+    if len(cached) > 1:
         raise BenchmarkError(
             f"Data set {hub.id} has several configurations in the cache: {', '.join(configurations)}.",
             "Name one in dataset.hub.configuration.",
         )
-    if not found:
+    if not cached:
         raise BenchmarkError(
             f"Data set {hub.id} at {commit[:8]} is not in the cache, and the hub could not be reached.",
             f"Go online once, or {USE_FOLDER}.",
         )
-    configuration, version, _ = found[0].parts[-3:]
+    configuration, version, _ = cached[0].parts[-3:]
     name = hub.id.rpartition("/")[2]
     return Cache(dataset_name=name, repo_id=hub.id, config_name=configuration, version=version, hash=commit)
 
@@ -84,12 +83,12 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 
 def _prepare(builder: Any, online: bool) -> str | None:
     """Download or find the files; return the server they came from if it was not the official hub."""
-    marker, endpoint = Path(builder.cache_dir, OTHER_ENDPOINT), os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")
+    marker, server = Path(builder.cache_dir, OTHER_ENDPOINT), endpoint()
     cached = marker.with_name("dataset_info.json").is_file()  # as the library decides it
-    again = online and endpoint == OFFICIAL_HUB and marker.is_file()
+    again = online and server == OFFICIAL_HUB and marker.is_file()
     builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if online and not cached and endpoint != OFFICIAL_HUB:
-        marker.write_text(endpoint, encoding="utf-8")
+    if online and not cached and server != OFFICIAL_HUB:
+        marker.write_text(server, encoding="utf-8")
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 
 
@@ -104,17 +103,17 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
             )
         return name
     stems = SPLIT_NAMES[split]
-    found = [name for name in stems if name in present]
-    named = ", ".join(present)
+    candidates = [name for name in stems if name in present]
+    listed = ", ".join(present)
     elsewhere = "Name the splits to use in 'dataset.hub.splits={train: ..., validation: ..., test: ...}'."
-    if len(found) > 1:
-        raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(found)}.", elsewhere)
-    if not found and split != "validation":
-        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {named}.", elsewhere)
+    if len(candidates) > 1:
+        raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(candidates)}.", elsewhere)
+    if not candidates and split != "validation":
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {listed}.", elsewhere)
     similar = [name for name in present if name.lower().startswith((*stems, "eval"))]
-    if not found and similar:
+    if not candidates and similar:
         raise BenchmarkError(f"Data set {hub.id} has no {split} split, but {', '.join(similar)}.", elsewhere)
-    return found[0] if found else None
+    return candidates[0] if candidates else None
 
 
 def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:

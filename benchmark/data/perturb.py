@@ -50,7 +50,7 @@ def _without_feel(text: str) -> str:
 
 def _negate(text: str) -> str:
     """Add "not" after the first form of "be" or "feel"."""
-    return NEGATED.sub(lambda found: f"{found[0]} not", text, count=1)
+    return NEGATED.sub(lambda match: f"{match[0]} not", text, count=1)
 
 
 RULES: dict[Perturbation, Callable[[str], str]] = {

@@ -19,11 +19,11 @@ def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
     one if `rows` is not below the number of labels. A smaller draw is part of every larger one.
     """
     if choice is RowChoice.first:
-        return first(examples, rows)
+        return first_rows(examples, rows)
     return select(examples, np.sort(_by_label(examples, choice is RowChoice.balanced)[:rows]))
 
 
-def first(examples: Examples, rows: int) -> Examples:
+def first_rows(examples: Examples, rows: int) -> Examples:
     """The first rows of a split."""
     return select(examples, np.arange(min(rows, len(examples))))
 

@@ -40,12 +40,12 @@ def open_lines(file: str) -> Iterable[bytes]:
 
 def format_of(file: str) -> str:
     """The format that the name of a file ends with; lines of text for standard input."""
-    found = "txt" if file == "-" else Path(file).suffix.removeprefix(".").lower()
-    if found not in FORMATS:
+    form = "txt" if file == "-" else Path(file).suffix.removeprefix(".").lower()
+    if form not in FORMATS:
         raise BenchmarkError(
             f"The format of {file} is not known by its name.", f"Set --format to one of {', '.join(FORMATS)}."
         )
-    return found
+    return form
 
 
 def _plain_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
@@ -72,10 +72,11 @@ FORMATS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
 def _text(row: FileRow, column: str) -> str:
     """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
     if row.columns.count(column) != 1:
-        found = "more than one column" if column in row.columns else "no column"
+        problem = "more than one column" if column in row.columns else "no column"
         columns = ", ".join(row.columns) or "none"
         raise BenchmarkError(
-            f"{row.columns_at}: there is {found} {column!r}; the columns are {columns}.", "Name it with --text-column."
+            f"{row.columns_at}: there is {problem} {column!r}; the columns are {columns}.",
+            "Name it with --text-column.",
         )
     text: Any = row.values[column]
     if not isinstance(text, str):

@@ -71,7 +71,7 @@ class Report:
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""
         first, *others = self.analysis.datasets or [study.DATASET]
-        answers = {first: [*filter(None, [answer(self.analysis, self.tables)]), *self.findings]}
+        answers = {first: [*answer(self.analysis, self.tables), *self.findings]}
         answers |= {name: findings(self.analysis, self.tables, name) for name in others}
         return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
 

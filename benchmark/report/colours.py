@@ -52,4 +52,4 @@ def stylesheet() -> str:
 
 def with_properties(style: str) -> str:
     """The style of an SVG element with properties instead of colours; raises `KeyError` if `PALETTE` lacks one."""
-    return re.sub(r"#[0-9a-f]{6}\b", lambda found: _PROPERTIES[found[0]], style)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda colour: _PROPERTIES[colour[0]], style)

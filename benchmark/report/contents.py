@@ -51,14 +51,14 @@ def parts(
 ) -> tuple[list[Part], list[Part]]:
     """The sections that have something to show, and one part for each other data set, its leaderboard first."""
     last, *others = [section.name for section in reversed(SECTIONS)]
-    own = [
+    of_datasets = [
         (Section(f"data-{number}", f"results/{name}", f"Data set {name}", ""), [last, *reversed(others)], (name,))
         for number, name in enumerate((name for name in datasets if name != study.DATASET), start=1)
     ]
     general = [(section, [section.name], (study.DATASET, ALL)) for section in SECTIONS]
 
     def part(section: Section, names: list[str], about: tuple[str, ...]) -> Part:
-        drawn = [one for one in pictures if one.dataset in about and one.figure.section in names]
+        drawn = [picture for picture in pictures if picture.dataset in about and picture.figure.section in names]
         filled = [
             (table, data)
             for table, data in tables.items()
@@ -67,12 +67,11 @@ def parts(
         return Part(
             section,
             about[0],
-            sorted(drawn, key=lambda one: names.index(one.figure.section)),
-            sorted(filled, key=lambda one: names.index(one[0].section)),
+            sorted(drawn, key=lambda picture: names.index(picture.figure.section)),
+            sorted(filled, key=lambda item: names.index(item[0].section)),
         )
 
-    found = [part(*one) for one in general]
-    return [one for one in found if one.pictures or one.tables], [part(*one) for one in own]
+    return _filled([part(*declared) for declared in general]), [part(*declared) for declared in of_datasets]
 
 
 def by_section(part: Part) -> list[Part]:
@@ -81,9 +80,14 @@ def by_section(part: Part) -> list[Part]:
         Part(
             section,
             part.dataset,
-            [one for one in part.pictures if one.figure.section == section.name],
-            [one for one in part.tables if one[0].section == section.name],
+            [picture for picture in part.pictures if picture.figure.section == section.name],
+            [(table, data) for table, data in part.tables if table.section == section.name],
         )
         for section in (SECTIONS[-1], *SECTIONS[:-1])
     ]
-    return [one for one in divided if one.pictures or one.tables]
+    return _filled(divided)
+
+
+def _filled(given: Iterable[Part]) -> list[Part]:
+    """The parts that have something to show."""
+    return [part for part in given if part.pictures or part.tables]

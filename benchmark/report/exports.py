@@ -8,6 +8,7 @@ from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
+from benchmark.files import holds_nothing
 from benchmark.report import every_eval_ever
 from benchmark.report.every_eval_ever import Evaluation
 from benchmark.report.model_card import is_hub_dataset
@@ -19,7 +20,7 @@ def export(results_dir: Path, form: str, folder: Path) -> int:
     """Write every run that has an accuracy on a whole test split to an empty folder; return the number of runs."""
     if form not in FORMS:
         raise BenchmarkError(f"There is no export named {form!r}.", f"Give one of {', '.join(FORMS)}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not holds_nothing(folder):
         raise BenchmarkError(f"{folder} is not an empty folder.", "Name a new folder, or delete this one.")
     written = 0
     for evaluation in _evaluations(results_dir):

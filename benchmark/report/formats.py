@@ -34,7 +34,7 @@ def markdown_text(text: str) -> str:
 
     Characters with a meaning become HTML entities, which GitHub and MkDocs understand alike.
     """
-    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
+    return MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(str(text).split()))
 
 
 def markdown_code(text: str) -> str:
@@ -66,6 +66,11 @@ def count(value: float, decimals: int = 1) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{decimals}f}"
 
 
+def parameters(value: float, million: str = "M", billion: str = "B") -> str:
+    """A number of parameters in millions or billions, with three digits."""
+    return f"{value / 1e9:.3g}{billion}" if value >= 999.5e6 else f"{value / 1e6:.3g}{million}"
+
+
 def scientific(value: Any) -> str:
     """`5e-5` for 0.00005; text unchanged."""
     return exponential(value) if isinstance(value, float) else plain(value)
@@ -74,12 +79,12 @@ def scientific(value: Any) -> str:
 def duration(seconds: float) -> str:
     if seconds < 0.1:
         return "under 0.1 s"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if round(seconds / 60, 1) < 60 else f"{seconds / 3600:.1f} h"
 
 
 def milliseconds(seconds: float) -> str:
-    if seconds >= 1:
+    if seconds >= 0.9995:  # 1000 with three digits
         return duration(seconds)
     return f"{1000 * seconds:.3g} ms" if seconds >= 1e-5 else "under 0.01 ms"

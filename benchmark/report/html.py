@@ -28,7 +28,7 @@ from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Table
 from benchmark.report.wording import in_words
 
-MOST_SENTENCES = 4  # of the answer; the others are in docs/results.md
+MOST_SENTENCES = 6  # of the answer; the others are in docs/results.md
 FEWEST_FILTERED = 8  # rows of a table with a filter
 TABLE3 = "table3_accuracy"
 LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
@@ -53,12 +53,12 @@ def page(
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     filters = (anchor, duration, gigabytes, in_words, inline_markdown, quote)
-    environment.filters |= {one.__name__: one for one in filters}
+    environment.filters |= {function.__name__: function for function in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    general, own = parts(answers, tables, pictures)
+    general, of_datasets = parts(answers, tables, pictures)
     first = next(iter(answers))
-    own = [part for part in own if part.dataset == first or part.dataset not in _transfers(analysis)]
-    ordered = [*general, *own] if first == study.DATASET else [*own, *general]
+    of_datasets = [part for part in of_datasets if part.dataset == first or part.dataset not in _transfers(analysis)]
+    ordered = [*general, *of_datasets] if first == study.DATASET else [*of_datasets, *general]
     shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
     not_run = _not_run(analysis, tables)
     comparisons, blocks = comparison_data(analysis, texts or {}), details(analysis)
@@ -68,10 +68,8 @@ def page(
         contents=_contents([part for part, _ in shown], bool(comparisons), bool(blocks)),
         parts=shown,
         with_study=study.DATASET in answers,
-        datasets=[part.dataset for part in own],
+        datasets=[part.dataset for part in of_datasets],
         not_run=not_run,
-        llama_not_run=next((row for row in not_run if row["name"] == study.DECODERS[0]), None),
-        llama_timed=any(one["model"] == study.DECODERS[0] and not one["pretrained"] for one in analysis.results.speeds),
         largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         fewest_filtered=FEWEST_FILTERED,
@@ -114,7 +112,10 @@ def inline_markdown(text: str) -> Markup:
 def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Markup, Markup] | ShownTable]:
     """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
     leading = 0 if part.dataset == study.DATASET else 1
-    drawn = [(one, _inline_svg(one, one.svg), _inline_svg(one, one.narrow, "-narrow")) for one in part.pictures]
+    drawn = [
+        (picture, _inline_svg(picture, picture.svg), _inline_svg(picture, picture.narrow, "-narrow"))
+        for picture in part.pictures
+    ]
     shown = [
         shown_table(
             table,
@@ -150,8 +151,8 @@ def _inline_svg(picture: Picture, document: str, ending: str = "") -> Markup:
     for element in root.iter():
         for attribute, value in element.attrib.items():
             reference = "^#" if attribute.endswith("href") else r"(?<=url\()#"
-            own = f"{name}-{value}" if attribute == "id" else re.sub(reference, f"#{name}-", value)
-            element.set(attribute, colours.with_properties(own) if attribute == "style" else own)
+            renamed = f"{name}-{value}" if attribute == "id" else re.sub(reference, f"#{name}-", value)
+            element.set(attribute, colours.with_properties(renamed) if attribute == "style" else renamed)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{picture.name}-alternative"}

@@ -35,17 +35,17 @@ def find(results_dir: Path, wanted: str) -> Run:
     """The run in the folder `wanted`, or with this name, or whose digest begins so; raises unless exactly one fits."""
     if (Path(wanted) / "record.json").is_file():
         return read(Path(wanted))
-    found = [
+    matching = [
         run
         for run in read_all(results_dir)
         if run.record.digest.startswith(wanted) or wanted in (run.name, run.folder.name)
     ]
-    if len(found) != 1:
+    if len(matching) != 1:
         raise BenchmarkError(
-            f"{len(found) or 'No'} runs in {results_dir} match {wanted!r}.",
+            f"{len(matching) or 'No'} runs in {results_dir} match {wanted!r}.",
             "Give a run's folder, or the beginning of its digest.",
         )
-    return found[0]
+    return matching[0]
 
 
 def model_card(run: Run) -> str:

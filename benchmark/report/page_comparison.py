@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import smallest_network
@@ -29,11 +30,11 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
     configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds; what it
     says of the whole data set, Holm's p and the verdict, is None with a reduced run. `chosen` are the best
-    configuration and the smallest network.
+    configuration, without training options that were only tried, and the smallest network.
     """
-    found = analysis.configurations
-    found = found[found["accuracy"].notna()]
-    groups = found.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
+    scored = analysis.configurations
+    scored = scored[scored["accuracy"].notna()]
+    groups = scored.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable").groupby(
         ["dataset", "test_sha256"]
     )
     all_comparable = [
@@ -64,7 +65,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
-        "chosen": [0, _second_choice(comparable)],
+        "chosen": _chosen(comparable, without_ablations(analysis)["configuration"].tolist()),
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,
@@ -88,10 +89,13 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     }
 
 
-def _second_choice(comparable: pd.DataFrame) -> int:
-    """The place of the smallest network, if the most accurate configuration is another one; else the second place."""
-    network = smallest_network([dict(row) for _, row in comparable.iloc[1:].iterrows()])
-    return 1 if network is None else list(comparable["configuration"]).index(network["configuration"])
+def _chosen(comparable: pd.DataFrame, candidates: list[str]) -> list[int]:
+    """The places of the most accurate candidate and of the smallest network among the others, else of the next one."""
+    ids = comparable["configuration"].tolist()
+    best = next((place for place, one in enumerate(ids) if one in candidates), 0)
+    others = comparable.drop(index=best)
+    network = smallest_network(others[others["configuration"].isin(candidates)].to_dict("records"))
+    return [best, int(others.index[0]) if network is None else ids.index(network["configuration"])]
 
 
 def _pair(row: dict[Any, Any]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configuration_status import WITHOUT_RESULTS, ConfigurationStatus, Outcome
 from benchmark.report.run_details import anchor
 from benchmark.report.table import Column, Table, ValueSource
 from benchmark.report.tables import study_tables
@@ -19,7 +20,6 @@ NAMES = ("model", "recipe")
 """The columns that stand first; `recipe` is part of the model's cell."""
 SCORES = ("accuracy", "low")
 """The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
-MEASURED = "measured"  # the first part of the status of a row with results
 NAMED = ("recipe", "hardware")
 """The columns whose terms are explained below the table."""
 LINKING = ("accuracy", "mean", "training_seconds", "status")
@@ -85,12 +85,13 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
 
 def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The data with only its own remarks as the status of a row, if all were measured, and the remarks of every row."""
-    statuses = [str(status).split("; ") for status in data.get("status", ())]
-    if not statuses or any(status[0] != MEASURED for status in statuses):
+    statuses: list[ConfigurationStatus] = list(data.get("status", ()))
+    if not statuses or any(status.outcome is not Outcome.measured for status in statuses):
         return data, []
-    shared = [remark for remark in statuses[0] if all(remark in status for status in statuses)]
-    own = ["; ".join(remark for remark in status if remark not in shared) or None for status in statuses]
-    return data.assign(status=pd.Series(own, data.index, dtype=object)), shared[1:]
+    shared = [remark for remark in statuses[0].remarks if all(remark in status.remarks for status in statuses)]
+    remaining = [[remark for remark in status.remarks if remark not in shared] for status in statuses]
+    texts = ["; ".join(remarks) or None for remarks in remaining]
+    return data.assign(status=pd.Series(texts, data.index, dtype=object)), shared
 
 
 def _is_shared(column: Column, values: pd.Series) -> bool:
@@ -152,12 +153,12 @@ def _href(row: dict[Any, Any]) -> str | None:
 
 def _source(column: Column, row: dict[Any, Any]) -> ValueSource:
     """The column's source, unless the row is the study's or was not run."""
-    of_study = column.source is ValueSource.study or study_tables.STUDY in (row.get("source"), row.get("recipe"))
-    if (
-        column.source is ValueSource.measured
-        and not of_study
-        and str(row.get("status")).startswith(("not run", "no result", study_tables.ONLY_REDUCED))
-    ):
+    status = row.get("status")
+    outcome = status.outcome if isinstance(status, ConfigurationStatus) else None
+    of_study = (
+        column.source is ValueSource.study or outcome is Outcome.published or row.get("source") == study_tables.STUDY
+    )
+    if column.source is ValueSource.measured and outcome in WITHOUT_RESULTS:
         return ValueSource.not_run
     if pd.isna(row[column.name]):
         return ValueSource.nothing

@@ -20,21 +20,21 @@ def results_pages(
     analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], pictures: Sequence[Picture]
 ) -> dict[str, str]:
     """The documents by their place in docs/, the main one first. Each data set but the study's has one of its own."""
-    general, own = parts(analysis.datasets, tables, pictures)
+    general, of_datasets = parts(analysis.datasets, tables, pictures)
     pages: dict[str, list[Part]] = {MAIN: []}
     for part in general:
         pages.setdefault(part.section.page, []).append(part)
     titles = {name: PAGES[name] for name in pages if name != MAIN}
-    titles |= {part.section.page: part.dataset for part in own}
-    answers = {part.section.page: findings(analysis, tables, part.dataset) for part in own}
-    pages |= {part.section.page: by_section(part) for part in own}
+    titles |= {part.section.page: part.dataset for part in of_datasets}
+    answers = {part.section.page: findings(analysis, tables, part.dataset) for part in of_datasets}
+    pages |= {part.section.page: by_section(part) for part in of_datasets}
     templates = jinja_environment()
     return {
         f"{name}.md": templates.get_template("results.md.jinja").render(
             main=name == MAIN,
             of_dataset=name in answers,
             title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
-            answer=answer(analysis, tables) if name == MAIN else "",
+            answer=answer(analysis, tables) if name == MAIN else [],
             findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
             chapters=chapters,
             others={

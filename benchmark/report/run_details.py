@@ -113,7 +113,11 @@ def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
 def _run_row(run: Run, shared_time: bool) -> RunRow:
     completed = run.record.status is Status.completed
     scores = scores_of(run) if completed and run.record.scorable else {}
-    files = ["record.json", *["predictions.parquet"] * completed, *sorted(one.name for one in run.folder.glob("*.png"))]
+    files = [
+        "record.json",
+        *["predictions.parquet"] * completed,
+        *sorted(plot.name for plot in run.folder.glob("*.png")),
+    ]
     return RunRow(run, scores, files, shared_time)
 
 
@@ -181,8 +185,11 @@ def _data(record: RunRecord) -> dict[str, Any]:
     return {
         "data": {
             **{name: {"rows": split.rows, "sha256": split.sha256} for name, split in splits.items()},
-            **{f"{one.of} texts in {one.within}": len(one.ids) for one in overlaps},
-            **{f"{name} texts cut to max_length": f"{share:.1%}" for name, share in record.truncated.items()},
+            **{f"{overlap.of} texts in {overlap.within}": len(overlap.ids) for overlap in overlaps},
+            **{
+                f"{name} texts cut to max_length": f"{texts / splits[name].rows:.1%}"
+                for name, texts in record.truncated_texts.items()
+            },
         },
         "weights": asdict(record.fit.weights) if record.fit else {},
         "examples in the prompt": ", ".join(record.fit.examples) or None if record.fit else None,

@@ -204,7 +204,7 @@ def _confused_pairs(run: Run, counts: npt.NDArray[np.int64], names: list[str]) -
     figure = _new_figure(run, f"{content}, {shown.sum():,} of {errors.sum():,} errors", 1.35 + 0.36 * len(shown))
     axes = figure.subplots()
     pairs = [f"{names[one]}\n→ {names[other]}" for one, other in zip(gold, predicted, strict=True)]
-    texts = [f"{count:,} of {counts[one].sum():,}" for count, one in zip(shown, gold, strict=True)]
+    texts = [f"{count:,} of {counts[label].sum():,}" for count, label in zip(shown, gold, strict=True)]
     draw_bars(axes, pairs, Bars("errors", shown, BLUE, texts))
     axes.tick_params(axis="y", labelsize=8)
     axes.set(xlabel="texts with the first label that got the second")

@@ -101,7 +101,7 @@ def house_style() -> Iterator[None]:
 def new_figure(height: float, title: str, subtitle: str, width: float = WIDTH) -> Figure:
     """Create an empty figure with a title and a subtitle. Sizes are in inches; wrapped lines add to the height."""
     title = textwrap.fill(title, int(72 * width / WIDTH))
-    subtitle = textwrap.fill(subtitle, int(105 * width / WIDTH))
+    subtitle = textwrap.fill(subtitle, int(100 * width / WIDTH))
     below_title = 0.34 + 0.18 * title.count("\n")
     header = below_title + 0.29 + 0.16 * subtitle.count("\n")
     height += header - 0.63
@@ -222,7 +222,7 @@ def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
     _save(figure, content, settings, format="svg", metadata={"Date": None, "Creator": None})
     numbers = count(1)
     names: defaultdict[str, str] = defaultdict(lambda: f"shared-{next(numbers)}")
-    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda found: names[found[0]], content.getvalue())
+    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda match: names[match[0]], content.getvalue())
 
 
 def _save(figure: Figure, target: BytesIO | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:

@@ -14,8 +14,9 @@ from benchmark.analysis.configurations import NETWORKS, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
+from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
+from benchmark.report.wording import Row, digits, jinja_environment, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
@@ -23,12 +24,12 @@ CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small l
 TIMES = ("training_seconds", "seconds_per_text")
 
 
-def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> str:
-    """The answer to the question of the report; empty if the findings say as much.
+def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[str]:
+    """The paragraphs that answer the question of the report; none if the findings say as much.
 
     It is about the study's data set if that was run, else about the one with most configurations.
     """
-    return " ".join(_paragraphs("answer.md.jinja", analysis, tables))
+    return _paragraphs("answer.md.jinja", analysis, tables)
 
 
 def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
@@ -58,10 +59,11 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **_about_the_best(analysis, comparable),
         **_about_size(analysis, comparable),
         **_about_cost(analysis, comparable, own_tables["dollars"]),
+        "projected": _projected(own_tables["projected_dollars"]),
         **_about_use(comparable, own_tables),
-        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else None,
+        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else [],
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
-        "impossible": _impossible(own_tables["study_audit"]) if about_study else [],
+        "impossible": impossible_accuracies().values() if about_study else [],
     }
 
 
@@ -91,13 +93,14 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
 def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
     """Networks of different sizes that do not differ, and how they compare with what the study printed."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
+    encoders = [accuracy for name, accuracy in study.TABLE3.items() if name not in study.DECODERS]
     return {
         "smallest": smallest_network(comparable),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "from_four_bits": [row["title"] for row in networks if _starts_from_four_bits(analysis, row)],
         "detectable": _detectable(analysis, networks),
-        "printed_gain": printed - min(study.TABLE3.values()),
+        "printed_leads": [printed - accuracy for accuracy in (max(encoders), min(encoders))],
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
     }
 
@@ -133,8 +136,8 @@ def _same_training(one: Row, other: Row) -> bool:
 def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
     pairs = analysis.comparisons
     ids = {one["configuration"], other["configuration"]}
-    found = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
-    return bool(found["differs"].any())
+    compared = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
+    return bool(compared["differs"].any())
 
 
 def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
@@ -154,19 +157,19 @@ def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:
 
 def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
-    found: dict[tuple[str, int], Row] = {}
+    best: dict[tuple[str, int], Row] = {}
     for row in comparable:
         if row["trained"] and row["kind"] in NETWORKS:
-            found.setdefault((row["kind"], row["parameters"]), row)
-    networks = sorted(found.values(), key=lambda row: row["parameters"])
+            best.setdefault((row["kind"], row["parameters"]), row)
+    networks = sorted(best.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
     """The difference that the tests between these networks find with 80% power; None if that is not known."""
-    found = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
-    return max((difference for difference in found if pd.notna(difference)), default=None)
+    differences = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
+    return max((difference for difference in differences if pd.notna(difference)), default=None)
 
 
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
@@ -203,9 +206,14 @@ def _has_times(row: Row) -> bool:
 
 def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
     """What training and a year of predictions cost with each row; empty if one of them has no price."""
-    found = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
-    prices = [float(row["year_dollars"]) for row in found if row is not None]
+    priced = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
+    prices = [float(row["year_dollars"]) for row in priced if row is not None]
     return prices if len(prices) == len(rows) else []
+
+
+def _projected(projections: pd.DataFrame) -> Row | None:
+    """What the study's large model would cost, computed from its speed with the smallest batch measured."""
+    return _row_with(projections, "name", study.DECODERS[0])
 
 
 def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
@@ -241,32 +249,18 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     return {"what": CHANGES[worst], "losses": losses}
 
 
-def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> dict[str, Any] | None:
-    """The most accurate model on each other data set, and how far TF-IDF is below all of them."""
+def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> list[str]:
+    """How far the most accurate model is above TF-IDF on each other data set, and the model."""
     if data_sets.empty:
-        return None
+        return []
     others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
     with_networks = set(data_sets.loc[data_sets["kind"].isin(NETWORKS), "dataset"])
-    models = []
-    for model, rows in others.groupby("model", sort=False):
-        places = [
-            f"{digits(row['accuracy'])} on {markdown_text(row['dataset'])}"
-            + ("" if row["dataset"] in with_networks else ", where no network was fine-tuned")
-            for row in rows.to_dict("records")
-        ]
-        models.append(f"{markdown_text(str(model))} ({listed(places)})")
-    gains = sorted(f"{gain:.4f}" for gain in others["gain"])
-    lead = " to ".join(dict.fromkeys((gains[0], gains[-1]))) if models and others["gain"].min() > 0 else ""
-    of_tfidf = data_sets[data_sets["name"] == "tfidf"].set_index("dataset")["macro_f1"]
-    lower = others["macro_f1"].to_numpy() < of_tfidf.reindex(others["dataset"]).to_numpy()
-    by_f1 = others.loc[lower, "dataset"].map(markdown_text).tolist()
-    return {"models": models, "lead": lead, "by_f1": by_f1} if models else None
-
-
-def _impossible(audit: pd.DataFrame) -> list[float]:
-    """The study's accuracies that no number of correct answers gives."""
-    found: list[float] = audit.loc[audit["possible_counts"] == "none", "study"].tolist()
-    return found
+    untuned = {name: "; no network was fine-tuned" for name in others["dataset"] if name not in with_networks}
+    return [
+        f"{row['gain']:+.4f} on {markdown_text(row['dataset'])} ({markdown_text(row['model'])}, "
+        f"{digits(row['accuracy'])}{untuned.get(row['dataset'], '')})"
+        for row in others.to_dict("records")
+    ]
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:

@@ -15,43 +15,43 @@ from benchmark.analysis.configurations import mean_accuracy
 from benchmark.analysis.inference import accuracy_interval, possible_counts
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
-from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
+from benchmark.report.table import ACCURACY, FOUR_DECIMALS, INTERVAL, Column
 from benchmark.report.tables.comparison import letters
 from benchmark.report.terminal_leaderboard import as_text
 
 MODELS = (
-    t.Column("number", "#"),
-    t.Column("name", "Model"),
-    t.Column("files", "Files"),
-    t.ACCURACY,
-    t.INTERVAL,
-    t.Column("group", "Tied"),
+    Column("number", "#"),
+    Column("name", "Model"),
+    Column("files", "Files"),
+    ACCURACY,
+    INTERVAL,
+    Column("group", "Group"),
 )
 DIFFERENCES = (
-    t.Column("pair", "Pair"),
-    t.Column("difference", "Difference", fixed("+.4f")),
-    t.INTERVAL,
-    t.Column("p", "McNemar's p", p_value),
-    t.Column("adjusted_p", "p, Holm", p_value),
-    t.Column("verdict", "Verdict"),
+    Column("pair", "Pair"),
+    Column("difference", "Difference", fixed("+.4f")),
+    INTERVAL,
+    Column("p", "McNemar's p", p_value),
+    Column("adjusted_p", "p, Holm", p_value),
+    Column("verdict", "Verdict"),
 )
 COUNTS = (
-    t.Column("pair", "Pair"),
-    t.Column("both", "Both right", count),
-    t.Column("wins", "Only first", count),
-    t.Column("losses", "Only second", count),
-    t.Column("neither", "Both wrong", count),
-    t.Column("detectable", "Detectable", t.FOUR_DECIMALS),
+    Column("pair", "Pair"),
+    Column("both", "Both right", count),
+    Column("wins", "Only first", count),
+    Column("losses", "Only second", count),
+    Column("neither", "Both wrong", count),
+    Column("detectable", "Detectable", FOUR_DECIMALS),
 )
 STATED = (
-    t.Column("name", "Stated by"),
-    t.Column("accuracy", "Accuracy"),
-    t.Column("counts", "Right predictions that round to it"),
+    Column("name", "Stated by"),
+    Column("accuracy", "Accuracy"),
+    Column("counts", "Right predictions that round to it"),
 )
 NOTE = """\
 Pairs have the numbers of the first table; the first of a pair is the more
-accurate. Models that share a letter under Tied do not differ significantly.
+accurate. Models that share a letter under Group do not differ significantly.
 The interval of an accuracy is Wilson's for one file, else a bootstrap over
 files and items; that of a difference is a paired bootstrap. McNemar's test is
 exact, and Holm's correction is for all pairs. Two models differ if the
@@ -84,7 +84,7 @@ def pairs(compared: ComparedModels) -> pd.DataFrame:
         pair=[f"{one} - {other}" for one, other in numbers],
         both=both,
         neither=items - both - table["wins"] - table["losses"],
-        verdict=["differ" if differs else "tied" for differs in table["differs"]],
+        verdict=["differ" if differs else "not significant" for differs in table["differs"]],
     )
 
 
@@ -126,9 +126,9 @@ def write_items(compared: ComparedModels, path: Path) -> int:
             known = {key: _first(answers, key) for key in ("id", "text", "gold")}
             row: dict[str, Any] = {"location": answers[0].location, **known}
             for name in compared.correct:
-                own = [answers[place] for place in compared.models[name]]
-                row[f"{name}: right"] = sum(answer.correct for answer in own)
-                row[f"{name}: predicted"] = " | ".join(dict.fromkeys(one.predicted or "" for one in own))
+                of_model = [answers[place] for place in compared.models[name]]
+                row[f"{name}: right"] = sum(answer.correct for answer in of_model)
+                row[f"{name}: predicted"] = " | ".join(dict.fromkeys(answer.predicted or "" for answer in of_model))
             rows.append(row)
     try:
         with replacing(path) as temporary:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE
@@ -23,6 +24,8 @@ IMPORTANCE = ("model", "accuracy", "recipe", "low", "status", "macro_f1", "train
 """The columns of the leaderboard that are shown; the last ones are left out first where the terminal is narrow."""
 READABLE = {"model": 18, "recipe": 14, "status": 16}
 """The columns whose cells may take several lines, and the width that they keep."""
+MEASURED = ConfigurationStatus(Outcome.measured)
+"""The status of a row without remarks."""
 GAP = "  "
 
 
@@ -52,34 +55,37 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
 def tables_of(analysis: AnalysedResults, dataset: str, names: Sequence[str], width: int) -> str:
     """The configurations of the named runs on `dataset`, reduced ones included, and the best others."""
     runs = analysis.results.runs
-    own = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
+    configurations = runs.loc[runs["run"].isin(names) & (runs["dataset"] == dataset), "configuration"]
     data = ranked(dataset, analysis)
-    is_own = data["configuration"].isin(own)
+    is_own = data["configuration"].isin(configurations)
     others = data[~is_own & data["result"].astype(bool)].head(OTHERS)
     groups = [(f"This command's runs on {dataset}", data[is_own])]
     groups += [(f"Best others on {dataset}", others)] if len(others) else []
-    columns = [column for column in COLUMNS if column.name in IMPORTANCE]
+    shown = pd.concat([rows for _, rows in groups])
+    columns = [column for column in COLUMNS if column.name in IMPORTANCE and _is_informative(shown[column.name])]
     cells = pd.DataFrame(
-        [[column.text(row) for column in columns] for _, rows in groups for row in rows.to_dict("records")],
+        [[column.text(row) for column in columns] for row in shown.to_dict("records")],
         columns=[column.name for column in columns],
     )
     headings = {column.name: str(column.heading) for column in columns}
     widths = fit_to_width(cells, headings, width)
     lines, start = [], 0
     for title, rows in groups:
-        shown = cells.iloc[start : start + len(rows)].to_dict("records")
+        texts = cells.iloc[start : start + len(rows)].to_dict("records")
         lines += ["", title, _line(headings, widths), _line({name: "-" * widths[name] for name in widths}, widths)]
-        lines += [_line(row, widths) for row in shown]
+        lines += [_line(row, widths) for row in texts]
         start += len(rows)
     return "\n".join([*lines, ""])
 
 
+def _is_informative(values: pd.Series) -> bool:
+    """Whether a column says more than that every row was measured."""
+    return bool(values.notna().any()) and any(value != MEASURED for value in values)
+
+
 def fit_to_width(cells: pd.DataFrame, headings: Mapping[str, str], width: int) -> dict[str, int]:
     """The columns that fit into `width`, in their order, and the width of each. Cells break between words only."""
-    empty = [
-        name for name in cells if set(cells[name]) <= {"-"} or (name == "status" and set(cells[name]) == {"measured"})
-    ]
-    texts = {str(name): [headings[str(name)], *cells[name]] for name in cells if name not in empty}
+    texts = {str(name): [headings[str(name)], *cells[name]] for name in cells}
     full = {name: max(map(len, column)) for name, column in texts.items()}
     least = {
         name: min(full[name], max(READABLE[name], *(len(word) for text in column for word in text.split())))

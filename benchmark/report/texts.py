@@ -29,7 +29,7 @@ def local_texts(results: Results, folder: Path) -> Texts:
         for run in results.by_name.values()
         if run.record.status is Status.completed and run.record.data is not None
     }
-    found: dict[str, dict[str, str]] = {}
+    texts: dict[str, dict[str, str]] = {}
     cause: BenchmarkError | None = None
     for sha256, config in wanted.items():
         for files in (_original_form((config.test or config).name), None):  # None: the usual form
@@ -39,14 +39,14 @@ def local_texts(results: Results, folder: Path) -> Texts:
                 cause = error
                 continue
             if content_sha256(test, config.labels) == sha256:
-                found[sha256] = dict(zip(test.ids, test.texts, strict=True))
+                texts[sha256] = dict(zip(test.ids, test.texts, strict=True))
                 break
-    if not found:
+    if not texts:
         raise BenchmarkError(
             f"{folder} does not hold the test texts of any completed run" + (f": {cause.problem}" if cause else "."),
             "Give --texts the folder from which the runs read their data, unchanged.",
         ) from cause
-    return found
+    return texts
 
 
 def _read_test(config: DatasetConfig, folder: Path, files: Files | None) -> Examples:

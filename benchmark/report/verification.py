@@ -20,14 +20,14 @@ import numpy as np
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, without_copies
-from benchmark.analysis.inference import possible_counts
 from benchmark.config import digest_of
 from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LabelIds, Predictions
 from benchmark.report.tables import all_tables
+from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.results import schema1
-from benchmark.results.record import RunRecord, Status, checksum, sha256
+from benchmark.results.record import RunRecord, Status, is_unchanged, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
 from benchmark.results.store import VALIDATION, Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
@@ -71,22 +71,22 @@ def main() -> None:
 
 def check(results_dir: Path) -> Verification:
     """Everything that is wrong, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
-    runs, found = _read_runs(results_dir)
-    all_read = not found
+    runs, faults = _read_runs(results_dir)
+    all_read = not faults
     runs, copies = without_copies(runs)
     sound: list[Run] = []
     for run in runs:
         of_run = _faults_in(results_dir, run)
-        found += of_run
+        faults += of_run
         if not of_run:
             sound.append(run)
     differing = [*_different_gold(sound)]
     if all_read:  # else not all digests are known
         differing += _unknown_shared_times(results_dir, runs)
-    found += differing
-    if not found:
-        found += _changed_tables(results_dir)
-    return Verification(len(runs), [results_dir / "runs" / copy for copy in copies], found)
+    faults += differing
+    if not faults:
+        faults += _changed_tables(results_dir)
+    return Verification(len(runs), [results_dir / "runs" / copy for copy in copies], faults)
 
 
 def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:
@@ -117,9 +117,9 @@ def _unknown_shared_times(results_dir: Path, runs: list[Run]) -> Iterator[Fault]
 def doubts_about_the_study() -> list[str]:
     """The accuracies of the study's Table 3 that no number of correct texts gives."""
     return [
-        f"the study's Table 3: {title} {study.TABLE3[model]} is not k/{study.TEST_ROWS} for any number k of texts"
-        for model, title in study.TABLE3_TITLES.items()
-        if not possible_counts(study.TABLE3[model], study.TEST_ROWS)
+        f"the study's Table 3: {study.TABLE3_TITLES[model]} {accuracy} is not k/{study.TEST_ROWS} for any number k "
+        "of texts"
+        for model, accuracy in impossible_accuracies().items()
     ]
 
 
@@ -142,7 +142,7 @@ def _wrong_checksum(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
         stored, actual = document.get("seal") or {}, schema1.seals(document)
         changed = sorted(name for name in stored.keys() | actual.keys() if stored.get(name) != actual.get(name))
         yield from (Fault(file, name, "is not what the run wrote") for name in changed)
-    elif document.get("checksum") != checksum(document):
+    elif not is_unchanged(document):
         yield Fault(file, "checksum", "does not match: the record was changed")
 
 
@@ -223,7 +223,7 @@ def _ids_of_test_rows(run: Run) -> bool:
     dataset = run.record.config.dataset
     if dataset.test is None and (dataset.test_rows is None or dataset.row_choice is RowChoice.first):
         return list(run.ids) == [f"test-{row}" for row in range(len(run.ids))]
-    rows = [int(found[1]) for name in run.ids if (found := re.fullmatch(r"test-(\d+)", name))]
+    rows = [int(match[1]) for name in run.ids if (match := re.fullmatch(r"test-(\d+)", name))]
     return len(rows) == len(run.ids) and rows == sorted(set(rows))
 
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import study
 from benchmark.report.contents import TEMPLATES
-from benchmark.report.formats import duration, markdown_text
+from benchmark.report.formats import duration, markdown_text, parameters
 
 Row = dict[str, Any]
 
@@ -38,9 +38,9 @@ def jinja_environment() -> Environment:
     return made
 
 
-def in_words(parameters: float) -> str:
+def in_words(value: float) -> str:
     """22.7 million, 1.78 billion."""
-    return f"{parameters / 1e9:.3g} billion" if parameters >= 999.5e6 else f"{parameters / 1e6:.3g} million"
+    return parameters(value, " million", " billion")
 
 
 def count_in_words(number: int) -> str:
@@ -85,14 +85,14 @@ def named(row: Row) -> str:
 
 
 def of_study(row: Row) -> str:
-    """A configuration of one of the study's models, under the study's name for it."""
+    """A configuration of one of the study's models, without its recipe."""
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
 
 
 def against_whole(point: Row) -> str:
     """A point of a learning curve, against the curve's last point."""
-    constant: str = ", a constant prediction" if pd.notna(point["remark"]) else ""
-    return f"from {digits(point['whole'])} to {digits(point['accuracy'])} ({markdown_text(point['name'])}{constant})"
+    constant: str = ", which predicts one label" if pd.notna(point["remark"]) else ""
+    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({markdown_text(point['name'])}{constant})"
 
 
 def heading_anchor(heading: str) -> str:

@@ -69,21 +69,21 @@ def measure(joules: dict[str, dict[str, float]], phase: str, processes: int = 1)
     finally:
         stop.set()
         watcher.join()
-    used = {device: sum(one.used for one in counters if one.device == device) for device in ("cpu", "gpu")}
+    used = {device: sum(counter.used for counter in counters if counter.device == device) for device in ("cpu", "gpu")}
     if not failed.is_set():
         joules[phase] = {device: value for device, value in used.items() if 0 < value < inf}
 
 
 def _counters() -> list[EnergyCounter]:
     """The counters that can be read: those of all processors or none, and that of the GPU."""
-    found: list[EnergyCounter] = []
+    counters: list[EnergyCounter] = []
     with suppress(OSError, ValueError):
-        found = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
+        counters = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
     with suppress(Exception):  # the driver of an old GPU has no counter
         if (gpu := environment.nvml_device()) is not None:
             nvml, device = gpu
-            found.append(EnergyCounter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
-    return found
+            counters.append(EnergyCounter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
+    return counters
 
 
 def _is_processor(folder: Path) -> bool:

@@ -79,7 +79,7 @@ def describe() -> Environment:
     torch = sys.modules.get("torch")  # a model that does not need torch must not wait for it
     return Environment(
         python=platform.python_version(),
-        packages={name: found for name in PACKAGES if (found := _version(name))},
+        packages={name: version for name in PACKAGES if (version := _version(name))},
         platform=f"{platform.system()} {platform.machine()}",
         processor=_cpuinfo("model name") or platform.processor() or platform.machine(),
         vector_units=_vector_units(),
@@ -158,9 +158,9 @@ def _cores_are_busy() -> bool:
 
 
 def _other_processes_on_gpu() -> bool | None:
-    if (found := nvml_device()) is None:
+    if (nvml_and_device := nvml_device()) is None:
         return None
-    nvml, device = found
+    nvml, device = nvml_and_device
     try:
         processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
     except Exception:  # the driver does not answer

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from benchmark.config import RunSpec
-from benchmark.data.report import DataReport
+from benchmark.data.report import DataReport, Overlap
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ADDED_LATER, AdapterSource, CurvePoint, FitReport, ModelCard, WeightSource
 from benchmark.results import schema1
@@ -122,11 +122,15 @@ class RunRecord:
         return self.status is Status.completed and self.stand_in is None and not self.config.limits
 
     @property
-    def truncated(self) -> dict[str, float]:
-        """The share of training and test texts cut to recipe.max_length."""
-        cut = {"train": self.fit.truncated_texts if self.fit else 0, "test": self.truncated_test_texts}
-        splits = {} if self.data is None else self.data.splits
-        return {name: texts / splits[name].rows for name, texts in cut.items() if name in splits}
+    def truncated_texts(self) -> dict[str, int]:
+        """How many training and test texts were cut to recipe.max_length, by split, of the splits that were read."""
+        texts = {"train": self.fit.truncated_texts if self.fit else 0, "test": self.truncated_test_texts}
+        return {split: count for split, count in texts.items() if self.data is not None and split in self.data.splits}
+
+    def overlap(self, of: str, within: str) -> Overlap:
+        """The rows of split `of` whose text also occurs in split `within`; none if the data were not checked."""
+        overlaps = [] if self.data is None else self.data.overlaps
+        return next((item for item in overlaps if (item.of, item.within) == (of, within)), Overlap(of, within, [], []))
 
     @property
     def trained(self) -> bool:
@@ -193,6 +197,11 @@ def checksum(document: dict[str, Any]) -> str:
     """SHA-256 of a record in JSON form without its `checksum`. It reveals accidents and edits, not forgeries."""
     content = {name: value for name, value in document.items() if name != "checksum"}
     return sha256(json.dumps(content, sort_keys=True).encode())
+
+
+def is_unchanged(document: dict[str, Any]) -> bool:
+    """Whether a record in JSON form has the checksum with which it was written."""
+    return document.get("checksum") == checksum(document)
 
 
 def sha256(content: bytes) -> str:

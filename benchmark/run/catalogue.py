@@ -6,14 +6,15 @@ The file is part of the package, so that a report knows models that nobody has r
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmark.config import CONF_DIR
+from benchmark.config import CONF_DIR, RunConfig
+from benchmark.interface import ADDED_LATER
 from benchmark.results.shipped_models import CATALOGUE
-from benchmark.run.compose import build_classifier, compose
+from benchmark.run.compose import build_classifier, compose, model_class
 from benchmark.run.published import spec_of
 
 
@@ -24,11 +25,10 @@ def main() -> None:
 
 
 def catalogue() -> str:
-    """The catalogue as JSON: model name -> its spec under recipe=paper, and its card."""
+    """The catalogue as JSON: model name -> the values of its `CatalogueEntry`."""
     entries: dict[str, dict[str, Any]] = {}
     for name in shipped_models():
-        config = compose([f"model={name}"])
-        entries[name] = {"config": spec_of(config).as_json(), "card": asdict(build_classifier(config.model).describe())}
+        entries[name] = _entry(compose([f"model={name}"]))
     return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -39,6 +39,17 @@ def shipped_models() -> list[str]:
     """
     names = [path.stem for path in (CONF_DIR / "model").glob("*.yaml") if not path.stem.startswith("tiny_")]
     return sorted(name for name in names if not is_by_place(name))
+
+
+def _entry(config: RunConfig) -> dict[str, Any]:
+    """The model's spec under recipe=paper, its card, and the defaults of the options it sets that were added later."""
+    spec = spec_of(config).as_json()
+    entry = {"config": spec, "card": asdict(build_classifier(config.model).describe())}
+    options = fields(model_class(config.model))
+    later = {option.name: option.default for option in options if ADDED_LATER in option.metadata}
+    if set_here := later.keys() & spec["model"]["parameters"].keys():
+        entry["later_defaults"] = {name: later[name] for name in sorted(set_here)}
+    return entry
 
 
 def is_by_place(name: str) -> bool:

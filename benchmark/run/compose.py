@@ -62,17 +62,17 @@ def build_classifier(model: ModelConfig) -> Classifier:
 def model_class(model: ModelConfig) -> type[Any]:
     """The dataclass named by `target`."""
     try:
-        found = get_class(model.target)
+        target = get_class(model.target)
     except (ImportError, ValueError, InstantiationException) as error:
         raise BenchmarkError(
             f"model._target_={model.target} cannot be imported ({' '.join(str(error).split())}).",
             "Name a class as package.module.Class and install what it needs.",
         ) from error
-    if not is_dataclass(found):
+    if not is_dataclass(target):
         raise BenchmarkError(
             f"model._target_={model.target} is not a dataclass.", "Decorate it, so that its options are checked."
         )
-    return found
+    return target
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:

@@ -1,18 +1,27 @@
 """The `FitContext` of a run, and the random seeds of the libraries."""
 
 import random
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.config import RunConfig, RunSpec
-from benchmark.interface import FitContext
+from benchmark.interface import Classifier, Examples, FitContext, FitReport
 
 
 def fit_context(config: RunConfig | RunSpec, work_dir: Path) -> FitContext:
     """What `fit` is given, with the folder of the checkpoints."""
     dataset = config.dataset
     return FitContext(tuple(dataset.labels), config.recipe, config.seed, work_dir, label_words=dataset.words)
+
+
+def fit_unsaved(classifier: Classifier, config: RunConfig, train: Examples, validation: Examples) -> FitReport:
+    """Train without checkpoints and without a saved model, to measure the model."""
+    with tempfile.TemporaryDirectory() as work_dir:
+        context = replace(fit_context(config, Path(work_dir)), checkpoints=False)
+        return classifier.fit(train, validation, context)
 
 
 def seed_libraries(seed: int) -> None:

@@ -70,9 +70,9 @@ def examine(config: RunConfig) -> Iterator[Finding]:
     context = replace(fit_context(config, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
     if is_read_later(config.model.parameters):  # nothing more is known about it
         return
-    found = classifier.examine(texts, context)
-    yield from found
-    if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in found):
+    findings = classifier.examine(texts, context)
+    yield from findings
+    if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in findings):
         yield _match_rows(classifier, test, context)
 
 
@@ -108,9 +108,9 @@ def _versions() -> Finding:
     ]
     wrong = []
     for requirement in needed:
-        found = _installed_version(requirement.name)
-        if found is None or not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement.name} {found or 'missing'} (needs {requirement.specifier})")
+        installed = _installed_version(requirement.name)
+        if installed is None or not requirement.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{requirement.name} {installed or 'missing'} (needs {requirement.specifier})")
     if wrong:
         return Finding(
             "versions", f"{', '.join(wrong)}.", "Run `pip install --constraint constraints.txt --editable .`."

@@ -1,7 +1,6 @@
 """A run in progress: its configuration, the record so far, and where its files go."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from benchmark.config import RunConfig, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.files import replacing
+from benchmark.hub import endpoint
 from benchmark.interface import Classifier
 from benchmark.results import environment, store
 from benchmark.results.record import RunRecord, Status, to_json
@@ -68,8 +68,8 @@ class Job:
         earlier = store.read(folder) if (folder / "record.json").is_file() else None
         if earlier is None or earlier.record.status is not Status.completed:
             return None
-        endpoint = earlier.record.fit.weights.endpoint if earlier.record.fit else None
-        return earlier if endpoint in (None, os.environ.get("HF_ENDPOINT", "").rstrip("/")) else None
+        mirror = earlier.record.fit.weights.endpoint if earlier.record.fit else None
+        return earlier if mirror in (None, endpoint()) else None
 
     @property
     def training_began(self) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmark.config import ModelConfig, RunSpec, identity_of
 from benchmark.errors import BenchmarkError
+from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
-from benchmark.results.record import RunRecord, checksum, to_json
+from benchmark.results.record import RunRecord, is_unchanged, to_json
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
@@ -54,10 +55,10 @@ class KeptModel:
         predictions = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
-            found = self.classifier.predict([texts[row] for row in filled])
-            found.check(len(filled), len(self.record.labels))
-            self.truncated_texts += found.truncated_texts
-            for row, prediction in zip(filled, self._predictions(found), strict=True):
+            answered = self.classifier.predict([texts[row] for row in filled])
+            answered.check(len(filled), len(self.record.labels))
+            self.truncated_texts += answered.truncated_texts
+            for row, prediction in zip(filled, self._predictions(answered), strict=True):
                 predictions[row] = prediction
         return predictions
 
@@ -65,7 +66,7 @@ class KeptModel:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
         if not isinstance(self.classifier, Mergeable):
             raise BenchmarkError(f"{self.record.title} has no adapter to merge.", "Use its folder as it is.")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not holds_nothing(folder):
             raise BenchmarkError(f"{folder} exists already.", "Name a new folder.")
         assert self.record.fit is not None
         saved_sha256 = self.classifier.save_merged(folder)
@@ -136,7 +137,7 @@ def _record_in(folder: Path) -> RunRecord:
             f"{folder} is the folder of a run, whose model was not kept there.",
             "Repeat the run with models_dir=DIR and force=true, and give the folder of the model.",
         )
-    if (document := json.loads(content))["checksum"] != checksum(document):
+    if not is_unchanged(json.loads(content)):
         raise BenchmarkError(f"{folder / RECORD} was changed after the run wrote it.", TRAIN_AGAIN)
     return record
 
@@ -159,12 +160,12 @@ def _with_settings(model: ModelConfig, settings: Sequence[str]) -> ModelConfig:
     return replace(model, parameters=parameters)
 
 
-def _check_hashes(folder: Path, trained: FitReport, found: FitReport) -> None:
+def _check_hashes(folder: Path, trained: FitReport, restored: FitReport) -> None:
     """Raise unless the kept weights, and the base weights under an adapter, are those of the training."""
-    if found.saved_sha256 != trained.saved_sha256:
+    if restored.saved_sha256 != trained.saved_sha256:
         raise BenchmarkError(f"The weights in {folder} are not those of {folder / RECORD}.", TRAIN_AGAIN)
-    base = _hashes(found.weights)
-    if found.saved_sha256 not in base and base != _hashes(trained.weights):
+    base = _hashes(restored.weights)
+    if restored.saved_sha256 not in base and base != _hashes(trained.weights):
         raise BenchmarkError(
             f"The base weights are not those on which the model in {folder} was trained: their hashes differ.",
             "Give those weights in model.weights.path.",

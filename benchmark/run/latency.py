@@ -1,10 +1,8 @@
 """How long one text takes when texts come one by one, and how many a second when they come together."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from benchmark.interface import Classifier, FitReport, MadeElsewhere, Prediction
 from benchmark.results import environment
 from benchmark.run import kept
 from benchmark.run.compose import build_classifier
-from benchmark.run.context import fit_context
+from benchmark.run.context import fit_unsaved
 
 PERCENTILES = (50, 95, 99)
 STEPS = 2  # of training: what the weights are does not change the time
@@ -89,7 +87,5 @@ def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport
         )
     splits = load(config.dataset)
     short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
-    with tempfile.TemporaryDirectory() as work_dir:
-        context = replace(fit_context(short, Path(work_dir)), checkpoints=False)
-        fit = classifier.fit(splits.train, splits.validation, context)
+    fit = fit_unsaved(classifier, short, splits.train, splits.validation)
     return classifier, fit, splits.test.texts[:texts]

@@ -37,16 +37,34 @@ def join() -> bool:
 
     Raises `BenchmarkError` for what is not supported.
     """
-    import torch  # --help does not wait for it
-    import torch.distributed as dist
+    import torch.distributed as dist  # --help does not wait for it
 
+    _check_supported()
+    if is_true(FSDP):
+        os.environ[SHARDED_WEIGHTS] = "true"
+    has_gpu = _take_gpu()
+    # Other processes wait while the first one downloads or waits for a lock. If one fails, torchrun ends all.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=timedelta(days=1))
+    atexit.register(dist.destroy_process_group)
+    _hide_from_libraries()
+    if dist.get_rank() > 0:
+        logging.disable(logging.WARNING)
+    return dist.get_rank() == 0
+
+
+def _check_supported() -> None:
+    """Raise if accelerate is to spread the model in a way that is not supported."""
     if any(is_true(name) for name in UNSUPPORTED):
         raise BenchmarkError(
             "DeepSpeed and tensor parallelism are not supported.",
             f"Use plain torchrun, or for a model that does not fit on one GPU {FSDP}=true torchrun.",
         )
-    if is_true(FSDP):
-        os.environ[SHARDED_WEIGHTS] = "true"
+
+
+def _take_gpu() -> bool:
+    """Show this process its own GPU only. Returns whether there are GPUs; raises if there are too few."""
+    import torch  # --help does not wait for it
+
     local, here = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     gpus = torch.cuda.device_count()
     if 0 < gpus < here:
@@ -56,15 +74,14 @@ def join() -> bool:
     if gpus:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[local]
-    # Other processes wait while the first one downloads or waits for a lock. If one fails, torchrun ends all.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(days=1))
-    atexit.register(dist.destroy_process_group)
+    return gpus > 0
+
+
+def _hide_from_libraries() -> None:
+    """Delete the launcher's variables, so that libraries do not share the work a second time."""
     for name in [*os.environ]:
         if name in TORCHRUN_VARIABLES or name.startswith("ACCELERATE_"):
             del os.environ[name]
-    if dist.get_rank() > 0:
-        logging.disable(logging.WARNING)
-    return dist.get_rank() == 0
 
 
 def is_true(variable: str) -> bool:

@@ -65,7 +65,12 @@ def _with_hidden_paths(value: Any, paths: set[str], is_path: bool) -> Any:
 
 
 def _without_folder(path: str) -> str:
-    return f"DIR/{Path(path).name}"
+    return f"DIR/{_last_part(Path(path))}"
+
+
+def _last_part(path: Path) -> str:
+    """The name of the file or folder, also of one such as `.` or `..`."""
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -97,4 +102,4 @@ def _name_and_hash(path: Path, patterns: Sequence[str]) -> str:
     except OSError as error:
         problem = f"{error.filename or path} cannot be read ({error.strerror})."
         raise BenchmarkError(problem, "Make it a readable file.") from error
-    return path.name + (f"@{content[:12]}" if files else "")
+    return _last_part(path) + (f"@{content[:12]}" if files else "")

@@ -13,6 +13,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import resolve_labels
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.hub import COMMIT, repository_info
 from benchmark.run.model_by_place import is_read_later, read_architecture
 from benchmark.run.overrides import hydra_value
@@ -40,10 +41,10 @@ def pin(config: RunConfig) -> RunConfig:
 
 def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig) -> list[str]:
     """The overrides of `config` with the commits of `pinned`, its pinned form, so that they make the same run again."""
-    asked, found = _revisions(config), _revisions(pinned)
-    changed = [option for option in found if found[option] != asked[option]]
+    asked, resolved = _revisions(config), _revisions(pinned)
+    changed = [option for option in resolved if resolved[option] != asked[option]]
     kept = [override for override in overrides if override.partition("=")[0].lstrip("+") not in changed]
-    return [*kept, *(f"{option}={hydra_value(found[option])}" for option in changed)]
+    return [*kept, *(f"{option}={hydra_value(resolved[option])}" for option in changed)]
 
 
 def commit_of(kind: str, repository: str, revision: Any) -> str:
@@ -61,8 +62,8 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
         info = repository_info(kind, repository, revision)
     except (HfHubHTTPError, HFValidationError):
         return str(revision)
-    if info is None and cached.is_file():
-        return cached.read_text(encoding="utf-8").strip()
+    if info is None and cached.is_file() and (known := cached.read_text(encoding="utf-8").strip()):
+        return known
     commit = info and info.sha
     if not commit:
         option = {"model": "model.revision or model.weights.hub.revision", "dataset": "dataset.hub.revision"}[kind]
@@ -70,9 +71,9 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
         raise BenchmarkError(
             f"{missing} which commit {revision!r} of {repository} is.", f"Go online, or set {option} to the commit."
         )
-    with suppress(OSError):  # files are fetched by their commit, so the client does not remember the branch
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_text(commit, encoding="utf-8")
+    # Files are fetched by their commit, so the client does not remember the branch.
+    with suppress(OSError), replacing(cached) as path:
+        path.write_text(commit, encoding="utf-8")
     return str(commit)
 
 

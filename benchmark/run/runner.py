@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
+from benchmark.files import replacing
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import energy, environment, store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
@@ -82,7 +83,8 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
         validation_sha256=None if validation is None else sha256(validation),
     )
     written = job.write(record, content, save_plots, validation)
-    _keep_record(job.model_dir, record)
+    if job.model_dir is not None:
+        _keep_record(job.model_dir, written)
     failures.forget(job.config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
     log.info("wrote %s", written.folder)
@@ -155,14 +157,23 @@ def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
     return replace(kept.restore_model(*kept_model, classifier).fit_here, trained_parameters=0)
 
 
-def _keep_record(folder: Path | None, record: RunRecord) -> None:
-    """Write the record beside the saved model: it holds all that is needed to use the model again."""
-    assert record.fit is not None
-    if folder is not None and record.fit.saved_sha256 is not None:
-        (folder / "record.json").write_bytes(to_json(record))
-        log.info("saved the model in %s", folder)
-    elif folder is not None:
+def _keep_record(folder: Path, run: Run) -> None:
+    """Write the record beside the saved model: it holds all that is needed to use the model again.
+
+    If it cannot be written, a warning is logged: the run is finished.
+    """
+    assert run.record.fit is not None
+    if run.record.fit.saved_sha256 is None:
         log.warning("nothing was saved in %s: this run trained no model that can be saved", folder)
+        return
+    try:
+        with replacing(folder / kept.RECORD) as path:
+            path.write_bytes(to_json(run.record))
+    except OSError as error:
+        log.warning("the model in %s cannot be used, because its record could not be written (%s); free some space, "
+                    "then copy %s/%s there", folder, error, run.folder, kept.RECORD)  # fmt: skip
+    else:
+        log.info("saved the model in %s", folder)
 
 
 def _log_data(spec: RunSpec, report: DataReport) -> None:

@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,10 +17,11 @@ import numpy as np
 
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
-from benchmark.data.row_choice import first, select
+from benchmark.data.row_choice import first_rows, select
 from benchmark.files import replacing
-from benchmark.interface import Examples, FitContext, FitReport, is_gpu
+from benchmark.interface import Examples, FitReport, is_gpu
 from benchmark.results import environment
+from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
 
@@ -153,12 +153,8 @@ def train_copy(
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:
         model.comparison().use_base(base)
-    config = way.config
-    recipe = replace(config.recipe, max_steps=max_steps, epochs=epochs)
-    with tempfile.TemporaryDirectory() as folder:
-        labels, words = tuple(config.dataset.labels), config.dataset.words
-        context = FitContext(labels, recipe, config.seed, Path(folder), checkpoints=False, label_words=words)
-        return model, model.fit(rows, first(splits.validation, 1), context)
+    config = replace(way.config, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
+    return model, fit_unsaved(model, config, rows, first_rows(splits.validation, 1))
 
 
 def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: SpeedOptions) -> dict[str, float]:
@@ -223,7 +219,7 @@ def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float
     fewest = min(4 * way.config.recipe.effective_batch, len(splits.train) // 4)
 
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
-        rows = first(splits.train, fewest * times_rows)
+        rows = first_rows(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
         way.keep_base(model)
@@ -269,7 +265,7 @@ def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: i
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
     """`Comparison.gradient_difference` on one batch, after two training steps."""
     model, _ = train_copy(way, splits.train, splits, 2)
-    difference = model.comparison().gradient_difference(first(splits.train, way.config.recipe.effective_batch))
+    difference = model.comparison().gradient_difference(first_rows(splits.train, way.config.recipe.effective_batch))
     way.keep_base(model)
     return difference
 

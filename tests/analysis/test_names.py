@@ -81,6 +81,13 @@ def test_an_override_that_changes_nothing_is_not_in_the_label() -> None:
     assert label(record) == "paper"
 
 
+def test_a_newer_option_at_its_default_is_in_the_name_where_the_model_as_shipped_sets_it() -> None:
+    record = a_record("llama3_qlora")
+    del record.config.model.parameters["quantization"]  # as records leave it out
+    assert settings_of(record, CATALOGUE) == ["model.quantization=none"]
+    assert short_name(record, CATALOGUE) != short_name(a_record("llama3_qlora"), CATALOGUE)
+
+
 def test_the_values_of_another_recipe_are_not_compared_with_those_of_paper() -> None:
     record = a_record("minilm", "recipe.name=tuned", "recipe.learning_rate=0.5")
     assert label(typed(record, "recipe=tuned")) == "tuned"

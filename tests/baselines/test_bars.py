@@ -31,11 +31,11 @@ def test_bars_are_removed_after_an_interrupt_and_name_what_is_done(capsys: pytes
     assert bars._open == []
 
 
-def test_parts_under_a_bar_are_all_rows_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = list(range(2 * bars.PART + 1))
-    parts = list(bars.parts(rows, "tokenising"))
-    assert [len(part) for part in parts] == [bars.PART, bars.PART, 1]
-    assert [row for part in parts for row in part] == rows
+def test_chunks_under_a_bar_are_all_rows_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(range(2 * bars.CHUNK + 1))
+    chunks = list(bars.chunks(rows, "tokenising"))
+    assert [len(chunk) for chunk in chunks] == [bars.CHUNK, bars.CHUNK, 1]
+    assert [row for chunk in chunks for row in chunk] == rows
     assert "tokenising" in capsys.readouterr().err
 
 

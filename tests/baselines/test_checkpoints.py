@@ -28,6 +28,7 @@ def save_checkpoint(folder: Path, step: int) -> Path:
         (lambda folder: (folder / "new").touch(), "new has changed"),
         (lambda folder: (folder / HASHES).unlink(), "it is incomplete"),
         (lambda folder: (folder / HASHES).write_text("{"), "it is incomplete"),
+        (lambda folder: (folder / HASHES).write_text("[]"), "it is incomplete"),
     ],
 )
 def test_damage_is_found(damage: Callable[[Path], object], found: str | None, tmp_path: Path) -> None:
@@ -42,6 +43,13 @@ def test_the_newest_intact_checkpoint_is_by_step_and_newer_damaged_ones_are_dele
         (steps[step] / "weights").unlink()
     assert newest_intact(tmp_path) == steps[9]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-9"]
+
+
+def test_a_file_with_the_name_of_a_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    checkpoint = save_checkpoint(tmp_path, 3)
+    (tmp_path / "checkpoint-4").touch()
+    assert newest_intact(tmp_path) == checkpoint
+    assert (tmp_path / "checkpoint-4").is_file()
 
 
 def test_without_an_intact_checkpoint_there_is_none(tmp_path: Path) -> None:

@@ -206,6 +206,12 @@ REFUSED = {
             "probs": "[0.2, 0.5, 0.3]",
         }.items()
     },
+    "numbers after a word": (
+        "a.csv",
+        "predict,score_joy\njoy,n/a\njoy,0.5\n",
+        "row 3: the column 'score_joy' holds '0.5'",
+    ),
+    "a nested key twice": ("a.json", '[{"predict": "joy", "a": {"b": 1}, "a.b": 2}]', "row 1: 'a.b' has two values"),
     "probabilities in some rows": ("a.json", f'[{{"predict": "joy"}}, {json.dumps(GRADED)}]', "row 1 has no p_sadness"),
     "a word as probability": ("a.csv", f"{PROBABILITIES}joy,x,0.5,0.3\n", "row 3: p_<label>"),
     "a missing probability": ("a.csv", "predict,p_sadness,p_joy\njoy,0.2,0.8\njoy,0.2,0.8\n", "row 2 has no p_love"),
@@ -228,6 +234,17 @@ def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     with pytest.raises(BenchmarkError, match=f"{name}.*{named}") as refusal:
         predictions_of(tmp_path / name)
     assert refusal.value.fix
+
+
+def test_ids_decide_where_equal_texts_have_different_answers(tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    rows = [{"id": f"test-{row}", "text": ["same", "other", "same"][row]} for row in (1, 0, 2)]
+    path.write_text(json.dumps([row | answer for row, answer in zip(rows, (LOVE, JOY, LOVE), strict=True)]))
+    test = Examples(("test-0", "test-1", "test-2"), ("same", "other", "same"), np.array([1, 2, 2]))
+    classifier, context = ExternalClassifier(str(path)), FitContext(LABELS, compose([]).recipe, 0, Path())
+    classifier.fit(test, test, context)
+    assert classifier.match(test, context) == {"id": 3}
+    assert classifier.predict(test.texts).predicted.tolist() == [1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
 from baselines.cards import trained_part_id
@@ -170,9 +171,25 @@ def test_tfidf_gives_a_label_without_training_texts_the_probability_0() -> None:
     assert predictions.probabilities[:, 1].tolist() == [0, 0]
 
 
-def test_tfidf_refuses_texts_of_one_label() -> None:
-    train = Examples(("a", "b"), ("good day", "good sun"), np.array([0, 0]))
+@pytest.mark.parametrize(("texts", "labels"), [(("good day", "good sun"), [0, 0]), (("a", "b"), [0, 1])])
+def test_tfidf_refuses_texts_of_one_label_and_texts_without_words_before_training(
+    texts: tuple[str, str], labels: list[int]
+) -> None:
+    train = Examples(("a", "b"), texts, np.array(labels))
+    recipe, begun = compose([]).recipe, list[bool]()
+    given = FitContext(("n", "p"), recipe, 0, Path(), training_begins=lambda: begun.append(True))
     with pytest.raises(BenchmarkError, match="cannot learn"):
+        TfidfClassifier(min_df=1).fit(train, train, given)
+    assert not begun
+
+
+def test_an_error_while_tfidf_trains_is_not_blamed_on_the_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("solver")
+
+    monkeypatch.setattr(LogisticRegression, "fit", fail)
+    train = Examples(("a", "b"), ("good day", "bad sun"), np.array([0, 1]))
+    with pytest.raises(ValueError, match="solver"):
         TfidfClassifier(min_df=1).fit(train, train, FitContext(("n", "p"), compose([]).recipe, 0, Path()))
 
 

@@ -21,6 +21,19 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line_only(kind: str, lines: l
     assert later == ["sad", "\ufeffglad"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_an_empty_line_is_an_empty_text_in_a_file_of_one_column_and_no_row_in_others(kind: str) -> None:
+    assert [row.text for row in text_rows([b"text\n", b"a\n", b"\n", b"b\n"], kind, "texts")] == ["a", "", "b"]
+    tab = b"," if kind == "csv" else b"\t"
+    lines = [b"id" + tab + b"text\n", b"1" + tab + b"a\n", b"\n", b"2" + tab + b"b\n"]
+    assert [row.text for row in text_rows(lines, kind, "texts")] == ["a", "b"]
+
+
+def test_the_number_of_a_row_is_that_of_its_last_line() -> None:
+    rows = text_rows([b"text\n", b'"a\n', b'b"\n'], "csv", "texts.csv")
+    assert next(rows).row.location == "texts.csv, row 3"
+
+
 @pytest.mark.parametrize(("header", "found"), [(b"id,words\n", "no column"), (b"text,text\n", "more than one column")])
 def test_a_column_that_is_missing_or_double_is_named(header: bytes, found: str) -> None:
     with pytest.raises(BenchmarkError) as refused:

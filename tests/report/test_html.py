@@ -114,7 +114,7 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     sections = [section.name for section in SECTIONS]
     assert [name for name in ids if name in sections] == [name for name in sections if name not in empty]
     assert ids[:7] == [
-        "accuracy", "figure-frontier", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
+        "accuracy", "figure-scaling", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
     ]  # fmt: skip
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
@@ -140,13 +140,13 @@ def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
     assert cells(html, "not_run", "BERT large") == [("study", "◇&nbsp;0.9086")]
     assert cells(html, "not_run", MINILM) == [("study", "–")]
     assert "no result: failed, No memory is left</a>" in table(html, "not_run")
-    assert {source for source, _ in cells(html, "table1_models", "Llama3-8b")} == {"study", "nothing"}
+    assert {source for source, _ in cells(html, "table1_models", "Llama 3 8B")} == {"study", "nothing"}
     assert {source for source, _ in cells(html, "table1_models", "RoBERTa base")} <= {"declared", "nothing"}
-    assert {source for source, _ in cells(html, "table2_settings", "Llama3-8b")} == {"study"}
+    assert {source for source, _ in cells(html, "table2_settings", "Llama 3 8B")} == {"study"}
     for model, status in (("RoBERTa base", "not_run"), ("BERT base", "measured")):
         settings = [source for source, _ in cells(html, "table2_settings", model)]
         assert settings == ["declared"] * (len(settings) - 1) + [status]
-    assert {source for source, _ in cells(html, "study_audit", "Bert-Base")} == {"study", "derived"}
+    assert {source for source, _ in cells(html, "study_audit", "BERT base")} == {"study", "derived"}
     assert {text[0] for text in re.findall(r'role="img" aria-label="[^"]*">(.)</span>', html)} == {"◇", "◈"}
 
 
@@ -362,7 +362,7 @@ def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_table
     assert "<h1>Results on mine</h1>" in html
     assert "<summary>Figures and tables</summary>" not in html
     assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
-        "data-1", "figure-frontier_mine", "leaderboard_mine",
+        "data-1", "figure-scaling_mine", "leaderboard_mine",
     ]  # fmt: skip
     assert not {"table1_models", "table3_accuracy", "not_run"} & set(re.findall(r' id="([^"]+)"', html))
     assert "Llama" not in html

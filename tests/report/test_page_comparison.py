@@ -46,6 +46,15 @@ def test_the_best_is_compared_with_the_smallest_network_first(tmp_path: Path) ->
     assert names == ["BERT base", "MiniLM-L6"]
 
 
+def test_an_option_that_was_only_tried_is_not_the_pair_that_stands_first(tmp_path: Path) -> None:
+    nearly, worse = [*GOLD[:-1], 0], np.roll(GOLD, 6).tolist()
+    tried = a_record("bert_base", "recipe.label_smoothing=0.1")
+    made = [(tried, GOLD), (a_record("bert_base"), nearly), (a_record("minilm"), worse)]
+    (comparable,) = comparison_data(analysis_of(*(publish(tmp_path, *one) for one in made)), {})
+    names = [comparable["configurations"][place]["name"] for place in comparable["chosen"]]
+    assert names == ["BERT base, paper", "MiniLM-L6, paper"]
+
+
 def test_labels_have_two_digits_if_one_is_not_enough() -> None:
     names = [str(number) for number in range(100)]
     assert page_comparison._pack(np.array([0, 61, 62, -1]), names) == "000Z101B"

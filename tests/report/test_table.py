@@ -111,14 +111,15 @@ def test_columns_say_where_their_content_comes_from() -> None:
         *(
             (duration, value, shown)
             for value, shown in (
-                (0.09, "under 0.1 s"), (0.1, "0.1 s"), (59.94, "59.9 s"), (60, "1.0 min"), (3599, "60.0 min"),
-                (5400, "1.5 h"),
+                (0.09, "under 0.1 s"), (0.1, "0.1 s"), (59.94, "59.9 s"), (59.96, "1.0 min"), (60, "1.0 min"),
+                (3596, "59.9 min"), (3599, "1.0 h"), (5400, "1.5 h"),
             )
         ),
         *(
             (milliseconds, value, shown)
             for value, shown in (
-                (9e-6, "under 0.01 ms"), (1e-5, "0.01 ms"), (0.0289, "28.9 ms"), (0.9, "900 ms"), (1, "1.0 s")
+                (9e-6, "under 0.01 ms"), (1e-5, "0.01 ms"), (0.0289, "28.9 ms"), (0.9, "900 ms"), (0.9994, "999 ms"),
+                (0.9996, "1.0 s"), (1, "1.0 s"),
             )
         ),
     ],

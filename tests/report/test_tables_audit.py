@@ -52,9 +52,9 @@ def test_every_two_of_the_five_figures_are_compared() -> None:
 
 
 def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
-    assert row_with(COMPARISONS, better="Llama3-8b", other="Roberta-Large") == {
-        "better": "Llama3-8b",
-        "other": "Roberta-Large",
+    assert row_with(COMPARISONS, better="Llama 3 8B", other="RoBERTa large") == {
+        "better": "Llama 3 8B",
+        "other": "RoBERTa large",
         "difference": 0.0073,
         "texts": 15,
         "z": 0.8636,
@@ -68,8 +68,8 @@ def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
 @pytest.mark.parametrize(
     ("better", "other", "significance", "texts", "best_p"),
     [
-        ("Bert-Large", "Bert-Base", "impossible", 5, 0.0625),
-        ("Llama3-8b", "Bert-Base", "even unpaired", 40, 1.819e-12),
+        ("BERT large", "BERT base", "impossible", 5, 0.0625),
+        ("Llama 3 8B", "BERT base", "even unpaired", 40, 1.819e-12),
     ],
 )
 def test_the_significance_is_what_a_test_could_find(

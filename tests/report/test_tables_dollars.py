@@ -6,17 +6,19 @@ import pandas as pd
 import pytest
 from factories import FIT, a_record, analysis_of, loading, publish_many, publish_with_costs, row_with, rows_of, wrong_at
 
+from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.tables import TABLES, all_tables
-from benchmark.report.tables.dollars import TABLES as BOTH
+from benchmark.report.tables.dollars import PROJECTED
+from benchmark.report.tables.dollars import TABLES as DECLARED
 from benchmark.results.environment import Environment
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
-DOLLARS, ENERGY = BOTH
+DOLLARS, ENERGY = DECLARED
 
 
 def rows(name: int, *runs: Run) -> list[dict[str, Any]]:
-    return rows_of(BOTH[name].data(analysis_of(*runs)))
+    return rows_of(DECLARED[name].data(analysis_of(*runs)))
 
 
 def timed(model: str, training: float, answering: float, environment: Environment) -> RunRecord:
@@ -98,3 +100,20 @@ def test_energy_is_the_median_of_the_seeds_that_measured_it_alone(tmp_path: Path
     assert (row["training_joules"], row["joules_per_text"], row["measured"]) == (4e6, 3.0, "CPU and GPU")
     assert row["year_dollars"] == pytest.approx((4e6 + 365_000 * 3) / 3.6e6 * 0.13)
     assert row_with(rows(0, *made), model="BERT base")["training_seconds"] == 1
+
+
+def test_the_speed_with_random_weights_gives_a_projection_in_dollars(tmp_path: Path) -> None:
+    document = {
+        "model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False,
+        "rows": {"dataset": "emotion", "train": 16_000, "answered": 1000}, "effective_batch": 20,
+        "ways": [
+            {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0},
+            {"batching": "padded", "precision": "bf16", "samples_per_second": 200.0, "answered_per_second": None},
+        ],
+    }  # fmt: skip
+    others = [document | {"pretrained": True}, document | {"device": "NVIDIA Unknown"}, document | {"ways": []}]
+    results = replace(analysis_of().results, speeds=[*others, document])
+    [row] = rows_of(PROJECTED.data(AnalysedResults(results)))
+    assert (row["model"], row["training"]) == ("Llama 3 8B, random weights", 480)  # three epochs
+    assert (row["training_dollars"], row["answering_dollars"]) == pytest.approx((480 * 4 / 3600, 365 * 4 / 3600))
+    assert row["year_dollars"] == row["training_dollars"] + row["answering_dollars"]

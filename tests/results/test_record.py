@@ -150,11 +150,11 @@ def test_limits_name_what_was_limited() -> None:
     assert a_record("minilm").config.limits == {}
 
 
-def test_truncated_texts_are_shares_of_their_split() -> None:
+def test_truncated_texts_are_counted_for_the_splits_that_were_read() -> None:
     record = replace(a_record(fit=replace(FIT, truncated_texts=7)), truncated_test_texts=4)
-    assert record.truncated == {"train": 7 / 140, "test": 0.4}
-    assert replace(record, data=None).truncated == {}
-    assert a_record(fit=None).truncated == {"train": 0, "test": 0}
+    assert record.truncated_texts == {"train": 7, "test": 4}
+    assert replace(record, data=None).truncated_texts == {}
+    assert a_record(fit=None).truncated_texts == {"train": 0, "test": 0}
 
 
 @pytest.mark.parametrize(

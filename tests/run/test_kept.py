@@ -114,8 +114,11 @@ def test_weights_that_are_not_those_of_the_record_are_refused(compose_run: Compo
         load(folder, f"model.weights.path={tmp_path}/base")
     record["config"]["dataset"]["labels"].reverse()
     (folder / "record.json").write_text(json.dumps(record))
-    with pytest.raises(BenchmarkError, match=r"record\.json was changed"):
-        load(folder, f"model.weights.path={tmp_path}/base")
+    for _ in range(2):
+        with pytest.raises(BenchmarkError, match=r"record\.json was changed"):
+            load(folder, f"model.weights.path={tmp_path}/base")
+        record.pop("checksum", None)
+        (folder / "record.json").write_text(json.dumps(record))
 
 
 def test_a_base_from_a_folder_must_be_named_again(compose_run: Compose, tmp_path: Path) -> None:

@@ -140,6 +140,13 @@ def test_the_hash_is_that_of_the_files_that_are_read(tmp_path: Path) -> None:
     assert published_path(again) != published_path(first)
 
 
+def test_a_path_that_ends_in_dots_has_the_name_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(weights_in(tmp_path / "mine"))
+    for path in (".", "logs/.."):
+        assert published_path(path).partition("@")[0] == "mine"
+        assert published_overrides(a_config(), [f"model.adapter={path}"]) == ["model.adapter=DIR/mine"]
+
+
 def test_files_of_one_name_are_told_apart_by_their_content(tmp_path: Path) -> None:
     names = set()
     for content in ("a", "b"):

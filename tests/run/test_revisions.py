@@ -51,3 +51,7 @@ def test_a_commit_that_the_hub_does_not_state_is_not_remembered(
     assert commit_of("model", "o/name", "main") == "c" * 40
     answer.return_value = None  # the hub cannot be reached
     assert commit_of("model", "o/name", "main") == "c" * 40
+    (reference,) = tmp_path.rglob("main")
+    reference.write_text("")  # as an interrupted write leaves it
+    with pytest.raises(BenchmarkError, match="'main' of o/name"):
+        commit_of("model", "o/name", "main")

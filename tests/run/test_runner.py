@@ -188,6 +188,19 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
     assert f"{tmp_path}/models/tiny_bert/" in caplog.text
 
 
+def test_a_finished_run_whose_model_gets_no_record_is_finished_and_says_where_to_copy_it_from(
+    compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def block_record(run: Run) -> None:
+        folder = tmp_path / "models" / run.folder.relative_to(tmp_path / "results" / "runs")
+        (folder / "record.json").mkdir(parents=True)
+
+    with caplog.at_level(logging.WARNING):
+        run = runner.run(compose_run("model=tfidf", f"models_dir={tmp_path}/models"), on_record=block_record)
+    assert only_run(tmp_path).record.status is run.record.status is Status.completed
+    assert f"{run.folder}/record.json" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("limits", "options"),
     [

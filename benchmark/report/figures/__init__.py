@@ -12,5 +12,5 @@ from benchmark.report.figures import (
     study_figures,
 )
 
-MODULES = (frontier, accuracy, differences, scaling, across_data_sets, learning, confidence, study_figures)
+MODULES = (scaling, accuracy, differences, frontier, across_data_sets, learning, confidence, study_figures)
 FIGURES: dict[str, Figure] = {figure.name: figure for module in MODULES for figure in module.FIGURES}

@@ -89,11 +89,10 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
     for row in rows:
         row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
         row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)
-    titles = {name: entry.config.model.title for name, entry in analysis.results.catalogue.items()}
     repeated = {row["model"] for row in rows if row["repeats_study"]}
     if dataset == study.DATASET:
         rows += [
-            {"short_name": f"{titles[model]}, paper", "accuracy": published, "published": published, "seeds": 0}
+            {"short_name": study.TABLE3_TITLES[model], "accuracy": published, "published": published, "seeds": 0}
             for model, published in study.TABLE3.items()
             if model not in repeated
         ]
@@ -103,11 +102,13 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
 
 
 def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
-    """The most accurate configuration, its interval, and how many of those on the same test texts are tied with it."""
-    others = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
-    tied = f" Tied with it: {len(others) - others['differs'].sum()} of {len(others)} others." if len(others) else ""
+    """The most accurate configuration, its interval, and over how many of those on its test texts it has no lead."""
+    pairs = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
+    others = pairs[pairs["other"].isin(without_ablations(analysis)["configuration"])]
+    not_led = (~others["differs"].astype(bool)).sum()
+    lead = f" Its lead is not significant over {not_led} of {len(others)} others." if len(others) else ""
     interval = f"95% interval {digits(best['low'])} to {digits(best['high'])}"
-    return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{tied}"
+    return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{lead}"
 
 
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:
@@ -118,7 +119,7 @@ def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None
 
     if pd.notna(row["published"]):
         draw("the study, published", [row["published"]], shift=-0.27 * bool(row["seeds"]))
-    beside = "not run here"
+    beside = f"{digits(row['accuracy'])}, the study"
     if row["seeds"]:
         beside = f"{row['accuracy']:.4f}, {row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
         if row["accuracy"] < floor:

@@ -40,14 +40,14 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     figure.set_label(_caption(rows[rows["name"].isin([name for name, _ in models])]))
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
-        own = rows[rows["name"] == name]
+        points = rows[rows["name"] == name]
         shift = 0.7 * ((place + 0.5) / len(models) - 0.5) + 0.12 * narrow
-        at = own["dataset"].map(names.index) + shift
+        at = points["dataset"].map(names.index) + shift
         look = SERIES_STYLES[place]
         axes.hlines(
-            at, own["low"].astype(float), own["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
+            at, points["low"].astype(float), points["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
         )
-        axes.plot(own["accuracy"].astype(float), at, look["marker"], color=look["color"], markersize=5, label=title)
+        axes.plot(points["accuracy"].astype(float), at, look["marker"], color=look["color"], markersize=5, label=title)
     described = [_described(rows, name) for name in names]
     axes.set_yticks(range(len(names)), [] if narrow else described)
     for place, text in enumerate(described if narrow else []):
@@ -66,13 +66,13 @@ def _caption(drawn: pd.DataFrame) -> str:
     """The most accurate model on each data set; the rows are sorted by data set and falling accuracy."""
     best = drawn.drop_duplicates("dataset")
     best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
-    places = [f"{model} on {listed(own['place'].tolist())}" for model, own in best.groupby("model", sort=False)]
+    places = [f"{model} on {listed(rows['place'].tolist())}" for model, rows in best.groupby("model", sort=False)]
     return f"The most accurate model is {listed(places)}."
 
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:
-    own = rows[rows["dataset"] == dataset]
-    return f"{dataset}\n{own['train_rows'].dropna().max():,} texts, {own['labels'].iloc[0]} labels"
+    points = rows[rows["dataset"] == dataset]
+    return f"{dataset}\n{points['train_rows'].dropna().max():,} texts, {points['labels'].iloc[0]} labels"
 
 
 FIGURES = (

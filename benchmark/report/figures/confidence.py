@@ -28,12 +28,14 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 
     In a narrow figure the panels are below each other.
     """
-    found = with_results(analysis.configurations)
-    found = found[found["has_confidences"].astype(bool) & (found["collapsed"] < found["seeds"])]
-    if found.empty:
+    candidates = with_results(analysis.configurations)
+    candidates = candidates[
+        candidates["has_confidences"].astype(bool) & (candidates["collapsed"] < candidates["seeds"])
+    ]
+    if candidates.empty:
         return None
-    shown = found.head(len(SERIES_STYLES))
-    left_out = f"; the best {len(shown)} of {len(found)}" if len(shown) < len(found) else ""
+    shown = candidates.head(len(SERIES_STYLES))
+    left_out = f"; the best {len(shown)} of {len(candidates)}" if len(shown) < len(candidates) else ""
     narrow = width < WIDTH
     names = [in_two_lines(name, 42) if narrow else textwrap.shorten(name, 90) for name in shown["short_name"]]
     first, second = ("Above", "Below") if narrow else ("Left", "Right")
@@ -64,7 +66,7 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     """The range of confidence minus accuracy, and the accuracy if half of the texts are labelled."""
     answers = [_answers(analysis, row) for _, row in shown.iterrows()]
-    gaps = [float((one["confidence"] - one["correct"]).mean()) for one in answers]
+    gaps = [float((answer["confidence"] - answer["correct"]).mean()) for answer in answers]
     half = [coverage_accuracy(analysis.results, row, 0.5) for _, row in shown.iterrows()]
     sign = "over" if min(gaps) > 0 else "under" if max(gaps) < 0 else "over- and under"
     ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]

@@ -13,6 +13,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import DIFFERENT, INK, MUTED, TIED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.style import NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
+from benchmark.report.wording import count_in_words
 
 MOST, MOST_NARROW = 14, 10  # with more configurations the cells are too small for their numbers
 FEWEST = 3  # of one pair the table says enough
@@ -37,9 +38,10 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         1.5 + 0.36 * len(shown) + below.height,
         f"Which models differ, {dataset} test split{left_out}",
         "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
-        "same pair, corrected by Holm for all pairs. Blue: they differ; grey: tied.",
+        "same pair, corrected by Holm for all pairs. Blue: they differ significantly; grey: not significant.",
         width,
     )
+    figure.set_label(_caption(analysis.comparisons, comparable))
     axes = figure.subplots()
     _draw_cells(axes, analysis.comparisons, shown, size=7.1 if narrow else 8.5 if len(shown) <= FEW else 6.5)
     numbers = [str(place + 1) for place in range(len(shown))]
@@ -52,10 +54,24 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     axes.xaxis.tick_top()
     axes.spines[:].set_visible(False)
     if not narrow:
-        key = [Patch(facecolor=DIFFERENT, label="differ"), Patch(facecolor=TIED, edgecolor=MUTED, label="tied")]
+        key = [
+            Patch(facecolor=DIFFERENT, label="differ"),
+            Patch(facecolor=TIED, edgecolor=MUTED, label="not significant"),
+        ]
         figure.legend(handles=key, loc="outside lower right", ncols=2)
     below.write(figure)
     return figure
+
+
+def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame) -> str:
+    """How many of the most accurate do not differ from each other, and how many others the best leads."""
+    ids, differing = list(comparable["configuration"]), pairs[pairs["differs"].astype(bool)]
+    among = differing[differing["better"].isin(ids) & differing["other"].isin(ids)]
+    later = [max(ids.index(one), ids.index(other)) for one, other in zip(among["better"], among["other"], strict=True)]
+    alike, led = min(later, default=len(ids)), int((among["better"] == ids[0]).sum())
+    many = f"The {count_in_words(alike)} most accurate configurations do not differ significantly from each other. "
+    first = many * (alike > 1)
+    return f"{first}{led} of {len(ids) - 1} others are significantly less accurate than the most accurate one."
 
 
 def _write_names(axes: Axes, shown: pd.DataFrame) -> None:

@@ -57,37 +57,37 @@ DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0
 def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
     """Accuracy against each cost, one panel each, below each other if it is narrow; then the names of the numbers."""
     comparable = compared(analysis)
-    found, below = _drawn_and_below(comparable)
-    measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(found, cost))]
-    if len(found) + len(below) < FEWEST or not measured:
+    plotted, below = _drawn_and_below(comparable)
+    measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(plotted, cost))]
+    if len(plotted) + len(below) < FEWEST or not measured:
         return None
     first = measured[0]
     leads = costs.significant_leads(analysis.comparisons)
     narrow = width < WIDTH
     panels_in_row = 1 if narrow else min(2, len(measured))
     rows = -(-len(measured) // panels_in_row)
-    notes = Below([*_names(found, measured, leads), *_notes(found, below)], width, 8.5 if narrow else 7.5)
+    notes = Below([*_names(plotted, measured, leads), *_notes(plotted, below)], width, 8.5 if narrow else 7.5)
     figure = new_figure(
         2.6 * rows + 0.7 + 0.35 * narrow + notes.height,
         f"Accuracy against cost, {dataset} test split",
         "Up is more accurate, left is cheaper.",
         width,
     )
-    figure.set_label(_caption(found, measured))
+    figure.set_label(_caption(plotted, measured))
     grid = figure.subplots(rows, panels_in_row, sharey=True, squeeze=False)
     panels: dict[str, Axes] = dict(zip(measured, grid.flat, strict=False))
     for unused in [*grid.flat][len(measured) :]:
         unused.remove()
     for cost, axes in panels.items():
         best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
-        _draw_panel(axes, found.assign(best=found["configuration"].isin(best)), cost)
+        _draw_panel(axes, plotted.assign(best=plotted["configuration"].isin(best)), cost)
     for axes in grid[:, 0]:
         axes.set(ylabel="accuracy")
     for axes, cost in zip(panels.values(), panels, strict=True):
-        _write_numbers(axes, found, cost)
+        _write_numbers(axes, plotted, cost)
     for axes in grid[0]:
         axes.set_title(2 * narrow * "\n" + " ", size=9)  # room for the key
-    key = _key(found)
+    key = _key(plotted)
     panels[first].legend(
         handles=key, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3 if narrow else len(key), borderpad=0,
         handletextpad=0.3, handlelength=1.2, columnspacing=1.0,
@@ -96,19 +96,19 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     return figure
 
 
-def _caption(found: pd.DataFrame, measured: list[str]) -> str:
+def _caption(plotted: pd.DataFrame, measured: list[str]) -> str:
     """The most accurate configuration, which is the first row, and its panels if it lacks a cost."""
-    best = found.iloc[0]
-    own = [COSTS[cost] for cost in measured if 0 in _points(found, cost).index]
-    panels = "panel" if len(own) == 1 else "panels"
-    only = "" if len(own) == len(measured) else f" (only in the {panels} of {listed(own)})"
+    best = plotted.iloc[0]
+    complete = [COSTS[cost] for cost in measured if 0 in _points(plotted, cost).index]
+    panels = "panel" if len(complete) == 1 else "panels"
+    only = "" if len(complete) == len(measured) else f" (only in the {panels} of {listed(complete)})"
     return f"{best['short_name']} is the most accurate, {best['accuracy']:.4f}{only}."
 
 
-def _key(found: pd.DataFrame) -> list[Patch | Line2D]:
+def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:
     """What colours and marks mean."""
-    kinds: list[Patch | Line2D] = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in found["kind"].unique()]
-    marks = {"CPU": ("o", "white"), "GPU": ("s", "white")} if found["on_gpu"].any() else {}
+    kinds: list[Patch | Line2D] = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in plotted["kind"].unique()]
+    marks = {"CPU": ("o", "white"), "GPU": ("s", "white")} if plotted["on_gpu"].any() else {}
     marks |= {"on the frontier": ("o", INK), "95% interval": ("|", INK)}
     return kinds + [
         Line2D([], [], linestyle="none", marker=marker, color=INK, markerfacecolor=face, label=label)
@@ -116,18 +116,18 @@ def _key(found: pd.DataFrame) -> list[Patch | Line2D]:
     ]
 
 
-def _notes(found: pd.DataFrame, below: list[str]) -> list[str]:
+def _notes(plotted: pd.DataFrame, below: list[str]) -> list[str]:
     """What the key does not say."""
     notes = ["On the frontier: significantly more accurate than every cheaper model on it."]
-    if found["machine"].nunique() > 1:
-        notes.append(f"Machine: {_usual_machine(found)}, unless another is named.")
+    if plotted["machine"].nunique() > 1:
+        notes.append(f"Machine: {_usual_machine(plotted)}, unless another is named.")
     if below:
         notes.append(f"Below the axis and not drawn: {'; '.join(below)}.")
     return notes
 
 
-def _usual_machine(found: pd.DataFrame) -> str:
-    return str(found["machine"].value_counts().index[0])
+def _usual_machine(plotted: pd.DataFrame) -> str:
+    return str(plotted["machine"].value_counts().index[0])
 
 
 def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -139,9 +139,9 @@ def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
     return priced[high].head(MOST).reset_index(drop=True), below[:MOST_BELOW] + more
 
 
-def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str) -> None:
+def _draw_panel(axes: Axes, plotted: pd.DataFrame, cost: str) -> None:
     """Draw every configuration by accuracy and one cost."""
-    points = _points(found, cost)
+    points = _points(plotted, cost)
     best = points[points["best"]].sort_values("x", kind="stable")
     axes.step(best["x"], best["accuracy"], where="post", color=MUTED, linewidth=0.9)
     for _, row in points.sort_values("on_gpu", kind="stable").iterrows():  # a square would cover a circle less
@@ -163,25 +163,25 @@ def _draw_panel(axes: Axes, found: pd.DataFrame, cost: str) -> None:
     axes.grid()
 
 
-def _points(found: pd.DataFrame, cost: str) -> pd.DataFrame:
+def _points(plotted: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The configurations with this cost, as `x` in its unit; only those of the usual device if costs depend on it."""
-    points = found.assign(x=found[cost].astype(float) * UNITS[cost][1])
-    return points[points["x"].notna() & ((cost not in costs.BY_DEVICE) | _on_usual_device(found))]
+    points = plotted.assign(x=plotted[cost].astype(float) * UNITS[cost][1])
+    return points[points["x"].notna() & ((cost not in costs.BY_DEVICE) | _on_usual_device(plotted))]
 
 
-def _on_usual_device(found: pd.DataFrame) -> pd.Series:
+def _on_usual_device(plotted: pd.DataFrame) -> pd.Series:
     """Whether each configuration ran on a GPU, if most did, or on a CPU."""
-    on_gpu = found["on_gpu"].astype(bool)
+    on_gpu = plotted["on_gpu"].astype(bool)
     return on_gpu == (on_gpu.mean() > 0.5)
 
 
-def _write_numbers(axes: Axes, found: pd.DataFrame, cost: str) -> None:
+def _write_numbers(axes: Axes, plotted: pd.DataFrame, cost: str) -> None:
     """Write each point's number beside it, where it covers no other point or number and is nearest to its own.
 
     Points that cover each other share one text.
     """
     axes.autoscale_view()
-    points = _points(found, cost)
+    points = _points(plotted, cost)
     places = points[["x", "accuracy"]].to_numpy(dtype=float)
     middles = axes.transAxes.inverted().transform(axes.transData.transform(places)) * SPREAD
     boxes = [(*middle, MARKER, MARKER) for middle in middles]
@@ -224,26 +224,28 @@ def _overlap(one: Box, other: Box) -> float:
     return max(0.0, min(width, one[2], other[2])) * max(0.0, min(height, one[3], other[3]))
 
 
-def _misplaced(box: Box, own: Array, points: Array) -> float:
+def _misplaced(box: Box, point: Array, points: Array) -> float:
     """An area for a number that is outside the panel or as near to another of the points as to its own."""
     outside = not (0 < box[0] < SPREAD[0] and 0 < box[1] < SPREAD[1])
-    to_own = np.hypot(*(own - box[:2]))
+    to_own = np.hypot(*(point - box[:2]))
     nearer = bool((np.hypot(*(points - box[:2]).T) < to_own + 1).any())
     return DIGIT[0] * DIGIT[1] * (outside + nearer)
 
 
-def _names(found: pd.DataFrame, measured: list[str], leads: costs.Leads) -> list[str]:
+def _names(plotted: pd.DataFrame, measured: list[str], leads: costs.Leads) -> list[str]:
     """Number, name and accuracy, the machine if most ran on another, missing costs, and what dominates it."""
-    number = {configuration: place + 1 for place, configuration in enumerate(found["configuration"])}
-    usual, dominators = _usual_machine(found), costs.dominated_by(found, leads)
+    number = {configuration: place + 1 for place, configuration in enumerate(plotted["configuration"])}
+    usual, dominators = _usual_machine(plotted), costs.dominated_by(plotted, leads)
     names = []
-    for (_, row), drawn, dominating in zip(found.iterrows(), _on_usual_device(found), dominators, strict=True):
+    for (_, row), drawn, dominating in zip(plotted.iterrows(), _on_usual_device(plotted), dominators, strict=True):
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         missing = [COSTS[cost] for cost in measured if pd.isna(row[cost])]
         absent = f"; no {listed(missing, 'or')}" if missing else ""
         others = [] if drawn else [_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
         not_drawn = f"; not drawn: {listed(others)}" if others else ""
-        dominated = _dominated(row, found.iloc[number[dominating[0]] - 1], number[dominating[0]]) if dominating else ""
+        dominated = (
+            _dominated(row, plotted.iloc[number[dominating[0]] - 1], number[dominating[0]]) if dominating else ""
+        )
         name = textwrap.shorten(row["short_name"], 84, placeholder=" ...")
         name += f", {row['accuracy']:.4f}{elsewhere}{absent}{not_drawn}{dominated}"
         names.append(f"{number[row['configuration']]}  {name}")
@@ -273,7 +275,7 @@ FIGURES = (
     Figure(
         "frontier",
         "Accuracy against each cost, with the frontier.",
-        "accuracy",
+        "cost",
         frontier,
         draw_narrow=partial(frontier, width=NARROW),
     ),

@@ -20,7 +20,7 @@ from benchmark.report.wording import listed
 
 CHOICES = {
     RowChoice.stratified: "labels in proportion",
-    RowChoice.balanced: "equally many of each label",
+    RowChoice.balanced: "balanced labels",
     RowChoice.first: "first rows",
 }
 """How the title of a panel says which rows were used."""
@@ -41,7 +41,7 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     for curve, style in shown:
         by_choice.setdefault(curve["rows"].iloc[0], []).append((curve, style))
     narrow = width < WIDTH
-    lines = max(sum(1 + _name(curve).count("\n") for curve, _ in own) for own in by_choice.values())
+    lines = max(sum(1 + _name(curve).count("\n") for curve, _ in panel) for panel in by_choice.values())
     rows, columns = (len(by_choice), 1) if narrow else (1, len(by_choice))
     figure = new_figure(
         0.6 + rows * (2.7 + 0.17 * lines),
@@ -49,13 +49,51 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
         "Mean accuracy over the seeds and its 95% interval. Panels with other rows or epochs are not comparable.",
         width,
     )
+    figure.set_label(_caption(analysis, [curve for curve, _ in shown]))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
-    for axes, (choice, own) in zip(panels, by_choice.items(), strict=True):
-        _draw_accuracies(axes, own)
-        _finish_axes(axes, [curve for curve, _ in own], RowChoice(choice), 72 * width / columns - BESIDE)
+    for axes, (choice, panel) in zip(panels, by_choice.items(), strict=True):
+        _draw_accuracies(axes, panel)
+        _finish_axes(axes, [curve for curve, _ in panel], RowChoice(choice), 72 * width / columns - BESIDE)
     for axes in panels[:1] if columns > 1 else panels:
         axes.set(ylabel="accuracy")
     return figure
+
+
+def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
+    """In every panel with several networks, up to how many texts the largest leads the smallest."""
+    sizes = analysis.results.runs.drop_duplicates("curve").set_index("curve")["parameters"].dropna().astype(float)
+    trained = [curve for curve in curves if curve["epochs"].notna().all() and _of_all_rows(curve) in sizes]
+    trained.sort(key=lambda curve: sizes[_of_all_rows(curve)])
+    sentences = []
+    for choice in CHOICES:
+        networks = [curve for curve in trained if curve["rows"].iloc[0] == choice]
+        if len(networks) > 1:
+            sentences.append(_lead(analysis, networks[-1], networks[0]))
+    return " ".join(sentences)
+
+
+def _of_all_rows(curve: pd.DataFrame) -> str:
+    """The curve's id in the table of runs, which leaves out how rows were chosen."""
+    return str(curve["curve"].iloc[0]).partition("-")[0]
+
+
+def _lead(analysis: AnalysedResults, larger: pd.DataFrame, smaller: pd.DataFrame) -> str:
+    """Up to how many texts the larger network's interval lies above the smaller's, and whether they differ with all."""
+    both = larger.merge(smaller, on="train_rows", suffixes=("", "_smaller"))
+    leads = both[(both["low"] > both["high_smaller"]).astype(bool).cumprod().astype(bool)]["train_rows"]
+    names = f"{larger['model'].iloc[0]} is more accurate than {smaller['model'].iloc[0]}"
+    parts = (
+        [f"{names} with up to {leads.max():,} training texts (the 95% intervals do not overlap)"] if len(leads) else []
+    )
+    runs = analysis.results.runs
+    ids = {runs.loc[runs["result"] & (runs["curve"] == _of_all_rows(one)), "configuration"].min()
+           for one in (larger, smaller)}  # fmt: skip
+    pairs = analysis.comparisons
+    pair = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
+    if len(pair):
+        verdict = "differ significantly" if pair["differs"].iloc[0] else "do not differ significantly"
+        parts.append(f"with all {both['train_rows'].max():,} they {verdict}")
+    return "; ".join(parts) + "." if parts else ""
 
 
 def _draw_accuracies(axes: Axes, shown: Sequence[tuple[pd.DataFrame, dict[str, Any]]]) -> None:
@@ -72,8 +110,8 @@ def _name(curve: pd.DataFrame) -> str:
 def _finish_axes(axes: Axes, curves: Sequence[pd.DataFrame], choice: RowChoice, room: float) -> None:
     """Title, ticks that do not overlap in a panel of `room` points, and the names below it."""
     epochs = sorted({curve["epochs"].iloc[0] for curve in curves if curve["epochs"].notna().all()})
-    in_epochs = [f"{listed([f'{one:g}' for one in epochs], 'or')} epoch{'s' * (epochs != [1])}"] if epochs else []
-    axes.set_title(", ".join([*in_epochs, CHOICES[choice]]), size=9, color=INK, loc="left")
+    in_epochs = f" (networks: {listed([f'{number:g}' for number in epochs], 'or')} epoch{'s' * (epochs != [1])})"
+    axes.set_title(CHOICES[choice] + in_epochs * bool(epochs), size=9, color=INK, loc="left")
     axes.set_xscale("log")
     rows = sorted({row for curve in curves for row in curve["train_rows"]})
     ticks = _apart(rows, room)

@@ -1,21 +1,23 @@
-"""Accuracy against the number of parameters, encoders and decoders apart, beside the study's figures."""
+"""Accuracy against training time and against the number of parameters, beside the study's figures."""
 
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.inference import wilson_interval
 from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
-from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
-from benchmark.report.tables.overview import parameters
-from benchmark.report.wording import digits, in_words
+from benchmark.report.formats import duration, parameters
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
+from benchmark.report.wording import digits, in_words, listed
 
 SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
 NARROW_SPACE = (1 / 2, 2)  # the same, for numbers
@@ -23,47 +25,105 @@ NARROW_SPACE = (1 / 2, 2)  # the same, for numbers
 
 @house_style()
 def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """The best configuration of each network, one line per kind; the study's models as it printed them.
+    """Draw the best configuration of each network by training time, if known, and by size; the study's as printed.
 
-    A narrow figure has numbers at the points and their names below.
+    A narrow figure has the panels below each other, with numbers at the points of the second and their names below.
     """
-    found = _networks(analysis)
-    if len(found) < 2:
+    networks = _networks(analysis)
+    if len(networks) < 2:
         return None
     published = _published(analysis) if dataset == study.DATASET else pd.DataFrame()
+    timed = _timed(analysis, networks)
     narrow = width < WIDTH
-    below = Below(_numbered(found, published) if narrow else [], width, 8.5)
+    below = Below(_numbered(networks, published) if narrow else [], width, 8.5)
     if narrow:
-        for points, first in ((found, 1), (published, 1 + len(found))):
+        for points, first in ((networks, 1), (published, 1 + len(networks))):
             points["beside"] = [str(first + place) for place in range(len(points))]
+    by_time = len(timed) > 0
     figure = new_figure(
-        4.3 + below.height,
-        f"Accuracy against size, {dataset} test split",
-        "Filled: the best configuration of each network run here, with its 95% interval."
-        + " Hollow: as the study printed them, not measured here." * (len(published) > 0),
+        4.1 + below.height + 2.6 * (narrow and by_time),
+        f"Accuracy against {'training time and ' * by_time}size, {dataset} test split",
+        _subtitle(networks, timed, len(published) > 0),
         width,
     )
-    figure.set_label(_caption(analysis, found))
-    axes = figure.subplots()
-    for kind, points in found.groupby("kind", sort=False):
+    figure.set_label(_caption(analysis, networks))
+    if by_time:
+        shape, ratios = ((2, 1), {"height_ratios": (1, 1.5)}) if narrow else ((1, 2), {"width_ratios": (1, 2)})
+        left, axes = figure.subplots(*shape, sharey=not narrow, **ratios)
+        _draw_times(left, timed)
+    else:
+        axes = left = figure.subplots()
+    _draw_sizes(axes, networks, published, NARROW_SPACE if narrow else SPACE)
+    for panel in {left, axes} if narrow else {left}:
+        panel.set(ylabel="accuracy")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0)
+    below.write(figure)
+    return figure
+
+
+def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
+    """What the marks mean, and which networks have no time."""
+    sentences = ["Filled: the best configuration of each network run here, with its 95% interval."]
+    if with_study:
+        sentences.append(
+            "Hollow: as the study printed them, not measured here (dashed: Wilson's interval for one run)."
+        )
+    untimed = networks.loc[~networks["configuration"].isin(timed.get("configuration", ())), "title"].tolist()
+    if len(timed) and untimed:
+        sentences.append(f"No comparable training time: {listed(untimed)}.")
+    sentences.append("The networks also differ in pretraining, fine-tuning and epochs.")
+    return " ".join(sentences)
+
+
+def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
+    """The networks and the best linear model with a training time on the machine that most of them have.
+
+    None if only one has.
+    """
+    comparable = compared(analysis)
+    linear = comparable[(comparable["kind"] == "linear") & comparable["trained"].astype(bool)].head(1)
+    points = pd.concat([networks, linear])
+    points = points[points["training_seconds"].notna()].astype({"training_seconds": float, "accuracy": float})
+    same = points[points["machine"] == points["machine"].value_counts().idxmax()] if len(points) else points
+    return same if len(same) > 1 else same.head(0)
+
+
+def _draw_times(axes: Axes, points: pd.DataFrame) -> None:
+    """Draw accuracy by training time, with names beside the points."""
+    seconds = points["training_seconds"]
+    middle = np.sqrt(seconds.min() * seconds.max())
+    for row in points.to_dict("records"):
+        colour, at = KINDS[row["kind"]], (row["training_seconds"], row["accuracy"])
+        axes.vlines(at[0], row["low"], row["high"], color=colour, alpha=0.35)
+        axes.plot(*at, "o", color=colour)
+        axes.annotate(_named(row), at, color=INK, **_beside(left=at[0] > middle, above=row["kind"] != "encoder"))
+    axes.set_xscale("log")
+    axes.set_xlim(seconds.min() / 3, seconds.max() * 3)
+    axes.xaxis.set_major_locator(FixedLocator([1, 10, 60, 600, 3600, 36000, 360000]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value).replace(".0 ", " ")))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel=f"training time\non {points['machine'].iloc[0]}")
+    axes.grid()
+
+
+def _draw_sizes(axes: Axes, networks: pd.DataFrame, published: pd.DataFrame, space: tuple[float, float]) -> None:
+    """Draw accuracy by parameters, one line per kind; `space`: factors from the outer networks to the axis' ends."""
+    for kind, points in networks.groupby("kind", sort=False):
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
     for row in published.to_dict("records"):
         colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
+        axes.vlines(at[0], row["low"], row["high"], color=colour, alpha=0.6, linewidth=0.8, linestyle="--")
         axes.plot(*at, "D", color=colour, markerfacecolor="white", markersize=5)
-        axes.annotate(row["beside"], at, color=MUTED, **_beside(left=False, above=False))
+        axes.annotate(row["beside"], at, color=MUTED, **_beside(left=False, above=row["kind"] == "decoder"))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameters(value)))
     axes.xaxis.set_minor_locator(NullLocator())
-    sizes = pd.concat([found["parameters"], published.get("parameters", pd.Series(dtype=float))])
-    space = NARROW_SPACE if narrow else SPACE
+    sizes = pd.concat([networks["parameters"], published.get("parameters", pd.Series(dtype=float))])
     axes.set_xlim(sizes.min() * space[0], sizes.max() * space[1])
     axes.margins(y=0.08)
-    axes.set(xlabel="parameters", ylabel="accuracy")
+    axes.set(xlabel="parameters")
     axes.grid()
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0)
-    below.write(figure)
-    return figure
 
 
 def _networks(analysis: AnalysedResults) -> pd.DataFrame:
@@ -76,13 +136,13 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
     sized = (
         sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
     )
-    found = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
-    return found.assign(beside=[f"{row['title']}\n{row['accuracy']:.4f}" for row in found.to_dict("records")])
+    networks = sized.drop_duplicates(["kind", "parameters"]).astype({"parameters": float})
+    return networks.assign(beside=[_named(row) for row in networks.to_dict("records")])
 
 
-def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
-    """The most accurate network, and whether the smallest and the largest are tied with it."""
-    best, by_size = found.iloc[0], found.sort_values("parameters", kind="stable")
+def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
+    """The most accurate network, and whether it leads the smallest and the largest significantly."""
+    best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
     sentences = [
         f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, {digits(best['accuracy'])}."
@@ -90,26 +150,27 @@ def _caption(analysis: AnalysedResults, found: pd.DataFrame) -> str:
     for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
-            verdict = "is significantly less accurate" if differ else "is tied with it"
+            verdict = "is significantly less accurate" if differ else "is not significantly less accurate"
             size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
             sentences.append(f"The {what}, {row['title']} ({size}; {accuracy}), {verdict}.")
     return " ".join(sentences)
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
+    """The study's models with the accuracies that it printed, and their intervals for one run."""
     cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
     return pd.DataFrame(
         [
             {"beside": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
-             "accuracy": accuracy}
+             "accuracy": accuracy, **vars(wilson_interval(accuracy * study.TEST_ROWS, study.TEST_ROWS))}
             for name, accuracy in study.TABLE3.items()
         ]
     )  # fmt: skip
 
 
-def _numbered(found: pd.DataFrame, published: pd.DataFrame) -> list[str]:
+def _numbered(networks: pd.DataFrame, published: pd.DataFrame) -> list[str]:
     """Number, name, size and accuracy of each network."""
-    rows = [(row["title"], row) for row in found.to_dict("records")]
+    rows = [(row["title"], row) for row in networks.to_dict("records")]
     rows += [(f"{row['beside']} of the study", row) for row in published.to_dict("records")]
     return [
         f"{number}  {name}, {parameters(row['parameters'])}, {row['accuracy']:.4f}"
@@ -129,6 +190,11 @@ def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
         axes.annotate(row["beside"], (row["parameters"], row["accuracy"]), color=INK, **_beside(left, above))
 
 
+def _named(row: dict[Any, Any]) -> str:
+    """Name and accuracy in two or three lines."""
+    return f"{in_two_lines(row['title'], 20)}\n{row['accuracy']:.4f}"
+
+
 def _beside(left: bool, above: bool) -> dict[str, Any]:
     """The place of a name beside its point, on the side of the line that is free."""
     return {
@@ -143,8 +209,8 @@ def _beside(left: bool, above: bool) -> dict[str, Any]:
 FIGURES = (
     Figure(
         "scaling",
-        "Accuracy against the number of parameters, encoders and decoders apart, beside the study's.",
-        "cost",
+        "Accuracy against training time and the number of parameters, beside the study's.",
+        "accuracy",
         scaling,
         draw_narrow=partial(scaling, width=NARROW),
     ),

@@ -25,10 +25,10 @@ def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analy
 def label_distribution(analysis: AnalysedResults, dataset: str) -> Drawing | None:
     """Figure 3: the number of training texts with each label, the most frequent first."""
     runs = analysis.results.runs
-    found = runs[(runs["dataset"] == dataset) & runs["result"]]
-    if found.empty:
+    with_result = runs[(runs["dataset"] == dataset) & runs["result"]]
+    if with_result.empty:
         return None
-    largest_first = found.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
+    largest_first = with_result.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
     data = analysis.results.by_name[largest_first["run"].iloc[0]].record.data
     assert data is not None
     counts = pd.Series(data.splits["train"].counts).sort_values(ascending=False, kind="stable")

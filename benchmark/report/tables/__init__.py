@@ -45,6 +45,7 @@ OF_ALL_DATASETS = (
     prompts.PROMPTS,
     paired.ROBUSTNESS,
     scale.SCALE,
+    dollars.PROJECTED,
 )
 """Tables of all data sets that are shown only if they have rows."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}

@@ -10,9 +10,9 @@ from scipy import stats
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.inference import ALPHA, mcnemar, possible_counts, unpaired_z
-from benchmark.report import table as t
 from benchmark.report.formats import count as counted
 from benchmark.report.formats import fixed, p_value, plain
+from benchmark.report.table import FOUR_DECIMALS, Column, Table, ValueSource, derived
 
 ROUNDING = 0.5e-4  # what four printed decimals leave open in either direction
 MOST_ROWS, MOST_RUNS = 10_000, 10  # limits of the search for test sets and numbers of runs
@@ -39,6 +39,11 @@ def study_comparisons(_: AnalysedResults) -> pd.DataFrame:
     """
     order = sorted(study.TABLE3, key=study.TABLE3.__getitem__, reverse=True)
     return pd.DataFrame([_comparison(better, other) for better, other in combinations(order, 2)], dtype=object)
+
+
+def impossible_accuracies() -> dict[str, float]:
+    """The accuracies of the study's Table 3 that no number of correct texts gives, by model."""
+    return {model: figure for model, figure in study.TABLE3.items() if not possible_counts(figure, study.TEST_ROWS)}
 
 
 def _figure(name: str, figures: list[float]) -> dict[str, Any]:
@@ -98,36 +103,36 @@ def _listed(items: Iterable[Any]) -> str:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "study_audit",
         "Which counts of correct predictions the printed accuracies can stand for",
         study_audit,
         (
-            t.derived("figure", "Figure"),
-            t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
-            t.derived("possible_counts", f"Correct of {study.TEST_ROWS:,}"),
-            t.derived("nearest", "Nearest"),
-            t.derived("fitting_rows", "Smallest test sets"),
-            t.derived("fitting_runs", "Means of runs"),
+            derived("figure", "Figure"),
+            Column("study", "Study", FOUR_DECIMALS, source=ValueSource.study),
+            derived("possible_counts", f"Correct of {study.TEST_ROWS:,}"),
+            derived("nearest", "Nearest"),
+            derived("fitting_rows", "Smallest test sets"),
+            derived("fitting_runs", "Means of runs"),
         ),
         note="An accuracy on n texts is k/n. *Smallest test sets* are those on which some k/n rounds to the figure; "
         "*means of runs* are the numbers of runs on 2,000 texts whose mean can round to it.",
         section="audit",
     ),
-    t.Table(
+    Table(
         "study_comparisons",
         "What a test of the printed accuracies could find at best",
         study_comparisons,
         (
-            t.derived("better", "Better"),
-            t.derived("other", "Other"),
-            t.derived("difference", "Difference", format=fixed("+.4f")),
-            t.derived("texts", "Texts", format=counted),
-            t.derived("z", "Unpaired z", format=fixed(".2f")),
-            t.derived("unpaired_p", "Unpaired p", format=p_value),
-            t.derived("best_p", "p at best", format=p_value),
-            t.derived("most_discordant", "Discordant texts, at most"),
-            t.derived("significance", "Significant"),
+            derived("better", "Better"),
+            derived("other", "Other"),
+            derived("difference", "Difference", format=fixed("+.4f")),
+            derived("texts", "Texts", format=counted),
+            derived("z", "Unpaired z", format=fixed(".2f")),
+            derived("unpaired_p", "Unpaired p", format=p_value),
+            derived("best_p", "p at best", format=p_value),
+            derived("most_discordant", "Discordant texts, at most"),
+            derived("significance", "Significant"),
         ),
         note="The study published no predictions. *Unpaired* treats the two test sets as different ones; *p at best* "
         "is McNemar's if the better model is correct wherever the other is; the test detects the difference while "

@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmark.analysis import comparisons
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, p_value
+from benchmark.report.table import ACCURACY, FOUR_DECIMALS, IDENTITY, SEEDS, SPREAD, Column, Table, declared
 from benchmark.results.record import Status
 
 
@@ -23,8 +23,8 @@ def pairwise(analysis: AnalysedResults) -> pd.DataFrame:
         other=pairs["other"].map(analysis.short_names),
         p=[four_digits(p) for p in pairs["p"]],
         adjusted_p=[four_digits(p) for p in pairs["adjusted_p"]],
-        detectable=[math.nan if found is None else round(found, 6) for found in pairs["detectable"]],
-        verdict=["differ" if differs else "tied" for differs in pairs["differs"]],
+        detectable=[math.nan if difference is None else round(difference, 6) for difference in pairs["detectable"]],
+        verdict=["differ" if differs else "not significant" for differs in pairs["differs"]],
     )
 
 
@@ -77,58 +77,58 @@ def four_digits(p: float) -> float:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "pairwise",
         "All pairs of models, the more accurate first",
         pairwise,
         (
-            t.Column("better_id"),
-            t.Column("other_id"),
-            t.declared("better", "Better"),
-            t.declared("other", "Other"),
-            t.Column("difference", "Difference", fixed("+.4f")),
-            t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high"),
-            t.Column("wins", "Only the better is correct", partial(count, decimals=2)),
-            t.Column("losses", "Only the other is correct", partial(count, decimals=2)),
-            t.Column("seed_pairs", "Pairs of seeds"),
-            t.Column("p", "McNemar's p", p_value),
-            t.Column("adjusted_p", "p, Holm", p_value),
-            t.Column("detectable", "Detectable at 80% power", t.FOUR_DECIMALS),
-            t.Column("verdict", "Verdict"),
+            Column("better_id"),
+            Column("other_id"),
+            declared("better", "Better"),
+            declared("other", "Other"),
+            Column("difference", "Difference", fixed("+.4f")),
+            Column("low", "95% interval", FOUR_DECIMALS, "of the difference", end="high"),
+            Column("wins", "Only the better is correct", partial(count, decimals=2)),
+            Column("losses", "Only the other is correct", partial(count, decimals=2)),
+            Column("seed_pairs", "Pairs of seeds"),
+            Column("p", "McNemar's p", p_value),
+            Column("adjusted_p", "p, Holm", p_value),
+            Column("detectable", "Detectable at 80% power", FOUR_DECIMALS),
+            Column("verdict", "Verdict"),
         ),
         note="Every seed of one model is paired with every seed of the other (*pairs of seeds*). The two counts are "
         "means over these pairs, so that their difference, divided by the number of texts, is the difference of the "
         "accuracies. The interval is a paired bootstrap over seeds and texts, at least as wide as the adjusted Wald "
         "interval of the two counts. *McNemar's p* is exact; of k pairs of seeds it is k/m times the m-th smallest, "
         "with m the upper median place, which is valid under any dependence. *Holm* corrects for all pairs on the same "
-        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise they are tied. "
+        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no significant difference was found. "
         "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
         "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
         section="pairs",
     ),
-    t.Table(
+    Table(
         "ties",
-        "Groups of tied models",
+        "Groups of models without a significant difference",
         ties,
-        (*t.IDENTITY, t.ACCURACY, t.SEEDS, t.Column("group", "Tied group")),
-        note="Two models that share a letter are tied: no significant difference was found. Ties are not transitive.",
+        (*IDENTITY, ACCURACY, SEEDS, Column("group", "Group")),
+        note="No significant difference was found between two models that share a letter. A model can be in several groups.",
         section="differences",
     ),
-    t.Table(
+    Table(
         "seeds",
         "Seeds of every configuration",
         seeds,
         (
-            *t.IDENTITY,
-            t.Column("asked", "Asked"),
-            t.Column("completed", "Completed"),
-            t.Column("failed", "Failed"),
-            t.Column("interrupted", "Interrupted"),
-            t.Column("collapsed", "One label for all"),
-            t.Column("mean", "Mean", t.FOUR_DECIMALS),
-            t.SPREAD,
-            t.Column("minimum", "Lowest", t.FOUR_DECIMALS),
-            t.Column("maximum", "Highest", t.FOUR_DECIMALS),
+            *IDENTITY,
+            Column("asked", "Asked"),
+            Column("completed", "Completed"),
+            Column("failed", "Failed"),
+            Column("interrupted", "Interrupted"),
+            Column("collapsed", "One label for all"),
+            Column("mean", "Mean", FOUR_DECIMALS),
+            SPREAD,
+            Column("minimum", "Lowest", FOUR_DECIMALS),
+            Column("maximum", "Highest", FOUR_DECIMALS),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
         "does by design; they are part of the mean. ± is the standard deviation over seeds.",

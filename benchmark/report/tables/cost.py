@@ -9,8 +9,8 @@ from benchmark.analysis import comparisons, costs
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.analysis.names import short_title
-from benchmark.report import table as t
 from benchmark.report.formats import count, fixed, gigabytes, milliseconds
+from benchmark.report.table import ACCURACY, HARDWARE, IDENTITY, MODEL, TRAINING, Column, Table, declared
 
 
 @dataclass(frozen=True)
@@ -135,22 +135,22 @@ def latency(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "frontier",
         "Accuracy and cost",
         frontier,
         (
-            *t.IDENTITY,
-            t.ACCURACY,
-            t.TRAINING,
-            t.Column("peak_memory", "Peak memory", gigabytes),
-            t.Column("trained_parameters", "Trained parameters", count),
-            t.Column("seconds_per_text", "Time per text", milliseconds),
-            t.Column("precision", "Precision"),
-            t.HARDWARE,
-            t.Column("frontier", "On the frontier of"),
-            t.Column("dominated_by", "Dominated by"),
-            t.Column("dominated_by_id"),
+            *IDENTITY,
+            ACCURACY,
+            TRAINING,
+            Column("peak_memory", "Peak memory", gigabytes),
+            Column("trained_parameters", "Trained parameters", count),
+            Column("seconds_per_text", "Time per text", milliseconds),
+            Column("precision", "Precision"),
+            HARDWARE,
+            Column("frontier", "On the frontier of"),
+            Column("dominated_by", "Dominated by"),
+            Column("dominated_by_id"),
         ),
         note="A lead in accuracy counts only if it is significant. A model is *on the frontier of* a cost if it is "
         "significantly more accurate than every cheaper model on the frontier; CPUs and GPUs have frontiers of their "
@@ -164,21 +164,21 @@ TABLES = (
     ),
 )
 
-SPEED = t.Table(
+SPEED = Table(
     "speed",
     "Training and inference throughput",
     speed,
     (
-        t.MODEL,
-        t.HARDWARE,
-        t.declared("batch_size", "Batch"),
-        t.declared("batching", "Batching"),
-        t.declared("precision", "Precision"),
-        t.Column("samples_per_second", "Training, samples/s", fixed(".3g")),
-        t.Column("training_ratio", "Training × padded", fixed(".1f")),
-        t.Column("utilisation", "Utilisation", fixed(".0%")),
-        t.Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
-        t.Column("answering_ratio", "Inference × padded", fixed(".1f")),
+        MODEL,
+        HARDWARE,
+        declared("batch_size", "Batch"),
+        declared("batching", "Batching"),
+        declared("precision", "Precision"),
+        Column("samples_per_second", "Training, samples/s", fixed(".3g")),
+        Column("training_ratio", "Training × padded", fixed(".1f")),
+        Column("utilisation", "Utilisation", fixed(".0%")),
+        Column("answered_per_second", "Inference, texts/s", fixed(".3g")),
+        Column("answering_ratio", "Inference × padded", fixed(".1f")),
     ),
     note="*× padded* is the ratio to padded batches in the same precision, where a decoder answers by free "
     "generation (batch 8, as many new tokens as the longest label has); both take turns in one process on the same "
@@ -191,20 +191,20 @@ SPEED = t.Table(
     section="cost",
 )
 
-LATENCY = t.Table(
+LATENCY = Table(
     "latency",
     "Latency of one text, and throughput of many",
     latency,
     (
-        t.MODEL,
-        t.HARDWARE,
-        t.declared("precision", "Precision"),
-        t.declared("texts", "Texts"),
-        t.Column("p50", "Median", milliseconds, "of one text"),
-        t.Column("p95", "95th percentile", milliseconds),
-        t.Column("p99", "99th percentile", milliseconds),
-        t.Column("batched_per_second", "Together, texts/s", fixed(",.1f")),
-        t.Column("different_answers", "Different predictions", help="between one by one and together"),
+        MODEL,
+        HARDWARE,
+        declared("precision", "Precision"),
+        declared("texts", "Texts"),
+        Column("p50", "Median", milliseconds, "of one text"),
+        Column("p95", "95th percentile", milliseconds),
+        Column("p99", "99th percentile", milliseconds),
+        Column("batched_per_second", "Together, texts/s", fixed(",.1f")),
+        Column("different_answers", "Different predictions", help="between one by one and together"),
     ),
     note="The time from a text to its prediction with texts one by one, after a warm-up, and the throughput when the "
     "same texts are predicted together (`python -m benchmark.speed --latency`). *Different predictions* are texts "

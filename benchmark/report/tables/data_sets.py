@@ -4,7 +4,18 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
-from benchmark.report import table as t
+from benchmark.report.table import (
+    ACCURACY,
+    CONFIGURATION,
+    INTERVAL,
+    MACRO_F1,
+    MODEL,
+    MODEL_NAME,
+    RECIPE,
+    SEEDS,
+    Column,
+    Table,
+)
 
 REFERENCE = "tfidf"
 
@@ -16,11 +27,11 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     above that of TF-IDF.
     """
     records = {name: run.record for name, run in analysis.results.by_name.items()}
-    found = with_results(analysis.configurations)
-    found = found[found["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
-    if found["dataset"].nunique() < 2:
+    candidates = with_results(analysis.configurations)
+    candidates = candidates[candidates["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
+    if candidates["dataset"].nunique() < 2:
         return pd.DataFrame()
-    chosen = _best_on_validation(analysis, found).assign(
+    chosen = _best_on_validation(analysis, candidates).assign(
         name=lambda rows: rows["model"], model=lambda rows: rows["title"]
     )
     chosen["words"] = chosen["dataset"].map(_words(analysis))
@@ -31,51 +42,51 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     return chosen.sort_values("dataset", key=lambda names: names.map(order), kind="stable")
 
 
-def _best_on_validation(analysis: AnalysedResults, found: pd.DataFrame) -> pd.DataFrame:
+def _best_on_validation(analysis: AnalysedResults, candidates: pd.DataFrame) -> pd.DataFrame:
     """Choose the configuration of each model with the best validation accuracy.
 
     Models without validation accuracies are not tuned here, so their first configuration by name is taken.
     """
     runs = analysis.results.runs
     validation = runs[runs["counted"]].astype({"validation_accuracy": float}).groupby("configuration")
-    ranked = found.assign(validation=found["configuration"].map(validation["validation_accuracy"].mean()))
+    ranked = candidates.assign(validation=candidates["configuration"].map(validation["validation_accuracy"].mean()))
     ranked = ranked.sort_values(
         ["validation", "short_name"], ascending=[False, True], kind="stable", na_position="last"
     )
     best = ranked.drop_duplicates(["dataset", "model"])["configuration"]
-    return found[found["configuration"].isin(best)]
+    return candidates[candidates["configuration"].isin(best)]
 
 
 def _words(analysis: AnalysedResults) -> dict[str, float]:
     """The mean number of words per text of the whole test split, by data set. Older records do not have it."""
-    found = {}
+    means = {}
     for _, run in analysis.results.runs.iterrows():
         record = analysis.results.by_name[run["run"]].record
         whole = record.config.dataset.test_rows is None
         if whole and record.data and (words := record.data.splits["test"].words):
-            found[run["dataset"]] = words
-    return found
+            means[run["dataset"]] = words
+    return means
 
 
-DATA_SETS = t.Table(
+DATA_SETS = Table(
     "data_sets",
     "The same models on several data sets",
     data_sets,
     (
-        t.CONFIGURATION,
-        t.MODEL_NAME,
-        t.Column("kind"),
-        t.Column("dataset", "Data set"),
-        t.Column("train_rows", "Training texts", "{:,}".format),
-        t.Column("labels", "Labels"),
-        t.Column("words", "Words per text", "{:.1f}".format, "mean of the test split"),
-        t.MODEL,
-        t.RECIPE,
-        t.ACCURACY,
-        t.INTERVAL,
-        t.SEEDS,
-        t.MACRO_F1,
-        t.Column("gain", "Above TF-IDF", "{:+.4f}".format, "difference of the accuracies"),
+        CONFIGURATION,
+        MODEL_NAME,
+        Column("kind"),
+        Column("dataset", "Data set"),
+        Column("train_rows", "Training texts", "{:,}".format),
+        Column("labels", "Labels"),
+        Column("words", "Words per text", "{:.1f}".format, "mean of the test split"),
+        MODEL,
+        RECIPE,
+        ACCURACY,
+        INTERVAL,
+        SEEDS,
+        MACRO_F1,
+        Column("gain", "Above TF-IDF", "{:+.4f}".format, "difference of the accuracies"),
     ),
     note="Each model with the configuration that has the best validation accuracy on that data set.",
     section="several-data-sets",

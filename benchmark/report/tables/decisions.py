@@ -21,7 +21,7 @@ from benchmark.analysis.metrics import (
     with_temperature,
 )
 from benchmark.interface import Probabilities
-from benchmark.report import table as t
+from benchmark.report.table import FOUR_DECIMALS, IDENTITY, PERCENT, SEEDS, Column, Table
 from benchmark.report.tables.mistakes import confidences, per_configuration
 from benchmark.results.store import Run
 
@@ -50,16 +50,16 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
         return []
     scores: list[dict[str, float]] = []
     for run in runs:
-        found, after = _calibrate(run)
+        fitted, after = _calibrate(run)
         correct = run.gold == run.predictions.predicted
-        of_run: dict[str, float] = {"temperature": found}
+        of_run: dict[str, float] = {"temperature": fitted}
         for when, probabilities in (("", run.predictions.probabilities), ("_after", after)):
             confidence = confidence_of(run.predictions.predicted, probabilities)
             of_run[f"log_loss{when}"] = log_loss(run.gold, probabilities)
             of_run[f"brier_score{when}"] = brier_score(run.gold, probabilities)
             of_run[f"ece_15{when}"] = expected_calibration_error(correct, confidence)
         scores.append(of_run)
-    means = {name: round(float(np.mean([one[name] for one in scores])), DIGITS) for name in scores[0]}
+    means = {name: round(float(np.mean([score[name] for score in scores])), DIGITS) for name in scores[0]}
     return [{"seeds": len(runs), **means}]
 
 
@@ -85,8 +85,8 @@ def _calibrate(run: Run) -> tuple[float, Probabilities]:
     if run.validation is None:
         return 1.0, run.predictions.probabilities
     gold, predictions = run.validation
-    found = fit_temperature(gold, predictions.probabilities)
-    return found, with_temperature(run.predictions.probabilities, found)
+    fitted = fit_temperature(gold, predictions.probabilities)
+    return fitted, with_temperature(run.predictions.probabilities, fitted)
 
 
 PROBABILITIES = {"brier_score": brier_score, "log_loss": log_loss}
@@ -99,20 +99,20 @@ CONFIDENCES: dict[str, Callable[..., float]] = {
 }
 
 TABLES = (
-    t.Table(
+    Table(
         "decisions",
         "Probabilities as a basis for decisions",
         partial(per_configuration, decisions),
         (
-            *t.IDENTITY,
-            t.SEEDS,
-            t.Column("brier_score", "Brier score", t.FOUR_DECIMALS, "0 is best, 2 is worst"),
-            t.Column("log_loss", "Log loss", t.FOUR_DECIMALS, "0 is best"),
-            t.Column("ece_10", "ECE, 10 bins", t.FOUR_DECIMALS),
-            t.Column("ece_15", "ECE, 15 bins", t.FOUR_DECIMALS),
-            t.Column("ece_15_noise", "Noise floor", t.FOUR_DECIMALS, "of the ECE with 15 bins"),
-            t.Column("coverage_at_1", "Labelled at 1% error", t.PERCENT),
-            t.Column("coverage_at_5", "Labelled at 5% error", t.PERCENT),
+            *IDENTITY,
+            SEEDS,
+            Column("brier_score", "Brier score", FOUR_DECIMALS, "0 is best, 2 is worst"),
+            Column("log_loss", "Log loss", FOUR_DECIMALS, "0 is best"),
+            Column("ece_10", "ECE, 10 bins", FOUR_DECIMALS),
+            Column("ece_15", "ECE, 15 bins", FOUR_DECIMALS),
+            Column("ece_15_noise", "Noise floor", FOUR_DECIMALS, "of the ECE with 15 bins"),
+            Column("coverage_at_1", "Labelled at 1% error", PERCENT),
+            Column("coverage_at_5", "Labelled at 5% error", PERCENT),
         ),
         note="Means over seeds. *Noise floor* is the mean ECE of a perfectly calibrated model with the same "
         "confidences on as many texts (200 simulated draws, 15 bins): an ECE near it shows no miscalibration. "
@@ -125,20 +125,20 @@ TABLES = (
 )
 
 IF_STORED = (
-    t.Table(
+    Table(
         "temperature",
         "Probabilities with a temperature that was fitted on the validation split",
         partial(per_configuration, temperature),
         (
-            *t.IDENTITY,
-            t.SEEDS,
-            t.Column("temperature", "Temperature", t.FOUR_DECIMALS, "above 1: the model is too confident"),
-            t.Column("log_loss", "Log loss", t.FOUR_DECIMALS),
-            t.Column("log_loss_after", "Log loss with temperature", t.FOUR_DECIMALS),
-            t.Column("brier_score", "Brier score", t.FOUR_DECIMALS),
-            t.Column("brier_score_after", "Brier score with temperature", t.FOUR_DECIMALS),
-            t.Column("ece_15", "ECE, 15 bins", t.FOUR_DECIMALS),
-            t.Column("ece_15_after", "ECE with temperature", t.FOUR_DECIMALS),
+            *IDENTITY,
+            SEEDS,
+            Column("temperature", "Temperature", FOUR_DECIMALS, "above 1: the model is too confident"),
+            Column("log_loss", "Log loss", FOUR_DECIMALS),
+            Column("log_loss_after", "Log loss with temperature", FOUR_DECIMALS),
+            Column("brier_score", "Brier score", FOUR_DECIMALS),
+            Column("brier_score_after", "Brier score with temperature", FOUR_DECIMALS),
+            Column("ece_15", "ECE, 15 bins", FOUR_DECIMALS),
+            Column("ece_15_after", "ECE with temperature", FOUR_DECIMALS),
         ),
         note="The logits are divided by the temperature with the least log loss on the validation split, one for each "
         "seed. The scores are those of the test split, means over the seeds that store validation probabilities; "
@@ -146,17 +146,17 @@ IF_STORED = (
         "predictions, and so the accuracy, stay the same.",
         section="confidence",
     ),
-    t.Table(
+    Table(
         "utility",
         "Mean cost of errors",
         partial(per_configuration, utility),
         (
-            *t.IDENTITY,
-            t.SEEDS,
-            t.Column("cost", "Cost of the predictions", t.FOUR_DECIMALS),
-            t.Column("least_cost", "Cost of the decisions", t.FOUR_DECIMALS),
-            t.Column("changed", "Texts decided otherwise", t.PERCENT),
-            t.Column("calibrated", "Seeds with a temperature"),
+            *IDENTITY,
+            SEEDS,
+            Column("cost", "Cost of the predictions", FOUR_DECIMALS),
+            Column("least_cost", "Cost of the decisions", FOUR_DECIMALS),
+            Column("changed", "Texts decided otherwise", PERCENT),
+            Column("calibrated", "Seeds with a temperature"),
         ),
         note="Mean cost of a test text by `error_costs.csv` in the folder of results. *Decisions* label each text "
         "with the label of the least expected cost by the probabilities, with the temperature where one was fitted. "

@@ -10,8 +10,20 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
 from benchmark.analysis.prices import Prices, read_prices
-from benchmark.report import table as t
-from benchmark.report.formats import fixed, gigabytes, milliseconds
+from benchmark.report.formats import duration, fixed, gigabytes, milliseconds
+from benchmark.report.table import (
+    ACCURACY,
+    HARDWARE,
+    IDENTITY,
+    MODEL,
+    MODEL_NAME,
+    TRAINING,
+    Column,
+    Table,
+    declared,
+    derived,
+)
+from benchmark.report.tables.cost import measured_title, ways_of
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -37,11 +49,47 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
     return table.sort_values(["year_dollars", "short_name"], kind="stable") if rows else table
 
 
+def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
+    """One row per measurement of speed with random weights on a machine with a price: what the dollars would be.
+
+    The epochs are those of the shipped recipe, and the training rows those of the data set that gave the texts.
+    """
+    prices, catalogue = read_prices(), analysis.results.catalogue
+    rows = []
+    for document in analysis.results.speeds:
+        per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(document["model"])
+        ways = [way for way in ways_of(document) if way.answered_per_second]
+        if document["pretrained"] or per_hour is None or entry is None or not ways:
+            continue
+        way = max(ways, key=lambda way: way.samples_per_second)
+        assert way.answered_per_second is not None
+        training = entry.config.recipe.epochs * document["rows"]["train"] / way.samples_per_second
+        training += document.get("graph_seconds") or 0.0  # once a training
+        paid = training * per_hour / 3600, YEAR / way.answered_per_second * per_hour / 3600
+        rows.append(
+            {
+                "name": document["model"],
+                "model": measured_title(document),
+                "hardware": document["device"],
+                "batch_size": document["effective_batch"],
+                "batching": way.title,
+                "precision": way.precision,
+                "per_hour": per_hour,
+                "training": training,
+                "training_dollars": paid[0],
+                "answering_dollars": paid[1],
+                "year_dollars": sum(paid),
+            }
+        )
+    rows.sort(key=lambda row: (row["model"], row["hardware"], row["batch_size"], row["year_dollars"]))
+    return pd.DataFrame(rows, dtype=object)
+
+
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
     """The price of what ran a configuration, of all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
     records = [results.by_name[run].record for run in row["counted"]]
-    processes = next(one.environment.processes for one in records if one.hardware == row["machine"])
+    processes = next(record.environment.processes for record in records if record.hardware == row["machine"])
     return price * processes if price is not None and row["on_gpu"] else price
 
 
@@ -82,7 +130,9 @@ def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
         **{name: row[name] for name in ("configuration", "recipe")},
         "model": row["title"],
         "hardware": row["machine"],
-        "measured": " and ".join(sorted({device.upper() for one in measured for device in one.joules["predict"]})),
+        "measured": " and ".join(
+            sorted({device.upper() for record in measured for device in record.joules["predict"]})
+        ),
         "training_joules": float(np.median(training)),
         "joules_per_text": float(np.median(per_text)),
     }
@@ -92,22 +142,44 @@ def _dollars(value: float) -> str:
     return f"{value:,.2f}" if value >= 0.005 or value == 0 else "under 0.01"
 
 
+PROJECTED = Table(
+    "projected_dollars",
+    "The same in dollars, computed from the speed with random weights",
+    projected_dollars,
+    (
+        MODEL_NAME,
+        MODEL,
+        HARDWARE,
+        declared("batch_size", "Batch"),
+        declared("batching", "Batching"),
+        declared("precision", "Precision"),
+        declared("per_hour", "USD an hour", _dollars),
+        derived("training", "Training", duration),
+        derived("training_dollars", "Training, USD", _dollars),
+        derived("answering_dollars", "365,000 texts, USD", _dollars),
+        derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
+    ),
+    note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
+    "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
+    section="cost",
+)
+
 TABLES = (
-    t.Table(
+    Table(
         "dollars",
         "Training and 1,000 texts a day for a year, in dollars",
         dollars,
         (
-            *t.IDENTITY,
-            t.ACCURACY,
-            t.TRAINING,
-            t.Column("seconds_per_text", "Time per text", milliseconds),
-            t.Column("peak_memory", "Peak memory", gigabytes),
-            t.HARDWARE,
-            t.declared("per_hour", "USD an hour", _dollars),
-            t.Column("training_dollars", "Training, USD", _dollars),
-            t.Column("answering_dollars", "365,000 texts, USD", _dollars),
-            t.Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
+            *IDENTITY,
+            ACCURACY,
+            TRAINING,
+            Column("seconds_per_text", "Time per text", milliseconds),
+            Column("peak_memory", "Peak memory", gigabytes),
+            HARDWARE,
+            declared("per_hour", "USD an hour", _dollars),
+            Column("training_dollars", "Training, USD", _dollars),
+            Column("answering_dollars", "365,000 texts, USD", _dollars),
+            Column("year_dollars", "1,000 texts a day for a year, USD", _dollars, "training once and 365,000 texts"),
         ),
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
@@ -115,17 +187,17 @@ TABLES = (
         "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
         section="cost",
     ),
-    t.Table(
+    Table(
         "energy",
         "Energy",
         energy,
         (
-            *t.IDENTITY,
-            t.Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
-            t.Column("joules_per_text", "Per text, J", fixed(".3g")),
-            t.Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
-            t.Column("measured", "Measured"),
-            t.HARDWARE,
+            *IDENTITY,
+            Column("training_joules", "Training, J", fixed(",.0f"), "with loading and validation"),
+            Column("joules_per_text", "Per text, J", fixed(".3g")),
+            Column("year_dollars", "Electricity of 1,000 texts a day for a year, USD", _dollars),
+            Column("measured", "Measured"),
+            HARDWARE,
         ),
         note="Measured by the counters of the processors (RAPL) and of the GPU (NVML); medians over the seeds of one "
         "machine. Runs on machines without such counters, and runs that shared their device, are left out. Training "

@@ -11,7 +11,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.costs import significant_leads
 from benchmark.analysis.inference import wilson_interval
 from benchmark.interface import NO_LABEL
-from benchmark.report import table as t
+from benchmark.report.table import FOUR_DECIMALS, PERCENT, Column, Table
 
 Items = npt.NDArray[np.bool_]
 MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
@@ -30,14 +30,14 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
     results, runs = analysis.results, [run for counted in good for run in counted]
     agreement = _agreement_on_another_label(results.predicted(runs), results.gold(runs[:1])[0])
     duplicates = _conflicting_duplicates(analysis, runs[0])
-    found: dict[str, Items] = {
+    doubtful: dict[str, Items] = {
         "every run of every good model gives the same other label": agreement == 1,
         "more than half of these runs give the same other label": agreement > 0.5,
         "the text is in the training split with another label": duplicates,
         MAY_BE_WRONG: (agreement == 1) | duplicates,
         "by the weaker criterion: the second or the third row": (agreement > 0.5) | duplicates,
     }
-    return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in found.items()], dtype=object)
+    return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in doubtful.items()], dtype=object)
 
 
 def _good(comparable: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
@@ -57,11 +57,7 @@ def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDAr
 
 
 def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
-    data = analysis.results.by_name[run].record.data
-    overlaps = [
-        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
-    ]
-    ids = {item for overlap in overlaps for item in overlap.conflicting_ids}
+    ids = analysis.results.by_name[run].record.overlap("test", "train").conflicting_ids
     return np.asarray(analysis.results.answers_of(run)["item"].isin(ids), dtype=np.bool_)
 
 
@@ -75,23 +71,21 @@ def _row(reason: str, items: Items, runs: int) -> dict[str, Any]:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "label_noise",
         "How many test labels may be wrong",
         label_noise,
         (
-            t.Column("reason", "Test texts"),
-            t.Column("texts", "Texts"),
-            t.Column("fewest"),
-            t.Column("most"),
-            t.Column("interval", "95% interval"),
-            t.Column("share", "Share", t.PERCENT),
-            t.Column(
-                "best_accuracy", "Accuracy of a perfect model", t.FOUR_DECIMALS, "if all of these labels are wrong"
-            ),
-            t.Column("runs", "Runs"),
+            Column("reason", "Test texts"),
+            Column("texts", "Texts"),
+            Column("fewest"),
+            Column("most"),
+            Column("interval", "95% interval"),
+            Column("share", "Share", PERCENT),
+            Column("best_accuracy", "Accuracy of a perfect model", FOUR_DECIMALS, "if all of these labels are wrong"),
+            Column("runs", "Runs"),
         ),
-        note="This assumes that a text on which the good models (the best and those tied with it) agree against its "
+        note="This assumes that a text on which the good models (the best and those not significantly less accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. "
         "The interval is Wilson's and covers the choice of test texts only.",

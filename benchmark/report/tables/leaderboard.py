@@ -6,25 +6,36 @@ from functools import partial
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report import table as t
+from benchmark.report.table import (
+    CONFIGURATION,
+    HARDWARE,
+    MODEL,
+    MODEL_NAME,
+    RECIPE,
+    SCORES,
+    STATUS,
+    TRAINING,
+    Column,
+    Table,
+)
 
 COLUMNS = (
-    t.CONFIGURATION,
-    t.MODEL_NAME,
-    t.MODEL,
-    t.RECIPE,
-    *t.SCORES,
-    t.TRAINING,
-    t.HARDWARE,
-    t.STATUS,
-    t.Column("command", "Command", code=True, leave_out=("tex",)),
-    t.Column("run"),
+    CONFIGURATION,
+    MODEL_NAME,
+    MODEL,
+    RECIPE,
+    *SCORES,
+    TRAINING,
+    HARDWARE,
+    STATUS,
+    Column("command", "Command", code=True, leave_out=("tex",)),
+    Column("run"),
 )
 
 
-def leaderboard(dataset: str) -> t.Table:
+def leaderboard(dataset: str) -> Table:
     """The declaration of a data set's leaderboard."""
-    return t.Table(
+    return Table(
         f"leaderboard_{dataset}",
         f"All configurations on {dataset}",
         partial(ranked, dataset, reduced=False),
@@ -34,7 +45,7 @@ def leaderboard(dataset: str) -> t.Table:
     )
 
 
-def reduced_runs(dataset: str) -> t.Table:
+def reduced_runs(dataset: str) -> Table:
     """The declaration of the table of a data set's reduced runs."""
     return replace(
         leaderboard(dataset),

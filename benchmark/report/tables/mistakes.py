@@ -16,8 +16,8 @@ from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, accuracy_at_coverage, confusion_matrix
 from benchmark.interface import Probabilities
-from benchmark.report import table as t
 from benchmark.report.formats import count
+from benchmark.report.table import ACCURACY, FOUR_DECIMALS, IDENTITY, INTERVAL, PERCENT, SEEDS, Column, Table, declared
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 MOST_CONFUSED = 5  # pairs of labels shown per configuration
@@ -60,14 +60,11 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
-    data = results.by_name[row["run"]].record.data
-    overlaps = [
-        overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
-    ]
+    overlap = results.by_name[row["run"]].record.overlap("test", "train")
     left_out: dict[str, set[str]] = {
         "official": set(),
-        "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
-        "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
+        "without texts that occur in train": set(overlap.ids),
+        "without conflicting duplicates": set(overlap.conflicting_ids),
     }
     items, correct = results.answers_of(row["run"])["item"], results.correct(row["counted"])
     rows = []
@@ -140,71 +137,71 @@ def _majority(answers: npt.NDArray[np.int64], names: list[str]) -> dict[str, Any
     return {"predicted": names[answer], "agreement": given / len(answers), "runs": len(answers)}
 
 
-LABEL = t.declared("label", "Label")
-GOLD = t.declared("gold", "Gold")
-PREDICTED = t.Column("predicted", "Predicted")
+LABEL = declared("label", "Label")
+GOLD = declared("gold", "Gold")
+PREDICTED = Column("predicted", "Predicted")
 
 TABLES = (
-    t.Table(
+    Table(
         "per_class",
         "Precision, recall and F1 by label, mean over seeds",
         partial(per_configuration, per_class),
         (
-            *t.IDENTITY,
+            *IDENTITY,
             LABEL,
-            t.Column("precision_score", "Precision", t.FOUR_DECIMALS),
-            t.Column("recall", "Recall", t.FOUR_DECIMALS),
-            t.Column("f1", "F1", t.FOUR_DECIMALS),
-            t.Column("support", "Support"),
+            Column("precision_score", "Precision", FOUR_DECIMALS),
+            Column("recall", "Recall", FOUR_DECIMALS),
+            Column("f1", "F1", FOUR_DECIMALS),
+            Column("support", "Support"),
         ),
         section="errors",
     ),
-    t.Table(
+    Table(
         "confused_pairs",
         "The most confused pairs of labels, mean over seeds",
         partial(per_configuration, confused_pairs),
         (
-            *t.IDENTITY,
+            *IDENTITY,
             GOLD,
             PREDICTED,
-            t.Column("texts", "Texts", count),
-            t.Column("share", "Of gold", t.PERCENT),
+            Column("texts", "Texts", count),
+            Column("share", "Of gold", PERCENT),
         ),
         note="Texts are means over seeds.",
         section="errors",
     ),
-    t.Table(
+    Table(
         "test_views",
         "Accuracy on parts of the test set",
         partial(per_configuration, test_views),
-        (*t.IDENTITY, t.Column("view", "Test texts"), t.Column("rows", "Rows"), t.ACCURACY, t.INTERVAL, t.SEEDS),
+        (*IDENTITY, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
         section="errors",
     ),
-    t.Table(
+    Table(
         "selective",
         "Accuracy on the most confident texts",
         partial(per_configuration, selective),
         (
-            *t.IDENTITY,
-            t.SEEDS,
-            t.Column(_coverage_column(1.0), "All texts", t.FOUR_DECIMALS),
-            t.Column(_coverage_column(0.9), "Most confident 90%", t.FOUR_DECIMALS),
-            *(t.Column(_coverage_column(share), f"{share:.0%}", t.FOUR_DECIMALS) for share in COVERAGES[2:]),
+            *IDENTITY,
+            SEEDS,
+            Column(_coverage_column(1.0), "All texts", FOUR_DECIMALS),
+            Column(_coverage_column(0.9), "Most confident 90%", FOUR_DECIMALS),
+            *(Column(_coverage_column(share), f"{share:.0%}", FOUR_DECIMALS) for share in COVERAGES[2:]),
         ),
         note="Accuracy on the most confident share of the texts, the mean over seeds. Free generation gives no "
         "confidence.",
         section="confidence",
     ),
-    t.Table(
+    Table(
         "hard_items",
         "Test texts that every model gets wrong",
         hard_items,
         (
-            t.Column("id", "Id"),
+            Column("id", "Id"),
             GOLD,
             PREDICTED,
-            t.Column("agreement", "Agreement", t.PERCENT),
-            t.Column("runs", "Runs"),
+            Column("agreement", "Agreement", PERCENT),
+            Column("runs", "Runs"),
         ),
         note="Wrong for every seed of every model, except runs that predict one label for all: candidates for label "
         f"noise. Shown where at least {FEWEST_MODELS} models remain. *Predicted* is the most frequent prediction, "

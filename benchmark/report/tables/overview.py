@@ -8,7 +8,20 @@ from benchmark.analysis import study
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
-from benchmark.report import table as t
+from benchmark.report.formats import parameters
+from benchmark.report.table import (
+    CONFIGURATION,
+    FOUR_DECIMALS,
+    HARDWARE,
+    MACRO_F1,
+    MODEL_NAME,
+    STATUS,
+    TRAINING,
+    Column,
+    Table,
+    ValueSource,
+    declared,
+)
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
@@ -17,8 +30,8 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
     The row is that of the best configuration without the training options that the table `ablations` examines.
     """
     part = analysis.of(study.DATASET)
-    found = by_test_texts(without_ablations(part))
-    best = found[0].drop_duplicates("model") if found else pd.DataFrame(columns=["model"])
+    comparable = by_test_texts(without_ablations(part))
+    best = comparable[0].drop_duplicates("model") if comparable else pd.DataFrame(columns=["model"])
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]
@@ -49,29 +62,24 @@ def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parameters(value: float) -> str:
-    """Write a number of parameters in millions or billions, with three digits."""
-    return f"{value / 1e9:.3g}B" if value >= 999.5e6 else f"{value / 1e6:.3g}M"
-
-
 COLUMNS = (
-    t.CONFIGURATION,
-    t.MODEL_NAME,
-    t.declared("model", "Model, recipe"),
-    t.declared("parameters", "Parameters", parameters),
-    t.Column("study", "Study", t.FOUR_DECIMALS, source=t.ValueSource.study),
-    t.Column("accuracy"),
-    t.Column("low"),
-    t.Column("high"),
-    t.Column("measured", "Measured here (95% interval)"),
-    t.MACRO_F1,
-    t.TRAINING,
-    t.HARDWARE,
-    t.STATUS,
+    CONFIGURATION,
+    MODEL_NAME,
+    declared("model", "Model, recipe"),
+    declared("parameters", "Parameters", parameters),
+    Column("study", "Study", FOUR_DECIMALS, source=ValueSource.study),
+    Column("accuracy"),
+    Column("low"),
+    Column("high"),
+    Column("measured", "Measured here (95% interval)"),
+    MACRO_F1,
+    TRAINING,
+    HARDWARE,
+    STATUS,
 )
 
 TABLES = (
-    t.Table(
+    Table(
         "overview",
         "The best configuration of every model",
         overview,

@@ -6,12 +6,11 @@ import pandas as pd
 
 from benchmark.analysis.ablations import key_without, tried_options
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import compare
-from benchmark.analysis.configurations import mean_accuracy
+from benchmark.analysis.configurations import mean_accuracy, mean_class_scores
 from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import combine_p_values, interval_of_change, mcnemar
-from benchmark.report import table as t
 from benchmark.report.formats import fixed, p_value
+from benchmark.report.table import FOUR_DECIMALS, IDENTITY, PERCENT, SEEDS, Column, Table, declared
 from benchmark.report.tables.comparison import four_digits
 from benchmark.results.record import RunRecord
 
@@ -41,7 +40,9 @@ def robustness(analysis: AnalysedResults) -> pd.DataFrame:
 def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with a training option that was tried, beside the one without it."""
     rows = [
-        _ablation(analysis.results, row, base) | {"option": options} for row, base, options in tried_options(analysis)
+        compared | {"option": options}
+        for row, base, options in tried_options(analysis)
+        if (compared := _ablation(analysis.results, row, base)) is not None
     ]
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))
     return pd.DataFrame(rows, dtype=object)
@@ -55,9 +56,7 @@ def _trained(record: RunRecord) -> tuple[int, str | None]:
 def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """The row of the pairs of runs, one for each seed, on unchanged and on changed texts."""
     (unchanged, changed), runs = pairs[0], results.runs.set_index("run")
-    before, after = (results.correct(of_seeds) for of_seeds in zip(*pairs, strict=True))
-    answers, changed_answers = (results.predicted(of_seeds) for of_seeds in zip(*pairs, strict=True))
-    counts = zip((after & ~before).sum(axis=1).tolist(), (before & ~after).sum(axis=1).tolist(), strict=True)
+    unchanged_runs, changed_runs = zip(*pairs, strict=True)
     record = results.by_name[changed].record
     assert record.data is not None
     return {
@@ -68,8 +67,39 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
         "perturbation": str(record.config.dataset.perturb),
         "changed_texts": record.data.perturbed_rows / record.data.splits["test"].rows,
         "seeds": len(pairs),
-        "before": mean_accuracy(before),
-        "after": mean_accuracy(after),
+        "before": mean_accuracy(results.correct(unchanged_runs)),
+        "after": mean_accuracy(results.correct(changed_runs)),
+        **_change(results, pairs),
+    }
+
+
+def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, Any] | None:
+    """The row of a configuration and its base over the seeds that both have; None without such a seed."""
+    of_seed, base_of_seed = ({results.by_name[run].record.seed: run for run in one["counted"]} for one in (row, base))
+    shared = sorted(of_seed.keys() & base_of_seed.keys())
+    if not shared:
+        return None
+    runs, base_runs = [of_seed[seed] for seed in shared], [base_of_seed[seed] for seed in shared]
+    macro_f1 = [mean_class_scores(results, named)["f1"].mean() for named in (base_runs, runs)]
+    return {
+        "configuration": row["configuration"],
+        "base_id": base["configuration"],
+        "model": row["title"],
+        "recipe": base["recipe"],
+        "seeds": len(shared),
+        "accuracy_without": mean_accuracy(results.correct(base_runs)),
+        "accuracy_with": mean_accuracy(results.correct(runs)),
+        "macro_f1_difference": float(macro_f1[1] - macro_f1[0]),
+        **_change(results, list(zip(base_runs, runs, strict=True))),
+    }
+
+
+def _change(results: Results, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """The difference of the second runs of the pairs from the first, paired by test text and seed."""
+    before, after = (results.correct(runs) for runs in zip(*pairs, strict=True))
+    answers, changed_answers = (results.predicted(runs) for runs in zip(*pairs, strict=True))
+    counts = zip((after & ~before).sum(axis=1).tolist(), (before & ~after).sum(axis=1).tolist(), strict=True)
+    return {
         "difference": mean_accuracy(after) - mean_accuracy(before),
         **vars(interval_of_change(after, before)),
         "p": four_digits(combine_p_values([mcnemar(*seed) for seed in counts])),
@@ -77,42 +107,26 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
     }
 
 
-def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, Any]:
-    [pair] = compare({"with": results.correct(row["counted"]), "without": results.correct(base["counted"])})
-    return {
-        "configuration": row["configuration"],
-        "base_id": base["configuration"],
-        "model": row["title"],
-        "recipe": base["recipe"],
-        "seeds": f"{row['seeds']} and {base['seeds']}",
-        "accuracy_without": base["accuracy"],
-        "accuracy_with": row["accuracy"],
-        **{name: pair[name] for name in ("difference", "low", "high")},
-        "macro_f1_difference": row["macro_f1"] - base["macro_f1"],
-        "p": four_digits(pair["p"]),
-    }
+DIFFERENCE = Column("difference", "Difference", fixed("+.4f"))
+DIFFERS = Column("low", "95% interval", FOUR_DECIMALS, "of the difference", end="high")
+P = Column("p", "McNemar's p", p_value)
 
-
-DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
-DIFFERS = t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high")
-P = t.Column("p", "McNemar's p", p_value)
-
-ROBUSTNESS = t.Table(
+ROBUSTNESS = Table(
     "robustness",
     "Accuracy on changed test texts",
     robustness,
     (
-        *t.IDENTITY,
-        t.declared("perturbation", "Change"),
-        t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
-        t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
+        *IDENTITY,
+        declared("perturbation", "Change"),
+        Column("before", "Accuracy, unchanged", FOUR_DECIMALS),
+        Column("after", "Accuracy, changed", FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
-        t.Column("changed_texts", "Texts changed", t.PERCENT),
-        t.Column("changed_answers", "Predictions changed", t.PERCENT),
-        t.SEEDS,
-        t.declared("tested_on", "Test texts of"),
+        Column("changed_texts", "Texts changed", PERCENT),
+        Column("changed_answers", "Predictions changed", PERCENT),
+        SEEDS,
+        declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
@@ -122,24 +136,27 @@ ROBUSTNESS = t.Table(
     section="errors",
 )
 
-ABLATIONS = t.Table(
+ABLATIONS = Table(
     "ablations",
     "Training options, each beside the same recipe without it",
     ablations,
     (
-        *t.IDENTITY,
-        t.Column("base_id"),
-        t.declared("option", "Option"),
-        t.Column("seeds", "Seeds", help="with and without the option"),
-        t.Column("accuracy_without", "Accuracy without", t.FOUR_DECIMALS),
-        t.Column("accuracy_with", "Accuracy with", t.FOUR_DECIMALS),
+        *IDENTITY,
+        Column("base_id"),
+        declared("option", "Option"),
+        SEEDS,
+        Column("accuracy_without", "Accuracy without", FOUR_DECIMALS),
+        Column("accuracy_with", "Accuracy with", FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
-        t.Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),
+        Column("macro_f1_difference", "Macro-F1, difference", fixed("+.4f")),
         P,
+        Column("changed_answers", "Predictions changed", PERCENT),
     ),
     note="Two configurations of the same model, data and recipe that differ only in `recipe.class_weights`, "
-    "`label_smoothing`, `keep` or `patience`. Every seed of one is paired with every seed of the other, as in the "
-    "table of pairs; p is not corrected for the number of rows.",
+    "`label_smoothing`, `keep` or `patience`. Each seed is paired with itself, and seeds that only one of them has are "
+    "left out. *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the number of rows. These "
+    "configurations are left out of the first table, the figures and the findings, which would otherwise show the best "
+    "of many options tried.",
     section="differences",
 )

@@ -9,7 +9,7 @@ from benchmark.analysis.frame import Results
 from benchmark.analysis.identity import shared, short_hash
 from benchmark.analysis.metrics import accuracy, macro_f1
 from benchmark.interface import Prompting
-from benchmark.report import table as t
+from benchmark.report.table import CONFIGURATION, FOUR_DECIMALS, INTERVAL, MODEL, MODEL_NAME, Column, Table, declared
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
@@ -23,10 +23,10 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
 
     `<score>_draws` is the standard deviation over draws of examples, `<score>_prompts` that over the means of prompts.
     """
-    found = analysis.configurations
+    configurations = analysis.configurations
     rows = [
         row | _prompt_scores(analysis.results, row["counted"], record.card.prompting, record)
-        for row in found[found["accuracy"].notna()].to_dict("records")
+        for row in configurations[configurations["accuracy"].notna()].to_dict("records")
         if (record := analysis.results.by_name[row["run"]].record).card and record.card.prompting
     ]
     if not rows:
@@ -54,10 +54,10 @@ def _prompt_scores(results: Results, counted: list[str], prompting: Prompting, r
 
 
 def _scores(run: Run) -> dict[str, float | None]:
-    gold, found = run.gold, run.predictions
-    other = next(iter(found.also.values()), None)
-    scores = accuracy(gold, found.predicted), other if other is None else accuracy(gold, other)
-    return dict(zip(SCORES, (*scores, macro_f1(gold, found.predicted, len(run.record.labels))), strict=True))
+    gold, predictions = run.gold, run.predictions
+    other = next(iter(predictions.also.values()), None)
+    scores = accuracy(gold, predictions.predicted), other if other is None else accuracy(gold, other)
+    return dict(zip(SCORES, (*scores, macro_f1(gold, predictions.predicted, len(run.record.labels))), strict=True))
 
 
 def _with_all(prompts_of_setting: pd.DataFrame) -> pd.DataFrame:
@@ -77,40 +77,40 @@ def _with_all(prompts_of_setting: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([prompts_of_setting, pd.DataFrame([summary], dtype=object)])
 
 
-PROMPTS = t.Table(
+PROMPTS = Table(
     "prompts",
     "Models that are not trained, by prompt",
     prompts,
     (
-        t.CONFIGURATION,
-        t.MODEL_NAME,
-        t.declared("dataset", "Data set"),
-        t.MODEL,
-        t.declared("shots", "Examples"),
-        t.declared("prompt", "Prompt"),
-        t.declared("score", "Score"),
-        t.declared("calibrated", "Calibrated"),
-        t.declared("test_rows", "Test texts", "{:,}".format),
-        t.Column("draws", "Draws", help="of the examples"),
-        t.Column("accuracy", "Accuracy", t.FOUR_DECIMALS, "mean over the draws, or over the prompts"),
-        t.Column(
+        CONFIGURATION,
+        MODEL_NAME,
+        declared("dataset", "Data set"),
+        MODEL,
+        declared("shots", "Examples"),
+        declared("prompt", "Prompt"),
+        declared("score", "Score"),
+        declared("calibrated", "Calibrated"),
+        declared("test_rows", "Test texts", "{:,}".format),
+        Column("draws", "Draws", help="of the examples"),
+        Column("accuracy", "Accuracy", FOUR_DECIMALS, "mean over the draws, or over the prompts"),
+        Column(
             "accuracy_draws",
             "± draws",
-            t.FOUR_DECIMALS,
+            FOUR_DECIMALS,
             "standard deviation of the accuracy over draws of the examples",
         ),
-        t.Column("accuracy_prompts", "± prompts", t.FOUR_DECIMALS, "standard deviation over the means of the prompts"),
-        t.INTERVAL,
-        t.Column("lowest", "Range of runs", t.FOUR_DECIMALS, end="highest"),
-        t.Column(
+        Column("accuracy_prompts", "± prompts", FOUR_DECIMALS, "standard deviation over the means of the prompts"),
+        INTERVAL,
+        Column("lowest", "Range of runs", FOUR_DECIMALS, end="highest"),
+        Column(
             "accuracy_other",
             "Other score",
-            t.FOUR_DECIMALS,
+            FOUR_DECIMALS,
             "accuracy by the mean instead of the sum, or the reverse",
         ),
-        t.Column("macro_f1", "Macro-F1", t.FOUR_DECIMALS),
-        t.Column("macro_f1_draws", "F1 ± draws", t.FOUR_DECIMALS, leave_out=("html",)),
-        t.Column("macro_f1_prompts", "F1 ± prompts", t.FOUR_DECIMALS, leave_out=("html",)),
+        Column("macro_f1", "Macro-F1", FOUR_DECIMALS),
+        Column("macro_f1_draws", "F1 ± draws", FOUR_DECIMALS, leave_out=("html",)),
+        Column("macro_f1_prompts", "F1 ± prompts", FOUR_DECIMALS, leave_out=("html",)),
     ),
     note="The score of a label is the sum or the mean of the log-probabilities of its tokens. *Calibrated* divides the "
     "probabilities by those of texts without content (Zhao et al., 2021). Nothing is trained.",

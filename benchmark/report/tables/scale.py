@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report import table as t
 from benchmark.report.formats import duration, fixed
+from benchmark.report.table import HARDWARE, MODEL, Column, Table, declared, derived
 from benchmark.report.tables.cost import measured_title, ways_of
 
 ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
@@ -52,23 +52,23 @@ def _exponent(points: Sequence[dict[str, Any]], size: str) -> float | None:
     return math.log(ratio) / math.log(points[-1][size] / points[0][size])
 
 
-SCALE = t.Table(
+SCALE = Table(
     "scale",
     "What more rows cost",
     scale,
     (
-        t.MODEL,
-        t.HARDWARE,
-        t.declared("batch_size", "Batch"),
-        t.declared("batching", "Batching"),
-        t.declared("precision", "Precision"),
-        t.Column("training", "Training, s per 1,000 rows", fixed(".3g")),
-        t.Column("prediction", "Prediction, s per 1,000 rows", fixed(".3g")),
-        t.Column("growth_rows", "Growth with rows", fixed(".2f")),
-        t.Column("growth_length", "Growth with length", fixed(".2f")),
-        t.derived("million", "Projected training, 1 device", duration),
-        t.derived("million_shared", "Projected training, 8 devices", duration),
-        t.derived("million_predicted", "Projected prediction, 1 device", duration),
+        MODEL,
+        HARDWARE,
+        declared("batch_size", "Batch"),
+        declared("batching", "Batching"),
+        declared("precision", "Precision"),
+        Column("training", "Training, s per 1,000 rows", fixed(".3g")),
+        Column("prediction", "Prediction, s per 1,000 rows", fixed(".3g")),
+        Column("growth_rows", "Growth with rows", fixed(".2f")),
+        Column("growth_length", "Growth with length", fixed(".2f")),
+        derived("million", "Projected training, 1 device", duration),
+        derived("million_shared", "Projected training, 8 devices", duration),
+        derived("million_predicted", "Projected prediction, 1 device", duration),
     ),
     note="Times are those of `python -m benchmark.speed` (packed batches, the fastest precision). *Growth* is the "
     "measured exponent b in `time = a * size^b`: 1 is proportional, 2 is four times the time for twice the size. "

@@ -5,28 +5,45 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
 from benchmark.analysis.configurations import failure, with_results
 from benchmark.analysis.names import short_title
 from benchmark.config import RunSpec
 from benchmark.interface import ModelCard
-from benchmark.report import table as t
-from benchmark.report.formats import scientific
+from benchmark.report.formats import plain, scientific
+from benchmark.report.table import (
+    CONFIGURATION,
+    FOUR_DECIMALS,
+    HARDWARE,
+    IDENTITY,
+    MODEL,
+    MODEL_NAME,
+    RECIPE,
+    SCORES,
+    STATUS,
+    TRAINING,
+    Column,
+    Table,
+    ValueSource,
+    declared,
+)
 from benchmark.results.shipped_models import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
 STUDY = "the study"
 """The source in Table 1, and the recipe in Table 2, of the study's own row."""
-ONLY_REDUCED = "only reduced runs"
-"""The status of a model that has no complete run."""
+NOT_USED = "none"
+"""How a model card states a setting that does not apply, such as the LoRA rank of full fine-tuning."""
 DEVIATES = "*"
 """Follows a setting that differs from the study's."""
 
 
 def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
-    theirs = {"model": "Llama3-8b", **study.TABLE1, "source": STUDY}
+    theirs = {"model": study.TABLE3_TITLES[study.DECODERS[0]], **study.TABLE1, "source": STUDY}
     ours = [
         {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
         for entry in _by_size(analysis)
@@ -37,9 +54,15 @@ def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
 
 def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
-    rows: list[dict[str, Any]] = [
-        {"configuration": None, "model": "Llama3-8b", "recipe": STUDY, **SETTINGS, "status": "published"}
-    ]
+    published = ConfigurationStatus(Outcome.published)
+    theirs = {
+        "configuration": None,
+        "model": study.TABLE3_TITLES[study.DECODERS[0]],
+        "recipe": STUDY,
+        **SETTINGS,
+        "status": published,
+    }
+    rows: list[dict[str, Any]] = [theirs]
     run_models = set()
     for _, row in analysis.of(study.DATASET).configurations.iterrows():
         record = analysis.results.by_name[row["run"]].record
@@ -48,22 +71,25 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
         if record.card is not None and record.card.settings:
             run_models.add(row["model"])
             values = _settings(record.config, record.card)
-            rows.append({**values, "configuration": row["configuration"], "recipe": row["recipe"], "status": "run"})
+            identity = {"configuration": row["configuration"], "recipe": row["recipe"]}
+            rows.append({**values, **identity, "status": ConfigurationStatus(Outcome.run)})
     for entry in _by_size(analysis):
         if entry.config.model.name not in run_models and entry.card.settings:
-            recipe = entry.config.recipe.name
-            rows.append({**_settings(entry.config, entry.card), "recipe": recipe, "status": "not run"})
+            identity = {"recipe": entry.config.recipe.name}
+            status = ConfigurationStatus(Outcome.not_run)
+            rows.append({**_settings(entry.config, entry.card), **identity, "status": status})
     return pd.DataFrame(rows, dtype=object)
 
 
 def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
     """The models that were run by falling accuracy, then those that were not, the study's first and in its order.
 
-    The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs are left
-    out, and so is every run whose test split is not the published one.
+    The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs,
+    training options that were only tried, and runs with another test split than the published one are left out.
     """
-    configurations = analysis.of(study.DATASET).configurations
-    rows = [_measured(row) for _, row in with_results(configurations).sort_index().iterrows()]
+    of_study = analysis.of(study.DATASET)
+    configurations = of_study.configurations
+    rows = [_measured(row) for _, row in with_results(without_ablations(of_study)).sort_index().iterrows()]
     repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
     for name, entry in analysis.results.catalogue.items():
         shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
@@ -79,16 +105,18 @@ def _measured(row: pd.Series) -> dict[str, Any]:
 
 
 def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
-    ended = None if failed is None else failure(analysis.results.by_name[failed["run"]].record)
-    own = analysis.of(study.DATASET).configurations.query("model == @name")
-    not_run = ONLY_REDUCED if len(own) and own["reduced"].all() else "not run"
+    configurations = analysis.of(study.DATASET).configurations.query("model == @name")
+    only_reduced = len(configurations) > 0 and configurations["reduced"].all()
+    status = ConfigurationStatus(Outcome.only_reduced if only_reduced else Outcome.not_run)
+    if failed is not None:
+        status = ConfigurationStatus(Outcome.no_result, (failure(analysis.results.by_name[failed["run"]].record),))
     return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
         "name": name,
         "model": entry.config.model.title,
         "study": study.TABLE3.get(name),
         "recipe": entry.config.recipe.name,
-        "status": not_run if ended is None else f"no result: {ended}",
+        "status": status,
         "command": f"python -m benchmark model={name}",
         "run": None if failed is None else failed["run"],
     }
@@ -105,19 +133,17 @@ def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
     recipe = spec.recipe
     name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe.optimizer]
     optimizer = f"{name}, decay {recipe.weight_decay:g}" if recipe.weight_decay else f"{name}, no decay"
-    values = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
-    marked = {setting: _marked(setting, values[setting], theirs) for setting, theirs in SETTINGS.items()}
+    ours = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
+    alike = {setting for setting, theirs in SETTINGS.items() if ours[setting] in (theirs, None, NOT_USED)}
+    if recipe.optimizer == "adamw" and not recipe.weight_decay:  # which is Adam
+        alike.add("optimizer")
+    marked = {setting: ours[setting] if setting in alike else _marked(setting, ours[setting]) for setting in SETTINGS}
     return {"model": short_title(spec.model.title), **marked}
 
 
-def _marked(setting: str, ours: Any, theirs: Any) -> Any:
-    same = ours == theirs or (setting == "optimizer" and ours == "AdamW, no decay")  # which is Adam
-    if same or ours is None or ours == "none":
-        return ours
-    return f"{scientific(ours) if setting == 'learning_rate' else SETTING_FORMAT(ours)} {DEVIATES}"
-
-
-SETTING_FORMAT = t.Column("setting").format
+def _marked(setting: str, value: Any) -> str:
+    """A setting that differs from the study's."""
+    return f"{scientific(value) if setting == 'learning_rate' else plain(value)} {DEVIATES}"
 
 
 def _by_size(analysis: AnalysedResults) -> list[CatalogueEntry]:
@@ -127,63 +153,63 @@ def _by_size(analysis: AnalysedResults) -> list[CatalogueEntry]:
 
 
 TABLES = (
-    t.Table(
+    Table(
         "table1_models",
         "Model details",
         table1_models,
         (
-            t.declared("model", "Model"),
-            t.declared("weights", "Weights"),
-            t.declared("parameters", "Parameters"),
-            t.declared("trained_parameters", "Trained parameters"),
-            t.declared("context_length", "Context"),
-            t.declared("grouped_query_attention", "GQA"),
-            t.declared("training_data", "Training data"),
-            t.declared("token_count", "Tokens"),
-            t.declared("knowledge_cutoff", "Cutoff"),
-            t.declared("source", "Source"),
+            declared("model", "Model"),
+            declared("weights", "Weights"),
+            declared("parameters", "Parameters"),
+            declared("trained_parameters", "Trained parameters"),
+            declared("context_length", "Context"),
+            declared("grouped_query_attention", "GQA"),
+            declared("training_data", "Training data"),
+            declared("token_count", "Tokens"),
+            declared("knowledge_cutoff", "Cutoff"),
+            declared("source", "Source"),
         ),
         note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
         "depends on the labels; costs count it.",
         section="models",
     ),
-    t.Table(
+    Table(
         "table2_settings",
         "Experiment settings",
         table2_settings,
         (
-            *t.IDENTITY,
-            t.declared("optimizer", "Optimizer"),
-            t.declared("learning_rate", "Learning rate", format=scientific),
-            t.declared("batch_size", "Batch"),
-            t.declared("epochs", "Epochs"),
-            t.declared("lora_rank", "LoRA rank"),
-            t.declared("gradient_accumulation_steps", "Accumulation"),
-            t.declared("max_length", "Max length"),
-            t.declared("schedule", "Schedule"),
-            t.declared("precision", "Precision"),
-            t.declared("attention", "Attention"),
-            t.STATUS,
+            *IDENTITY,
+            declared("optimizer", "Optimizer"),
+            declared("learning_rate", "Learning rate", format=scientific),
+            declared("batch_size", "Batch"),
+            declared("epochs", "Epochs"),
+            declared("lora_rank", "LoRA rank"),
+            declared("gradient_accumulation_steps", "Accumulation"),
+            declared("max_length", "Max length"),
+            declared("schedule", "Schedule"),
+            declared("precision", "Precision"),
+            declared("attention", "Attention"),
+            STATUS,
         ),
         note=f"The first row is the study's Table 2. `{DEVIATES}` differs from the study. AdamW without decay is Adam.",
         section="settings",
     ),
-    t.Table(
+    Table(
         "table3_accuracy",
         "Accuracy on the emotion test split",
         table3_accuracy,
         (
-            t.CONFIGURATION,
-            t.MODEL_NAME,
-            t.MODEL,
-            t.Column("study", "Study", t.FOUR_DECIMALS, "as the study printed it", source=t.ValueSource.study),
-            t.RECIPE,
-            *t.SCORES,
-            t.TRAINING,
-            t.HARDWARE,
-            t.STATUS,
-            t.Column("command", "Command", code=True, leave_out=("md", "tex", "html")),
-            t.Column("run"),
+            CONFIGURATION,
+            MODEL_NAME,
+            MODEL,
+            Column("study", "Study", FOUR_DECIMALS, "as the study printed it", source=ValueSource.study),
+            RECIPE,
+            *SCORES,
+            TRAINING,
+            HARDWARE,
+            STATUS,
+            Column("command", "Command", code=True, leave_out=("md", "tex", "html")),
+            Column("run"),
         ),
         note="The study's Table 3, with the models that were measured here. *Study* is the accuracy that the study "
         "printed. `python -m benchmark experiment=table3` runs the study's five models, and "

@@ -14,14 +14,27 @@ from benchmark.analysis.names import recipe_in_words
 from benchmark.config import RunSpec
 from benchmark.dataset_config import RowChoice
 from benchmark.interface import NO_LABEL, Readout
-from benchmark.report import table as t
 from benchmark.report.formats import scientific
+from benchmark.report.table import (
+    ACCURACY,
+    FOUR_DECIMALS,
+    INTERVAL,
+    MACRO_F1,
+    MODEL,
+    PERCENT,
+    RECIPE,
+    SEEDS,
+    SPREAD,
+    Column,
+    Table,
+    declared,
+)
 from benchmark.results.record import Status
 
 NOT_IN_RECIPE = ("dataset.train_rows=", "dataset.validation_rows=", "dataset.row_choice=")
 """Options of the data, which are no part of a curve's recipe."""
 
-CURVE = t.Column("curve", help="id of the configurations that differ only in the number of training rows")
+CURVE = Column("curve", help="id of the configurations that differ only in the number of training rows")
 
 
 def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
@@ -94,10 +107,10 @@ def readouts(analysis: AnalysedResults) -> pd.DataFrame:
     results, runs = analysis.results, analysis.results.runs
     comparable = runs[runs["result"] & runs["training"].notna()]
     trainings = [group for _, group in comparable.groupby("training", sort=False) if group["readout"].nunique() > 1]
-    return pd.DataFrame([row for group in trainings for row in _ways(results, group)], dtype=object)
+    return pd.DataFrame([row for group in trainings for row in _readouts(results, group)], dtype=object)
 
 
-def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
+def _readouts(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     origins = [
         results.by_name[trained_by or run].record
         for trained_by, run in zip(group["trained_by"], group["run"], strict=True)
@@ -111,22 +124,22 @@ def _ways(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
         for readout, seed, run in zip(group["readout"], group["seed"], group["run"], strict=True)
     }
     rows = []
-    for way in Readout:
-        of_way = group[group["readout"] == way]
-        if of_way.empty:
+    for readout in Readout:
+        of_readout = group[group["readout"] == readout]
+        if of_readout.empty:
             continue
-        answers = results.predicted(of_way["run"])
+        answers = results.predicted(of_readout["run"])
         row = {
-            "model": of_way["title"].iloc[0],
-            "recipe": of_way["recipe"].iloc[0],
-            "readout": way.value,
-            "seeds": len(of_way),
-            "accuracy": mean_accuracy(results.correct(of_way["run"])),
+            "model": of_readout["title"].iloc[0],
+            "recipe": of_readout["recipe"].iloc[0],
+            "readout": readout.value,
+            "seeds": len(of_readout),
+            "accuracy": mean_accuracy(results.correct(of_readout["run"])),
             "invalid": float((answers == NO_LABEL).mean(axis=1).mean()),
         }
         for other in Readout:
-            seeds = [seed for seed in of_way["seed"] if other is not way and (other, seed) in predicted]
-            shares = [(predicted[way, seed] != predicted[other, seed]).mean() for seed in seeds]
+            seeds = [seed for seed in of_readout["seed"] if other is not readout and (other, seed) in predicted]
+            shares = [(predicted[readout, seed] != predicted[other, seed]).mean() for seed in seeds]
             row[f"differs_from_{other.name}"] = float(np.mean(shares)) if shares else None
         rows.append(row)
     return rows
@@ -155,27 +168,27 @@ OWN_COLUMNS = ("recipe.learning_rate=", "recipe.epochs=", "dataset.train_rows=",
 """Settings that the table of trials shows in columns of their own."""
 
 
-def learning_curve_table(labels: Sequence[str]) -> t.Table:
+def learning_curve_table(labels: Sequence[str]) -> Table:
     """The declaration of the learning curves on a data set with these labels."""
-    return t.Table(
+    return Table(
         "learning_curve",
         "Accuracy by number of training texts",
         learning_curve,
         (
             CURVE,
-            t.MODEL,
-            t.RECIPE,
-            t.declared("rows", "Rows"),
-            t.declared("epochs", "Epochs"),
-            t.declared("train_rows", "Training rows"),
-            t.Column("steps", "Steps"),
-            t.SEEDS,
-            t.ACCURACY,
-            t.SPREAD,
-            t.INTERVAL,
-            t.MACRO_F1,
-            t.Column("remark", "Remark"),
-            *(t.Column(f"f1_{label}", f"F1 {label}", t.FOUR_DECIMALS, leave_out=("html",)) for label in labels),
+            MODEL,
+            RECIPE,
+            declared("rows", "Rows"),
+            declared("epochs", "Epochs"),
+            declared("train_rows", "Training rows"),
+            Column("steps", "Steps"),
+            SEEDS,
+            ACCURACY,
+            SPREAD,
+            INTERVAL,
+            MACRO_F1,
+            Column("remark", "Remark"),
+            *(Column(f"f1_{label}", f"F1 {label}", FOUR_DECIMALS, leave_out=("html",)) for label in labels),
         ),
         note="*Rows* says how `dataset.row_choice` took the training rows: *balanced* has equally many of each label, "
         "*first* those at the beginning of the file. *A constant prediction* is one label for every text: its "
@@ -188,18 +201,18 @@ LEARNING_CURVE = learning_curve_table(study.LABELS)
 
 TABLES = (
     LEARNING_CURVE,
-    t.Table(
+    Table(
         "readouts",
         "Read-outs of one fine-tuned decoder",
         readouts,
         (
-            t.MODEL,
-            t.RECIPE,
-            t.declared("readout", "Read-out"),
-            t.SEEDS,
-            t.ACCURACY,
-            t.Column("invalid", "No label", t.PERCENT),
-            *(t.Column(f"differs_from_{way.name}", f"≠ {way.value}", t.PERCENT) for way in Readout),
+            MODEL,
+            RECIPE,
+            declared("readout", "Read-out"),
+            SEEDS,
+            ACCURACY,
+            Column("invalid", "No label", PERCENT),
+            *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
         ),
         note="≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
         "seeds with two read-outs or more count: where that is seed 0 only, the accuracy is that of seed 0, not the "
@@ -207,18 +220,18 @@ TABLES = (
         "the read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),
-    t.Table(
+    Table(
         "tuning",
         "Trials scored on the validation split",
         tuning,
         (
-            t.MODEL,
-            t.RECIPE,
-            t.declared("learning_rate", "Learning rate", format=scientific),
-            t.declared("epochs", "Epochs"),
-            t.declared("train_rows", "Training rows"),
-            t.declared("seed", "Seed"),
-            t.Column("validation_accuracy", "Validation accuracy", t.FOUR_DECIMALS),
+            MODEL,
+            RECIPE,
+            declared("learning_rate", "Learning rate", format=scientific),
+            declared("epochs", "Epochs"),
+            declared("train_rows", "Training rows"),
+            declared("seed", "Seed"),
+            Column("validation_accuracy", "Validation accuracy", FOUR_DECIMALS),
         ),
         note="Accuracy on the validation split after the last epoch, or after the best one with `recipe.keep=best`. "
         "Each of these runs predicted one test text, so none of them has a test accuracy. The learning rates of MiniLM "

@@ -6,7 +6,19 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.identity import shared, short_hash
-from benchmark.report import table as t
+from benchmark.report.table import (
+    ACCURACY,
+    CONFIGURATION,
+    FOUR_DECIMALS,
+    INTERVAL,
+    MODEL,
+    MODEL_NAME,
+    RECIPE,
+    SEEDS,
+    Column,
+    Table,
+    declared,
+)
 from benchmark.results.record import RunRecord
 
 
@@ -56,23 +68,23 @@ def _training(record: RunRecord) -> str:
     return short_hash(shared(record.config, ("dataset",)), trained)
 
 
-TRANSFER = t.Table(
+TRANSFER = Table(
     "transfer",
     "Tested on another data set",
     transfer,
     (
-        t.CONFIGURATION,
-        t.MODEL_NAME,
-        t.MODEL,
-        t.RECIPE,
-        t.declared("trained_on", "Trained on"),
-        t.declared("tested_on", "Tested on"),
-        t.Column("test_rows", "Test texts", "{:,}".format),
-        t.Column("labels", "Labels of the test texts", leave_out=("tex",)),
-        t.ACCURACY,
-        t.INTERVAL,
-        t.SEEDS,
-        t.Column("own", "Accuracy on own test split", t.FOUR_DECIMALS, "of the same configuration"),
+        CONFIGURATION,
+        MODEL_NAME,
+        MODEL,
+        RECIPE,
+        declared("trained_on", "Trained on"),
+        declared("tested_on", "Tested on"),
+        Column("test_rows", "Test texts", "{:,}".format),
+        Column("labels", "Labels of the test texts", leave_out=("tex",)),
+        ACCURACY,
+        INTERVAL,
+        SEEDS,
+        Column("own", "Accuracy on own test split", FOUR_DECIMALS, "of the same configuration"),
     ),
     note="Test texts have only labels that the training data have too. A model may still predict any label that it was "
     "trained on. The other tables of these results are in `results/tables`, as `per_class_TRAINED-to-TESTED.csv`.",

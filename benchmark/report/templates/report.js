@@ -144,8 +144,8 @@ function comparison(split, a, b) {
   const counts = [["Both right", both], ["Only A right", onlyA], ["Only B right", onlyB],
     ["Both wrong", gold.length - both - onlyA - onlyB]];
   const verdict = adjusted === null
-    ? `McNemar’s p is ${short(p)}, not corrected for the number of comparisons.`
-    : `They ${differs ? "differ" : "are tied"}: McNemar’s p, corrected by Holm’s method, is ${short(adjusted)}.`;
+    ? `McNemar’s test without correction for the number of comparisons: p ${short(p)}.`
+    : `The difference is ${differs ? "" : "not "}significant (McNemar’s test after Holm’s correction: p ${short(adjusted)}).`;
   return [
     element("p", `Accuracy of A minus that of B: ${signed(difference)}, 95% interval ${signed(low)} to ${signed(high)}. ${verdict}`),
     tableOf([pairs > 1 ? `Mean over the ${pairs} pairs of seeds` : "Result", "Texts"], counts.map(([name, count]) => [name, mean(count)])),
@@ -185,7 +185,7 @@ function mean(count) {
 }
 
 function short(p) {
-  return p < 0.0001 ? "< 0.0001" : p.toFixed(4);
+  return p < 0.001 ? "< 0.001" : `= ${p.toFixed(p < 0.1 ? 3 : 2)}`;
 }
 
 function signed(value) {
