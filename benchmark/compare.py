@@ -18,7 +18,7 @@ def main() -> None:
         "answers",
         nargs="+",
         metavar="[NAME=]FILE[,FILE]",
-        help="the folder of a run, or a .csv, .json, .jsonl or .parquet file (see docs/compare.md)",
+        help="the folder of a run, or a .csv, .tsv, .json, .jsonl or .parquet file (see docs/compare.md)",
     )
     parser.add_argument("--metric", action="append", default=[], help="the metric of files that hold several")
     parser.add_argument("--filter", action="append", default=[], help="the filter of lm-evaluation-harness files")

@@ -8,6 +8,7 @@ import pytest
 from shipped_configurations import DATASETS, EXPERIMENTS, MODELS, RECIPES, changed, strings, swept
 
 from benchmark.config import CONF_DIR, ModelConfig
+from benchmark.dataset_config import Files
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import (
     build_classifier,
@@ -183,6 +184,17 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
 )
 def test_overrides_of_several_models_become_one_run_per_model(overrides: list[str], models: list[str]) -> None:
     assert [compose(one).model.name for one in each_model(overrides)] == models
+
+
+def test_options_that_a_data_set_file_leaves_out_are_set_without_a_plus(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/reviews.yaml").write_text("name: reviews\nlabels: [bad, good]\npath: data/reviews\n")
+    options = ["dataset.train_rows=10", "dataset.perturb=typos", "dataset.files.label_column=category"]
+    dataset = compose(with_config_dir(["dataset=reviews", *options], tmp_path)).dataset
+    assert (dataset.name, dataset.labels, dataset.path) == ("reviews", ["bad", "good"], "data/reviews")
+    assert (dataset.train_rows, dataset.perturb) == (10, "typos")
+    assert dataset.files == Files(label_column="category")
+    assert compose(["dataset=emotion", options[-1]]).dataset.files == dataset.files
 
 
 def test_a_config_dir_must_be_a_folder(tmp_path: Path) -> None:
