@@ -359,7 +359,11 @@ def test_a_narrow_scaling_has_numbers_at_the_points_and_their_names_below(tmp_pa
     assert {text.get_text() for text in figure.axes[0].texts} == {
         str(1 + number) for number in range(3 + len(study.TABLE3))
     }
-    for line in ("1  MPNet base, 109M, 0.9700", "3  MiniLM-L6, 22.7M, 0.9500", "Llama 3 8B of the study, 8.03B, 0.9262"):
+    for line in (
+        "1  MPNet base, 109M, 0.9700",
+        "3  MiniLM-L6, 22.7M, 0.9500",
+        "Llama 3 8B of the study, 8.03B, 0.9262",
+    ):
         assert line in words(figure)
 
 

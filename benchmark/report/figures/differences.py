@@ -54,7 +54,10 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     axes.xaxis.tick_top()
     axes.spines[:].set_visible(False)
     if not narrow:
-        key = [Patch(facecolor=DIFFERENT, label="differ"), Patch(facecolor=TIED, edgecolor=MUTED, label="not significant")]
+        key = [
+            Patch(facecolor=DIFFERENT, label="differ"),
+            Patch(facecolor=TIED, edgecolor=MUTED, label="not significant"),
+        ]
         figure.legend(handles=key, loc="outside lower right", ncols=2)
     below.write(figure)
     return figure

@@ -82,7 +82,9 @@ def _lead(analysis: AnalysedResults, larger: pd.DataFrame, smaller: pd.DataFrame
     both = larger.merge(smaller, on="train_rows", suffixes=("", "_smaller"))
     leads = both[(both["low"] > both["high_smaller"]).astype(bool).cumprod().astype(bool)]["train_rows"]
     names = f"{larger['model'].iloc[0]} is more accurate than {smaller['model'].iloc[0]}"
-    parts = [f"{names} with up to {leads.max():,} training texts (the 95% intervals do not overlap)"] if len(leads) else []
+    parts = (
+        [f"{names} with up to {leads.max():,} training texts (the 95% intervals do not overlap)"] if len(leads) else []
+    )
     runs = analysis.results.runs
     ids = {runs.loc[runs["result"] & (runs["curve"] == _of_all_rows(one)), "configuration"].min()
            for one in (larger, smaller)}  # fmt: skip

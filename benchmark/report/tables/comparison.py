@@ -131,7 +131,7 @@ TABLES = (
             t.Column("maximum", "Highest", t.FOUR_DECIMALS),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
-        "does by design; they are part of the mean. ± is the standard deviation over seeds.",
+        "does by design; they are part of the mean.",
         section="pairs",
     ),
 )

@@ -87,13 +87,17 @@ TABLES = (
             t.Column("interval", "95% interval"),
             t.Column("share", "Share", t.PERCENT),
             t.Column(
-                "best_accuracy", "Accuracy of a perfect model", t.FOUR_DECIMALS, "if all of these labels are wrong"
+                "best_accuracy",
+                "Accuracy if these labels are wrong",
+                t.FOUR_DECIMALS,
+                "of a model that predicts every other label right and the right label of these texts",
             ),
             t.Column("runs", "Runs"),
         ),
         note="This assumes that a text on which the good models (the best and those not significantly less accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
-        "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. "
+        "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
+        "text with another label in the training split does not say which of the two labels is wrong. "
         "The interval is Wilson's and covers the choice of test texts only.",
         section="errors",
     ),

@@ -64,11 +64,13 @@ def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     overlaps = [
         overlap for overlap in (data.overlaps if data else ()) if (overlap.of, overlap.within) == ("test", "train")
     ]
-    left_out: dict[str, set[str]] = {
-        "official": set(),
-        "without texts that occur in train": {item for overlap in overlaps for item in overlap.ids},
-        "without conflicting duplicates": {item for overlap in overlaps for item in overlap.conflicting_ids},
-    }
+    twice = {item for overlap in overlaps for item in overlap.ids}
+    conflicting = {item for overlap in overlaps for item in overlap.conflicting_ids}
+    if twice == conflicting:
+        parts = {f"without {len(twice)} texts that occur in train, all with another label": twice} if twice else {}
+    else:
+        parts = {"without texts that occur in train": twice, "without conflicting duplicates": conflicting}
+    left_out: dict[str, set[str]] = {"official": set(), **parts}
     items, correct = results.answers_of(row["run"])["item"], results.correct(row["counted"])
     rows = []
     for view, without in left_out.items():

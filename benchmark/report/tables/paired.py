@@ -93,6 +93,14 @@ def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, An
     }
 
 
+CHANGES = {
+    "typos": "typos",
+    "uppercase": "upper case",
+    "lowercase": "lower case",
+    "no_feel": "forms of 'feel' removed",
+    "negation": "negation added",
+}
+"""The kinds of changed test texts, in words."""
 DIFFERENCE = t.Column("difference", "Difference", fixed("+.4f"))
 DIFFERS = t.Column("low", "95% interval", t.FOUR_DECIMALS, "of the difference", end="high")
 P = t.Column("p", "McNemar's p", p_value)
@@ -103,22 +111,22 @@ ROBUSTNESS = t.Table(
     robustness,
     (
         *t.IDENTITY,
-        t.declared("perturbation", "Change"),
+        t.declared("perturbation", "Change", CHANGES.__getitem__),
+        t.Column("changed_answers", "Predictions changed", t.PERCENT),
         t.Column("before", "Accuracy, unchanged", t.FOUR_DECIMALS),
         t.Column("after", "Accuracy, changed", t.FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
         t.Column("changed_texts", "Texts changed", t.PERCENT),
-        t.Column("changed_answers", "Predictions changed", t.PERCENT),
         t.SEEDS,
         t.declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
     "unchanged ones is that of seed 0, not the leaderboard's mean over seeds. *McNemar's p* combines the seeds by "
-    "Rüger's rule and is not corrected for the number of rows. The labels stay, and after *negation* they may no "
-    "longer be right: there, *predictions changed* says whether a model reads the negation.",
+    "Rüger's rule and is not corrected for the number of rows. The labels stay, so where a negation was added they may no "
+    "longer be right and accuracy is not the measure: *predictions changed* says whether a model reads the negation.",
     section="errors",
 )
 

@@ -95,11 +95,13 @@ PROMPTS = t.Table(
         t.Column("accuracy", "Accuracy", t.FOUR_DECIMALS, "mean over the draws, or over the prompts"),
         t.Column(
             "accuracy_draws",
-            "± draws",
+            "SD over draws",
             t.FOUR_DECIMALS,
             "standard deviation of the accuracy over draws of the examples",
         ),
-        t.Column("accuracy_prompts", "± prompts", t.FOUR_DECIMALS, "standard deviation over the means of the prompts"),
+        t.Column(
+            "accuracy_prompts", "SD over prompts", t.FOUR_DECIMALS, "standard deviation over the means of the prompts"
+        ),
         t.INTERVAL,
         t.Column("lowest", "Range of runs", t.FOUR_DECIMALS, end="highest"),
         t.Column(
@@ -109,8 +111,8 @@ PROMPTS = t.Table(
             "accuracy by the mean instead of the sum, or the reverse",
         ),
         t.Column("macro_f1", "Macro-F1", t.FOUR_DECIMALS),
-        t.Column("macro_f1_draws", "F1 ± draws", t.FOUR_DECIMALS, leave_out=("html",)),
-        t.Column("macro_f1_prompts", "F1 ± prompts", t.FOUR_DECIMALS, leave_out=("html",)),
+        t.Column("macro_f1_draws", "F1, SD over draws", t.FOUR_DECIMALS, leave_out=("html",)),
+        t.Column("macro_f1_prompts", "F1, SD over prompts", t.FOUR_DECIMALS, leave_out=("html",)),
     ),
     note="The score of a label is the sum or the mean of the log-probabilities of its tokens. *Calibrated* divides the "
     "probabilities by those of texts without content (Zhao et al., 2021). Nothing is trained.",

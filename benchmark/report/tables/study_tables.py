@@ -38,7 +38,13 @@ def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
 def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's settings, then those of every configuration with results, then those of models not run."""
     rows: list[dict[str, Any]] = [
-        {"configuration": None, "model": study.TABLE3_TITLES[study.DECODERS[0]], "recipe": STUDY, **SETTINGS, "status": "published"}
+        {
+            "configuration": None,
+            "model": study.TABLE3_TITLES[study.DECODERS[0]],
+            "recipe": STUDY,
+            **SETTINGS,
+            "status": "published",
+        }
     ]
     run_models = set()
     for _, row in analysis.of(study.DATASET).configurations.iterrows():

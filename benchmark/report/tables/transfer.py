@@ -65,6 +65,7 @@ TRANSFER = t.Table(
         t.MODEL_NAME,
         t.MODEL,
         t.RECIPE,
+        t.declared("kind", "Kind of model"),
         t.declared("trained_on", "Trained on"),
         t.declared("tested_on", "Tested on"),
         t.Column("test_rows", "Test texts", "{:,}".format),
