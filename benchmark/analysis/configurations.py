@@ -199,7 +199,8 @@ def _training_remarks(record: RunRecord) -> list[str]:
     """Where the weights of the predictions came from, if not from a whole training by this run."""
     remarks = []
     if not record.trained:
-        remarks.append("not trained by this run")
+        loaded = record.fit is not None and record.fit.weights.adapter is not None
+        remarks.append("adapter loaded, not trained" if loaded else "not trained")
     elif record.fit is not None and record.fit.weights.trained_head:
         remarks.append("training began with a trained head")
     if record.matched:
@@ -225,7 +226,7 @@ def _time_remarks(counted: pd.DataFrame) -> list[str]:
     if not shared:
         return []
     seeds = "" if shared == len(counted) else f" of {shared} of {len(counted)} seeds"
-    return [f"times{seeds} not comparable"]
+    return [f"no times{seeds}: shared device"]
 
 
 def _ended_remarks(group: pd.DataFrame) -> list[str]:

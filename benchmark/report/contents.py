@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.analysis import study
+from benchmark.analysis.inference import possible_counts
 from benchmark.report.figure import ALL, Picture
 from benchmark.report.table import Table
 
@@ -25,7 +26,13 @@ class Section:
     text: str
 
 
-SECTIONS = tuple(Section(**values) for values in _declared["sections"])
+IMPOSSIBLE = [accuracy for accuracy in study.TABLE3.values() if not possible_counts(accuracy, study.TEST_ROWS)]
+"""The study's accuracies that are no share of its test texts."""
+_NUMBERS = {"impossible": len(IMPOSSIBLE), "printed": len(study.TABLE3), "texts": f"{study.TEST_ROWS:,}"}
+"""What the texts of sections name in braces."""
+SECTIONS = tuple(
+    Section(**{key: text.format(**_NUMBERS) for key, text in one.items()}) for one in _declared["sections"]
+)
 PAGES: dict[str, str] = _declared["pages"]
 """The title of each page by its name; a page about another data set is not among them."""
 OTHER_DATA_SETS = "Other data sets"

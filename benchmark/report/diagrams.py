@@ -15,6 +15,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 from benchmark.interface import ModelCard
 from benchmark.report.colours import BLUE_BOX, GREY_BOX, INK, MUTED, ORANGE_BOX, PANEL
 from benchmark.report.style import WIDTH, house_style, new_figure
+from benchmark.report.wording import in_words
 
 _OUTLINE: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.9}
 _ROUNDED = "round,pad=0,rounding_size=0.06"
@@ -70,6 +71,7 @@ def decoder_block(title: str, sizes: Dimensions) -> Figure:
     """Draw one pre-normalisation decoder layer inside its model; data flows upwards."""
     subtitle = "Figure 1 of the study, redrawn: pre-normalisation; matrix shapes are outputs × inputs"
     figure, axes = _canvas(7.7, f"Decoder block: {title}", subtitle)
+    figure.set_label(_parameters_of_blocks(sizes))
     axes.add_patch(FancyBboxPatch((0.45, 1.05), 6.15, 5.05, _ROUNDED, fc=PANEL, ec=MUTED, lw=0.9, ls="--"))
     axes.text(6.5, 5.98, f"× {sizes.num_hidden_layers} layers", ha="right", va="top", weight="bold", size=10)
     _text(axes, (_STREAM, 0.08), "token ids")
@@ -93,6 +95,10 @@ def lora(title: str, sizes: Dimensions) -> Figure:
     d, r, alpha = sizes.hidden_size, sizes.lora_rank, sizes.lora_alpha
     subtitle = f"Figure 2 of the study, redrawn for a {_shape(d, d)} matrix at rank {r}; shapes are outputs × inputs"
     figure, axes = _canvas(4.2, f"Low-rank adaptation: {title}", subtitle)
+    figure.set_label(
+        f"A matrix of {d:,} × {d:,} has {d * d:,} parameters and its adapter of rank {r} {2 * d * r:,}; only the "
+        "adapter is trained."
+    )
     left, middle, right, wide, narrow = 1.35, 2.6, 3.85, 2.0, 0.5
     label: dict[str, Any] = {"size": 9, "linespacing": 1.5}
     note: dict[str, Any] = {"ha": "left", "linespacing": 1.4}
@@ -118,6 +124,16 @@ def lora(title: str, sizes: Dimensions) -> Figure:
     _arrow(axes, (middle, 3.45 + _RADIUS), (middle, 3.9))
     _vector(axes, (middle, 3.9), wide, "$h = W x + (\\alpha / r)\\, B A x$")
     return figure
+
+
+def _parameters_of_blocks(sizes: Dimensions) -> str:
+    """The caption: parameters of a block, of all blocks, and of the model."""
+    embedding, *block, norm, head = [box.parameters for box in _boxes(sizes)]
+    blocks = sizes.num_hidden_layers * sum(block)
+    return (
+        f"A block has {in_words(sum(block))} parameters, the {sizes.num_hidden_layers} blocks {in_words(blocks)} and "
+        f"the model {in_words(embedding + blocks + norm + head)}."
+    )
 
 
 def _canvas(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:

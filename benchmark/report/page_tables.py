@@ -77,7 +77,8 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     ]
     classes = [_class(column, [row.cells[place] for row in rows]) for place, column in enumerate(columns)]
     headings = list(zip(columns, classes, strict=True))
-    remark = f"The same in every row: {'; '.join(remarks)}." if remarks else ""
+    same = [f"The same in every row: {'; '.join(remarks)}."] if remarks else []
+    remark = " ".join([*_computed(columns), *same])
     named = [str(name) for column in NAMED if column in data for name in data[column].dropna()]
     folded = not whole and (drawn or len(data) > MOST_UNFOLDED)
     return ShownTable(table, remark, terms_in(named), headings, rows, len(data), folded)
@@ -92,6 +93,14 @@ def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     remaining = [[remark for remark in status.remarks if remark not in shared] for status in statuses]
     texts = ["; ".join(remarks) or None for remarks in remaining]
     return data.assign(status=pd.Series(texts, data.index, dtype=object)), shared
+
+
+def _computed(columns: list[Column]) -> list[str]:
+    """A sentence that names the columns which nothing measured, unless all are or the study printed them."""
+    computed = [str(column.heading) for column in columns if column.source is ValueSource.derived]
+    others = {column.source for column in columns} - {ValueSource.derived, ValueSource.study}
+    named = f": {'; '.join(computed)}" if others else ""
+    return [f"Computed, not measured{named}."] if computed else []
 
 
 def _is_shared(column: Column, values: pd.Series) -> bool:

@@ -125,7 +125,7 @@ CONFIGURATION = Column("configuration", help="id of the configuration")
 MODEL = Column("model", "Model", source=ValueSource.declared)
 RECIPE = Column("recipe", "Recipe", source=ValueSource.declared)
 ACCURACY = Column("accuracy", "Accuracy", FOUR_DECIMALS, "mean over the seeds")
-SPREAD = Column("spread", "± seeds", FOUR_DECIMALS, "standard deviation over the seeds")
+SPREAD = Column("spread", "SD over seeds", FOUR_DECIMALS, "standard deviation over the seeds")
 INTERVAL = Column(
     "low",
     "95% interval",

@@ -122,7 +122,7 @@ TRAINED_HEAD = replace(FIT.weights, head="kept", trained_head=True)
     ("overrides", "fit", "status"),
     [
         (["dataset.train_rows=100"], FIT, "measured"),  # its recipe says so
-        ([], replace(FIT, trained_parameters=0), "measured; not trained by this run"),
+        ([], replace(FIT, trained_parameters=0), "measured; not trained"),
         ([], replace(FIT, weights=TRAINED_HEAD), "measured; training began with a trained head"),
         ([], RANDOM_FIT, "measured; random weights, no accuracy"),
         ([], MIRRORED, f"measured; {FROM_A_MIRROR}, no accuracy"),
@@ -214,10 +214,10 @@ def test_times_of_a_shared_device_are_not_compared(tmp_path: Path) -> None:
     runs = [costs(tmp_path, 0, 60, 200, 2), costs(tmp_path, 1, 70, 300, 3), costs(tmp_path, 2, 80, 400, 4)]
     row = only(*map(shared, runs))
     assert [row[name] for name in ("training_seconds", "seconds_per_text", "peak_memory")] == [None, None, 300]
-    assert str(row["status"]) == "measured; times not comparable"
+    assert str(row["status"]) == "measured; no times: shared device"
     row = only(shared(runs[0]), *runs[1:])
     assert [row[name] for name in ("training_seconds", "seconds_per_text")] == [75, 3.5 / 200]
-    assert str(row["status"]) == "measured; times of 1 of 3 seeds not comparable"
+    assert str(row["status"]) == "measured; no times of 1 of 3 seeds: shared device"
 
 
 def test_a_list_names_the_shared_times_of_older_records(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_configurations_with_results_are_the_most_accurate_first(tmp_path: Path)
 
 def test_a_loaded_adapter_is_stated(tmp_path: Path) -> None:
     row = only(publish(tmp_path, loading(a_record("smollm2_lora", "model.adapter=mine"), "mine")))
-    assert (str(row["status"]), row["trained"]) == ("measured; not trained by this run", False)
+    assert (str(row["status"]), row["trained"]) == ("measured; adapter loaded, not trained", False)
 
 
 def test_rows_do_not_depend_on_the_order_of_seeds(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
         settings = [source for source, _ in cells(html, "table2_settings", model)]
         assert settings == ["declared"] * (len(settings) - 1) + [status]
     assert {source for source, _ in cells(html, "study_audit", "BERT base")} == {"study", "derived"}
-    assert {text[0] for text in re.findall(r'role="img" aria-label="[^"]*">(.)</span>', html)} == {"◇", "◈"}
+    assert {text[0] for text in re.findall(r'role="img" aria-label="[^"]*">(.)</span>', html)} == {"◇"}
 
 
 def test_a_record_cannot_become_markup(tmp_path: Path) -> None:

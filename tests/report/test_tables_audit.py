@@ -59,6 +59,7 @@ def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
         "texts": 15,
         "z": 0.8636,
         "unpaired_p": 0.3878,
+        "adjusted_p": 1.0,
         "best_p": 6.104e-05,
         "most_discordant": 51,
         "significance": "unknown without the predictions",
@@ -69,7 +70,7 @@ def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
     ("better", "other", "significance", "texts", "best_p"),
     [
         ("BERT large", "BERT base", "impossible", 5, 0.0625),
-        ("Llama 3 8B", "BERT base", "even unpaired", 40, 1.819e-12),
+        ("Llama 3 8B", "BERT base", "unknown without the predictions", 40, 1.819e-12),
     ],
 )
 def test_the_significance_is_what_a_test_could_find(
@@ -78,6 +79,11 @@ def test_the_significance_is_what_a_test_could_find(
     row = row_with(COMPARISONS, better=better, other=other)
     assert (row["significance"], row["texts"], row["best_p"]) == (significance, texts, best_p)
     assert (row["most_discordant"] is None) == (significance == "impossible")
+
+
+def test_an_unpaired_p_is_corrected_for_all_pairs() -> None:
+    row = row_with(COMPARISONS, better="Llama 3 8B", other="BERT base")
+    assert (row["unpaired_p"], row["adjusted_p"]) == (0.0231, 0.231)
 
 
 @pytest.mark.parametrize("row", [row for row in COMPARISONS if row["most_discordant"]])

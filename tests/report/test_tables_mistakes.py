@@ -85,6 +85,13 @@ def test_each_part_of_the_test_split_leaves_its_rows_out(tmp_path: Path) -> None
     assert (rows[1]["low"], rows[1]["high"], rows[1]["seeds"]) == (interval.low, interval.high, 1)
 
 
+def test_two_parts_with_the_same_texts_are_one(tmp_path: Path) -> None:
+    record = overlapping(["test-0", "test-9"], ["test-0", "test-9"])
+    rows = table_rows("test_views", publish_many(tmp_path, record, wrong_at([0, 9, 30])))
+    part = "without 2 texts that occur in train, all with another label"
+    assert [(row["view"], row["rows"]) for row in rows] == [("official", 200), (part, 198)]
+
+
 def test_a_part_without_rows_is_not_shown(tmp_path: Path) -> None:
     every = [f"test-{row}" for row in range(200)]
     rows = table_rows("test_views", publish_many(tmp_path, overlapping(every, []), wrong_at([0])))

@@ -6,11 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis.analysed import AnalysedResults
+from benchmark.analysis.configurations import NETWORKS
 from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
-from benchmark.report.wording import digits, listed
+from benchmark.report.wording import count_in_words, digits, listed
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
@@ -37,7 +38,7 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
         "settings that were best on validation.",
         width,
     )
-    figure.set_label(_caption(rows[rows["name"].isin([name for name, _ in models])]))
+    figure.set_label(f"{_caption(rows[rows['name'].isin([name for name, _ in models])])} {_networks(analysis, rows)}")
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
         points = rows[rows["name"] == name]
@@ -68,6 +69,15 @@ def _caption(drawn: pd.DataFrame) -> str:
     best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
     places = [f"{model} on {listed(rows['place'].tolist())}" for model, rows in best.groupby("model", sort=False)]
     return f"The most accurate model is {listed(places)}."
+
+
+def _networks(analysis: AnalysedResults, rows: pd.DataFrame) -> str:
+    """The number of networks tested on each data set; the heads of one network count once."""
+    sizes = rows["configuration"].map(analysis.configurations.set_index("configuration")["parameters"])
+    networks = rows.assign(size=sizes)[rows["kind"].isin(NETWORKS)].drop_duplicates(["dataset", "kind", "size"])
+    counts = networks["dataset"].value_counts().reindex(rows["dataset"].unique(), fill_value=0)
+    on_each = [f"{count_in_words(count) if count else 'none'} on {name}" for name, count in counts.items()]
+    return f"Networks tested: {listed(on_each)}."
 
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:

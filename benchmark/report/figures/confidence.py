@@ -9,17 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
-from benchmark.analysis.metrics import calibration_bins
+from benchmark.analysis.metrics import calibration_bins, calibration_noise
 from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
-from benchmark.report.tables.mistakes import coverage_accuracy
+from benchmark.report.tables.mistakes import confidences, coverage_accuracy
 from benchmark.report.wording import digits
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
-SHARES = tuple(round(0.05 * step, 2) for step in range(2, 21))
+SHARES = tuple(round(0.05 * step, 2) for step in range(14, 21))  # accuracies below 70% hardly differ
+SMALLEST, LARGEST = 2.5, 7.0  # of the markers of bins, in points
 
 
 @house_style()
@@ -28,7 +30,7 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 
     In a narrow figure the panels are below each other.
     """
-    candidates = with_results(analysis.configurations)
+    candidates = with_results(without_ablations(analysis))
     candidates = candidates[
         candidates["has_confidences"].astype(bool) & (candidates["collapsed"] < candidates["seeds"])
     ]
@@ -41,9 +43,9 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
     first, second = ("Above", "Below") if narrow else ("Left", "Right")
     figure = new_figure(
         (6.2 if narrow else 4.2) + sum(0.18 + 0.14 * name.count("\n") for name in names),
-        f"Do models know when they are right? {dataset} test split{left_out}",
-        f"{first}: accuracy of predictions by their confidence; the diagonal is perfect. {second}: accuracy if only "
-        "the most confident share of the texts is labelled.",
+        f"Calibration, {dataset} test split{left_out}",
+        f"{first}: accuracy of predictions by their confidence; the diagonal is perfect, and large markers stand for "
+        f"many predictions. {second}: accuracy if only the most confident share of the texts is labelled.",
         width,
     )
     figure.set_label(_caption(analysis, shown))
@@ -53,10 +55,10 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
         _draw_bins(left, _answers(analysis, row), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]
-        right.plot([100 * share for share in SHARES], accuracies, markevery=(2, 4), label=row["short_name"], **style)
+        right.plot([100 * share for share in SHARES], accuracies, markevery=2, label=row["short_name"], **style)
     lowest = lower_end([value for line in left.get_lines()[1:] for value in np.ravel(line.get_xydata())])
     left.set(xlim=(lowest, 1), ylim=(lowest, 1), xlabel="confidence", ylabel="accuracy")
-    right.set(xlabel="texts labelled, %", ylabel="accuracy", xlim=(102, 8))
+    right.set(xlabel="texts labelled, %", ylabel="accuracy", xlim=(101, 100 * SHARES[0] - 1))
     for panel in (left, right):
         panel.grid()
     figure.legend(right.get_lines(), names, loc="outside lower left", ncols=1)
@@ -64,17 +66,25 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 
 
 def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
-    """The range of confidence minus accuracy, and the accuracy if half of the texts are labelled."""
+    """The range of confidence minus accuracy, the noise of ECE, and the accuracy on the smallest share of the texts."""
     answers = [_answers(analysis, row) for _, row in shown.iterrows()]
     gaps = [float((answer["confidence"] - answer["correct"]).mean()) for answer in answers]
-    half = [coverage_accuracy(analysis.results, row, 0.5) for _, row in shown.iterrows()]
+    surest = [coverage_accuracy(analysis.results, row, SHARES[0]) for _, row in shown.iterrows()]
+    noise = [_noise(analysis, row) for _, row in shown.iterrows()]
     sign = "over" if min(gaps) > 0 else "under" if max(gaps) < 0 else "over- and under"
     ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]
-    accuracies = [digits(accuracy) for accuracy in sorted({min(half), max(half)})]
+    floors = [f"{floor:.3f}" for floor in (min(noise), max(noise))]
+    accuracies = [digits(accuracy) for accuracy in sorted({min(surest), max(surest)})]
     return (
-        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On the most "
-        f"confident half of the texts, accuracy is {' to '.join(accuracies)}."
+        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On as many "
+        f"texts, a perfectly calibrated model has an ECE of {' to '.join(dict.fromkeys(floors))}. On the most "
+        f"confident {SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
     )
+
+
+def _noise(analysis: AnalysedResults, row: pd.Series) -> float:
+    """The ECE of a perfectly calibrated model with these confidences, the mean over the seeds."""
+    return float(np.mean([calibration_noise(seed) for _, seed in confidences(analysis.results, row)]))
 
 
 def _answers(analysis: AnalysedResults, row: pd.Series) -> pd.DataFrame:
@@ -86,7 +96,11 @@ def _draw_bins(axes: Axes, answers: pd.DataFrame, style: dict[str, Any]) -> None
     bins = calibration_bins(answers["correct"].to_numpy(), answers["confidence"].to_numpy(), bins=10)
     enough = bins.counts >= FEW_ROWS
     if enough.any():  # a line without points outside the clipping breaks the layout
-        axes.plot(bins.mean_confidence[enough], bins.accuracy[enough], clip_on=False, zorder=3, **style)
+        places = bins.mean_confidence[enough], bins.accuracy[enough]
+        axes.plot(*places, **style | {"marker": ""})
+        sizes = SMALLEST + (LARGEST - SMALLEST) * np.sqrt(bins.counts[enough] / bins.counts.max())
+        for x, y, size in zip(*places, sizes, strict=True):
+            axes.plot([x], [y], clip_on=False, zorder=3, **style | {"markersize": size})
 
 
 FIGURES = (

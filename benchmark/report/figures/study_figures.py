@@ -12,7 +12,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report import diagrams
 from benchmark.report.colours import BLUE
 from benchmark.report.figure import Figure
-from benchmark.report.style import Bars, draw_bars, house_style, new_figure
+from benchmark.report.style import NARROW, WIDTH, Bars, draw_bars, house_style, new_figure
 
 
 def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: AnalysedResults, _: str) -> Drawing:
@@ -22,7 +22,7 @@ def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: Analy
 
 
 @house_style()
-def label_distribution(analysis: AnalysedResults, dataset: str) -> Drawing | None:
+def label_distribution(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
     """Figure 3: the number of training texts with each label, the most frequent first."""
     runs = analysis.results.runs
     with_result = runs[(runs["dataset"] == dataset) & runs["result"]]
@@ -37,13 +37,22 @@ def label_distribution(analysis: AnalysedResults, dataset: str) -> Drawing | Non
         f"Labels of the {counts.sum():,} training texts, {dataset}",
         f"Figure 3 of the study, redrawn: {counts.index[0]} is {counts.iloc[0] / counts.iloc[-1]:.1f} times as "
         f"frequent as {counts.index[-1]}",
+        width,
+    )
+    two = counts.iloc[:2].sum() / counts.sum()
+    figure.set_label(
+        f"{counts.index[0]} and {counts.index[1]} are the labels of {two:.0%} of the training texts; a model that "
+        f"always predicts {counts.index[0]} is right for {counts.iloc[0] / counts.sum():.1%} of them."
     )
     texts = [f"{count:,}  ({count / counts.sum():.1%})" for count in counts]
+    axes = figure.subplots()
     draw_bars(
-        figure.subplots(),
+        axes,
         counts.index.tolist(),
         Bars("training texts", np.asarray(counts, dtype=np.int64), BLUE, texts),
     )
+    if width < WIDTH:
+        axes.margins(x=0.5)  # for the numbers behind the bars
     return figure
 
 
@@ -68,5 +77,6 @@ FIGURES = (
         "settings",
         label_distribution,
         of_study=True,
+        draw_narrow=partial(label_distribution, width=NARROW),
     ),
 )

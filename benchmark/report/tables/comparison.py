@@ -101,8 +101,8 @@ TABLES = (
         "accuracies. The interval is a paired bootstrap over seeds and texts, at least as wide as the adjusted Wald "
         "interval of the two counts. *McNemar's p* is exact; of k pairs of seeds it is k/m times the m-th smallest, "
         "with m the upper median place, which is valid under any dependence. *Holm* corrects for all pairs on the same "
-        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no significant difference was found. "
-        "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
+        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no significant "
+        "difference was found. *Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
         "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
         section="pairs",
     ),
@@ -111,7 +111,8 @@ TABLES = (
         "Groups of models without a significant difference",
         ties,
         (*IDENTITY, ACCURACY, SEEDS, Column("group", "Group")),
-        note="No significant difference was found between two models that share a letter. A model can be in several groups.",
+        note="No significant difference was found between two models that share a letter. A model can be in several "
+        "groups.",
         section="differences",
     ),
     Table(
@@ -131,7 +132,7 @@ TABLES = (
             Column("maximum", "Highest", FOUR_DECIMALS),
         ),
         note="*One label for all* counts completed seeds that predict one label for every text, as the majority label "
-        "does by design; they are part of the mean. ± is the standard deviation over seeds.",
+        "does by design; they are part of the mean.",
         section="pairs",
     ),
 )

@@ -82,12 +82,19 @@ TABLES = (
             Column("most"),
             Column("interval", "95% interval"),
             Column("share", "Share", PERCENT),
-            Column("best_accuracy", "Accuracy of a perfect model", FOUR_DECIMALS, "if all of these labels are wrong"),
+            Column(
+                "best_accuracy",
+                "Accuracy if these labels are wrong",
+                FOUR_DECIMALS,
+                "of a model that predicts every other label right and the right label of these texts",
+            ),
             Column("runs", "Runs"),
         ),
-        note="This assumes that a text on which the good models (the best and those not significantly less accurate) agree against its "
+        note="This assumes that a text on which the good models (the best and those not significantly "
+        "less accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
-        "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. "
+        "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
+        "text with another label in the training split does not say which of the two labels is wrong. "
         "The interval is Wilson's and covers the choice of test texts only.",
         section="errors",
     ),

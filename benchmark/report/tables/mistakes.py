@@ -61,11 +61,12 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
     overlap = results.by_name[row["run"]].record.overlap("test", "train")
-    left_out: dict[str, set[str]] = {
-        "official": set(),
-        "without texts that occur in train": set(overlap.ids),
-        "without conflicting duplicates": set(overlap.conflicting_ids),
-    }
+    twice, conflicting = set(overlap.ids), set(overlap.conflicting_ids)
+    if twice == conflicting:
+        parts = {f"without {len(twice)} texts that occur in train, all with another label": twice} if twice else {}
+    else:
+        parts = {"without texts that occur in train": twice, "without conflicting duplicates": conflicting}
+    left_out: dict[str, set[str]] = {"official": set(), **parts}
     items, correct = results.answers_of(row["run"])["item"], results.correct(row["counted"])
     rows = []
     for view, without in left_out.items():

@@ -111,28 +111,38 @@ DIFFERENCE = Column("difference", "Difference", fixed("+.4f"))
 DIFFERS = Column("low", "95% interval", FOUR_DECIMALS, "of the difference", end="high")
 P = Column("p", "McNemar's p", p_value)
 
+CHANGES = {
+    "typos": "typos",
+    "uppercase": "upper case",
+    "lowercase": "lower case",
+    "no_feel": "forms of 'feel' removed",
+    "negation": "negation added",
+}
+"""The kinds of changed test texts, in words."""
+
 ROBUSTNESS = Table(
     "robustness",
     "Accuracy on changed test texts",
     robustness,
     (
         *IDENTITY,
-        declared("perturbation", "Change"),
+        declared("perturbation", "Change", CHANGES.__getitem__),
+        Column("changed_answers", "Predictions changed", PERCENT),
         Column("before", "Accuracy, unchanged", FOUR_DECIMALS),
         Column("after", "Accuracy, changed", FOUR_DECIMALS),
         DIFFERENCE,
         DIFFERS,
         P,
         Column("changed_texts", "Texts changed", PERCENT),
-        Column("changed_answers", "Predictions changed", PERCENT),
         SEEDS,
         declared("tested_on", "Test texts of"),
     ),
     note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
     "unchanged ones is that of seed 0, not the leaderboard's mean over seeds. *McNemar's p* combines the seeds by "
-    "Rüger's rule and is not corrected for the number of rows. The labels stay, and after *negation* they may no "
-    "longer be right: there, *predictions changed* says whether a model reads the negation.",
+    "Rüger's rule and is not corrected for the number of rows. The labels stay, so where a negation was added they "
+    "may no longer be right and accuracy is not the measure: *predictions changed* says whether a "
+    "model reads the negation.",
     section="errors",
 )
 

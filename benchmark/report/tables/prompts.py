@@ -95,11 +95,13 @@ PROMPTS = Table(
         Column("accuracy", "Accuracy", FOUR_DECIMALS, "mean over the draws, or over the prompts"),
         Column(
             "accuracy_draws",
-            "± draws",
+            "SD over draws",
             FOUR_DECIMALS,
             "standard deviation of the accuracy over draws of the examples",
         ),
-        Column("accuracy_prompts", "± prompts", FOUR_DECIMALS, "standard deviation over the means of the prompts"),
+        Column(
+            "accuracy_prompts", "SD over prompts", FOUR_DECIMALS, "standard deviation over the means of the prompts"
+        ),
         INTERVAL,
         Column("lowest", "Range of runs", FOUR_DECIMALS, end="highest"),
         Column(
@@ -109,8 +111,8 @@ PROMPTS = Table(
             "accuracy by the mean instead of the sum, or the reverse",
         ),
         Column("macro_f1", "Macro-F1", FOUR_DECIMALS),
-        Column("macro_f1_draws", "F1 ± draws", FOUR_DECIMALS, leave_out=("html",)),
-        Column("macro_f1_prompts", "F1 ± prompts", FOUR_DECIMALS, leave_out=("html",)),
+        Column("macro_f1_draws", "F1, SD over draws", FOUR_DECIMALS, leave_out=("html",)),
+        Column("macro_f1_prompts", "F1, SD over prompts", FOUR_DECIMALS, leave_out=("html",)),
     ),
     note="The score of a label is the sum or the mean of the log-probabilities of its tokens. *Calibrated* divides the "
     "probabilities by those of texts without content (Zhao et al., 2021). Nothing is trained.",

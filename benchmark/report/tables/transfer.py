@@ -77,6 +77,7 @@ TRANSFER = Table(
         MODEL_NAME,
         MODEL,
         RECIPE,
+        declared("kind", "Kind of model"),
         declared("trained_on", "Trained on"),
         declared("tested_on", "Tested on"),
         Column("test_rows", "Test texts", "{:,}".format),

@@ -40,7 +40,7 @@ function sort(table, heading, column) {
 // The cell's number, else its text without the source symbol; null for an empty cell.
 function sortValue(cell) {
   if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
-  const text = cell.textContent.replace(/^[◇◈–]\s*/u, "").trim();
+  const text = cell.textContent.replace(/^[◇–]\s*/u, "").trim();
   return text === "" ? null : text;
 }
 
@@ -57,8 +57,8 @@ for (const form of document.querySelectorAll("main section form.filters:not(#com
   const followers = [];
   for (let next = form.nextElementSibling; next && next.tagName !== "FORM"; next = next.nextElementSibling) followers.push(next);
   const items = followers.flatMap((part) => [...part.querySelectorAll("[data-kind]")]);
-  const groups = followers.flatMap((part) => [part, ...part.querySelectorAll(".folded")])
-    .filter((part) => part.matches(".folded, .dataset") && part.querySelector("[data-kind]"));
+  const groups = followers.flatMap((part) => [part, ...part.querySelectorAll(".folded, .box")])
+    .filter((part) => part.matches(".folded, .dataset, .box") && part.querySelector("[data-kind]"));
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const item of items) {
@@ -72,7 +72,7 @@ for (const form of document.querySelectorAll("main section form.filters:not(#com
     }
     const filtered = words.length || kind.value || measured.checked;
     const found = items.filter((item) => !item.hidden).length;
-    form.querySelector("output").textContent = filtered ? `${found || "None"} of ${items.length} shown` : "";
+    form.querySelector("output").textContent = !filtered ? "" : found ? `${found} of ${items.length} shown` : "No row matches.";
     form.querySelector("button").hidden = !filtered;
   };
   form.addEventListener("input", filter);
