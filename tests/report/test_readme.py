@@ -16,7 +16,7 @@ from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
-from benchmark.run.compose import compose
+from benchmark.run.compose import compose, with_config_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 USAGE, MODELS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("usage.md", "models.md"))
@@ -132,13 +132,14 @@ def test_every_choice_there_is_is_listed(group: str) -> None:
     assert set(choices) <= named
 
 
-def test_every_command_shown_composes() -> None:
+def test_every_command_shown_composes(tmp_path: Path) -> None:
+    """Also those that name a file which is shown."""
+    put(tmp_path, "dataset/reviews.yaml", shown("README.md", "yaml", "# conf/dataset/reviews.yaml"))
+    put(tmp_path, "model/bayes.yaml", shown("docs/models.md", "yaml", "# my_conf/model/bayes.yaml"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
     commands = re.findall(r"^python -m benchmark (.*?)(?: +#.*)?$", text, re.MULTILINE)
     assert len(commands) > 12
     for command in commands:
-        if "--config-dir" in command:  # its files are run by the test of a new kind of model
-            continue
         options = [option for option in shlex.split(command) if "=" in option]
         choices = [option for option in options if "," not in option]
-        compose(choices)
+        compose(with_config_dir(choices, tmp_path))
