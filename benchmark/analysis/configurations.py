@@ -67,9 +67,17 @@ def with_results(table: pd.DataFrame) -> pd.DataFrame:
     return results.sort_values(["accuracy", "short_name"], ascending=[False, True], kind="stable")
 
 
+def is_sized_network(row: Mapping[str, Any]) -> bool:
+    """Whether a configuration is a network that was trained here and states its number of parameters."""
+    return row["kind"] in NETWORKS and row["trained"] and row["parameters"] is not None
+
+
 def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps."""
-    networks = [row for row in rows if row["kind"] in NETWORKS and row["trained"] and not row["reduced"]]
+    """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps.
+
+    A network that does not state its number of parameters is left out.
+    """
+    networks = [row for row in rows if is_sized_network(row) and not row["reduced"]]
     return min(networks, key=lambda row: row["parameters"], default=None)
 
 

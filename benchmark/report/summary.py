@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import NETWORKS, smallest_network
+from benchmark.analysis.configurations import NETWORKS, is_sized_network, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
@@ -159,7 +159,7 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
     best: dict[tuple[str, int], Row] = {}
     for row in comparable:
-        if row["trained"] and row["kind"] in NETWORKS:
+        if is_sized_network(row):
             best.setdefault((row["kind"], row["parameters"]), row)
     networks = sorted(best.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
@@ -207,7 +207,8 @@ def _has_times(row: Row) -> bool:
 def _prices(dollars: pd.DataFrame, *rows: Row | None) -> list[float]:
     """What training and a year of predictions cost with each row; empty if one of them has no price."""
     priced = [row and _row_with(dollars, "configuration", row["configuration"]) for row in rows]
-    prices = [float(row["year_dollars"]) for row in priced if row is not None]
+    yearly = [row["year_dollars"] for row in priced if row is not None]
+    prices = [float(price) for price in yearly if pd.notna(price)]
     return prices if len(prices) == len(rows) else []
 
 

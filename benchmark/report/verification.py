@@ -187,7 +187,8 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
         yield Fault(run.folder / "record.json", "data", "does not describe the test split")
         return
     if not len(gold) == record.predicted_rows == split.rows:
-        yield Fault(file, "rows", f"are {len(gold)}, but predicted_rows is {record.predicted_rows}")
+        stated = f"predicted_rows is {record.predicted_rows}, and data.splits.test has {split.rows}"
+        yield Fault(file, "rows", f"are {len(gold)}, but {stated}")
     if {label: int((gold == index).sum()) for index, label in enumerate(record.labels)} != split.counts:
         yield Fault(file, "gold", "has other counts than data.splits.test of the record")
     if not _ids_of_test_rows(run):

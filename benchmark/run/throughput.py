@@ -216,7 +216,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
 
 def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float]]]:
     """Seconds of one epoch over 1, 2 and 4 times the rows, and with texts 1, 2 and 4 times as long."""
-    fewest = min(4 * way.config.recipe.effective_batch, len(splits.train) // 4)
+    fewest = max(1, min(4 * way.config.recipe.effective_batch, len(splits.train) // 4))
 
     def epoch(times_rows: int, times_text: int) -> dict[str, float]:
         rows = first_rows(splits.train, fewest * times_rows)

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from factories import (
     FIT,
@@ -18,7 +19,7 @@ from factories import (
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.interface import AdapterSource, WeightSource
-from benchmark.report.summary import answer, facts, findings
+from benchmark.report.summary import _prices, answer, facts, findings
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.wording import in_words, listed, times
 from benchmark.results.record import RunRecord
@@ -83,6 +84,17 @@ def test_the_smallest_network_is_compared_with_the_figure_of_the_study(wrong: in
     assert any(f"{verb} the 0.9262" in sentence for sentence in sentences(*errors(tmp_path, minilm=wrong)))
 
 
+def test_networks_that_do_not_state_their_size_are_not_compared_by_it(tmp_path: Path) -> None:
+    record = a_record("bert_base")
+    assert record.card is not None
+    unsized = replace(record, card=replace(record.card, parameters=None))
+    runs = [publish_many(tmp_path, unsized, wrong_at(range(3))), *errors(tmp_path, minilm=7, bert_large=8)]
+    found = about(*runs)
+    assert (found["smallest"]["model"], models(found["networks"])) == ("minilm", ["minilm", "bert_large"])
+    assert about(runs[0])["smallest"] is None
+    assert len(sentences(*runs)) == len(sentences(*runs[1:]))
+
+
 def test_networks_are_compared_by_size_unless_two_differ(tmp_path: Path) -> None:
     runs = errors(tmp_path, mpnet_base=1, minilm=3, smollm2_lora=4, tfidf=60)
     runs.append(publish_many(tmp_path, a_record("minilm", "recipe.epochs=9"), wrong_at(range(90))))
@@ -132,6 +144,12 @@ def test_the_cheapest_tied_model_of_the_same_machine_is_compared(tmp_path: Path)
     assert about(best, middle, cheap)["cheaper"]["model"] == "minilm"
     dear = publish_with_costs(tmp_path, "minilm", 3, training=100, **costs)
     assert about(best, dear)["cheaper"] is None
+
+
+def test_a_configuration_without_a_price_of_the_year_has_none() -> None:
+    table = pd.DataFrame({"configuration": ["a", "b"], "year_dollars": [None, 1.5]}, dtype=object)
+    assert _prices(table, {"configuration": "b"}) == [1.5]
+    assert _prices(table, {"configuration": "a"}, {"configuration": "b"}) == []
 
 
 def test_the_number_of_training_rows_that_most_curves_have_is_compared(tmp_path: Path) -> None:

@@ -93,11 +93,12 @@ def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str
 
 
 @pytest.mark.slow
-def test_growth_is_measured_on_few_rows_too() -> None:
-    config = compose(["model=tiny_bert", "dataset=synthetic", "dataset.synthetic.train=30"])
+@pytest.mark.parametrize(("train_rows", "grown"), [(30, [7, 14, 28]), (3, [1, 2, 3])])
+def test_growth_is_measured_on_few_rows_too(train_rows: int, grown: list[int]) -> None:
+    config = compose(["model=tiny_bert", "dataset=synthetic", f"dataset.train_rows={train_rows}"])
     growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
-    assert [point["rows"] for point in growth["rows"]] == [7, 14, 28]
-    assert [point["rows"] for point in growth["text"]] == [7, 7, 7]
+    assert [point["rows"] for point in growth["rows"]] == grown
+    assert [point["rows"] for point in growth["text"]] == grown[:1] * 3
 
 
 @pytest.mark.parametrize("words", ["{} {}", "{} a=b {}", "a=b {} {}", "{} {} a=b"])
