@@ -75,8 +75,8 @@ def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     accuracies = [digits(accuracy) for accuracy in sorted({min(surest), max(surest)})]
     return (
         f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On as many "
-        f"texts, a perfectly calibrated model has an ECE of {' to '.join(dict.fromkeys(floors))}. On the most confident "
-        f"{SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
+        f"texts, a perfectly calibrated model has an ECE of {' to '.join(dict.fromkeys(floors))}. On the most "
+        f"confident {SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
     )
 
 

@@ -41,8 +41,8 @@ def label_distribution(analysis: AnalysedResults, dataset: str, width: float = W
     )
     two = counts.iloc[:2].sum() / counts.sum()
     figure.set_label(
-        f"{counts.index[0]} and {counts.index[1]} are the labels of {two:.0%} of the training texts; a model that always "
-        f"predicts {counts.index[0]} is right for {counts.iloc[0] / counts.sum():.1%} of them."
+        f"{counts.index[0]} and {counts.index[1]} are the labels of {two:.0%} of the training texts; a model that "
+        f"always predicts {counts.index[0]} is right for {counts.iloc[0] / counts.sum():.1%} of them."
     )
     texts = [f"{count:,}  ({count / counts.sum():.1%})" for count in counts]
     axes = figure.subplots()
