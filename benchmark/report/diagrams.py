@@ -96,8 +96,8 @@ def lora(title: str, sizes: Dimensions) -> Figure:
     subtitle = f"Figure 2 of the study, redrawn for a {_shape(d, d)} matrix at rank {r}; shapes are outputs × inputs"
     figure, axes = _canvas(4.2, f"Low-rank adaptation: {title}", subtitle)
     figure.set_label(
-        f"A matrix of {d:,} × {d:,} has {d * d:,} parameters and its adapter of rank {r} {2 * d * r:,}; only the "
-        "adapter is trained."
+        f"A matrix of {d:,} × {d:,} has {d * d:,} parameters and its adapter of rank {r} {2 * d * r:,}; only "
+        "the adapter is trained."
     )
     left, middle, right, wide, narrow = 1.35, 2.6, 3.85, 2.0, 0.5
     label: dict[str, Any] = {"size": 9, "linespacing": 1.5}

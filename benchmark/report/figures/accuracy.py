@@ -105,8 +105,8 @@ def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
     """The most accurate configuration, its interval, and over how many of those on its test texts it has no lead."""
     pairs = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
     others = pairs[pairs["other"].isin(without_ablations(analysis)["configuration"])]
-    not_led = (~others["differs"].astype(bool)).sum()
-    lead = f" Its lead is not significant over {not_led} of {len(others)} others." if len(others) else ""
+    unclear = (~others["differs"].astype(bool)).sum()
+    lead = f" Its lead is not significant over {unclear} of {len(others)} others." if len(others) else ""
     interval = f"95% interval {digits(best['low'])} to {digits(best['high'])}"
     return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{lead}"
 

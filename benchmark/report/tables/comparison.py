@@ -101,8 +101,9 @@ TABLES = (
         "accuracies. The interval is a paired bootstrap over seeds and texts, at least as wide as the adjusted Wald "
         "interval of the two counts. *McNemar's p* is exact; of k pairs of seeds it is k/m times the m-th smallest, "
         "with m the upper median place, which is valid under any dependence. *Holm* corrects for all pairs on the same "
-        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no significant "
-        "difference was found. *Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
+        "test texts. Two models differ if that is below 0.05 and the interval excludes 0; otherwise no "
+        "significant difference was found. "
+        "*Detectable* is the difference that McNemar's test would find with 80% power on one pair of seeds at the "
         "measured disagreement, at 0.05 divided by the number of comparisons, Holm's strictest step, and by k/m.",
         section="pairs",
     ),

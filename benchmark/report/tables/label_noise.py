@@ -90,8 +90,8 @@ TABLES = (
             ),
             Column("runs", "Runs"),
         ),
-        note="This assumes that a text on which the good models (the best and those not significantly "
-        "less accurate) agree against its "
+        note="This assumes that a text on which the good models (the best and those not significantly less "
+        "accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
         "text with another label in the training split does not say which of the two labels is wrong. "

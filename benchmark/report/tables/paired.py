@@ -141,8 +141,8 @@ ROBUSTNESS = Table(
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
     "unchanged ones is that of seed 0, not the leaderboard's mean over seeds. *McNemar's p* combines the seeds by "
     "Rüger's rule and is not corrected for the number of rows. The labels stay, so where a negation was added they "
-    "may no longer be right and accuracy is not the measure: *predictions changed* says whether a "
-    "model reads the negation.",
+    "may no longer be right and accuracy is not the measure: *predictions changed* says whether a model reads the "
+    "negation.",
     section="errors",
 )
 
