@@ -68,8 +68,13 @@ def with_results(table: pd.DataFrame) -> pd.DataFrame:
 
 def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps."""
-    networks = [row for row in rows if row["kind"] in NETWORKS and row["trained"] and not row["reduced"]]
+    networks = [row for row in rows if is_trained_network(row) and not row["reduced"]]
     return min(networks, key=lambda row: row["parameters"], default=None)
+
+
+def is_trained_network(row: dict[str, Any]) -> bool:
+    """Whether a configuration is a network of known size that was trained here."""
+    return row["kind"] in NETWORKS and bool(row["trained"]) and row["parameters"] is not None
 
 
 def mean_accuracy(correct: Correct) -> float:
@@ -132,6 +137,7 @@ def _class_scores_by_seed(results: Results, runs: Sequence[str]) -> list[pd.Data
 
 
 def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
+    """The row of one configuration; `group` are the rows of its runs. What is not known is left out."""
     counted = group[group["counted"]]
     leading = (group if counted.empty else counted).iloc[0]
     records = [results.by_name[run].record for run in group["run"]]

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import NETWORKS, smallest_network
+from benchmark.analysis.configurations import NETWORKS, is_trained_network, smallest_network
 from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
@@ -156,7 +156,7 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     """The best configuration of each kind and size of network, the smallest first; none if two of them differ."""
     found: dict[tuple[str, int], Row] = {}
     for row in comparable:
-        if row["trained"] and row["kind"] in NETWORKS:
+        if is_trained_network(row):
             found.setdefault((row["kind"], row["parameters"]), row)
     networks = sorted(found.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
