@@ -116,14 +116,14 @@ class DecoderClassifier(DecoderOptions):
         assert report.weights.adapter is not None
         return replace(report, saved_sha256=report.weights.adapter.sha256)
 
-    def save_merged(self, folder: Path) -> str:
+    def save_merged(self, folder: Path) -> str | None:
         if self.quantization is not Quantization.none:
             raise BenchmarkError(
                 "An adapter cannot be merged into 4-bit weights without a loss of precision.",
                 "Use the adapter as it is, or merge it with model.quantization=none.",
             )
         if not isinstance(self.network, PeftModel):
-            raise BenchmarkError("This model has no adapter to merge.", "Use its folder as it is.")
+            return None
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
 
     @must_fit("the network was loaded")

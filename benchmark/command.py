@@ -57,6 +57,7 @@ def outcomes_of(sweep: Path) -> list[Outcome]:
 def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
     """Make the run. With `tracebacks`, errors come with theirs."""
     from benchmark.report.run_figures import draw_run  # --help and --cfg do not wait for pandas
+    from benchmark.results.store import RECORD
     from benchmark.run import runner
     from benchmark.run.job import model_dir_of
 
@@ -71,7 +72,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
             error = ended
     if error is None:
         folder = model_dir_of(config, run.record)
-        if written and folder is not None and (folder / "record.json").is_file():
+        if written and folder is not None and (folder / RECORD).is_file():
             _write_card(run, folder)
         accuracy = run.record.fit.validation_accuracy(config.recipe.keep) if run.record.fit else None
         return Outcome(tuple(overrides), run.folder, bool(written), validation_accuracy=accuracy)
@@ -109,8 +110,11 @@ def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> Out
 def rebuild_reports(outcomes: Iterable[Outcome]) -> None:
     """Rebuild the report of every folder of results that has a new record or no report yet."""
     from benchmark.report.build import PAGE, refresh
+    from benchmark.results.store import results_dir_above
 
-    recorded = [(outcome.folder.parents[3], outcome.written) for outcome in outcomes if outcome.folder is not None]
+    recorded = [
+        (results_dir_above(outcome.folder), outcome.written) for outcome in outcomes if outcome.folder is not None
+    ]
     for results_dir in {folder for folder, written in recorded if written or not (folder / PAGE).exists()}:
         refresh(results_dir)
 
@@ -122,7 +126,7 @@ def _write_card(run: "Run", folder: Path) -> None:
     try:
         (folder / "README.md").write_text(kept_card(run), encoding="utf-8")
     except OSError as error:
-        results, run_digest = run.folder.parents[3], run.record.digest[:8]
+        results, run_digest = run.results_dir, run.record.digest[:8]
         log.warning("the model's card could not be written (%s); python -m benchmark.report --results-dir %s "
                     "--model-card %s prints it", error, results, run_digest)  # fmt: skip
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmark.analysis.compared_models import read_models
-from benchmark.report.terminal_comparison import text, write_items
+from benchmark.report.terminal_comparison import comparison_text, write_items
 from benchmark.terminal import plain_endings
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with plain_endings():
         compared = read_models(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
-        shown = text(compared, arguments.stated)
+        shown = comparison_text(compared, arguments.stated)
         if arguments.items is not None:
             shown += f"\nwrote {write_items(compared, arguments.items):,} items to {arguments.items}\n"
         sys.stdout.write(shown)

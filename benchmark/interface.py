@@ -287,13 +287,10 @@ class Restorable(Classifier, Protocol):
 
 @runtime_checkable
 class Mergeable(Restorable, Protocol):
-    """A model that may be an adapter on a base model."""
+    """A model that can be merged if it holds an adapter."""
 
-    def save_merged(self, folder: Path) -> str:
-        """Save the base model with the adapter merged into it, without an adapter; returns the weights' SHA-256.
-
-        Raises `BenchmarkError` if there is no adapter.
-        """
+    def save_merged(self, folder: Path) -> str | None:
+        """Save the base model with its adapter merged; returns the weights' SHA-256, or None without an adapter."""
         ...
 
 

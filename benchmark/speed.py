@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark.run import gpu_check, latency, throughput
+from benchmark.run import gpu_check, latency, speed_document, throughput
 from benchmark.run.compose import add_overrides, compose, overrides_of
 from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
@@ -36,7 +36,7 @@ def main() -> None:
             document = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
         else:
             document = throughput.measure(config, arguments.precisions, options)
-        path = throughput.write(document, config.results_dir, "-latency" if arguments.latency else "")
+        path = speed_document.write(document, config.results_dir, "-latency" if arguments.latency else "")
         sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
 
 

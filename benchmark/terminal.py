@@ -36,7 +36,7 @@ def plain_endings() -> Iterator[None]:
 
 
 def handle_signals() -> None:
-    """Turn SIGTERM and SIGINT into `KeyboardInterrupt`; further signals are ignored while the record is written."""
+    """Turn SIGTERM and SIGINT into `KeyboardInterrupt`; after the first, both are ignored until the process ends."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
 
@@ -48,7 +48,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def quiet_libraries() -> None:
-    """Keep log lines and warnings of libraries off the terminal."""
+    """Keep log lines and warnings of libraries off the terminal.
+
+    Sets `TOKENIZERS_PARALLELISM`, unless the user did, and `logging.raiseExceptions` of this process.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.raiseExceptions = False  # no message about log lines that nobody reads, as after `| head`
     for name in ("httpx", "httpx2", "filelock", "urllib3", "fsspec", "matplotlib"):

@@ -69,8 +69,8 @@ def resolve(device: Device, precision: Precision, attention: Attention, only_pac
     `only_packed` is true for a decoder that computes nothing but packed streams. It can use torch's own
     FlashAttention-2, and it computes bf16 in fp32 on a CPU without bf16 instructions.
     """
-    for problem in problems(device, precision, attention, only_packed):
-        raise problem
+    if found := problems(device, precision, attention, only_packed):
+        raise found[0]
     return torch.device("cuda" if uses_gpu(device) else "cpu")
 
 

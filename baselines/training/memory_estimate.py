@@ -108,7 +108,7 @@ def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding
 
 
 def gigabytes(size: float) -> str:
-    """A number of bytes as tables and messages write it."""
+    """A number of bytes as messages of `doctor` write it."""
     return f"{size / 1e9:.1f} GB"
 
 

@@ -39,6 +39,7 @@ Key = Callable[[GradedAnswer], str | None]
 
 
 def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
+    """What identifies an item in all files, in words and as a function; None if only the order does."""
     ids = [{answer.id for answer in file.rows} for file in files]
     if len({file.id_kind for file in files}) == 1 and not any(None in of_file for of_file in ids):
         forms = {_form(file) for file in files}
@@ -74,7 +75,8 @@ def _in_order_of(first: Answers, other: Answers, key: Key | None) -> tuple[Grade
     known = {key(answer) for answer in first.rows}
     missing = [(answer, other) for answer in first.rows if key(answer) not in of_key]
     missing += [(answer, first) for answer in other.rows if key(answer) not in known]
-    for answer, absent in missing[:1]:
+    if missing:
+        answer, absent = missing[0]
         raise BenchmarkError(
             f"{answer.location}: this item is not in {absent.path} ({len(missing):,} items are in one file only).",
             SAME_ITEMS,

@@ -44,9 +44,10 @@ def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     given = [(name, path) for argument in arguments for name, path in _paths(argument)]
     runs = _read_runs([path for _, path in given if _is_run(path)])
     files = [runs[path] if path in runs else read_answers(path, choices) for _, path in given]
-    places: dict[str, list[int]] = {}
+    places: dict[tuple[str | None, str | None], list[int]] = {}  # by name, or by configuration or path
     for place, ((name, _), file) in enumerate(zip(given, files, strict=True)):
-        places.setdefault(f"name {name}" if name else file.configuration or file.path, []).append(place)
+        key = (name, None) if name else (None, file.configuration or file.path)
+        places.setdefault(key, []).append(place)
     for of_model in places.values():
         _check_different([files[place] for place in of_model])
     names = [given[of_model[0]][0] or files[of_model[0]].model for of_model in places.values()]
@@ -85,7 +86,7 @@ def _check_different(seeds: Sequence[Answers]) -> None:
 
 
 def _is_run(path: Path) -> bool:
-    of_run = path.name in ("record.json", "predictions.parquet") and (path.parent / "record.json").is_file()
+    of_run = path.name in (store.RECORD, store.PREDICTIONS) and (path.parent / store.RECORD).is_file()
     return path.is_dir() or of_run
 
 
@@ -113,10 +114,10 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
 
 
 def _run(folder: Path) -> Run:
-    if not (folder / "record.json").is_file():
-        inside = next((record.parent for record in sorted(folder.rglob("record.json"))), None)
+    if not (folder / store.RECORD).is_file():
+        inside = next((record.parent for record in sorted(folder.rglob(store.RECORD))), None)
         fix = f"Give the folder of a run, such as {inside}." if inside else "Give a file, or the folder of a run."
-        raise BenchmarkError(f"{folder} has no record.json.", fix)
+        raise BenchmarkError(f"{folder} has no {store.RECORD}.", fix)
     run = store.read(folder)
     if run.record.status is not Status.completed or not run.record.scorable:
         why = f"its weights are a stand-in, {run.record.stand_in}" if run.record.stand_in else str(run.record.status)

@@ -141,6 +141,7 @@ def _class_scores_by_seed(results: Results, runs: Sequence[str]) -> list[pd.Data
 
 
 def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
+    """The row of one configuration; `group` are the rows of its runs. What is not known is left out."""
     counted = group[group["counted"]]
     leading = (group if counted.empty else counted).iloc[0]
     records = [results.by_name[run].record for run in group["run"]]

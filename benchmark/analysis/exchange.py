@@ -251,6 +251,7 @@ def _column(path: Path, names: list[str], known: tuple[str, ...]) -> str:
 
 
 def _label(row: dict[str, Any], key: str, place: str) -> str:
+    """The label under `key` as text; raises `BenchmarkError` for another type."""
     if type(row.get(key)) in (str, int):
         return str(row[key]).strip()
     raise BenchmarkError(

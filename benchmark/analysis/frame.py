@@ -28,7 +28,7 @@ from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
-from benchmark.results.store import Run, folder_of, read_all
+from benchmark.results.store import Run, folder_of, name_of, read_all
 
 NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
 """The options in which the points of a learning curve differ."""
@@ -103,7 +103,7 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
     kept: dict[str, Run] = {}
     own_first = sorted(
         runs,
-        key=lambda run: run.folder.parts[-3:] != folder_of(Path(), run.record.config, run.record.digest).parts[-3:],
+        key=lambda run: run.name != name_of(folder_of(Path(), run.record.config, run.record.digest)),
     )
     for run in own_first:
         kept.setdefault(run.record.digest, run)
@@ -191,6 +191,7 @@ def _distinct(frame: pd.DataFrame) -> pd.Series:
 
 
 def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
+    """The columns of one run that need no other run. `_content` and `_more` tell data sets and short names apart."""
     record, card = run.record, run.record.card
     shared_time = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
@@ -264,7 +265,7 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
 
 
 def _is_counted(frame: pd.DataFrame) -> pd.Series:
-    """Whether each run is counted."""
+    """Whether each run enters the scores of its configuration: results, else pretrained runs, else all completed."""
     completed = frame["status"] == Status.completed
     counted = pd.Series(False, index=frame.index)
     for _, group in frame.groupby("configuration", sort=False):
@@ -274,6 +275,7 @@ def _is_counted(frame: pd.DataFrame) -> pd.Series:
 
 
 def _answers(runs: list[Run]) -> pd.DataFrame:
+    """The predictions of all completed runs, one row per run and test text."""
     tables = [_answer_table(run) for run in runs if run.record.status is Status.completed]
     if not tables:
         columns = ("run", "item", "gold", "predicted", "correct", "confidence")
@@ -283,6 +285,7 @@ def _answers(runs: list[Run]) -> pd.DataFrame:
 
 
 def _answer_table(run: Run) -> pa.Table:
+    """The predictions of one run, with the probability of each label under p_<label>."""
     predictions = run.predictions
     columns: dict[str, Any] = {
         "run": pa.array([run.name] * len(run.gold)).dictionary_encode(),

@@ -254,6 +254,7 @@ def _percentiles(values: npt.NDArray[np.float64]) -> Interval:
 
 
 def _check_shape(correct: Correct) -> tuple[int, int]:
+    """The numbers of seeds and items; raises unless there is at least one of each."""
     if correct.ndim != 2 or correct.size == 0:
         raise BenchmarkError(f"The answers have shape {correct.shape}.", "Give (seeds, items), at least one of each.")
     return correct.shape[0], correct.shape[1]

@@ -98,9 +98,9 @@ def write_export(results_dir: Path, form: str, folder: str) -> None:
 
 
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
-    from benchmark.report.model_card import find, model_card  # nothing else needs the hub's client
+    from benchmark.report.model_card import find_run, model_card  # nothing else needs the hub's client
 
-    text = model_card(find(results_dir, wanted))
+    text = model_card(find_run(results_dir, wanted))
     if output is None:
         sys.stdout.write(text)
         return

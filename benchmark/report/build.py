@@ -24,7 +24,7 @@ from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
 from benchmark.report.wording import jinja_environment
-from benchmark.results.store import lock
+from benchmark.results.store import RECORD, lock
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def with_section(readme: Path, text: str) -> bytes:
 def _is_newer_than_runs(page_file: Path, runs: Path) -> bool:
     """Whether the page, written last, is newer than every record and every folder that holds runs."""
     folders = [runs, *runs.glob("*"), *runs.glob("*/*")]
-    records = [path for path in runs.glob("*/*/*/record.json") if not path.parent.name.startswith(".")]
+    records = [path for path in runs.glob(f"*/*/*/{RECORD}") if not path.parent.name.startswith(".")]
     changed = max((path.stat().st_mtime_ns for path in [*folders, *records] if path.exists()), default=0)
     return page_file.is_file() and page_file.stat().st_mtime_ns > changed
 

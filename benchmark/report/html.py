@@ -30,8 +30,8 @@ from benchmark.report.wording import in_words
 
 MOST_SENTENCES = 6  # of the answer; the others are in docs/results.md
 FEWEST_FILTERED = 8  # rows of a table with a filter
-TABLE3 = "table3_accuracy"
-LAST = list(PAGES.values())[-1]  # the group of links that ends with the runs
+TABLE3_NAME = "table3_accuracy"
+GROUP_WITH_RUNS = list(PAGES.values())[-1]  # the group of links that ends with the runs
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
 
 
@@ -98,7 +98,7 @@ def _contents(shown: list[Part], compare: bool, runs: bool) -> dict[str, list[tu
         if number == 0 and compare:
             links[part.group].append(("compare", "Compare two models"))
     if runs:
-        links.setdefault(LAST, []).append(("runs", "Runs"))
+        links.setdefault(GROUP_WITH_RUNS, []).append(("runs", "Runs"))
     return links
 
 
@@ -119,7 +119,7 @@ def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Marku
     shown = [
         shown_table(
             table,
-            data[data["accuracy"].notna()] if table.name == TABLE3 else data,
+            data[data["accuracy"].notna()] if table.name == TABLE3_NAME else data,
             analysis,
             drawn=number > 0 if leading else bool(drawn),
         )
@@ -131,7 +131,7 @@ def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Marku
 
 def _not_run(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[dict[Any, Any]]:
     """The rows of Table 3 without an accuracy, with the kind of model."""
-    table3 = next((data for table, data in tables.items() if table.name == TABLE3), None)
+    table3 = next((data for table, data in tables.items() if table.name == TABLE3_NAME), None)
     if table3 is None:
         return []
     missing = table3[table3["accuracy"].isna()]

@@ -16,7 +16,7 @@ from benchmark.report.run_details import scores_of
 from benchmark.report.wording import jinja_environment
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
-from benchmark.results.store import Run, read, read_all
+from benchmark.results.store import RECORD, Run, read, read_all
 
 PREDICT = "python -m benchmark.predict FOLDER texts.txt"
 """The command that uses a kept model, in the folder that has its card."""
@@ -31,9 +31,9 @@ METRICS = {
 """The type and the name of each metric on the hub."""
 
 
-def find(results_dir: Path, wanted: str) -> Run:
+def find_run(results_dir: Path, wanted: str) -> Run:
     """The run in the folder `wanted`, or with this name, or whose digest begins so; raises unless exactly one fits."""
-    if (Path(wanted) / "record.json").is_file():
+    if (Path(wanted) / RECORD).is_file():
         return read(Path(wanted))
     matching = [
         run

@@ -14,7 +14,7 @@ from benchmark.analysis.frame import Results, label_names
 from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
 from benchmark.interface import CurvePoint
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.store import Run
+from benchmark.results.store import PREDICTIONS, RECORD, Run
 
 CURVES = {"loss": "Training loss", "validation_loss": "Validation loss", "validation_accuracy": "Validation accuracy"}
 PANEL = (300, 110)  # width and height of a curve's drawing area
@@ -113,11 +113,7 @@ def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
 def _run_row(run: Run, shared_time: bool) -> RunRow:
     completed = run.record.status is Status.completed
     scores = scores_of(run) if completed and run.record.scorable else {}
-    files = [
-        "record.json",
-        *["predictions.parquet"] * completed,
-        *sorted(plot.name for plot in run.folder.glob("*.png")),
-    ]
+    files = [RECORD, *[PREDICTIONS] * completed, *sorted(plot.name for plot in run.folder.glob("*.png"))]
     return RunRow(run, scores, files, shared_time)
 
 

@@ -15,7 +15,7 @@ from benchmark.analysis.configurations import mean_accuracy
 from benchmark.analysis.inference import accuracy_interval, possible_counts
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
-from benchmark.report.formats import count, fixed, p_value
+from benchmark.report.formats import count, fixed, p_value, spreadsheet_text
 from benchmark.report.table import ACCURACY, FOUR_DECIMALS, INTERVAL, Column
 from benchmark.report.tables.comparison import letters
 from benchmark.report.terminal_leaderboard import as_text
@@ -60,8 +60,8 @@ smallest difference that the test finds with 80% power at this disagreement,
 if there is one. Counts are means over the pairs of files."""
 
 
-def models(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
-    """One row per model, the most accurate first; `differences` are its `pairs`."""
+def model_rows(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
+    """One row per model, the most accurate first; `differences` are its `pair_rows`."""
     rows = []
     for number, (name, correct) in enumerate(compared.correct.items(), start=1):
         interval, accuracy = accuracy_interval(correct), mean_accuracy(correct)
@@ -72,7 +72,7 @@ def models(compared: ComparedModels, differences: pd.DataFrame) -> pd.DataFrame:
     return table.assign(group=letters(groups, len(table)))
 
 
-def pairs(compared: ComparedModels) -> pd.DataFrame:
+def pair_rows(compared: ComparedModels) -> pd.DataFrame:
     """One row per pair of models; counts are means over pairs of files."""
     correct = compared.correct
     table = pd.DataFrame(comparisons.compare(correct), columns=[*comparisons.COLUMNS[1:]], dtype=object)
@@ -88,7 +88,7 @@ def pairs(compared: ComparedModels) -> pd.DataFrame:
     )
 
 
-def stated(values: Sequence[str], items: int) -> pd.DataFrame:
+def stated_rows(values: Sequence[str], items: int) -> pd.DataFrame:
     """What `NAME=0.9262` can mean on so many items; an accuracy that no number of right answers has says so."""
     rows = []
     for value in values:
@@ -102,24 +102,22 @@ def stated(values: Sequence[str], items: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def text(compared: ComparedModels, stated_values: Sequence[str] = ()) -> str:
+def comparison_text(compared: ComparedModels, stated_values: Sequence[str] = ()) -> str:
     """Everything that the terminal shows."""
-    files, differences = compared.aligned.files, pairs(compared)
+    files, differences = compared.aligned.files, pair_rows(compared)
     items = len(files[0])
     matched = f", matched by {compared.aligned.by}" if len(files) > 1 else ""
     parts = ["\n".join([f"{items:,} items{matched}", *compared.notes])]
-    parts.append(as_text(MODELS, models(compared, differences)))
+    parts.append(as_text(MODELS, model_rows(compared, differences)))
     if len(differences):
         parts += [as_text(DIFFERENCES, differences), as_text(COUNTS, differences), NOTE]
     if stated_values:
-        parts.append(as_text(STATED, stated(stated_values, items)))
+        parts.append(as_text(STATED, stated_rows(stated_values, items)))
     return "\n\n".join(parts) + "\n"
 
 
 def write_items(compared: ComparedModels, path: Path) -> int:
     """Write the items that some file answers correctly and another does not, as CSV; returns how many they are."""
-    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(b"location,")):
-        raise BenchmarkError(f"--items {path} exists and is not a list of items.", "Name another file.")
     rows = []
     for answers in zip(*compared.aligned.files, strict=True):
         if len({answer.correct for answer in answers}) > 1:
@@ -131,9 +129,11 @@ def write_items(compared: ComparedModels, path: Path) -> int:
                 row[f"{name}: predicted"] = " | ".join(dict.fromkeys(answer.predicted or "" for answer in of_model))
             rows.append(row)
     try:
+        if path.is_dir() or (path.exists() and not path.read_bytes().startswith(b"location,")):
+            raise BenchmarkError(f"--items {path} exists and is not a list of items.", "Name another file.")
         with replacing(path) as temporary:
             table = pd.DataFrame(rows).dropna(axis=1, how="all") if rows else pd.DataFrame(columns=["location", "gold"])
-            table.to_csv(temporary, index=False, lineterminator="\n")
+            table.map(spreadsheet_text).to_csv(temporary, index=False, lineterminator="\n")
     except OSError as error:
         raise BenchmarkError(f"--items {path} cannot be written ({error.strerror}).", "Name another file.") from error
     return len(rows)

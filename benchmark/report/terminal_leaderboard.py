@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.report.build import PAGE
 from benchmark.report.table import Column
 from benchmark.report.tables.leaderboard import COLUMNS, ranked
+from benchmark.results.store import name_of, results_dir_above
 
 OTHERS = 5
 """How many other configurations are shown."""
@@ -35,9 +36,9 @@ def show_runs(recorded: Mapping[Path, bool]) -> None:
     `recorded` maps the folders of runs in results to whether they are new.
     """
     width = shutil.get_terminal_size().columns
-    for results_dir in dict.fromkeys(folder.parents[3] for folder in recorded):
-        names = ["/".join(folder.parts[-3:]) for folder in recorded if folder.parents[3] == results_dir]
-        new = [folder for folder, is_new in recorded.items() if is_new and folder.parents[3] == results_dir]
+    for results_dir in dict.fromkeys(results_dir_above(folder) for folder in recorded):
+        names = [name_of(folder) for folder in recorded if results_dir_above(folder) == results_dir]
+        new = [folder for folder, is_new in recorded.items() if is_new and results_dir_above(folder) == results_dir]
         try:
             analysis = AnalysedResults(read_results(results_dir))
             runs = analysis.results.runs

@@ -29,7 +29,7 @@ from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, is_unchanged, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
-from benchmark.results.store import VALIDATION, Run, folder_of, folders_with
+from benchmark.results.store import PREDICTIONS, RECORD, VALIDATION, Run, folder_of, folders_with
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
@@ -92,8 +92,8 @@ def check(results_dir: Path) -> Verification:
 def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:
     """The runs whose records can be read, and a fault for each other folder."""
     runs, unreadable = [], []
-    for folder in folders_with(results_dir, "record.json", "predictions.parquet"):
-        file = folder / "record.json"
+    for folder in folders_with(results_dir, RECORD, PREDICTIONS):
+        file = folder / RECORD
         try:
             runs.append(Run(RunRecord.from_json(file.read_bytes(), "the record"), folder))
         except (OSError, BenchmarkError) as error:
@@ -103,7 +103,7 @@ def _read_runs(results_dir: Path) -> tuple[list[Run], list[Fault]]:
 
 def _faults_in(results_dir: Path, run: Run) -> list[Fault]:
     try:
-        return list(_faults_of_run(results_dir, run, json.loads((run.folder / "record.json").read_bytes())))
+        return list(_faults_of_run(results_dir, run, json.loads((run.folder / RECORD).read_bytes())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return [Fault(run.folder, "the content", f"is not what a run writes ({type(error).__name__}: {error})")]
 
@@ -124,14 +124,14 @@ def doubts_about_the_study() -> list[str]:
 
 
 def _faults_of_run(results_dir: Path, run: Run, document: dict[str, Any]) -> Iterator[Fault]:
-    record, file = run.record, run.folder / "record.json"
+    record, file = run.record, run.folder / RECORD
     yield from _wrong_checksum(file, document)
     yield from _wrong_identity(results_dir, run, document)
     yield from _wrong_data(file, record)
     if record.status is Status.completed:
         yield from _wrong_predictions(run)
         yield from _wrong_validation(run)
-    elif (run.folder / "predictions.parquet").exists() or record.predictions_sha256 is not None:
+    elif (run.folder / PREDICTIONS).exists() or record.predictions_sha256 is not None:
         yield Fault(file, "status", f"is {record.status}, but there are predictions")
     if (record.failure is None) is not (record.status is Status.completed):
         yield Fault(file, "failure", f"contradicts the status {record.status}")
@@ -148,7 +148,7 @@ def _wrong_checksum(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
 
 def _wrong_identity(results_dir: Path, run: Run, document: dict[str, Any]) -> Iterator[Fault]:
     """A digest that does not follow from configuration and data, or a folder that does not follow from the digest."""
-    record, file = run.record, run.folder / "record.json"
+    record, file = run.record, run.folder / RECORD
     if record.digest != digest_of(document["config"], record.data_sha256):
         yield Fault(file, "digest", "does not follow from config and data: one of them was changed")
     if run.folder != (place := folder_of(results_dir, record.config, record.digest)):
@@ -173,7 +173,7 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
 
 
 def _wrong_predictions(run: Run) -> Iterator[Fault]:
-    record, file = run.record, run.folder / "predictions.parquet"
+    record, file = run.record, run.folder / PREDICTIONS
     try:
         if sha256(file.read_bytes()) != record.predictions_sha256:
             yield Fault(file, "the content", "does not have the predictions_sha256 of the record")
@@ -184,7 +184,7 @@ def _wrong_predictions(run: Run) -> Iterator[Fault]:
         return
     split = record.data.splits.get("test") if record.data is not None else None
     if split is None:
-        yield Fault(run.folder / "record.json", "data", "does not describe the test split")
+        yield Fault(run.folder / RECORD, "data", "does not describe the test split")
         return
     if not len(gold) == record.predicted_rows == split.rows:
         stated = f"predicted_rows is {record.predicted_rows}, and data.splits.test has {split.rows}"
@@ -241,7 +241,7 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
         if run.record.status is Status.completed:
             other = first.setdefault(run.record.data_sha256["test"], run)
             if not np.array_equal(run.gold, other.gold):
-                yield Fault(run.folder / "predictions.parquet", "gold", f"differs from that in {other.folder}")
+                yield Fault(run.folder / PREDICTIONS, "gold", f"differs from that in {other.folder}")
 
 
 def _changed_tables(results_dir: Path) -> Iterator[Fault]:

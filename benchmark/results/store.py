@@ -28,7 +28,7 @@ from benchmark.results.record import RunRecord, sha256, to_json
 
 log = logging.getLogger(__name__)
 
-PREDICTIONS, VALIDATION = "predictions.parquet", "validation.parquet"
+RECORD, PREDICTIONS, VALIDATION = "record.json", "predictions.parquet", "validation.parquet"
 ALSO = "predicted_by_"
 """Beginning of the columns of `Predictions.also`."""
 
@@ -43,7 +43,12 @@ class Run:
     @property
     def name(self) -> str:
         """The folder below results/runs: model/dataset/recipe-seedN-digest."""
-        return "/".join(self.folder.parts[-3:])
+        return name_of(self.folder)
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder of results that the run is in."""
+        return results_dir_above(self.folder)
 
     @cached_property
     def table(self) -> pa.Table:
@@ -71,6 +76,16 @@ class Run:
         return _gold(table), _predictions(table, self.record.labels)
 
 
+def name_of(folder: Path) -> str:
+    """The name of the run in this folder, as `Run.name`."""
+    return "/".join(folder.parts[-3:])
+
+
+def results_dir_above(folder: Path) -> Path:
+    """The folder of results that this folder of a run is in."""
+    return folder.parents[3]
+
+
 def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
     """Where the run with this digest is stored."""
     run = f"{spec.recipe.name}-seed{spec.seed}-{digest[:8]}"
@@ -79,7 +94,7 @@ def folder_of(results_dir: Path, spec: RunSpec, digest: str) -> Path:
 
 def read(folder: Path) -> Run:
     """The run in this folder; raises `BenchmarkError` if its record is not valid."""
-    path = folder / "record.json"
+    path = folder / RECORD
     return Run(RunRecord.from_json(path.read_bytes(), str(path)), folder)
 
 
@@ -93,7 +108,7 @@ def check_predictions(run: Run) -> None:
 def read_all(results_dir: Path) -> list[Run]:
     """Every run below `results_dir`, ordered by model, data set, recipe, seed and digest."""
     runs = []
-    for folder in folders_with(results_dir, "record.json"):
+    for folder in folders_with(results_dir, RECORD):
         with suppress(FileNotFoundError):  # another process is replacing it
             runs.append(read(folder))
     return sorted(runs, key=lambda run: (run.record.model, run.record.dataset, run.record.recipe, run.record.seed))
@@ -115,10 +130,14 @@ def write(
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
     `save_plots` adds plots before the rename; if it raises an exception, the run has no plots. Only one process may
-    write a given run at a time. Partial folders of processes that were killed are removed.
+    write a given run at a time. What processes that were killed have left is removed, and an earlier run restored that
+    one of them had moved aside.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)
+    if _retired(final).exists():
+        with lock(results_dir):
+            _finish_replacing(final)
     for left in final.parent.glob(f".partial-{final.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     hidden = Path(tempfile.mkdtemp(prefix=f".partial-{final.name}-", dir=final.parent))
@@ -127,7 +146,7 @@ def write(
         for name, content in ((PREDICTIONS, predictions), (VALIDATION, validation)):
             if content is not None:
                 _write_durably(hidden / name, content)
-        _write_durably(hidden / "record.json", to_json(record))
+        _write_durably(hidden / RECORD, to_json(record))
         if save_plots is not None:
             _draw(Run(record, hidden), save_plots)
         with lock(results_dir):
@@ -216,8 +235,23 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 def _replace_folder(new: Path, final: Path) -> None:
     """Move an earlier run aside, then rename: a folder cannot be swapped in one step."""
-    retired = Path(tempfile.mkdtemp(prefix=".retired-", dir=final.parent))
-    if final.exists():
-        final.replace(retired)
-    new.rename(final)
-    shutil.rmtree(retired, ignore_errors=True)
+    try:
+        if final.exists():
+            final.rename(_retired(final))
+        new.rename(final)
+    finally:
+        _finish_replacing(final)
+
+
+def _finish_replacing(final: Path) -> None:
+    """Delete the run that was moved aside, or move it back if no other is in its place."""
+    retired = _retired(final)
+    if retired.exists() and final.exists():
+        shutil.rmtree(retired, ignore_errors=True)
+    elif retired.exists():
+        retired.rename(final)
+
+
+def _retired(final: Path) -> Path:
+    """Where a run is while another replaces it."""
+    return final.with_name(f".retired-{final.name}")

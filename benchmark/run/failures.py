@@ -1,7 +1,6 @@
-"""Runs that failed: recorded in the results if they had begun to train, else kept beside the checkpoints."""
+"""Runs that failed: recorded in the results if they had begun to train, else kept with the checkpoints."""
 
 import logging
-import shutil
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -61,7 +60,11 @@ def record_failure(
 
 def forget(config: RunConfig, record: RunRecord) -> None:
     """Delete the failed tries of this model on this data set, once it works."""
-    shutil.rmtree(_folder(config, record), ignore_errors=True)
+    folder = _folder(config, record)
+    for file in folder.glob("*-seed*-????????.json"):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # there are other files, or none ever were
+        folder.rmdir()
 
 
 def _write_failure(job: Job, error: BaseException) -> None:
@@ -96,4 +99,4 @@ def _write_outside_results(config: RunConfig, record: RunRecord) -> None:
 
 
 def _folder(config: RunConfig, record: RunRecord) -> Path:
-    return Path(config.checkpoints_dir).parent / "failures" / record.model / record.dataset
+    return Path(config.checkpoints_dir) / "failures" / record.model / record.dataset

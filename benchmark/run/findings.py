@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
 from benchmark.run.compose import add_overrides, build_classifier, compose, each_model, overrides_of
 from benchmark.run.context import fit_context
-from benchmark.run.folders import unwritable
+from benchmark.run.folders import folder_errors
 from benchmark.run.model_by_place import is_read_later
 from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
@@ -65,7 +65,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding("data", f"{rows} rows, {splits.report.route}{notes}")
     except BenchmarkError as error:
         yield Finding.from_error("data", error)
-    problems = [Finding.from_error("folders", error) for error in unwritable(config)]
+    problems = [Finding.from_error("folders", error) for error in folder_errors(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
     context = replace(fit_context(config, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
     if is_read_later(config.model.parameters):  # nothing more is known about it

@@ -28,7 +28,13 @@ def check_writable(option: str, folder: Path) -> None:
         raise BenchmarkError(f"{option}={folder} cannot be written ({reason}).", "Name another folder.") from error
 
 
-def unwritable(config: RunConfig) -> Iterator[BenchmarkError]:
+def check_folders(config: RunConfig) -> None:
+    """Raise `BenchmarkError` for the first folder of the run that cannot be written."""
+    if error := next(folder_errors(config), None):
+        raise error
+
+
+def folder_errors(config: RunConfig) -> Iterator[BenchmarkError]:
     """An error for each folder of the run that cannot be written."""
     inside = {"results_dir": Path("runs", config.model.name, config.dataset.title)}
     for option in FOLDERS:

@@ -21,7 +21,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
-from benchmark.run import throughput
+from benchmark.run import speed_document, throughput
 from benchmark.run.compose import compose
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
@@ -87,7 +87,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             results, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *results, "", f"{time.perf_counter() - started:.0f} s"]
-    path = throughput.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path = speed_document.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")
@@ -129,7 +129,7 @@ def _speed(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
     config = pin(compose([*model.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
     document = throughput.measure(config, list(model.precisions), model.options)
-    throughput.write(document, config.results_dir)
+    speed_document.write(document, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
         f"{document['title']}, {document['effective_batch']} samples a step:",
@@ -151,7 +151,7 @@ def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
     config = pin(compose([*model.overrides, *overrides]))
     document = _whole_training(config)
-    throughput.write(document, config.results_dir, "-training")
+    speed_document.write(document, config.results_dir, "-training")
     steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]
     graphs = f"{document['graph_steps']} as CUDA graphs" if document["graph_steps"] else "no CUDA graphs"
     peak = peaks.get("device", peaks["host"]) / 1e9
@@ -176,7 +176,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
     return {
-        **throughput.describe_model_and_machine(config, model, report.device),
+        **speed_document.describe_model_and_machine(config, report),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "precision": report.precision,

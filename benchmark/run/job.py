@@ -65,7 +65,7 @@ class Job:
         One with weights from another server than this run would ask does not count.
         """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
-        earlier = store.read(folder) if (folder / "record.json").is_file() else None
+        earlier = store.read(folder) if (folder / store.RECORD).is_file() else None
         if earlier is None or earlier.record.status is not Status.completed:
             return None
         mirror = earlier.record.fit.weights.endpoint if earlier.record.fit else None

@@ -12,12 +12,12 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
 from benchmark.results.record import RunRecord, is_unchanged, to_json
+from benchmark.results.store import RECORD
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
 log = logging.getLogger(__name__)
 
-RECORD = "record.json"
 SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
 """The options of a model that may differ from those of the training: how it is computed, and where its base is."""
 TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
@@ -64,12 +64,12 @@ class KeptModel:
 
     def merge(self, folder: Path) -> None:
         """Write the base model with the adapter merged into it, as a kept model without an adapter."""
-        if not isinstance(self.classifier, Mergeable):
-            raise BenchmarkError(f"{self.record.title} has no adapter to merge.", "Use its folder as it is.")
         if not holds_nothing(folder):
             raise BenchmarkError(f"{folder} exists already.", "Name a new folder.")
         assert self.record.fit is not None
-        saved_sha256 = self.classifier.save_merged(folder)
+        saved_sha256 = self.classifier.save_merged(folder) if isinstance(self.classifier, Mergeable) else None
+        if saved_sha256 is None:
+            raise BenchmarkError(f"{self.record.title} has no adapter to merge.", "Use its folder as it is.")
         merged = replace(self.record, fit=replace(self.record.fit, saved_sha256=saved_sha256))
         (folder / RECORD).write_bytes(to_json(merged))
 
@@ -103,7 +103,7 @@ def restore_model(folder: Path, record: RunRecord, classifier: Classifier) -> Ke
     return KeptModel(record, classifier, fit)
 
 
-def find(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
+def find_kept_model(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]) -> tuple[Path, RunRecord] | None:
     """The kept model of the same configuration and training data, with unchanged test texts, or None.
 
     Folders whose record cannot be read are skipped with a warning.

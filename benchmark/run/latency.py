@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from benchmark.config import RunConfig
+from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
@@ -15,6 +15,7 @@ from benchmark.results import environment
 from benchmark.run import kept
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_unsaved
+from benchmark.run.speed_document import describe_model_and_machine
 
 PERCENTILES = (50, 95, 99)
 STEPS = 2  # of training: what the weights are does not change the time
@@ -28,21 +29,16 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     """
     shared = environment.device_is_shared()
     classifier: Classifier
+    spec: RunConfig | RunSpec = config
     if folder is not None:
         model = kept.load(folder, *settings)
         classifier, fit, spec = model.classifier, model.fit_here, model.record.config
         test_texts = load(config.dataset).test.texts[:texts]
-        names = {"model": spec.model.name, "title": spec.model.title, "recipe": spec.recipe.name}
     else:
         classifier, fit, test_texts = _train_briefly(config, texts)
-        names = {"model": config.model.name, "title": config.model.title, "recipe": config.recipe.name}
-    machine = replace(environment.describe(), device_shared=shared)
     return {
-        **names,
-        "pretrained": fit.weights.stand_in is None,
-        "device": machine.hardware(fit.device),
+        **describe_model_and_machine(spec, fit, shared),
         "precision": fit.precision,
-        "environment": asdict(machine),
         "dataset": config.dataset.name,
         "latency": time_predictions(classifier, test_texts),
     }

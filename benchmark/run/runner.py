@@ -23,7 +23,7 @@ from benchmark.results.store import Run
 from benchmark.run import failures, kept, process_group
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
-from benchmark.run.folders import unwritable
+from benchmark.run.folders import check_folders
 from benchmark.run.job import Job, OnRecord, SavePlots, exclusive, new_job, now, with_data
 from benchmark.run.revisions import pin, with_commits
 
@@ -44,8 +44,7 @@ def run(
     job = new_job(config, overrides, on_record)
     with failures.failure_recorded(job):
         process_group.check_batch(config.recipe.effective_batch)
-        for error in unwritable(config):
-            raise error
+        check_folders(config)
         pinned_config = pin(config)
     if pinned_config != config:
         classifier = build_classifier(pinned_config.model)
@@ -149,7 +148,7 @@ def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
     """Load the model that a run on the unchanged test texts kept, instead of training; None without such a model."""
     if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.world_size() > 1:
         return None
-    kept_model = kept.find(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
+    kept_model = kept.find_kept_model(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
     if kept_model is None:
         log.info("%s has no model of this configuration; training it", job.config.models_dir)
         return None
@@ -167,11 +166,11 @@ def _keep_record(folder: Path, run: Run) -> None:
         log.warning("nothing was saved in %s: this run trained no model that can be saved", folder)
         return
     try:
-        with replacing(folder / kept.RECORD) as path:
+        with replacing(folder / store.RECORD) as path:
             path.write_bytes(to_json(run.record))
     except OSError as error:
         log.warning("the model in %s cannot be used, because its record could not be written (%s); free some space, "
-                    "then copy %s/%s there", folder, error, run.folder, kept.RECORD)  # fmt: skip
+                    "then copy %s/%s there", folder, error, run.folder, store.RECORD)  # fmt: skip
     else:
         log.info("saved the model in %s", folder)
 

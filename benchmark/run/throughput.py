@@ -1,16 +1,13 @@
 """How fast a model trains and predicts, against its references. `benchmark.speed` says what those are."""
 
 import gc
-import json
 import logging
-import re
 import statistics
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +15,12 @@ import numpy as np
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first_rows, select
-from benchmark.files import replacing
 from benchmark.interface import Examples, FitReport, is_gpu
 from benchmark.results import environment
 from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
+from benchmark.run.speed_document import describe_model_and_machine
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
     return {
-        **describe_model_and_machine(config, model, ways[0].device),
+        **describe_model_and_machine(config, ways[0].fits[-1]),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
@@ -116,33 +113,6 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         "ways": [_figures(way, peaks[way.model.precision]) for way in ways],
         "growth": _growth(ways[0], splits),
     }
-
-
-def describe_model_and_machine(config: RunConfig, model: Measurable, device: str) -> dict[str, Any]:
-    """The model and the machine, as measurements of speed name them."""
-    machine = environment.describe()
-    return {
-        "model": config.model.name,
-        "title": config.model.title,
-        "recipe": config.recipe.name,
-        "pretrained": not model.describe().random_weights,
-        "device": machine.hardware(device),
-        "environment": asdict(machine),
-    }
-
-
-def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:
-    """Write the figures of a model as JSON into the folder of their device; returns the file."""
-    name = document["model"] + ("" if document["pretrained"] else "-random") + suffix
-    path = device_folder(document["device"], results_dir) / f"{name}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
-
-
-def device_folder(device: str, results_dir: str) -> Path:
-    """The folder for measurements on this device, as `Environment.hardware` names it."""
-    return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
 def train_copy(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from factories import a_record, analysis_of, files_below, publish
+from factories import FIT, a_record, analysis_of, files_below, publish
 
 from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
+from benchmark.interface import ModelCard
 from benchmark.report import __main__ as report_command
 from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
@@ -106,6 +107,20 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     }
     assert (project / "results/figures/accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert (project / "results/figures/accuracy.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_model_that_states_only_the_required_fields_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FIGURES", FIGURES)
+    for kind in ("encoder", "decoder"):
+        for name in ("mine", "yours"):
+            record = a_record("minilm", f"model.name={name}_{kind}", fit=replace(FIT, parameters=None, curve=()))
+            publish(tmp_path / "results", replace(record, card=ModelCard("new", "new", kind=kind)), ONE_WRONG)
+    publish(tmp_path / "results", a_record("minilm"))
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
+    built(tmp_path, tmp_path / "results")
+    assert "mine_decoder" in (tmp_path / "results/report.html").read_text(encoding="utf-8")
 
 
 def test_a_csv_holds_numbers_and_the_markdown_what_people_read(project: Path) -> None:

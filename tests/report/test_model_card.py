@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
-from benchmark.report.model_card import find, model_card
+from benchmark.report.model_card import find_run, model_card
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run, read_all
 
@@ -128,9 +128,9 @@ def test_labels_and_titles_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_a_run_is_found_by_folder_name_or_digest(tmp_path: Path) -> None:
     runs = [publish(tmp_path, a_record("tfidf", seed=seed)) for seed in range(2)]
-    assert find(tmp_path, str(runs[1].folder)).record.seed == 1
-    assert find(tmp_path, runs[0].record.digest[:8]).record.seed == 0
-    assert find(tmp_path, runs[1].name).record.seed == find(tmp_path, runs[1].folder.name).record.seed == 1
+    assert find_run(tmp_path, str(runs[1].folder)).record.seed == 1
+    assert find_run(tmp_path, runs[0].record.digest[:8]).record.seed == 0
+    assert find_run(tmp_path, runs[1].name).record.seed == find_run(tmp_path, runs[1].folder.name).record.seed == 1
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("zzz", "No"), ("", "2")])
@@ -138,7 +138,7 @@ def test_a_run_that_is_not_exactly_one_is_an_error(tmp_path: Path, wanted: str, 
     for seed in range(2):
         publish(tmp_path, a_record("tfidf", seed=seed))
     with pytest.raises(BenchmarkError) as raised:
-        find(tmp_path, wanted)
+        find_run(tmp_path, wanted)
     assert raised.value.problem.startswith(f"{count} runs in {tmp_path}")
 
 

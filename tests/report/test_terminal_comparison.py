@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from benchmark import compare
 from benchmark.analysis.compared_models import ComparedModels, read_models
 from benchmark.analysis.inference import detectable_difference, holm
 from benchmark.errors import BenchmarkError
-from benchmark.report.terminal_comparison import models, pairs, stated, text, write_items
+from benchmark.report.terminal_comparison import comparison_text, model_rows, pair_rows, stated_rows, write_items
 
 ITEMS = 400
 LABELS = ["calm", "glad", "tense", "glad"] * (ITEMS // 4)
@@ -31,7 +32,7 @@ def compared(tmp_path: Path) -> ComparedModels:
 
 
 def test_p_values_are_those_of_scipy(compared: ComparedModels) -> None:
-    table = pairs(compared)
+    table = pair_rows(compared)
     discordant = [(30, 10), (120, 20), (110, 30)]  # counted from WRONG
     assert list(zip(table["wins"], table["losses"], strict=True)) == discordant
     expected = [binomtest(wins, wins + losses).pvalue for wins, losses in discordant]
@@ -40,7 +41,7 @@ def test_p_values_are_those_of_scipy(compared: ComparedModels) -> None:
 
 
 def test_every_pair_has_its_counts_and_its_detectable_difference(compared: ComparedModels) -> None:
-    table = pairs(compared)
+    table = pair_rows(compared)
     assert list(table["pair"]) == ["1 - 2", "1 - 3", "2 - 3"]
     assert list(zip(table["both"], table["neither"], strict=True)) == [(350, 10), (260, 0), (250, 10)]
     assert list(table["difference"]) == pytest.approx([0.05, 0.25, 0.2])
@@ -49,7 +50,7 @@ def test_every_pair_has_its_counts_and_its_detectable_difference(compared: Compa
 
 
 def test_models_have_intervals_and_letters(compared: ComparedModels) -> None:
-    table = models(compared, pairs(compared))
+    table = model_rows(compared, pair_rows(compared))
     assert list(table["name"]) == ["best", "middle", "last"]
     assert list(table["accuracy"]) == [0.95, 0.9, 0.7]
     assert list(table["group"]) == ["a", "b", "c"]
@@ -61,7 +62,7 @@ def test_models_have_intervals_and_letters(compared: ComparedModels) -> None:
     [("study=0.9262", "study", "none of 2,000"), ("0.93", "-", "1,850 to 1,870 of 2,000"), ("a=1", "a", "1,000")],
 )
 def test_a_stated_accuracy_is_counted_with_its_decimals(value: str, name: str, counts: str) -> None:
-    (row,) = stated([value], 2000).to_dict("records")
+    (row,) = stated_rows([value], 2000).to_dict("records")
     assert row["name"] == name
     assert row["counts"].startswith(counts)
 
@@ -69,7 +70,7 @@ def test_a_stated_accuracy_is_counted_with_its_decimals(value: str, name: str, c
 @pytest.mark.parametrize("value", ["92.6", "a=", "a=-0.1", "nan", "a=1.5"])
 def test_what_is_no_accuracy_is_refused(value: str) -> None:
     with pytest.raises(BenchmarkError) as refused:
-        stated([value], 2000)
+        stated_rows([value], 2000)
     assert value in refused.value.problem
 
 
@@ -100,8 +101,30 @@ def test_only_a_list_of_items_is_replaced(tmp_path: Path, name: str) -> None:
     assert counts == [3, 0, 3]
 
 
+def test_an_unreadable_list_is_refused_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = read_models([str(write_csv(tmp_path / "mine.csv", label_rows()))], {})
+    (tmp_path / "items.csv").touch()
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BenchmarkError, match=r"items\.csv cannot be written \(Permission denied\)"):
+        write_items(compared, tmp_path / "items.csv")
+
+
+def test_a_spreadsheet_reads_no_text_of_an_item_as_a_formula(tmp_path: Path) -> None:
+    rows = [{"id": "1", "text": "=1+1", "gold": "glad"}, {"id": "2", "text": "plain", "gold": "calm"}]
+    files = [
+        str(write_csv(tmp_path / f"{label}.csv", [row | {"predicted": label} for row in rows]))
+        for label in ("glad", "calm")
+    ]
+    write_items(read_models(files, {}), tmp_path / "items.csv")
+    assert list(pd.read_csv(tmp_path / "items.csv")["text"]) == ["'=1+1", "plain"]
+
+
 def test_one_file_has_an_accuracy_and_no_pairs(tmp_path: Path) -> None:
-    shown = text(read_models([str(write_csv(tmp_path / "mine.csv", label_rows()))], {}))
+    shown = comparison_text(read_models([str(write_csv(tmp_path / "mine.csv", label_rows()))], {}))
     assert "0.1876 to 0.8124" in shown
     assert "Pair" not in shown
 
@@ -109,7 +132,7 @@ def test_one_file_has_an_accuracy_and_no_pairs(tmp_path: Path) -> None:
 def test_the_output_fits_a_terminal(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record(name, seed=seed), wrong_at(range(wrong)))
             for name, wrong in (("minilm", 12), ("tfidf", 60), ("llama3_lora", 25)) for seed in (0, 1)]  # fmt: skip
-    shown = text(read_models([str(run.folder) for run in runs], {}), ["study=0.9262"])
+    shown = comparison_text(read_models([str(run.folder) for run in runs], {}), ["study=0.9262"])
     assert max(map(len, shown.splitlines())) <= 80
     assert "200 items, matched by id (test-#)" in shown
 

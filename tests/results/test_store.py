@@ -112,6 +112,34 @@ def test_an_earlier_run_is_deleted_after_the_new_one_is_in_place(
     assert found_in_place == [True]
 
 
+def test_an_earlier_run_is_kept_if_the_new_one_cannot_move_into_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path, a_record())
+    before, rename = files_below(tmp_path / "runs"), Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name.startswith(".partial-"):
+            raise OSError("no space left")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="no space left"):
+        publish(tmp_path, a_record(), [0] * 10)
+    (run,) = store.read_all(tmp_path)
+    assert run.predictions.predicted.tolist() == list(GOLD)
+    assert files_below(tmp_path / "runs") == before
+
+
+def test_an_earlier_run_that_a_killed_process_had_moved_aside_is_restored(tmp_path: Path) -> None:
+    folder = publish(tmp_path, a_record()).folder
+    folder.rename(folder.parent / f".retired-{folder.name}")
+    with pytest.raises(KeyboardInterrupt):
+        store.write(tmp_path, a_record(), b"other predictions", half_drawn(KeyboardInterrupt()))
+    assert [run.predictions.predicted.tolist() for run in store.read_all(tmp_path)] == [list(GOLD)]
+    assert not list(tmp_path.rglob(".*"))
+
+
 def half_drawn(error: BaseException) -> Callable[[Run], None]:
     """A function that writes a part of a plot and raises `error`."""
 

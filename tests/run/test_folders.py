@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.config import FOLDERS, RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.folders import check_writable, is_disk_full, unwritable
+from benchmark.run.folders import check_folders, check_writable, folder_errors, is_disk_full
 
 
 def test_parallel_checks_of_a_folder_leave_nothing_behind(tmp_path: Path) -> None:
@@ -47,11 +47,14 @@ def test_a_folder_in_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch:
 def test_every_folder_of_a_run_is_checked(compose_run: Callable[..., RunConfig], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     config = compose_run(*(f"{option}={tmp_path}/file/{option}" for option in FOLDERS))
-    assert [error.problem.partition("=")[0] for error in unwritable(config)] == list(FOLDERS)
-    assert list(unwritable(compose_run())) == []  # models_dir is null
+    assert [error.problem.partition("=")[0] for error in folder_errors(config)] == list(FOLDERS)
+    assert list(folder_errors(compose_run())) == []  # models_dir is null
     (tmp_path / "results").mkdir()
     (tmp_path / "results/runs").symlink_to(tmp_path / "unmounted")
-    (error,) = unwritable(compose_run(f"results_dir={tmp_path}/results"))
+    with pytest.raises(BenchmarkError) as raised:
+        check_folders(config)
+    assert raised.value.problem.startswith(FOLDERS[0])
+    (error,) = folder_errors(compose_run(f"results_dir={tmp_path}/results"))
     assert f"{tmp_path}/results/runs is a link to {tmp_path}/unmounted" in error.problem
 
 

@@ -117,7 +117,10 @@ def test_one_failing_job_leaves_the_rest_of_the_sweep_running_and_its_reason_com
     assert bert.startswith("  model=bert_base: google-bert/bert-base-uncased")
     assert "CUDA GPU" not in shown.stdout
     assert [run.record.model for run in store.read_all(tmp_path / "results")] == ["majority", "tfidf"]
-    assert {path.parent.parent.name for path in tmp_path.glob("failures/**/*.json")} == {"llama3_lora", "bert_base"}
+    assert {path.parent.parent.name for path in tmp_path.glob("checkpoints/failures/**/*.json")} == {
+        "llama3_lora",
+        "bert_base",
+    }
     again = benchmark(tmp_path, "-m", "model=majority,tfidf", *SMALL)
     assert again.returncode == 0
     assert again.stdout.count("already finished") == 2

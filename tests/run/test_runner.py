@@ -40,7 +40,7 @@ def only_run(folder: Path) -> Run:
 def only_failure(folder: Path) -> RunRecord:
     """The run that never began to train; it left nothing in the results."""
     assert not (folder / "results").exists() or not store.read_all(folder / "results")
-    (file,) = (folder / "failures").glob("*/*/*.json")
+    (file,) = (folder / "checkpoints/failures").glob("*/*/*.json")
     return RunRecord.from_json(file.read_bytes(), str(file))
 
 
@@ -180,7 +180,7 @@ def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_
         with pytest.raises(BenchmarkError, match="is not a folder"):
             runner.run(compose_run("model=tiny_bert"))
     assert only_run(tmp_path).folder == finished.folder
-    assert list(tmp_path.glob("failures/tiny_bert/synthetic/*.json"))
+    assert list(tmp_path.glob("checkpoints/failures/tiny_bert/synthetic/*.json"))
     with caplog.at_level(logging.WARNING):
         again = runner.run(compose_run("model=tiny_bert", f"models_dir={tmp_path}/models"))
     assert only_run(tmp_path).folder == finished.folder == again.folder
@@ -257,10 +257,18 @@ def test_failed_tries_of_a_model_are_forgotten_once_it_works(compose_run: Compos
             runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
     with pytest.raises(BenchmarkError):
         runner.run(compose_run("model=external", "dataset.name=other"))
-    assert len(list(tmp_path.glob("failures/external/synthetic/*.json"))) == 2
+    assert len(list(tmp_path.glob("checkpoints/failures/external/synthetic/*.json"))) == 2
     (tmp_path / "answers.csv").write_text("predict\n" + "joy\n" * 24)
+    others = [
+        tmp_path / "failures/external/synthetic/mine.json",
+        tmp_path / "checkpoints/failures/external/synthetic/a",
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     runner.run(compose_run("model=external", f"model.path={tmp_path}/answers.csv"))
-    assert [path.parent.name for path in tmp_path.glob("failures/**/*.json")] == ["other"]
+    assert [path.parent.name for path in tmp_path.glob("checkpoints/failures/**/*.json")] == ["other"]
+    assert all(path.is_file() for path in others)
 
 
 def test_two_files_with_the_same_name_are_two_runs(compose_run: Compose, tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from benchmark import speed as command
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples
+from benchmark.interface import Examples, WeightSource
 from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import compose
 from benchmark.run.flops import flop_counter, linear_flops
 from benchmark.run.measurable import measurable
+from benchmark.run.speed_document import describe_model_and_machine
 
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
@@ -65,6 +66,19 @@ def test_both_ways_do_the_same_work(
     for way in (packed, padded):
         assert way["samples_per_second"] == pytest.approx(sum(way["rounds"]) / 2)
         assert way["answered_per_second"] == pytest.approx(sum(way["answered_rounds"]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "pretrained"),
+    [
+        (WeightSource("hub"), True),
+        (WeightSource("hub", endpoint="https://mirror.example"), False),
+        (WeightSource("random"), False),
+    ],
+)
+def test_only_the_models_own_weights_count_as_pretrained(weights: WeightSource, pretrained: bool) -> None:
+    described = describe_model_and_machine(compose(["model=tiny_bert"]), replace(FIT, weights=weights))
+    assert described["pretrained"] is pretrained
 
 
 def test_only_products_of_two_matrices_count_as_linear() -> None:
