@@ -94,7 +94,7 @@ def _chosen(comparable: pd.DataFrame, candidates: list[str]) -> list[int]:
     ids = comparable["configuration"].tolist()
     best = next((place for place, one in enumerate(ids) if one in candidates), 0)
     others = comparable.drop(index=best)
-    network = smallest_network(others[others["configuration"].isin(candidates)].to_dict("records"))
+    network = smallest_network([dict(row) for _, row in others[others["configuration"].isin(candidates)].iterrows()])
     return [best, int(others.index[0]) if network is None else ids.index(network["configuration"])]
 
 
