@@ -474,7 +474,7 @@ def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:
     (line,) = right.get_lines()
     assert line.get_label() == f"{MINILM}, paper"
     assert np.asarray(line.get_xydata())[-1].tolist() == [100, 0.955]
-    assert np.asarray(line.get_xdata())[0] == 10
+    assert np.asarray(line.get_xdata())[0] == 70
     assert marked(left, "o") == [(1.0, 0.955)]
 
 

@@ -13,17 +13,21 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Only what scrolls is a tab stop.
-function setTabStops() {
+// A table that does not fit in the text's width gets more, where the screen has it. Only what scrolls is a tab stop.
+function fitTables() {
+  for (const box of document.querySelectorAll(".box:has(> :is(.data, .by-seed))")) {
+    box.classList.remove("grown");
+    box.classList.toggle("grown", box.scrollWidth > box.clientWidth);
+  }
   for (const box of document.querySelectorAll(".box, pre")) {
     const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
     if (scrolls) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
 }
-addEventListener("resize", setTabStops);
-document.addEventListener("toggle", setTabStops, true);
-setTabStops();
+addEventListener("resize", fitTables);
+document.addEventListener("toggle", fitTables, true);
+fitTables();
 
 function sort(table, heading, column) {
   const order = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
