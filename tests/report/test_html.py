@@ -266,7 +266,18 @@ def test_a_measured_row_has_only_its_remarks_and_what_all_rows_remark_is_the_not
     [
         ("leaderboard_mine", ["Model", "Accuracy", "95% interval"]),
         ("pairwise_mine", ["Better", "Other", "Difference", "95% interval"]),
-        ("robustness", ["Model", "Change", "Accuracy, unchanged", "Accuracy, changed", "Difference", "95% interval"]),
+        (
+            "robustness",
+            [
+                "Model",
+                "Change",
+                "Predictions changed",
+                "Accuracy, unchanged",
+                "Accuracy, changed",
+                "Difference",
+                "95% interval",
+            ],
+        ),
     ],
 )
 def test_an_interval_stands_behind_what_it_belongs_to(tmp_path: Path, name: str, first: list[str]) -> None:
