@@ -356,7 +356,7 @@ def test_a_narrow_scaling_has_numbers_at_the_points_and_their_names_below(tmp_pa
     figure = narrow(
         "scaling", *(publish_many(tmp_path, a_record(model), wrong_at(range(wrong))) for model, wrong in models)
     )
-    assert {text.get_text() for text in figure.axes[0].texts} == {
+    assert {text.get_text() for text in figure.axes[1].texts} == {
         str(1 + number) for number in range(3 + len(study.TABLE3))
     }
     for line in (
@@ -509,7 +509,7 @@ def test_the_panels_of_calibration_keep_their_size_without_bins(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("count", [3, 14])
-@pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration"])
+@pytest.mark.parametrize("name", ["pairwise", "frontier", "calibration", "accuracy"])
 @pytest.mark.parametrize("drawing", [draw, narrow])
 def test_nothing_exceeds_the_edges_of_a_figure(
     drawing: Callable[..., Figure], name: str, count: int, tmp_path: Path
@@ -536,14 +536,17 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
         "significantly less accurate."
     )
     assert figure.get_label() == sentences
-    (axes,) = figure.axes
+    by_time, axes = figure.axes
+    assert [text.get_text().partition("\n")[0] for text in by_time.texts] == [
+        "MPNet base", "SmolLM2-135M LoRA", "MiniLM-L6", "TF-IDF + logistic"
+    ]  # fmt: skip
     lines = {str(line.get_label()): line for line in axes.get_lines()}
     sizes, accuracies = lines["encoder"].get_data()
     assert np.allclose(sizes, [22713216, 109486464])
     assert np.allclose(np.asarray(accuracies, dtype=float), [0.95, 0.97])
     assert np.allclose(np.asarray(lines["decoder"].get_ydata(), dtype=float), [0.96])
     assert [lines[kind].get_linestyle() for kind in ("encoder", "decoder")] == ["None", "None"]
-    (more,) = draw("scaling", *runs, publish_many(tmp_path, a_record("bert_large"), wrong_at(range(5)))).axes
+    _, more = draw("scaling", *runs, publish_many(tmp_path, a_record("bert_large"), wrong_at(range(5)))).axes
     assert more.get_lines()[0].get_linestyle() == "-"
     hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
     assert [float(line.get_ydata()[0]) for line in hollow] == [*study.TABLE3.values()]

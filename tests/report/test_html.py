@@ -1,7 +1,6 @@
 """The page as text: the source of each cell, the links, the blocks of runs, and that a record cannot become markup."""
 
 import re
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -99,7 +98,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
-    assert "The accuracy of Llama 3 8B was not measured here; the study printed 0.9262" in html.partition("<nav")[0]
+    assert "It repeats a study of Llama 3 8B, BERT and RoBERTa." in html.partition("<nav")[0]
     assert "parameters are measured" not in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
@@ -405,14 +404,6 @@ def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path)
     head = rendered(tmp_path).partition("<nav")[0]
     assert "was not measured here" not in head
     assert "here models of up to 8.03 billion parameters are measured" in head
-
-
-def test_the_head_says_that_only_the_speed_of_llama_was_measured(tmp_path: Path) -> None:
-    publish(tmp_path, a_record("minilm"), ONE_WRONG)
-    shipped = next(Path("results/speed").glob("*/llama3_lora-random.json"))
-    (tmp_path / "speed/gpu").mkdir(parents=True)
-    shutil.copy(shipped, tmp_path / "speed/gpu")
-    assert 'only its <a href="#speed">speed</a> with random weights' in rendered(tmp_path).partition("<nav")[0]
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:

@@ -203,6 +203,23 @@ def test_the_answer_names_the_smallest_network_that_no_model_leads_and_what_is_o
     assert answered(*own) == ""
 
 
+def test_the_answer_prices_the_large_model_by_its_speed_with_random_weights(tmp_path: Path) -> None:
+    costs = {"memory": 9, "trained": 9, "answering": 1.0}
+    best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
+    cheap = publish_with_costs(tmp_path, "minilm", 3, training=10, **costs)
+    way = {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0}
+    speed = {
+        "model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False,
+        "rows": {"dataset": "emotion", "train": 16_000, "answered": 1000}, "effective_batch": 20, "ways": [way],
+    }  # fmt: skip
+    analysis = AnalysedResults(results_of([best, cheap], [speed]))
+    first, second = answer(analysis, all_tables(analysis))
+    assert first.startswith("Not answered for Llama 3 8B: its accuracy was not measured, only its speed; the study")
+    price = (480 + 365) * 4 / 3600
+    assert f"would cost about {price:.2f} US dollars on one NVIDIA H200, computed from its speed" in second
+    assert "MiniLM-L6 costs 0.05 on A processor, 2 cores" in second
+
+
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
     first, *others = sentences()
     assert first == "Nothing has been measured here yet."

@@ -57,7 +57,7 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
     prices, catalogue = read_prices(), analysis.results.catalogue
     rows = []
     for document in analysis.results.speeds:
-        per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(document["model"])
+        per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(str(document.get("model")))
         ways = [way for way in ways_of(document) if way.answered_per_second]
         if document["pretrained"] or per_hour is None or entry is None or not ways:
             continue
