@@ -61,7 +61,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **_about_cost(analysis, comparable, own_tables["dollars"]),
         "projected": _projected(own_tables["projected_dollars"]),
         **_about_use(comparable, own_tables),
-        "elsewhere": _elsewhere(own_tables["data_sets"], dataset) if about_study else [],
+        "elsewhere": _elsewhere(tables, dataset) if about_study else [],
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
     }
@@ -250,18 +250,28 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     return {"what": CHANGES[worst], "losses": losses}
 
 
-def _elsewhere(data_sets: pd.DataFrame, dataset: str) -> list[str]:
-    """How far the most accurate model is above TF-IDF on each other data set, and the model."""
+def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
+    """How far the most accurate model is above TF-IDF on each other data set, and whether it leads another network."""
+    by_name = {table.name: data for table, data in tables.items()}
+    data_sets = by_name.get("data_sets", pd.DataFrame())
     if data_sets.empty:
         return []
-    others = data_sets[(data_sets["dataset"] != dataset) & data_sets["gain"].notna()].drop_duplicates("dataset")
-    with_networks = set(data_sets.loc[data_sets["kind"].isin(NETWORKS), "dataset"])
-    untuned = {name: "; no network was fine-tuned" for name in others["dataset"] if name not in with_networks}
-    return [
-        f"{row['gain']:+.4f} on {markdown_text(row['dataset'])} ({markdown_text(row['model'])}, "
-        f"{digits(row['accuracy'])}{untuned.get(row['dataset'], '')})"
-        for row in others.to_dict("records")
-    ]
+    networks = data_sets[data_sets["kind"].isin(NETWORKS)]
+    phrases = []
+    for name, rows in data_sets[data_sets["dataset"] != dataset].groupby("dataset", sort=False):
+        best = rows.iloc[0]
+        if pd.isna(best["gain"]):
+            continue
+        model = f"{markdown_text(best['model'])}, {digits(best['accuracy'])}"
+        others = networks[(networks["dataset"] == name) & (networks["configuration"] != best["configuration"])]
+        if best["kind"] not in NETWORKS and others.empty:
+            model += "; no network was fine-tuned"
+        pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
+        led = pairs.loc[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ"), "other_id"]
+        for _, other in others[others["configuration"].isin(led)].head(1).iterrows():
+            model += f"; significantly above {markdown_text(other['model'])}, {digits(other['accuracy'])}"
+        phrases.append(f"{best['gain']:+.4f} on {markdown_text(str(name))} ({model})")
+    return phrases
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.table import (
@@ -23,11 +24,11 @@ REFERENCE = "tfidf"
 def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per data set and model, by data set and falling accuracy; empty if only one data set has results.
 
-    Of several configurations of a model, the row is the one with the best validation accuracy. `gain` is its accuracy
-    above that of TF-IDF.
+    Of several configurations of a model, the row is the one with the best validation accuracy; training options that
+    were only tried are left out. `gain` is its accuracy above that of TF-IDF.
     """
     records = {name: run.record for name, run in analysis.results.by_name.items()}
-    candidates = with_results(analysis.configurations)
+    candidates = with_results(without_ablations(analysis))
     candidates = candidates[candidates["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
     if candidates["dataset"].nunique() < 2:
         return pd.DataFrame()
