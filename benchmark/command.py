@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
+from benchmark.files import replacing
 from benchmark.run.child_process import run_in_process
 from benchmark.run.sweep import OUTCOMES
 from benchmark.terminal import INTERRUPTED, handle_signals, quiet_libraries
@@ -41,13 +42,15 @@ class Outcome:
         """Keep it in the sweep's folder: jobs may run on other machines."""
         (sweep / OUTCOMES).mkdir(parents=True, exist_ok=True)
         path = sweep / OUTCOMES / f"{number}.json"
-        path.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+        with replacing(path) as temporary:  # a killed job leaves nothing that cannot be read
+            temporary.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
 
 
 def outcomes_of(sweep: Path) -> list[Outcome]:
     """The outcomes that the jobs of a sweep have left, in the order of the jobs."""
     ended = []
-    for path in sorted((sweep / OUTCOMES).glob("*.json"), key=lambda path: int(path.stem)):
+    files = [path for path in (sweep / OUTCOMES).glob("*.json") if path.stem.isdigit()]
+    for path in sorted(files, key=lambda path: int(path.stem)):
         values = json.loads(path.read_text(encoding="utf-8"))
         folder = None if values["folder"] is None else Path(values["folder"])
         ended.append(Outcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))

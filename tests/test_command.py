@@ -30,3 +30,15 @@ def test_a_run_whose_model_card_cannot_be_written_is_completed(
     assert outcome.folder is not None
     assert store.read(outcome.folder).record.status is Status.completed
     assert str(card) in caplog.text
+
+
+def test_the_outcomes_of_a_sweep_are_read_in_order_without_what_a_killed_job_left(tmp_path: Path) -> None:
+    for number in (10, 9):
+        command.Outcome((f"seed={number}",), tmp_path / str(number)).save(tmp_path, number)
+    folder = next(tmp_path.glob("*/9.json")).parent
+    (folder / ".partial-x.json").write_text("{")
+    outcomes = command.outcomes_of(tmp_path)
+    assert [(outcome.overrides, outcome.folder) for outcome in outcomes] == [
+        (("seed=9",), tmp_path / "9"),
+        (("seed=10",), tmp_path / "10"),
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmark.analysis.exchange import Answers, GradedAnswer
 from benchmark.errors import BenchmarkError
+from benchmark.predictions import normalized_label
 
 SAME_ITEMS = "Evaluate all models on the same items, without a limit."
 WITH_IDS = "Write .csv files with the columns id, gold and predicted, and the same id for the same item."
@@ -102,7 +103,8 @@ def _check_items(first: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) ->
     """Raise for another gold label than in the first file, and for the text of another item. Prompts may differ."""
     places = {_text(answer): answer.location for answer in first if answer.text is not None}
     for expected, answer in zip(first, rows, strict=True):
-        if expected.gold is not None and answer.gold is not None and expected.gold.lower() != answer.gold.lower():
+        golds = expected.gold, answer.gold
+        if None not in golds and len({normalized_label(str(gold)) for gold in golds}) > 1:
             raise BenchmarkError(
                 f"{answer.location}: the gold label is {answer.gold!r}, but {expected.gold!r} in {expected.location}.",
                 "Use the same test data and names of labels, and the same order or ids.",

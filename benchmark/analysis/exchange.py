@@ -13,6 +13,7 @@ from typing import Any
 from benchmark.data.file_formats import OBJECT_READERS, read_objects
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS
+from benchmark.predictions import normalized_label
 
 EVERY_EVAL_EVER = {"evaluation_id", "model_id", "evaluation_name", "sample_id", "input", "evaluation"}
 LM_EVAL = {"doc_id", "target", "arguments", "filtered_resps"}
@@ -166,12 +167,13 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
 
 
 def _labels(path: Path, objects: Objects) -> Answers:
-    """Gold and predicted labels. Case and surrounding space do not matter, as for `model=external`."""
+    """Gold and predicted labels. Case, outer space and the Unicode form do not matter, as for `model=external`."""
     names = list(objects[0][1])
-    gold_key, predicted_key = (_column(path, names, known) for known in (GOLD_KEYS, ANSWER_KEYS))
+    gold_key, predicted_key = (_column(path, names, keys) for keys in (GOLD_KEYS, ANSWER_KEYS))
     text_key = next((name for name in TEXT_KEYS if name in names), None)
     golds = {_label(row, gold_key, place) for place, row in objects}
-    fold = str.lower if len({gold.lower() for gold in golds}) == len(golds) else str
+    distinct = len({normalized_label(gold) for gold in golds}) == len(golds)
+    fold = normalized_label if distinct else str
 
     def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         gold, predicted = _label(row, gold_key, place), _label(row, predicted_key, place)

@@ -74,8 +74,9 @@ def check_labels(config: DatasetConfig) -> None:
             f"dataset.label_words has a word for {unknown[0]!r}, which is not one of {', '.join(config.labels)}.",
             "Its keys are the names in dataset.labels.",
         )
+    by_name = {normalized_label(label): label for label in config.labels}
     for label, word in words.items():
-        if word in config.labels and word != label:
+        if by_name.get(normalized_label(word), label) != label:
             raise BenchmarkError(
                 f"dataset.label_words gives {label!r} the word {word!r}, which is the name of another label.",
                 "Choose another word.",

@@ -53,7 +53,7 @@ def record_failure(
         job = new_job(pinned, with_commits(overrides, config, pinned), on_record)
         job, _ = with_data(job, build_classifier(pinned.model))
     with suppress(Timeout, OSError), job.lock().acquire(timeout=0):
-        with suppress(BenchmarkError, FileNotFoundError):
+        with suppress(BenchmarkError, OSError):
             job = job.as_training_began()
         _write_failure(job, error)
 
@@ -61,9 +61,9 @@ def record_failure(
 def forget(config: RunConfig, record: RunRecord) -> None:
     """Delete the failed tries of this model on this data set, once it works."""
     folder = _folder(config, record)
-    for file in folder.glob("*-seed*-????????.json"):
-        file.unlink(missing_ok=True)
-    with suppress(OSError):  # there are other files, or none ever were
+    with suppress(OSError):  # there are other files, none ever were, or they may not be deleted
+        for file in folder.glob("*-seed*-????????.json"):
+            file.unlink(missing_ok=True)
         folder.rmdir()
 
 

@@ -160,6 +160,12 @@ def test_case_matters_only_where_labels_differ_by_it(tmp_path: Path) -> None:
     assert [row.correct for row in read_answers(by_case, {}).rows] == [True, True, False]
 
 
+def test_the_unicode_form_of_a_label_does_not_matter(tmp_path: Path) -> None:
+    composed, decomposed = "fr\N{LATIN SMALL LETTER O WITH DIAERESIS}h", "fro\N{COMBINING DIAERESIS}h"
+    both = write_csv(tmp_path / "a.csv", label_rows([decomposed, "a", "a"], [composed, "a", composed]))
+    assert [row.correct for row in read_answers(both, {}).rows] == [True, True, False]
+
+
 def test_predictions_that_are_no_label_are_counted(tmp_path: Path) -> None:
     rows = llama_factory_rows([*PREDICTED[:4], "tense and glad", ""])
     assert read_answers(write_jsonl(tmp_path / "generated_predictions.jsonl", rows), {}).unknown == 2

@@ -191,6 +191,7 @@ def test_one_label_in_train_is_refused(train: str, option: dict[str, Any], folde
         ({"label_words": {"joy": "happy", "love": " Happy"}}, "'happy' and ' Happy'"),
         ({"label_words": {"fear": "afraid"}}, "'fear'"),
         ({"label_words": {"joy": "love", "love": "joy"}}, "'love'"),
+        ({"label_words": {"joy": "Love", "love": "adoration"}}, "'Love'"),
     ],
 )
 def test_labels_and_words_that_an_answer_cannot_tell_apart_are_refused(

@@ -144,7 +144,7 @@ def _dollars(value: float) -> str:
 
 PROJECTED = Table(
     "projected_dollars",
-    "The same in dollars, computed from the speed with random weights",
+    "Cost of models whose speed was measured with random weights, in dollars",
     projected_dollars,
     (
         MODEL_NAME,
