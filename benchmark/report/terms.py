@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 TERMS = {
     r"paper": ("paper", "the study's training settings"),
-    r"tuned": ("tuned", "the usual training settings of each kind of model; learning rates chosen on validation texts"),
+    r"tuned": (
+        "tuned",
+        "usual training settings; learning rates of MiniLM and SmolLM2 chosen on validation texts",
+    ),
     r"tune_cpu": ("tune_cpu", "a short training that compares learning rates on validation texts"),
     r"few_labels": ("few_labels", "40 epochs on as many texts of each label"),
     r"fp32|tf32|bf16|fp16": ("fp32, tf32, bf16, fp16", "number format of the computation"),

@@ -15,7 +15,7 @@ from yaml import MarkedYAMLError
 
 from benchmark.errors import BenchmarkError
 
-SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE)
+SIMPLE = re.compile(r"(?!(null|true|false|nan|inf)$)[a-zA-Z_/][a-zA-Z0-9_./@-]*", re.IGNORECASE | re.ASCII)
 """Texts that need no quotes in an override."""
 PLUGINS = {
     "hydra/launcher/joblib": "hydra-joblib-launcher==1.2.0",

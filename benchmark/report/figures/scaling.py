@@ -66,7 +66,7 @@ def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> 
     sentences = ["Filled: the best configuration of each network run here, with its 95% interval."]
     if with_study:
         sentences.append(
-            "Hollow: as the study printed them, not measured here (dashed: Wilson's interval for one run)."
+            "Hollow: as the study printed them, not measured here (dashed: Wilson's interval if it were one run)."
         )
     untimed = networks.loc[~networks["configuration"].isin(timed.get("configuration", ())), "title"].tolist()
     if len(timed) and untimed:

@@ -84,7 +84,7 @@ TABLES = (
             Column("share", "Share", PERCENT),
             Column(
                 "best_accuracy",
-                "Accuracy if these labels are wrong",
+                "Highest possible accuracy",
                 FOUR_DECIMALS,
                 "of a model that predicts every other label right and the right label of these texts",
             ),
