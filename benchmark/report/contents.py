@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.inference import possible_counts
 from benchmark.report.figure import ALL, Picture
 from benchmark.report.table import Table
+from benchmark.report.tables.audit import impossible_accuracies
 
 TEMPLATES = Path(__file__).with_name("templates")
 _declared = tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-8"))
@@ -26,9 +26,7 @@ class Section:
     text: str
 
 
-IMPOSSIBLE = [accuracy for accuracy in study.TABLE3.values() if not possible_counts(accuracy, study.TEST_ROWS)]
-"""The study's accuracies that are no share of its test texts."""
-_NUMBERS = {"impossible": len(IMPOSSIBLE), "printed": len(study.TABLE3), "texts": f"{study.TEST_ROWS:,}"}
+_NUMBERS = {"impossible": len(impossible_accuracies()), "printed": len(study.TABLE3), "texts": f"{study.TEST_ROWS:,}"}
 """What the texts of sections name in braces."""
 SECTIONS = tuple(
     Section(**{key: text.format(**_NUMBERS) for key, text in one.items()}) for one in _declared["sections"]

@@ -283,6 +283,8 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     by_recipe = [measured[f"SmolLM2-135M LoRA, {recipe}"] for recipe in ("paper", "tuned, bf16")]
     assert "SmolLM2 reaches {:.4f} with them and {:.4f} with `recipe=tuned`".format(*by_recipe) in readme
     assert 570 < answer["training_seconds"] < 630  # ten minutes
+    memory = analysis.of("emotion").configurations.set_index("model")["peak_memory"]
+    assert f"The shipped run of Qwen2.5-Coder took {memory['qwen_coder_lora'] / 1e9:.1f} GB" in readme
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
     assert "the largest is a code model, run with one seed for one epoch" in found[1]
     assert "gains below 0.024, such as Llama 3's 0.0073 to 0.0199 in the study, can be missed." in found[1]
