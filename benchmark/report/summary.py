@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons, study
@@ -16,7 +17,7 @@ from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
-from benchmark.report.wording import Row, digits, jinja_environment, seeds
+from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
@@ -175,12 +176,11 @@ def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
 def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     """What limits the result of the largest network: pretrained on code, one seed, one epoch."""
     entry = analysis.results.catalogue.get(largest["model"])
-    on_code = entry is not None and entry.config.model.facts.code_model
-    kind = "a code model, run" if on_code else "run"
-    limits = [f"with {seeds(largest)}"] if largest["seeds"] == 1 else []
+    limits = ["a code model"] if entry is not None and entry.config.model.facts.code_model else []
+    limits += [seeds(largest)] if largest["seeds"] == 1 else []
     if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:
-        limits.append("for one epoch")
-    return f"{kind} {' '.join(limits)}" if limits else "a code model" if on_code else ""
+        limits.append("one epoch")
+    return f"the last {listed(limits)}" if limits else ""
 
 
 def _starts_from_four_bits(analysis: AnalysedResults, row: Row) -> bool:
@@ -223,7 +223,7 @@ def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
 
 
 def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
-    """The smallest number of training rows that most learning curves with all rows have, and all of their points."""
+    """The points of a tenth of the training rows, or of the number next to it that most learning curves have."""
     if curves.empty:
         return None
     most = curves["train_rows"].max()
@@ -231,7 +231,8 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     sizes = whole.loc[whole["train_rows"] < most, "train_rows"].value_counts().sort_index()
     if sizes.empty or sizes.max() < 2:
         return None
-    few = int(sizes[sizes == sizes.max()].index[0])
+    common = sizes[sizes == sizes.max()].index.to_numpy(dtype=float)
+    few = int(common[np.abs(np.log(10 * common / most)).argmin()])
     points = whole[whole["train_rows"] == few].sort_values("accuracy", ascending=False, kind="stable")
     with_all_rows = whole[whole["train_rows"] == most].set_index("curve")["accuracy"]
     recipe = "" if points["model"].is_unique else ", " + points["recipe"] + ", " + points["rows"] + " rows"
@@ -268,9 +269,11 @@ def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
             model += "; no network was fine-tuned"
         pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
         led = pairs.loc[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ"), "other_id"]
-        for _, other in others[others["configuration"].isin(led)].head(1).iterrows():
-            model += f"; significantly above {markdown_text(other['model'])}, {digits(other['accuracy'])}"
-        phrases.append(f"{best['gain']:+.4f} on {markdown_text(str(name))} ({model})")
+        significantly = others[others["configuration"].isin(led)]
+        for _, other in (others.tail(1) if significantly.empty else significantly.head(1)).iterrows():
+            above = "not significantly above" if significantly.empty else "significantly above"
+            model += f"; {above} {markdown_text(other['model'])}, {digits(other['accuracy'])}"
+        phrases.append(f"{digits(best['gain'])} on {markdown_text(str(name))} ({model})")
     return phrases
 
 

@@ -537,6 +537,9 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
     )
     assert figure.get_label() == sentences
     by_time, axes = figure.axes
+    assert [handle.get_label() for handle in by_time.get_legend().legend_handles] == [
+        "encoder", "decoder", "linear", "the study, as printed"
+    ]  # fmt: skip
     assert [text.get_text().partition("\n")[0] for text in by_time.texts] == [
         "MPNet base", "SmolLM2-135M LoRA", "MiniLM-L6", "TF-IDF + logistic"
     ]  # fmt: skip

@@ -62,7 +62,7 @@ def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
         "adjusted_p": 1.0,
         "best_p": 6.104e-05,
         "most_discordant": 51,
-        "significance": "unknown without the predictions",
+        "significance": "not known",
     }
 
 
@@ -70,7 +70,7 @@ def test_the_main_claim_of_the_study_is_not_significant_as_printed() -> None:
     ("better", "other", "significance", "texts", "best_p"),
     [
         ("BERT large", "BERT base", "impossible", 5, 0.0625),
-        ("Llama 3 8B", "BERT base", "unknown without the predictions", 40, 1.819e-12),
+        ("Llama 3 8B", "BERT base", "not known", 40, 1.819e-12),
     ],
 )
 def test_the_significance_is_what_a_test_could_find(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
-from benchmark.analysis.metrics import calibration_bins, calibration_noise
+from benchmark.analysis.metrics import calibration_bins, calibration_noise, expected_calibration_error
 from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
@@ -70,16 +70,23 @@ def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     answers = [_answers(analysis, row) for _, row in shown.iterrows()]
     gaps = [float((answer["confidence"] - answer["correct"]).mean()) for answer in answers]
     surest = [coverage_accuracy(analysis.results, row, SHARES[0]) for _, row in shown.iterrows()]
+    errors = [_calibration_error(analysis, row) for _, row in shown.iterrows()]
     noise = [_noise(analysis, row) for _, row in shown.iterrows()]
     sign = "over" if min(gaps) > 0 else "under" if max(gaps) < 0 else "over- and under"
     ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]
-    floors = [f"{floor:.3f}" for floor in (min(noise), max(noise))]
+    ranges = [dict.fromkeys(f"{value:.3f}" for value in (min(values), max(values))) for values in (errors, noise)]
+    ece, floor = (" to ".join(ends) for ends in ranges)
     accuracies = [digits(accuracy) for accuracy in sorted({min(surest), max(surest)})]
     return (
-        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. On as many "
-        f"texts, a perfectly calibrated model has an ECE of {' to '.join(dict.fromkeys(floors))}. On the most "
-        f"confident {SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
+        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. Their ECE is "
+        f"{ece}; that of a perfectly calibrated model on as many texts is {floor}. On the most confident "
+        f"{SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
     )
+
+
+def _calibration_error(analysis: AnalysedResults, row: pd.Series) -> float:
+    """The expected calibration error in 15 bins, the mean over the seeds."""
+    return float(np.mean([expected_calibration_error(*seed) for seed in confidences(analysis.results, row)]))
 
 
 def _noise(analysis: AnalysedResults, row: pd.Series) -> float:

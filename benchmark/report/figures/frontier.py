@@ -18,6 +18,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.report.colours import BLUE, GREEN, INK, MUTED, VERMILION
 from benchmark.report.figure import Figure, compared
+from benchmark.report.placement import MARKER, Box, overlap
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
 from benchmark.report.wording import listed
 
@@ -25,7 +26,6 @@ MOST = 24  # as many names fit below the panels
 MOST_BELOW = 3  # configurations below the axis that are named
 FEWEST = 3  # configurations that are worth a figure
 Array = npt.NDArray[np.float64]
-Box = tuple[float, float, float, float]  # middle, width and height
 UNITS = {
     "training_seconds": ("training time, seconds", 1.0),
     "peak_memory": ("peak memory, GB", 1e-9),
@@ -45,7 +45,6 @@ KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
-MARKER = 7.0  # the width of a marker
 NARROW_SPAN, WIDE_SPAN = 3, 300  # of costs: a smaller span has a linear axis, a larger one ticks at powers of ten only
 COVERING = 4.5  # the distance below which markers cover each other
 DISTANCES = (9.0, 14.0, 20.0, 28.0, 36.0)
@@ -195,8 +194,7 @@ def _write_numbers(axes: Axes, plotted: pd.DataFrame, cost: str) -> None:
         tried = [(middle[0] + x, middle[1] + y, width, DIGIT[1]) for x, y in offsets]
         near, others = len(DIRECTIONS), np.delete(middles, group, axis=0)
         faults = [
-            sum(_overlap(box, other) for other in boxes)
-            + _misplaced(box, middle, others[: None if place < near else 0])
+            sum(overlap(box, other) for other in boxes) + _misplaced(box, middle, others[: None if place < near else 0])
             for place, box in enumerate(tried)  # a line tells whose a farther number is
         ]
         chosen = int(np.argmin(np.round(faults, 3)))
@@ -215,13 +213,6 @@ def _covering(middles: Array) -> list[list[int]]:
         joined = sorted([point, *(other for group in near for other in group)])
         groups = [*(group for group in groups if group not in near), joined]
     return sorted(groups)
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """The area that two boxes share."""
-    width = (one[2] + other[2]) / 2 - abs(one[0] - other[0])
-    height = (one[3] + other[3]) / 2 - abs(one[1] - other[1])
-    return max(0.0, min(width, one[2], other[2])) * max(0.0, min(height, one[3], other[3]))
 
 
 def _misplaced(box: Box, point: Array, points: Array) -> float:

@@ -1,6 +1,7 @@
 """Accuracy by the number of training texts."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -35,7 +36,7 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     if points.empty:
         return None
     curves = [curve for _, curve in points.groupby("curve", sort=False)]
-    shown = list(zip(curves, SERIES_STYLES, strict=False))
+    shown = _with_styles(curves)
     left_out = f"; {len(shown)} of {len(curves)}" if len(shown) < len(curves) else ""
     by_choice: dict[str, list[Any]] = {}
     for curve, style in shown:
@@ -44,7 +45,7 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     lines = max(sum(1 + _name(curve).count("\n") for curve, _ in panel) for panel in by_choice.values())
     rows, columns = (len(by_choice), 1) if narrow else (1, len(by_choice))
     figure = new_figure(
-        0.6 + rows * (2.7 + 0.17 * lines),
+        0.6 + rows * (2.75 + 0.2 * lines),
         f"Learning curves, {dataset} test split{left_out}",
         "Mean accuracy over the seeds and its 95% interval. Panels with other rows or epochs are not comparable.",
         width,
@@ -57,6 +58,22 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     for axes in panels[:1] if columns > 1 else panels:
         axes.set(ylabel="accuracy")
     return figure
+
+
+def _with_styles(curves: Sequence[pd.DataFrame]) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """The curves that get a line style. A model has one style in all panels, unless a panel has it twice."""
+    styles: dict[tuple[str, int], dict[str, Any]] = {}
+    unused, drawn = iter(SERIES_STYLES), Counter[tuple[str, str]]()
+    shown = []
+    for curve in curves:
+        model, panel = curve["model"].iloc[0], curve["rows"].iloc[0]
+        key = (model, drawn[model, panel])
+        drawn[model, panel] += 1
+        if key not in styles and (style := next(unused, None)) is not None:
+            styles[key] = style
+        if key in styles:
+            shown.append((curve, styles[key]))
+    return shown
 
 
 def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
@@ -135,7 +152,7 @@ FIGURES = (
     Figure(
         "learning_curve",
         "Accuracy against the number of training texts, one panel for each choice of the rows. The table below has "
-        "the numbers.",
+        "the numbers, and the names of the recipes are explained below it.",
         "learning",
         learning_curve,
         of_study=True,

@@ -1,26 +1,26 @@
 """Accuracy against training time and against the number of parameters, beside the study's figures."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.inference import wilson_interval
 from benchmark.report.colours import INK, MUTED
 from benchmark.report.figure import Figure, compared
 from benchmark.report.figures.frontier import KINDS
 from benchmark.report.formats import duration, parameters
+from benchmark.report.placement import place_beside
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
 from benchmark.report.wording import digits, in_words, listed
 
-SPACE = (1 / 12, 4)  # factors from the smallest and the largest network to the ends of the axis, for their names
-NARROW_SPACE = (1 / 2, 2)  # the same, for numbers
+SPACE = 2  # the factor from the smallest and the largest network to the ends of the axis
 
 
 @house_style()
@@ -41,7 +41,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
             points["beside"] = [str(first + place) for place in range(len(points))]
     by_time = len(timed) > 0
     figure = new_figure(
-        4.1 + below.height + 2.6 * (narrow and by_time),
+        4.2 + below.height + 2.9 * (narrow and by_time),
         f"Accuracy against {'training time and ' * by_time}size, {dataset} test split",
         _subtitle(networks, timed, len(published) > 0),
         width,
@@ -53,21 +53,29 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
         _draw_times(left, timed)
     else:
         axes = left = figure.subplots()
-    _draw_sizes(axes, networks, published, NARROW_SPACE if narrow else SPACE)
+    _draw_sizes(axes, networks, published)
     for panel in {left, axes} if narrow else {left}:
         panel.set(ylabel="accuracy")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderpad=0)
+    handles = _key([*networks["kind"], *timed.get("kind", ())], len(published) > 0)
+    for panel in (left, axes):
+        panel.set_title("\n" * (narrow and panel is left) + " ", size=9)  # room for the key
+    columns = 2 if narrow else len(handles)
+    left.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=columns, borderpad=0).set_in_layout(
+        False
+    )
     below.write(figure)
+    if by_time:
+        _name_points(figure, left, timed.assign(x=timed["training_seconds"], colour=INK))
+    drawn = pd.concat([networks.assign(colour=INK), published.assign(colour=MUTED)])
+    _name_points(figure, axes, drawn.assign(x=drawn["parameters"]))
     return figure
 
 
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
     """What the marks mean, and which networks have no time."""
-    sentences = ["Filled: the best configuration of each network run here, with its 95% interval."]
+    sentences = ["Filled: measured here, one configuration of each model, with its 95% interval."]
     if with_study:
-        sentences.append(
-            "Hollow: as the study printed them, not measured here (dashed: Wilson's interval if it were one run)."
-        )
+        sentences.append("Hollow: printed in the study, not measured here.")
     untimed = networks.loc[~networks["configuration"].isin(timed.get("configuration", ())), "title"].tolist()
     if len(timed) and untimed:
         sentences.append(f"No comparable training time: {listed(untimed)}.")
@@ -85,18 +93,17 @@ def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
     points = pd.concat([networks, linear])
     points = points[points["training_seconds"].notna()].astype({"training_seconds": float, "accuracy": float})
     same = points[points["machine"] == points["machine"].value_counts().idxmax()] if len(points) else points
-    return same if len(same) > 1 else same.head(0)
+    same = same if len(same) > 1 else same.head(0)
+    return same.assign(beside=[_named(row) for row in same.to_dict("records")])
 
 
 def _draw_times(axes: Axes, points: pd.DataFrame) -> None:
     """Draw accuracy by training time, with names beside the points."""
     seconds = points["training_seconds"]
-    middle = np.sqrt(seconds.min() * seconds.max())
     for row in points.to_dict("records"):
-        colour, at = KINDS[row["kind"]], (row["training_seconds"], row["accuracy"])
-        axes.vlines(at[0], row["low"], row["high"], color=colour, alpha=0.35)
-        axes.plot(*at, "o", color=colour)
-        axes.annotate(_named(row), at, color=INK, **_beside(left=at[0] > middle, above=row["kind"] != "encoder"))
+        colour = KINDS[row["kind"]]
+        axes.vlines(row["training_seconds"], row["low"], row["high"], color=colour, alpha=0.35)
+        axes.plot(row["training_seconds"], row["accuracy"], "o", color=colour)
     axes.set_xscale("log")
     axes.set_xlim(seconds.min() / 3, seconds.max() * 3)
     axes.xaxis.set_major_locator(FixedLocator([1, 10, 60, 600, 3600, 36000, 360000]))
@@ -106,21 +113,19 @@ def _draw_times(axes: Axes, points: pd.DataFrame) -> None:
     axes.grid()
 
 
-def _draw_sizes(axes: Axes, networks: pd.DataFrame, published: pd.DataFrame, space: tuple[float, float]) -> None:
-    """Draw accuracy by parameters, one line per kind; `space`: factors from the outer networks to the axis' ends."""
+def _draw_sizes(axes: Axes, networks: pd.DataFrame, published: pd.DataFrame) -> None:
+    """Draw accuracy by parameters, one line per kind with at least three networks."""
     for kind, points in networks.groupby("kind", sort=False):
         _draw_kind(axes, str(kind), points.sort_values("parameters"))
     for row in published.to_dict("records"):
         colour, at = KINDS[row["kind"]], (row["parameters"], row["accuracy"])
-        axes.vlines(at[0], row["low"], row["high"], color=colour, alpha=0.6, linewidth=0.8, linestyle="--")
         axes.plot(*at, "D", color=colour, markerfacecolor="white", markersize=5)
-        axes.annotate(row["beside"], at, color=MUTED, **_beside(left=False, above=row["kind"] == "decoder"))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameters(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     sizes = pd.concat([networks["parameters"], published.get("parameters", pd.Series(dtype=float))])
-    axes.set_xlim(sizes.min() * space[0], sizes.max() * space[1])
+    axes.set_xlim(sizes.min() / SPACE, sizes.max() * SPACE)
     axes.margins(y=0.08)
     axes.set(xlabel="parameters")
     axes.grid()
@@ -157,12 +162,12 @@ def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
 
 
 def _published(analysis: AnalysedResults) -> pd.DataFrame:
-    """The study's models with the accuracies that it printed, and their intervals for one run."""
+    """The study's models with the accuracies that it printed."""
     cards = {name: analysis.results.catalogue[name].card for name in study.TABLE3}
     return pd.DataFrame(
         [
             {"beside": study.TABLE3_TITLES[name], "kind": cards[name].kind, "parameters": cards[name].parameters,
-             "accuracy": accuracy, **vars(wilson_interval(accuracy * study.TEST_ROWS, study.TEST_ROWS))}
+             "accuracy": accuracy}
             for name, accuracy in study.TABLE3.items()
         ]
     )  # fmt: skip
@@ -183,27 +188,40 @@ def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
     axes.vlines(points["parameters"], *(points[end].astype(float) for end in ("low", "high")), color=colour, alpha=0.35)
     joined = "-" if len(points) > 2 else ""  # two points are no trend
     axes.plot(points["parameters"], points["accuracy"], f"o{joined}", color=colour, linewidth=1.2, label=kind)
-    left = kind == "encoder"  # else names of an encoder and a decoder of one size would overlap
-    accuracies = points["accuracy"].astype(float)
-    beside = accuracies.shift(1 if left else -1).fillna(0 if left else 1)
-    for row, above in zip(points.to_dict("records"), beside <= accuracies, strict=True):
-        axes.annotate(row["beside"], (row["parameters"], row["accuracy"]), color=INK, **_beside(left, above))
+
+
+def _key(kinds: Iterable[str], with_study: bool) -> list[Line2D]:
+    """What the colours and the hollow marks mean."""
+    handles = [
+        Line2D([], [], linestyle="none", marker="o", color=KINDS[kind], label=kind) for kind in dict.fromkeys(kinds)
+    ]
+    if with_study:
+        label = "the study, as printed"
+        handles.append(
+            Line2D(
+                [], [], linestyle="none", marker="D", markersize=5, markerfacecolor="white", color=MUTED, label=label
+            )
+        )
+    return handles
+
+
+def _name_points(figure: Drawing, axes: Axes, points: pd.DataFrame) -> None:
+    """Write `beside` beside each point (x, accuracy), in its colour."""
+    names = [
+        axes.annotate(
+            row["beside"], (row["x"], row["accuracy"]), (0, 0), textcoords="offset points", size=7.5,
+            color=row["colour"], ha="center", va="center",
+        )
+        for row in points.to_dict("records")
+    ]  # fmt: skip
+    place_beside(
+        figure, axes, names, points[["x", "low", "high"]].dropna().astype(float).itertuples(index=False, name=None)
+    )
 
 
 def _named(row: dict[Any, Any]) -> str:
     """Name and accuracy in two or three lines."""
     return f"{in_two_lines(row['title'], 20)}\n{row['accuracy']:.4f}"
-
-
-def _beside(left: bool, above: bool) -> dict[str, Any]:
-    """The place of a name beside its point, on the side of the line that is free."""
-    return {
-        "xytext": (-6 if left else 6, 3 if above else -3),
-        "textcoords": "offset points",
-        "ha": "right" if left else "left",
-        "va": "bottom" if above else "top",
-        "size": 7.5,
-    }
 
 
 FIGURES = (

@@ -92,7 +92,7 @@ def _comparison(better: str, other: str) -> dict[str, Any]:
 def _significance(adjusted_p: float, best_p: float) -> str:
     if best_p >= ALPHA:
         return "impossible"
-    return "even unpaired" if adjusted_p < ALPHA else "unknown without the predictions"
+    return "even unpaired" if adjusted_p < ALPHA else "not known"
 
 
 def _most_discordant(net: int) -> int:
@@ -138,10 +138,10 @@ TABLES = (
             derived("most_discordant", "Discordant texts, at most"),
             derived("significance", "Significant"),
         ),
-        note="The study published no predictions. *Unpaired* treats the two test sets as different ones; *p at best* "
-        "is McNemar's if the better model is correct wherever the other is; the test detects the difference while "
-        "only one of the two is correct on at most as many texts as the next column says. *Holm* corrects for all "
-        "pairs, and *even unpaired* is that p below 0.05; *p at best* is not corrected.",
+        note="The study published no predictions, so only bounds can be computed. *Texts* is the difference in correct "
+        "predictions. *Unpaired* is the test of two shares on different texts, corrected by Holm for all pairs. "
+        "*P at best* is McNemar's if the better model is correct wherever the other is, without a correction: that "
+        "test finds the difference as long as at most *discordant texts* are right for only one of the two.",
         section="audit",
     ),
 )

@@ -94,6 +94,7 @@ TABLES = (
         "accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
+        "mistake that most models share counts in the second row, which is therefore an upper bound. A "
         "text with another label in the training split does not say which of the two labels is wrong. "
         "The interval is Wilson's and covers the choice of test texts only.",
         section="errors",

@@ -45,11 +45,21 @@ def table1_models(analysis: AnalysedResults) -> pd.DataFrame:
     """The study's row, then every shipped model with parameters, the largest first."""
     theirs = {"model": study.TABLE3_TITLES[study.DECODERS[0]], **study.TABLE1, "source": STUDY}
     ours = [
-        {**vars(entry.card), **vars(entry.config.model.facts), "model": entry.config.model.title}
+        {
+            **vars(entry.card),
+            **vars(entry.config.model.facts),
+            "model": entry.config.model.title,
+            "weights": _weights(entry),
+        }
         for entry in _by_size(analysis)
         if entry.card.parameters is not None
     ]
     return pd.DataFrame([theirs, *ours], dtype=object)
+
+
+def _weights(entry: CatalogueEntry) -> str | None:
+    weights = entry.card.weights
+    return f"{weights}, in 4 bits" if entry.config.model.facts.four_bit_weights else weights
 
 
 def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:

@@ -203,7 +203,7 @@ TABLES = (
     LEARNING_CURVE,
     Table(
         "readouts",
-        "Read-outs of one fine-tuned decoder",
+        "Read-outs of a fine-tuned decoder",
         readouts,
         (
             MODEL,
@@ -214,7 +214,8 @@ TABLES = (
             Column("invalid", "No label", PERCENT),
             *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
         ),
-        note="≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
+        note="A classification head is trained with an adapter of its own; the other read-outs use the same adapter. "
+        "≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
         "seeds with two read-outs or more count: where that is seed 0 only, the accuracy is that of seed 0, not the "
         "leaderboard's mean over seeds. In bf16 "
         "the read-outs round differently, so texts near the boundary of two labels may change.",
