@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
@@ -44,11 +45,8 @@ class Hub:
 def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
-        online, cached = _hub_serves(hub), _cached(hub)
-        again = online and cached is not None and endpoint() == OFFICIAL_HUB and _other_endpoint(cached) is not None
-        folder = _snapshot(hub, local_files_only=not online, force_download=again)
-        if again or (online and cached is None):
-            _remember_endpoint(folder)
+        commit = _served_commit(hub)
+        folder = _snapshot(hub, local_files_only=True) if commit is None else _download(hub, commit)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
         raise BenchmarkError(
@@ -62,7 +60,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
 def availability(hub: Hub) -> str:
     """A phrase that says where the weights are or will come from; raises `BenchmarkError` if they are not available."""
     with _hub_errors(hub):
-        return "available from the hub" if _hub_serves(hub) else f"in {_snapshot(hub, local_files_only=True)}"
+        return "available from the hub" if _served_commit(hub) else f"in {_snapshot(hub, local_files_only=True)}"
 
 
 def is_cached(hub: Hub) -> bool:
@@ -89,6 +87,26 @@ def _cached(hub: Hub) -> Path | None:
     return None
 
 
+def _download(hub: Hub, commit: str) -> Path:
+    """The folder of this commit, with what is missing downloaded.
+
+    The server is remembered before the first byte, so that an interrupted download is marked as well. Files that came
+    from another server are downloaded again from the official hub, and unfinished ones also from a third server.
+    """
+    cached, server = _cached(Hub(hub.id, commit)) is not None, endpoint()
+    name = repo_folder_name(repo_id=hub.id, repo_type="model")
+    snapshot = Path(huggingface_hub.constants.HF_HUB_CACHE, name, "snapshots", commit)
+    marker, earlier = _marker(snapshot), _other_endpoint(snapshot)
+    again = earlier is not None and (server == OFFICIAL_HUB or (not cached and earlier != server))
+    if server != OFFICIAL_HUB and not cached:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(server, encoding="utf-8")
+    folder = _snapshot(hub, local_files_only=False, force_download=again)
+    if server == OFFICIAL_HUB:
+        marker.unlink(missing_ok=True)
+    return folder
+
+
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
     """The folder in the local cache, with what is missing there downloaded unless `local_files_only`."""
     return Path(
@@ -103,11 +121,13 @@ def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) ->
     )
 
 
-def _hub_serves(hub: Hub) -> bool:
-    """Whether the hub serves these files; False if it cannot be reached or is overloaded. Raises if it refuses."""
+def _served_commit(hub: Hub) -> str | None:
+    """The commit of these files; None if the hub cannot be reached or is overloaded. Raises if it refuses."""
     config = huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision)
-    known = repository_info("model", hub.id, hub.revision) is not None
-    return known and ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is not None  # a gated one is known
+    info = repository_info("model", hub.id, hub.revision)
+    if info is None or ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is None:  # a gated one has an info
+        return None
+    return info.sha or hub.revision
 
 
 @contextmanager
@@ -148,15 +168,6 @@ def _other_endpoint(snapshot: Path) -> str | None:
     """The server that these files came from, if it was not the official hub."""
     marker = _marker(snapshot)
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
-
-
-def _remember_endpoint(snapshot: Path) -> None:
-    """Write down where these files were just downloaded from."""
-    if endpoint() == OFFICIAL_HUB:
-        _marker(snapshot).unlink(missing_ok=True)
-    else:
-        _marker(snapshot).parent.mkdir(exist_ok=True)
-        _marker(snapshot).write_text(endpoint(), encoding="utf-8")
 
 
 def _marker(snapshot: Path) -> Path:

@@ -82,13 +82,24 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 
 
 def _prepare(builder: Any, online: bool) -> str | None:
-    """Download or find the files; return the server they came from if it was not the official hub."""
-    marker, server = Path(builder.cache_dir, OTHER_ENDPOINT), endpoint()
-    cached = marker.with_name("dataset_info.json").is_file()  # as the library decides it
-    again = online and server == OFFICIAL_HUB and marker.is_file()
-    builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if online and not cached and server != OFFICIAL_HUB:
+    """Download or find the files; return the server they came from if it was not the official hub.
+
+    The server is remembered before the first byte, so that an interrupted download is marked as well.
+    """
+    folder, server = Path(builder.cache_dir), endpoint()
+    marker = folder.with_name(f"{folder.name}-{OTHER_ENDPOINT}")  # beside it, because the library replaces the folder
+    earlier = marker.read_text(encoding="utf-8") if marker.is_file() else None
+    if not online:
+        builder.download_and_prepare()
+        return earlier
+    cached = (folder / "dataset_info.json").is_file()  # as the library decides it
+    again = earlier is not None and (server == OFFICIAL_HUB or (not cached and earlier != server))
+    if server != OFFICIAL_HUB and not cached:
+        marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(server, encoding="utf-8")
+    builder.download_and_prepare(download_mode="force_redownload" if again else None)
+    if server == OFFICIAL_HUB:
+        marker.unlink(missing_ok=True)
     return marker.read_text(encoding="utf-8") if marker.is_file() else None
 
 
