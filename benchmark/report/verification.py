@@ -186,7 +186,7 @@ def _wrong_predictions(run: Run, split: str) -> Iterator[Fault]:
         if stored is None:  # the record states none
             return
         (gold, predictions), ids = stored, run.ids if is_test else run.validation_ids
-        predictions.check(len(gold), len(record.labels))
+        predictions.check(len(gold), len(record.labels), f"{split} row {{}}".format)
     except (OSError, KeyError, BenchmarkError) as error:
         yield Fault(file, "the content", f"cannot be scored ({error})")
         return
@@ -208,7 +208,7 @@ def _wrong_predictions(run: Run, split: str) -> Iterator[Fault]:
 
 
 def _is_whole(split: str, source: str, dataset: DatasetConfig) -> bool:
-    """Whether a split has the first rows of its source without a gap: not drawn, and all with labels of the training."""
+    """Whether a split has the first rows of its source without a gap: none is left out between them."""
     if source != split or (split == "test" and dataset.test is not None):
         return False
     return dataset.row_limits[split] is None or dataset.row_choice is RowChoice.first
