@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.errors import BenchmarkError
+from benchmark.predictions import normalized_label
 
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too low for long texts
 
@@ -49,12 +50,14 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
 
 
 def read_all_rows(path: Path) -> list[FileRow]:
-    """The rows of such a file, at least one, whose columns differ in more than case."""
+    """The rows of such a file, at least one, whose columns differ as `normalized_label` writes them."""
+    if path.suffix not in ROW_READERS:
+        raise BenchmarkError(f"{path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}.")
     rows = list(read_rows(path))
     if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Write one row per answer.")
     for row in rows:
-        if len({column.strip().lower() for column in row.columns}) < len(row.columns):
+        if len(set(map(normalized_label, row.columns))) < len(row.columns):
             raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
     return rows
 
