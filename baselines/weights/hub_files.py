@@ -24,7 +24,7 @@ from huggingface_hub.file_download import repo_folder_name
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import OFFICIAL_HUB, ask, endpoint, repository_info
+from benchmark.hub import ask, other_server, remembering_server, repository_info
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -54,7 +54,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
             "Set model.revision (or model.weights.hub.revision) to one that has them, such as the refs/pr/N of a "
             f"conversion, or {USE_FOLDER}.",
         )
-    return folder, WeightSource("hub", hub.id, hub.revision, _other_endpoint(folder), sha256=hashes)
+    return folder, WeightSource("hub", hub.id, hub.revision, other_server(_marker(folder)), sha256=hashes)
 
 
 def availability(hub: Hub) -> str:
@@ -88,23 +88,11 @@ def _cached(hub: Hub) -> Path | None:
 
 
 def _download(hub: Hub, commit: str) -> Path:
-    """The folder of this commit, with what is missing downloaded.
-
-    The server is remembered before the first byte, so that an interrupted download is marked as well. Files that came
-    from another server are downloaded again from the official hub, and unfinished ones also from a third server.
-    """
-    cached, server = _cached(Hub(hub.id, commit)) is not None, endpoint()
+    """The folder of this commit, with what is missing downloaded."""
     name = repo_folder_name(repo_id=hub.id, repo_type="model")
-    snapshot = Path(huggingface_hub.constants.HF_HUB_CACHE, name, "snapshots", commit)
-    marker, earlier = _marker(snapshot), _other_endpoint(snapshot)
-    again = earlier is not None and (server == OFFICIAL_HUB or (not cached and earlier != server))
-    if server != OFFICIAL_HUB and not cached:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(server, encoding="utf-8")
-    folder = _snapshot(hub, local_files_only=False, force_download=again)
-    if server == OFFICIAL_HUB:
-        marker.unlink(missing_ok=True)
-    return folder
+    marker = _marker(Path(huggingface_hub.constants.HF_HUB_CACHE, name, "snapshots", commit))
+    with remembering_server(marker, _cached(Hub(hub.id, commit)) is not None) as again:
+        return _snapshot(hub, local_files_only=False, force_download=again)
 
 
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
@@ -164,12 +152,6 @@ def _checked_sha256(file: Path) -> str:
     return actual
 
 
-def _other_endpoint(snapshot: Path) -> str | None:
-    """The server that these files came from, if it was not the official hub."""
-    marker = _marker(snapshot)
-    return marker.read_text(encoding="utf-8") if marker.is_file() else None
-
-
 def _marker(snapshot: Path) -> Path:
-    """The cache of a repository has snapshots/COMMIT; this is endpoints/COMMIT beside it."""
+    """The file that remembers the server: for snapshots/COMMIT in the cache of a repository, endpoints/COMMIT."""
     return snapshot.parent.parent / "endpoints" / snapshot.name

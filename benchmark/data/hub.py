@@ -9,7 +9,7 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
-from benchmark.hub import COMMIT, OFFICIAL_HUB, endpoint, repository_info
+from benchmark.hub import COMMIT, other_server, remembering_server, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
 """File beside cached data that names the server they came from, where that was not the official hub."""
@@ -21,9 +21,9 @@ def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     with _explain_errors(hub):
         online, commit = _find_commit(hub)
         builder = _builder(hub, online, commit)
-        endpoint = _prepare(builder, online)
+        server = _prepare(builder, online)
         loaded = builder.as_dataset()
-    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {endpoint}" if endpoint and not config.sha256 else "")
+    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {server}" if server and not config.sha256 else "")
     present = list(loaded)
     names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, present))}
     return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
@@ -82,25 +82,16 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 
 
 def _prepare(builder: Any, online: bool) -> str | None:
-    """Download or find the files; return the server they came from if it was not the official hub.
-
-    The server is remembered before the first byte, so that an interrupted download is marked as well.
-    """
-    folder, server = Path(builder.cache_dir), endpoint()
+    """Download or find the files; return the server they came from if it was not the official hub."""
+    folder = Path(builder.cache_dir)
     marker = folder.with_name(f"{folder.name}-{OTHER_ENDPOINT}")  # beside it, because the library replaces the folder
-    earlier = marker.read_text(encoding="utf-8") if marker.is_file() else None
     if not online:
         builder.download_and_prepare()
-        return earlier
+        return other_server(marker)
     cached = (folder / "dataset_info.json").is_file()  # as the library decides it
-    again = earlier is not None and (server == OFFICIAL_HUB or (not cached and earlier != server))
-    if server != OFFICIAL_HUB and not cached:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(server, encoding="utf-8")
-    builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if server == OFFICIAL_HUB:
-        marker.unlink(missing_ok=True)
-    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+    with remembering_server(marker, cached) as again:
+        builder.download_and_prepare(download_mode="force_redownload" if again else None)
+    return other_server(marker)
 
 
 def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
