@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.hub import COMMIT, other_server, remembering_server, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
-"""File beside cached data that names the server they came from, where that was not the official hub."""
+"""End of the name of the file beside a folder of cached data that names their server, if it is not the official hub."""
 USE_FOLDER = "set dataset.path to a folder with its files"
 
 
@@ -23,7 +23,7 @@ def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
         builder = _builder(hub, online, commit)
         server = _prepare(builder, online)
         loaded = builder.as_dataset()
-    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {server}" if server and not config.sha256 else "")
+    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {server}" if server is not None and not config.sha256 else "")
     present = list(loaded)
     names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, present))}
     return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
