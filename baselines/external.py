@@ -19,7 +19,7 @@ import numpy as np
 from baselines.label_probabilities import label_probabilities, probability_column
 from baselines.matching import columns_of, match_rows
 from benchmark.errors import BenchmarkError
-from benchmark.files import ANSWER_KEYS, ROW_READERS, FileRow, read_all_rows
+from benchmark.files import ANSWER_KEYS, FileRow, read_all_rows
 from benchmark.interface import (
     READS_FILES,
     Examples,
@@ -71,12 +71,7 @@ class ExternalClassifier:
     def _read(self) -> list[FileRow]:
         if self.path is None:
             raise BenchmarkError("model=external needs a file of predictions.", "Set model.path=FILE.")
-        path = Path(self.path)
-        if path.suffix not in ROW_READERS:
-            raise BenchmarkError(
-                f"model.path={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
-            )
-        return [replace(row, values=_flattened(row)) for row in read_all_rows(path)]
+        return [replace(row, values=_flattened(row)) for row in read_all_rows(Path(self.path))]
 
     def _predictions(self, rows: list[FileRow]) -> Predictions:
         answers = tuple(_answer(row, self.labels) for row in rows)

@@ -16,9 +16,9 @@ _INPUTS = """
 Args:
     predictions: label ids, (rows,); -1 for an answer that is none of the labels.
     references: gold label ids, (rows,).
-    probabilities: optional, (rows, labels); adds expected_calibration_error.
+    probabilities: optional, (rows, labels), in the order of the rows.
 Returns:
-    accuracy, macro_f1 and f1_<label> for each label.
+    accuracy, macro_f1, f1_<label> for each label and, with probabilities, expected_calibration_error.
 """
 
 
@@ -36,13 +36,17 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     >>> sorted(scores)
     ['accuracy', 'expected_calibration_error', 'f1_anger', 'f1_joy', 'macro_f1']
 
-    It works in `compute_metrics` of a transformers Trainer, whose predictions are logits, and in `evaluate.combine`,
-    which passes `probabilities` to every metric. `compute` raises `BenchmarkError` for empty input, for ids that are
-    not labels, for fractions and for probabilities of a wrong shape or sum.
+    The predictions that a transformers Trainer gives to `compute_metrics` are logits: pass their argmax as
+    `predictions` and their softmax as `probabilities`. `evaluate.combine` passes `probabilities` to every metric, so
+    leave them out beside metrics that do not take them. `compute` raises `BenchmarkError` for empty input, for ids that
+    are not labels, for fractions and for probabilities of a wrong shape or sum.
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
-        """`options` are passed to `evaluate.Metric`, for example `cache_dir` and `num_process`."""
+        """Take the names of the labels in the order of their ids, and options of `evaluate.Metric` such as `cache_dir`.
+
+        Raises `BenchmarkError` unless there are two or more labels with different names.
+        """
         self.labels = tuple(labels)
         names = [normalized_label(label) for label in self.labels]
         valid = not isinstance(labels, str) and len(set(names)) == len(names) >= 2

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.errors import BenchmarkError
+from benchmark.predictions import normalized_label
 
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too low for long texts
 
@@ -49,54 +50,71 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
 
 
 def read_all_rows(path: Path) -> list[FileRow]:
-    """The rows of such a file, at least one, whose columns differ in more than case."""
+    """The rows of such a file, at least one, whose columns differ as `normalized_label` writes them."""
+    if path.suffix not in ROW_READERS:
+        raise BenchmarkError(f"{path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}.")
     rows = list(read_rows(path))
     if not rows:
         raise BenchmarkError(f"{path} has no rows.", "Write one row per answer.")
     for row in rows:
-        if len({column.strip().lower() for column in row.columns}) < len(row.columns):
+        if len(set(map(normalized_label, row.columns))) < len(row.columns):
             raise BenchmarkError(f"{row.columns_at}: a column occurs more than once.", "Keep one of them.")
     return rows
 
 
 def _read_delimited(path: Path, columns: Sequence[str] | None = None) -> Iterator[FileRow]:
     lines = io.StringIO(read_text(path), newline="")
-    yield from delimited_rows(lines, str(path), columns, tabs=path.suffix == ".tsv")
+    _, rows = delimited_rows(lines, str(path), columns, tabs=path.suffix == ".tsv")
+    yield from rows
 
 
 def delimited_rows(
     lines: Iterable[str], place: str, columns: Sequence[str] | None = None, tabs: bool = False
-) -> Iterator[FileRow]:
-    """CSV, where a quoted field may contain line ends, or TSV, where a quote is a character like any other.
+) -> tuple[list[str], Iterator[FileRow]]:
+    """The columns and the rows of CSV or TSV.
 
-    An empty line is an empty field where there is one column, else no row. Rows are counted as an editor counts lines;
-    the number of a row is that of its last one.
+    A quoted field of CSV may contain line ends; in TSV a quote is a character like any other. An empty line is an empty
+    field where there is one column, else no row. Rows are counted as an editor counts lines; the number of a row is
+    that of its last one.
     """
+    records = _records(lines, place, tabs)
+    if columns is not None:
+        return list(columns), _file_rows(records, list(columns), place, "dataset.files.columns", tabs)
+    _, header = next(records, (0, []))
+    return header, _file_rows(records, header, place, f"{place}, header", tabs)
+
+
+def _records(lines: Iterable[str], place: str, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each row of CSV or TSV, header included, with the number of its last line."""
     quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, strict=True, delimiter="\t" if tabs else ",", quoting=quoting)
-    header_at = f"{place}, header" if columns is None else "dataset.files.columns"
     number = 0
     try:
-        header = next(reader, []) if columns is None else list(columns)
-        number = reader.line_num
         for fields in reader:
             number = reader.line_num
-            row = fields or [""] * (len(header) == 1)
-            if not row:
-                continue
-            location = f"{place}, row {number}"
-            if len(row) != len(header):
-                fix = "Separate columns by commas, and quote fields that contain commas."
-                if tabs:
-                    many = len(row) > len(header)
-                    fix = "Remove tabs from the texts." if many else "Separate columns by one tab each."
-                raise BenchmarkError(
-                    f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.", fix
-                )
-            yield FileRow(dict(zip(header, row, strict=True)), location, header, header_at)
+            yield number, fields
     except csv.Error as error:
         kind, fix = ("TSV", "Correct the row.") if tabs else ("CSV", "Correct the quotes.")
         raise BenchmarkError(f"{place}, row {number + 1}: the {kind} is invalid ({error}).", fix) from error
+
+
+def _file_rows(
+    records: Iterable[tuple[int, list[str]]], header: list[str], place: str, header_at: str, tabs: bool
+) -> Iterator[FileRow]:
+    for number, fields in records:
+        row = fields or [""] * (len(header) == 1)
+        if not row:
+            continue
+        location = f"{place}, row {number}"
+        if len(row) != len(header):
+            fix = "Separate columns by commas, and quote fields that contain commas."
+            if tabs:
+                many = len(row) > len(header)
+                fix = "Remove tabs from the texts." if many else "Separate columns by one tab each."
+            raise BenchmarkError(
+                f"{location}: the number of fields differs from the {len(header)} columns of {header_at}.", fix
+            )
+        yield FileRow(dict(zip(header, row, strict=True)), location, header, header_at)
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:

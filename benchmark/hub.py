@@ -1,8 +1,10 @@
-"""Questions to the Hugging Face Hub, asked once and answered within seconds."""
+"""Questions to the Hugging Face Hub, asked once and answered within seconds, and the server of downloaded files."""
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 OFFICIAL_HUB = "https://huggingface.co"
@@ -36,3 +38,25 @@ def ask(question: Callable[[], T]) -> T | None:
         if error.response.status_code == httpx2.codes.TOO_MANY_REQUESTS or error.response.status_code >= 500:
             return None
         raise
+
+
+def other_server(marker: Path) -> str | None:
+    """The server that the files of this marker came from, if it was not the official Hub."""
+    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+
+
+@contextmanager
+def remembering_server(marker: Path, cached: bool) -> Iterator[bool]:
+    """A block that downloads what is not `cached`; yields whether it must download all files again.
+
+    The server is in the marker before the first byte, so that an interrupted download is marked as well. Files of
+    another server are downloaded again from the official Hub, and unfinished ones also from a third server.
+    """
+    server, earlier = endpoint(), other_server(marker)
+    is_official = server == OFFICIAL_HUB
+    if not is_official and not cached:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(server, encoding="utf-8")
+    yield earlier is not None and (is_official or (not cached and earlier != server))
+    if is_official:
+        marker.unlink(missing_ok=True)

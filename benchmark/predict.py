@@ -76,11 +76,12 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
     """Read, predict and write batch by batch, and say on standard error how many texts were empty or cut."""
     lines, file_format = open_lines(file), arguments.format or format_of(file)
     place, counts = "standard input" if file == "-" else file, Counts()
-    with _writer(arguments.output) as write:
+    columns, texts = text_rows(lines, file_format, place, arguments.text_column)
+    _check_columns(columns or [], f"{place}, header")
+    with _writer(arguments.output, columns) as write:
         model = load(arguments.model_dir, *settings)
-        rows = _checked_rows(
-            text_rows(lines, file_format, place, arguments.text_column), file_format, model.record.labels
-        )
+        rows = _checked_rows(texts, file_format, model.record.labels)
+        write(())  # the header, also where no row follows
         with _progress() as show:
             while batch := list(islice(rows, BATCH)):
                 predictions = model.predict([row.text for row in batch])
@@ -94,10 +95,7 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
 def _checked_rows(rows: Iterable[TextRow], file_format: str, labels: Sequence[str]) -> Iterator[TextRow]:
     """The rows, of which none may have a column that the output adds, or be a line `text;label` as in a data set."""
     for row in rows:
-        if taken := [column for column in ADDED if column in row.row.columns]:
-            raise BenchmarkError(
-                f"{row.row.columns_at}: the column {taken[0]!r} is one that the output adds.", "Rename it."
-            )
+        _check_columns(row.row.columns, row.row.columns_at)
         if file_format == "txt" and row.text.rpartition(";")[1:] in [(";", label) for label in labels]:
             raise BenchmarkError(
                 f"{row.row.location}: the line ends with {row.text[row.text.rindex(';') :]!r}, a label of the model.",
@@ -106,21 +104,30 @@ def _checked_rows(rows: Iterable[TextRow], file_format: str, labels: Sequence[st
         yield row
 
 
+def _check_columns(columns: Sequence[str], place: str) -> None:
+    """Raise if one of the columns is one that the output adds."""
+    if taken := [column for column in ADDED if column in columns]:
+        raise BenchmarkError(f"{place}: the column {taken[0]!r} is one that the output adds.", "Rename it.")
+
+
 Write = Callable[[Iterable[tuple[TextRow, Prediction]]], None]
 
 
 @contextmanager
-def _writer(output: Path | None) -> Iterator[Write]:
-    """Writes rows to standard output, or to a file that is there when all rows are."""
+def _writer(output: Path | None, columns: list[str] | None) -> Iterator[Write]:
+    """Writes rows to standard output, or to a file that is there when all rows are.
+
+    `columns` are those of all rows. Where they are None, those of the first row are.
+    """
     if output is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield _csv_to(sys.stdout)
+        yield _csv_to(sys.stdout, columns)
         return
     if output.suffix not in (".csv", ".jsonl"):
         raise BenchmarkError(f"--output {output} is neither .csv nor .jsonl.", "Name it with one of these endings.")
     check_writable("--output", output.parent)
     with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        yield _csv_to(file) if output.suffix == ".csv" else _jsonl_to(file)
+        yield _csv_to(file, columns) if output.suffix == ".csv" else _jsonl_to(file)
 
 
 def _jsonl_to(file: IO[str]) -> Write:
@@ -131,17 +138,21 @@ def _jsonl_to(file: IO[str]) -> Write:
     return write
 
 
-def _csv_to(file: IO[str]) -> Write:
+def _csv_to(file: IO[str], columns: list[str] | None) -> Write:
     writer = csv.writer(file, lineterminator="\n")
     header: list[str] = []
 
+    def begin(columns: list[str]) -> None:
+        header.extend(columns)
+        writer.writerow([*header, *ADDED])
+
     def write(rows: Iterable[tuple[TextRow, Prediction]]) -> None:
+        if columns and not header:
+            begin(columns)
         for row, prediction in rows:
-            columns = row.row.columns
             if not header:
-                header.extend(columns)
-                writer.writerow([*header, *ADDED])
-            if set(columns) != set(header):
+                begin(row.row.columns)
+            if set(row.row.columns) != set(header):
                 raise BenchmarkError(
                     f"{row.row.location}: the names differ from those of the first row.",
                     "Write JSON lines: --output FILE.jsonl.",

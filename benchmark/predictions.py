@@ -1,7 +1,7 @@
 """What models read and return: texts with their labels, and predictions."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ Probabilities = npt.NDArray[np.float32]
 
 NO_LABEL = -1
 """Predicted id of a generated answer that is none of the labels; it counts as wrong."""
+
+LOWER_RATE = "Lower recipe.learning_rate or raise the precision."
+"""What to do about a training that diverged."""
 
 
 def normalized_label(name: str) -> str:
@@ -74,8 +77,13 @@ class Predictions:
         """Whether they carry confidences: free answers do not, and have probability 1."""
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
-    def check(self, rows: int, labels: int) -> None:
-        """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution."""
+    def check(
+        self, rows: int, labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str = LOWER_RATE
+    ) -> None:
+        """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution.
+
+        `name_of` gives the name of a row by its index, and `fix` says what to do if the row has NaN.
+        """
         if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):
             raise BenchmarkError(
                 f"The model returned probabilities {self.probabilities.shape} and labels {self.predicted.shape} "
@@ -85,8 +93,7 @@ class Predictions:
         finite = np.isfinite(self.probabilities).all(axis=1)
         if not finite.all():
             raise BenchmarkError(
-                f"The probabilities of test row {int(np.argmin(finite))} are not finite: the model has diverged.",
-                "Lower recipe.learning_rate or raise the precision.",
+                f"The probabilities of {name_of(int(np.argmin(finite)))} are not finite: the model has diverged.", fix
             )
         sums = self.probabilities.sum(axis=1, dtype=np.float64)
         if (self.probabilities < 0).any() or np.abs(sums - 1).max(initial=0.0) > 1e-3:

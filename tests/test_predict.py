@@ -102,6 +102,42 @@ def test_an_output_file_holds_rows_as_json_with_all_their_values(kept: Path, tmp
     assert {row["predicted"] for row in written} <= set(LABELS)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "header"),
+    [
+        ("texts.csv", "id,text\n", "id,text"),
+        ("texts.tsv", "id\ttext\n", "id,text"),
+        ("texts.txt", "", "text"),
+    ],
+)
+@pytest.mark.parametrize("to_file", [True, False])
+def test_without_rows_the_output_is_the_header(
+    name: str, content: str, header: str, to_file: bool, kept: Path, tmp_path: Path, predict: Predict
+) -> None:
+    (tmp_path / name).write_text(content)
+    output = tmp_path / "labelled.csv"
+    done = predict(kept, tmp_path / name, *(["--output", output] if to_file else []))
+    assert done.code == 0
+    assert (output.read_text() if to_file else done.output) == f"{header},predicted,probability\n"
+    assert done.error.startswith("0 texts labelled")
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "problem"),
+    [
+        ("id,words", "text", "there is no column 'text'"),
+        ("text,predicted", "text", "the column 'predicted' is one that"),
+    ],
+)
+def test_a_wrong_header_is_refused_also_without_rows(
+    header: str, column: str, problem: str, kept: Path, tmp_path: Path, predict: Predict
+) -> None:
+    (tmp_path / "texts.csv").write_text(f"{header}\n")
+    done = predict(kept, tmp_path / "texts.csv", "--text-column", column)
+    assert (done.code, done.output) == (1, "")
+    assert f"texts.csv, header: {problem}" in done.error
+
+
 def test_output_begins_before_the_input_ends(kept: Path) -> None:
     command = subprocess.Popen([*COMMAND, str(kept)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables())
     assert command.stdin is not None

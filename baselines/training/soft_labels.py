@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from baselines.label_probabilities import label_probabilities
 from benchmark.errors import BenchmarkError
-from benchmark.files import ROW_READERS, FileRow, read_all_rows
-from benchmark.interface import Examples
+from benchmark.files import read_all_rows
+from benchmark.interface import Examples, normalized_label
 
 FILES = ("*.csv", "*.tsv", "*.json", "*.jsonl")
 TEACHER_SHARE = 0.5
@@ -32,13 +32,17 @@ def soft_targets(path: Path, train: Examples, labels: Sequence[str]) -> list[lis
 def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.float64]:
     """The teacher's probabilities, (texts, labels). Raises `BenchmarkError` if the file lacks a text.
 
-    The file has the columns `text` and `p_<label>`. A text that occurs more than once has the mean of its rows.
+    The file has the columns `text` and `p_<label>`, compared as `normalized_label` writes them. A text that occurs
+    more than once has the mean of its rows.
     """
     given = defaultdict(list)
-    for row in _rows(path):
-        text = row.values.get("text")
+    for row in read_all_rows(path):
+        text = {normalized_label(column): value for column, value in row.values.items()}.get("text")
         if not isinstance(text, str):
-            raise BenchmarkError(f"{row.location} has no text.", "Write the training text in the column text.")
+            raise BenchmarkError(
+                f"{row.location} has no text; its columns are {', '.join(row.columns)}.",
+                "Write the training text in the column text.",
+            )
         given[text].append(label_probabilities(row, labels))
     missing = [number for number, text in enumerate(texts, start=1) if text not in given]
     if missing:
@@ -48,11 +52,3 @@ def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str
             "Write a row with the columns text and p_<label> for each of them.",
         )
     return np.array([np.mean(given[text], axis=0) for text in texts])
-
-
-def _rows(path: Path) -> list[FileRow]:
-    if path.suffix not in ROW_READERS:
-        raise BenchmarkError(
-            f"model.soft_labels={path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}."
-        )
-    return read_all_rows(path)

@@ -19,11 +19,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import OFFICIAL_HUB, ask, endpoint, repository_info
+from benchmark.hub import ask, other_server, remembering_server, repository_info
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -44,11 +45,8 @@ class Hub:
 def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
     with _hub_errors(hub):
-        online, cached = _hub_serves(hub), _cached(hub)
-        again = online and cached is not None and endpoint() == OFFICIAL_HUB and _other_endpoint(cached) is not None
-        folder = _snapshot(hub, local_files_only=not online, force_download=again)
-        if again or (online and cached is None):
-            _remember_endpoint(folder)
+        commit = _served_commit(hub)
+        folder = _snapshot(hub, local_files_only=True) if commit is None else _download(hub, commit)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
         raise BenchmarkError(
@@ -56,13 +54,13 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
             "Set model.revision (or model.weights.hub.revision) to one that has them, such as the refs/pr/N of a "
             f"conversion, or {USE_FOLDER}.",
         )
-    return folder, WeightSource("hub", hub.id, hub.revision, _other_endpoint(folder), sha256=hashes)
+    return folder, WeightSource("hub", hub.id, hub.revision, other_server(_marker(folder)), sha256=hashes)
 
 
 def availability(hub: Hub) -> str:
     """A phrase that says where the weights are or will come from; raises `BenchmarkError` if they are not available."""
     with _hub_errors(hub):
-        return "available from the hub" if _hub_serves(hub) else f"in {_snapshot(hub, local_files_only=True)}"
+        return "available from the hub" if _served_commit(hub) else f"in {_snapshot(hub, local_files_only=True)}"
 
 
 def is_cached(hub: Hub) -> bool:
@@ -89,6 +87,14 @@ def _cached(hub: Hub) -> Path | None:
     return None
 
 
+def _download(hub: Hub, commit: str) -> Path:
+    """The folder of this commit, with what is missing downloaded."""
+    name = repo_folder_name(repo_id=hub.id, repo_type="model")
+    marker = _marker(Path(huggingface_hub.constants.HF_HUB_CACHE, name, "snapshots", commit))
+    with remembering_server(marker, _cached(Hub(hub.id, commit)) is not None) as again:
+        return _snapshot(hub, local_files_only=False, force_download=again)
+
+
 def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) -> Path:
     """The folder in the local cache, with what is missing there downloaded unless `local_files_only`."""
     return Path(
@@ -103,11 +109,13 @@ def _snapshot(hub: Hub, local_files_only: bool, force_download: bool = False) ->
     )
 
 
-def _hub_serves(hub: Hub) -> bool:
-    """Whether the hub serves these files; False if it cannot be reached or is overloaded. Raises if it refuses."""
+def _served_commit(hub: Hub) -> str | None:
+    """The commit of these files; None if the hub cannot be reached or is overloaded. Raises if it refuses."""
     config = huggingface_hub.hf_hub_url(hub.id, "config.json", revision=hub.revision)
-    known = repository_info("model", hub.id, hub.revision) is not None
-    return known and ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is not None  # a gated one is known
+    info = repository_info("model", hub.id, hub.revision)
+    if info is None or ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is None:  # a gated one has an info
+        return None
+    return info.sha or hub.revision
 
 
 @contextmanager
@@ -144,21 +152,6 @@ def _checked_sha256(file: Path) -> str:
     return actual
 
 
-def _other_endpoint(snapshot: Path) -> str | None:
-    """The server that these files came from, if it was not the official hub."""
-    marker = _marker(snapshot)
-    return marker.read_text(encoding="utf-8") if marker.is_file() else None
-
-
-def _remember_endpoint(snapshot: Path) -> None:
-    """Write down where these files were just downloaded from."""
-    if endpoint() == OFFICIAL_HUB:
-        _marker(snapshot).unlink(missing_ok=True)
-    else:
-        _marker(snapshot).parent.mkdir(exist_ok=True)
-        _marker(snapshot).write_text(endpoint(), encoding="utf-8")
-
-
 def _marker(snapshot: Path) -> Path:
-    """The cache of a repository has snapshots/COMMIT; this is endpoints/COMMIT beside it."""
+    """The file that remembers the server: for snapshots/COMMIT in the cache of a repository, endpoints/COMMIT."""
     return snapshot.parent.parent / "endpoints" / snapshot.name

@@ -9,10 +9,10 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
-from benchmark.hub import COMMIT, OFFICIAL_HUB, endpoint, repository_info
+from benchmark.hub import COMMIT, other_server, remembering_server, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
-"""File beside cached data that names the server they came from, where that was not the official hub."""
+"""End of the name of the file beside a folder of cached data that names their server, if it is not the official hub."""
 USE_FOLDER = "set dataset.path to a folder with its files"
 
 
@@ -21,9 +21,9 @@ def read_hub(config: DatasetConfig, hub: HubDataset) -> RawSplits:
     with _explain_errors(hub):
         online, commit = _find_commit(hub)
         builder = _builder(hub, online, commit)
-        endpoint = _prepare(builder, online)
+        server = _prepare(builder, online)
         loaded = builder.as_dataset()
-    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {endpoint}" if endpoint and not config.sha256 else "")
+    route = f"hub {hub.id}@{builder.hash[:8]}" + (f" from {server}" if server is not None and not config.sha256 else "")
     present = list(loaded)
     names = {split: name for split in SPLIT_NAMES if (name := _name_of(split, hub, present))}
     return RawSplits(route, {split: _rows(loaded[name], config, f"{hub.id} {name}") for split, name in names.items()})
@@ -83,13 +83,15 @@ def _cached(hub: HubDataset, commit: str, cache: Path) -> list[Path]:
 
 def _prepare(builder: Any, online: bool) -> str | None:
     """Download or find the files; return the server they came from if it was not the official hub."""
-    marker, server = Path(builder.cache_dir, OTHER_ENDPOINT), endpoint()
-    cached = marker.with_name("dataset_info.json").is_file()  # as the library decides it
-    again = online and server == OFFICIAL_HUB and marker.is_file()
-    builder.download_and_prepare(download_mode="force_redownload" if again else None)
-    if online and not cached and server != OFFICIAL_HUB:
-        marker.write_text(server, encoding="utf-8")
-    return marker.read_text(encoding="utf-8") if marker.is_file() else None
+    folder = Path(builder.cache_dir)
+    marker = folder.with_name(f"{folder.name}-{OTHER_ENDPOINT}")  # beside it, because the library replaces the folder
+    if not online:
+        builder.download_and_prepare()
+        return other_server(marker)
+    cached = (folder / "dataset_info.json").is_file()  # as the library decides it
+    with remembering_server(marker, cached) as again:
+        builder.download_and_prepare(download_mode="force_redownload" if again else None)
+    return other_server(marker)
 
 
 def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:

@@ -1,7 +1,7 @@
 """Texts without labels from a file or standard input, row by row: the first is there before the last is read."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,11 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
+
+TEXT = "text"
+"""The column of lines that have no names."""
+Table = tuple[list[str] | None, Iterator[FileRow]]
+"""The columns, where the rows do not name their own, and the rows."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +24,20 @@ class TextRow:
     text: str
 
 
-def text_rows(lines: Iterable[bytes], file_format: str, place: str, column: str = "text") -> Iterator[TextRow]:
-    """The rows of `lines`, in one of the `FORMATS`.
+def text_rows(
+    lines: Iterable[bytes], file_format: str, place: str, column: str = TEXT
+) -> tuple[list[str] | None, Iterator[TextRow]]:
+    """The columns of `lines`, in one of the `FORMATS`, and their rows; None for JSON, whose rows name their columns.
 
-    `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` at the first wrong row.
+    `place` is for messages, such as "reviews.csv". Raises `BenchmarkError` for a header without the column of the
+    text, and at the first wrong row.
     """
-    for row in FORMATS[file_format](decode(lines, place), place):
-        yield TextRow(row, _text(row, column if file_format != "txt" else "text"))
+    columns, rows = FORMATS[file_format](decode(lines, place), place)
+    if file_format == "txt":
+        column = TEXT
+    elif columns is not None:
+        _check_column(columns, column, f"{place}, header")
+    return columns, (TextRow(row, _text(row, column)) for row in rows)
 
 
 def open_lines(file: str) -> Iterable[bytes]:
@@ -48,20 +60,19 @@ def format_of(file: str) -> str:
     return form
 
 
-def _plain_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
+def _plain_rows(lines: Iterable[str], place: str) -> Table:
     """Every line is a text."""
-    for location, text in plain_lines(lines, place):
-        yield FileRow({"text": text}, location, ["text"], location)
+    rows = (FileRow({TEXT: text}, location, [TEXT], location) for location, text in plain_lines(lines, place))
+    return [TEXT], rows
 
 
-def _json_rows(lines: Iterable[str], place: str) -> Iterator[FileRow]:
+def _json_rows(lines: Iterable[str], place: str) -> Table:
     """One JSON object per line; blank lines are left out."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield json_row(line, f"{place}, row {number}")
+    numbered = enumerate(lines, start=1)
+    return None, (json_row(line, f"{place}, row {number}") for number, line in numbered if line.strip())
 
 
-FORMATS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
+FORMATS: dict[str, Callable[[Iterable[str], str], Table]] = {
     "txt": _plain_rows,
     "csv": delimited_rows,
     "tsv": partial(delimited_rows, tabs=True),
@@ -71,13 +82,7 @@ FORMATS: dict[str, Callable[[Iterable[str], str], Iterator[FileRow]]] = {
 
 def _text(row: FileRow, column: str) -> str:
     """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
-    if row.columns.count(column) != 1:
-        problem = "more than one column" if column in row.columns else "no column"
-        columns = ", ".join(row.columns) or "none"
-        raise BenchmarkError(
-            f"{row.columns_at}: there is {problem} {column!r}; the columns are {columns}.",
-            "Name it with --text-column.",
-        )
+    _check_column(row.columns, column, row.columns_at)
     text: Any = row.values[column]
     if not isinstance(text, str):
         raise BenchmarkError(f"{row.location}: the text is of type {type(text).__name__}.", "Write it as a string.")
@@ -86,3 +91,13 @@ def _text(row: FileRow, column: str) -> str:
             f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
         )
     return text
+
+
+def _check_column(columns: Sequence[str], column: str, place: str) -> None:
+    """Raise unless the column of the text is there once."""
+    if columns.count(column) != 1:
+        problem = "more than one column" if column in columns else "no column"
+        raise BenchmarkError(
+            f"{place}: there is {problem} {column!r}; the columns are {', '.join(columns) or 'none'}.",
+            "Name it with --text-column.",
+        )

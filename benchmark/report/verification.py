@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -129,8 +129,9 @@ def _faults_of_run(results_dir: Path, run: Run, document: dict[str, Any]) -> Ite
     yield from _wrong_identity(results_dir, run, document)
     yield from _wrong_data(file, record)
     if record.status is Status.completed:
-        yield from _wrong_predictions(run)
-        yield from _wrong_validation(run)
+        yield from _wrong_predictions(run, "test")
+        if record.validation_sha256 is not None or (run.folder / VALIDATION).exists():
+            yield from _wrong_predictions(run, "validation")
     elif (run.folder / PREDICTIONS).exists() or record.predictions_sha256 is not None:
         yield Fault(file, "status", f"is {record.status}, but there are predictions")
     if (record.failure is None) is not (record.status is Status.completed):
@@ -172,60 +173,51 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
             yield Fault(file, f"data.splits.{name}.sha256", "is not the one that config.dataset pins")
 
 
-def _wrong_predictions(run: Run) -> Iterator[Fault]:
-    record, file = run.record, run.folder / PREDICTIONS
+def _wrong_predictions(run: Run, split: str) -> Iterator[Fault]:
+    """Predictions of a split that are not those of the record, that belong to other rows or that do not add up."""
+    record, is_test = run.record, split == "test"
+    file = run.folder / (PREDICTIONS if is_test else VALIDATION)
+    stated_sha256 = record.predictions_sha256 if is_test else record.validation_sha256
     try:
-        if sha256(file.read_bytes()) != record.predictions_sha256:
-            yield Fault(file, "the content", "does not have the predictions_sha256 of the record")
-        gold, predictions = run.gold, run.predictions
-        predictions.check(len(gold), len(record.labels))
+        if sha256(file.read_bytes()) != stated_sha256:
+            hash_field = "predictions_sha256" if is_test else "validation_sha256"
+            yield Fault(file, "the content", f"does not have the {hash_field} of the record")
+        stored = (run.gold, run.predictions) if is_test else run.validation
+        if stored is None:  # the record states none
+            return
+        (gold, predictions), ids = stored, run.ids if is_test else run.validation_ids
+        predictions.check(len(gold), len(record.labels), f"{split} row {{}}".format)
     except (OSError, KeyError, BenchmarkError) as error:
         yield Fault(file, "the content", f"cannot be scored ({error})")
         return
-    split = record.data.splits.get("test") if record.data is not None else None
-    if split is None:
-        yield Fault(run.folder / RECORD, "data", "does not describe the test split")
+    described = record.data.splits.get(split) if record.data is not None else None
+    if record.data is None or described is None:
+        yield Fault(run.folder / RECORD, "data", f"does not describe the {split} split")
         return
-    if not len(gold) == record.predicted_rows == split.rows:
-        stated = f"predicted_rows is {record.predicted_rows}, and data.splits.test has {split.rows}"
-        yield Fault(file, "rows", f"are {len(gold)}, but {stated}")
-    if {label: int((gold == index).sum()) for index, label in enumerate(record.labels)} != split.counts:
-        yield Fault(file, "gold", "has other counts than data.splits.test of the record")
-    if not _ids_of_test_rows(run):
-        yield Fault(file, "id", "is not test-0, test-1, ... in order")
+    if len(gold) != described.rows:
+        yield Fault(file, "rows", f"are {len(gold)}, but data.splits.{split} has {described.rows}")
+    if is_test and len(gold) != record.predicted_rows:
+        yield Fault(file, "rows", f"are {len(gold)}, but predicted_rows is {record.predicted_rows}")
+    if {label: int((gold == index).sum()) for index, label in enumerate(record.labels)} != described.counts:
+        yield Fault(file, "gold", f"has other counts than data.splits.{split} of the record")
+    source = "train" if not is_test and record.data.carved_rows else split
+    if not _are_rows_of(source, ids, _is_whole(split, source, record.config.dataset)):
+        yield Fault(file, "id", f"is not that of rows {source}-0, {source}-1, ... in order")
     if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
         yield Fault(file, "predicted", "does not follow from the probabilities or answers beside it")
 
 
-def _wrong_validation(run: Run) -> Iterator[Fault]:
-    """Validation predictions that are not those of the record, or that belong to other rows."""
-    file, record = run.folder / VALIDATION, run.record
-    if record.validation_sha256 is None and not file.exists():
-        return
-    try:
-        if sha256(file.read_bytes()) != record.validation_sha256:
-            yield Fault(file, "the content", "does not have the validation_sha256 of the record")
-        if run.validation is None:
-            return
-        gold, predictions = run.validation
-        predictions.check(len(gold), len(record.labels))
-    except (OSError, KeyError, BenchmarkError) as error:
-        yield Fault(file, "the content", f"cannot be scored ({error})")
-        return
-    counts = {label: int((gold == index).sum()) for index, label in enumerate(record.labels)}
-    if record.data is None or counts != record.data.splits["validation"].counts:
-        yield Fault(file, "gold", "has other counts than data.splits.validation of the record")
-    if not np.array_equal(predictions.predicted, _expected(predictions, record.config.dataset)):
-        yield Fault(file, "predicted", "does not follow from the probabilities beside it")
+def _is_whole(split: str, source: str, dataset: DatasetConfig) -> bool:
+    """Whether a split has the first rows of its source without a gap: none is left out between them."""
+    if source != split or (split == "test" and dataset.test is not None):
+        return False
+    return dataset.row_limits[split] is None or dataset.row_choice is RowChoice.first
 
 
-def _ids_of_test_rows(run: Run) -> bool:
-    """Whether the ids are those of all test rows in order, or of a part: drawn, or with labels that were trained."""
-    dataset = run.record.config.dataset
-    if dataset.test is None and (dataset.test_rows is None or dataset.row_choice is RowChoice.first):
-        return list(run.ids) == [f"test-{row}" for row in range(len(run.ids))]
-    rows = [int(match[1]) for name in run.ids if (match := re.fullmatch(r"test-(\d+)", name))]
-    return len(rows) == len(run.ids) and rows == sorted(set(rows))
+def _are_rows_of(source: str, ids: Sequence[str], whole: bool) -> bool:
+    """Whether the ids are those of rows of this split in order: without a gap from the first if `whole`."""
+    rows = [int(match[1]) for name in ids if (match := re.fullmatch(rf"{source}-(\d+)", name))]
+    return len(rows) == len(ids) and rows == (list(range(len(rows))) if whole else sorted(set(rows)))
 
 
 def _expected(predictions: Predictions, dataset: DatasetConfig) -> LabelIds:
@@ -235,11 +227,11 @@ def _expected(predictions: Predictions, dataset: DatasetConfig) -> LabelIds:
 
 
 def _different_gold(runs: list[Run]) -> Iterator[Fault]:
-    """Runs whose gold labels differ from those of another run on the same test split."""
-    first: dict[str, Run] = {}
+    """Runs whose gold labels differ from those of another run on the same test split with the same ids of labels."""
+    first: dict[tuple[str, tuple[str, ...]], Run] = {}
     for run in runs:
         if run.record.status is Status.completed:
-            other = first.setdefault(run.record.data_sha256["test"], run)
+            other = first.setdefault((run.record.data_sha256["test"], run.record.labels), run)
             if not np.array_equal(run.gold, other.gold):
                 yield Fault(run.folder / PREDICTIONS, "gold", f"differs from that in {other.folder}")
 

@@ -75,6 +75,11 @@ class Run:
         table = _read_table(self.folder / VALIDATION)
         return _gold(table), _predictions(table, self.record.labels)
 
+    @cached_property
+    def validation_ids(self) -> tuple[str, ...]:
+        """The ids of the rows of `validation`."""
+        return tuple(_read_table(self.folder / VALIDATION)["id"].to_pylist())
+
 
 def name_of(folder: Path) -> str:
     """The name of the run in this folder, as `Run.name`."""

@@ -165,6 +165,7 @@ def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
 
 def _whole_training(config: RunConfig) -> dict[str, Any]:
     """The figures of a training by the whole recipe and of the prediction of the test split, as JSON."""
+    shared = environment.device_is_shared()
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
     environment.reset_peak_memory()
@@ -176,7 +177,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         model.predict(splits.test.texts)
         speeds.append(len(splits.test) / (time.perf_counter() - started))
     return {
-        **speed_document.describe_model_and_machine(config, report),
+        **speed_document.describe_model_and_machine(config, report, shared),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "precision": report.precision,

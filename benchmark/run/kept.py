@@ -2,6 +2,7 @@
 
 import json
 import logging
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
 """The options of a model that may differ from those of the training: how it is computed, and where its base is."""
 TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
+HIGHER_PRECISION = "Set model.precision=fp32. If that does not help, train again with a lower recipe.learning_rate."
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class KeptModel:
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:
             answered = self.classifier.predict([texts[row] for row in filled])
-            answered.check(len(filled), len(self.record.labels))
+            answered.check(
+                len(filled), len(self.record.labels), lambda row: reprlib.repr(texts[filled[row]]), HIGHER_PRECISION
+            )
             self.truncated_texts += answered.truncated_texts
             for row, prediction in zip(filled, self._predictions(answered), strict=True):
                 predictions[row] = prediction

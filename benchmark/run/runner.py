@@ -108,7 +108,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     log.info("predicting the %d texts of the test split", len(splits.test))
     with _measure_time(seconds, "predict"), energy.measure(joules, "predict", processes):
         predictions = classifier.predict(splits.test.texts)
-    predictions.check(len(splits.test), len(context.labels))
+    predictions.check(len(splits.test), len(context.labels), "test row {}".format)
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
@@ -140,7 +140,7 @@ def _predict_validation(classifier: Classifier, splits: Splits, labels: tuple[st
     """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)
-    predictions.check(len(splits.validation), len(labels))
+    predictions.check(len(splits.validation), len(labels), "validation row {}".format)
     return store.encode_predictions(splits.validation, predictions, labels)
 
 

@@ -12,9 +12,7 @@ from benchmark.interface import FitReport
 from benchmark.results import environment
 
 
-def describe_model_and_machine(
-    spec: RunConfig | RunSpec, fit: FitReport, device_shared: bool | None = None
-) -> dict[str, Any]:
+def describe_model_and_machine(spec: RunConfig | RunSpec, fit: FitReport, device_shared: bool | None) -> dict[str, Any]:
     """The model, what its weights are, and the machine; `device_shared` is that of `Environment`."""
     machine = replace(environment.describe(), device_shared=device_shared)
     return {

@@ -89,6 +89,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
 
     `config` is pinned.
     """
+    shared = environment.device_is_shared()
     model = measurable(config.model)
     comparison = model.comparison()
     frozen: dict[str, object] = {}
@@ -103,7 +104,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
     return {
-        **describe_model_and_machine(config, ways[0].fits[-1]),
+        **describe_model_and_machine(config, ways[0].fits[-1], shared),
         "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
@@ -212,11 +213,16 @@ def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:
 
 
 def _kernel_seconds(way: Measurements, splits: Splits, steps: int) -> float | None:
-    """Seconds of GPU kernels per step on rows with the median number of words: what doubling the steps adds."""
+    """Seconds of GPU kernels per step of a full batch: what doubling the steps adds.
+
+    The rows have the median number of words. The first are repeated until every batch is full.
+    """
     if not is_gpu(way.device):
         return None
     words = np.array([len(text.split()) for text in splits.train.texts])
-    rows = select(splits.train, np.flatnonzero(words == np.percentile(words, 50, method="lower")))
+    median = np.flatnonzero(words == np.percentile(words, 50, method="lower"))
+    batch = way.config.recipe.effective_batch
+    rows = select(splits.train, np.resize(median, -(-len(median) // batch) * batch))
     return (_profile_kernels(way, rows, splits, 2 * steps) - _profile_kernels(way, rows, splits, steps)) / steps
 
 

@@ -51,7 +51,9 @@ def test_a_target_is_the_mean_of_the_label_and_the_teacher_and_repeated_texts_ar
         (row("bad", -0.5, 1.5), "row 2"),
         (row("bad", "high", 0.5), "row 2"),
         ({"text": "bad", "p_joy": 1.0}, "row 2"),
-        ({"p_joy": 0.5, "p_anger": 0.5}, "row 2 has no text"),
+        ({"p_joy": 0.5, "p_anger": 0.5}, "row 2 has no text; its columns are p_joy, p_anger"),
+        (row("bad", 0.5, 0.5) | {"Text": "good"}, "row 2: a column occurs more than once"),
+        (row("bad", 0.5, 0.5) | {"caf\u00e9": 1, "cafe\u0301": 2}, "row 2: a column occurs more than once"),
         (row("bad", 0.5, 0.5) | {"text": 7}, "row 2 has no text"),
     ],
 )
@@ -66,7 +68,7 @@ def test_a_file_without_probabilities_of_every_training_text_is_refused(
 def test_columns_are_found_by_any_form_of_a_label_and_rounded_probabilities_are_divided_by_their_sum(
     tmp_path: Path,
 ) -> None:
-    path = written(tmp_path, {"text": "bad", "p_Joy": 0.2, "P_ANGER": 0.8}, row("good", 0.66, 0.33))
+    path = written(tmp_path, {" Text": "bad", "p_Joy": 0.2, "P_ANGER": 0.8}, row("good", 0.66, 0.33))
     np.testing.assert_allclose(soft_targets(path, TRAIN, LABELS), [[5 / 6, 1 / 6], [0.1, 0.9]])
 
 

@@ -193,10 +193,34 @@ def test_only_data_that_are_downloaded_from_a_mirror_are_marked_as_its_own(
     cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
-    info = tmp_path / "dataset_info.json"
+    info = tmp_path / "commit" / "dataset_info.json"
+    info.parent.mkdir()
     if cached:
         info.touch()
-    builder = Mock(cache_dir=tmp_path)
+    builder = Mock(cache_dir=info.parent)
     builder.download_and_prepare.side_effect = lambda **_: info.touch()
     for _ in range(2):  # the second time they are cached, from where they came
         assert _prepare(builder, online=True) == (None if cached else "https://mirror.example")
+
+
+@pytest.mark.parametrize(
+    ("server", "again", "marked"),
+    [
+        ("https://huggingface.co", "force_redownload", None),
+        ("https://mirror.example", None, "https://mirror.example"),
+        ("https://third.example", "force_redownload", "https://third.example"),
+    ],
+)
+def test_an_interrupted_download_from_a_mirror_is_not_continued_by_another_server(
+    server: str, again: str | None, marked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = Mock(cache_dir=tmp_path / "configuration" / "commit")
+    builder.download_and_prepare.side_effect = KeyboardInterrupt
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(builder, online=True)
+    builder.download_and_prepare.side_effect = None
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    assert _prepare(builder, online=True) == marked
+    assert builder.download_and_prepare.call_args.kwargs == {"download_mode": again}
+    assert _prepare(builder, online=False) == marked

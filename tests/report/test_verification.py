@@ -157,6 +157,14 @@ CHANGES: dict[str, tuple[Callable[[Run], None], tuple[str, str]]] = {
         lambda run: _replace_validation(run, (run.folder / "predictions.parquet").read_bytes()),
         ("validation.parquet", "gold"),
     ),
+    "validation predictions under the ids of other rows": (
+        lambda run: _replace_validation_ids(run, [f"validation-{row + 1}" for row in range(len(run.validation_ids))]),
+        ("validation.parquet", "id"),
+    ),
+    "validation predictions under the ids of training rows": (
+        lambda run: _replace_validation_ids(run, [name.replace("validation", "train") for name in run.validation_ids]),
+        ("validation.parquet", "id"),
+    ),
     "another folder": (
         lambda run: shutil.move(run.folder, run.folder.with_name("paper-seed1-00000000")),
         ("record.json", "digest"),
@@ -167,6 +175,13 @@ CHANGES: dict[str, tuple[Callable[[Run], None], tuple[str, str]]] = {
 def _replace_validation(run: Run, content: bytes) -> None:
     (run.folder / "validation.parquet").write_bytes(content)
     edit(run, lambda document: document.update(validation_sha256=sha256(content)), with_checksum=True)
+
+
+def _replace_validation_ids(run: Run, ids: list[str]) -> None:
+    table = pq.read_table(run.folder / "validation.parquet")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids)), sink)
+    _replace_validation(run, sink.getvalue().to_pybytes())
 
 
 def _halve(file: Path) -> None:
@@ -249,6 +264,22 @@ def test_validation_carved_from_a_pinned_train_split_is_no_fault(tmp_path: Path)
     run = runner.run(compose(["model=majority", *places, *pins]))
     assert run.record.data is not None
     assert run.record.data.carved_rows == 4
+    assert check(tmp_path / "results").faults == []
+
+
+def test_runs_whose_labels_have_another_order_are_no_fault(tmp_path: Path) -> None:
+    """Their ids of gold labels differ on the same texts."""
+    for split in ("train", "validation", "test"):
+        rows = [f"{word} {split} {number};{word}" for number in range(9) for word in ("joy", "love")]
+        (tmp_path / f"{split}.txt").write_text("\n".join(rows) + "\n")
+    places = [f"results_dir={tmp_path}/results", f"checkpoints_dir={tmp_path}/checkpoints", f"dataset.path={tmp_path}"]
+    own = [*places, "~dataset.sha256", "+dataset.sha256={}"]
+    runs = [
+        runner.run(compose([f"model={model}", *own, f"dataset.labels={labels}"]))
+        for model, labels in (("majority", "[joy,love]"), ("tfidf", "[love,joy]"))
+    ]
+    assert runs[0].record.data_sha256["test"] == runs[1].record.data_sha256["test"]
+    assert runs[0].gold.tolist() != runs[1].gold.tolist()
     assert check(tmp_path / "results").faults == []
 
 

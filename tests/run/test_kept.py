@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
+from benchmark.interface import Predictions
 from benchmark.predict import KeptModel, load
 from benchmark.results.store import Run
 from benchmark.run import runner
@@ -150,6 +152,15 @@ def test_texts_that_are_cut_are_counted(compose_run: Compose, tmp_path: Path) ->
     assert kept.predict([]) == []
     kept.predict(["i feel well", "i feel well " * 20])
     assert kept.truncated_texts == 1
+
+
+def test_a_text_whose_probabilities_are_not_finite_is_quoted(compose_run: Compose, tmp_path: Path) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
+    model = load(folder)
+    model.classifier = Mock(predict=lambda texts: Predictions.from_probabilities(np.full((len(texts), 6), np.nan)))
+    with pytest.raises(BenchmarkError, match="The probabilities of 'one text' are not finite") as refused:
+        model.predict(["", "one text"])
+    assert refused.value.fix.startswith("Set model.precision=fp32")
 
 
 def test_folders_without_a_kept_model_are_refused(compose_run: Compose, tmp_path: Path) -> None:

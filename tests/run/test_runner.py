@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from baselines.prompt import Prompter
+from baselines.tfidf import TfidfClassifier
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext
+from benchmark.interface import FitContext, Predictions
 from benchmark.report.run_figures import draw_run
 from benchmark.report.verification import check
 from benchmark.results import store
@@ -93,6 +94,24 @@ def test_the_predictions_of_the_validation_split_are_stored(compose_run: Compose
     np.testing.assert_array_equal(gold, split.labels)
     assert run.record.fit is not None
     assert (predictions.predicted == gold).mean() == pytest.approx(run.record.fit.curve[-1].validation_accuracy)
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_probability_that_is_not_finite_is_named_with_its_split(
+    split: str, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_run("model=tfidf")
+    texts, predict = getattr(load(config.dataset), split).texts, TfidfClassifier.predict
+
+    def diverged(classifier: TfidfClassifier, given: Sequence[str]) -> Predictions:
+        predictions = predict(classifier, given)
+        if tuple(given) == texts:
+            predictions.probabilities[3] = np.nan
+        return predictions
+
+    monkeypatch.setattr(TfidfClassifier, "predict", diverged)
+    with pytest.raises(BenchmarkError, match=f"The probabilities of {split} row 3 are not finite"):
+        runner.run(config)
 
 
 @pytest.mark.parametrize("overrides", [["dataset.test_rows=1"], ["dataset.perturb=uppercase"]])

@@ -62,6 +62,7 @@ def test_both_ways_do_the_same_work(
     assert [point["rows"] for point in rows] == [80, 160, 320]
     assert texts[2]["tokens_per_sample"] > texts[1]["tokens_per_sample"] > texts[0]["tokens_per_sample"]
     assert measured["rows"] == {"dataset": "synthetic", "train": 400, "answered": 30}
+    assert measured["environment"]["device_shared"] is not None or torch.cuda.is_available()
     assert (measured["effective_batch"], measured["plain_batch"], measured["pretrained"]) == (20, 5, False)
     for way in (packed, padded):
         assert way["samples_per_second"] == pytest.approx(sum(way["rounds"]) / 2)
@@ -77,7 +78,7 @@ def test_both_ways_do_the_same_work(
     ],
 )
 def test_only_the_models_own_weights_count_as_pretrained(weights: WeightSource, pretrained: bool) -> None:
-    described = describe_model_and_machine(compose(["model=tiny_bert"]), replace(FIT, weights=weights))
+    described = describe_model_and_machine(compose(["model=tiny_bert"]), replace(FIT, weights=weights), False)
     assert described["pretrained"] is pretrained
 
 
@@ -249,7 +250,10 @@ def test_the_check_says_which_part_it_computes(monkeypatch: pytest.MonkeyPatch) 
     assert end.value.code == 0
 
 
-def test_kernels_are_timed_on_rows_of_the_lower_median_length(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rows", "trained"), [(1, 20), (20, 20), (21, 40)])
+def test_kernels_are_timed_on_full_batches_of_rows_of_the_lower_median_length(
+    rows: int, trained: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profiled: list[tuple[str, ...]] = []
 
     def profile(way: throughput.Measurements, rows: Examples, *_: object) -> float:
@@ -257,10 +261,11 @@ def test_kernels_are_timed_on_rows_of_the_lower_median_length(monkeypatch: pytes
         return 1.0
 
     monkeypatch.setattr(throughput, "_profile_kernels", profile)
-    train = replace(examples([0, 1]), texts=("word " * 12, "word " * 8))
+    train = replace(examples([0, 1] * rows), texts=("word " * 12, "word " * 8) * rows)
     way = replace(a_way("tiny_bert"), device="cuda:0")
+    assert way.config.recipe.effective_batch == 20
     throughput._kernel_seconds(way, Splits(train, train, train, data_report()), steps=1)
-    assert profiled == [train.texts[1:]] * 2
+    assert profiled == [("word " * 8,) * trained] * 2
 
 
 def test_the_check_trains_with_the_labels_that_the_data_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+"""Weights of the hub and of its cache: files of another server stay marked as such."""
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from baselines.weights import hub_files
+from baselines.weights.hub_files import Hub, fetch
+
+COMMIT = "a" * 40
+MIRROR = "https://mirror.example"
+
+
+class Client:
+    """A download into the cache that is interrupted or finishes, and whether files were downloaded again."""
+
+    def __init__(self, cache: Path) -> None:
+        self.folder = cache / "models--o--weights" / "snapshots" / COMMIT
+        self.interrupted = False
+        self.again: list[bool] = []
+
+    def snapshot_download(self, _: str, *, local_files_only: bool, force_download: bool, **options: Any) -> str:
+        file = self.folder / "model.safetensors"
+        if local_files_only and not file.is_file():
+            raise LocalEntryNotFoundError("not cached")
+        if not local_files_only:
+            self.again.append(force_download)
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"numbers")
+        return str(self.folder)
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    client = Client(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", client.snapshot_download)
+    monkeypatch.setattr(hub_files, "_served_commit", lambda hub: COMMIT)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("server", "again", "marked"),
+    [
+        ("https://huggingface.co", True, None),
+        (MIRROR, False, MIRROR),
+        ("https://third.example", True, "https://third.example"),
+    ],
+)
+def test_an_interrupted_download_from_a_mirror_is_not_continued_by_another_server(
+    server: str, again: bool, marked: str | None, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", MIRROR)
+    client.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        fetch(Hub("o/weights", "main"))
+    client.interrupted = False
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    assert fetch(Hub("o/weights", "main"))[1].endpoint == marked
+    assert client.again == [False, again]
+
+
+def test_cached_weights_keep_their_server_until_the_official_hub_replaces_them(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server, again, marked in [
+        (MIRROR, False, MIRROR),
+        ("https://third.example", False, MIRROR),
+        ("https://huggingface.co", True, None),
+        (MIRROR, False, None),
+    ]:
+        monkeypatch.setenv("HF_ENDPOINT", server)
+        assert fetch(Hub("o/weights", "main"))[1].endpoint == marked
+        assert client.again[-1] == again
