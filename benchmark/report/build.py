@@ -71,9 +71,9 @@ class Report:
     def page(self, texts: Texts | None = None) -> str:
         """The page; with `texts`, comparisons show them."""
         first, *others = self.analysis.datasets or [study.DATASET]
-        answers = {first: [*answer(self.analysis, self.tables), *self.findings]}
-        answers |= {name: findings(self.analysis, self.tables, name) for name in others}
-        return page(self.analysis, self.tables, [picture for picture, _ in self.drawings], answers, texts)
+        found = {first: self.findings} | {name: findings(self.analysis, self.tables, name) for name in others}
+        pictures = [picture for picture, _ in self.drawings]
+        return page(self.analysis, self.tables, pictures, answer(self.analysis, self.tables), found, texts)
 
     def readme_section(self) -> str:
         """The README's results, in Markdown."""

@@ -28,25 +28,29 @@ from benchmark.report.run_details import anchor, details
 from benchmark.report.table import Table
 from benchmark.report.wording import in_words
 
-MOST_SENTENCES = 7  # of the answer; the others are in docs/results.md
+MOST_FINDINGS = 5  # at the top of the page; the others are in docs/results.md
 FEWEST_FILTERED = 8  # rows of a table with a filter
 TABLE3_NAME = "table3_accuracy"
 GROUP_WITH_RUNS = list(PAGES.values())[-1]  # the group of links that ends with the runs
 REPEATS_TABLE3 = f"leaderboard_{study.DATASET}"  # so the page leaves it out
+DrawnPicture = tuple[Picture, Markup, Markup]
+"""A figure, its SVG, and the SVG for a narrow screen, which may be empty."""
+Content = DrawnPicture | ShownTable
 
 
 def page(
     analysis: AnalysedResults,
     tables: dict[Table, pd.DataFrame],
     pictures: Sequence[Picture],
-    answers: Mapping[str, Sequence[str]],
+    answer: Sequence[str],
+    findings: Mapping[str, Sequence[str]],
     texts: Texts | None = None,
 ) -> str:
     """The page's HTML, the same for the same records.
 
-    `answers` are sentences about each data set, the one that stands first on the page first. They may contain
-    Markdown's `code` and *emphasis*, as notes may. With `texts`, the comparison of two models shows the texts on which
-    they differ.
+    `answer` are the paragraphs that open the page; the first finding does if there are none. `findings` are sentences
+    about each data set, the one that stands first on the page first. Both may contain Markdown's `code` and *emphasis*,
+    as notes may. With `texts`, the comparison of two models shows the texts on which they differ.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -55,19 +59,23 @@ def page(
     filters = (anchor, duration, gigabytes, in_words, inline_markdown, quote)
     environment.filters |= {function.__name__: function for function in filters}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    general, of_datasets = parts(answers, tables, pictures)
-    first = next(iter(answers))
+    general, of_datasets = parts(findings, tables, pictures)
+    first = next(iter(findings))
+    opening, listed = (answer, findings[first]) if answer else (findings[first][:1], findings[first][1:])
     of_datasets = [part for part in of_datasets if part.dataset == first or part.dataset not in _transfers(analysis)]
     ordered = [*general, *of_datasets] if first == study.DATASET else [*of_datasets, *general]
     shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
+    lead = _leading_picture(shown)
     not_run = _not_run(analysis, tables)
     comparisons, blocks = comparison_data(analysis, texts or {}), details(analysis)
     return environment.get_template("report.html.jinja").render(
-        answer=answers[first][:MOST_SENTENCES],
-        answers={name: sentences[0] for name, sentences in answers.items() if name != first},
+        answer=opening,
+        lead=lead,
+        findings=listed[:MOST_FINDINGS],
+        first_findings={name: sentences[0] for name, sentences in findings.items() if name != first},
         contents=_contents([part for part, _ in shown], bool(comparisons), bool(blocks)),
         parts=shown,
-        with_study=study.DATASET in answers,
+        with_study=study.DATASET in findings,
         datasets=[part.dataset for part in of_datasets],
         not_run=not_run,
         largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
@@ -81,6 +89,17 @@ def page(
         script=Markup(script),  # noqa: S704  # our own file
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _leading_picture(shown: Sequence[tuple[Part, list[Content]]]) -> DrawnPicture | None:
+    """Take the picture that the first section begins with, if it does, so that it stands beside the answer."""
+    if not shown:
+        return None
+    _, content = shown[0]
+    if isinstance(first := content[0], ShownTable):
+        return None
+    del content[0]
+    return first
 
 
 def _transfers(analysis: AnalysedResults) -> set[str]:
@@ -109,7 +128,7 @@ def inline_markdown(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*<>]+)\*", r"<em>\1</em>", marked))  # noqa: S704  # escaped above
 
 
-def _content(part: Part, analysis: AnalysedResults) -> list[tuple[Picture, Markup, Markup] | ShownTable]:
+def _content(part: Part, analysis: AnalysedResults) -> list[Content]:
     """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
     leading = 0 if part.dataset == study.DATASET else 1
     drawn = [

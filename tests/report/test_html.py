@@ -58,17 +58,19 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def rendered(results_dir: Path, *figures: str, answer: tuple[str, ...] = ()) -> str:
+def rendered(
+    results_dir: Path, *figures: str, findings: tuple[str, ...] = ("A finding.",), answer: tuple[str, ...] = ()
+) -> str:
     analysis = AnalysedResults(read_results(results_dir))
-    answers = dict.fromkeys(analysis.datasets or [study.DATASET], answer or ("An answer.",))
+    by_dataset = dict.fromkeys(analysis.datasets or [study.DATASET], findings)
     drawn = [
         Picture(FIGURES[name], dataset, svg_with_text(figure))
-        for dataset in answers
+        for dataset in by_dataset
         for name in figures
         if dataset == study.DATASET or not FIGURES[name].of_study
         if (figure := FIGURES[name].draw(analysis.of(dataset), dataset)) is not None
     ]
-    return page(analysis, all_tables(analysis), drawn, answers)
+    return page(analysis, all_tables(analysis), drawn, answer, by_dataset)
 
 
 def blocks(results_dir: Path) -> list[Details]:
@@ -98,7 +100,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
-    assert "It repeats a study of Llama 3 8B, BERT and RoBERTa." in html.partition("<nav")[0]
+    assert "It follows a study of Llama 3 8B, BERT and RoBERTa." in html.partition("<nav")[0]
     assert "parameters are measured" not in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
@@ -113,7 +115,7 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     sections = [section.name for section in SECTIONS]
     assert [name for name in ids if name in sections] == [name for name in sections if name not in empty]
     assert ids[:7] == [
-        "accuracy", "figure-scaling", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
+        "figure-scaling", "accuracy", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
     ]  # fmt: skip
     shown = {name for name, one in TABLES.items() if one.section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
@@ -124,8 +126,18 @@ def test_every_table_has_a_section_of_the_page() -> None:
 
 
 def test_the_answer_comes_first_with_its_code(tmp_path: Path) -> None:
-    html = rendered(tmp_path, answer=("One `x < y`.", "*Two*."))
-    assert "<p>One <code>x &lt; y</code>.</p>\n<p><em>Two</em>.</p>" in html.partition("<nav")[0]
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    publish(tmp_path, a_record("bert_base"), ONE_WRONG)
+    findings = ("One `x < y`.", "*Two*.")
+    answer, figure, others = re.split(
+        "</?figure.*?>", rendered(tmp_path, "scaling", findings=findings).partition("<nav")[0]
+    )
+    assert "<p>One <code>x &lt; y</code>.</p>\n</div>" in answer
+    assert "<figcaption" in figure
+    assert re.findall("<li>(.*)</li>", others) == ["<em>Two</em>."]
+    html = rendered(tmp_path, findings=findings, answer=("Zero.", "Half.")).partition("<nav")[0]
+    assert "<p>Zero.</p>\n<p>Half.</p>\n</div>" in html
+    assert re.findall("<li>(.*)</li>", html) == ["One <code>x &lt; y</code>.", "<em>Two</em>."]
 
 
 def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:
@@ -154,7 +166,7 @@ def test_a_record_cannot_become_markup(tmp_path: Path) -> None:
     failure = Failure(f"No {HOSTILE}.", f"Traceback {HOSTILE}", f"Remove {HOSTILE}.")
     publish(tmp_path, a_record("tfidf", status=Status.failed, failure=failure))
     publish(tmp_path, replace(a_record("bert_base"), environment=Environment(processor=HOSTILE)), ONE_WRONG)
-    html = rendered(tmp_path, "accuracy", answer=(HOSTILE,))
+    html = rendered(tmp_path, "accuracy", findings=(HOSTILE, HOSTILE), answer=(HOSTILE,))
     found = Elements(html)
     assert [script.get("type") for script in found.all("script")] == ["application/json", None]
     assert not found.all("b")
@@ -368,11 +380,11 @@ def test_measured_rows_of_table_3_stand_first_by_accuracy_and_the_others_are_fol
 def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_tables(tmp_path: Path) -> None:
     for model in ("minilm", "tfidf", "bert_base"):
         publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
-    html = rendered(tmp_path, *FIGURES, answer=("The best model on mine.",))
+    html = rendered(tmp_path, *FIGURES, findings=("The best model on mine.",))
     assert "<h1>Results on mine</h1>" in html
     assert "<summary>Figures and tables</summary>" not in html
     assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
-        "data-1", "figure-scaling_mine", "leaderboard_mine",
+        "figure-scaling_mine", "data-1", "leaderboard_mine",
     ]  # fmt: skip
     assert not {"table1_models", "table3_accuracy", "not_run"} & set(re.findall(r' id="([^"]+)"', html))
     assert "Llama" not in html
@@ -381,7 +393,7 @@ def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_table
 def test_own_data_follow_the_studys_if_both_were_run(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     publish(tmp_path, a_record("minilm", dataset="mine", test_sha256="d" * 64), ONE_WRONG)
-    html = rendered(tmp_path, answer=("An answer.",))
+    html = rendered(tmp_path)
     sections = re.findall(r'<section id="([^"]+)"', html)
     assert sections[0] == "accuracy"
     assert sections[-2:] == ["data-1", "runs"]
@@ -403,7 +415,7 @@ def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path)
     publish(tmp_path, a_record("llama3_lora"), ONE_WRONG)
     head = rendered(tmp_path).partition("<nav")[0]
     assert "was not measured here" not in head
-    assert "here models of up to 8.03 billion parameters are measured" in head
+    assert "models of up to 8.03 billion parameters were measured here" in head
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:
