@@ -31,20 +31,18 @@ WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-
 """Hydra's options whose value is the next word."""
 
 log = logging.getLogger(__name__)
-outcomes: list[Outcome] = []
-"""How the jobs of this command ended."""
-following = False
-"""Whether this is not the first of the processes that torchrun has started."""
 
 
-@hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
-def job(values: DictConfig) -> float | None:
-    """One job: the run of a plain command, or one run of a sweep. Returns the validation accuracy."""
+def job(values: DictConfig, outcomes: list[Outcome]) -> float | None:
+    """One job: the run of a plain command, or one run of a sweep. Returns the validation accuracy.
+
+    How it ended is added to `outcomes`, or for a sweep written to its folder.
+    """
     hydra_config = HydraConfig.get()
     os.chdir(hydra_config.runtime.cwd)  # paths mean the same with hydra.job.chdir=true
     added = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
     overrides = [*(f"--config-dir={folder}" for folder in added), *hydra_config.overrides.task]
-    if following:
+    if process_group.is_follower():
         quiet_libraries()
         handle_signals()
         process_group.follow(from_hydra(values))
@@ -77,14 +75,14 @@ def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) 
 
 def main() -> None:
     sys.argv[1:] = overrides_last(sys.argv[1:])
+    outcomes: list[Outcome] = []
     interrupted = False
     ended_early: BenchmarkError | None = None
     with plain_endings():
         if "LOCAL_RANK" in os.environ:  # of torchrun or accelerate launch
-            global following
-            following = not process_group.join()
+            process_group.join()
         try:
-            _compose_and_run()
+            _compose_and_run(outcomes)
         except KeyboardInterrupt:
             interrupted = True
         except BenchmarkError as error:
@@ -94,7 +92,7 @@ def main() -> None:
         if SweepFolder.path is not None:
             outcomes.extend(outcomes_of(SweepFolder.path))
         sys.stdout.flush()
-        _show(interrupted, ended_early)
+        _show(outcomes, interrupted, ended_early)
 
 
 def overrides_last(words: Sequence[str]) -> list[str]:
@@ -110,13 +108,18 @@ def _marked(words: Sequence[str]) -> list[tuple[bool, str]]:
     ]
 
 
-def _compose_and_run() -> None:
+def _compose_and_run(outcomes: list[Outcome]) -> None:
     os.environ[FULL_ERROR] = "1"
     overrides = [word for is_override, word in _marked(sys.argv[1:]) if is_override]
     check_named(overrides)
     sys.argv[1:] = with_groups(sys.argv[1:])
+
+    @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
+    def hydra_job(values: DictConfig) -> float | None:
+        return job(values, outcomes)
+
     try:
-        job()
+        hydra_job()
     except REFUSALS as error:
         if TRACEBACKS:
             raise
@@ -132,7 +135,7 @@ def _compose_and_run() -> None:
         ) from error
 
 
-def _show(interrupted: bool, ended_early: BenchmarkError | None) -> None:
+def _show(outcomes: list[Outcome], interrupted: bool, ended_early: BenchmarkError | None) -> None:
     """Show the results of this command, then what went wrong, and exit accordingly."""
     recorded = {outcome.folder: outcome.written for outcome in outcomes if outcome.folder is not None}
     if recorded:

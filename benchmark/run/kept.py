@@ -19,7 +19,7 @@ from benchmark.run.context import fit_context
 
 log = logging.getLogger(__name__)
 
-SETTINGS = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
+CHANGEABLE = ("device", "precision", "attention", "batching", "prediction_batch_size", "weights.source", "weights.path")
 """The options of a model that may differ from those of the training: how it is computed, and where its base is."""
 TRAIN_AGAIN = "Repeat the run with the same models_dir= and force=true."
 HIGHER_PRECISION = "Set model.precision=fp32. If that does not help, train again with a lower recipe.learning_rate."
@@ -147,15 +147,15 @@ def _record_in(folder: Path) -> RunRecord:
 
 
 def _with_settings(model: ModelConfig, settings: Sequence[str]) -> ModelConfig:
-    """The configuration under these overrides; raises `BenchmarkError` for options that are not in `SETTINGS`."""
+    """The configuration under these overrides; raises `BenchmarkError` for options that are not in `CHANGEABLE`."""
     parameters: dict[str, Any] = {**model.parameters}
     for setting in settings:
         option, _, value = setting.partition("=")
         group, _, name = option.removeprefix("model.").rpartition(".")
-        if option.removeprefix("model.") not in SETTINGS or not option.startswith("model.") or not value:
+        if option.removeprefix("model.") not in CHANGEABLE or not option.startswith("model.") or not value:
             raise BenchmarkError(
                 f"{setting} cannot be set for a trained model.",
-                f"Set model.OPTION=VALUE with one of the options {', '.join(SETTINGS)}.",
+                f"Set model.OPTION=VALUE with one of the options {', '.join(CHANGEABLE)}.",
             )
         if group:
             parameters[group] = {**parameters.get(group, {}), "source": "folder", name: value}

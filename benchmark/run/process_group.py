@@ -32,8 +32,8 @@ TRUE = {"1", "true", "yes", "y", "t", "on"}
 """What accelerate reads as true in a variable (`accelerate.utils.str_to_bool`), in any case."""
 
 
-def join() -> bool:
-    """Join the others, and take this process's GPU if there are any. Returns whether this is the first process.
+def join() -> None:
+    """Join the others, and take this process's GPU if there are any.
 
     Raises `BenchmarkError` for what is not supported.
     """
@@ -49,7 +49,6 @@ def join() -> bool:
     _hide_from_libraries()
     if dist.get_rank() > 0:
         logging.disable(logging.WARNING)
-    return dist.get_rank() == 0
 
 
 def _check_supported() -> None:
@@ -99,6 +98,11 @@ def world_size() -> int:
     torch = sys.modules.get("torch")
     joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
     return int(torch.distributed.get_world_size()) if torch is not None and joined else 1
+
+
+def is_follower() -> bool:
+    """Whether this is one of several processes of a run, but not the first."""
+    return world_size() > 1 and sys.modules["torch"].distributed.get_rank() > 0
 
 
 def check_one_run() -> None:
