@@ -73,7 +73,7 @@ def page(
         lead=lead,
         findings=listed[:MOST_FINDINGS],
         first_findings={name: sentences[0] for name, sentences in findings.items() if name != first},
-        contents=_contents([part for part, _ in shown], bool(comparisons), bool(blocks)),
+        contents=_contents([part for part, _ in shown], study.DATASET in findings, bool(comparisons), bool(blocks)),
         parts=shown,
         with_study=study.DATASET in findings,
         datasets=[part.dataset for part in of_datasets],
@@ -108,14 +108,15 @@ def _transfers(analysis: AnalysedResults) -> set[str]:
     return {record.dataset for record in records if record.config.dataset.test is not None}
 
 
-def _contents(shown: list[Part], compare: bool, runs: bool) -> dict[str, list[tuple[str, str]]]:
+def _contents(shown: list[Part], with_study: bool, compare: bool, runs: bool) -> dict[str, list[tuple[str, str]]]:
     """The links to the sections, as pairs of target and text, by the title of their group."""
     links: dict[str, list[tuple[str, str]]] = {}
     for number, part in enumerate(shown):
-        text = part.dataset if part.group == OTHER_DATA_SETS else part.section.title
-        links.setdefault(part.group, []).append((part.section.name, text))
+        of_data_set = part.group == OTHER_DATA_SETS
+        group = "Data sets" if of_data_set and not with_study else part.group
+        links.setdefault(group, []).append((part.section.name, part.dataset if of_data_set else part.section.title))
         if number == 0 and compare:
-            links[part.group].append(("compare", "Compare two models"))
+            links[group].append(("compare", "Compare two models"))
     if runs:
         links.setdefault(GROUP_WITH_RUNS, []).append(("runs", "Runs"))
     return links

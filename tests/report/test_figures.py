@@ -206,6 +206,9 @@ def test_the_caption_has_the_best_accuracy_and_counts_the_models_that_it_does_no
     best = f"{MINILM}, paper is the most accurate, 0.9900 (95% interval {interval.low:.4f} to {interval.high:.4f})."
     assert draw("accuracy", *runs).get_label() == f"{best} Its lead is not significant over 1 of 2 others."
     assert draw("accuracy", runs[0]).get_label() == best
+    assert (
+        draw("accuracy", runs[0], runs[-1]).get_label() == f"{best} It is significantly more accurate than the other."
+    )
 
 
 # Differences

@@ -382,6 +382,7 @@ def test_a_folder_with_own_data_only_has_its_answer_and_none_of_the_studys_table
         publish(tmp_path, a_record(model, dataset="mine", test_sha256="d" * 64), ONE_WRONG)
     html = rendered(tmp_path, *FIGURES, findings=("The best model on mine.",))
     assert "<h1>Results on mine</h1>" in html
+    assert "<span>Data sets</span>" in html
     assert "<summary>Figures and tables</summary>" not in html
     assert re.findall(r'<(?:section|figure|table)[^>]* id="([^"]+)"', html)[:3] == [
         "figure-scaling_mine", "data-1", "leaderboard_mine",

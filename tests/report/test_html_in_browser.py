@@ -350,7 +350,9 @@ def test_figures_follow_the_colour_scheme(page: Page, paper: tuple[int, int], in
 def test_print_is_white_in_dark_mode(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    fills = [one.evaluate("(text) => getComputedStyle(text).fill") for one in page.locator("#figure-accuracy svg text").all()]
+    fills = [
+        one.evaluate("(text) => getComputedStyle(text).fill") for one in page.locator("#figure-accuracy svg text").all()
+    ]
     assert set(fills) == {"rgb(34, 34, 34)", "rgb(102, 102, 102)"}
     assert not page.locator("nav").is_visible()
     assert page.locator("#table3_accuracy").is_visible()

@@ -106,7 +106,12 @@ def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
     pairs = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
     others = pairs[pairs["other"].isin(without_ablations(analysis)["configuration"])]
     unclear = (~others["differs"].astype(bool)).sum()
-    lead = f" Its lead is not significant over {unclear} of {len(others)} others." if len(others) else ""
+    if others.empty:
+        lead = ""
+    elif unclear == 0:
+        lead = f" It is significantly more accurate than {'all others' if len(others) > 1 else 'the other'}."
+    else:
+        lead = f" Its lead is not significant over {unclear} of {len(others)} others."
     interval = f"95% interval {digits(best['low'])} to {digits(best['high'])}"
     return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{lead}"
 

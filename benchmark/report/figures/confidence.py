@@ -77,8 +77,9 @@ def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     ranges = [dict.fromkeys(f"{value:.3f}" for value in (min(values), max(values))) for values in (errors, noise)]
     ece, floor = (" to ".join(ends) for ends in ranges)
     accuracies = [digits(accuracy) for accuracy in sorted({min(surest), max(surest)})]
+    these, their = ("These models are", "Their") if len(shown) > 1 else ("This model is", "Its")
     return (
-        f"These models are {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. Their ECE is "
+        f"{these} {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. {their} ECE is "
         f"{ece}; that of a perfectly calibrated model on as many texts is {floor}. On the most confident "
         f"{SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
     )
