@@ -45,7 +45,8 @@ THOUSANDS = "{x:,.0f}"  # format of tick labels
 WIDTH = 7.0  # inches; fits the text column of a README
 NARROW = 3.6  # of a figure for a phone
 DOTS_PER_INCH = 120
-COLOURS = 256  # of a PNG: fewer would change the colours of thin lines
+PALETTES = (32, 64, 128, 256)  # numbers of colours of a PNG
+CLOSE = 16  # the most by which a palette may change a colour, of 255
 PAGE = 12.0  # inches
 ACCURACY_RANGE = 0.12  # accuracies further below the best are drawn as an arrow, to keep the others apart
 
@@ -190,12 +191,25 @@ class Below:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Save `figure` as PNG with a palette and 120 dots per inch, or half as many if it is taller than a page."""
+    """Save `figure` as PNG with a palette and 120 dots per inch, or half as many if it is taller than a page.
+
+    The palette is the smallest that keeps every colour, so that files are small.
+    """
     dpi = DOTS_PER_INCH if figure.get_figheight() <= PAGE else DOTS_PER_INCH / 2
     pixels = BytesIO()
     _save(figure, pixels, format="png", dpi=dpi)
     with Image.open(pixels) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
+        _with_palette(image.convert("RGB")).save(path, format="PNG", optimize=True)
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """The image with the smallest of the `PALETTES` that changes no colour by more than `CLOSE`, or the largest."""
+    pixels = np.asarray(image, dtype=np.int16)
+    for colours in PALETTES:
+        reduced = image.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        if np.abs(pixels - np.asarray(reduced.convert("RGB"))).max() <= CLOSE:
+            break
+    return reduced
 
 
 def save_svg(figure: Figure, path: Path) -> None:

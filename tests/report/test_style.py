@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ from PIL import Image
 
 from benchmark.report.colours import BLUE, ORANGE
 from benchmark.report.style import (
+    CLOSE,
     DOTS_PER_INCH,
     PAGE,
     WIDTH,
@@ -53,6 +55,22 @@ def test_bars_have_their_counts_or_texts_from_the_top_down() -> None:
     assert [text.get_text() for text in axes.texts] == ["4,000", "1", "most", "one", "rest"]
     assert row_names(axes) == ["joy", "sadness", "no label"]
     assert axes.get_ylim() == (2.5, -0.5)
+
+
+def test_a_png_has_the_smallest_palette_that_keeps_every_colour(tmp_path: Path) -> None:
+    def colours_of(*panels: str) -> int:
+        figure = new_figure(3, "A title", "A subtitle")
+        for axes, colours in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+            axes.imshow(np.arange(200).reshape(10, 20), cmap=colours, aspect="auto", interpolation="nearest")
+        save_png(figure, tmp_path / "a.png")
+        full = BytesIO()
+        figure.savefig(full, format="png", dpi=DOTS_PER_INCH)
+        with Image.open(tmp_path / "a.png") as reduced, Image.open(full) as image:
+            pixels, exact = (np.asarray(one.convert("RGB"), dtype=int) for one in (reduced, image))
+            assert np.abs(pixels - exact).max() <= CLOSE
+            return len(reduced.getcolors(256) or ())
+
+    assert colours_of("Greys") <= 32 < colours_of("Blues", "viridis", "inferno", "RdYlGn") <= 256
 
 
 @pytest.mark.parametrize(("height", "scale"), [(PAGE, 1), (2 * PAGE, 0.5)])
