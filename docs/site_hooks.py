@@ -41,7 +41,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Point links to where the linked files are in the site: a folder less deep, or beside."""
     if page.file.src_uri in PAGES.values():
-        return markdown.replace("](docs/", "](")
+        return markdown.replace("](docs/", "](").replace("](README.md", "](index.md")
     if page.file.src_uri.startswith("results/"):
         return markdown.replace("](../../results/", "](")
     return markdown.replace("](../README.md", "](index.md").replace("](../", "](")

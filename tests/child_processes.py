@@ -19,6 +19,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.results import store
 from benchmark.results.store import Run
 from benchmark.run import runner
+from benchmark.run.child_process import ENDING_SIGNALS
 from benchmark.terminal import INTERRUPTED
 
 STEPS = 50
@@ -29,6 +30,7 @@ PROCESSES.set_forkserver_preload([*PRELOADED, "baselines.decoder", "baselines.tf
 
 def attempt(config: RunConfig, tables: bool) -> None:
     """In a child process: as the command line does, or without rebuilding the tables. Logs to `log.txt`."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # blocked in a server that a sweep started
     folder = Path(config.results_dir).parent
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "log.txt", level=logging.INFO, force=True)
@@ -97,14 +99,22 @@ def start_command(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # so that a test can signal its group
     )
 
 
 def current_job(sweep: int) -> int | None:
     """The process of a sweep's current job: the only child of the fork server."""
-    (server,) = [pid for pid in children_of(sweep) if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text()]
+    server = server_of(sweep)
+    assert server is not None
     jobs = children_of(server)
     return jobs[0] if jobs else None
+
+
+def server_of(sweep: int) -> int | None:
+    """The process from which the jobs of a sweep are forked."""
+    servers = [pid for pid in children_of(sweep) if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return servers[0] if servers else None
 
 
 def children_of(process: int) -> list[int]:

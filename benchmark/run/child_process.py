@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,6 +32,7 @@ LIBRARIES = [
 ]
 """What most jobs import. Importing them starts no threads, so the process can be forked afterwards."""
 
+ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA; any GPU in WSL; AMD
 
 
@@ -75,7 +77,22 @@ def _process(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
         return multiprocessing.get_context("spawn").Process(target=target, args=args)
     forked = multiprocessing.get_context("forkserver")
     forked.set_forkserver_preload(_modules_to_preload())
+    _start_server()
     return forked.Process(target=target, args=args)
+
+
+def _start_server() -> None:
+    """Start the fork server unless it runs, with the signals blocked that end a sweep.
+
+    Ctrl-C, and SIGTERM to the group of processes, reach it too. It must still wait for the job, and ends with this
+    process.
+    """
+    resource_tracker.ensure_running()  # starting it would unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _modules_to_preload() -> list[str]:
@@ -94,13 +111,17 @@ def _in_child(
     sender: Connection,
 ) -> None:
     """Call `job` in the new process, and send what it returns."""
-    _end_with_parent()
-    os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
-    configure_log(OmegaConf.create(logging_config))
     try:
-        sender.send(job(*arguments))
+        if sys.platform == "linux":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+        _end_with_parent()
+        os.environ.update(environment)  # the server has those of the first job, but Hydra can set them per job
+        configure_log(OmegaConf.create(logging_config))
+        returned = job(*arguments)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    with suppress(BrokenPipeError):  # the process of the sweep was killed
+        sender.send(returned)
 
 
 def _end_with_parent() -> None:

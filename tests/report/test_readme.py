@@ -121,7 +121,7 @@ def test_the_python_shown_reads_results_with_failed_runs(
     names: dict[str, object] = {}
     exec(compile(shown("docs/usage.md", "python", "from pathlib import Path"), "usage.md", "exec"), names)
     assert len(names["table3"]) >= 5  # type: ignore[arg-type]
-    assert {"gold", "predicted"} <= set(names["wrong"].columns)  # type: ignore[attr-defined]
+    assert names["wrong"].columns.tolist() == ["item", "gold", "predicted", "confidence"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("group", ["model", "dataset", "recipe", "experiment"])
@@ -136,6 +136,7 @@ def test_every_command_shown_composes(tmp_path: Path) -> None:
     """Also those that name a file which is shown."""
     put(tmp_path, "dataset/reviews.yaml", shown("README.md", "yaml", "# conf/dataset/reviews.yaml"))
     put(tmp_path, "model/bayes.yaml", shown("docs/models.md", "yaml", "# my_conf/model/bayes.yaml"))
+    put(tmp_path, "model/mine.yaml", shown("docs/models.md", "yaml", "# conf/model/mine.yaml"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
     commands = re.findall(r"^python -m benchmark (.*?)(?: +#.*)?$", text, re.MULTILINE)
     assert len(commands) > 12

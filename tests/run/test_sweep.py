@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from child_processes import PROCESSES, current_job, predictions_of, start, start_command
+from child_processes import PROCESSES, current_job, predictions_of, server_of, start, start_command
 
 from benchmark.config import RunConfig
 from benchmark.results import store
 from benchmark.results.record import Status, sha256
 from benchmark.run import child_process
+from benchmark.terminal import INTERRUPTED
 
 Compose = Callable[..., RunConfig]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_per_process")]
@@ -123,6 +124,23 @@ def test_killing_a_sweep_ends_its_job_and_a_rerun_completes_it(tmp_path: Path) -
     assert again.returncode == 0
     (run,) = store.read_all(tmp_path / "results")
     assert run.record.status is Status.completed
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_signal_to_all_processes_of_a_sweep_ends_it_without_a_traceback(
+    training: bool, end: signal.Signals, tmp_path: Path
+) -> None:
+    """As Ctrl-C and `timeout` send it, while the server of the jobs imports the libraries or during a training."""
+    sweep = start_command(tmp_path, "-m", "model=tiny_bert", "recipe.max_steps=200")
+    while not (list(tmp_path.glob("checkpoints/*/checkpoint-20/seal.json")) if training else server_of(sweep.pid)):
+        assert sweep.poll() is None
+    os.killpg(sweep.pid, end)
+    output = sweep.communicate()[0]
+    assert sweep.returncode == INTERRUPTED
+    assert "Traceback" not in output
+    records = [run.record for run in store.read_all(tmp_path / "results")] if training else []
+    assert [record.status for record in records] == [Status.interrupted] * training
 
 
 def test_eight_processes_that_finish_together_lose_nothing(compose_run: Compose, tmp_path: Path) -> None:
