@@ -251,14 +251,17 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
     return {"what": CHANGES[worst], "losses": losses}
 
 
-def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
-    """How far the most accurate model is above TF-IDF on each other data set, and whether it leads another network."""
+def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[dict[str, str | None]]:
+    """Of each other data set, how far the most accurate model is above TF-IDF, and another network that it leads.
+
+    `gain` is a phrase with both, `lead` a sentence on a significant lead, if it has one.
+    """
     by_name = {table.name: data for table, data in tables.items()}
     data_sets = by_name.get("data_sets", pd.DataFrame())
     if data_sets.empty:
         return []
     networks = data_sets[data_sets["kind"].isin(NETWORKS)]
-    phrases = []
+    found: list[dict[str, str | None]] = []
     for name, rows in data_sets[data_sets["dataset"] != dataset].groupby("dataset", sort=False):
         best = rows.iloc[0]
         if pd.isna(best["gain"]):
@@ -267,14 +270,24 @@ def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
         others = networks[(networks["dataset"] == name) & (networks["configuration"] != best["configuration"])]
         if best["kind"] not in NETWORKS and others.empty:
             model += "; no network was fine-tuned"
+        elif best["kind"] in NETWORKS and others.empty:
+            model += "; the only network tested"
         pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
         led = pairs.loc[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ"), "other_id"]
-        significantly = others[others["configuration"].isin(led)]
+        significantly, lead = others[others["configuration"].isin(led)], None
         for _, other in (others.tail(1) if significantly.empty else significantly.head(1)).iterrows():
             above = "not significantly above" if significantly.empty else "significantly above"
             model += f"; {above} {markdown_text(other['model'])}, {digits(other['accuracy'])}"
-        phrases.append(f"{digits(best['gain'])} on {markdown_text(str(name))} ({model})")
-    return phrases
+            if len(significantly):
+                better, on = _named_model(best), markdown_text(str(name))
+                lead = f"On {on}, {better} is significantly more accurate than {_named_model(other)}."
+        gain = f"{digits(best['gain'])} on {markdown_text(str(name))} ({model})"
+        found.append({"gain": gain, "lead": lead})
+    return found
+
+
+def _named_model(row: pd.Series) -> str:
+    return f"{markdown_text(row['model'])} ({digits(row['accuracy'])})"
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:

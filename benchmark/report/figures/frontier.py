@@ -119,7 +119,8 @@ def _notes(plotted: pd.DataFrame, below: list[str]) -> list[str]:
     """What the key does not say."""
     notes = ["On the frontier: significantly more accurate than every cheaper model on it."]
     if plotted["machine"].nunique() > 1:
-        notes.append(f"Machine: {_usual_machine(plotted)}, unless another is named.")
+        machine = f"Machine: {_usual_machine(plotted)}, unless another is named."
+        notes.append(f"{machine} Times on different machines are not comparable one to one.")
     if below:
         notes.append(f"Below the axis and not drawn: {'; '.join(below)}.")
     return notes

@@ -138,7 +138,8 @@ TABLES = (
             derived("most_discordant", "Discordant texts, at most"),
             derived("significance", "Significant"),
         ),
-        note="The study published no predictions, so only bounds can be computed. *Texts* is the difference in correct "
+        note="The study published no predictions, so only bounds can be computed, as if each accuracy came "
+        "from one run on 2,000 texts. *Texts* is the difference in correct "
         "predictions. *Unpaired* is the test of two shares on different texts, corrected by Holm for all pairs. "
         "*P at best* is McNemar's if the better model is correct wherever the other is, without a correction: that "
         "test finds the difference as long as at most *discordant texts* are right for only one of the two.",

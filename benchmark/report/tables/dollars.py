@@ -160,7 +160,8 @@ PROJECTED = Table(
         derived("year_dollars", "1,000 texts a day for a year, USD", _dollars),
     ),
     note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
-    "`recipe=paper`, all training rows and 365,000 texts. Loading and validation are not counted.",
+    "`recipe=paper`, all training rows and 365,000 texts. The preparation of CUDA graphs is counted; loading and "
+    "validation are not.",
     section="cost",
 )
 

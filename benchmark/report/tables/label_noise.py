@@ -84,7 +84,7 @@ TABLES = (
             Column("share", "Share", PERCENT),
             Column(
                 "best_accuracy",
-                "Highest possible accuracy",
+                "Best accuracy if they are wrong",
                 FOUR_DECIMALS,
                 "of a model that predicts every other label right and the right label of these texts",
             ),
@@ -94,7 +94,8 @@ TABLES = (
         "accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
-        "mistake that most models share counts in the second row, which is therefore an upper bound. A "
+        "mistake that most models share counts in the second row, so the rows with it are probably too high, and a "
+        "model can exceed their accuracy. A "
         "text with another label in the training split does not say which of the two labels is wrong. "
         "The interval is Wilson's and covers the choice of test texts only.",
         section="errors",
