@@ -137,7 +137,7 @@ def test_decisions_are_those_of_the_best_model(tmp_path: Path) -> None:
     assert about(*errors(tmp_path / "two", minilm=1, bert_base=2))["noise"]["texts"] == 2
 
 
-def test_the_cheap_tied_model_of_the_same_machine_is_compared(tmp_path: Path) -> None:
+def test_the_cheapest_tied_model_of_the_same_machine_is_compared(tmp_path: Path) -> None:
     costs = {"memory": 9, "trained": 9, "answering": 1.0}
     best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
     middle = publish_with_costs(tmp_path, "roberta_base", 2, training=50, **costs)
