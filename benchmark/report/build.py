@@ -20,7 +20,7 @@ from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
 from benchmark.report.results_page import results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
-from benchmark.report.summary import answer, findings
+from benchmark.report.summary import answer, findings, messages
 from benchmark.report.table import Table
 from benchmark.report.tables import all_tables
 from benchmark.report.wording import jinja_environment
@@ -73,7 +73,15 @@ class Report:
         first, *others = self.analysis.datasets or [study.DATASET]
         found = {first: self.findings} | {name: findings(self.analysis, self.tables, name) for name in others}
         pictures = [picture for picture, _ in self.drawings]
-        return page(self.analysis, self.tables, pictures, answer(self.analysis, self.tables), found, texts)
+        return page(
+            self.analysis,
+            self.tables,
+            pictures,
+            answer(self.analysis, self.tables),
+            found,
+            messages(self.analysis, self.tables),
+            texts,
+        )
 
     def readme_section(self) -> str:
         """The README's results, in Markdown."""

@@ -24,13 +24,12 @@ class Section:
     page: str
     title: str
     text: str
+    folded_figures: bool = False  # on the page
 
 
 _NUMBERS = {"impossible": len(impossible_accuracies()), "printed": len(study.TABLE3), "texts": f"{study.TEST_ROWS:,}"}
 """What the texts of sections name in braces."""
-SECTIONS = tuple(
-    Section(**{key: text.format(**_NUMBERS) for key, text in one.items()}) for one in _declared["sections"]
-)
+SECTIONS = tuple(Section(**one | {"text": one["text"].format(**_NUMBERS)}) for one in _declared["sections"])
 PAGES: dict[str, str] = _declared["pages"]
 """The title of each page by its name; a page about another data set is not among them."""
 OTHER_DATA_SETS = "Other data sets"

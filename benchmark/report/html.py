@@ -44,13 +44,15 @@ def page(
     pictures: Sequence[Picture],
     answer: Sequence[str],
     findings: Mapping[str, Sequence[str]],
+    messages: Mapping[str, Sequence[str]] | None = None,
     texts: Texts | None = None,
 ) -> str:
     """The page's HTML, the same for the same records.
 
-    `answer` are the paragraphs that open the page; the first finding does if there are none. `findings` are sentences
-    about each data set, the one that stands first on the page first. Both may contain Markdown's `code` and *emphasis*,
-    as notes may. With `texts`, the comparison of two models shows the texts on which they differ.
+    `answer` are the paragraphs that open the page. `findings` are sentences about each data set, the one that stands
+    first on the page first; its first sentence is left out, because the answer says the same. `messages` are sentences
+    that open a section, by its name. All may contain Markdown's `code` and *emphasis*, as notes may. With `texts`, the
+    comparison of two models shows the texts on which they differ.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -61,7 +63,6 @@ def page(
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     general, of_datasets = parts(findings, tables, pictures)
     first = next(iter(findings))
-    opening, listed = (answer, findings[first]) if answer else (findings[first][:1], findings[first][1:])
     of_datasets = [part for part in of_datasets if part.dataset == first or part.dataset not in _transfers(analysis)]
     ordered = [*general, *of_datasets] if first == study.DATASET else [*of_datasets, *general]
     shown = [(part, content) for part in ordered if (content := _content(part, analysis))]
@@ -69,9 +70,10 @@ def page(
     not_run = _not_run(analysis, tables)
     comparisons, blocks = comparison_data(analysis, texts or {}), details(analysis)
     return environment.get_template("report.html.jinja").render(
-        answer=opening,
+        answer=answer,
         lead=lead,
-        findings=listed[:MOST_FINDINGS],
+        findings=findings[first][1:][:MOST_FINDINGS],
+        messages=messages or {},
         first_findings={name: sentences[0] for name, sentences in findings.items() if name != first},
         contents=_contents([part for part, _ in shown], study.DATASET in findings, bool(comparisons), bool(blocks)),
         parts=shown,

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configuration_status import WITHOUT_RESULTS, ConfigurationStatus, Outcome
 from benchmark.report.run_details import anchor
-from benchmark.report.table import Column, Table, ValueSource
+from benchmark.report.table import HARDWARE, Column, Table, ValueSource
 from benchmark.report.tables import study_tables
 from benchmark.report.terms import terms_in
 
@@ -20,8 +20,8 @@ NAMES = ("model", "recipe")
 """The columns that stand first; `recipe` is part of the model's cell."""
 SCORES = ("accuracy", "low")
 """The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
-NAMED = ("recipe", "hardware")
-"""The columns whose terms are explained below the table."""
+LONG_NAMES = "everything"
+"""The section whose tables name every setting of a configuration."""
 LINKING = ("accuracy", "mean", "training_seconds", "status")
 """The first of these columns with a value links to the configuration's runs."""
 
@@ -69,7 +69,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     rows = [
         Row(
             cells=_cells(columns, row),
-            more=str(row["recipe"]) if with_recipe and pd.notna(row["recipe"]) else "",
+            more=_recipe(row, {} if table.section == LONG_NAMES else analysis.short_names) if with_recipe else "",
             kind=kinds.get(row.get("configuration")) or kinds.get(row.get("name"), ""),
             measured=pd.notna(row.get("accuracy")),
         )
@@ -79,7 +79,8 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     headings = list(zip(columns, classes, strict=True))
     same = [f"The same in every row: {'; '.join(remarks)}."] if remarks else []
     remark = " ".join([*_computed(columns), *same])
-    named = [str(name) for column in NAMED if column in data for name in data[column].dropna()]
+    hardware = data.get(HARDWARE.name, pd.Series(dtype=object)).dropna()
+    named = [*(row.more for row in rows), *map(str, hardware)]
     folded = not whole and (drawn or len(data) > MOST_UNFOLDED)
     return ShownTable(table, remark, terms_in(named), headings, rows, len(data), folded)
 
@@ -118,6 +119,13 @@ def _columns(table: Table) -> list[Column]:
 def _has_recipe(table: Table) -> bool:
     """Whether the recipe is shown below the model."""
     return {"model", "recipe"} <= {column.name for column in table.shown("html")}
+
+
+def _recipe(row: dict[Any, Any], short_names: dict[str, str]) -> str:
+    """The recipe as the short name has it, or with every setting where the row has no short name."""
+    title, recipe = str(row["model"]), "" if pd.isna(row["recipe"]) else str(row["recipe"])
+    short = short_names.get(row.get("configuration", ""), "")
+    return short.removeprefix(f"{title}, ") if short.startswith(f"{title}, ") else recipe
 
 
 def _kinds(analysis: AnalysedResults) -> dict[Any, str]:

@@ -35,7 +35,7 @@ def results_pages(
             of_dataset=name in answers,
             title=f"Results on {titles[name]}" if name in answers else titles.get(name, "Results"),
             answer=answer(analysis, tables) if name == MAIN else [],
-            findings=findings(analysis, tables) if name == MAIN else answers.get(name, []),
+            findings=findings(analysis, tables)[1:] if name == MAIN else answers.get(name, []),
             chapters=chapters,
             others={
                 f"{other}.md": (titles[other], [part.section.title for part in pages[other]], other in answers)

@@ -16,17 +16,18 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
-from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.tables.label_noise import MAY_BE_WRONG, MAY_BE_WRONG_WEAKER
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
 """Kinds of changed test texts, in words."""
+SEARCHES = ("tune", "tune_cpu")  # recipes of the experiments that compare learning rates on the validation split
 TIMES = ("training_seconds", "seconds_per_text")
 
 
 def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[str]:
-    """The paragraphs that answer the question of the report; none if the findings say as much.
+    """The paragraphs that answer the question of the report; the first says at least as much as the first finding.
 
     It is about the study's data set if that was run, else about the one with most configurations.
     """
@@ -36,6 +37,13 @@ def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list
 def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
     """The sentences of the template about one data set, by default about that of the answer."""
     return _paragraphs("findings.md.jinja", analysis, tables, dataset)
+
+
+def messages(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> dict[str, list[str]]:
+    """The findings about the study's data set that open a section of the page, by the section's name."""
+    if study.DATASET not in analysis.datasets:
+        return {}
+    return {name: _paragraphs(f"{name}.md.jinja", analysis, tables, study.DATASET) for name in ("confidence", "errors")}
 
 
 def _paragraphs(
@@ -95,11 +103,14 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
     """Networks of different sizes that do not differ, and how they compare with what the study printed."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
     encoders = [accuracy for name, accuracy in study.TABLE3.items() if name not in study.DECODERS]
+    searched = _searched(analysis)
     return {
         "smallest": smallest_network(comparable),
         "networks": networks,
         "largest_remarks": _remarks(analysis, networks[-1]) if networks else "",
         "from_four_bits": [row["title"] for row in networks if _starts_from_four_bits(analysis, row)],
+        "searched": [row["title"] for row in networks if row["model"] in searched],
+        "not_searched": [row["title"] for row in networks if row["model"] not in searched],
         "detectable": _detectable(analysis, networks),
         "printed_leads": [printed - accuracy for accuracy in (max(encoders), min(encoders))],
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
@@ -124,6 +135,7 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) ->
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
         "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
+        "weaker_noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG_WEAKER),
         "few": _few_texts(own_tables["learning_curve"]),
         "changed": _most_harmful_change(own_tables["robustness"]),
     }
@@ -165,6 +177,16 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     networks = sorted(best.values(), key=lambda row: row["parameters"])
     differ = any(_differ(analysis, one, other) for one, other in combinations(networks, 2))
     return [] if differ or len(networks) < 2 else networks
+
+
+def _searched(analysis: AnalysedResults) -> set[str]:
+    """The models that were trained with several learning rates to choose one on the validation split."""
+    rates: defaultdict[str, set[float]] = defaultdict(set)
+    for name in analysis.configurations["run"]:
+        record = analysis.results.by_name[name].record
+        if record.recipe in SEARCHES:
+            rates[record.model].add(record.config.recipe.learning_rate)
+    return {model for model, tried in rates.items() if len(tried) > 1}
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:

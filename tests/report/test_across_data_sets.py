@@ -47,7 +47,7 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     assert figure.get_label() == (
         f"The most accurate model is {rows[0]['model']} on emotion (0.9000) and letters (0.8000) and "
         f"{rows[1]['model']} on reviews (0.9000). "
-        "Networks tested: one on emotion, one on reviews and one on letters."
+        "Networks drawn: one on emotion, one on reviews and one on letters."
     )
     narrow = data_sets(analysis_of(*runs), "", width=NARROW)
     assert narrow is not None

@@ -59,7 +59,11 @@ class Elements(HTMLParser):
 
 
 def rendered(
-    results_dir: Path, *figures: str, findings: tuple[str, ...] = ("A finding.",), answer: tuple[str, ...] = ()
+    results_dir: Path,
+    *figures: str,
+    findings: tuple[str, ...] = ("A finding.",),
+    answer: tuple[str, ...] = ("An answer.",),
+    messages: dict[str, list[str]] | None = None,
 ) -> str:
     analysis = AnalysedResults(read_results(results_dir))
     by_dataset = dict.fromkeys(analysis.datasets or [study.DATASET], findings)
@@ -70,7 +74,7 @@ def rendered(
         if dataset == study.DATASET or not FIGURES[name].of_study
         if (figure := FIGURES[name].draw(analysis.of(dataset), dataset)) is not None
     ]
-    return page(analysis, all_tables(analysis), drawn, answer, by_dataset)
+    return page(analysis, all_tables(analysis), drawn, answer, by_dataset, messages)
 
 
 def blocks(results_dir: Path) -> list[Details]:
@@ -100,7 +104,7 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
-    assert "It follows a study of Llama 3 8B, BERT and RoBERTa." in html.partition("<nav")[0]
+    assert f"It follows {study.TITLE}, which compared Llama 3 8B with BERT and RoBERTa." in html.partition("<nav")[0]
     assert "parameters are measured" not in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
@@ -128,16 +132,21 @@ def test_every_table_has_a_section_of_the_page() -> None:
 def test_the_answer_comes_first_with_its_code(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm"), ONE_WRONG)
     publish(tmp_path, a_record("bert_base"), ONE_WRONG)
-    findings = ("One `x < y`.", "*Two*.")
-    answer, figure, others = re.split(
-        "</?figure.*?>", rendered(tmp_path, "scaling", findings=findings).partition("<nav")[0]
-    )
-    assert "<p>One <code>x &lt; y</code>.</p>\n</div>" in answer
+    findings = ("Said by the answer.", "*Two*.")
+    html = rendered(tmp_path, "scaling", findings=findings, answer=("One `x < y`.", "Half."))
+    answer, figure, others = re.split("</?figure.*?>", html.partition("<nav")[0])
+    assert "<p>One <code>x &lt; y</code>.</p>\n<p>Half.</p>\n</div>" in answer
     assert "<figcaption" in figure
     assert re.findall("<li>(.*)</li>", others) == ["<em>Two</em>."]
-    html = rendered(tmp_path, findings=findings, answer=("Zero.", "Half.")).partition("<nav")[0]
-    assert "<p>Zero.</p>\n<p>Half.</p>\n</div>" in html
-    assert re.findall("<li>(.*)</li>", html) == ["One <code>x &lt; y</code>.", "<em>Two</em>."]
+    assert "Said by the answer." not in html
+
+
+def test_a_message_opens_its_section(tmp_path: Path) -> None:
+    publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    html = rendered(tmp_path, messages={"errors": ["It errs on `x`."], "none": ["Nowhere."]})
+    section = html.partition('<section id="errors"')[2]
+    assert section.index("It errs on <code>x</code>.") < section.index("<table")
+    assert "Nowhere" not in html
 
 
 def test_a_mark_shows_what_was_not_measured_here(tmp_path: Path) -> None:

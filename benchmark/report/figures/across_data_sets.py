@@ -34,11 +34,12 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     figure = new_figure(
         1.2 + 0.17 * (len(models) // 2) * narrow + (0.35 + 0.13 * len(models)) * len(names),
         "The same models on several data sets",
-        "Models that were run on two or more data sets: accuracy on each test split and its 95% interval, with the "
-        "settings that were best on validation.",
+        "Models that were run on two or more data sets: accuracy on each test split and its 95% interval. "
+        "Where several settings were run, those that were best on validation.",
         width,
     )
-    figure.set_label(f"{_caption(rows[rows['name'].isin([name for name, _ in models])])} {_networks(analysis, rows)}")
+    drawn = rows[rows["name"].isin([name for name, _ in models])]
+    figure.set_label(f"{_caption(drawn)} {_networks(analysis, drawn)}")
     axes = figure.subplots()
     for place, (name, title) in enumerate(models):
         points = rows[rows["name"] == name]
@@ -72,12 +73,12 @@ def _caption(drawn: pd.DataFrame) -> str:
 
 
 def _networks(analysis: AnalysedResults, rows: pd.DataFrame) -> str:
-    """The number of networks tested on each data set; the heads of one network count once."""
+    """The number of networks drawn for each data set; the heads of one network count once."""
     sizes = rows["configuration"].map(analysis.configurations.set_index("configuration")["parameters"])
     networks = rows.assign(size=sizes)[rows["kind"].isin(NETWORKS)].drop_duplicates(["dataset", "kind", "size"])
     counts = networks["dataset"].value_counts().reindex(rows["dataset"].unique(), fill_value=0)
     on_each = [f"{count_in_words(count) if count else 'none'} on {name}" for name, count in counts.items()]
-    return f"Networks tested: {listed(on_each)}."
+    return f"Networks drawn: {listed(on_each)}."
 
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:

@@ -22,7 +22,7 @@ FEW = 8  # up to here the numbers are large
 
 @house_style()
 def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """Draw differences above the diagonal and p-values below it, for the test set with most configurations.
+    """Draw the difference of every pair above the diagonal, for the test set with most configurations.
 
     A narrow figure has fewer of them, and their names below.
     """
@@ -37,8 +37,8 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     figure = new_figure(
         1.5 + 0.36 * len(shown) + below.height,
         f"Which models differ, {dataset} test split{left_out}",
-        "Above the diagonal: accuracy of the row minus that of the column, in points. Below it: McNemar's p of the "
-        "same pair, corrected by Holm for all pairs. Blue: they differ significantly; grey: not significant.",
+        "Accuracy of the row minus that of the column, in percentage points. Blue: the difference is significant; "
+        "grey: it is not.",
         width,
     )
     figure.set_label(_caption(analysis.comparisons, comparable))
@@ -91,23 +91,17 @@ def _write_names(axes: Axes, shown: pd.DataFrame) -> None:
 
 
 def _draw_cells(axes: Axes, pairs: pd.DataFrame, shown: pd.DataFrame, size: float) -> None:
-    """Draw the two cells of every pair of `shown`."""
+    """Draw the cell of every pair of `shown`."""
     by_ids = pairs.set_index(["better", "other"])
     few = len(shown) <= FEW
     for (row, better), (column, other) in combinations(enumerate(shown["configuration"]), 2):
         pair = by_ids.loc[(better, other)]
         colour = DIFFERENT if pair["differs"] else TIED
         weight = "bold" if pair["differs"] and few else "normal"
-        difference, p = f"{100 * pair['difference']:+.1f}", _short(pair["adjusted_p"])
-        for x, y, text in ((column, row, difference), (row, column, p)):
-            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour))
-            axes.text(x, y, text, ha="center", va="center", size=size, weight=weight, color=INK)
+        axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, facecolor=colour))
+        difference = f"{100 * pair['difference']:+.1f}"
+        axes.text(column, row, difference, ha="center", va="center", size=size, weight=weight, color=INK)
     axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(len(shown) - 0.5, -0.5))
-
-
-def _short(p: float) -> str:
-    """A p-value in at most five characters."""
-    return "<.001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}".lstrip("0")
 
 
 FIGURES = (

@@ -110,7 +110,22 @@ def _lead(analysis: AnalysedResults, larger: pd.DataFrame, smaller: pd.DataFrame
     if len(pair):
         verdict = "differ significantly" if pair["differs"].iloc[0] else "do not differ significantly"
         parts.append(f"with all {both['train_rows'].max():,} they {verdict}")
-    return "; ".join(parts) + "." if parts else ""
+    return "; ".join(parts) + "." + _batches(analysis, larger, smaller) if parts else ""
+
+
+def _batches(analysis: AnalysedResults, larger: pd.DataFrame, smaller: pd.DataFrame) -> str:
+    """A sentence that says which of the two takes more steps with the same texts and epochs, if one does."""
+    by_curve = analysis.results.runs.drop_duplicates("curve").set_index("curve")["run"]
+    one, other = (
+        analysis.results.by_name[by_curve[_of_all_rows(curve)]].record.config.recipe.effective_batch
+        for curve in (larger, smaller)
+    )
+    if one == other:
+        return ""
+    more, fewer = (larger, smaller) if one < other else (smaller, larger)
+    names = [curve["model"].iloc[0] for curve in (more, fewer)]
+    batches = f"batches of {min(one, other)}, not {max(one, other)}"
+    return f" {names[0]} takes more steps with the same texts than {names[1]} ({batches})."
 
 
 def _draw_accuracies(axes: Axes, shown: Sequence[tuple[pd.DataFrame, dict[str, Any]]]) -> None:

@@ -149,17 +149,17 @@ TABLES = (
             Column("precision", "Precision"),
             HARDWARE,
             Column("frontier", "On the frontier of"),
-            Column("dominated_by", "Dominated by"),
+            Column("dominated_by", "Cheaper, not significantly worse"),
             Column("dominated_by_id"),
         ),
         note="A lead in accuracy counts only if it is significant. A model is *on the frontier of* a cost if it is "
         "significantly more accurate than every cheaper model on the frontier; CPUs and GPUs have frontiers of their "
-        "own, except for trained parameters. It is *dominated* if it is not "
-        "significantly more accurate than another on the same hardware that is as cheap in every measured cost, and "
-        "that is significantly more accurate or a tenth cheaper in one. Times of runs that shared their device with "
+        "own, except for trained parameters. *Cheaper, not significantly worse* names the models on the same hardware "
+        "that dominate it: it is not significantly more accurate than they are, they cost no more in any respect, and "
+        "they are significantly more accurate or a tenth cheaper in one. Times of runs that shared their device with "
         "other jobs are left out. Costs are medians over the seeds of the machine that ran most; times on different "
-        "hardware or in different precisions are not comparable one to one. Peak memory is the "
-        "GPU's if one was used, else the process's with its loaded libraries.",
+        "hardware or in different precisions are not comparable one to one. Peak memory is the GPU's if one was used, "
+        "else the process's with its loaded libraries.",
         section="cost",
     ),
 )

@@ -180,7 +180,8 @@ TABLES = (
             declared("source", "Source"),
         ),
         note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
-        "depends on the labels; costs count it.",
+        "depends on the labels; costs count it. Qwen2.5-Coder 1.5B counts 1.78 billion, because its file has a "
+        "separate output matrix.",
         section="models",
     ),
     Table(
