@@ -28,7 +28,7 @@ def overlap(one: Box, other: Box) -> float:
 def place_beside(
     figure: Figure, axes: Axes, names: Sequence[Annotation], intervals: Iterable[tuple[float, float, float]]
 ) -> None:
-    """Move each name to the side of its point where it covers least.
+    """Move each name to the side of its point, or above its interval, where it covers least.
 
     Earlier names choose first. A name avoids the markers of all names, the `intervals` (x, low, high), the names that
     were placed before it, and the edges of the panel.
@@ -41,9 +41,11 @@ def place_beside(
 
     markers: list[Box] = [(*middle(*name.xy), MARKER, MARKER) for name in names]
     taken: list[Box] = []
+    ends: dict[float, float] = {}  # the upper end of the interval by the point's place across
     for x, low, high in intervals:
         (across, bottom), (_, top) = middle(x, low), middle(x, high)
         taken.append((across, (bottom + top) / 2, 2.0, top - bottom))
+        ends[across] = top
     left, bottom, right, top = (edge * points_per_pixel for edge in axes.get_window_extent().extents)
     panel = ((left + right) / 2, (bottom + top) / 2, right - left, top - bottom)
     for name in names:
@@ -53,11 +55,14 @@ def place_beside(
         boxes = [
             (x + side * (NEAR + width / 2), y + rise * (ABOVE + height / 2), width, height) for side, rise in SIDES
         ]
+        if x in ends:  # last choice: above the interval, moved into the panel
+            inside = min(max(x, left + width / 2), right - width / 2)
+            boxes.append((inside, ends[x] + 1 + height / 2, width, height))
         hidden = [
             width * height - overlap(box, panel) + sum(overlap(box, marker) for marker in markers) for box in boxes
         ]
         covered = [sum(overlap(box, other) for other in taken) for box in boxes]
         chosen = int(np.argmin(np.round(HIDING * np.array(hidden) + covered, 1)))
         taken.append(boxes[chosen])
-        name.set_multialignment(ALIGNED[SIDES[chosen][0]])
+        name.set_multialignment(ALIGNED[SIDES[chosen][0]] if chosen < len(SIDES) else "center")
         name.set_position((boxes[chosen][0] - x, boxes[chosen][1] - y))

@@ -227,7 +227,7 @@ def svg_with_text(figure: Figure) -> str:
 
 
 def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
-    """Return `figure` as SVG without date and version.
+    """Return `figure` as SVG without date and version, and with coordinates to a hundredth of a point.
 
     Matplotlib names shared elements by a hash of their coordinates, whose last digits depend on the processor. They
     are numbered instead.
@@ -236,7 +236,14 @@ def _svg(figure: Figure, settings: dict[str, Any] | None = None) -> str:
     _save(figure, content, settings, format="svg", metadata={"Date": None, "Creator": None})
     numbers = count(1)
     names: defaultdict[str, str] = defaultdict(lambda: f"shared-{next(numbers)}")
-    return re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda match: names[match[0]], content.getvalue())
+    numbered = re.sub(r'(?<=["#])[a-zA-Z]+[0-9a-f]{10}(?=[")])', lambda match: names[match[0]], content.getvalue())
+    return re.sub(r"<[a-z][^>]*>", lambda match: _shortened(match[0]), re.sub(r"(?m)^ +", "", numbered))
+
+
+def _shortened(tag: str) -> str:
+    """The SVG tag without rotations by zero. Numbers below 1 stay, because scales are among them."""
+    tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
+    return re.sub(r"[1-9]\d*\.\d{3,}", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), tag)
 
 
 def _save(figure: Figure, target: BytesIO | StringIO, settings: dict[str, Any] | None = None, **options: Any) -> None:

@@ -40,6 +40,20 @@ def test_names_of_close_points_cover_neither_each_other_nor_the_edge_of_the_pane
     assert names[-1].get_position()[0] < 0, "the right edge leaves room on the left only"
 
 
+def test_a_name_between_two_intervals_stands_above_its_own() -> None:
+    figure = new_figure(3, "Title", "Subtitle")
+    axes = figure.subplots()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    beside = {"textcoords": "offset points", "ha": "center", "va": "center"}
+    name = axes.annotate("a long name at the edge\n0.9", (9.5, 4), (0, 0), **beside)
+
+    place_beside(figure, axes, [name], [(9.5, 3, 8), (9.0, 0, 7)])
+
+    extent, panel = name.get_window_extent(), axes.get_window_extent()
+    assert extent.y0 >= axes.transData.transform((9.5, 8))[1]
+    assert extent.x1 <= panel.x1
+
+
 def _covered(names: list[Annotation]) -> int:
     """How many pairs of names overlap, once the figure is laid out."""
     names[0].figure.draw_without_rendering()  # type: ignore[union-attr]

@@ -19,12 +19,14 @@ from benchmark.report.style import (
     PAGE,
     WIDTH,
     Bars,
+    _shortened,
     draw_bars,
     house_style,
     legend_above,
     new_figure,
     save_png,
     save_svg,
+    svg_with_text,
 )
 
 GOLD = Bars("gold", np.array([4000, 1]), ORANGE)
@@ -104,3 +106,16 @@ def test_rounding_that_depends_on_the_processor_does_not_change_the_bytes(tmp_pa
     assert drawn[0] == drawn[1]
     assert drawn[0].count('id="shared-1"') == 1
     assert "url(#shared-" in drawn[0]
+
+
+def test_an_svg_tag_is_shortened_without_change_of_scales() -> None:
+    tag = '<text x="189.601474" y="0.123456" transform="rotate(-0 189.601474 258.143952)">'
+    assert _shortened(tag) == '<text x="189.6" y="0.123456">'
+    assert _shortened('<g transform="scale(0.015625)">') == '<g transform="scale(0.015625)">'
+    assert _shortened('<path d="M 50.00024 242.491087  L -3.500001 0.5"/>') == '<path d="M 50 242.49  L -3.5 0.5"/>'
+    assert _shortened('<g transform="rotate(-90 21.876543 9)">') == '<g transform="rotate(-90 21.88 9)">'
+
+
+def test_numbers_in_the_texts_of_a_figure_are_not_rounded() -> None:
+    figure = new_figure(1, "1.23456", "")
+    assert ">1.23456<" in svg_with_text(figure)

@@ -20,6 +20,7 @@ from benchmark.report.placement import place_beside
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
 from benchmark.report.wording import digits, in_words, listed
 
+ROOM = 0.1  # of the axis of accuracies, for names above the intervals
 SPACE = 2  # the factor from the smallest and the largest network to the ends of the axis
 
 
@@ -56,6 +57,9 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
     _draw_sizes(axes, networks, published)
     for panel in {left, axes} if narrow else {left}:
         panel.set(ylabel="accuracy")
+    for panel in {left, axes} if narrow else {left}:
+        low, high = panel.get_ylim()
+        panel.set_ylim(low, high + ROOM * (high - low))
     handles = _key([*networks["kind"], *timed.get("kind", ())], len(published) > 0)
     for panel in (left, axes):
         panel.set_title("\n" * (narrow and panel is left) + " ", size=9)  # room for the key
