@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configuration_status import WITHOUT_RESULTS, ConfigurationStatus, Outcome
+from benchmark.analysis.names import recipe_in_words
 from benchmark.report.run_details import anchor
 from benchmark.report.table import HARDWARE, Column, Table, ValueSource
 from benchmark.report.tables import study_tables
@@ -22,6 +23,8 @@ SCORES = ("accuracy", "low")
 """The columns that follow in a table of accuracies, so that a phone shows them without scrolling."""
 LONG_NAMES = "everything"
 """The section whose tables name every setting of a configuration."""
+HOW_COMPUTED = ("model.attention=", "model.device=", "model.batching=", "model.adapter=", "model.weights.")
+"""Settings that other tables do not name."""
 LINKING = ("accuracy", "mean", "training_seconds", "status")
 """The first of these columns with a value links to the configuration's runs."""
 
@@ -65,11 +68,13 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
     columns = [column for column in columns if column not in shared]
     remarks += [f"{column.heading} {column.text(data.iloc[0].to_dict())}" for column in shared]
     with_recipe, whole = _has_recipe(table), table in study_tables.TABLES
-    kinds = _kinds(analysis)
+    kinds, recipes = _kinds(analysis), {} if table.section == LONG_NAMES else _recipes(analysis)
     rows = [
         Row(
             cells=_cells(columns, row),
-            more=_recipe(row, {} if table.section == LONG_NAMES else analysis.short_names) if with_recipe else "",
+            more=recipes.get(str(row.get("configuration")), "" if pd.isna(row["recipe"]) else str(row["recipe"]))
+            if with_recipe
+            else "",
             kind=kinds.get(row.get("configuration")) or kinds.get(row.get("name"), ""),
             measured=pd.notna(row.get("accuracy")),
         )
@@ -121,11 +126,14 @@ def _has_recipe(table: Table) -> bool:
     return {"model", "recipe"} <= {column.name for column in table.shown("html")}
 
 
-def _recipe(row: dict[Any, Any], short_names: dict[str, str]) -> str:
-    """The recipe as the short name has it, or with every setting where the row has no short name."""
-    title, recipe = str(row["model"]), "" if pd.isna(row["recipe"]) else str(row["recipe"])
-    short = short_names.get(row.get("configuration", ""), "")
-    return short.removeprefix(f"{title}, ") if short.startswith(f"{title}, ") else recipe
+def _recipes(analysis: AnalysedResults) -> dict[str, str]:
+    """The recipe of each configuration with the settings that differ from it, but not how it was computed."""
+    records = {row["configuration"]: row["run"] for _, row in analysis.configurations.iterrows()}
+    results = analysis.results
+    return {
+        configuration: recipe_in_words(results.by_name[run].record, results.catalogue, HOW_COMPUTED)
+        for configuration, run in records.items()
+    }
 
 
 def _kinds(analysis: AnalysedResults) -> dict[Any, str]:

@@ -1,4 +1,4 @@
-"""The answer and the findings: a few sentences over the tables, worded by two templates."""
+"""The answer and the findings: a few sentences over the tables, worded by the templates `*.md.jinja`."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,13 +16,14 @@ from benchmark.analysis.costs import significant_leads
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
-from benchmark.report.tables.label_noise import MAY_BE_WRONG, MAY_BE_WRONG_WEAKER
+from benchmark.report.tables.label_noise import MAY_BE_WRONG
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
 CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
            "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
 """Kinds of changed test texts, in words."""
 SEARCHES = ("tune", "tune_cpu")  # recipes of the experiments that compare learning rates on the validation split
+HOURS = 365 * 24  # of a year
 TIMES = ("training_seconds", "seconds_per_text")
 
 
@@ -60,6 +61,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
     own_tables = _tables_about(dataset, tables)
     all_comparable = comparisons.by_test_texts(without_ablations(analysis))
     comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
+    by_cost = _about_cost(analysis, comparable, own_tables["dollars"])
     return {
         "study": study,
         "dataset": dataset,
@@ -67,9 +69,11 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "runs": len(analysis.results.runs),
         **_about_the_best(analysis, comparable),
         **_about_size(analysis, comparable),
-        **_about_cost(analysis, comparable, own_tables["dollars"]),
-        "projected": _projected(own_tables["projected_dollars"]),
+        **by_cost,
+        "projected": (projected := _projected(own_tables["projected_dollars"])),
+        "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
         **_about_use(comparable, own_tables),
+        "gain_here": _gain(tables, dataset) if about_study else [],
         "elsewhere": _elsewhere(tables, dataset) if about_study else [],
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
@@ -126,6 +130,7 @@ def _about_cost(analysis: AnalysedResults, comparable: list[Row], dollars: pd.Da
         "cheaper": cheaper,
         "cheaper_lead": _pair(analysis, timed, cheaper) if timed and cheaper else None,
         "prices": _prices(dollars, cheaper, timed),
+        "priced": _row_with(dollars, "configuration", cheaper["configuration"]) if cheaper else None,
     }
 
 
@@ -135,7 +140,6 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) ->
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
         "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
-        "weaker_noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG_WEAKER),
         "few": _few_texts(own_tables["learning_curve"]),
         "changed": _most_harmful_change(own_tables["robustness"]),
     }
@@ -269,8 +273,19 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
         return None
     worst = str(robustness.sort_values("difference", kind="stable")["perturbation"].iloc[0])
     rows = robustness[(robustness["perturbation"] == worst) & (robustness["difference"] < 0)]
-    losses = [f"{digits(-row['difference'])} ({markdown_text(row['model'])})" for row in rows.to_dict("records")]
+    losses = [
+        f"from {digits(row['before'])} to {digits(row['after'])} ({markdown_text(row['model'])})"
+        for row in rows.to_dict("records")
+    ]
     return {"what": CHANGES[worst], "losses": losses}
+
+
+def _gain(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
+    """How far the most accurate model is above TF-IDF on this data set; empty if that is not known."""
+    data_sets = next((data for table, data in tables.items() if table.name == "data_sets"), pd.DataFrame())
+    rows = data_sets[data_sets["dataset"] == dataset] if len(data_sets) else data_sets
+    known = len(rows) > 0 and pd.notna(rows.iloc[0]["gain"])
+    return [f"{digits(rows.iloc[0]['gain'])} on {markdown_text(dataset)}"] if known else []
 
 
 def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[dict[str, str | None]]:

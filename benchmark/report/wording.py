@@ -30,7 +30,8 @@ def jinja_environment() -> Environment:
         listed,
         named,
         of_study,
-        against_whole,
+        with_few_texts,
+        with_name,
         usd,
         heading_anchor,
     )
@@ -89,10 +90,15 @@ def of_study(row: Row) -> str:
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
 
 
-def against_whole(point: Row) -> str:
-    """A point of a learning curve, against the curve's last point."""
-    constant: str = ", which predicts one label" if pd.notna(point["remark"]) else ""
-    return f"{digits(point['accuracy'])} instead of {digits(point['whole'])} ({markdown_text(point['name'])}{constant})"
+def with_few_texts(point: Row) -> str:
+    """The accuracy at a point of a learning curve."""
+    constant: str = " (one label for all texts)" if pd.notna(point["remark"]) else ""
+    return f"{digits(point['accuracy'])}{constant}"
+
+
+def with_name(point: Row) -> str:
+    """The accuracy at a point of a learning curve, and at the curve's last point."""
+    return f"{with_few_texts(point)} instead of {digits(point['whole'])} ({markdown_text(point['name'])})"
 
 
 def heading_anchor(heading: str) -> str:

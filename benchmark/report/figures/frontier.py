@@ -72,14 +72,16 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         "Up is more accurate, left is cheaper.",
         width,
     )
-    figure.set_label(_caption(plotted, measured))
+    frontiers = {
+        cost: set(comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]) for cost in measured
+    }
+    figure.set_label(_caption(plotted, measured, frontiers))
     grid = figure.subplots(rows, panels_in_row, sharey=True, squeeze=False)
     panels: dict[str, Axes] = dict(zip(measured, grid.flat, strict=False))
     for unused in [*grid.flat][len(measured) :]:
         unused.remove()
     for cost, axes in panels.items():
-        best = comparable.loc[costs.frontier(comparable, cost, leads), "configuration"]
-        _draw_panel(axes, plotted.assign(best=plotted["configuration"].isin(best)), cost)
+        _draw_panel(axes, plotted.assign(best=plotted["configuration"].isin(frontiers[cost])), cost)
     for axes in grid[:, 0]:
         axes.set(ylabel="accuracy")
     for axes, cost in zip(panels.values(), panels, strict=True):
@@ -95,13 +97,16 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     return figure
 
 
-def _caption(plotted: pd.DataFrame, measured: list[str]) -> str:
-    """The most accurate configuration, which is the first row, and its panels if it lacks a cost."""
-    best = plotted.iloc[0]
-    complete = [COSTS[cost] for cost in measured if 0 in _points(plotted, cost).index]
-    panels = "panel" if len(complete) == 1 else "panels"
-    only = "" if len(complete) == len(measured) else f" (only in the {panels} of {listed(complete)})"
-    return f"{best['short_name']} is the most accurate, {best['accuracy']:.4f}{only}."
+def _caption(plotted: pd.DataFrame, measured: list[str], frontiers: dict[str, set[str]]) -> str:
+    """The most accurate configuration that is drawn on the frontier of each cost."""
+    costs_of: dict[str, list[str]] = {}
+    for cost in measured:
+        drawn = _points(plotted, cost)
+        on_frontier = plotted.loc[drawn.index][plotted.loc[drawn.index, "configuration"].isin(frontiers[cost])]
+        for name in on_frontier["short_name"].head(1):
+            costs_of.setdefault(name, []).append(COSTS[cost])
+    parts = [f"{name} for {listed(names)}" for name, names in costs_of.items()]
+    return f"The most accurate on the frontier is {'; '.join(parts)}."
 
 
 def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:

@@ -50,16 +50,15 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
     figure.set_label(_caption(analysis, networks))
     if by_time:
         shape, ratios = ((2, 1), {"height_ratios": (1, 1.5)}) if narrow else ((1, 2), {"width_ratios": (1, 2)})
-        left, axes = figure.subplots(*shape, sharey=not narrow, **ratios)
+        left, axes = figure.subplots(*shape, sharey=True, **ratios)
         _draw_times(left, timed)
     else:
         axes = left = figure.subplots()
     _draw_sizes(axes, networks, published)
     for panel in {left, axes} if narrow else {left}:
         panel.set(ylabel="accuracy")
-    for panel in {left, axes} if narrow else {left}:
-        low, high = panel.get_ylim()
-        panel.set_ylim(low, high + ROOM * (high - low))
+    low, high = left.get_ylim()
+    left.set_ylim(low, high + ROOM * (high - low))
     handles = _key([*networks["kind"], *timed.get("kind", ())], len(published) > 0)
     for panel in (left, axes):
         panel.set_title("\n" * (narrow and panel is left) + " ", size=9)  # room for the key
@@ -77,7 +76,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
     """What the marks mean, and which networks have no time."""
-    sentences = ["Filled: measured here, one configuration of each model, with its 95% interval."]
+    sentences = ["Filled: measured here, the most accurate configuration of each model, with its 95% interval."]
     if with_study:
         sentences.append("Hollow: printed in the study, not measured here.")
     untimed = networks.loc[~networks["configuration"].isin(timed.get("configuration", ())), "title"].tolist()
@@ -90,7 +89,7 @@ def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> 
 def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
     """The networks and the best linear model with a training time on the machine that most of them have.
 
-    None if only one has.
+    Empty if only one has.
     """
     comparable = compared(analysis)
     linear = comparable[(comparable["kind"] == "linear") & comparable["trained"].astype(bool)].head(1)

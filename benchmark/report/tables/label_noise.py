@@ -15,7 +15,6 @@ from benchmark.report.table import FOUR_DECIMALS, PERCENT, Column, Table
 
 Items = npt.NDArray[np.bool_]
 MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
-MAY_BE_WRONG_WEAKER = "by the weaker criterion: the second or the third row"
 
 
 def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
@@ -36,7 +35,7 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
         "more than half of these runs give the same other label": agreement > 0.5,
         "the text is in the training split with another label": duplicates,
         MAY_BE_WRONG: (agreement == 1) | duplicates,
-        MAY_BE_WRONG_WEAKER: (agreement > 0.5) | duplicates,
+        "by the weaker criterion: the second or the third row": (agreement > 0.5) | duplicates,
     }
     return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in doubtful.items()], dtype=object)
 

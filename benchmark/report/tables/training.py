@@ -217,7 +217,7 @@ TABLES = (
         note="A classification head is trained with an adapter of its own; the other read-outs use the same adapter. "
         "≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
         "seeds with two read-outs or more count: where that is seed 0 only, the accuracy is that of seed 0, not the "
-        "leaderboard's mean over seeds. In bf16 "
+        "mean over all seeds. In bf16 "
         "the read-outs round differently, so texts near the boundary of two labels may change.",
         section="errors",
     ),
