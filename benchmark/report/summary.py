@@ -83,7 +83,8 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
 def _tables_about(dataset: str, tables: dict[Table, pd.DataFrame]) -> defaultdict[str, pd.DataFrame]:
     """The tables by the names that those of the study's data set have; an empty table for those that are missing."""
     suffix = "" if dataset == study.DATASET else f"_{dataset}"
-    named = {table.name.removesuffix(suffix): data for table, data in tables.items() if table.name.endswith(suffix)}
+    about = {table: data for table, data in tables.items() if suffix == "" or table.dataset == dataset}
+    named = {table.name.removesuffix(suffix): data for table, data in about.items()}
     return defaultdict(pd.DataFrame, named)
 
 

@@ -497,6 +497,15 @@ def test_the_caption_of_calibration_compares_confidence_and_accuracy(
     assert caption in draw("calibration", *runs).get_label()
 
 
+def test_the_caption_of_calibration_says_how_often_unsure_predictions_are_right(tmp_path: Path) -> None:
+    confidences = [0.75] * 20 + [0.975] * 180
+    run = publish_confident(tmp_path, a_record("minilm"), wrong_at(range(10)), confidences)
+    sentence = "Below a confidence of 0.9 lie 10% of the predictions, of which 50% are right."
+    assert sentence in draw("calibration", run).get_label()
+    few = publish_confident(tmp_path / "few", a_record("minilm"), wrong_at(range(9)), [0.75] * 9 + [0.975] * 191)
+    assert "Below a confidence" not in draw("calibration", few).get_label()
+
+
 @pytest.mark.parametrize(("rows", "points"), [(9, 0), (10, 1)])
 def test_calibration_needs_ten_answers_per_bin(tmp_path: Path, rows: int, points: int) -> None:
     run = publish(tmp_path, a_record("minilm"), GOLD[:rows], gold=GOLD[:rows])

@@ -104,8 +104,11 @@ def titled(record: RunRecord, title: str) -> RunRecord:
 def test_without_runs_the_page_has_the_studys_tables(tmp_path: Path) -> None:
     html = rendered(tmp_path)
     assert ("study", "◇&nbsp;0.9262") in cells(html, "not_run", "Llama 3 8B Instruct LoRA")
-    assert f"It follows {study.TITLE}, which compared Llama 3 8B with BERT and RoBERTa." in html.partition("<nav")[0]
-    assert "parameters are measured" not in html.partition("<nav")[0]
+    assert (
+        f"It follows <em>{study.TITLE}</em>, which compared Llama 3 8B with BERT and RoBERTa."
+        in html.partition("<nav")[0]
+    )
+    assert "parameters were measured" not in html.partition("<nav")[0]
     assert 'id="runs"' not in html
     assert 'id="per_class"' not in html
 

@@ -1,6 +1,7 @@
 """Accuracy by confidence, and by the share of texts answered."""
 
 import textwrap
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmark.report.tables.mistakes import confidences, coverage_accuracy
 from benchmark.report.wording import digits
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
+SURE = 0.9  # the confidence from which most predictions are right
 SHARES = tuple(round(0.05 * step, 2) for step in range(14, 21))  # accuracies below 70% hardly differ
 SMALLEST, LARGEST = 2.5, 7.0  # of the markers of bins, in points
 
@@ -80,9 +82,21 @@ def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     these, their = ("These models are", "Their") if len(shown) > 1 else ("This model is", "Its")
     return (
         f"{these} {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. {their} ECE is "
-        f"{ece}; that of a perfectly calibrated model on as many texts is {floor}. On the most confident "
-        f"{SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
+        f"{ece}; that of a perfectly calibrated model on as many texts is {floor}.{_unsure(answers)} "
+        f"On the most confident {SHARES[0]:.0%} of the texts, accuracy is {' to '.join(accuracies)}."
     )
+
+
+def _unsure(answers: Sequence[pd.DataFrame]) -> str:
+    """How many predictions are below the confidence `SURE`, and how often they are right; empty if there are few."""
+    unsure = [answer.loc[answer["confidence"] < SURE, "correct"].astype(float) for answer in answers]
+    if min(map(len, unsure)) < FEW_ROWS:
+        return ""
+    shares = [len(one) / len(answer) for one, answer in zip(unsure, answers, strict=True)]
+    right = [one.mean() for one in unsure]
+    ranges = [dict.fromkeys(f"{value:.0%}" for value in (min(values), max(values))) for values in (shares, right)]
+    of_all, correct = (" to ".join(ends) for ends in ranges)
+    return f" Below a confidence of {SURE} lie {of_all} of the predictions, of which {correct} are right."
 
 
 def _calibration_error(analysis: AnalysedResults, row: pd.Series) -> float:
