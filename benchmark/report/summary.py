@@ -73,8 +73,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
         **_about_use(comparable, own_tables),
-        "gain_here": _gain(tables, dataset) if about_study else [],
-        "elsewhere": _elsewhere(tables, dataset) if about_study else [],
+        "elsewhere": _elsewhere(tables, dataset) if about_study else {"gains": [], "leads": []},
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
     }
@@ -278,50 +277,46 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
         f"from {digits(row['before'])} to {digits(row['after'])} ({markdown_text(row['model'])})"
         for row in rows.to_dict("records")
     ]
-    return {"what": CHANGES[worst], "losses": losses}
+    return {"what": CHANGES[worst], "losses": losses, "one_seed": bool((rows["seeds"] == 1).all())}
 
 
-def _gain(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[str]:
-    """How far the most accurate model is above TF-IDF on this data set; empty if that is not known."""
-    data_sets = next((data for table, data in tables.items() if table.name == "data_sets"), pd.DataFrame())
-    rows = data_sets[data_sets["dataset"] == dataset] if len(data_sets) else data_sets
-    known = len(rows) > 0 and pd.notna(rows.iloc[0]["gain"])
-    return [f"{digits(rows.iloc[0]['gain'])} on {markdown_text(dataset)}"] if known else []
+def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dict[str, list[str]]:
+    """How far the most accurate model is above TF-IDF on each data set, and its significant leads on other data sets.
 
-
-def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> list[dict[str, str | None]]:
-    """Of each other data set, how far the most accurate model is above TF-IDF, and another network that it leads.
-
-    `gain` is a phrase with both, `lead` a sentence on a significant lead, if it has one.
+    `gains` are phrases, with the data set of the answer first, `leads` sentences.
     """
     by_name = {table.name: data for table, data in tables.items()}
-    data_sets = by_name.get("data_sets", pd.DataFrame())
-    if data_sets.empty:
-        return []
-    networks = data_sets[data_sets["kind"].isin(NETWORKS)]
-    found: list[dict[str, str | None]] = []
-    for name, rows in data_sets[data_sets["dataset"] != dataset].groupby("dataset", sort=False):
-        best = rows.iloc[0]
+    data_sets = by_name.get("data_sets", pd.DataFrame(columns=["dataset", "gain"]))
+    found: dict[str, list[str]] = {"gains": [], "leads": []}
+    for name, rows in data_sets.groupby("dataset", sort=False):
+        best, networks = rows.iloc[0], rows[rows["kind"].isin(NETWORKS)].iloc[1:]
         if pd.isna(best["gain"]):
             continue
-        model = f"{markdown_text(best['model'])}, {digits(best['accuracy'])}"
-        others = networks[(networks["dataset"] == name) & (networks["configuration"] != best["configuration"])]
-        if best["kind"] not in NETWORKS and others.empty:
-            model += "; no network was fine-tuned"
-        elif best["kind"] in NETWORKS and others.empty:
-            model += "; the only network tested"
+        model, on = markdown_text(best["model"]), markdown_text(str(name))
         pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
-        led = pairs.loc[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ"), "other_id"]
-        significantly, lead = others[others["configuration"].isin(led)], None
-        for _, other in (others.tail(1) if significantly.empty else significantly.head(1)).iterrows():
-            above = "not significantly above" if significantly.empty else "significantly above"
-            model += f"; {above} {markdown_text(other['model'])}, {digits(other['accuracy'])}"
-            if len(significantly):
-                better, on = _named_model(best), markdown_text(str(name))
-                lead = f"On {on}, {better} is significantly more accurate than {_named_model(other)}."
-        gain = f"{digits(best['gain'])} on {markdown_text(str(name))} ({model})"
-        found.append({"gain": gain, "lead": lead})
+        led = pairs[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ")]
+        significantly = networks[networks["configuration"].isin(led["other_id"])]
+        if best["kind"] not in NETWORKS:
+            model += "" if len(networks) else "; no network was fine-tuned"
+        elif networks.empty:
+            model += "; the only network tested"
+        elif name != dataset:
+            above = "not significantly" if significantly.empty else "significantly"
+            other = networks.iloc[-1] if significantly.empty else significantly.iloc[0]
+            model += f"; {above} above {markdown_text(other['model'])}"
+            found["leads"] += [_significant_lead(on, best, other, led)] if len(significantly) else []
+        found["gains"].append(f"{digits(best['gain'])} on {on} ({model})")
     return found
+
+
+def _significant_lead(dataset: str, better: pd.Series, other: pd.Series, led: pd.DataFrame) -> str:
+    """A sentence with both accuracies, their difference and its interval."""
+    pair = led[led["other_id"] == other["configuration"]].iloc[0]
+    interval = f"{digits(pair['low'])} to {digits(pair['high'])}"
+    return (
+        f"On {dataset}, {_named_model(better)} is significantly more accurate than {_named_model(other)}, by "
+        f"{digits(pair['difference'])} ({interval})."
+    )
 
 
 def _named_model(row: pd.Series) -> str:

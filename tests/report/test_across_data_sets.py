@@ -45,7 +45,7 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     assert figure is not None
     assert "reviews\n140 texts, 6 labels" in words(figure)
     assert figure.get_label() == (
-        f"The most accurate model is {rows[0]['model']} on emotion (0.9000) and letters (0.8000) and "
+        f"Of the models drawn, the most accurate is {rows[0]['model']} on emotion (0.9000) and letters (0.8000) and "
         f"{rows[1]['model']} on reviews (0.9000). "
         "Networks drawn: one on emotion, one on reviews and one on letters."
     )

@@ -10,7 +10,7 @@ from benchmark.results.record import RunRecord
 ALL = "every run of every good model gives the same other label"
 MOST = "more than half of these runs give the same other label"
 DUPLICATES = "the text is in the training split with another label"
-MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
+MAY_BE_WRONG = "labels that may be wrong: every run agrees on another label, or the training split has another label"
 
 
 def conflicting(record: RunRecord, *ids: str) -> RunRecord:

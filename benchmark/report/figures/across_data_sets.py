@@ -69,7 +69,7 @@ def _caption(drawn: pd.DataFrame) -> str:
     best = drawn.drop_duplicates("dataset")
     best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
     places = [f"{model} on {listed(rows['place'].tolist())}" for model, rows in best.groupby("model", sort=False)]
-    return f"The most accurate model is {listed(places)}."
+    return f"Of the models drawn, the most accurate is {listed(places)}."
 
 
 def _networks(analysis: AnalysedResults, rows: pd.DataFrame) -> str:

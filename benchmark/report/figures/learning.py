@@ -77,7 +77,7 @@ def _with_styles(curves: Sequence[pd.DataFrame]) -> list[tuple[pd.DataFrame, dic
 
 
 def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
-    """In every panel with several networks, up to how many texts the largest leads the smallest."""
+    """In every panel with several networks, up to how many texts the largest leads the smallest; constant models."""
     sizes = analysis.results.runs.drop_duplicates("curve").set_index("curve")["parameters"].dropna().astype(float)
     trained = [curve for curve in curves if curve["epochs"].notna().all() and _of_all_rows(curve) in sizes]
     trained.sort(key=lambda curve: sizes[_of_all_rows(curve)])
@@ -86,6 +86,12 @@ def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
         networks = [curve for curve in trained if curve["rows"].iloc[0] == choice]
         if len(networks) > 1:
             sentences.append(_lead(analysis, networks[-1], networks[0]))
+    sentences += [
+        f"With {listed([f'{rows:,}' for rows in constant['train_rows']])} texts, {constant['model'].iloc[0]} predicts "
+        "one label for all."
+        for curve in trained
+        if len(constant := curve[curve["remark"].notna()])
+    ]
     return " ".join(sentences)
 
 

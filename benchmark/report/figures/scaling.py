@@ -76,7 +76,9 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
     """What the marks mean, and which networks have no time."""
-    sentences = ["Filled: measured here, the most accurate configuration of each model, with its 95% interval."]
+    sentences = [
+        "Filled: measured here, each model with the recipe that is most accurate on these texts, and its 95% interval."
+    ]
     if with_study:
         sentences.append("Hollow: printed in the study, not measured here.")
     untimed = networks.loc[~networks["configuration"].isin(timed.get("configuration", ())), "title"].tolist()
@@ -155,7 +157,7 @@ def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
     sentences = [
         f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, {digits(best['accuracy'])}."
     ]
-    for what, row in (("smallest", by_size.iloc[0]), ("largest", by_size.iloc[-1])):
+    for what, row in (("smallest network", by_size.iloc[0]), ("largest measured here", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
             verdict = "is significantly less accurate" if differ else "is not significantly less accurate"

@@ -113,7 +113,7 @@ TABLES = (
         ties,
         (*IDENTITY, ACCURACY, SEEDS, Column("group", "Group")),
         note="No significant difference was found between two models that share a letter. A model can be in several "
-        "groups.",
+        "groups. Training options have rows too; the figure leaves them out.",
         section="differences",
     ),
     Table(

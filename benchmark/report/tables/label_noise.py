@@ -14,7 +14,7 @@ from benchmark.interface import NO_LABEL
 from benchmark.report.table import FOUR_DECIMALS, PERCENT, Column, Table
 
 Items = npt.NDArray[np.bool_]
-MAY_BE_WRONG = "labels that may be wrong: the first or the third row"
+MAY_BE_WRONG = "labels that may be wrong: every run agrees on another label, or the training split has another label"
 
 
 def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
@@ -35,7 +35,10 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
         "more than half of these runs give the same other label": agreement > 0.5,
         "the text is in the training split with another label": duplicates,
         MAY_BE_WRONG: (agreement == 1) | duplicates,
-        "by the weaker criterion: the second or the third row": (agreement > 0.5) | duplicates,
+        "by the weaker criterion: most runs agree on another label, or the training split has another label": (
+            agreement > 0.5
+        )
+        | duplicates,
     }
     return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in doubtful.items()], dtype=object)
 
@@ -94,8 +97,8 @@ TABLES = (
         "accurate) agree against its "
         "label, or which also has another label, is mislabelled, and that every other label is right: a mistake that "
         "the models share makes the number too high, and a wrong label that they learnt to repeat makes it too low. A "
-        "mistake that most models share counts in the second row, so the rows with it are probably too high, and a "
-        "model can exceed their accuracy. A "
+        "mistake that most models share counts where *more than half* or *most runs* agree, so these numbers are "
+        "probably too high, and a model can exceed their accuracy. A "
         "text with another label in the training split does not say which of the two labels is wrong. "
         "The interval is Wilson's and covers the choice of test texts only.",
         section="errors",

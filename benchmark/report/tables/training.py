@@ -214,7 +214,9 @@ TABLES = (
             Column("invalid", "No label", PERCENT),
             *(Column(f"differs_from_{way.name}", f"≠ {way.value}", PERCENT) for way in Readout),
         ),
-        note="A classification head is trained with an adapter of its own; the other read-outs use the same adapter. "
+        note="A read-out is how a label is taken from the decoder: the likeliest of the labels (*constrained labels*), "
+        "a text that it writes (*free generation*), or an output layer on top (*classification head*), trained "
+        "with an adapter of its own; the others use the same adapter. "
         "≠ is the share of test texts with another prediction, the mean over the seeds that both have. Only "
         "seeds with two read-outs or more count: where that is seed 0 only, the accuracy is that of seed 0, not the "
         "mean over all seeds. In bf16 "
