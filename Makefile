@@ -10,7 +10,7 @@ ADAPTER := outputs/models/smollm2_lora/emotion/tuned-seed0-*
 
 .PHONY: bench test test-all coverage setup smoke lint report check-exports docs speed gpu-check results constraints
 
-bench: setup  ## four models with real weights on the embedded data set, then tables and plots, in outputs/bench
+bench: setup  ## four models with real weights on the synthetic data set, then tables and plots, in outputs/bench
 	$(BIN)/python -m benchmark experiment=quickstart results_dir=outputs/bench
 
 test: setup  ## the fast tests, on two cores; set EMOTION_DATA for those on the real data

@@ -56,7 +56,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Rows per split of the embedded data set, and the share of rows with a deliberately wrong label."""
+    """Rows per split of the synthetic data set, and the share of rows with a deliberately wrong label."""
 
     train: int
     validation: int
