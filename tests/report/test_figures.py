@@ -541,9 +541,9 @@ def test_networks_are_joined_by_kind_and_the_studys_models_are_hollow(tmp_path: 
     ]
     figure = draw("scaling", *runs)
     sentences = (
-        "MPNet base (109 million parameters) is the most accurate, 0.9700. The smallest network, MiniLM-L6 (22.7 million; "
-        "0.9500), is not significantly less accurate. The largest measured here, SmolLM2-135M LoRA (135 million; 0.9600), is not "
-        "significantly less accurate."
+        "MPNet base (109 million parameters) is the most accurate, 0.9700. The smallest network, MiniLM-L6 (22.7 "
+        "million; 0.9500), is not significantly less accurate. The largest measured here, SmolLM2-135M LoRA (135 "
+        "million; 0.9600), is not significantly less accurate."
     )
     assert figure.get_label() == sentences
     by_time, axes = figure.axes
