@@ -305,7 +305,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert f"in batches of {known['projected']['batch_size']}, the same training and predictions" in intro
     idle = [f"{dollars:,.0f}" for dollars in known["idle"]]
     assert f"Kept on all year, this machine costs {idle[1]} dollars, one with an NVIDIA H200 {idle[0]}." in intro
-    assert f"at [{read_prices().dollars_per_hour(cheap['machine']):.2f} an hour](conf/prices.yaml)" in intro
+    assert f"at {read_prices().dollars_per_hour(cheap['machine']):.2f} an hour (`conf/prices.yaml`)" in intro
     tables = {table.name: data for table, data in all_tables(analysis).items()}
     assert set(tables["tuning"]["model"]) == {"MiniLM-L6", "SmolLM2-135M LoRA"}
     assert set(tables["tuning_banking77"]["model"]) == {"MiniLM-L6", "MPNet base"}
