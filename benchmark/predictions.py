@@ -78,11 +78,7 @@ class Predictions:
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
     def check(
-        self,
-        rows: int,
-        labels: int,
-        name_of: Callable[[int], str] = "row {}".format,
-        fix: str = "Return finite probabilities.",
+        self, rows: int, labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str | None = None
     ) -> None:
         """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution.
 
@@ -94,7 +90,7 @@ class Predictions:
                 f"for {rows} texts and {labels} labels.",
                 f"Return ({rows}, {labels}) and ({rows},).",
             )
-        check_distributions(self.probabilities, name_of, fix)
+        check_distributions(self.probabilities, name_of, fix or "Return finite probabilities.")
         lowest = NO_LABEL if self.generated is not None else 0
         if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
             raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")

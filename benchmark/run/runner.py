@@ -16,7 +16,7 @@ from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
-from benchmark.interface import LOWER_RATE, Classifier, Examples, FitReport, MadeElsewhere, Predictions
+from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import energy, environment, store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
@@ -108,7 +108,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     log.info("predicting the %d texts of the test split", len(splits.test))
     with _measure_time(seconds, "predict"), energy.measure(joules, "predict", processes):
         predictions = classifier.predict(splits.test.texts)
-    _check(predictions, splits.test, "test", fit, context.labels)
+    predictions.check(len(splits.test), len(context.labels), "test row {}".format, _advice(fit))
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
@@ -140,13 +140,15 @@ def _predict_validation(classifier: Classifier, splits: Splits, record: RunRecor
     """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)
-    _check(predictions, splits.validation, "validation", record.fit, record.labels)
+    predictions.check(len(splits.validation), len(record.labels), "validation row {}".format, _advice(record.fit))
     return store.encode_predictions(splits.validation, predictions, record.labels)
 
 
-def _check(predictions: Predictions, rows: Examples, split: str, fit: FitReport | None, labels: Sequence[str]) -> None:
-    advice = {"fix": LOWER_RATE} if fit is not None and fit.steps else {}  # fine-tuned, not fitted in another way
-    predictions.check(len(rows), len(labels), f"{split} row {{}}".format, **advice)
+def _advice(fit: FitReport | None) -> str | None:
+    """What to do about probabilities that are not finite, if it is a matter of options."""
+    if fit is not None and fit.steps:  # of gradient descent
+        return LOWER_RATE
+    return None if fit is None or fit.precision == "fp32" else "Set model.precision=fp32."
 
 
 def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from baselines.encoder import EncoderClassifier
+from baselines.decoder import DecoderClassifier
 from baselines.prompt import Prompter
 from baselines.tfidf import TfidfClassifier
 from benchmark.config import RunConfig
@@ -116,22 +116,25 @@ def test_a_probability_that_is_not_finite_is_named_with_its_split(
     assert refused.value.fix == "Return finite probabilities."
 
 
-def test_a_fine_tuned_network_that_is_not_finite_is_told_to_train_otherwise(
-    compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("options", "fix"), [([], LOWER_RATE), (["model.train=false", "model.precision=bf16"], "Set model.precision=fp32.")]
+)
+def test_the_fix_for_a_network_whose_probability_is_not_finite_depends_on_its_training(
+    options: list[str], fix: str, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = compose_run("model=tiny_bert", "recipe.max_steps=1")
-    texts, predict = load(config.dataset).test.texts, EncoderClassifier.predict
+    config = compose_run("model=tiny_llama", "recipe.max_steps=1", *options)
+    texts, predict = load(config.dataset).test.texts, DecoderClassifier.predict
 
-    def diverged(classifier: EncoderClassifier, given: Sequence[str]) -> Predictions:
+    def diverged(classifier: DecoderClassifier, given: Sequence[str]) -> Predictions:
         predictions = predict(classifier, given)
         if tuple(given) == texts:
             predictions.probabilities[0] = np.nan
         return predictions
 
-    monkeypatch.setattr(EncoderClassifier, "predict", diverged)
+    monkeypatch.setattr(DecoderClassifier, "predict", diverged)
     with pytest.raises(BenchmarkError, match="test row 0 are not finite") as refused:
         runner.run(config)
-    assert refused.value.fix == LOWER_RATE
+    assert refused.value.fix == fix
 
 
 @pytest.mark.parametrize("overrides", [["dataset.test_rows=1"], ["dataset.perturb=uppercase"]])
