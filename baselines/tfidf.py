@@ -1,11 +1,12 @@
 """Logistic regression on TF-IDF weighted words and word pairs: a strong and cheap baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -44,14 +45,15 @@ class TfidfClassifier:
         regression.fit(features, train.labels)
         self.pipeline: Pipeline = make_pipeline(vectorizer, regression)
         parameters = int(regression.coef_.size + regression.intercept_.size)
-        terms = vectorizer.get_feature_names_out().astype(np.str_)
-        arrays = {"terms": terms, "idf": vectorizer.idf_, **of_regression(regression)}
-        saved = save_arrays(context.model_dir, **arrays)
+        saved = None
+        if context.model_dir is not None:
+            terms = _encoded(vectorizer.get_feature_names_out())
+            saved = save_arrays(context.model_dir, terms=terms, idf=vectorizer.idf_, **of_regression(regression))
         return FitReport(parameters=parameters, trained_parameters=parameters, saved_sha256=saved)
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         (terms, idf, *regression), saved = read_arrays(folder, "terms", "idf", *REGRESSION)
-        vectorizer = self._vectorizer(vocabulary=terms.tolist())
+        vectorizer = self._vectorizer(vocabulary=_decoded(terms))
         vectorizer.idf_ = idf
         self.labels, self.pipeline = len(context.labels), make_pipeline(vectorizer, to_regression(*regression))
         return FitReport(saved_sha256=saved)
@@ -69,3 +71,13 @@ class TfidfClassifier:
 
     def describe(self) -> ModelCard:
         return ModelCard(architecture="TF-IDF + logistic regression", weights="none", kind="linear", library="sklearn")
+
+
+def _encoded(terms: Iterable[str]) -> npt.NDArray[np.uint8]:
+    """The terms in UTF-8, one a line: no term has a line break, and an array of texts has the width of the longest."""
+    return np.frombuffer("\n".join(terms).encode(), dtype=np.uint8)
+
+
+def _decoded(terms: npt.NDArray[Any]) -> list[str]:
+    """The terms that `_encoded` wrote, or those of an array of texts, as models were saved before."""
+    return terms.tolist() if terms.dtype.kind == "U" else terms.tobytes().decode().split("\n")

@@ -13,7 +13,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A data set on the hub; the revision is a commit, so its content cannot change.
+    """A data set on the hub; the revision is a commit, once `benchmark.run.revisions.pin` has resolved it.
 
     `splits` maps train, test and, if there is one, validation to names of the hub's splits; the others are not used.
     Without it, the splits are those with the usual names.
@@ -148,8 +148,8 @@ class DatasetConfig:
             check_option(f"dataset.test.{split}_rows", rows, rows is None, fix)
         fix = "Set dataset.perturb instead: it changes the texts of this run."
         check_option("dataset.test.perturb", self.test.perturb, self.test.perturb is None, fix)
-        nested = self.test.test is None
-        check_option("dataset.test.test", "set", nested, "Name one data set to train on and one to test on.")
+        is_single = self.test.test is None
+        check_option("dataset.test.test", "set", is_single, "Name one data set to train on and one to test on.")
 
     @property
     def title(self) -> str:

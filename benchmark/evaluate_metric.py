@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from benchmark.analysis.metrics import accuracy, confidence_of, expected_calibration_error, per_class
 from benchmark.errors import BenchmarkError, check_option
-from benchmark.interface import normalized_label
+from benchmark.predictions import check_distributions, normalized_label
 
 _INPUTS = """
 Args:
@@ -39,7 +39,7 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     The predictions that a transformers Trainer gives to `compute_metrics` are logits: pass their argmax as
     `predictions` and their softmax as `probabilities`. `evaluate.combine` passes `probabilities` to every metric, so
     leave them out beside metrics that do not take them. `compute` raises `BenchmarkError` for empty input, for ids that
-    are not labels, for fractions and for probabilities of a wrong shape or sum.
+    are not labels, for fractions and for probabilities that have a wrong shape or are not distributions.
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
@@ -78,12 +78,8 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
                     f"The probabilities have shape {given.shape}, not {shape}.",
                     "Pass one row per reference and one column per label.",
                 )
+            check_distributions(given)
             confidence = confidence_of(predicted, given)
-            if (wrong := np.abs(given.sum(axis=1) - 1) > 1e-3).any():
-                row = int(np.argmax(wrong))
-                raise BenchmarkError(
-                    f"The probabilities of row {row} have the sum {given[row].sum():g}.", "Divide them by their sum."
-                )
             scores["expected_calibration_error"] = expected_calibration_error(gold == predicted, confidence)
         return scores
 

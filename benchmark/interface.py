@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from benchmark.errors import BenchmarkError
 from benchmark.predictions import (
+    LOWER_RATE,
     NO_EXAMPLES,
     NO_LABEL,
     Examples,
@@ -25,6 +26,7 @@ from benchmark.recipe import ADDED_LATER, ClassWeights, Keep, Optimizer, Recipe,
 
 __all__ = [
     "ADDED_LATER",
+    "LOWER_RATE",
     "NO_EXAMPLES",
     "NO_LABEL",
     "READS_FILES",
@@ -258,8 +260,9 @@ class Classifier(Protocol):
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         """Train on `train`; `validation` is for monitoring and for `recipe.keep=best`.
 
-        Call `context.training_begins()` after all checks. Save in `context.model_dir` if it is set. Raises
-        `BenchmarkError` for options, files or hardware that are not available, before any download.
+        Call `context.training_begins()` when all checks are done: a run that fails before leaves no record in the
+        results. Without the call, training counts as begun when `fit` returns. Save in `context.model_dir` if it is
+        set. Raises `BenchmarkError` for options, files or hardware that are not available, before any download.
         """
         ...
 

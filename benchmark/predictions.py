@@ -17,7 +17,7 @@ NO_LABEL = -1
 """Predicted id of a generated answer that is none of the labels; it counts as wrong."""
 
 LOWER_RATE = "Lower recipe.learning_rate or raise the precision."
-"""What to do about a training that diverged."""
+"""What to do about a fine-tuning that diverged."""
 
 
 def normalized_label(name: str) -> str:
@@ -78,7 +78,7 @@ class Predictions:
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
     def check(
-        self, rows: int, labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str = LOWER_RATE
+        self, rows: int, labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str | None = None
     ) -> None:
         """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution.
 
@@ -90,17 +90,26 @@ class Predictions:
                 f"for {rows} texts and {labels} labels.",
                 f"Return ({rows}, {labels}) and ({rows},).",
             )
-        finite = np.isfinite(self.probabilities).all(axis=1)
-        if not finite.all():
-            raise BenchmarkError(
-                f"The probabilities of {name_of(int(np.argmin(finite)))} are not finite: the model has diverged.", fix
-            )
-        sums = self.probabilities.sum(axis=1, dtype=np.float64)
-        if (self.probabilities < 0).any() or np.abs(sums - 1).max(initial=0.0) > 1e-3:
-            raise BenchmarkError(
-                "The model returned no probabilities: a row has a negative value or does not sum to 1.",
-                "Apply softmax before returning them.",
-            )
+        check_distributions(self.probabilities, name_of, fix or "Return finite probabilities.")
         lowest = NO_LABEL if self.generated is not None else 0
         if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
             raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")
+
+
+def check_distributions(
+    probabilities: Probabilities, name_of: Callable[[int], str] = "row {}".format, fix: str = "Pass finite numbers."
+) -> None:
+    """Raise `BenchmarkError` that names the first row with NaN or infinity, a negative value or a sum other than 1.
+
+    `name_of` gives the name of a row by its index, and `fix` says what to do about NaN and infinity.
+    """
+    with np.errstate(invalid="ignore"):  # infinity - infinity
+        sums = probabilities.sum(axis=1, dtype=np.float64)
+    for valid, problem, remedy in (
+        (np.isfinite(probabilities).all(axis=1), "are not finite", fix),
+        ((probabilities >= 0).all(axis=1), "contain a negative value", "Apply softmax to logits."),
+        (np.abs(sums - 1) <= 1e-3, "have the sum {:g}", "Apply softmax to logits, or divide the values by their sum."),
+    ):
+        if not valid.all():
+            row = int(np.argmin(valid))
+            raise BenchmarkError(f"The probabilities of {name_of(row)} {problem.format(sums[row])}.", remedy)

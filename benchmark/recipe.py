@@ -78,5 +78,5 @@ class Recipe:
         check_option("recipe.weight_decay", decay, 0 <= decay < math.inf, "Set it to 0 or more.")
         smoothing, keeps_best = self.label_smoothing, self.keep is Keep.best
         check_option("recipe.label_smoothing", smoothing, 0 <= smoothing < 1, "Set it to a number in [0, 1).")
-        stops = self.patience is None or keeps_best
-        check_option("recipe.patience", self.patience, stops, "Set recipe.keep=best too, or leave it out.")
+        valid = self.patience is None or keeps_best
+        check_option("recipe.patience", self.patience, valid, "Set recipe.keep=best too, or leave it out.")

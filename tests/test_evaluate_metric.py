@@ -106,7 +106,16 @@ def test_an_answer_that_is_none_of_the_labels_is_wrong(metrics: EmotionMetrics) 
         ({"predictions": [], "references": []}, "no rows"),
         ({"predictions": [0, 6], "references": [0, 1]}, "prediction of row 1 is 6"),
         ({"predictions": [0], "references": [0], "probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\)"),
-        ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "not logits"),
+        ({"predictions": [0], "references": [0], "probabilities": [[9.0] * 6]}, "row 0 have the sum 54"),
+        (
+            {"predictions": [0], "references": [0], "probabilities": [[0.5, -0.5, 1, 0, 0, 0]]},
+            "row 0 contain a negative value",
+        ),
+        ({"predictions": [0], "references": [0], "probabilities": [[1, 0, 0, 0, 0, np.nan]]}, "row 0 are not finite"),
+        (
+            {"predictions": [0], "references": [0], "probabilities": [[1, 0, 0, 0, np.inf, -np.inf]]},
+            "row 0 are not finite",
+        ),
         ({"predictions": [0], "references": [0], "probabilities": [[0.9] * 6]}, "row 0 have the sum 5.4"),
         ({"predictions": [0, 1.5], "references": [0, 1]}, "prediction of row 1 is 1.5"),
         ({"predictions": [0, 1], "references": np.array([0.2, 1])}, "reference of row 0 is 0.2"),

@@ -59,7 +59,7 @@ def finetune(job: FineTuning) -> FitReport:
 
     Each step minimises the mean loss over the effective batch, in one pass or a few (`FineTuning.pass_size`). A pass
     that runs out of memory is halved. Continues from the newest intact checkpoint in `work_dir`. Raises
-    `BenchmarkError` with the step if the loss is not finite.
+    `BenchmarkError` with the step if the loss is not finite, or with the validation row if its probabilities are not.
     """
     memory.keep_freed_memory()
     context, recipe = job.context, job.context.recipe
@@ -69,7 +69,7 @@ def finetune(job: FineTuning) -> FitReport:
     context.training_begins()
     if job.truncated_texts:
         log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)
-    progress = Progress(job.validation, job.predict, tried_before)
+    progress = Progress(job.validation, len(context.labels), job.predict, tried_before)
     trainer = _trainer(job, progress)
     with bar(0, "training") as progress_bar:
         trainer.add_callback(TrainingBar(progress_bar))

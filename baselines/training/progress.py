@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from baselines.compute import folder_hashes
 from baselines.compute.bars import predicting_for
 from baselines.compute.processes import broadcast_from_first
-from benchmark.interface import CurvePoint, Examples, Predictions
+from benchmark.interface import LOWER_RATE, CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,19 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     """Measures training time, validates after each epoch, and keeps the results in Trainer's log history.
 
     `seconds` counts training only, without validation and the writing of checkpoints, but with the earlier parts of a
-    resumed run. `step_seconds` is the part of it inside optimiser steps.
+    resumed run. `step_seconds` is the part of it inside optimiser steps. Raises `BenchmarkError` if a probability of a
+    validation row is not finite.
     """
 
     def __init__(
-        self, validation: Examples, predict: Callable[[Sequence[str]], Predictions], tried_before: bool = False
+        self,
+        validation: Examples,
+        labels: int,
+        predict: Callable[[Sequence[str]], Predictions],
+        tried_before: bool = False,
     ) -> None:
         self.validation = validation
+        self.labels = labels
         self.predict = predict
         self.tried_before = tried_before
         self.seconds = 0.0
@@ -94,7 +100,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
         with predicting_for("validating"):
-            probabilities = self.predict(self.validation.texts).probabilities
+            predictions = self.predict(self.validation.texts)
+        predictions.check(len(self.validation), self.labels, "validation row {}".format, LOWER_RATE)
+        probabilities = predictions.probabilities
         gold = probabilities[np.arange(len(self.validation)), self.validation.labels]
         loss = float(-np.log(np.clip(gold, 1e-12, 1.0)).mean())
         accuracy = float((probabilities.argmax(axis=1) == self.validation.labels).mean())

@@ -18,6 +18,7 @@ from baselines.compute import memory, processes
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
 from benchmark.errors import BenchmarkError
+from benchmark.interface import LOWER_RATE
 
 NEVER = 2**62  # larger than any step
 
@@ -79,9 +80,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         helped.
         """
         if (step := int(self.diverged_at)) < NEVER:
-            raise BenchmarkError(
-                f"The training loss is not finite at step {step}.", "Lower recipe.learning_rate or raise the precision."
-            )
+            raise BenchmarkError(f"The training loss is not finite at step {step}.", LOWER_RATE)
         scaler = self.accelerator.scaler
         if scaler is not None and scaler.get_scale() < 1:
             raise BenchmarkError(

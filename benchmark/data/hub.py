@@ -107,14 +107,14 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
     stems = SPLIT_NAMES[split]
     candidates = [name for name in stems if name in present]
     listed = ", ".join(present)
-    elsewhere = "Name the splits to use in 'dataset.hub.splits={train: ..., validation: ..., test: ...}'."
+    fix = "Name the splits to use in 'dataset.hub.splits={train: ..., validation: ..., test: ...}'."
     if len(candidates) > 1:
-        raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(candidates)}.", elsewhere)
+        raise BenchmarkError(f"Data set {hub.id} has several {split} splits: {', '.join(candidates)}.", fix)
     if not candidates and split != "validation":
-        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {listed}.", elsewhere)
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, only {listed}.", fix)
     similar = [name for name in present if name.lower().startswith((*stems, "eval"))]
     if not candidates and similar:
-        raise BenchmarkError(f"Data set {hub.id} has no {split} split, but {', '.join(similar)}.", elsewhere)
+        raise BenchmarkError(f"Data set {hub.id} has no {split} split, but {', '.join(similar)}.", fix)
     return candidates[0] if candidates else None
 
 

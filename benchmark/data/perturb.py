@@ -27,7 +27,7 @@ def perturb_texts(test: Examples, how: Perturbation) -> tuple[Examples, int]:
 
 
 def _typos(text: str) -> str:
-    """A tenth of the longer words, at least one: two neighbouring letters swapped, one left out, or one doubled."""
+    """Choose a tenth of the longer words, at least one: swap two neighbouring letters, leave one out or double one."""
     generator = random.Random(text)  # noqa: S311  # no secret
     words = list(WORD.finditer(text))
     chosen = generator.sample(words, min(len(words), max(1, round(TYPO_SHARE * len(words)))))
@@ -37,7 +37,10 @@ def _typos(text: str) -> str:
 
 
 def _misspell(word: str, generator: random.Random) -> str:
-    """Swap two letters of the word, leave one out or double one; the first letter stays."""
+    """Swap two letters of the word, leave one out or double one; the first letter stays.
+
+    Two equal letters that are swapped leave the word as it was.
+    """
     at, kind = 1 + int(generator.random() * (len(word) - 2)), int(generator.random() * 3)
     here, following = word[at], word[at + 1]
     return word[:at] + (following + here, following, here + here + following)[kind] + word[at + 2 :]

@@ -177,7 +177,8 @@ def _peak_resident_bytes() -> int | None:
         return int(psutil.Process().memory_info().peak_wset)
     import resource
 
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, else KiB
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def _version(package: str) -> str | None:

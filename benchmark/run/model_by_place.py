@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.run.quoting import as_text
 
 NOT_ARCHITECTURE = ("_name_or_path", "architectures", "auto_map", "dtype", "id2label", "label2id", "problem_type",
                     "quantization_config", "torch_dtype", "transformers_version", "use_cache")  # fmt: skip
@@ -25,9 +26,10 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
     if folder is not None:
-        return _described_by_checkpoint(model, {"source": "folder", "path": str(folder)})
+        return _described_by_checkpoint(model, {"source": "folder", "path": as_text("model.path", folder)})
     if place is not None and source not in ("folder", "random"):
-        return _described_by_checkpoint(model, {"source": "hub", "hub": {"id": str(place), "revision": str(revision)}})
+        hub = {"id": as_text("model.id", place), "revision": as_text("model.revision", revision)}
+        return _described_by_checkpoint(model, {"source": "hub", "hub": hub})
     if source == "hub" and not model["weights"].get("hub"):
         raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
     return model

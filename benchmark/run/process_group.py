@@ -142,10 +142,7 @@ def follow(config: RunConfig) -> None:
     config = pin(config)
     classifier = build_classifier(config.model)
     splits = load(config.dataset)
-    try:
-        work_dir: Path | None = _from_first()
-    except RuntimeError:  # the first process has ended, and says why
-        sys.exit(1)
+    work_dir: Path | None = _from_first()
     if work_dir is None:
         return
     seed_libraries(config.seed)
@@ -160,9 +157,17 @@ def follow(config: RunConfig) -> None:
 
 
 def _from_first(value: Any = None) -> Any:
-    """Send `value` to the others in the first process; return the first process's in all."""
+    """Send `value` to the others in the first process; return the first process's in all.
+
+    Where the first process has ended, it says why, and the others end without a message.
+    """
     import torch.distributed as dist
 
     values = [value]
-    dist.broadcast_object_list(values)
+    try:
+        dist.broadcast_object_list(values)
+    except RuntimeError:
+        if dist.get_rank() == 0:
+            raise
+        sys.exit(1)
     return values[0]

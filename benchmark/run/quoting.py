@@ -18,8 +18,7 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
         option, hint = f"{prefix}{name}", hints.get(name)
         types = [hint] if get_origin(hint) in (list, dict) else [hint, *get_args(hint)]  # X | None has the arguments X
         if str in types:
-            if isinstance(value, bool | float):
-                _refuse(value, option, f'"{value}"')
+            as_text(option, value)
         elif list[str] in types and isinstance(value, list):
             for item in value:
                 if not isinstance(item, str):
@@ -28,6 +27,13 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
             for item in (*value, *value.values()):
                 if not isinstance(item, str):
                     _refuse(item, option, '{"no":"nein","yes":"ja"}')
+
+
+def as_text(option: str, value: Any) -> str:
+    """The value as a text; a whole number is taken as it is. Raises `BenchmarkError` for a truth value or a float."""
+    if isinstance(value, bool | float):
+        _refuse(value, option, f'"{value}"')
+    return str(value)
 
 
 def _refuse(value: Any, option: str, quoted: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.data.load import resolve_labels
@@ -17,6 +16,7 @@ from benchmark.files import replacing
 from benchmark.hub import COMMIT, repository_info
 from benchmark.run.model_by_place import is_read_later, read_architecture
 from benchmark.run.overrides import hydra_value
+from benchmark.run.quoting import as_text
 from benchmark.run.resolvers import LABELS
 
 
@@ -32,7 +32,8 @@ def pin(config: RunConfig) -> RunConfig:
             parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
-        hub = hub | {"revision": commit_of("model", hub["id"], hub["revision"])}
+        place, revision = (as_text(f"model.weights.hub.{key}", hub[key]) for key in ("id", "revision"))
+        hub = {**hub, "id": place, "revision": commit_of("model", place, revision)}
         parameters = parameters | {"weights": weights | {"hub": hub}}
     if is_read_later(parameters):
         parameters = parameters | {"architecture": read_architecture(parameters["weights"])}
@@ -47,13 +48,13 @@ def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig)
     return [*kept, *(f"{option}={hydra_value(resolved[option])}" for option in changed)]
 
 
-def commit_of(kind: str, repository: str, revision: Any) -> str:
+def commit_of(kind: str, repository: str, revision: str) -> str:
     """The commit of a revision of a model or dataset; raises `BenchmarkError` if it cannot be resolved.
 
     A revision that the hub refuses is returned as it is: the later download reports the error.
     """
-    if COMMIT.fullmatch(str(revision)):
-        return str(revision)
+    if COMMIT.fullmatch(revision):
+        return revision
     from huggingface_hub.constants import HF_HUB_CACHE  # slow to import
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -61,7 +62,7 @@ def commit_of(kind: str, repository: str, revision: Any) -> str:
     try:
         info = repository_info(kind, repository, revision)
     except (HfHubHTTPError, HFValidationError):
-        return str(revision)
+        return revision
     if info is None and cached.is_file() and (known := cached.read_text(encoding="utf-8").strip()):
         return known
     commit = info and info.sha

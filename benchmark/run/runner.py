@@ -16,7 +16,7 @@ from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
-from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
+from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import energy, environment, store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
@@ -73,7 +73,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
     content = store.encode_predictions(splits.test, predictions, record.labels)
     with_validation = _validation_is_useful(record, classifier, predictions)
     process_group.announce_validation(with_validation)
-    validation = _predict_validation(classifier, splits, record.labels) if with_validation else None
+    validation = _predict_validation(classifier, splits, record) if with_validation else None
     record = replace(
         record,
         status=Status.completed,
@@ -108,7 +108,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     log.info("predicting the %d texts of the test split", len(splits.test))
     with _measure_time(seconds, "predict"), energy.measure(joules, "predict", processes):
         predictions = classifier.predict(splits.test.texts)
-    predictions.check(len(splits.test), len(context.labels), "test row {}".format)
+    predictions.check(len(splits.test), len(context.labels), "test row {}".format, _advice(fit))
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
@@ -136,12 +136,19 @@ def _validation_is_useful(record: RunRecord, classifier: Classifier, test: Predi
     return whole and test.has_confidences and record.trained and not isinstance(classifier, MadeElsewhere)
 
 
-def _predict_validation(classifier: Classifier, splits: Splits, labels: tuple[str, ...]) -> bytes:
+def _predict_validation(classifier: Classifier, splits: Splits, record: RunRecord) -> bytes:
     """Predict the validation split; returns the predictions as the content of a file."""
     log.info("predicting the %d texts of the validation split", len(splits.validation))
     predictions = classifier.predict(splits.validation.texts)
-    predictions.check(len(splits.validation), len(labels), "validation row {}".format)
-    return store.encode_predictions(splits.validation, predictions, labels)
+    predictions.check(len(splits.validation), len(record.labels), "validation row {}".format, _advice(record.fit))
+    return store.encode_predictions(splits.validation, predictions, record.labels)
+
+
+def _advice(fit: FitReport | None) -> str | None:
+    """What to do about probabilities that are not finite, if it is a matter of options."""
+    if fit is not None and fit.steps:  # of gradient descent
+        return LOWER_RATE
+    return None if fit is None or fit.precision == "fp32" else "Set model.precision=fp32."
 
 
 def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:

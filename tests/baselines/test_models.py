@@ -17,6 +17,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, TrainerState, TrainingArguments
 
+from baselines.arrays import FILE, save_arrays
 from baselines.cards import trained_part_id
 from baselines.compute import folder_hashes
 from baselines.compute.hardware import Attention, Batching, Computation, Precision
@@ -29,7 +30,7 @@ from baselines.training.fine_tuning import samples_seen
 from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, Examples, FitContext, Predictions, WeightSource
+from benchmark.interface import LOWER_RATE, Classifier, Examples, FitContext, Predictions, WeightSource
 from benchmark.run.compose import build_classifier, compose
 
 MODELS = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
@@ -183,6 +184,25 @@ def test_tfidf_refuses_texts_of_one_label_and_texts_without_words_before_trainin
     assert not begun
 
 
+def test_a_saved_tfidf_does_not_grow_with_its_longest_term_and_one_with_an_array_of_texts_is_read(
+    tmp_path: Path,
+) -> None:
+    texts = ("good day", "good café " + "o" * 100_000, "bad rain", "bad day")
+    train = Examples(tuple("abcd"), texts, np.array([0, 0, 1, 1]))
+    given = FitContext(("n", "p"), compose([]).recipe, 0, tmp_path, model_dir=tmp_path / "model")
+    classifier, restored, older = (TfidfClassifier(min_df=1) for _ in range(3))
+    classifier.fit(train, train, given)
+    restored.restore(tmp_path / "model", given)
+    assert (tmp_path / "model" / FILE).stat().st_size < 500_000
+    with np.load(tmp_path / "model" / FILE) as stored:
+        arrays = dict(stored) | {"terms": classifier.pipeline[0].get_feature_names_out().astype(np.str_)}
+    save_arrays(tmp_path / "older", **arrays)
+    older.restore(tmp_path / "older", given)
+    for model in (restored, older):
+        assert model.pipeline[0].vocabulary_ == classifier.pipeline[0].vocabulary_
+        np.testing.assert_array_equal(model.predict(texts).probabilities, classifier.predict(texts).probabilities)
+
+
 def test_an_error_while_tfidf_trains_is_not_blamed_on_the_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ValueError("solver")
@@ -266,6 +286,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_step(splits: Splits, t
     ]
     with pytest.raises(BenchmarkError, match=r"not finite at step \d+"):
         model("tiny_llama").fit(splits.train, splits.validation, context(tmp_path, *overrides))
+
+
+def test_a_probability_of_the_validation_split_that_is_not_finite_stops_the_run(splits: Splits, tmp_path: Path) -> None:
+    """The first step has a finite loss, and leaves weights that overflow."""
+    overrides = ["recipe.learning_rate=1e30", "recipe.max_steps=1", "recipe.warmup_ratio=0"]
+    with pytest.raises(BenchmarkError, match="validation row 0 are not finite") as refused:
+        model("tiny_llama").fit(splits.train, splits.validation, context(tmp_path, *overrides))
+    assert refused.value.fix == LOWER_RATE
 
 
 def test_gradients_that_overflow_fp16_repeatedly_stop_the_run() -> None:

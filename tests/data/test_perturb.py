@@ -48,6 +48,11 @@ def test_typos_are_the_same_in_every_version() -> None:
     assert [RULES[Perturbation.typos](text) for text in texts] == expected
 
 
+def test_a_typo_that_swaps_two_equal_letters_changes_nothing() -> None:
+    texts = [f"{'x' * length}oooo" for length in range(1, 9)]
+    assert any(RULES[Perturbation.typos](text) == text for text in texts)
+
+
 def test_texts_without_a_longer_word_have_no_typo() -> None:
     assert RULES[Perturbation.typos]("i am so sad 12345 !") == "i am so sad 12345 !"
 

@@ -32,6 +32,16 @@ def test_peak_memory_is_that_of_the_run_and_not_of_one_before_it() -> None:
     assert during - after > 250e6
 
 
+@linux
+def test_peak_memory_without_proc_is_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment.reset_peak_memory()
+    large = np.ones(40_000_000)  # 320 MB
+    stated = environment.peak_memory()["host"]
+    monkeypatch.setattr(environment, "Path", lambda _: Path("no-such-file"))
+    assert environment.peak_memory()["host"] > 0.9 * stated
+    del large
+
+
 def test_the_environment_names_versions_and_code_but_no_host_or_user() -> None:
     described = environment.describe()
     assert described.packages["torch"]

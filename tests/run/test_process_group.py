@@ -1,5 +1,6 @@
 """One run by several processes of torchrun gives what one process gives."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -143,3 +144,34 @@ def test_what_processes_cannot_share_is_refused(arguments: list[str], named: str
     assert together.returncode != 0
     assert named in output
     assert not store.read_all(tmp_path / "results")
+
+
+ENDS_ALONE = """
+from dataclasses import dataclass
+import numpy as np
+from baselines.majority import MajorityClassifier
+from benchmark.interface import Predictions
+from benchmark.run.process_group import is_follower
+
+@dataclass
+class EndsAlone(MajorityClassifier):
+    def predict(self, texts):
+        predictions = super().predict(texts)
+        if not is_follower():
+            predictions.probabilities[:] = np.nan
+        return predictions
+"""
+
+
+@pytest.mark.slow
+def test_where_the_first_process_fails_between_its_messages_only_its_error_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_alone.py").write_text(ENDS_ALONE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with two_processes(tmp_path, "model=majority", "model._target_=ends_alone.EndsAlone", *SMALL) as together:
+        output = together.communicate()[0]
+    assert together.returncode != 0
+    assert "test row 0 are not finite" in output
+    assert "Connection closed" not in output
+    assert "RuntimeError" not in output

@@ -55,3 +55,20 @@ def test_a_commit_that_the_hub_does_not_state_is_not_remembered(
     reference.write_text("")  # as an interrupted write leaves it
     with pytest.raises(BenchmarkError, match="'main' of o/name"):
         commit_of("model", "o/name", "main")
+
+
+@pytest.mark.parametrize("asked", [["model=minilm", "model.weights.source=hub", "model.weights.hub.revision=2024"],
+                                   ["model=encoder", "model.id=o/name", "model.revision=2024"]])  # fmt: skip
+def test_a_revision_of_digits_is_a_text(asked: list[str]) -> None:
+    with pytest.raises(BenchmarkError, match="which commit '2024' of"):
+        pin(compose(asked))
+
+
+@pytest.mark.parametrize("asked", [["model=minilm", "model.weights.source=hub", "model.weights.hub.revision=12345e6"],
+                                   ["model=encoder", "model.id=o/name", "model.revision=12345e6"],
+                                   ["model=encoder", "model.id=12e3"],
+                                   ["model=encoder", "model.path=12e3"]])  # fmt: skip
+def test_a_place_that_yaml_reads_as_a_float_is_refused(asked: list[str]) -> None:
+    option = asked[-1].partition("=")[0]
+    with pytest.raises(BenchmarkError, match=f"{option} contains .* not for a text"):
+        pin(compose(asked))

@@ -13,12 +13,13 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from baselines.decoder import DecoderClassifier
 from baselines.prompt import Prompter
 from baselines.tfidf import TfidfClassifier
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, Predictions
+from benchmark.interface import LOWER_RATE, FitContext, Predictions
 from benchmark.report.run_figures import draw_run
 from benchmark.report.verification import check
 from benchmark.results import store
@@ -110,8 +111,30 @@ def test_a_probability_that_is_not_finite_is_named_with_its_split(
         return predictions
 
     monkeypatch.setattr(TfidfClassifier, "predict", diverged)
-    with pytest.raises(BenchmarkError, match=f"The probabilities of {split} row 3 are not finite"):
+    with pytest.raises(BenchmarkError, match=f"The probabilities of {split} row 3 are not finite") as refused:
         runner.run(config)
+    assert refused.value.fix == "Return finite probabilities."
+
+
+@pytest.mark.parametrize(
+    ("options", "fix"), [([], LOWER_RATE), (["model.train=false", "model.precision=bf16"], "Set model.precision=fp32.")]
+)
+def test_the_fix_for_a_network_whose_probability_is_not_finite_depends_on_its_training(
+    options: list[str], fix: str, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_run("model=tiny_llama", "recipe.max_steps=1", *options)
+    texts, predict = load(config.dataset).test.texts, DecoderClassifier.predict
+
+    def diverged(classifier: DecoderClassifier, given: Sequence[str]) -> Predictions:
+        predictions = predict(classifier, given)
+        if tuple(given) == texts:
+            predictions.probabilities[0] = np.nan
+        return predictions
+
+    monkeypatch.setattr(DecoderClassifier, "predict", diverged)
+    with pytest.raises(BenchmarkError, match="test row 0 are not finite") as refused:
+        runner.run(config)
+    assert refused.value.fix == fix
 
 
 @pytest.mark.parametrize("overrides", [["dataset.test_rows=1"], ["dataset.perturb=uppercase"]])
