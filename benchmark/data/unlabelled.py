@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from benchmark.data.checks import check_text
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
@@ -83,13 +83,8 @@ FORMATS: dict[str, Callable[[Iterable[str], str], Table]] = {
 def _text(row: FileRow, column: str) -> str:
     """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
     _check_column(row.columns, column, row.columns_at)
-    text: Any = row.values[column]
-    if not isinstance(text, str):
-        raise BenchmarkError(f"{row.location}: the text is of type {type(text).__name__}.", "Write it as a string.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise BenchmarkError(
-            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
-        )
+    text: str = row.values[column]
+    check_text(text, row.location)
     return text
 
 

@@ -243,7 +243,9 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_batches() -> None:
-    config = compose(["model=tiny_bert", "model.batching=padded", *FEW_ROWS, "dataset.train_rows=30", "recipe.epochs=2"])
+    config = compose(
+        ["model=tiny_bert", "model.batching=padded", *FEW_ROWS, "dataset.train_rows=30", "recipe.epochs=2"]
+    )
     document = gpu_check._whole_training(config)
     assert (document["batching"], document["steps"], document["samples_seen"]) == ("padded", 4, 60)
     (way,) = ways_of(json.loads(json.dumps(document)))
