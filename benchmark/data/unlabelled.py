@@ -11,7 +11,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
 TEXT = "text"
-"""The column of lines that have no names."""
+"""The column of the text, unless another is named."""
 Table = tuple[list[str] | None, Iterator[FileRow]]
 """The columns, where the rows do not name their own, and the rows."""
 
@@ -33,9 +33,7 @@ def text_rows(
     text, and at the first wrong row.
     """
     columns, rows = FORMATS[file_format](decode(lines, place), place)
-    if file_format == "txt":
-        column = TEXT
-    elif columns is not None:
+    if columns is not None:
         _check_column(columns, column, f"{place}, header")
     return columns, (TextRow(row, _text(row, column)) for row in rows)
 
