@@ -38,7 +38,7 @@ from baselines.speed import ComparisonOptions, DecoderComparison
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
-from baselines.training.requirements import fine_tuning_findings, prepare
+from baselines.training.requirements import network_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter import Adapter
 from baselines.weights.adapter_config import CONFIG_FILE
@@ -211,7 +211,7 @@ class DecoderClassifier(DecoderOptions):
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = tokens_per_sample(self, texts, context.recipe)
-        return [*option_findings(self, texts, context), *fine_tuning_findings(self, tokens, context, self.only_packed)]
+        return [*option_findings(self, texts, context), *network_findings(self, tokens, context, self.only_packed)]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""

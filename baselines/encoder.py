@@ -33,7 +33,7 @@ from baselines.training.requirements import (
     check_length,
     check_positive,
     finding_if_raised,
-    fine_tuning_findings,
+    network_findings,
     prepare,
 )
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
@@ -232,7 +232,7 @@ class EncoderClassifier:
             *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
             *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
-            *fine_tuning_findings(self, tokens, context),
+            *network_findings(self, tokens, context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.label_probabilities import label_probabilities, probability_column
+from baselines.label_probabilities import probability_column, read_label_probabilities
 from baselines.matching import columns_of, match_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, FileRow, read_all_rows
@@ -83,7 +83,7 @@ class ExternalClassifier:
             )
         if not _have_probabilities(rows, self.labels):
             return predictions
-        stated = [np.asarray(label_probabilities(row, self.labels), np.float32) for row in rows]
+        stated = [np.asarray(read_label_probabilities(row, self.labels), np.float32) for row in rows]
         for row, predicted, probabilities in zip(rows, predictions.predicted, stated, strict=True):
             _check_answer(row, int(predicted), probabilities, self.labels)
         return replace(predictions, probabilities=np.stack(stated))

@@ -15,7 +15,7 @@ def probability_column(label: str) -> str:
     return f"p_{normalized_label(label)}"
 
 
-def label_probabilities(row: FileRow, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+def read_label_probabilities(row: FileRow, labels: Sequence[str]) -> npt.NDArray[np.float64]:
     """The probabilities in the order of the labels, (labels,), divided by their sum, which may differ by rounding.
 
     Raises `BenchmarkError` for a missing column, and for values that are not from 0 to 1 with the sum 1.

@@ -73,7 +73,7 @@ def whole_label_predictions(
     words = whole_words(answers)
     sums = log_probabilities_of(content_free + prompts, words, logits)
     predictions = {
-        kind: Predictions.from_probabilities(label_probabilities(sums, words, kind, len(content_free)))
+        kind: Predictions.from_probabilities(softmax_of_scores(sums, words, kind, len(content_free)))
         for kind in LabelScore
     }
     return replace(
@@ -114,7 +114,7 @@ def _log_probabilities(next_logits: NextLogits, steps: dict[int, Tokens], sequen
     return torch.cat([logits[:, depth, tokens] for depth, tokens in steps.items()], dim=1)
 
 
-def label_probabilities(sums: Scores, words: Sequence[Tokens], score: LabelScore, content_free: int) -> Scores:
+def softmax_of_scores(sums: Scores, words: Sequence[Tokens], score: LabelScore, content_free: int) -> Scores:
     """(texts, labels): the softmax of the scores.
 
     The first `content_free` rows are those of texts without content: if there are any, the probabilities of the others

@@ -22,7 +22,7 @@ from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.passes import encoder_embeddings, padded_texts
 from baselines.training.fine_tuning import base_report
 from baselines.training.memory_estimate import tokens_per_text
-from baselines.training.requirements import check_positive, finding_if_raised, fine_tuning_findings, prepare
+from baselines.training.requirements import check_positive, finding_if_raised, network_findings, prepare
 from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
@@ -133,7 +133,7 @@ class Probe:
         tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *fine_tuning_findings(self, tokens, context),
+            *network_findings(self, tokens, context),
         ]
 
     def check_checkpoint(self, context: FitContext) -> None:

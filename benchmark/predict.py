@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.data.unlabelled import FORMATS, TextRow, format_of, open_lines, text_rows
+from benchmark.data.unlabelled import FORMATS, TEXT, TextRow, format_of, open_lines, text_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.run.folders import check_writable
@@ -33,13 +33,15 @@ def main() -> None:
     files = [word for word in arguments.words if word not in settings]
     if len(files) > 1:
         parser.error(f"one FILE at a time, not {' '.join(files)}")
+    only_merges = arguments.merge is not None and not files
     with plain_endings():
+        _check_options(parser, arguments, None if only_merges else next(iter(files), "-"))
         quiet_libraries()
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         if arguments.merge is not None:
             load(arguments.model_dir, *settings).merge(arguments.merge)
             sys.stderr.write(f"wrote {arguments.merge}\n")
-        if files or arguments.merge is None:
+        if not only_merges:
             _label(arguments, settings, *files)
 
 
@@ -56,14 +58,31 @@ def _parser() -> argparse.ArgumentParser:
         "of the model, for example model.device=cpu",
     )
     parser.add_argument("--format", choices=FORMATS, help="the format of FILE (default: by its name; - is txt)")
-    parser.add_argument(
-        "--text-column", default="text", metavar="NAME", help="the column with the text (default: text)"
-    )
+    parser.add_argument("--text-column", metavar="NAME", help="the column with the text (default: text)")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="a .csv or .jsonl file (default: CSV to the terminal)"
     )
     parser.add_argument("--merge", type=Path, metavar="DIR", help="write the adapter merged into its base model")
     return parser
+
+
+def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace, file: str | None) -> None:
+    """End with an error if an option would be ignored; `file` is None if no texts are labelled."""
+    options = ("format", "text_column", "output")
+    given = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name) is not None]
+    if file is None and given:
+        parser.error(
+            f"{', '.join(given)}: --merge alone labels no texts. Name a FILE too, or - for standard input, or leave "
+            "these options out."
+        )
+    if file is not None and arguments.text_column is not None and _format(arguments, file) == "txt":
+        parser.error(
+            "--text-column: lines of text have no columns. Leave it out, or set --format to csv, tsv or jsonl."
+        )
+
+
+def _format(arguments: argparse.Namespace, file: str) -> str:
+    return arguments.format or format_of(file)
 
 
 @dataclass
@@ -74,9 +93,9 @@ class Counts:
 
 def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") -> None:
     """Read, predict and write batch by batch, and say on standard error how many texts were empty or cut."""
-    lines, file_format = open_lines(file), arguments.format or format_of(file)
+    lines, file_format = open_lines(file), _format(arguments, file)
     place, counts = "standard input" if file == "-" else file, Counts()
-    columns, texts = text_rows(lines, file_format, place, arguments.text_column)
+    columns, texts = text_rows(lines, file_format, place, arguments.text_column or TEXT)
     _check_columns(columns or [], f"{place}, header")
     with _writer(arguments.output, columns) as write:
         model = load(arguments.model_dir, *settings)

@@ -7,6 +7,7 @@ that other processes use too.
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,15 @@ from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pin
 from benchmark.terminal import plain_endings, quiet_libraries
+
+COUNTS = {
+    "steps": "optimiser steps per measurement",
+    "texts": "test texts predicted per measurement",
+    "rounds": "measurements of each way",
+}
+"""The options of `SpeedOptions`."""
+OF_KEPT_MODEL = re.compile(r"[+~]*(dataset|results_dir)\b")
+"""Overrides that say on what texts a kept model is measured, and where the result is written."""
 
 
 def main() -> None:
@@ -29,13 +39,16 @@ def main() -> None:
         overrides = overrides_of(arguments)
         if arguments.check is not None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
-        config = pin(compose([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides]))
+        if arguments.model_dir is not None:
+            overrides = [*latency.data_overrides(arguments.model_dir, overrides), *overrides]
+        config = compose([f"++dataset.train_rows={throughput.TRAIN_ROWS}", *overrides])
         check_writable("results_dir", Path(config.results_dir))
-        options = throughput.SpeedOptions(arguments.steps, arguments.texts, arguments.rounds)
+        given = {name: value for name in COUNTS if (value := getattr(arguments, name)) is not None}
+        options = throughput.SpeedOptions(**given)
         if arguments.latency:
             document = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
         else:
-            document = throughput.measure(config, arguments.precisions, options)
+            document = throughput.measure(pin(config), arguments.precisions, options)
         path = speed_document.write(document, config.results_dir, "-latency" if arguments.latency else "")
         sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
 
@@ -51,6 +64,7 @@ def _arguments() -> argparse.Namespace:
                 parser.error(f"--{option} {unknown[0]}: choose from {', '.join(choices)}")
             setattr(arguments, option, values)
             arguments.overrides += [word for word in words if "=" in word]  # argparse took them for values
+    _refuse_ignored(parser, arguments)
     words = arguments.overrides
     folders = [word for word in words if "=" not in word] if arguments.latency else []
     if len(folders) > 1 or (folders and any(word.startswith("model=") for word in words)):
@@ -58,7 +72,20 @@ def _arguments() -> argparse.Namespace:
     arguments.model_dir = next(iter(folders), None)
     arguments.settings = [word for word in words if folders and word.startswith("model.")]
     arguments.overrides = [word for word in words if word not in (*folders, *arguments.settings)]
+    if folders and (ignored := [word for word in arguments.overrides if not re.match(OF_KEPT_MODEL, word)]):
+        parser.error(
+            f"{ignored[0]} does not change a kept model. Leave it out, or give model=NAME in place of MODEL_DIR."
+        )
     return arguments
+
+
+def _refuse_ignored(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with an error if an option is given that --check or --latency does not use."""
+    unused = {"--check": ("precisions", *COUNTS), "--latency": ("precisions", "steps", "rounds")}
+    mode = "--check" if arguments.check is not None else "--latency" if arguments.latency else None
+    if mode and (ignored := [option for option in unused[mode] if getattr(arguments, option) is not None]):
+        set_one = " Set model.precision in its place." if (mode, ignored[0]) == ("--latency", "precisions") else ""
+        parser.error(f"--{ignored[0]} has no effect with {mode}. Leave it out.{set_one}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,19 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PRECISION",
         help=f"{', '.join(DTYPE_NAMES)}; default: the model's own, and bf16 if this machine computes it fast",
     )
-    for option, counted in (
-        ("steps", "optimiser steps per measurement"),
-        ("texts", "test texts predicted per measurement"),
-        ("rounds", "measurements of each way"),
-    ):
+    for option, counted in COUNTS.items():
         default = getattr(throughput.SpeedOptions, option)
-        parser.add_argument(f"--{option}", type=_positive, default=default, help=f"{counted} (default: {default})")
-    parser.add_argument(
+        parser.add_argument(f"--{option}", type=_positive, metavar="N", help=f"{counted} (default: {default})")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--latency",
         action="store_true",
         help="measure texts one by one and together instead, of model=NAME or of a kept model: --latency MODEL_DIR",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--check",
         nargs="*",
         metavar="PART",

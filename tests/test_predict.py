@@ -186,6 +186,25 @@ def test_a_command_line_that_is_not_understood_has_exit_code_2(kept: Path, predi
         assert predict(*arguments).code == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--merge", "merged", "--output", "out.csv"], ["--output", "FILE"]),
+        (["--merge", "merged", "--format", "csv", "model.device=cpu"], ["--format", "FILE"]),
+        (["--merge", "merged", "--text-column", "words"], ["--text-column", "FILE"]),
+        (["--text-column", "words"], ["--text-column", "--format"]),
+        (["texts.txt", "--text-column", "text"], ["--text-column", "--format"]),
+        (["--merge", "merged", "-", "--text-column", "words"], ["--text-column", "--format"]),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    options: list[str], named: list[str], kept: Path, predict: Predict
+) -> None:
+    done = predict(kept, *options, text="i feel well\n")
+    assert (done.code, done.output) == (2, "")
+    assert all(word in done.error.splitlines()[-1] for word in named)
+
+
 def test_a_reader_that_stops_ends_the_command_quietly(kept: Path) -> None:
     done = subprocess.run(
         f"yes 'i feel well' | head -n 20000 | {' '.join(COMMAND)} {kept} | head -n 1",

@@ -1,4 +1,4 @@
-"""How much memory fine-tuning takes, and whether this machine has it."""
+"""How much memory fine-tuning or prediction takes, and whether this machine has it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NF4_BYTES = 0.516
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Approximate bytes that fine-tuning takes."""
+    """Approximate bytes that fine-tuning takes, or prediction alone."""
 
     weights: float  # as they are loaded; part of `fixed`
     fixed: float  # network, gradients and optimiser
@@ -41,7 +41,8 @@ def estimate_memory(
 
     AdamW keeps two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about
     20 rows of the hidden size and 6 of the intermediate size per token, in `precision`, and 12 and 4 where `fused` LoRA
-    layers keep less (measured with Llama 3 8B on a GPU).
+    layers keep less (measured with Llama 3 8B on a GPU). A model without trained parameters only predicts: the layers
+    follow each other in the memory of one.
     """
     assert card.parameters is not None
     assert card.trained_parameters is not None
@@ -55,7 +56,8 @@ def estimate_memory(
     weights = base + card.trained_parameters * 4 if decoder else card.parameters * 4
     wide, inner = (12, 4) if fused else (20, 6)
     values_per_token = wide * hidden + inner * card.dimensions.get("intermediate_size", 4 * hidden)
-    activations = card.dimensions["num_hidden_layers"] * values_per_token * size
+    layers = card.dimensions["num_hidden_layers"] if card.trained_parameters else 1
+    activations = layers * values_per_token * size
     fixed = PROCESS_BYTES + weights + 12 * card.trained_parameters
     return MemoryEstimate(weights, fixed, tokens_per_sample * activations)
 

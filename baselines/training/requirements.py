@@ -1,4 +1,4 @@
-"""What fine-tuning needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
+"""What a network needs on this machine: the device, memory, the weights, and disk space for checkpoints."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -34,14 +34,14 @@ from baselines.training.memory_estimate import (
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding, FitContext, ModelCard
+from benchmark.interface import Finding, FitContext, ModelCard, Recipe
 
 CHECKPOINTS = 3
 """So many are on disk at once: a third is written before the first of two is deleted."""
 
 
 class Trainable(Protocol):
-    """The options that encoders and decoders have in common."""
+    """The options that models with a network have in common."""
 
     weights: Weights
     architecture: dict[str, Any]
@@ -49,6 +49,7 @@ class Trainable(Protocol):
     precision: Precision
     attention: Attention
     batching: Batching
+    prediction_batch_size: int
 
     def describe(self) -> ModelCard: ...
 
@@ -115,10 +116,10 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
     return finding_if_raised("adapter", read) or [Finding("adapter", f"{folder} fits")]
 
 
-def fine_tuning_findings(
+def network_findings(
     model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
 ) -> Iterator[Finding]:
-    """Everything that fine-tuning depends on, whether it is available or not."""
+    """Everything that training and prediction depend on, whether it is available or not."""
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
     errors = problems(model.device, model.precision, model.attention, only_packed)
     yield from [Finding.from_error("hardware", error) for error in errors] or [Finding("hardware", hardware)]
@@ -126,7 +127,7 @@ def fine_tuning_findings(
         "batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching)
     )
     yield from finding_if_raised("attention", lambda: check_attention(model.architecture, model.attention))
-    yield from _memory_findings(model, tokens_per_sample, context.recipe.effective_batch, only_packed)
+    yield from _memory_findings(model, tokens_per_sample, context.recipe, only_packed)
     yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
     yield from _weight_findings(model, context)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
@@ -135,15 +136,16 @@ def fine_tuning_findings(
 
 
 def _memory_findings(
-    model: Trainable, tokens_per_sample: float, effective_batch: int, only_packed: bool
+    model: Trainable, tokens_per_sample: float, recipe: Recipe, only_packed: bool
 ) -> Iterator[Finding]:
-    """Whether the memory suffices for training, and if not, whether it would with 4-bit weights."""
+    """Whether the memory suffices, for prediction if nothing is trained, and if not, whether it would in 4 bits."""
     card = model.describe()
+    samples = recipe.effective_batch if card.trained_parameters else model.prediction_batch_size
     quantization = getattr(model, "quantization", Quantization.none)
     whole_decoder = card.kind == "decoder" and quantization is Quantization.none
     fused = only_packed and whole_decoder
     memory = estimate_memory(card, model.precision, tokens_per_sample, quantization, fused)
-    enough = memory_finding(model.device, memory, effective_batch)
+    enough = memory_finding(model.device, memory, samples)
     if enough.fix is not None and whole_decoder:
         smaller = estimate_memory(card, Precision.bf16, tokens_per_sample, Quantization.nf4)
         enough = replace(enough, fix=f"{enough.fix} {four_bit_hint(smaller)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from baselines.label_probabilities import label_probabilities
+from baselines.label_probabilities import read_label_probabilities
 from benchmark.errors import BenchmarkError
 from benchmark.files import read_all_rows
 from benchmark.interface import Examples, normalized_label
@@ -43,7 +43,7 @@ def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str
                 f"{row.location} has no text; its columns are {', '.join(row.columns)}.",
                 "Write the training text in the column text.",
             )
-        given[text].append(label_probabilities(row, labels))
+        given[text].append(read_label_probabilities(row, labels))
     missing = [number for number, text in enumerate(texts, start=1) if text not in given]
     if missing:
         raise BenchmarkError(

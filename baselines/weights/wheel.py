@@ -38,7 +38,7 @@ class Wheel:
 
     @property
     def key(self) -> str:
-        """A hash that identifies the unpacked files."""
+        """A hash that identifies the wheel."""
         return self.sha256
 
     def unpack(self, folder: Path) -> None:
@@ -78,7 +78,7 @@ class Wheels:
 
     @property
     def key(self) -> str:
-        """A hash that identifies the unpacked files."""
+        """A hash that identifies the joined wheels."""
         return self.file_sha256
 
     def unpack(self, folder: Path) -> None:

@@ -1,10 +1,10 @@
 """Which data set each run belongs to, by the content of its test split and never by a name."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 
 from benchmark.analysis import study
+from benchmark.analysis.identity import short_hash
 from benchmark.results.record import RunRecord
 
 Content = tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], str]
@@ -32,7 +32,7 @@ def dataset_keys(records: Mapping[str, RunRecord]) -> dict[str, str]:
         if content is not None and content not in keys:
             name = records[run].dataset
             taken = name.casefold() in {key.casefold() for key in keys.values()}
-            keys[content] = f"{name}-{_short_hash(content)}" if taken else name
+            keys[content] = f"{name}-{short_hash(*content, digits=8)}" if taken else name
     known = {run: keys[content] for run, content in contents.items() if content is not None}
     of_name = {records[run].dataset: known[run] for run in reversed(earliest_first) if run in known}
     return {run: known.get(run) or _unread(record, of_name) for run, record in records.items()}
@@ -79,7 +79,3 @@ def _unread(record: RunRecord, of_name: Mapping[str, str]) -> str:
     """The data set of a run that ended before it read its data; never the study's, which declares its hashes."""
     key = of_name.get(record.dataset, record.dataset)
     return key if key != study.DATASET else f"{record.dataset}-not-read"
-
-
-def _short_hash(content: Content) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]

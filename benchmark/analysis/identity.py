@@ -17,8 +17,9 @@ def shared(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
     return _without({group: values[group] for group in ("model", "dataset", "recipe")}, leave_out)
 
 
-def short_hash(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+def short_hash(*parts: Any, digits: int = 12) -> str:
+    """The first hexadecimal `digits` of the SHA-256 of `parts` as JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:digits]
 
 
 def with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:

@@ -49,7 +49,9 @@ def to_examples(split: str, rows: list[Row], labels: Sequence[str]) -> Examples:
     written = [_label_as_written(row, ids) for row in rows]
     by_id = _is_int(written[0])
     for row in rows:
-        _check_text(row)
+        if row.text is None or (isinstance(row.text, str) and not row.text.strip()):
+            raise BenchmarkError(f"{row.location}: the text is empty.", "Add a text or remove the row.")
+        check_text(row.text, row.location)
     return Examples(
         ids=tuple(f"{split}-{index}" for index in range(len(rows))),
         texts=tuple(row.text for row in rows),
@@ -57,6 +59,16 @@ def to_examples(split: str, rows: list[Row], labels: Sequence[str]) -> Examples:
             [_label_id(row, label, ids, by_id) for row, label in zip(rows, written, strict=True)], dtype=np.int64
         ),
     )
+
+
+def check_text(text: Any, location: str) -> None:
+    """Raise `BenchmarkError` unless the text is a string of Unicode characters. It may be empty."""
+    if not isinstance(text, str):
+        raise BenchmarkError(f"{location}: the text is of type {type(text).__name__}.", "Write it as a string.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise BenchmarkError(
+            f"{location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
+        )
 
 
 def check_labels(config: DatasetConfig) -> None:
@@ -173,17 +185,6 @@ def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
     if _is_int(label) and str(label) in ids:
         return str(label)
     return as_ids(label) if isinstance(label, str) and label not in ids else label
-
-
-def _check_text(row: Row) -> None:
-    if row.text is not None and not isinstance(row.text, str):
-        raise BenchmarkError(f"{row.location}: the text is of type {type(row.text).__name__}.", "Write it as a string.")
-    if row.text is None or not row.text.strip():
-        raise BenchmarkError(f"{row.location}: the text is empty.", "Add a text or remove the row.")
-    if not row.text.isascii() and any("\ud800" <= character <= "\udfff" for character in row.text):
-        raise BenchmarkError(
-            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
-        )
 
 
 def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from benchmark.data.checks import check_text
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
 TEXT = "text"
-"""The column of lines that have no names."""
+"""The column of the text, unless another is named."""
 Table = tuple[list[str] | None, Iterator[FileRow]]
 """The columns, where the rows do not name their own, and the rows."""
 
@@ -33,9 +33,7 @@ def text_rows(
     text, and at the first wrong row.
     """
     columns, rows = FORMATS[file_format](decode(lines, place), place)
-    if file_format == "txt":
-        column = TEXT
-    elif columns is not None:
+    if columns is not None:
         _check_column(columns, column, f"{place}, header")
     return columns, (TextRow(row, _text(row, column)) for row in rows)
 
@@ -83,13 +81,8 @@ FORMATS: dict[str, Callable[[Iterable[str], str], Table]] = {
 def _text(row: FileRow, column: str) -> str:
     """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
     _check_column(row.columns, column, row.columns_at)
-    text: Any = row.values[column]
-    if not isinstance(text, str):
-        raise BenchmarkError(f"{row.location}: the text is of type {type(text).__name__}.", "Write it as a string.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise BenchmarkError(
-            f"{row.location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
-        )
+    text: str = row.values[column]
+    check_text(text, row.location)
     return text
 
 

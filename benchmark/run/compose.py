@@ -21,6 +21,9 @@ from benchmark.run.structured import first_line, to_dataclass
 
 resolvers.register()
 
+SEARCH_PATH = "hydra.searchpath="
+"""The beginning of the override that `with_config_dir` adds."""
+
 
 def compose(overrides: list[str]) -> RunConfig:
     """The run that command-line overrides ask for."""
@@ -96,7 +99,7 @@ def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
         return [*overrides]
     if not folder.is_dir():
         raise BenchmarkError(f"--config-dir {folder} is not a folder.", "Name one that holds model/ or dataset/.")
-    return [f"hydra.searchpath={hydra_value([f'file://{folder.resolve()}'])}", *overrides]
+    return [f"{SEARCH_PATH}{hydra_value([f'file://{folder.resolve()}'])}", *overrides]
 
 
 def explain_refusal(error: Exception, overrides: list[str]) -> BenchmarkError:

@@ -93,7 +93,7 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
     files that are not those of its record.
     """
     folder = Path(folder)
-    record = _record_in(folder)
+    record = record_in(folder)
     return restore_model(folder, record, build_classifier(_with_settings(record.config.model, settings)))
 
 
@@ -116,7 +116,7 @@ def find_kept_model(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]
     wanted = identity_of(unchanged.as_json())
     for path in sorted((models_dir / spec.model.name / unchanged.dataset.title).glob(f"*/{RECORD}")):
         try:
-            record = _record_in(path.parent)
+            record = record_in(path.parent)
         except BenchmarkError as error:
             log.warning("skipped a kept model: %s", error.problem)
             continue
@@ -126,7 +126,7 @@ def find_kept_model(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]
     return None
 
 
-def _record_in(folder: Path) -> RunRecord:
+def record_in(folder: Path) -> RunRecord:
     """The record of the kept model; raises `BenchmarkError` if there is none, or if it was changed."""
     try:
         content = (folder / RECORD).read_bytes()

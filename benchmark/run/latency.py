@@ -1,20 +1,23 @@
 """How long one text takes when texts come one by one, and how many a second when they come together."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.config import RunConfig, RunSpec
-from benchmark.data.load import load
+from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results import environment
 from benchmark.run import kept
-from benchmark.run.compose import build_classifier
+from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
 from benchmark.run.context import fit_unsaved
+from benchmark.run.revisions import pin
 from benchmark.run.speed_document import describe_model_and_machine
 
 PERCENTILES = (50, 95, 99)
@@ -24,7 +27,7 @@ STEPS = 2  # of training: what the weights are does not change the time
 def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> dict[str, Any]:
     """The latency of the kept model in `folder`, or else of the configured model after a short training, as JSON.
 
-    `config` is pinned. The first test texts of its data set are predicted one by one, and then all together.
+    The first test texts of its data set are predicted one by one, and then all together.
     `settings` are those of `kept.load`.
     """
     shared = environment.device_is_shared()
@@ -33,15 +36,48 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     if folder is not None:
         model = kept.load(folder, *settings)
         classifier, fit, spec = model.classifier, model.fit_here, model.record.config
-        test_texts = load(config.dataset).test.texts[:texts]
+        test_texts = _load(config).test.texts[:texts]
     else:
-        classifier, fit, test_texts = _train_briefly(config, texts)
+        spec = pin(config)
+        classifier, fit, test_texts = _train_briefly(spec, texts)
     return {
         **describe_model_and_machine(spec, fit, shared),
         "precision": fit.precision,
         "dataset": config.dataset.name,
         "latency": time_predictions(classifier, test_texts),
     }
+
+
+def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
+    """What chooses the data set of the run that kept the model in `folder`; nothing if `overrides` name a data set.
+
+    Raises `BenchmarkError` if the record does not say how that data set was chosen.
+    """
+    if any(override.startswith("dataset=") for override in overrides):
+        return []
+    record = kept.record_in(Path(folder))
+    chosen = [override for override in record.overrides if re.match(r"[+~]*(dataset|experiment)\b", override)]
+    problem = f"The model in {folder} was trained on the data set {record.dataset}, which "
+    fix = "Set dataset=NAME to the data set to measure on, with --config-dir if its file is not one of the benchmark."
+    try:
+        composed = compose([*(option for option in overrides if option.startswith(SEARCH_PATH)), *chosen])
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{problem}cannot be configured here: {error.problem}", fix) from error
+    if composed.dataset.title != record.dataset:
+        raise BenchmarkError(f"{problem}its record does not configure.", fix)
+    return chosen
+
+
+def _load(config: RunConfig) -> Splits:
+    """The data set; an error names it."""
+    try:
+        return load(pin(config).dataset)
+    except BenchmarkError as error:
+        fix = "Or set dataset.path to a folder with its files, or dataset=NAME to another data set."
+        raise BenchmarkError(
+            f"The data set {config.dataset.title} cannot be read: {error.problem}",
+            f"{error.fix} {fix}" if error.fix else fix,
+        ) from error
 
 
 def time_predictions(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
@@ -81,7 +117,7 @@ def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport
             f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
             "Choose a model that predicts here, such as minilm.",
         )
-    splits = load(config.dataset)
+    splits = _load(config)
     short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
     fit = fit_unsaved(classifier, short, splits.train, splits.validation)
     return classifier, fit, splits.test.texts[:texts]

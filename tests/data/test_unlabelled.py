@@ -1,5 +1,9 @@
+import json
+
 import pytest
 
+from benchmark.data.checks import to_examples
+from benchmark.data.rows import Row
 from benchmark.data.unlabelled import text_rows
 from benchmark.errors import BenchmarkError
 
@@ -41,6 +45,18 @@ def test_a_column_that_is_missing_or_double_is_named(header: bytes, found: str, 
         text_rows([header, b"1,sad\n"][:lines], "csv", "texts.csv")
     columns = ", ".join(header.decode().strip().split(","))
     assert refused.value.problem == f"texts.csv, header: there is {found} 'text'; the columns are {columns}."
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [(None, "of type NoneType"), (3, "of type int"), ("cut \ud800", "surrogate pair")]
+)
+def test_a_wrong_text_is_refused_as_in_a_data_set(text: object, problem: str) -> None:
+    with pytest.raises(BenchmarkError, match=f"texts.jsonl, row 1: the text .*{problem}") as refused:
+        next(text_rows([json.dumps({"text": text}).encode()], "jsonl", "texts.jsonl")[1])
+    if text is not None:  # there, it is an empty text
+        with pytest.raises(BenchmarkError) as same:
+            to_examples("train", [Row(text, "joy", "texts.jsonl, row 1")], ["joy"])
+        assert (same.value.problem, same.value.fix) == (refused.value.problem, refused.value.fix)
 
 
 @pytest.mark.parametrize(("line", "problem"), [(b"\xff\n", "not UTF-8"), (b"a\x00\n", "NUL byte"), (b"a\rb\n", "lone")])

@@ -47,3 +47,5 @@ def test_a_whole_training_counts_without_the_seconds_that_prepared_its_graphs() 
     assert (way.samples_per_second, way.answered_per_second) == (400.0, 700.0)
     assert (way.batching, way.graphs, way.title) == ("packed", True, "packed, CUDA graphs")
     assert ways_of({"latency": {}}) == []
+    (way,) = ways_of(training | {"batching": "padded", "samples_seen": 15_000})
+    assert (way.batching, way.samples_per_second) == ("padded", 375.0)

@@ -116,7 +116,8 @@ def test_too_little_memory_is_a_problem_only_if_one_sample_does_not_fit(monkeypa
 
 
 @pytest.mark.parametrize(
-    ("model", "samples", "tokens", "measured"), [("minilm", 20, 25, 1.5e9), ("smollm2_lora", 20, 40, 2.6e9)]
+    ("model", "samples", "tokens", "measured"),
+    [("minilm", 20, 25, 1.5e9), ("smollm2_lora", 20, 40, 2.6e9), ("probe_mpnet", 256, 142, 5.1e9)],
 )
 def test_the_memory_estimate_is_near_what_was_measured(
     model: str, samples: int, tokens: float, measured: float
@@ -132,6 +133,16 @@ def test_the_memory_estimate_of_llama_3_is_near_its_peak_on_a_gpu(samples: int, 
     card = build_classifier(compose(["model=llama3_lora"]).model).describe()
     needed = estimate_memory(card, Precision.bf16, 24.5, fused=True)
     assert needed.total(samples) == pytest.approx(measured, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["model=probe"], ["model=tiny_bert", "model.train=false"], ["model=tiny_llama", "model.train=false"]]
+)
+def test_the_memory_of_a_model_that_is_not_trained_is_that_of_prediction(overrides: list[str]) -> None:
+    batch = ["model.prediction_batch_size=7", "recipe.batch_size=1000"]
+    found = findings.examine(compose([*overrides, *batch, "dataset=synthetic"]))
+    (memory,) = [finding for finding in found if finding.what == "memory"]
+    assert "with 7 samples" in memory.found
 
 
 def test_llama_3_in_4_bits_fits_a_gpu_of_16_gb() -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import answers
+from factories import SMALL, answers, folders_in
 from test_kept import keep
 
 from benchmark import speed
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Predictions
-from benchmark.run import latency
+from benchmark.run import latency, runner
+from benchmark.run.compose import compose
 
 Compose = Callable[..., RunConfig]
 
@@ -68,6 +69,81 @@ def test_the_command_measures_a_kept_model(
     measured = json.loads(path.read_text())
     assert (measured["model"], measured["dataset"], measured["latency"]["texts"]) == ("tfidf", "synthetic", 15)
     assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out
+
+
+def kept_by_command(folder: Path, *overrides: str) -> Path:
+    """The folder of a TF-IDF model that the command with these overrides kept."""
+    overrides = ("model=tfidf", *overrides, f"models_dir={folder}/models", *folders_in(folder)[:2])
+    runner.run(compose([*overrides]), overrides)
+    (record,) = (folder / "models").rglob("record.json")
+    return record.parent
+
+
+def latency_on(folder: Path, *words: str) -> str:
+    """The data set on which the command measures the model in `folder`."""
+    measured = folder.parent / "measured"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["speed", "--latency", str(folder), *words, f"results_dir={measured}"])
+        speed.main()
+    [path] = (measured / "speed").glob("*/tfidf-latency.json")
+    return str(json.loads(path.read_text())["dataset"])
+
+
+def test_a_kept_model_is_measured_on_its_own_data_set_unless_another_is_named(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,label\nfine,good\nawful,bad\n" * 20, encoding="utf-8")
+    of_folder = ["dataset=hub", "dataset.hub.id=owner/reviews", f"dataset.path={tmp_path}"]
+    synthetic = kept_by_command(tmp_path / "one", *SMALL)
+    assert latency_on(synthetic) == "synthetic"
+    assert latency_on(synthetic, *of_folder) == "reviews"
+    reviews = kept_by_command(tmp_path / "two", *of_folder)
+    assert latency_on(reviews, f"dataset.path={tmp_path}") == "reviews"
+    assert latency_on(reviews, "dataset=synthetic") == "synthetic"
+    with pytest.raises(SystemExit, match=r"The data set reviews cannot be read: .* dataset.path .* dataset=NAME"):
+        latency_on(reviews)
+
+
+def test_a_record_that_does_not_configure_its_data_set_asks_for_it(compose_run: Compose, tmp_path: Path) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
+    with pytest.raises(BenchmarkError, match="data set synthetic") as refused:
+        latency.data_overrides(str(folder), [])
+    assert "dataset=NAME" in (refused.value.fix or "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--check", "--latency"],
+        ["--latency", "--precisions", "bf16"],
+        ["--latency", "--steps", "50"],
+        ["--latency", "--rounds", "2"],
+        ["--check", "--texts", "8"],
+        ["--check", "speed", "--precisions", "bf16"],
+        ["--latency", "models/minilm", "recipe=tuned"],
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for measuring in (latency, speed.gpu_check):
+        monkeypatch.setattr(measuring, "measure" if measuring is latency else "check", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(sys, "argv", ["speed", *words])
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    assert ended.value.code == 2
+    option = next(word for word in reversed(words) if "=" in word or word.startswith("--"))
+    assert option in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("columns", [80, 112])
+def test_the_help_fits_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "argv", ["speed", "--help"])
+    with pytest.raises(SystemExit):
+        speed.main()
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("words", [["one", "two"], ["one", "model=tfidf"]])

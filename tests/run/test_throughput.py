@@ -19,6 +19,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, WeightSource
+from benchmark.report.tables.cost import ways_of
 from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import compose
 from benchmark.run.flops import flop_counter, linear_flops
@@ -239,6 +240,16 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.
     [summary] = (tmp_path / "speed").glob("*/check.md")
     assert "Not run: they need a CUDA GPU." in summary.read_text()
     assert "Failed" not in summary.read_text()
+
+
+def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_batches() -> None:
+    config = compose(
+        ["model=tiny_bert", "model.batching=padded", *FEW_ROWS, "dataset.train_rows=30", "recipe.epochs=2"]
+    )
+    document = gpu_check._whole_training(config)
+    assert (document["batching"], document["steps"], document["samples_seen"]) == ("padded", 4, 60)
+    (way,) = ways_of(json.loads(json.dumps(document)))
+    assert (way.batching, way.samples_per_second) == ("padded", 60 / document["training_seconds"])
 
 
 def test_the_check_says_which_part_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,17 +81,19 @@ def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 def ways_of(document: dict[str, Any]) -> list[Way]:
     """The ways whose speed `python -m benchmark.speed` compared, or the one way of a whole training.
 
-    There are none in a measurement of latency.
+    There are none in a measurement of latency. Older files of a whole training do not state the batching, which was
+    packed, nor the samples that were seen.
     """
     if "training_seconds" in document:
         seconds = document["training_seconds"] - (document["graph_seconds"] or 0.0)
+        samples = document.get("samples_seen", document["steps"] * document["effective_batch"])
         return [
             Way(
-                "packed",
+                document.get("batching", "packed"),
                 graphs=bool(document.get("graph_steps")),
                 recomputes=False,
                 precision=document["precision"],
-                samples_per_second=document["steps"] * document["effective_batch"] / seconds,
+                samples_per_second=samples / seconds,
                 answered_per_second=max(document["predicted_per_second"]),
                 utilisation=None,
             )
