@@ -11,8 +11,9 @@ import pandas as pd
 from benchmark.analysis import comparisons, study
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.configurations import NETWORKS, is_sized_network, smallest_network
+from benchmark.analysis.configurations import is_sized_network, smallest_network
 from benchmark.analysis.costs import significant_leads
+from benchmark.report.data_set_leads import leads_by_data_set
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
@@ -73,7 +74,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
         **_about_use(comparable, own_tables),
-        "elsewhere": _elsewhere(tables, dataset) if about_study else {"gains": [], "leads": []},
+        "elsewhere": leads_by_data_set(tables, dataset) if about_study else {"gains": [], "leads": []},
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
     }
@@ -278,49 +279,6 @@ def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
         for row in rows.to_dict("records")
     ]
     return {"what": CHANGES[worst], "losses": losses, "one_seed": bool((rows["seeds"] == 1).all())}
-
-
-def _elsewhere(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dict[str, list[str]]:
-    """How far the most accurate model is above TF-IDF on each data set, and its significant leads on other data sets.
-
-    `gains` are phrases, with the data set of the answer first, `leads` sentences.
-    """
-    by_name = {table.name: data for table, data in tables.items()}
-    data_sets = by_name.get("data_sets", pd.DataFrame(columns=["dataset", "gain"]))
-    found: dict[str, list[str]] = {"gains": [], "leads": []}
-    for name, rows in data_sets.groupby("dataset", sort=False):
-        best, networks = rows.iloc[0], rows[rows["kind"].isin(NETWORKS)].iloc[1:]
-        if pd.isna(best["gain"]):
-            continue
-        model, on = markdown_text(best["model"]), markdown_text(str(name))
-        pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
-        led = pairs[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ")]
-        significantly = networks[networks["configuration"].isin(led["other_id"])]
-        if best["kind"] not in NETWORKS:
-            model += "" if len(networks) else "; no network was fine-tuned"
-        elif networks.empty:
-            model += "; the only network tested"
-        elif name != dataset:
-            above = "not significantly" if significantly.empty else "significantly"
-            other = networks.iloc[-1] if significantly.empty else significantly.iloc[0]
-            model += f"; {above} above {markdown_text(other['model'])}"
-            found["leads"] += [_significant_lead(on, best, other, led)] if len(significantly) else []
-        found["gains"].append(f"{digits(best['gain'])} on {on} ({model})")
-    return found
-
-
-def _significant_lead(dataset: str, better: pd.Series, other: pd.Series, led: pd.DataFrame) -> str:
-    """A sentence with both accuracies, their difference and its interval."""
-    pair = led[led["other_id"] == other["configuration"]].iloc[0]
-    interval = f"{digits(pair['low'])} to {digits(pair['high'])}"
-    return (
-        f"On {dataset}, {_named_model(better)} is significantly more accurate than {_named_model(other)}, by "
-        f"{digits(pair['difference'])} ({interval})."
-    )
-
-
-def _named_model(row: pd.Series) -> str:
-    return f"{markdown_text(row['model'])} ({digits(row['accuracy'])})"
 
 
 def _about_the_study(analysis: AnalysedResults, table3: pd.DataFrame) -> dict[str, Any]:
