@@ -219,8 +219,8 @@ def test_the_matrix_shows_the_difference_of_each_pair_once(tmp_path: Path) -> No
     runs = [publish_many(tmp_path, a_record(model), wrong_at(range(count))) for model, count in errors.items()]
     figure = draw("pairwise", *runs)
     assert figure.get_label() == (
-        "The two most accurate configurations do not differ significantly from each other. "
-        "1 of 2 others are significantly less accurate than the most accurate one."
+        "The two most accurate of three configurations do not differ significantly from each other. "
+        "One is significantly less accurate than the most accurate."
     )
     axes = figure.axes[0]
     cells = {tuple(text.get_position()): text.get_text() for text in axes.texts if text.get_ha() == "center"}
@@ -262,7 +262,8 @@ def test_the_frontier_is_filled_and_the_dominated_are_named(tmp_path: Path) -> N
     less = "trains faster, needs less memory, trains fewer parameters and predicts faster"
     assert f"2 BERT base, paper, 0.9000; not significantly better than 1, which {less}" in in_one_line(figure)
     assert figure.get_label() == (
-        f"The most accurate on the frontier is {MINILM}, paper for training time, peak memory, trained parameters and "
+        f"Of the points drawn, the most accurate on the frontier is {MINILM}, "
+        "paper for training time, peak memory, trained parameters and "
         "prediction time."
     )
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "", "accuracy", ""]
@@ -328,7 +329,8 @@ def test_the_caption_names_the_most_accurate_on_each_frontier(tmp_path: Path) ->
     runs.append(publish_many(tmp_path, loading(a_record("smollm2_lora"), "an-adapter"), MANY_GOLD))
     figure = draw("frontier", *runs)
     assert figure.get_label() == (
-        f"The most accurate on the frontier is {MINILM}, paper for training time, peak memory and trained parameters; "
+        f"Of the points drawn, the most accurate on the frontier is {MINILM}, "
+        "paper for training time, peak memory and trained parameters; "
         "SmolLM2-135M LoRA, paper for prediction time."
     )
 

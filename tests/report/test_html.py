@@ -419,7 +419,8 @@ def test_what_was_not_run_is_counted_and_only_reduced_runs_are_no_result(tmp_pat
     rows = re.findall(r'<tr data-kind="[^"]*">.*?</tr>', table(html, "not_run"))
     of_study = sum("◇" in row for row in rows)
     assert of_study == len(study.TABLE3)
-    counted = f"Not run here: {len(rows)} models, {of_study} of the study and {len(rows) - of_study} others</summary>"
+    numbers = f"{len(rows)} models, {of_study} of the study and {len(rows) - of_study} others"
+    counted = f"Not run here on all training texts: {numbers}</summary>"
     assert counted in html
     assert [MINILM in row for row in rows if "only reduced runs" in row] == [True]
 

@@ -221,8 +221,8 @@ def test_the_answer_says_whose_learning_rate_was_searched(tmp_path: Path) -> Non
     ]
     analysis = AnalysedResults(results_of([*runs, *trials]))
     assert answer(analysis, all_tables(analysis))[-1].endswith(
-        "The learning rate of MiniLM-L6 on emotion was searched on the validation split; no search is recorded for "
-        "BERT base."
+        "On emotion, the learning rate of MiniLM-L6 was searched on the validation split, and no search is recorded "
+        "for BERT base."
     )
     analysis = AnalysedResults(results_of([*runs, *trials[:1]]))
     assert "searched" not in answer(analysis, all_tables(analysis))[-1]

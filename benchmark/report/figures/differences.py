@@ -69,9 +69,10 @@ def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame) -> str:
     among = differing[differing["better"].isin(ids) & differing["other"].isin(ids)]
     later = [max(ids.index(one), ids.index(other)) for one, other in zip(among["better"], among["other"], strict=True)]
     alike, led = min(later, default=len(ids)), int((among["better"] == ids[0]).sum())
-    many = f"The {count_in_words(alike)} most accurate configurations do not differ significantly from each other. "
-    first = many * (alike > 1)
-    return f"{first}{led} of {len(ids) - 1} others are significantly less accurate than the most accurate one."
+    many = f"The {count_in_words(alike)} most accurate of {count_in_words(len(ids))} configurations do not differ "
+    first = f"{many}significantly from each other. " if alike > 1 else ""
+    less = f"{count_in_words(led).capitalize()} {'is' if led == 1 else 'are'}" if led else "None is"
+    return f"{first}{less} significantly less accurate than the most accurate."
 
 
 def _write_names(axes: Axes, shown: pd.DataFrame) -> None:
