@@ -19,7 +19,8 @@ def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dic
     data_sets = by_name.get("data_sets", pd.DataFrame(columns=["dataset", "gain"]))
     found: dict[str, list[str]] = {"gains": [], "leads": []}
     for name, rows in data_sets.groupby("dataset", sort=False):
-        best, networks = rows.iloc[0], rows[rows["kind"].isin(NETWORKS)].iloc[1:]
+        best, others = rows.iloc[0], rows.iloc[1:]
+        networks = others[others["kind"].isin(NETWORKS)]
         if pd.isna(best["gain"]):
             continue
         model, on = markdown_text(best["model"]), markdown_text(str(name))
@@ -27,7 +28,7 @@ def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dic
         led = pairs[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ")]
         significantly = networks[networks["configuration"].isin(led["other_id"])]
         if best["kind"] not in NETWORKS:
-            model += "" if len(networks) else "; no network was fine-tuned"
+            model += "" if len(networks) else "; no network was tested"
         elif networks.empty:
             model += "; the only network tested"
         elif name != dataset:

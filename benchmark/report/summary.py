@@ -18,11 +18,9 @@ from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.tables.paired import CHANGES
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
-CHANGES = {"typos": "typos", "uppercase": "capitals only", "lowercase": "small letters only",
-           "no_feel": 'every form of "feel" removed', "negation": "negations"}  # fmt: skip
-"""Kinds of changed test texts, in words."""
 SEARCHES = ("tune", "tune_cpu")  # recipes of the experiments that compare learning rates on the validation split
 HOURS = 365 * 24  # of a year
 TIMES = ("training_seconds", "seconds_per_text")
@@ -73,7 +71,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **by_cost,
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
-        **_about_use(comparable, own_tables),
+        **_about_use(comparable, own_tables, dataset),
         "elsewhere": leads_by_data_set(tables, dataset) if about_study else {"gains": [], "leads": []},
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
@@ -135,14 +133,14 @@ def _about_cost(analysis: AnalysedResults, comparable: list[Row], dollars: pd.Da
     }
 
 
-def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], dataset: str) -> dict[str, Any]:
     """Confidences of the best model, wrong test labels, few training texts, and changed test texts."""
     best = comparable[0]["configuration"] if comparable else None
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
         "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
         "few": _few_texts(own_tables["learning_curve"]),
-        "changed": _most_harmful_change(own_tables["robustness"]),
+        "changed": _most_harmful_change(own_tables["robustness"], dataset),
     }
 
 
@@ -268,8 +266,13 @@ def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
     return {"rows": few, "most": int(most), "points": rows}
 
 
-def _most_harmful_change(robustness: pd.DataFrame) -> dict[str, Any] | None:
-    """The change of the test texts that costs most accuracy, and what it costs each model."""
+def _most_harmful_change(robustness: pd.DataFrame, dataset: str) -> dict[str, Any] | None:
+    """The change of a data set's test texts that costs most accuracy, and what it costs each model.
+
+    An added negation does not count, because it may change the right label.
+    """
+    if len(robustness):
+        robustness = robustness[(robustness["tested_on"] == dataset) & (robustness["perturbation"] != "negation")]
     if robustness.empty or robustness["difference"].min() >= 0:
         return None
     worst = str(robustness.sort_values("difference", kind="stable")["perturbation"].iloc[0])

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from factories import FIT, RANDOM_FIT, a_record, analysis_of, publish_many, rows_of, words, wrong_at
 
+from benchmark.report.data_set_leads import leads_by_data_set
 from benchmark.report.figures.across_data_sets import data_sets
 from benchmark.report.style import NARROW
+from benchmark.report.tables import all_tables
 from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
@@ -20,6 +22,16 @@ def made(folder: Path, model: str, dataset: str, wrong: int, recipe: str = "pape
     return publish_many(
         folder, a_record(model, f"recipe.name={recipe}", dataset=dataset, fit=fit), wrong_at(range(wrong))
     )
+
+
+def test_a_network_below_tfidf_is_not_denied(tmp_path: Path) -> None:
+    wrong = {("tfidf", "emotion"): 50, ("minilm", "emotion"): 20, ("tfidf", "reviews"): 20, ("minilm", "reviews"): 40}
+    analysis = analysis_of(*(made(tmp_path, *of, number) for of, number in wrong.items()))
+    gains = leads_by_data_set(all_tables(analysis), "emotion")["gains"]
+    assert gains == [
+        "0.1500 on emotion (MiniLM-L6; the only network tested)",
+        "0.0000 on reviews (TF-IDF + logistic regression)",
+    ]
 
 
 def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.analysis.prices import read_prices
 from benchmark.interface import AdapterSource, WeightSource
-from benchmark.report.summary import _prices, answer, facts, findings, messages
+from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.wording import in_words, listed, times
 from benchmark.results.record import RunRecord
@@ -129,6 +129,33 @@ def test_a_smaller_model_that_another_one_leads_is_not_named_as_enough(tmp_path:
     found = about(*runs)
     assert models(found["tied"]) == ["roberta_base", "minilm"]
     assert found["smaller"] is None
+
+
+def test_a_network_that_is_led_leaves_the_answer_to_the_next_in_size(tmp_path: Path) -> None:
+    runs = errors(tmp_path, roberta_large=0, mpnet_base=2, minilm=40)
+    analysis = AnalysedResults(results_of(runs))
+    assert (
+        "none is significantly more accurate than MPNet base (109 million" in answer(analysis, all_tables(analysis))[0]
+    )
+
+
+def test_the_most_harmful_change_is_of_the_data_set_and_no_negation() -> None:
+    rows = [
+        ("emotion", "negation", 0.5),
+        ("emotion", "typos", 0.8),
+        ("emotion", "uppercase", 0.9),
+        ("mine", "no_feel", 0.6),
+    ]
+    table = pd.DataFrame(
+        [
+            {"tested_on": dataset, "perturbation": change, "model": "M", "seeds": 3, "before": 0.9, "after": after,
+             "difference": after - 0.9}
+            for dataset, change, after in rows
+        ]
+    )  # fmt: skip
+    found = _most_harmful_change(table, "emotion")
+    assert found == {"what": "typos", "losses": ["from 0.9000 to 0.8000 (M)"], "one_seed": False}
+    assert _most_harmful_change(table, "other") is None
 
 
 def test_decisions_are_those_of_the_best_model(tmp_path: Path) -> None:

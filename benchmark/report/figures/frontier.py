@@ -106,7 +106,7 @@ def _caption(plotted: pd.DataFrame, measured: list[str], frontiers: dict[str, se
         for name in on_frontier["short_name"].head(1):
             costs_of.setdefault(name, []).append(COSTS[cost])
     parts = [f"{name} for {listed(names)}" for name, names in costs_of.items()]
-    return f"Of the points drawn, the most accurate on the frontier is {'; '.join(parts)}."
+    return "" if not parts else f"Of the points drawn, the most accurate on the frontier is {'; '.join(parts)}."
 
 
 def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:
@@ -122,7 +122,7 @@ def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:
 
 def _notes(plotted: pd.DataFrame, below: list[str]) -> list[str]:
     """What the key does not say."""
-    own = " CPUs and GPUs have frontiers of their own, except for trained parameters." * plotted["on_gpu"].any()
+    own = " CPUs and GPUs have frontiers of their own, except for trained parameters." * bool(plotted["on_gpu"].any())
     notes = [f"On the frontier: significantly more accurate than every cheaper model on it.{own}"]
     if plotted["machine"].nunique() > 1:
         machine = f"Machine: {_usual_machine(plotted)}, unless another is named."
