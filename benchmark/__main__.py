@@ -20,7 +20,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
 from benchmark.run.compose import explain_refusal, from_hydra
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
-from benchmark.run.sweep import SweepFolder
+from benchmark.run.sweep_folder import SweepFolder
 from benchmark.terminal import INTERRUPTED, handle_signals, plain_endings, quiet_libraries
 
 FULL_ERROR = "HYDRA_FULL_ERROR"

@@ -15,7 +15,7 @@ from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.run.child_process import run_in_process
-from benchmark.run.sweep import OUTCOMES
+from benchmark.run.sweep_folder import OUTCOMES
 from benchmark.terminal import INTERRUPTED, handle_signals, quiet_libraries
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ class AnalysedResults:
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
     def of(self, dataset: str) -> "AnalysedResults":
-        """The same for the runs on one data set only."""
+        """The same with `results.runs` restricted to one data set; the other fields of `results` are unchanged."""
         if set(self.results.runs["dataset"]) == {dataset}:
             return self
         if dataset not in self._parts:

@@ -29,9 +29,9 @@ COPIED_COLUMNS = (
     "configuration", "model", "title", "kind", "readout", "recipe", "short_name", "dataset", "test_sha256", "reduced",
     "trained", "trained_by", "learns", "train_rows", "test_rows", "steps", "precision", "parameters"
 )  # fmt: skip
-"""The columns of `columns.RUN_COLUMNS` that a configuration copies from its first counted run."""
+"""The columns of `columns.RUN_COLUMNS` that a configuration copies from its first counted run, else its first run."""
 COMPUTED_COLUMNS = {
-    "run": "the first counted run",
+    "run": "the first counted run, else the first run",
     "runs": "the names of all runs",
     "counted": "the names of the counted runs",
     "result": "whether a run is a result",

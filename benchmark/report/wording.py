@@ -25,13 +25,13 @@ def jinja_environment() -> Environment:
         count_in_words,
         duration,
         digits,
-        faster,
+        faster_or_slower,
         in_words,
         listed,
-        named,
+        name_and_accuracy,
         of_study,
-        with_few_texts,
-        with_name,
+        accuracy_of_point,
+        accuracies_and_name,
         usd,
         heading_anchor,
     )
@@ -59,8 +59,8 @@ def digits(value: float) -> str:
     return f"{value:.4f}"
 
 
-def faster(best: Row, other: Row, cost: str) -> str:
-    """How many times as fast the other is, from a cost in seconds."""
+def faster_or_slower(best: Row, other: Row, cost: str) -> str:
+    """The ratio of a cost in seconds: `2.0 times faster` if the other needs half, `2.0 times slower` if twice."""
     ratio = best[cost] / other[cost]
     if ratio < 1:
         return f"{times(1 / ratio)} slower"
@@ -80,7 +80,7 @@ def seeds(row: Row) -> str:
     return "one seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
 
 
-def named(row: Row) -> str:
+def name_and_accuracy(row: Row) -> str:
     """A configuration with its accuracy."""
     return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
 
@@ -90,15 +90,15 @@ def of_study(row: Row) -> str:
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
 
 
-def with_few_texts(point: Row) -> str:
+def accuracy_of_point(point: Row) -> str:
     """The accuracy at a point of a learning curve."""
     constant: str = " (one label for all texts)" if pd.notna(point["remark"]) else ""
     return f"{digits(point['accuracy'])}{constant}"
 
 
-def with_name(point: Row) -> str:
+def accuracies_and_name(point: Row) -> str:
     """The accuracy at a point of a learning curve, and at the curve's last point."""
-    return f"{with_few_texts(point)} instead of {digits(point['whole'])} ({markdown_text(point['name'])})"
+    return f"{accuracy_of_point(point)} instead of {digits(point['whole'])} ({markdown_text(point['name'])})"
 
 
 def heading_anchor(heading: str) -> str:

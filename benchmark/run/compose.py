@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
 from benchmark.run import resolvers
 from benchmark.run.model_by_place import with_weights
-from benchmark.run.overrides import REFUSALS, check_named, hydra_value, refusal, with_groups
+from benchmark.run.overrides import REFUSALS, check_named, choices, hydra_value, refusal, with_groups
 from benchmark.run.structured import first_line, to_dataclass
 
 resolvers.register()
@@ -32,12 +32,12 @@ def compose(overrides: list[str]) -> RunConfig:
 
 def each_model(overrides: list[str]) -> list[list[str]]:
     """The overrides of one run per model, where they name several models or an experiment sweeps them."""
-    named = [override.partition("=")[2] for override in overrides if override.startswith("model=")]
+    named = [override for override in overrides if override.startswith("model=")]
     others = [override for override in overrides if not override.startswith("model=")]
     if not named:
         swept = _compose_checked(others, return_hydra_config=True).hydra.sweeper.params or {}
-        named = [str(swept["model"])] if "model" in swept else []
-    return [[f"model={model.strip()}", *others] for model in named[-1].split(",")] if named else [others]
+        named = [f"model={swept['model']}"] if "model" in swept else []
+    return [[f"model={model}", *others] for model in choices(named[-1])] if named else [others]
 
 
 def from_hydra(values: DictConfig) -> RunConfig:

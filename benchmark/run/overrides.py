@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -121,6 +122,20 @@ def sweeps(override: str) -> bool:
         return parse(override).is_sweep_override()
     except OverrideParseException:
         return False
+
+
+def choices(override: str) -> list[str]:
+    """The values of `group=value`, several for a sweep: `model=a,b`, `model=choice(a,b)` or `model=glob(a*)`.
+
+    What cannot be listed is returned as it is, and refused where it is composed: an interval, or a glob while Hydra is
+    not initialised.
+    """
+    hydra = GlobalHydra.instance()
+    loader = hydra.config_loader() if hydra.is_initialized() else None
+    try:
+        return list(OverridesParser.create(loader).parse_overrides([override])[0].sweep_string_iterator())
+    except HydraException:
+        return [override.partition("=")[2]]
 
 
 def _as_group(override: str) -> str:

@@ -8,7 +8,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import Needs
-from benchmark.run.overrides import sweeps, with_groups
+from benchmark.run.overrides import choices, sweeps, with_groups
 from benchmark.run.structured import to_dataclass
 
 LABELS = "{labels}"
@@ -57,13 +57,11 @@ def model_needs(resource: str, *, _root_: DictConfig) -> int | None:
     task = list(_root_.hydra.overrides.task)
     one_run = [override for override in task if not sweeps(override)]
     swept = [f"model={value}" for value in [(_root_.hydra.sweeper.params or {}).get("model")] if value]
-    models = [override for override in task if override.startswith("model=")] or swept or ["model=null"]
-    choices = [choice.strip() for choice in models[-1].removeprefix("model=").split(",")]
+    models = [override for override in task if override.startswith("model=")] or swept
+    named = [[f"model={choice}"] for choice in choices(models[-1])] if models else [[]]
     others = [override for override in one_run if not override.startswith("model=")]
-    needs = []
-    for choice in choices:
-        named = [] if choice == "null" else [f"model={choice}"]
-        needs.append(compose("config", overrides=with_groups([*others, *named])).model.get("needs") or {})
+    runs = [compose("config", overrides=with_groups([*others, *model])) for model in named]
+    needs = [run.model.get("needs") or {} for run in runs]
     return max(getattr(to_dataclass(Needs, dict(needed), "model.needs."), resource) for needed in needs) or None
 
 

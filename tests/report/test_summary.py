@@ -23,7 +23,7 @@ from benchmark.analysis.prices import read_prices
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
 from benchmark.report.tables import TABLES, all_tables
-from benchmark.report.wording import in_words, listed, times
+from benchmark.report.wording import faster_or_slower, in_words, listed, times
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
@@ -383,3 +383,8 @@ def test_words_for_lists_and_ratios() -> None:
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert [times(9.94), times(10), times(1234.5)] == ["9.9 times", "10 times", "1,234 times"]
     assert [in_words(size) for size in (22.7e6, 999.4e6, 999.6e6)] == ["22.7 million", "999 million", "1 billion"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1.0, "2.0 times faster"), (4.0, "2.0 times slower")])
+def test_a_cost_in_seconds_is_compared_in_words(seconds: float, words: str) -> None:
+    assert faster_or_slower({"training_seconds": 2.0}, {"training_seconds": seconds}, "training_seconds") == words

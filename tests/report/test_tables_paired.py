@@ -44,6 +44,16 @@ def test_changed_texts_are_compared_with_the_same_seeds_on_the_unchanged_texts(t
     assert row["changed_answers"] == pytest.approx((35 + 20) / 400)
 
 
+def test_the_models_title_is_as_short_as_in_other_tables(tmp_path: Path) -> None:
+    def titled(record: RunRecord) -> RunRecord:
+        model = replace(record.config.model, title="MiniLM (22M encoder)")
+        return replace(record, config=replace(record.config, model=model))
+
+    own = publish_many(tmp_path, titled(a_record("minilm")), MANY_GOLD)
+    [row] = rows(ROBUSTNESS, own, publish_many(tmp_path, titled(changed()), wrong_at([1])))
+    assert row["model"] == "MiniLM"
+
+
 def test_changed_texts_are_compared_with_the_model_that_was_tested_on_them(tmp_path: Path) -> None:
     def kept(record: RunRecord, weights: str) -> RunRecord:
         assert record.fit is not None

@@ -59,6 +59,14 @@ def test_the_spread_is_over_draws_and_over_prompts(tmp_path: Path) -> None:
     assert both["macro_f1"] == pytest.approx((study["macro_f1"] + other["macro_f1"]) / 2)
 
 
+def test_the_models_title_is_as_short_as_in_other_tables(tmp_path: Path) -> None:
+    record = asked()
+    model = replace(record.config.model, title="SmolLM2 (135M instruct)")
+    record = replace(record, config=replace(record.config, model=model))
+    (row,) = rows_of(prompts.PROMPTS.data(analysis_of(publish_asked(tmp_path, record, 1, 1))))
+    assert row["model"] == "SmolLM2"
+
+
 def test_a_row_says_how_the_model_was_asked_and_no_training(tmp_path: Path) -> None:
     record = asked()
     (configuration,) = analysis_of(publish_asked(tmp_path, record, 1, 1)).configurations.to_dict("records")

@@ -179,11 +179,21 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
         (["experiment=table3"], ["bert_base", "bert_large", "roberta_base", "roberta_large", "llama3_lora"]),
         (["model=majority,tfidf", "seed=1"], ["majority", "tfidf"]),
         (["experiment=table3", "model=tfidf"], ["tfidf"]),
+        (["model=choice(minilm,tfidf)"], ["minilm", "tfidf"]),
+        (["model=choice('minilm', tfidf)", "seed=1"], ["minilm", "tfidf"]),
         (["dataset=synthetic"], ["minilm"]),
     ],
 )
 def test_overrides_of_several_models_become_one_run_per_model(overrides: list[str], models: list[str]) -> None:
     assert [compose(one).model.name for one in each_model(overrides)] == models
+
+
+@pytest.mark.parametrize("override", ["model=choice(", "model=interval(1,2)", "model=glob(*)"])
+def test_models_that_cannot_be_listed_are_refused(override: str) -> None:
+    (overrides,) = each_model([override])
+    with pytest.raises(BenchmarkError) as refusal:
+        compose(overrides)
+    assert override in refusal.value.problem
 
 
 def test_options_that_a_data_set_file_leaves_out_are_set_without_a_plus(tmp_path: Path) -> None:

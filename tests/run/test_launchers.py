@@ -67,6 +67,8 @@ def test_the_jobs_of_a_machine_share_its_cores() -> None:
         (["model=tfidf"], None, 8),
         (["model=llama3_lora", "seed=0,1"], 1, 40),
         (["model=tfidf,bert_base"], 1, 16),
+        (["model=choice(tfidf,bert_base)"], 1, 16),
+        (["model=glob(llama3_*)"], 1, 40),
         (["model=tfidf", "+model.needs.memory_gb=99"], None, 99),
         (["experiment=table3"], 1, 40),
     ],

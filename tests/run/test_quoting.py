@@ -30,6 +30,20 @@ def test_a_label_that_yaml_changes_is_refused(written: str, tmp_path: Path) -> N
     assert labels_of(quoted.partition("=")[2], tmp_path) == ["no", "yes"]
 
 
+@pytest.mark.parametrize("written", ["no", "on", "1e3"])
+def test_the_quotes_that_a_single_text_needs_work(written: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError) as refusal:
+        labels_of(written, tmp_path, "text_column")
+    (quoted,) = [part for part in refusal.value.fix.split("'") if part.startswith("dataset.text_column=")]
+    assert compose([quoted]).dataset.text_column == "no"  # an example: what was written is not known
+    assert labels_of(quoted.partition("=")[2], tmp_path, "text_column") == "no"
+
+
+@pytest.mark.parametrize(("written", "read"), [("12", "12"), ("010", "8"), ("0x1F", "31"), ("1_000", "1000")])
+def test_a_whole_number_alone_is_accepted_as_yaml_reads_it(written: str, read: str, tmp_path: Path) -> None:
+    assert labels_of(written, tmp_path, "text_column") == read
+
+
 @pytest.mark.parametrize("written", ["[2020-01-01, b]", "[n, y]", "['no', \"yes\"]", "[a b, 'c, d']"])
 def test_labels_that_stay_as_they_were_written_are_taken(written: str, tmp_path: Path) -> None:
     assert all(label in written for label in labels_of(written, tmp_path))

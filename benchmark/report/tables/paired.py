@@ -61,7 +61,7 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
     assert record.data is not None
     return {
         "configuration": runs.loc[changed, "configuration"],
-        "model": record.title,
+        "model": runs.loc[changed, "title"],
         "recipe": runs.loc[unchanged, "recipe"],
         "tested_on": runs.loc[unchanged, "dataset"],
         "perturbation": str(record.config.dataset.perturb),

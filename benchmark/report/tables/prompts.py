@@ -25,7 +25,7 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     """
     configurations = analysis.configurations
     rows = [
-        row | _prompt_scores(analysis.results, row["counted"], record.card.prompting, record)
+        row | _prompt_scores(analysis.results, row, record.card.prompting, record)
         for row in configurations[configurations["accuracy"].notna()].to_dict("records")
         if (record := analysis.results.by_name[row["run"]].record).card and record.card.prompting
     ]
@@ -36,15 +36,15 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *(f"{score}_prompts" for score in SCORES)])))
 
 
-def _prompt_scores(results: Results, counted: list[str], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
+def _prompt_scores(results: Results, row: dict[Any, Any], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
     """How the model was asked, and the scores over the draws. Without examples, every seed asks the same."""
-    runs = [results.by_name[run] for run in counted[: None if prompting.shots else 1]]
+    runs = [results.by_name[run] for run in row["counted"][: None if prompting.shots else 1]]
     scores = pd.DataFrame(map(_scores, runs))
     return {
         **vars(prompting),
         "setting": short_hash(shared(record.config, ("model.parameters.prompt",)), record.data_sha256),
         "name": record.model,
-        "model": record.title,
+        "model": row["title"],
         "draws": len(runs) if prompting.shots else None,
         **scores.mean(),
         **scores.std().add_suffix("_draws"),
