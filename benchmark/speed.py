@@ -49,7 +49,9 @@ def main() -> None:
             document = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
         else:
             document = throughput.measure(pin(config), arguments.precisions, options)
-        path = speed_document.write(document, config.results_dir, "-latency" if arguments.latency else "")
+        path = speed_document.write(
+            document, config.results_dir, latency.file_suffix(document) if arguments.latency else ""
+        )
         sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
 
 

@@ -21,7 +21,8 @@ ALPHA = 0.05
 POWER = 0.8
 """The probability with which a detectable difference is found."""
 RESAMPLES = 2000
-SEED = 0  # of the resamples
+SEED = 0  # of the drawn items, and of the seeds of models that `bootstrap_interval` draws with them
+COMPARED_SEED = 1  # of the seeds of models drawn in a comparison, together with the side
 QUANTILES = (0.025, 0.975)
 Z = float(stats.norm.ppf(QUANTILES[1]))
 
@@ -244,7 +245,7 @@ def _item_draws(items: int) -> npt.NDArray[np.float64]:
 @lru_cache(maxsize=64)
 def _seed_draws(seeds: int, resamples: int, side: int) -> npt.NDArray[np.int64]:
     """How often each seed is drawn, (resamples, seeds); the two sides of a comparison are drawn independently."""
-    return np.random.default_rng((1, side)).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    return np.random.default_rng((COMPARED_SEED, side)).multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
 
 
 def _percentiles(values: npt.NDArray[np.float64]) -> Interval:

@@ -5,6 +5,7 @@
 
 TITLE = "Emotion Text Classification Using Llama3-8b and LoRA (Daoyuan Li, 2024)"
 DATASET = "emotion"
+TRAIN_ROWS = 16_000
 TEST_ROWS = 2000
 TEST_SHA256 = "60f531690d20127339e7f054edc299a82c627b5ec0dd5d552d53d544e0cfcc17"
 """The hash of the published test split, as in conf/dataset/emotion.yaml."""

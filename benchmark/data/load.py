@@ -39,6 +39,8 @@ class Splits:
     validation: Examples
     test: Examples
     report: DataReport
+    whole_train_rows: int
+    """The training rows before `train_rows` left any out."""
 
 
 def load(config: DatasetConfig) -> Splits:
@@ -59,6 +61,7 @@ def load(config: DatasetConfig) -> Splits:
     if "validation" not in splits:
         notes.append(_carve_validation(splits, config.validation_share))
         carved_rows = len(splits["validation"])
+    whole_train_rows = len(splits["train"])
     notes += _limit_rows(splits, config)
     perturbed_rows, unperturbed = 0, None
     if config.perturb is not None:
@@ -73,7 +76,7 @@ def load(config: DatasetConfig) -> Splits:
         perturbed_rows=perturbed_rows,
         unperturbed_sha256=unperturbed,
     )
-    return Splits(splits["train"], splits["validation"], splits["test"], report)
+    return Splits(splits["train"], splits["validation"], splits["test"], report, whole_train_rows)
 
 
 def resolve_labels(config: DatasetConfig) -> DatasetConfig:

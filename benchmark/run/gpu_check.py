@@ -178,7 +178,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         speeds.append(len(splits.test) / (time.perf_counter() - started))
     return {
         **speed_document.describe_model_and_machine(config, report, shared),
-        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "predicted": len(splits.test)},
+        "rows": {**speed_document.describe_rows(config, splits), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
         "batching": model.batching,
         "precision": report.precision,

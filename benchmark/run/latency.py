@@ -43,9 +43,14 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     return {
         **describe_model_and_machine(spec, fit, shared),
         "precision": fit.precision,
-        "dataset": config.dataset.name,
+        "dataset": config.dataset.title,
         "latency": time_predictions(classifier, test_texts),
     }
+
+
+def file_suffix(document: dict[str, Any]) -> str:
+    """What the name of the file ends with: one model is measured on several data sets and in several precisions."""
+    return f"-latency-{document['dataset']}-{document['precision']}"
 
 
 def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import RunConfig, RunSpec
+from benchmark.data.load import Splits
 from benchmark.files import replacing
 from benchmark.interface import FitReport
 from benchmark.results import environment
@@ -23,6 +24,11 @@ def describe_model_and_machine(spec: RunConfig | RunSpec, fit: FitReport, device
         "device": machine.hardware(fit.device),
         "environment": asdict(machine),
     }
+
+
+def describe_rows(spec: RunConfig, splits: Splits) -> dict[str, Any]:
+    """The data set, how many rows a measurement may train on, and how many the whole training split has."""
+    return {"dataset": spec.dataset.name, "train": len(splits.train), "dataset_train": splits.whole_train_rows}
 
 
 def write(document: dict[str, Any], results_dir: str, suffix: str = "") -> Path:

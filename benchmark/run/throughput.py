@@ -20,7 +20,7 @@ from benchmark.results import environment
 from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
-from benchmark.run.speed_document import describe_model_and_machine
+from benchmark.run.speed_document import describe_model_and_machine, describe_rows
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
             way.gradient_difference = _gradient_difference(way, splits)
     return {
         **describe_model_and_machine(config, ways[0].fits[-1], shared),
-        "rows": {"dataset": config.dataset.name, "train": len(splits.train), "answered": len(_texts(splits, options))},
+        "rows": {**describe_rows(config, splits), "answered": len(_texts(splits, options))},
         "effective_batch": config.recipe.effective_batch,
         "plain_batch": config.recipe.batch_size,
         "steps": options.steps,
@@ -175,7 +175,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
         "graph_seconds": fit.graph_seconds,
         "kernel_seconds_per_step": way.kernel_seconds,
         "gradient_difference": way.gradient_difference,
-        "tokens_per_second": trained * (fit.tokens_per_sample or 0.0),
+        "tokens_per_second": None if fit.tokens_per_sample is None else trained * fit.tokens_per_sample,
         "linear_flops_per_sample": way.flops,
         "utilisation": None if way.flops is None else trained * way.flops / peak,
         "outside_steps": None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
@@ -185,18 +185,18 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
     }
 
 
-def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float]]]:
+def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float | None]]]:
     """Seconds of one epoch over 1, 2 and 4 times the rows, and with texts 1, 2 and 4 times as long."""
     fewest = max(1, min(4 * way.config.recipe.effective_batch, len(splits.train) // 4))
 
-    def epoch(times_rows: int, times_text: int) -> dict[str, float]:
+    def epoch(times_rows: int, times_text: int) -> dict[str, float | None]:
         rows = first_rows(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
         way.keep_base(model)
         return {
             "rows": len(rows),
-            "tokens_per_sample": fit.tokens_per_sample or 0.0,
+            "tokens_per_sample": fit.tokens_per_sample,
             "seconds": _seconds_without_graphs(fit),
         }
 

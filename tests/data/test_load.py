@@ -171,7 +171,7 @@ def test_the_first_rows_are_taken_where_that_is_asked_for(folder: Folder) -> Non
 def test_a_limited_number_of_rows_is_drawn_by_label_and_noted(folder: Folder) -> None:
     splits = load(replace(folder(COMPLETE), train_rows=6, test_rows=2))
     assert Counter(splits.train.labels.tolist()) == {0: 4, 1: 2}
-    assert len(splits.test) == 2
+    assert (len(splits.test), splits.whole_train_rows) == (2, 30)
     assert "Only 6 of 30 train rows are used: drawn by label, seed 0." in splits.report.notes
 
 

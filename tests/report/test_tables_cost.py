@@ -5,7 +5,7 @@ import pytest
 from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table_rows
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.frame import results_of
+from benchmark.analysis.frame import read_speeds, results_of
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.tables.cost import LATENCY
 
@@ -71,7 +71,8 @@ def latency_of(title: str, shared: bool | None, p50: float) -> dict[str, Any]:
 
 
 def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds() -> None:
-    measured = [latency_of("Slow", False, 0.1), latency_of("Fast", None, 0.01), latency_of("Unknown", True, 0.001)]
+    slow = latency_of("Slow", False, 0.1) | {"dataset": "emotion"}
+    measured = [slow, latency_of("Fast", None, 0.01), latency_of("Unknown", True, 0.001)]
     analysis = AnalysedResults(results_of([], measured))
     rows = rows_of(LATENCY.data(analysis))
     assert [(row["model"], row["p50"], row["p99"], row["batched_per_second"]) for row in rows] == [
@@ -79,5 +80,13 @@ def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds
         ("Slow", 0.1, 0.3, 90.0),
     ]
     assert TABLES["speed"].data(analysis).empty
+    assert [row["dataset"] for row in rows] == [None, "emotion"]  # older files may not state it
     assert LATENCY in all_tables(analysis)
     assert LATENCY not in all_tables(AnalysedResults(results_of([], measured[2:])))
+
+
+def test_the_shipped_latencies_are_read_with_their_data_set() -> None:
+    speeds = read_speeds(Path(__file__).parents[2] / "results")
+    rows = rows_of(LATENCY.data(AnalysedResults(results_of([], speeds))))
+    assert {(row["model"], row["dataset"]) for row in rows} >= {("MiniLM-L6", "emotion")}
+    assert "Data set" in [column.heading for column in LATENCY.shown("md")]

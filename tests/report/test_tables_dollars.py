@@ -102,18 +102,70 @@ def test_energy_is_the_median_of_the_seeds_that_measured_it_alone(tmp_path: Path
     assert row_with(rows(0, *made), model="BERT base")["training_seconds"] == 1
 
 
-def test_the_speed_with_random_weights_gives_a_projection_in_dollars(tmp_path: Path) -> None:
-    document = {
+def energy_of_adapter(folder: Path, training: RunRecord) -> dict[str, Any]:
+    """The row of a run that loads the adapter which the run of `training` saved."""
+    trained = publish_many(folder, training, wrong_at([1]))
+    record = loading(a_record("smollm2_lora", "model.readout=generate"), trained.folder.name)
+    record = replace(record, environment=Environment(cores=2), joules={"fit": {"cpu": 7.0}, "predict": {"cpu": 200.0}})
+    loaded = publish_many(folder, record, wrong_at([2, 3]))
+    ids = {row["run"]: row["configuration"] for _, row in analysis_of(trained, loaded).configurations.iterrows()}
+    return row_with(rows(1, trained, loaded), configuration=ids[loaded.name])
+
+
+def test_a_loaded_adapter_needs_the_energy_of_its_training(tmp_path: Path) -> None:
+    training = replace(a_record("smollm2_lora"), environment=Environment(cores=2))
+    joules = {"fit": {"cpu": 3e6}, "predict": {"cpu": 100.0}}
+    row = energy_of_adapter(tmp_path / "one", replace(training, joules=joules))
+    assert (row["training_joules"], row["joules_per_text"]) == (3e6, 1.0)
+    assert row["year_dollars"] == pytest.approx((3e6 + 365_000) / 3.6e6 * 0.13)
+    shared = replace(training, joules=joules, environment=Environment(cores=2, device_shared=True))
+    for number, unknown in enumerate((training, shared)):
+        row = energy_of_adapter(tmp_path / str(number), unknown)
+        assert (row["training_joules"], row["year_dollars"], row["joules_per_text"]) == (None, None, 1.0)
+
+
+def test_a_model_that_trains_nothing_shows_the_energy_of_loading_it(tmp_path: Path) -> None:
+    record = replace(with_energy(0, 50.0, {"cpu": 100.0}), fit=replace(FIT, trained_parameters=0))
+    [row] = rows(1, publish_many(tmp_path, record, wrong_at([1])))
+    assert row["training_joules"] == 50.0
+
+
+def a_speed(**changes: Any) -> dict[str, Any]:
+    """What `python -m benchmark.speed` wrote for Llama with random weights on all rows of emotion."""
+    return {
         "model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False,
+        "environment": {"device_shared": None},
         "rows": {"dataset": "emotion", "train": 16_000, "answered": 1000}, "effective_batch": 20,
         "ways": [
             {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0},
             {"batching": "padded", "precision": "bf16", "samples_per_second": 200.0, "answered_per_second": None},
         ],
-    }  # fmt: skip
-    others = [document | {"pretrained": True}, document | {"device": "NVIDIA Unknown"}, document | {"ways": []}]
-    results = replace(analysis_of().results, speeds=[*others, document])
-    [row] = rows_of(PROJECTED.data(AnalysedResults(results)))
+    } | changes  # fmt: skip
+
+
+def projected(*documents: dict[str, Any]) -> list[dict[str, Any]]:
+    return rows_of(PROJECTED.data(AnalysedResults(replace(analysis_of().results, speeds=list(documents)))))
+
+
+def test_the_speed_with_random_weights_gives_a_projection_in_dollars() -> None:
+    others = [a_speed(pretrained=True), a_speed(device="NVIDIA Unknown"), a_speed(ways=[])]
+    [row] = projected(*others, a_speed(), a_speed(environment={"device_shared": True}))
     assert (row["model"], row["training"]) == ("Llama 3 8B, random weights", 480)  # three epochs
     assert (row["training_dollars"], row["answering_dollars"]) == pytest.approx((480 * 4 / 3600, 365 * 4 / 3600))
     assert row["year_dollars"] == row["training_dollars"] + row["answering_dollars"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds"),
+    [
+        ({"dataset": "emotion", "train": 2000, "dataset_train": 16_000}, [480]),
+        ({"dataset": "banking77", "train": 2000, "dataset_train": 9002}, [270.06]),
+        ({"dataset": "emotion", "train": 16_000}, [480]),  # older files: all rows of emotion
+        ({"dataset": "emotion", "train": 2000}, []),
+        ({"dataset": "banking77", "train": 16_000}, []),
+    ],
+)
+def test_the_projection_is_of_all_training_rows_and_left_out_if_their_number_is_not_known(
+    rows: dict[str, Any], seconds: list[float]
+) -> None:
+    assert [row["training"] for row in projected(a_speed(rows=rows))] == pytest.approx(seconds)

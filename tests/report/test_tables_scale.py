@@ -49,3 +49,17 @@ def test_a_whole_training_counts_without_the_seconds_that_prepared_its_graphs() 
     assert ways_of({"latency": {}}) == []
     (way,) = ways_of(training | {"batching": "padded", "samples_seen": 15_000})
     assert (way.batching, way.samples_per_second) == ("padded", 375.0)
+
+
+@pytest.mark.parametrize(("first", "last"), [(512.0, 512.0), (0.0, 0.0), (None, None), (0.0, 20.0), (20.0, 10.0)])
+def test_growth_is_left_out_unless_the_last_size_is_larger(first: float | None, last: float | None) -> None:
+    text = [{"tokens_per_sample": first, "seconds": 1.0}, {"tokens_per_sample": last, "seconds": 4.0}]
+    document = measured(growth=measured()["growth"] | {"text": text})
+    (row,) = rows_of(SCALE.data(AnalysedResults(results_of([], [document]))))
+    assert (row["growth_rows"], row["growth_length"]) == (pytest.approx(1.0), None)
+
+
+def test_measurements_on_a_device_that_other_jobs_used_are_left_out() -> None:
+    documents = [measured(title=str(shared), environment={"device_shared": shared}) for shared in (True, False, None)]
+    rows = rows_of(SCALE.data(AnalysedResults(results_of([], documents))))
+    assert [row["model"] for row in rows] == ["False", "None"]

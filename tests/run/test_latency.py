@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_the_command_measures_a_kept_model(
     options = ["--latency", str(folder), "dataset=synthetic", "--texts", "15", f"results_dir={tmp_path}/measured"]
     monkeypatch.setattr(sys, "argv", ["speed", *options])
     speed.main()
-    [path] = (tmp_path / "measured/speed").glob("*/tfidf-latency.json")
+    [path] = (tmp_path / "measured/speed").glob("*/tfidf-latency-synthetic-fp32.json")
     measured = json.loads(path.read_text())
     assert (measured["model"], measured["dataset"], measured["latency"]["texts"]) == ("tfidf", "synthetic", 15)
     assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out
@@ -81,12 +82,31 @@ def kept_by_command(folder: Path, *overrides: str) -> Path:
 
 def latency_on(folder: Path, *words: str) -> str:
     """The data set on which the command measures the model in `folder`."""
-    measured = folder.parent / "measured"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["speed", "--latency", str(folder), *words, f"results_dir={measured}"])
-        speed.main()
-    [path] = (measured / "speed").glob("*/tfidf-latency.json")
+    measured = Path(tempfile.mkdtemp(dir=folder.parent))
+    [path] = latencies_in(measured, str(folder), *words)
     return str(json.loads(path.read_text())["dataset"])
+
+
+def latencies_in(results_dir: Path, *words: str) -> list[Path]:
+    """The files in the folder after the command has measured one more latency."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["speed", "--latency", *words, f"results_dir={results_dir}"])
+        speed.main()
+    return sorted((results_dir / "speed").glob("*/*.json"))
+
+
+def test_latencies_of_one_model_on_several_data_sets_and_in_several_precisions_are_all_kept(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,label\nfine,good\nawful,bad\n" * 20, encoding="utf-8")
+    reviews = ["dataset=hub", "dataset.hub.id=owner/reviews", f"dataset.path={tmp_path}"]
+    bf16 = ["model=tiny_bert", "model.precision=bf16", *SMALL]
+    for words in (["model=tiny_bert", *SMALL], ["model=tiny_bert", *reviews], bf16):
+        found = latencies_in(tmp_path / "measured", *words)
+    found = latencies_in(tmp_path / "measured", *bf16, "dataset.perturb=uppercase")
+    documents = [json.loads(path.read_text()) for path in found]
+    assert [(document["dataset"], document["precision"]) for document in documents] == [
+        ("reviews", "fp32"), ("synthetic", "bf16"), ("synthetic", "fp32"), ("synthetic-uppercase", "bf16")
+    ]  # fmt: skip
 
 
 def test_a_kept_model_is_measured_on_its_own_data_set_unless_another_is_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_both_ways_do_the_same_work(
     rows, texts = measured["growth"]["rows"], measured["growth"]["text"]
     assert [point["rows"] for point in rows] == [80, 160, 320]
     assert texts[2]["tokens_per_sample"] > texts[1]["tokens_per_sample"] > texts[0]["tokens_per_sample"]
-    assert measured["rows"] == {"dataset": "synthetic", "train": 400, "answered": 30}
+    assert measured["rows"] == {"dataset": "synthetic", "train": 400, "dataset_train": 400, "answered": 30}
     assert measured["environment"]["device_shared"] is not None or torch.cuda.is_available()
     assert (measured["effective_batch"], measured["plain_batch"], measured["pretrained"]) == (20, 5, False)
     for way in (packed, padded):
@@ -115,6 +115,16 @@ def test_growth_is_measured_on_few_rows_too(train_rows: int, grown: list[int]) -
     growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
     assert [point["rows"] for point in growth["rows"]] == grown
     assert [point["rows"] for point in growth["text"]] == grown[:1] * 3
+
+
+def test_an_unknown_length_is_not_written_as_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = replace(FIT, tokens_per_sample=None)  # of a model that is not the benchmark's
+    monkeypatch.setattr(throughput, "train_copy", lambda way, *_, **__: (way.model, fit))
+    monkeypatch.setattr(throughput.Measurements, "keep_base", lambda *_: None)
+    way = replace(a_way("tiny_bert"), fits=[replace(fit, step_seconds=1.0)], predicted_per_second=[1.0])
+    growth = throughput._growth(way, load(compose(["dataset=synthetic", "model=tiny_bert"]).dataset))
+    assert {point["tokens_per_sample"] for points in growth.values() for point in points} == {None}
+    assert throughput._figures(replace(way, peak_memory=[{"host": 1}]), peak=1.0)["tokens_per_second"] is None
 
 
 @pytest.mark.parametrize("words", ["{} {}", "{} a=b {}", "a=b {} {}", "{} {} a=b"])
@@ -248,6 +258,7 @@ def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_ba
     )
     document = gpu_check._whole_training(config)
     assert (document["batching"], document["steps"], document["samples_seen"]) == ("padded", 4, 60)
+    assert document["rows"] == {"dataset": "synthetic", "train": 30, "dataset_train": 400, "predicted": 300}
     (way,) = ways_of(json.loads(json.dumps(document)))
     assert (way.batching, way.samples_per_second) == ("padded", 60 / document["training_seconds"])
 
@@ -275,7 +286,7 @@ def test_kernels_are_timed_on_full_batches_of_rows_of_the_lower_median_length(
     train = replace(examples([0, 1] * rows), texts=("word " * 12, "word " * 8) * rows)
     way = replace(a_way("tiny_bert"), device="cuda:0")
     assert way.config.recipe.effective_batch == 20
-    throughput._kernel_seconds(way, Splits(train, train, train, data_report()), steps=1)
+    throughput._kernel_seconds(way, Splits(train, train, train, data_report(), whole_train_rows=len(train)), steps=1)
     assert profiled == [("word " * 8,) * trained] * 2
 
 

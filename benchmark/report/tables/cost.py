@@ -117,20 +117,27 @@ def measured_title(document: dict[str, Any]) -> str:
     return short_title(str(document["title"])) + ("" if document["pretrained"] else ", random weights")
 
 
+def measured_alone(document: dict[str, Any]) -> bool:
+    """Whether no other job is known to have used the device; else only ratios of its times have a meaning."""
+    return document.get("environment", {}).get("device_shared") is not True
+
+
 def _ratio(speed: float | None, plain: float | None) -> float | None:
     return speed / plain if plain and speed is not None else None
 
 
 def latency(analysis: AnalysedResults) -> pd.DataFrame:
     """Each model whose latency was measured on a device that no other job used, the fastest first."""
-    documents = [
-        document
-        for document in analysis.results.speeds
-        if "latency" in document and document["environment"].get("device_shared") is not True
-    ]
+    documents = [document for document in analysis.results.speeds if "latency" in document and measured_alone(document)]
     documents.sort(key=lambda document: (document["device"], document["latency"]["p50"]))
     rows = [
-        {**document, **document["latency"], "model": measured_title(document), "hardware": document["device"]}
+        {
+            **document,
+            **document["latency"],
+            "model": measured_title(document),
+            "dataset": document.get("dataset"),  # older files may not state it
+            "hardware": document["device"],
+        }
         for document in documents
     ]
     return pd.DataFrame(rows, dtype=object)
@@ -199,6 +206,7 @@ LATENCY = Table(
     latency,
     (
         MODEL,
+        declared("dataset", "Data set"),
         HARDWARE,
         declared("precision", "Precision"),
         declared("texts", "Texts"),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
@@ -23,7 +24,7 @@ from benchmark.report.table import (
     declared,
     derived,
 )
-from benchmark.report.tables.cost import measured_title, ways_of
+from benchmark.report.tables.cost import measured_alone, measured_title, ways_of
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -52,18 +53,21 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
 def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per measurement of speed with random weights on a machine with a price: what the dollars would be.
 
-    The epochs are those of the shipped recipe, and the training rows those of the data set that gave the texts.
+    The epochs are those of the shipped recipe, and the training rows all those of the data set that gave the texts.
+    Measurements without that number are left out.
     """
     prices, catalogue = read_prices(), analysis.results.catalogue
     rows = []
-    for document in analysis.results.speeds:
+    for document in filter(measured_alone, analysis.results.speeds):
         per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(str(document.get("model")))
         ways = [way for way in ways_of(document) if way.answered_per_second]
         if document["pretrained"] or per_hour is None or entry is None or not ways:
             continue
+        if (train_rows := _whole_train_rows(document["rows"])) is None:
+            continue
         way = max(ways, key=lambda way: way.samples_per_second)
         assert way.answered_per_second is not None
-        training = entry.config.recipe.epochs * document["rows"]["train"] / way.samples_per_second
+        training = entry.config.recipe.epochs * train_rows / way.samples_per_second
         training += document.get("graph_seconds") or 0.0  # once a training
         paid = training * per_hour / 3600, YEAR / way.answered_per_second * per_hour / 3600
         rows.append(
@@ -85,6 +89,21 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
+def _whole_train_rows(rows: Mapping[str, Any]) -> int | None:
+    """The rows of the whole training split; None if not known. Older files state those that were measured only."""
+    if "dataset_train" in rows:
+        return int(rows["dataset_train"])
+    all_of_study = rows["dataset"] == study.DATASET and rows["train"] == study.TRAIN_ROWS
+    return study.TRAIN_ROWS if all_of_study else None
+
+
+def _trainer(row: pd.Series, by_run: dict[str, pd.Series], results: Results) -> pd.Series | None:
+    """The configuration that trained the model: the row's own, unless it loads an adapter; None if not known."""
+    fit = results.by_name[row["run"]].record.fit
+    loads = not row["trained"] and fit is not None and fit.weights.adapter is not None
+    return by_run.get(row["trained_by"]) if loads else row
+
+
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
     """The price of what ran a configuration, of all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
@@ -95,10 +114,9 @@ def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, pric
 
 def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Results, prices: Prices) -> float | None:
     """The cost of the training, which may be another run's; 0 if nothing was trained, None if that is not known."""
-    fit = results.by_name[row["run"]].record.fit
-    if not row["trained"] and (fit is None or fit.weights.adapter is None):
+    trained = _trainer(row, by_run, results)
+    if trained is row and not row["trained"]:
         return 0.0
-    trained = row if row["trained"] else by_run.get(row["trained_by"])
     if trained is None or pd.isna(trained["training_seconds"]):
         return None
     per_hour = _dollars_per_hour(trained, results, prices)
@@ -106,14 +124,21 @@ def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Res
 
 
 def energy(analysis: AnalysedResults) -> pd.DataFrame:
-    """One row per configuration with results whose energy was measured, medians over the seeds of one machine."""
-    configurations = with_results(analysis.configurations)
-    rows = [
-        measured for _, row in configurations.iterrows() if (measured := _energy(analysis.results, row)) is not None
-    ]
-    per_kwh = read_prices().per_kwh
-    for measured in rows:
-        measured["year_dollars"] = (measured["training_joules"] + YEAR * measured["joules_per_text"]) / KWH * per_kwh
+    """One row per configuration with results whose energy was measured, medians over the seeds of one machine.
+
+    A loaded adapter needs what its training did. That and the year's cost are missing where it was not measured.
+    """
+    configurations = [row for _, row in with_results(analysis.configurations).iterrows()]
+    by_run = {run: row for row in configurations for run in row["runs"]}
+    per_kwh, rows = read_prices().per_kwh, []
+    for row in configurations:
+        if (measured := _energy(analysis.results, row)) is None:
+            continue
+        trainer = _trainer(row, by_run, analysis.results)
+        trained = None if trainer is None else _energy(analysis.results, trainer)
+        training = None if trained is None else trained["training_joules"]
+        year = None if training is None else (training + YEAR * measured["joules_per_text"]) / KWH * per_kwh
+        rows.append(measured | {"training_joules": training, "year_dollars": year})
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -161,7 +186,7 @@ PROJECTED = Table(
     ),
     note="Computed, not measured: the speed of `python -m benchmark.speed` with random weights, the epochs of "
     "`recipe=paper`, all training rows and 365,000 texts. The preparation of CUDA graphs is counted; loading and "
-    "validation are not.",
+    "validation are not. Measurements on a device that other jobs used are left out.",
     section="cost",
 )
 
@@ -202,7 +227,8 @@ TABLES = (
         ),
         note="Measured by the counters of the processors (RAPL) and of the GPU (NVML); medians over the seeds of one "
         "machine. Runs on machines without such counters, and runs that shared their device, are left out. Training "
-        "includes loading and validation. `conf/prices.yaml` has the price of electricity.",
+        "includes loading and validation; a loaded adapter needs the training of the run that made it. "
+        "`conf/prices.yaml` has the price of electricity.",
         section="cost",
     ),
 )

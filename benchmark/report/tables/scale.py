@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.formats import duration, fixed
 from benchmark.report.table import HARDWARE, MODEL, Column, Table, declared, derived
-from benchmark.report.tables.cost import measured_title, ways_of
+from benchmark.report.tables.cost import measured_alone, measured_title, ways_of
 
 ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 """Of the projections."""
@@ -17,7 +17,8 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 
 def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
-    rows = [row for document in analysis.results.speeds if (row := _row(document)) is not None]
+    documents = filter(measured_alone, analysis.results.speeds)
+    rows = [row for document in documents if (row := _row(document)) is not None]
     rows.sort(key=lambda row: (row["hardware"], row["model"], row["batch_size"], row["training"]))
     return pd.DataFrame(rows, dtype=object)
 
@@ -45,11 +46,16 @@ def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _exponent(points: Sequence[dict[str, Any]], size: str) -> float | None:
-    """B in seconds = a * size^b, between the smallest and the largest measured size."""
+    """B in seconds = a * size^b, between the first and the last measured size; None unless the last is larger.
+
+    A size that is not known is None, or 0 in older files. Texts that fill `max_length` are of one size.
+    """
     if len(points) < 2:
         return None
-    ratio = points[-1]["seconds"] / points[0]["seconds"]
-    return math.log(ratio) / math.log(points[-1][size] / points[0][size])
+    first, last = points[0], points[-1]
+    if not 0 < (first[size] or 0) < (last[size] or 0):
+        return None
+    return math.log(last["seconds"] / first["seconds"]) / math.log(last[size] / first[size])
 
 
 SCALE = Table(
@@ -74,6 +80,7 @@ SCALE = Table(
     "measured exponent b in `time = a * size^b`: 1 is proportional, 2 is four times the time for twice the size. "
     "The last three columns are *projections*, not measurements: a million rows of the same length, three epochs of "
     "training or one prediction, as the measured time per row times the rows. Eight devices are taken to be eight "
-    "times as fast as one, which is a lower bound of the time: the sum of the gradients is not counted.",
+    "times as fast as one, which is a lower bound of the time: the sum of the gradients is not counted. Measurements "
+    "on a device that other jobs used are left out.",
     section="cost",
 )
