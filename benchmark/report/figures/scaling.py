@@ -77,7 +77,8 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
     """What the marks mean, and which networks have no time."""
     sentences = [
-        "Filled: measured here, each model with the recipe that is most accurate on these texts, and its 95% interval."
+        "Filled: measured here, for each size of network the recipe most accurate on these texts.",
+        "Lines are 95% intervals.",
     ]
     if with_study:
         sentences.append("Hollow: printed in the study, not measured here.")
