@@ -359,6 +359,8 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
         in readme
     )
     assert 570 < cheap["training_seconds"] < 630  # ten minutes
+    seeds = [float(right.mean()) for right in analysis.results.correct(cheap["counted"])]
+    assert f"trains five (here {min(seeds):.4f} to {max(seeds):.4f})" in readme
     memory = analysis.of("emotion").configurations.set_index("model")["peak_memory"]
     models_page = (shipped / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"The shipped run of `qwen_coder_lora` took {memory['qwen_coder_lora'] / 1e9:.1f} GB" in models_page
