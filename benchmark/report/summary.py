@@ -105,7 +105,6 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
 def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
     """Networks of different sizes that do not differ, and how they compare with what the study printed."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
-    encoders = [accuracy for name, accuracy in study.TABLE3.items() if name not in study.DECODERS]
     searched = _searched(analysis)
     return {
         "smallest": smallest_network(comparable),
@@ -115,7 +114,6 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
         "searched": [row["title"] for row in networks if row["model"] in searched],
         "not_searched": [row["title"] for row in networks if row["model"] not in searched],
         "detectable": _detectable(analysis, networks),
-        "printed_leads": [printed - accuracy for accuracy in (max(encoders), min(encoders))],
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
     }
 
