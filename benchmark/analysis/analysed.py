@@ -9,6 +9,7 @@ from benchmark.analysis import study
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import configurations
 from benchmark.analysis.frame import Results
+from benchmark.analysis.names import short_title
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,19 @@ class AnalysedResults:
     @cached_property
     def _parts(self) -> dict[str, "AnalysedResults"]:
         return {}
+
+    @cached_property
+    def models(self) -> list[str]:
+        """The short titles of the models with results on any data set, those with most data sets first.
+
+        Models that learn nothing are left out. The order is the same for each part that `of` returns.
+        """
+        datasets: dict[str, set[str]] = {}
+        for run in self.results.by_name.values():
+            record = run.record
+            if record.is_result and (record.card is None or record.card.learns):
+                datasets.setdefault(short_title(record.title), set()).add(record.config.dataset.name)
+        return sorted(datasets, key=lambda title: (-len(datasets[title]), title))
 
     @cached_property
     def configurations(self) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """What a figure of the report is: a declaration, in `benchmark/report/figures/`, with a function that draws it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -10,6 +11,7 @@ from benchmark.analysis import study
 from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import by_test_texts
+from benchmark.report.style import SERIES_STYLES
 
 ALL = ""
 """Stands for all data sets together."""
@@ -51,6 +53,18 @@ class Picture:
     def name(self) -> str:
         """The name of its files in results/figures, without suffix."""
         return self.figure.name if self.dataset in (study.DATASET, ALL) else f"{self.figure.name}_{self.dataset}"
+
+
+def series_styles(analysis: AnalysedResults, titles: Sequence[str]) -> list[dict[str, Any]]:
+    """The line style of each series, given the title of its model; at most as many as there are styles.
+
+    A model has the same style in all figures, if it is one of those with most data sets. Other models, and further
+    series of the same model, get the styles that are left, those of the models with fewest data sets first.
+    """
+    usual = dict(zip(analysis.models, SERIES_STYLES, strict=False))
+    own = [usual.get(title) if title not in titles[:place] else None for place, title in enumerate(titles)]
+    unused = iter([style for style in reversed(SERIES_STYLES) if style not in own])
+    return [style or next(unused) for style in own]
 
 
 def compared(analysis: AnalysedResults) -> pd.DataFrame:

@@ -36,6 +36,7 @@ from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
 from benchmark.report.colours import DIFFERENT, TIED
 from benchmark.report.contents import SECTIONS
+from benchmark.report.figure import series_styles
 from benchmark.report.figures import FIGURES, differences, frontier
 from benchmark.report.style import SERIES_STYLES, save_png
 from benchmark.results.record import Failure, Status
@@ -466,6 +467,21 @@ def test_more_learning_curves_than_line_styles_are_left_out(tmp_path: Path) -> N
     figure = draw("learning_curve", *runs)
     assert f"{many - 1} of {many}" in words(figure)
     assert [len(axes.containers) for axes in figure.axes] == [many - 1]
+
+
+def test_a_model_has_one_style_in_all_figures_and_its_further_series_have_others(tmp_path: Path) -> None:
+    records = [a_record("mpnet_base"), a_record("minilm"), a_record("minilm", dataset="banking77")]
+    records += [a_record_on_rows(rows, "minilm", 0) for rows in (10, 100)]
+    runs = [publish_many(tmp_path, record, wrong_at(range(9))) for record in records]
+    analysis = AnalysedResults(results_of(runs))
+    assert analysis.models == ["MiniLM-L6", "MPNet base"]
+    styles = series_styles(analysis.of(study.DATASET), ["MPNet base", "MiniLM-L6", "MiniLM-L6", "TF-IDF"])
+    assert styles == [SERIES_STYLES[place] for place in (1, 0, 5, 4)]
+    (curve, *_), *_ = (container.lines for container in draw("learning_curve", *runs).axes[0].containers)
+    assert curve.get_color() == styles[1]["color"]
+    lines = {line.get_label(): line.get_color() for line in draw("calibration", *runs).axes[1].get_lines()}
+    assert lines["MiniLM-L6, paper"] == styles[1]["color"]
+    assert lines["MPNet base, paper"] == styles[0]["color"]
 
 
 def test_calibration_leaves_out_constant_predictions(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import NETWORKS
 from benchmark.report.colours import GRID
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, series_styles
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.report.wording import count_in_words, digits, listed
@@ -41,11 +41,11 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
     drawn = rows[rows["name"].isin([name for name, _ in models])]
     figure.set_label(f"{_caption(drawn)} {_networks(analysis, drawn)}")
     axes = figure.subplots()
-    for place, (name, title) in enumerate(models):
+    styles = series_styles(analysis, [title for _, title in models])
+    for place, ((name, title), look) in enumerate(zip(models, styles, strict=True)):
         points = rows[rows["name"] == name]
         shift = 0.7 * ((place + 0.5) / len(models) - 0.5) + 0.12 * narrow
         at = points["dataset"].map(names.index) + shift
-        look = SERIES_STYLES[place]
         axes.hlines(
             at, points["low"].astype(float), points["high"].astype(float), color=look["color"], linewidth=1.6, alpha=0.5
         )

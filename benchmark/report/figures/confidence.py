@@ -15,7 +15,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins, calibration_noise, expected_calibration_error
 from benchmark.report.colours import MUTED
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, series_styles
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
 from benchmark.report.tables.mistakes import confidences, coverage_accuracy
 from benchmark.report.wording import digits
@@ -53,7 +53,8 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
     figure.set_label(_caption(analysis, shown))
     left, right = figure.subplots(*((2, 1) if narrow else (1, 2)))
     left.plot([0, 1], [0, 1], color=MUTED, linestyle="-", linewidth=0.8)
-    for (_, row), series in zip(shown.iterrows(), SERIES_STYLES, strict=False):
+    styles = series_styles(analysis, shown["title"].tolist())
+    for (_, row), series in zip(shown.iterrows(), styles, strict=True):
         style: dict[str, Any] = {**series, "linewidth": 1.4, "markersize": 4}
         _draw_bins(left, _answers(analysis, row), style)
         accuracies = [coverage_accuracy(analysis.results, row, share) for share in SHARES]

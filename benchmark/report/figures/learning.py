@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.dataset_config import RowChoice
 from benchmark.report.colours import INK
-from benchmark.report.figure import Figure
+from benchmark.report.figure import Figure, series_styles
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, new_figure
 from benchmark.report.tables.training import learning_curve as table
 from benchmark.report.wording import listed
@@ -36,7 +36,7 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     if points.empty:
         return None
     curves = [curve for _, curve in points.groupby("curve", sort=False)]
-    shown = _with_styles(curves)
+    shown = _with_styles(analysis, curves)
     left_out = f"; {len(shown)} of {len(curves)}" if len(shown) < len(curves) else ""
     by_choice: dict[str, list[Any]] = {}
     for curve, style in shown:
@@ -60,20 +60,18 @@ def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH
     return figure
 
 
-def _with_styles(curves: Sequence[pd.DataFrame]) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+def _with_styles(
+    analysis: AnalysedResults, curves: Sequence[pd.DataFrame]
+) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
     """The curves that get a line style. A model has one style in all panels, unless a panel has it twice."""
-    styles: dict[tuple[str, int], dict[str, Any]] = {}
-    unused, drawn = iter(SERIES_STYLES), Counter[tuple[str, str]]()
-    shown = []
+    drawn, keys = Counter[tuple[str, str]](), list[tuple[str, int]]()
     for curve in curves:
         model, panel = curve["model"].iloc[0], curve["rows"].iloc[0]
-        key = (model, drawn[model, panel])
+        keys.append((model, drawn[model, panel]))
         drawn[model, panel] += 1
-        if key not in styles and (style := next(unused, None)) is not None:
-            styles[key] = style
-        if key in styles:
-            shown.append((curve, styles[key]))
-    return shown
+    series = list(dict.fromkeys(keys))[: len(SERIES_STYLES)]
+    styles = dict(zip(series, series_styles(analysis, [model for model, _ in series]), strict=True))
+    return [(curve, styles[key]) for curve, key in zip(curves, keys, strict=True) if key in styles]
 
 
 def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
