@@ -16,11 +16,15 @@ ID = re.compile("0|[1-9][0-9]{0,8}")
 def read_label_names(path: Path) -> tuple[str, ...]:
     """The names of the ids 0, 1, ... in a file: one per line, or lines of an id and a name with a tab between them."""
     names: list[str] = []
+    separator = ""  # of the first line
     for number, (location, line) in enumerate(read_lines(path)):
-        given, tab, name = line.strip().rpartition("\t")
-        if tab and given != str(number):
+        given, tab, name = (part.strip(" ") for part in line.rpartition("\t"))
+        separator = separator if names else tab
+        if tab != separator or given != (str(number) if tab else ""):
             raise BenchmarkError(
-                f"{location}: the id {given!r} is not {number}.", "Name the ids in their order, the first one 0."
+                f"{location}: this is not the name of id {number}, or not written as in the first line.",
+                "Write a name on each line, or on each line an id, a tab and its name; name the ids in their order, "
+                "the first one 0.",
             )
         if not name or name in names:
             raise BenchmarkError(

@@ -52,11 +52,8 @@ def load(config: DatasetConfig) -> Splits:
     if config.test is not None:
         splits["test"], test_notes, test_source = _other_test(config, config.test)
         notes, source = notes + test_notes, f"{source}; test: {test_source}"
-    elif config.synthetic is not None:
-        note = f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose"
-        if config.test_rows is None or config.test_rows >= len(splits["test"]):
-            note += f": the best possible accuracy is {best_possible_accuracy(config.synthetic):.4f}"
-        notes.append(f"{note}.")
+    elif config.synthetic is not None and (config.test_rows is None or config.test_rows >= len(splits["test"])):
+        notes.append(f"The best possible accuracy is {best_possible_accuracy(config.synthetic):.4f}.")
     carved_rows = 0
     if "validation" not in splits:
         notes.append(_carve_validation(splits, config.validation_share))
@@ -146,6 +143,8 @@ def _whole_splits(
         config = replace(config, labels=stated_labels(raw))
         check_labels(config)
     splits, notes = {}, []
+    if config.synthetic is not None:
+        notes.append(f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose.")
     for name in (name for name in raw.rows if name in used_splits):
         rows = raw.rows[name]
         used = one_label(rows, config.skip_multilabel)

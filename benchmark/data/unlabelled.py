@@ -1,6 +1,7 @@
 """Texts without labels from a file or standard input, row by row: the first is there before the last is read."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -87,10 +88,12 @@ def _text(row: FileRow, column: str) -> str:
 
 
 def _check_column(columns: Sequence[str], column: str, place: str) -> None:
-    """Raise unless the column of the text is there once."""
-    if columns.count(column) != 1:
-        problem = "more than one column" if column in columns else "no column"
+    """Raise unless the column of the text is there, and each column once."""
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
+    if repeated:
+        raise BenchmarkError(f"{place}: there is more than one column {repeated[0]!r}.", "Give each its own name.")
+    if column not in columns:
         raise BenchmarkError(
-            f"{place}: there is {problem} {column!r}; the columns are {', '.join(columns) or 'none'}.",
+            f"{place}: there is no column {column!r}; the columns are {', '.join(columns) or 'none'}.",
             "Name it with --text-column.",
         )

@@ -118,8 +118,15 @@ def test_best_possible_accuracy_is_that_of_the_true_labels(share: float) -> None
 @pytest.mark.parametrize(("test_rows", "stated"), [(None, True), (CONFIG.test, True), (CONFIG.test - 1, False)])
 def test_the_best_possible_accuracy_is_noted_for_the_whole_test_split_only(test_rows: int | None, stated: bool) -> None:
     notes = load(DatasetConfig("synthetic", LABELS, synthetic=CONFIG, test_rows=test_rows)).report.notes
-    assert notes[0].startswith("5% of the labels are wrong on purpose")
-    assert ("0.9500" in notes[0]) is stated
+    assert notes[0] == "5% of the labels are wrong on purpose."
+    assert ("The best possible accuracy is 0.9500." in notes) is stated
+
+
+def test_wrong_labels_are_noted_for_the_data_set_that_has_them() -> None:
+    clean = DatasetConfig("clean", LABELS, synthetic=replace(CONFIG, flipped_share=0.0, seed=CONFIG.seed + 1, test=31))
+    flipped = DatasetConfig("flipped", LABELS, synthetic=CONFIG)
+    assert "5% of the labels are wrong on purpose." in load(replace(flipped, test=clean)).report.notes
+    assert "flipped: 5% of the labels are wrong on purpose." in load(replace(clean, test=flipped)).report.notes
 
 
 def test_rows_are_shuffled() -> None:

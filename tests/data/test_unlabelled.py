@@ -39,12 +39,24 @@ def test_the_number_of_a_row_is_that_of_its_last_line() -> None:
 
 
 @pytest.mark.parametrize("lines", [1, 2])
-@pytest.mark.parametrize(("header", "found"), [(b"id,words\n", "no column"), (b"text,text\n", "more than one column")])
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (b"id,words\n", "no column 'text'; the columns are id, words."),
+        (b"text,text\n", "more than one column 'text'."),
+        (b"text,note,note\n", "more than one column 'note'."),
+    ],
+)
 def test_a_column_that_is_missing_or_double_is_named(header: bytes, found: str, lines: int) -> None:
     with pytest.raises(BenchmarkError) as refused:
         text_rows([header, b"1,sad\n"][:lines], "csv", "texts.csv")
-    columns = ", ".join(header.decode().strip().split(","))
-    assert refused.value.problem == f"texts.csv, header: there is {found} 'text'; the columns are {columns}."
+    assert refused.value.problem == f"texts.csv, header: there is {found}"
+
+
+def test_a_key_that_repeats_in_a_row_is_refused() -> None:
+    _, rows = text_rows([b'{"text": "a", "note": 1, "note": 2}'], "jsonl", "texts.jsonl")
+    with pytest.raises(BenchmarkError, match="texts.jsonl, row 1: there is more than one column 'note'."):
+        next(rows)
 
 
 @pytest.mark.parametrize(
