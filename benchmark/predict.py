@@ -159,6 +159,7 @@ def _jsonl_to(file: IO[str]) -> Write:
 
 def _csv_to(file: IO[str], columns: list[str] | None) -> Write:
     writer = csv.writer(file, lineterminator="\n")
+    quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a lone \r must be quoted too
     header: list[str] = []
 
     def begin(columns: list[str]) -> None:
@@ -176,7 +177,9 @@ def _csv_to(file: IO[str], columns: list[str] | None) -> Write:
                     f"{row.row.location}: the names differ from those of the first row.",
                     "Write JSON lines: --output FILE.jsonl.",
                 )
-            writer.writerow([*(_cell(row.row.values[name]) for name in header), *_added_values(prediction).values()])
+            cells = [_cell(row.row.values[name]) for name in header]
+            has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+            (quoting if has_return else writer).writerow([*cells, *_added_values(prediction).values()])
         file.flush()
 
     return write

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from factories import LABELS, SMALL, folders_in, variables
 
+from benchmark.files import read_all_rows
 from benchmark.predict import BATCH, load, main
 from benchmark.run import runner
 from benchmark.run.compose import compose
@@ -89,6 +90,13 @@ def test_every_format_gets_the_answers_of_the_python_function(
     assert "3 texts labelled; 1 empty" in done.error
     if kind in ("csv", "jsonl"):
         assert [row["id"] for row in found] == ["0", "1", "2", "3"]
+
+
+def test_a_csv_with_a_carriage_return_in_a_text_is_read_back(kept: Path, tmp_path: Path, predict: Predict) -> None:
+    output = tmp_path / "out.csv"
+    assert predict(kept, "--format", "jsonl", "--output", output, text=json.dumps({"text": "gut\rso"})).code == 0
+    (row,) = read_all_rows(output)
+    assert row.values["text"] == "gut\rso"
 
 
 def test_an_output_file_holds_rows_as_json_with_all_their_values(kept: Path, tmp_path: Path, predict: Predict) -> None:

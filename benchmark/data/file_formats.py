@@ -26,6 +26,7 @@ class ColumnNames:
     text_column: str = "text"
     label_column: str = "label"
     columns: Sequence[str] | None = None
+    label_option: str = "dataset.label_column"  # that named the column of labels
 
 
 def read_file(path: Path, named: ColumnNames) -> list[Row]:
@@ -88,7 +89,7 @@ def _read_named_values(path: Path, named: ColumnNames) -> Iterator[Row]:
                     "Remove one of them.",
                 )
             columns = "input", "output"
-        check_columns(row.columns, *columns, row.columns_at, row.values)
+        check_columns(row.columns, *columns, row.columns_at, row.values, named.label_option)
         text, label = (value_at(row.values, column) for column in columns)
         yield Row(text, label, row.location)
 
@@ -99,7 +100,7 @@ def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
     text_column, label_column = named.text_column, named.label_column
     names = table.column_names
     nested = {field.name: _fields(field.type) for field in table.schema}
-    check_columns(names, text_column, label_column, str(path), nested)
+    check_columns(names, text_column, label_column, str(path), nested, named.label_option)
     used = [column if column in names else column.partition(".")[0] for column in (text_column, label_column)]
     label_names = class_label_names(table.schema.metadata, label_column)
     for number, values in enumerate(zip(*(table[column] for column in used), strict=True), start=1):

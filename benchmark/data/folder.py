@@ -42,7 +42,9 @@ def read_folder(config: DatasetConfig, folder: Path) -> RawSplits:
 def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
     """The rows of a split, with several labels or the names of ids where `dataset.files` says so."""
     layout = config.files or Files()
-    named = ColumnNames(config.text_column, layout.label_column or config.label_column, layout.columns)
+    named = ColumnNames(config.text_column, config.label_column, layout.columns)
+    if layout.label_column is not None:
+        named = replace(named, label_column=layout.label_column, label_option="dataset.files.label_column")
     rows = read_pair(*files) if len(files) > 1 else read_file(files[0], named)
     if layout.label_separator is not None:
         rows = [_with_several_labels(row, layout.label_separator) for row in rows]

@@ -58,6 +58,8 @@ def load(config: DatasetConfig) -> Splits:
     if "validation" not in splits:
         notes.append(_carve_validation(splits, config.validation_share))
         carved_rows = len(splits["validation"])
+    elif config.validation_share != DatasetConfig.validation_share:
+        notes.append("dataset.validation_share has no effect, because there is a validation split.")
     whole_train_rows = len(splits["train"])
     notes += _limit_rows(splits, config)
     perturbed_rows, unperturbed = 0, None
@@ -158,7 +160,7 @@ def _whole_splits(
 def _read(config: DatasetConfig) -> RawSplits:
     if config.synthetic is not None:
         return generate_splits(config.synthetic, config.labels)
-    if config.path is not None:
+    if config.path:
         return read_folder(config, Path(config.path))
     if config.hub is not None:
         return read_hub(config, config.hub)

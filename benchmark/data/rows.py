@@ -27,20 +27,25 @@ class RawSplits:
 
 
 def check_columns(
-    present: Sequence[str], text_column: str, label_column: str, location: str, values: Mapping[str, Any]
+    present: Sequence[str],
+    text_column: str,
+    label_column: str,
+    location: str,
+    values: Mapping[str, Any],
+    label_option: str = "dataset.label_column",
 ) -> None:
     """Raise `BenchmarkError` unless `present` names both columns exactly once.
 
     `a.b` is the column `b` inside `a`, unless there is a column of that name. `values` are the row's, or the nested
-    columns' names.
+    columns' names. `label_option` is the option that named the column of labels.
     """
-    for option, column in (("text_column", text_column), ("label_column", label_column)):
+    for option, column in (("dataset.text_column", text_column), (label_option, label_column)):
         if present.count(column) > 1:
             raise BenchmarkError(f"{location}: the column '{column}' occurs more than once.", "Keep one of them.")
         if column in present or column in set(_nested(values)):
             continue
         inside = sorted(path for path in _nested(values) if path.endswith(f".{column}"))
-        fix = f"Set dataset.{option}={inside[0]}." if inside else f"Rename a column or set dataset.{option}."
+        fix = f"Set {option}={inside[0]}." if inside else f"Rename a column or set {option}."
         raise BenchmarkError(f"{location}: there is no column '{column}', only {reprlib.repr(list(present))}.", fix)
 
 

@@ -76,7 +76,7 @@ def _write_failure(job: Job, error: BaseException) -> None:
                 _write_outside_results(job.config, record)
         elif job.finished_run() is None:
             job.write(record)
-    except OSError as unwritable:
+    except (OSError, BenchmarkError) as unwritable:  # the second for a damaged record of the same run
         log.error("the failure could not be recorded: %s", unwritable)
 
 

@@ -25,6 +25,7 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
         return model
     place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
+    _check_place(model, place, revision, folder)
     if folder is not None:
         return _described_by_checkpoint(model, {"source": "folder", "path": as_text("model.path", folder)})
     if place is not None and source not in ("folder", "random"):
@@ -33,6 +34,23 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     if source == "hub" and not model["weights"].get("hub"):
         raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
     return model
+
+
+def _check_place(model: dict[str, Any], place: Any, revision: Any, folder: Any) -> None:
+    """Raise for options that would have no effect, and for a model that no option names."""
+    if model.get("name") is None:
+        raise BenchmarkError("Neither model.id nor model.path is set, so the model has no name.", HOW)
+    if folder is not None and place is None and revision != "main":
+        raise BenchmarkError("model.revision has no effect on model.path.", "Leave it out, or set model.id.")
+    weights, architecture = model["weights"], model.get("architecture")
+    by_place = folder is not None or (place is not None and weights.get("source") == "hub")
+    if by_place and weights.get("path"):
+        raise BenchmarkError("model.weights.path has no effect here.", "Set model.path to the folder instead.")
+    if by_place and architecture and weights.get("source") in ("hub", "folder"):
+        raise BenchmarkError(
+            "model.architecture is set, but the config.json of the checkpoint says it.",
+            "Leave it out, or change that file.",
+        )
 
 
 def is_read_later(parameters: dict[str, Any]) -> bool:

@@ -150,6 +150,8 @@ def _unreadable(override: str) -> BenchmarkError:
     option, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]*\w[\w./@:-]*", option):
         return BenchmarkError(f"{override} is not an override.", "Write option=value, for example seed=1.")
+    if value.startswith("~/"):
+        return BenchmarkError(f"The shell left ~ as it is in {override}.", f'Write "{option}=$HOME{value[1:]}".')
     quoted = in_shell(f"{option}={text_value(value)}")
     return BenchmarkError(f"Hydra cannot read {override}.", f"If the value is a text, quote it: {quoted}")
 

@@ -22,7 +22,7 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
     for name, value in values.items():
         option, hint = f"{prefix}{name}", hints.get(name)
         types = [hint] if get_origin(hint) in (list, dict) else [hint, *get_args(hint)]  # X | None has the arguments X
-        if str in types:
+        if str in types and not (value is None and type(None) in types):
             as_text(option, value)
         elif list[str] in types and isinstance(value, list):
             for item in value:
@@ -35,8 +35,8 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
 
 
 def as_text(option: str, value: Any) -> str:
-    """The value as a text; a whole number in decimal digits. Raises `BenchmarkError` for a truth value or a float."""
-    if isinstance(value, bool | float):
+    """The value as a text; a whole number in decimal digits. Raises `BenchmarkError` for nothing, a truth value or a float."""
+    if value is None or isinstance(value, bool | float):
         _refuse(value, option, '"no"')
     return str(value)
 

@@ -66,11 +66,11 @@ def model_needs(resource: str, *, _root_: DictConfig) -> int | None:
 
 
 def place_name(pattern: str = "{}", otherwise: str | None = None, *, _root_: DictConfig) -> str | None:
-    """Resolver `${place_name:}`: the last part of model.id or model.path as a valid name, in the place of `{}`.
+    """Resolver `${place_name:}`: the last part of model.path or model.id as a valid name, in the place of `{}`.
 
-    Without both it is `otherwise`.
+    Without both it is `otherwise`; with both, the weights are those of the path.
     """
-    place = _root_.model.get("id") or _root_.model.get("path")
+    place = _root_.model.get("path") or _root_.model.get("id")
     if not place:
         return otherwise
     return pattern.format(re.sub(r"[^\w.-]+", "-", Path(str(place)).resolve().name).lstrip("-.") or "model")

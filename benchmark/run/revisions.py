@@ -80,7 +80,7 @@ def commit_of(kind: str, repository: str, revision: str) -> str:
 
 def _pin_data(dataset: DatasetConfig) -> DatasetConfig:
     test = dataset.test and _pin_data(dataset.test)
-    if dataset.hub is None or dataset.path is not None or dataset.synthetic is not None:
+    if dataset.hub is None or dataset.path or dataset.synthetic is not None:
         return replace(dataset, test=test)
     commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)
     return replace(dataset, hub=replace(dataset.hub, revision=commit), test=test)

@@ -76,7 +76,7 @@ def repository(folder: Path, files: dict[str, list[str]]) -> str:
         for split in splits:
             place = folder / configuration / f"{split}-00000-of-00001.parquet"
             place.parent.mkdir(parents=True, exist_ok=True)
-            rows.to_parquet(place)
+            (rows.select([]) if configuration == "empty" and split == "test" else rows).to_parquet(place)
             card += [f"  - {{split: {split}, path: {configuration}/{split}-*}}"]
     (folder / "README.md").write_text("\n".join([*card, "---", ""]))
     return str(folder)
@@ -99,6 +99,7 @@ ONLINE = {
     "several labels": ("o/reviews", None, A, {"label_column": "labels"}),
     "named splits": ("o/several", None, A, {"splits": {"train": "train", "test": "validation"}}),
     "a split twice": ("o/reviews", None, A, {"splits": {"train": "train", "test": "train"}}),
+    "no rows": ("o/empty", None, A, {}),
     "no such split": ("o/reviews", None, A, {"splits": {"train": "train", "test": "none"}}),
 }
 OFFLINE = {
@@ -135,6 +136,7 @@ def loads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("o/two", A, repository(folder / "two", {"x": ["train", "val", "test"], "y": ["train", "test"]})),
         ("o/several", A, repository(folder / "several", {"plain": ["train", "dev", "validation", "test"]})),
         ("o/similar", A, repository(folder / "similar", {"plain": ["train", "validation_matched", "test"]})),
+        ("o/empty", A, repository(folder / "empty", {"empty": ["train", "test"]})),
         ("o/untested", A, repository(folder / "untested", {"plain": ["train", "dev"]})),
     ]
     found = process(folder, [repositories, asked(ONLINE), []])
@@ -166,6 +168,7 @@ def test_labels_rows_and_splits_can_be_chosen(loads: dict[str, Any]) -> None:
         ("two validation splits", "several validation splits: validation, dev", "dataset.hub.splits"),
         ("a similar split", "no validation split, but validation_matched", "dataset.hub.splits"),
         ("a split twice", "dataset.hub.splits is {'train': 'train', 'test': 'train'}", "a split of its own"),
+        ("no rows", "o/empty test has no rows", "dataset.hub.splits"),
         ("no such split", "the split none, but data set o/reviews has only train", "Name one"),
         ("several labels", "o/reviews train, row 4: there are 2 labels", "dataset.skip_multilabel=true"),
         ("no test split", "no test split, only train, dev", "dataset.hub.splits="),

@@ -92,6 +92,17 @@ def test_a_column_of_labels_may_have_another_name_in_the_files(write: Write) -> 
     assert all_rows(config)[0] == ("poor", "bad")
 
 
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [({}, "dataset.label_column"), ({"files": Files(label_column="category")}, "dataset.files.label_column")],
+)
+def test_the_fix_for_a_missing_column_names_the_option_that_decides(
+    options: dict[str, Any], option: str, write: Write
+) -> None:
+    csv = "text,kind\npoor,bad\n"
+    assert refusal(write({"train.csv": csv, "test.csv": csv}, **options)).fix == f"Rename a column or set {option}."
+
+
 def test_labels_that_nobody_named_are_those_of_the_source(write: Write) -> None:
     config = replace(write(PAIR, files=Files(label_names="mapping.txt")), labels=[])
     assert resolve_labels(config).labels == LABELS

@@ -122,6 +122,11 @@ def test_the_best_possible_accuracy_is_noted_for_the_whole_test_split_only(test_
     assert ("The best possible accuracy is 0.9500." in notes) is stated
 
 
+def test_a_share_for_a_validation_split_that_exists_is_noted() -> None:
+    notes = load(DatasetConfig("synthetic", LABELS, synthetic=CONFIG, validation_share=0.2)).report.notes
+    assert "dataset.validation_share has no effect, because there is a validation split." in notes
+
+
 def test_wrong_labels_are_noted_for_the_data_set_that_has_them() -> None:
     clean = DatasetConfig("clean", LABELS, synthetic=replace(CONFIG, flipped_share=0.0, seed=CONFIG.seed + 1, test=31))
     flipped = DatasetConfig("flipped", LABELS, synthetic=CONFIG)

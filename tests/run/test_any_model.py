@@ -105,6 +105,19 @@ def test_the_doctor_examines_a_folder(folder: Path, compose_run: Compose) -> Non
         ("model=encoder model.path={}/nothing", "nothing is not a folder", "weights and tokenizer"),
         ("model=encoder model.path={}", "contains no config.json", "save_pretrained"),
         ("model=encoder", "Neither model.id nor model.path is set", "model.id=OWNER/NAME"),
+        (
+            "model=encoder model.weights.source=folder model.weights.path={}",
+            "Neither model.id nor model.path is set",
+            "model.path=DIR",
+        ),
+        ("model=encoder model.path={}/Qwen3-tiny model.revision=abc", "model.revision has no effect", "Leave it out"),
+        ("model=encoder model.id=a/b model.revision=null", "model.revision contains None", "in quotes"),
+        ("model=encoder model.id=a/b model.weights.path={}", "model.weights.path has no effect", "model.path"),
+        (
+            "model=encoder model.id=a/b +model.architecture.num_hidden_layers=2",
+            "model.architecture is set",
+            "Leave it out",
+        ),
         ("model=encoder model.id=a/b model.weights.source=random", "model.architecture is empty", "model.path=DIR"),
     ],
 )
@@ -115,6 +128,13 @@ def test_what_cannot_be_read_is_refused(
         build_classifier(pin(compose_run(*overrides.format(folder).split(), *SHORT)).model)
     assert problem in refused.value.problem
     assert fix in str(refused.value.fix)
+
+
+def test_a_model_is_named_by_its_path_if_it_has_an_id_too() -> None:
+    for model, name in (("encoder", "mine"), ("probe", "probe_mine"), ("probe_mpnet", "probe_mine")):
+        named = compose([f"model={model}", "model.id=owner/other", "model.path=/w/mine"]).model
+        assert (named.name, "mine" in named.title) == (name, True)
+        assert named.parameters["weights"] == {"source": "folder", "path": "/w/mine"}
 
 
 def test_other_inputs_and_unknown_architectures_are_refused(folder: Path, tmp_path: Path, compose_run: Compose) -> None:

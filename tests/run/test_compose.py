@@ -173,6 +173,15 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
     assert (recipe.learning_rate, recipe.batch_size) == (3e-5, 10)
 
 
+def test_an_experiment_sets_any_option_and_the_command_line_overrides_it(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    own = "# @package _global_\nseed: 3\nresults_dir: mine\nforce: true\nrecipe: {epochs: 2}\n"
+    (tmp_path / "experiment/mine.yaml").write_text(own)
+    config = compose(with_config_dir(["experiment=mine", "force=false"], tmp_path))
+    assert (config.seed, config.results_dir, config.force, config.recipe.epochs) == (3, "mine", False, 2)
+    assert compose(["experiment=readouts"]).models_dir == "outputs/models"
+
+
 @pytest.mark.parametrize(
     ("overrides", "models"),
     [

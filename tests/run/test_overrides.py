@@ -85,6 +85,14 @@ def test_a_written_value_is_read_back(value: Any) -> None:
     assert element(f"option={hydra_value(value)}") == value
 
 
+@pytest.mark.parametrize("override", ["results_dir=~/mine", "dataset.path=~/mine"])
+def test_a_home_folder_that_the_shell_did_not_replace_is_named_with_what_works(override: str) -> None:
+    with pytest.raises(BenchmarkError) as refused:
+        compose([override])
+    assert refused.value.problem == f"The shell left ~ as it is in {override}."
+    assert refused.value.fix == f'Write "{override.replace("~", "$HOME")}".'
+
+
 def test_a_command_keeps_the_order_of_options_that_overlap_and_the_names_that_were_chosen() -> None:
     given_twice = ["model=minilm", "recipe.epochs=2", "recipe.epochs=1", "model.name=mine"]
     config = compose(given_twice)

@@ -269,6 +269,16 @@ def test_a_forced_run_that_fails_keeps_the_completed_one(compose_run: Compose, m
     assert store.read(completed.folder).record.status is Status.completed
 
 
+def test_a_damaged_record_of_the_same_run_does_not_hide_why_a_forced_one_failed(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    completed = runner.run(compose_run("model=majority"))
+    (completed.folder / "record.json").write_text("{")
+    monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(OSError("broken")))
+    with pytest.raises(OSError, match="broken"):
+        runner.run(compose_run("model=majority", "force=true"))
+
+
 def test_an_unexpected_error_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:
     config = compose_run("model=tiny_bert", "+model.architecture.type_vocab_size=0")  # no row for the first type
     with pytest.raises(RuntimeError, match="index_select"):
