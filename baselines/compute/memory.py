@@ -29,13 +29,16 @@ OUT_OF_MEMORY = re.compile(
 """In the messages of out-of-memory errors that have no exception class of their own."""
 
 
+SMALLER_BATCH = "Lower recipe.batch_size and raise recipe.gradient_accumulation_steps"
+
+
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
-    """Half of `pass_size`, after it ran out of memory.
+def smaller_pass(pass_size: int, error: RuntimeError | MemoryError, fewer: str = SMALLER_BATCH) -> int:
+    """Half of `pass_size`, after it ran out of memory. `fewer` says how to have fewer samples in a pass.
 
     Raises `error` if it is something else, and `BenchmarkError` if memory was too small for a single sample.
     """
@@ -45,8 +48,8 @@ def smaller_pass(pass_size: int, error: RuntimeError | MemoryError) -> int:
         fix = "Lower recipe.max_length or choose a smaller model."
         raise BenchmarkError("Memory ran out on a single sample.", fix) from error
     if weights_are_sharded():  # the other processes wait for this one in the middle of a pass
-        fix = "Lower recipe.batch_size and raise recipe.gradient_accumulation_steps, or start more processes."
-        raise BenchmarkError(f"Memory ran out on {pass_size} samples.", fix) from error
+        problem = f"Memory ran out on {pass_size} samples."
+        raise BenchmarkError(problem, f"{fewer}, or start more processes.") from error
     half = (pass_size + 1) // 2
     log.warning("out of memory: continuing with %d samples per pass", half)
     return half
@@ -83,7 +86,7 @@ def run_in_passes(rows: Sequence[int], pass_size: int, compute: Callable[[Sequen
                 start += len(part)
                 progress_bar.update(len(part))
             except (RuntimeError, MemoryError) as error:
-                pass_size = smaller_pass(len(part), error)
+                pass_size = smaller_pass(len(part), error, "Lower model.prediction_batch_size")
             if pass_size < len(part):
                 free_memory()
 

@@ -38,11 +38,13 @@ def teacher_probabilities(path: Path, texts: Sequence[str], labels: Sequence[str
     given = defaultdict(list)
     for row in read_all_rows(path):
         text = {normalized_label(column): value for column, value in row.values.items()}.get("text")
-        if not isinstance(text, str):
+        if text is None:
             raise BenchmarkError(
                 f"{row.location} has no text; its columns are {', '.join(row.columns)}.",
                 "Write the training text in the column text.",
             )
+        if not isinstance(text, str):
+            raise BenchmarkError(f"{row.location}: the text is of type {type(text).__name__}.", "Write it as a string.")
         given[text].append(read_label_probabilities(row, labels))
     missing = [number for number, text in enumerate(texts, start=1) if text not in given]
     if missing:

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from baselines.weights.heads import TrainedHead, head_modules, trained_head
+from baselines.weights.heads import TrainedHead, output_layer, trained_head
 from baselines.weights.kinds import EXTERNAL, check_known
 from baselines.weights.sources import Checkpoint
 from baselines.weights.wheel import WEIGHT_FILES
@@ -29,7 +29,6 @@ class Checked:
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase
     head: TrainedHead | None
-    head_parts: tuple[str, ...]  # the modules of the network outside its body
 
 
 def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) -> Checked:
@@ -45,11 +44,11 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
         _check_vocabulary_files(folder, tokenizer)
     check_tokenizer(folder, tokenizer, config)
     if not labels or options:  # llama.cpp's format has no heads
-        return Checked(config, tokenizer, None, ())
+        return Checked(config, tokenizer, None)
     with torch.device("meta"):
-        parts = tuple(head_modules(auto_class.from_config(config)))
-    stored = {name.partition(".")[0] for name in _tensor_names(folder)}
-    return Checked(config, tokenizer, trained_head(config, labels) if stored & set(parts) else None, parts)
+        output = output_layer(auto_class.from_config(config))  # other parts may come from pretraining, as in ModernBERT
+    has_head = f"{output}.weight" in _tensor_names(folder)
+    return Checked(config, tokenizer, trained_head(config, labels) if has_head else None)
 
 
 def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:

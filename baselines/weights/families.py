@@ -3,7 +3,10 @@
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
+POSITIONS_AFTER_PADDING = (
+    "roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "xmod", "xlm-roberta-xl", "ibert",
+    "roberta-prelayernorm", "luke",
+)  # fmt: skip
 """Architectures whose first position follows the id of the padding token."""
 FINAL_MODULES = {
     "bert": "encoder",

@@ -43,7 +43,7 @@ def trained_head(config: PreTrainedConfig, labels: Sequence[str]) -> TrainedHead
     Names are compared without case, outer space and Unicode form. A head that was trained for several labels per text,
     or for numbers, is not one for these labels.
     """
-    names = head_label_names(config)
+    names = head_label_names(config, all(map(GENERIC.fullmatch, labels)))
     if names is None or config.problem_type not in (None, "single_label_classification"):
         return TrainedHead(names, None)
     return TrainedHead(names, order_of(names, labels))
@@ -57,11 +57,16 @@ def order_of(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...] | N
     return tuple(map(given.index, wanted))
 
 
-def head_label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
-    """The names of a head's labels by id; None if there are none, or if `id2label` and `label2id` contradict."""
+def head_label_names(config: PreTrainedConfig, generic: bool = False) -> tuple[str, ...] | None:
+    """The names of a head's labels by id; None if there are none, or if `id2label` and `label2id` contradict.
+
+    `LABEL_0`, `LABEL_1`, ... are names with `generic` only.
+    """
     of_ids = {int(index): str(name) for index, name in (config.id2label or {}).items()}
     of_names = {int(index): str(name) for name, index in (config.label2id or {}).items()}
-    stated = [names for names in (of_ids, of_names) if names and not all(map(GENERIC.fullmatch, names.values()))]
+    stated = [
+        names for names in (of_ids, of_names) if names and (generic or not all(map(GENERIC.fullmatch, names.values())))
+    ]
     if not stated or any(names != stated[0] for names in stated) or sorted(stated[0]) != list(range(len(stated[0]))):
         return None
     return tuple(stated[0][index] for index in range(len(stated[0])))
@@ -70,6 +75,29 @@ def head_label_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
 def head_modules(network: PreTrainedModel) -> list[str]:
     """The names of the network's parts outside its body."""
     return [name for name, _ in network.named_children() if name != network.base_model_prefix]
+
+
+def output_layer(network: PreTrainedModel) -> str | None:
+    """The name of the last linear layer outside the body, which computes the scores of the labels."""
+    layers = [
+        f"{part}.{name}".rstrip(".")
+        for part in head_modules(network)
+        for name, module in network.get_submodule(part).named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    return layers[-1] if layers else None
+
+
+def renew_head(network: PreTrainedModel) -> None:
+    """Draw the head anew, as transformers does for weights without one.
+
+    Its `from_pretrained` keeps a stored head whose shapes fit, whatever its labels are.
+    """
+    for part in head_modules(network):
+        for module in network.get_submodule(part).modules():
+            for value in (module, *module.parameters(recurse=False)):
+                value._is_hf_initialized = False  # else transformers leaves it as it is
+            network._init_weights(module)
 
 
 def reorder(network: PreTrainedModel, order: Sequence[int]) -> None:

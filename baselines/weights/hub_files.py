@@ -4,6 +4,7 @@ The cache does not say from which server its files came. Weights from a mirror m
 on the hub, so another server than the official hub is remembered beside the cached files.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,9 +83,16 @@ def _cached(hub: Hub) -> Path | None:
     """The folder of these weights in the local cache, if it has any."""
     with suppress(OSError, HFValidationError):  # what the client raises
         folder = _snapshot(hub, local_files_only=True)
-        if any(folder.glob("*.safetensors")):
+        stored = {file.name for file in folder.glob("*.safetensors")}
+        if stored and _shards(folder) <= stored:
             return folder
     return None
+
+
+def _shards(folder: Path) -> set[str]:
+    """The files that hold the weights, where they are several."""
+    index = folder / "model.safetensors.index.json"
+    return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
 
 
 def _download(hub: Hub, commit: str) -> Path:

@@ -26,7 +26,7 @@ from baselines.compute.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
 from baselines.weights.compatibility import Checked, check_declared, check_files
 from baselines.weights.gguf import dequantised_copy
-from baselines.weights.heads import order_of, reorder, trained_head
+from baselines.weights.heads import order_of, renew_head, reorder, trained_head
 from baselines.weights.needed import Needed, check_complete, check_random, no_head
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
@@ -104,9 +104,15 @@ def load(
         return Loaded(tokenizer, network, WeightSource("random"))
     checkpoint, checked = fetch_checked(auto_class, weights, architecture, labels, needed)
     options |= _quantization_options(checkpoint, quantization, dtype, identity(weights))
-    options |= _head_options(checked, labels)
-    network = _read(auto_class, weights, checkpoint, needed, options)
     head, source = checked.head, checkpoint.source
+    if head is None or head.order is None:  # else the names are those of the checkpoint until its rows are in our order
+        options |= _label_options(labels)
+    random_state = torch.get_rng_state()
+    network = _read(auto_class, weights, checkpoint, needed, options)
+    if head is not None and head.order is None:
+        log.info("the weights come with a trained head, which is %s", head.description)
+        torch.set_rng_state(random_state)  # the new head is that of the same weights without one
+        renew_head(network)
     if head is not None:
         source = replace(source, head=head.description, trained_head=head.order is not None)
     if head is not None and head.order is not None:
@@ -188,18 +194,6 @@ def _quantization_options(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
     return {"quantization_config": nf4}
-
-
-def _head_options(checked: Checked, labels: Sequence[str]) -> dict[str, Any]:
-    """Options of `from_pretrained` for the classification head: kept if it has these labels, else a new one."""
-    head = checked.head
-    if head is None:
-        return _label_options(labels)
-    if head.order is not None:  # the names are those of the checkpoint until its rows are in our order
-        return {}
-    log.info("the weights come with a trained head, which is %s", head.description)
-    unused = {rf"^({'|'.join(checked.head_parts)})\.": r"unused.\1."}
-    return _label_options(labels) | {"key_mapping": unused}
 
 
 def _label_options(labels: Sequence[str]) -> dict[str, Any]:

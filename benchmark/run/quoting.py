@@ -35,7 +35,10 @@ def check_texts(schema: type[Any], values: dict[str, Any], prefix: str) -> None:
 
 
 def as_text(option: str, value: Any) -> str:
-    """The value as a text; a whole number in decimal digits. Raises `BenchmarkError` for nothing, a truth value or a float."""
+    """The value as a text; a whole number in decimal digits.
+
+    Raises `BenchmarkError` for nothing, a truth value or a float.
+    """
     if value is None or isinstance(value, bool | float):
         _refuse(value, option, '"no"')
     return str(value)

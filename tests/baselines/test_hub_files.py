@@ -1,5 +1,6 @@
 """Weights of the hub and of its cache: files of another server stay marked as such."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,15 @@ def test_an_interrupted_download_from_a_mirror_is_not_continued_by_another_serve
     monkeypatch.setenv("HF_ENDPOINT", server)
     assert fetch(Hub("o/weights", "main"))[1].endpoint == marked
     assert client.again == [False, again]
+
+
+def test_weights_of_which_a_file_is_missing_are_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    monkeypatch.setattr(hub_files, "_snapshot", lambda *_, **__: tmp_path)
+    for number, cached in ((1, False), (2, True)):
+        (tmp_path / f"model-{number}.safetensors").write_bytes(b"")
+        assert hub_files.is_cached(hub_files.Hub("owner/name", "main")) is cached
 
 
 def test_cached_weights_keep_their_server_until_the_official_hub_replaces_them(

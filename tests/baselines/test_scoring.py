@@ -1,6 +1,7 @@
 """What was trained elsewhere is scored without training, with the predictions of transformers and peft themselves."""
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def scored(compose_run: Compose, model: str, folder: Path, *overrides: str) -> t
     source = ["model.weights.source=folder", f"model.weights.path={folder}"]
     config = compose_run(f"model={model}", *source, *overrides)
     classifier, splits = build_classifier(config.model), data.load(config.dataset)
-    work = folder.parent / "work"
+    work = Path(tempfile.mkdtemp(dir=folder.parent))  # a new one, so that nothing continues another training
     report = classifier.fit(splits.train, splits.validation, FitContext(LABELS, config.recipe, config.seed, work))
     return classifier, report, classifier.predict(splits.test.texts)
 
@@ -110,7 +111,7 @@ def test_training_starts_from_a_head_in_the_order_of_the_data_set(compose_run: C
     ],
     ids=["other names", "fewer", "more", "no names", "several labels per text", "contradiction"],
 )
-@pytest.mark.parametrize("model", ["tiny_roberta", "tiny_llama_head"])
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama_head"])
 def test_a_head_that_is_not_one_for_the_labels_begins_anew_or_is_refused(
     model: str, head: dict[str, Any], compose_run: Compose, tmp_path: Path
 ) -> None:

@@ -54,7 +54,7 @@ def test_a_target_is_the_mean_of_the_label_and_the_teacher_and_repeated_texts_ar
         ({"p_joy": 0.5, "p_anger": 0.5}, "row 2 has no text; its columns are p_joy, p_anger"),
         (row("bad", 0.5, 0.5) | {"Text": "good"}, "row 2: a column occurs more than once"),
         (row("bad", 0.5, 0.5) | {"caf\u00e9": 1, "cafe\u0301": 2}, "row 2: a column occurs more than once"),
-        (row("bad", 0.5, 0.5) | {"text": 7}, "row 2 has no text"),
+        (row("bad", 0.5, 0.5) | {"text": 7}, "row 2: the text is of type int"),
     ],
 )
 def test_a_file_without_probabilities_of_every_training_text_is_refused(
