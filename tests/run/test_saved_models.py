@@ -37,7 +37,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 import torch
 from baselines.packed.fused import fuse
-from baselines.prompt import Prompter
+from baselines.decoder.prompt import Prompter
 from benchmark.data.load import load
 from benchmark.results.record import sha256
 from benchmark.results.store import encode_predictions

@@ -12,8 +12,8 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from baselines.compute import processes
 from baselines.compute.hardware import DTYPES, Attention, Batching, Quantization
 from baselines.compute.memory import compute_rows, must_fit, run_in_passes
-from baselines.decoder_card import decoder_card
-from baselines.decoder_checks import (
+from baselines.decoder.card import decoder_card
+from baselines.decoder.checks import (
     check_context,
     check_fsdp,
     check_label_loss,
@@ -23,17 +23,22 @@ from baselines.decoder_checks import (
     tokens_per_sample,
     trained_adapter,
 )
-from baselines.decoder_network import DecoderNetwork
-from baselines.decoder_options import DecoderOptions
-from baselines.few_shot import draw_examples
-from baselines.label_scores import CONTENT_FREE, BatchedLogits, constrained_probabilities, whole_label_predictions
+from baselines.decoder.few_shot import draw_examples
+from baselines.decoder.label_scores import (
+    CONTENT_FREE,
+    BatchedLogits,
+    constrained_probabilities,
+    whole_label_predictions,
+)
+from baselines.decoder.network import DecoderNetwork
+from baselines.decoder.options import DecoderOptions
+from baselines.decoder.prompt import Prompter
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample
-from baselines.prompt import Prompter
 from baselines.speed import ComparisonOptions, DecoderComparison
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers

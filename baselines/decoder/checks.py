@@ -7,8 +7,8 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from baselines.compute.hardware import Quantization, check_quantization
-from baselines.decoder_options import DecoderOptions
-from baselines.prompt import Prompter
+from baselines.decoder.options import DecoderOptions
+from baselines.decoder.prompt import Prompter
 from baselines.training.fsdp import check_unsharded
 from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import adapter_findings, check_length, finding_if_raised

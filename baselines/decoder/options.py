@@ -6,10 +6,10 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.compute.hardware import Attention, Batching, Device, Precision, Quantization
-from baselines.few_shot import check_shots
-from baselines.label_scores import LabelScore
+from baselines.decoder.few_shot import check_shots
+from baselines.decoder.label_scores import LabelScore
+from baselines.decoder.prompt import Prompt
 from baselines.packed.attention import resolve_batching
-from baselines.prompt import Prompt
 from baselines.training.requirements import check_positive
 from baselines.weights.adapter import ADAPTER_FILES
 from baselines.weights.kinds import Kind, check_kind
