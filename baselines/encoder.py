@@ -9,7 +9,6 @@ import torch
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -17,7 +16,6 @@ from transformers import (
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
-from baselines.compute.bars import chunks
 from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention, resolve_batching
@@ -25,12 +23,11 @@ from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, EncoderComparison
+from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.label_loss import LabelLoss
-from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import (
     adapter_findings,
-    check_length,
     check_positive,
     finding_if_raised,
     network_findings,
@@ -39,7 +36,7 @@ from baselines.training.requirements import (
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
-from baselines.weights.families import RELATIVE_POSITIONS, first_position
+from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
@@ -58,8 +55,6 @@ from benchmark.interface import (
     ModelCard,
     Predictions,
 )
-
-SPECIAL_TOKENS = 2  # around every text
 
 
 @dataclass
@@ -226,13 +221,12 @@ class EncoderClassifier:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
-        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
             *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
             *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
             *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
-            *network_findings(self, tokens, context),
+            *network_findings(self, expected_tokens(texts, max_length), context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:
@@ -255,30 +249,3 @@ class EncoderClassifier:
     def comparison(self) -> EncoderComparison:
         """What comparisons of speed need (`benchmark.run.measurable`)."""
         return EncoderComparison(self)
-
-
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
-    """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-    token_ids: list[list[int]] = []
-    truncated = 0
-    for chunk in chunks(texts, "tokenising"):
-        encoded = tokenizer(list(chunk), truncation=True, max_length=max_length)
-        token_ids += encoded.input_ids
-        if tokenizer.is_fast:
-            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        else:
-            whole = tokenizer(list(chunk), truncation=False, verbose=False).input_ids
-            truncated += sum(len(ids) > max_length for ids in whole)
-    return token_ids, truncated
-
-
-def positions(config: PreTrainedConfig) -> int | None:
-    """The number of tokens that the network reads at most; None if its configuration does not say."""
-    limit = getattr(config, "max_position_embeddings", None)
-    return None if limit is None else int(limit) - first_position(config)
-
-
-def check_positions(card: ModelCard, max_length: int) -> None:
-    """Raise if texts may have more tokens than there are learned positions."""
-    if card.architecture not in RELATIVE_POSITIONS:
-        check_length(max_length, card.context_length)

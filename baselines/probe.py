@@ -17,11 +17,10 @@ from baselines.cards import network_card
 from baselines.compute.bars import predicting_for
 from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
 from baselines.compute.memory import compute_rows, must_fit
-from baselines.encoder import SPECIAL_TOKENS, check_positions, positions, tokenize
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.passes import encoder_embeddings, padded_texts
+from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import base_report
-from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import check_positive, finding_if_raised, network_findings, prepare
 from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
@@ -130,10 +129,9 @@ class Probe:
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
-        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *network_findings(self, tokens, context),
+            *network_findings(self, expected_tokens(texts, max_length), context),
         ]
 
     def check_checkpoint(self, context: FitContext) -> None:
