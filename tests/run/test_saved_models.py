@@ -36,6 +36,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 import torch
+from baselines.compute.hardware import Computation
 from baselines.packed.fused import fuse
 from baselines.decoder.prompt import Prompter
 from benchmark.data.load import load
@@ -44,7 +45,8 @@ from benchmark.results.store import encode_predictions
 from benchmark.run.compose import build_classifier
 config, folder = pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]
 splits, classifier = load(config.dataset), build_classifier(config.model)
-classifier.torch_device = torch.device("cpu")
+options = classifier.precision, classifier.attention, classifier.batching
+classifier.computation = Computation(torch.device("cpu"), *options)
 classifier.tokenizer = AutoTokenizer.from_pretrained(folder)
 if config.model.family == "encoder":
     classifier.network = AutoModelForSequenceClassification.from_pretrained(folder)
