@@ -210,9 +210,9 @@ class EncoderClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
         token_ids, truncated = self._token_ids(texts)
-        labels, size = self.network.config.num_labels, self.prediction_batch_size
+        n_labels, size = self.network.config.num_labels, self.prediction_batch_size
         self.network.eval()
-        probabilities = compute_rows(token_ids, labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
+        probabilities = compute_rows(token_ids, n_labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:

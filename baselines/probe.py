@@ -98,7 +98,7 @@ class Probe:
         check_padding(loaded.tokenizer, loaded.network.config)
         self.tokenizer = loaded.tokenizer
         self.network = loaded.network.base_model.to(self.computation.device).eval()
-        self.labels = len(context.labels)
+        self.n_labels = len(context.labels)
         return base_report(self.network, loaded.source, self.computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], int]:
@@ -120,7 +120,7 @@ class Probe:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         embeddings, truncated = self.embed(texts)
-        probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts
+        probabilities = np.zeros((len(texts), self.n_labels))  # 0 for labels without training texts
         probabilities[:, self.regression.classes_] = self.regression.predict_proba(embeddings)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
