@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from factories import LABELS
+from networks import save_model
 from scipy.special import log_softmax, softmax
-from test_scoring import save_model
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from baselines.decoder.few_shot import draw_examples

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from factories import LABELS
-from test_saved_models import llama_in_a_folder
+from networks import keep, keep_llama, llama_in_a_folder
 from transformers import AutoModelForSequenceClassification
 
 from benchmark.config import RunConfig
@@ -20,27 +20,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import Predictions
 from benchmark.predict import KeptModel, load
-from benchmark.results.store import Run
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
 Compose = Callable[..., RunConfig]
-TRAINING = ("recipe.max_steps=6", "recipe.learning_rate=1e-2")
-
-
-def keep(compose_run: Compose, folder: Path, *overrides: str) -> tuple[Run, Path, tuple[str, ...]]:
-    """The run, the folder of its kept model, and its test texts."""
-    config = compose_run(*TRAINING, *overrides, f"models_dir={folder}/models")
-    run = runner.run(config)
-    (record,) = (folder / "models").rglob("record.json")
-    return run, record.parent, load_data(config.dataset).test.texts
-
-
-def keep_llama(compose_run: Compose, folder: Path, *overrides: str) -> tuple[Run, Path, tuple[str, ...]]:
-    """The same for a tiny Llama whose base is `folder`/base."""
-    source = llama_in_a_folder(compose_run, folder / "base")[1:]
-    return keep(compose_run, folder, *(overrides or ("model=tiny_llama",)), *source)
 
 
 def probabilities(model: KeptModel, texts: tuple[str, ...]) -> Any:
