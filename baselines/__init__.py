@@ -1,1 +1,1 @@
-"""The models: one file per kind, each with the interface `benchmark.interface.Classifier`."""
+"""The models: one module or package per kind, each with the interface `benchmark.interface.Classifier`."""

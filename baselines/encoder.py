@@ -9,7 +9,6 @@ import torch
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -17,20 +16,18 @@ from transformers import (
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.cards import network_card
-from baselines.compute.bars import chunks
-from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
+from baselines.compute.hardware import Attention, Batching, Computation, Device, Precision
 from baselines.compute.memory import compute_rows, must_fit
-from baselines.packed.attention import loading_attention, resolve_batching
+from baselines.packed.attention import loading_attention
 from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits, padded_texts
 from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, EncoderComparison
+from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.label_loss import LabelLoss
-from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import (
     adapter_findings,
-    check_length,
     check_positive,
     finding_if_raised,
     network_findings,
@@ -39,17 +36,16 @@ from baselines.training.requirements import (
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
 from baselines.weights.adapter import ADAPTER_FILES, Adapter, read_adapter
 from baselines.weights.compatibility import check_padding
-from baselines.weights.families import RELATIVE_POSITIONS, first_position
+from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
-from baselines.weights.needed import Needed, check_random, needed_of
-from baselines.weights.sources import Source, Weights
+from baselines.weights.needed import Start, check_random
+from baselines.weights.sources import Weights
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
-    NO_EXAMPLES,
     READS_FILES,
     Examples,
     Finding,
@@ -58,8 +54,6 @@ from benchmark.interface import (
     ModelCard,
     Predictions,
 )
-
-SPECIAL_TOKENS = 2  # around every text
 
 
 @dataclass
@@ -85,32 +79,33 @@ class EncoderClassifier:
 
     def __post_init__(self) -> None:
         self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
-        # These are set by `fit`.
-        self.torch_device: torch.device
+        # These are set by `fit` and `restore`.
+        self.computation: Computation
         self.max_length: int
         self.tokenizer: PreTrainedTokenizerBase
         self.network: PreTrainedModel
         self.label_loss: LabelLoss
 
         check_positive(prediction_batch_size=self.prediction_batch_size)
-        if self.soft_labels is not None and not self.trains:
+        if self.soft_labels is not None and not self.start.trains:
             raise BenchmarkError(
                 "model.soft_labels is set, but with model.train=false or model.adapter nothing is trained.",
                 "Leave it out, or train.",
             )
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.encoder)
-            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
+
+    @property
+    def start(self) -> Start:
+        """What `fit` starts from."""
+        return Start(self.weights, self.train, self.adapter)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        computation = prepare(self, context)
-        self.torch_device, self.max_length = computation.device, context.recipe.max_length
-        check_positions(self.describe(), self.max_length)
-        adapter = self._trained_adapter(context.labels)
+        self._prepare(context)
         soft = None if self.soft_labels is None else soft_targets(Path(self.soft_labels), train, context.labels)
-        loaded = self._load(train, context, adapter)
-        if not self.trains:
-            return base_report(self.network, loaded.source, computation)
+        loaded = self._load(self.start, train.texts, context)
+        if not self.start.trains:
+            return base_report(self.network, loaded.source, self.computation)
         self.label_loss = LabelLoss.from_recipe(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
         if soft is not None:
@@ -119,14 +114,13 @@ class EncoderClassifier:
             FineTuning(
                 network=self.network,
                 loaded=loaded,
-                computation=computation,
+                computation=self.computation,
                 samples=samples,
                 truncated_texts=truncated,
                 loss=self.loss,
                 validation=validation,
                 predict=self.predict,
                 context=context,
-                accumulates=self.comparison_options.accumulates,
             )
         )
 
@@ -136,25 +130,32 @@ class EncoderClassifier:
         return [Sample(ids, [label]) for ids, label in zip(token_ids, rows.labels.tolist(), strict=True)], truncated
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
-        self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
-        self.soft_labels = None
-        report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
-        return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
+        self._prepare(context)
+        source = self._load(Start.from_saved(folder), (), context).source
+        report = base_report(self.network, source, self.computation)
+        return replace(report, saved_sha256=source.sha256_of(SAFE_WEIGHTS_NAME))
+
+    def _prepare(self, context: FitContext) -> None:
+        """Set how the network is computed and how long texts may be, after a check that both are possible."""
+        self.computation = replace(prepare(self, context), accumulates=self.comparison_options.accumulates)
+        self.max_length = context.recipe.max_length
+        check_positions(self.describe(), self.max_length)
 
     @must_fit("the network was loaded")
-    def _load(self, train: Examples, context: FitContext, adapter: Adapter | None) -> Loaded:
-        """Load the tokenizer and the network, with `adapter` merged into its weights if there is one."""
+    def _load(self, start: Start, texts: Sequence[str], context: FitContext) -> Loaded:
+        """Load the tokenizer and the network, with the adapter merged into its weights if there is one."""
+        adapter = self._trained_adapter(start, context.labels)
         set_seed(context.seed)
         loaded = load(
             AutoModelForSequenceClassification,
-            self.weights,
+            start.weights,
             self.architecture,
-            texts=train.texts,
+            texts=texts,
             dtype=torch.float32,
             attention=loading_attention(self.attention),
             labels=context.labels,
-            needed=self.needed,
-            device=self.torch_device,
+            needed=start.needed,
+            device=self.computation.device,
         )
         check_padding(loaded.tokenizer, loaded.network.config)
         network = loaded.network
@@ -162,32 +163,23 @@ class EncoderClassifier:
             adapted = adapter.attach(network)
             loaded = loaded.with_adapter(adapter, adapted, context.labels)
             network = adapted.merge_and_unload()
-        self.tokenizer, self.network = loaded.tokenizer, network.to(self.torch_device)
-        if self.batching is Batching.packed:
+        self.tokenizer, self.network = loaded.tokenizer, network.to(self.computation.device)
+        if self.computation.packed:
             use_fast_dropout(self.network)
         return loaded
 
-    @property
-    def trains(self) -> bool:
-        """Whether `fit` trains the network; otherwise the weights must have more than its body."""
-        return self.needed is Needed.body
-
-    @property
-    def needed(self) -> Needed:
-        """What the weights must have."""
-        return needed_of(self.train, self.adapter)
-
-    def _trained_adapter(self, labels: Sequence[str]) -> Adapter | None:
-        if self.adapter is None:
+    def _trained_adapter(self, start: Start, labels: Sequence[str]) -> Adapter | None:
+        """The adapter to start from, checked against the architecture."""
+        if start.adapter is None:
             return None
         options = self.architecture | {"num_labels": len(labels)}
         network = build_without_weights(AutoModelForSequenceClassification, options)
-        return read_adapter(Path(self.adapter), network, SEQ_CLS, declared=None, base=self.weights.hub_id)
+        return read_adapter(Path(start.adapter), network, SEQ_CLS, declared=None, base=start.weights.hub_id)
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture or the labels."""
         _, checked = fetch_checked(
-            AutoModelForSequenceClassification, self.weights, self.architecture, context.labels, self.needed
+            AutoModelForSequenceClassification, self.weights, self.architecture, context.labels, self.start.needed
         )
         check_padding(checked.tokenizer, checked.config)
 
@@ -196,43 +188,41 @@ class EncoderClassifier:
 
     def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """`loss`, computed in padded batches."""
-        with autocast(self.torch_device, self.precision):
+        with self.computation.autocast():
             logits = self._padded_logits([sample.input_ids for sample in samples])
         return self.label_loss(logits.float(), samples)
 
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         """(texts, labels) float32."""
-        with autocast(self.torch_device, self.precision):
+        with self.computation.autocast():
             return (
-                self._packed_logits(token_ids) if self.batching is Batching.packed else self._padded_logits(token_ids)
+                self._packed_logits(token_ids) if self.computation.packed else self._padded_logits(token_ids)
             ).float()
 
     def _padded_logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
         batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
-        logits: torch.Tensor = self.network(**batch.to(self.torch_device)).logits
+        logits: torch.Tensor = self.network(**batch.to(self.computation.device)).logits
         return logits
 
     def _packed_logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        varlen = self.attention is Attention.flash_attention_2
-        return encoder_logits(self.network, token_ids, varlen, self.torch_device)
+        return encoder_logits(self.network, token_ids, self.computation.varlen, self.computation.device)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict in batches of texts with similar length; the answers are in the order of `texts`."""
         token_ids, truncated = self._token_ids(texts)
-        labels, size = self.network.config.num_labels, self.prediction_batch_size
+        n_labels, size = self.network.config.num_labels, self.prediction_batch_size
         self.network.eval()
-        probabilities = compute_rows(token_ids, labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
+        probabilities = compute_rows(token_ids, n_labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
-        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.needed)),
+            *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.start.needed)),
             *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
-            *adapter_findings(self.adapter, lambda: self._trained_adapter(context.labels)),
-            *network_findings(self, tokens, context),
+            *adapter_findings(self.adapter, lambda: self._trained_adapter(self.start, context.labels)),
+            *network_findings(self, expected_tokens(texts, max_length), context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:
@@ -246,7 +236,7 @@ class EncoderClassifier:
         card = replace(
             network_card("encoder", network, self.weights, settings), context_length=positions(network.config)
         )
-        return card if self.trains else replace(card, trained_parameters=0)
+        return card if self.start.trains else replace(card, trained_parameters=0)
 
     def _token_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
@@ -255,30 +245,3 @@ class EncoderClassifier:
     def comparison(self) -> EncoderComparison:
         """What comparisons of speed need (`benchmark.run.measurable`)."""
         return EncoderComparison(self)
-
-
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], int]:
-    """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
-    token_ids: list[list[int]] = []
-    truncated = 0
-    for chunk in chunks(texts, "tokenising"):
-        encoded = tokenizer(list(chunk), truncation=True, max_length=max_length)
-        token_ids += encoded.input_ids
-        if tokenizer.is_fast:
-            truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        else:
-            whole = tokenizer(list(chunk), truncation=False, verbose=False).input_ids
-            truncated += sum(len(ids) > max_length for ids in whole)
-    return token_ids, truncated
-
-
-def positions(config: PreTrainedConfig) -> int | None:
-    """The number of tokens that the network reads at most; None if its configuration does not say."""
-    limit = getattr(config, "max_position_embeddings", None)
-    return None if limit is None else int(limit) - first_position(config)
-
-
-def check_positions(card: ModelCard, max_length: int) -> None:
-    """Raise if texts may have more tokens than there are learned positions."""
-    if card.architecture not in RELATIVE_POSITIONS:
-        check_length(max_length, card.context_length)

@@ -18,8 +18,8 @@ ID_KEYS = ("id", "index", "idx", "row", "row_id", "example_id", "sample_id", "un
 """Columns of the number or id of a test row. pandas names row numbers by one of the last three."""
 SPLIT_ID = re.compile(r"(train|validation|test)-\d+")
 """An id as records have it."""
-MATCHED_BY = ("id", "prompt", "label", "order alone")
-"""What a row is matched by, the strongest first."""
+ORDER_ALONE = "order alone"
+"""What a row is matched by if it says nothing about its test row."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,28 @@ def match_rows(rows: list[FileRow], test: Examples, names: Sequence[Sequence[str
     """
     if len(rows) != len(test):
         raise BenchmarkError(f"{path} has {len(rows)} predictions for {len(test)} test rows.", "Give one per test row.")
-    texts, label_ids = _text_keys(rows, test), _label_ids(names)
+    text_columns, label_ids = _text_columns(rows, test), _label_ids(names)
     places = _places_by_id(rows, test)
     if None in places:
-        places = _places_by_prompt(rows, test, texts)
+        places = _places_by_prompt(rows, test, text_columns)
     if None not in places:
         rows = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0] or 0)]
-    places, golds, matched = _places_by_id(rows, test), _gold_keys(rows, test, label_ids), Counter[str]()
+    places, golds = _places_by_id(rows, test), _gold_keys(rows, test, label_ids)
+    matched_by = {"id": 0, "prompt": 0, "label": 0, ORDER_ALONE: 0}  # the strongest first
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
-        agreements = (
-            _check_id(row, place, number, test),
-            _check_prompt(row, test, number, texts),
-            sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
-            True,
-        )
-        matched[MATCHED_BY[agreements.index(True)]] += 1
-        if agreements.index(True) == len(MATCHED_BY) - 1 and test.ids[-1] != f"test-{len(test) - 1}":
+        agreements = {
+            "id": _check_id(row, place, number, test),
+            "prompt": _check_prompt(row, test, number, text_columns),
+            "label": sum(_check_gold(row, test, number, key, label_ids) for key in golds) > 0,
+        }
+        strongest = next((name for name, agrees in agreements.items() if agrees), ORDER_ALONE)
+        matched_by[strongest] += 1
+        if strongest == ORDER_ALONE and test.ids[-1] != f"test-{len(test) - 1}":
             raise BenchmarkError(
                 f"{row.location}: nothing says which test row this is, and only a part of the test split is used.",
                 f"Give every row the id of its test row, such as {test.ids[0]}.",
             )
-    return Matched(rows, {name: matched[name] for name in MATCHED_BY if matched[name]})
+    return Matched(rows, {name: count for name, count in matched_by.items() if count})
 
 
 def _places_by_id(rows: list[FileRow], test: Examples) -> list[int | None]:
@@ -209,7 +210,7 @@ def _label_ids(names: Sequence[Sequence[str]]) -> dict[str, int]:
     return {normalized_label(name): number for spelling in names for number, name in enumerate(spelling)}
 
 
-def _text_keys(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
+def _text_columns(rows: list[FileRow], test: Examples) -> tuple[str, ...]:
     """The columns of the text: those with a known name, and others that hold the test texts in any order."""
     texts = Counter(map(_plain, test.texts))
     others = [key for key in columns_of(rows) if key not in TEXT_KEYS]

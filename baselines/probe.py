@@ -15,13 +15,12 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
 from baselines.compute.bars import predicting_for
-from baselines.compute.hardware import Attention, Batching, Device, Precision, autocast
+from baselines.compute.hardware import Attention, Batching, Device, Precision
 from baselines.compute.memory import compute_rows, must_fit
-from baselines.encoder import SPECIAL_TOKENS, check_positions, positions, tokenize
-from baselines.packed.attention import loading_attention, resolve_batching
+from baselines.packed.attention import loading_attention
 from baselines.packed.passes import encoder_embeddings, padded_texts
+from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import base_report
-from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import check_positive, finding_if_raised, network_findings, prepare
 from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
@@ -59,7 +58,6 @@ class Probe:
         check_option("model.C", self.C, self.C > 0, "Set it to a number above 0.")
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.encoder)
-            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         report = self._load(train.texts, context)
@@ -86,8 +84,7 @@ class Probe:
 
     def _load(self, texts: Sequence[str], context: FitContext) -> FitReport:
         """Load the tokenizer and the network, and report what they are."""
-        computation = prepare(self, context)
-        self.torch_device, self.max_length = computation.device, context.recipe.max_length
+        self.computation, self.max_length = prepare(self, context), context.recipe.max_length
         check_positions(self.describe(), self.max_length)
         with must_fit("the network was loaded"):
             loaded = load(
@@ -100,9 +97,9 @@ class Probe:
             )
         check_padding(loaded.tokenizer, loaded.network.config)
         self.tokenizer = loaded.tokenizer
-        self.network = loaded.network.base_model.to(self.torch_device).eval()
-        self.labels = len(context.labels)
-        return base_report(self.network, loaded.source, computation)
+        self.network = loaded.network.base_model.to(self.computation.device).eval()
+        self.n_labels = len(context.labels)
+        return base_report(self.network, loaded.source, self.computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], int]:
         """(texts, hidden) of unit length, and the number of texts that were cut to `max_length`."""
@@ -112,28 +109,26 @@ class Probe:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True), truncated
 
     def _embed(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        mean = self.pooling is Pooling.mean
-        with autocast(self.torch_device, self.precision):
-            if self.batching is Batching.packed:
-                varlen = self.attention is Attention.flash_attention_2
-                return encoder_embeddings(self.network, token_ids, mean, varlen, self.torch_device)
+        mean, device = self.pooling is Pooling.mean, self.computation.device
+        with self.computation.autocast():
+            if self.computation.packed:
+                return encoder_embeddings(self.network, token_ids, mean, self.computation.varlen, device)
             batch = padded_texts(token_ids, self.tokenizer.pad_token_id, first_position(self.network.config))
-            states: torch.Tensor = self.network(**batch.to(self.torch_device)).last_hidden_state
+            states: torch.Tensor = self.network(**batch.to(device)).last_hidden_state
         mask: torch.Tensor = batch["attention_mask"][..., None]
         return (states * mask).sum(dim=1) / mask.sum(dim=1) if mean else states[:, 0]
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         embeddings, truncated = self.embed(texts)
-        probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts
+        probabilities = np.zeros((len(texts), self.n_labels))  # 0 for labels without training texts
         probabilities[:, self.regression.classes_] = self.regression.predict_proba(embeddings)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         card, max_length = self.describe(), context.recipe.max_length
-        tokens = min(tokens_per_text(texts) + SPECIAL_TOKENS, max_length)
         return [
             *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *network_findings(self, tokens, context),
+            *network_findings(self, expected_tokens(texts, max_length), context),
         ]
 
     def check_checkpoint(self, context: FitContext) -> None:

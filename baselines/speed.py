@@ -9,7 +9,7 @@ from peft import PeftModel
 from torch import nn
 
 from baselines.compute.hardware import Batching, Precision, fast_precisions
-from baselines.packed.attention import loading_attention
+from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import undo
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
@@ -32,7 +32,7 @@ class ComparisonOptions:
 
     `accumulates`: padded passes have the recipe's batch size even if a larger one would be faster. `recomputes`: the
     backward pass computes activations again, which saves memory. `only_labels`: free generation stops after as many
-    tokens as the longest label has. `base`: weights that the next `fit` takes instead of loading them again.
+    tokens as the longest label has. `base`: weights that `fit` takes instead of loading them again.
     """
 
     accumulates: bool = False
@@ -48,8 +48,12 @@ class EncoderComparison:
     model: "EncoderClassifier"
 
     @property
+    def batching(self) -> str:
+        return resolve_batching(self.model.architecture["model_type"], self.model.batching)
+
+    @property
     def recomputes(self) -> bool:
-        return self.model.comparison_options.recomputes
+        return False
 
     def precisions(self) -> list[str]:
         return fast_precisions(self.model.precision)
@@ -79,6 +83,10 @@ class DecoderComparison:
     """How a decoder is compared. Its base, the network without the adapter, is reused."""
 
     model: "DecoderClassifier"
+
+    @property
+    def batching(self) -> str:
+        return resolve_batching(self.model.architecture["model_type"], self.model.batching)
 
     @property
     def recomputes(self) -> bool:
@@ -118,12 +126,13 @@ class DecoderComparison:
 
     def use_base(self, base: object) -> None:
         assert isinstance(base, Loaded)
+        base.network.set_attn_implementation(loading_attention(self.model.attention).value)
         self.model.comparison_options = replace(self.model.comparison_options, base=base)
 
 
 def _check_trains(model: "EncoderClassifier | DecoderClassifier") -> None:
     """Raise if there is no training whose speed could be measured."""
-    if not model.trains:
+    if not model.start.trains:
         raise BenchmarkError(
             "model.train is false or model.adapter is given, so nothing is trained.",
             "Leave model.train and model.adapter out.",

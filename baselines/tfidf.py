@@ -31,7 +31,7 @@ class TfidfClassifier:
         check_option("model.C", self.C, self.C > 0, "Set it to a number above 0.")
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        self.labels = len(context.labels)
+        self.n_labels = len(context.labels)
         if len(np.unique(train.labels)) < 2:
             raise BenchmarkError("TF-IDF cannot learn from texts of one label.", "Use texts of two or more labels.")
         vectorizer = self._vectorizer(min_df=self.min_df)
@@ -55,14 +55,14 @@ class TfidfClassifier:
         (terms, idf, *regression), saved = read_arrays(folder, "terms", "idf", *REGRESSION)
         vectorizer = self._vectorizer(vocabulary=_decoded(terms))
         vectorizer.idf_ = idf
-        self.labels, self.pipeline = len(context.labels), make_pipeline(vectorizer, to_regression(*regression))
+        self.n_labels, self.pipeline = len(context.labels), make_pipeline(vectorizer, to_regression(*regression))
         return FitReport(saved_sha256=saved)
 
     def _vectorizer(self, **options: Any) -> TfidfVectorizer:
         return TfidfVectorizer(ngram_range=(1, self.ngrams), sublinear_tf=True, **options)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        probabilities = np.zeros((len(texts), self.labels))  # 0 for labels without training texts
+        probabilities = np.zeros((len(texts), self.n_labels))  # 0 for labels without training texts
         probabilities[:, self.pipeline.classes_] = self.pipeline.predict_proba(texts)
         return Predictions.from_probabilities(probabilities)
 

@@ -255,7 +255,7 @@ class Finding:
 
 
 class Classifier(Protocol):
-    """A model. Its constructor only stores parameters; weights load in `fit`."""
+    """A model. Its constructor stores and checks parameters, which then never change; weights load in `fit`."""
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         """Train on `train`; `validation` is for monitoring and for `recipe.keep=best`.

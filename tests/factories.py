@@ -307,3 +307,47 @@ def folders_in(folder: Path) -> list[str]:
     """The overrides that keep everything a run writes in `folder`."""
     places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints"]
     return [*places, f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep"]
+
+
+# Command lines that ask a hub
+
+TOKEN = "hf_" + "aSecretNobodyMayRead" * 2
+GONE = "http://127.0.0.1:9"
+"""Where nothing listens: the discard port."""
+
+
+def run_with_hub(folder: Path, url: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m benchmark ARGUMENT ...` with the hub at `url`, and everything it writes in `folder`."""
+    places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints", f"hydra.run.dir={folder}/run"]
+    places += [f"hydra.sweep.dir={folder}/run"]
+    command = [sys.executable, "-m", "benchmark", *arguments, *places]
+    environment = environment_of(folder.parent, url)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def environment_of(folder: Path, url: str | None) -> dict[str, str]:
+    """The environment of a subprocess with a token and an empty cache; offline without `url`.
+
+    Whether to ask the hub is left to the run.
+    """
+    unset = ("EMOTION_DATA", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    hub = {"HF_HUB_OFFLINE": "1"} if url is None else {"HF_ENDPOINT": url}
+    own = {"HF_HOME": f"{folder}/home", "HF_TOKEN": TOKEN, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+    return {**kept, **hub, **own, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def problem_of(folder: Path, url: str, *arguments: str) -> str:
+    """The recorded problem and fix of a run that fails. Nothing was trained, and nothing crashed."""
+    done = run_with_hub(folder, url, *arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (file,) = folder.rglob("failures/*/*/*.json")
+    failed = RunRecord.from_json(file.read_bytes(), str(file))
+    assert failed.status is Status.failed
+    assert not (folder / "results").exists()
+    assert failed.fit is None
+    assert failed.failure is not None
+    assert failed.failure.traceback is None
+    assert failed.failure.message in done.stderr
+    return f"{failed.failure.message} {failed.failure.fix}"

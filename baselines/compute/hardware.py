@@ -47,12 +47,29 @@ class Batching(StrEnum):
 
 @dataclass(frozen=True)
 class Computation:
-    """How and where a network is computed."""
+    """How and where a network is computed; `batching` is not `auto`."""
 
     device: torch.device
     precision: Precision
     attention: Attention
     batching: Batching
+    accumulates: bool = False  # padded passes have the recipe's batch size even if a larger one would be faster
+
+    @property
+    def packed(self) -> bool:
+        """Whether batches are streams of tokens without padding."""
+        return self.batching is Batching.packed
+
+    @property
+    def varlen(self) -> bool:
+        """Whether one call of FlashAttention-2 computes a whole stream."""
+        return self.attention is Attention.flash_attention_2
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision for a forward pass; does nothing for fp32."""
+        if DTYPES[self.precision] is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[self.precision])
 
 
 DTYPES = {
@@ -197,13 +214,6 @@ def set_matmul_precision(precision: Precision) -> None:
 def device_name(device: torch.device) -> str:
     """The device as records name it: cpu, or cuda with the name of the GPU."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Mixed precision for a forward pass; does nothing for fp32."""
-    if DTYPES[precision] is torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, DTYPES[precision])
 
 
 def fast_precisions(precision: Precision) -> list[str]:

@@ -101,8 +101,8 @@ def resolve_batching(model_type: str, batching: Batching) -> Batching:
 
 def attention_description(network: Any, computation: Computation) -> str:
     """How attention is computed in training, for the record."""
-    if computation.batching is Batching.packed:
-        if computation.attention is not Attention.flash_attention_2:
+    if computation.packed:
+        if not computation.varlen:
             return "packed, batched products"
         return "packed, flash-attn" if has_flash_attn() else "packed, FlashAttention-2 of torch"
     if computation.attention is Attention.auto:

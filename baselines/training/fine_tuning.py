@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback
 
 from baselines.compute import memory, processes
 from baselines.compute.bars import bar
-from baselines.compute.hardware import Batching, Computation, device_name
+from baselines.compute.hardware import Computation, device_name
 from baselines.packed.attention import attention_description
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
@@ -41,7 +41,6 @@ class FineTuning:
     predict: Callable[[Sequence[str]], Predictions]  # for validation
     context: FitContext
     graphs: StepGraphs | None = None
-    accumulates: bool = False  # padded passes have the recipe's batch size even if a larger one would be faster
 
     @property
     def pass_size(self) -> int:
@@ -49,8 +48,9 @@ class FineTuning:
 
         Processes with a part of the weights each cannot continue with smaller passes, so they follow the recipe.
         """
-        padded, on_cpu = self.computation.batching is Batching.padded, self.computation.device.type == "cpu"
-        small = (padded and (self.accumulates or on_cpu)) or processes.weights_are_sharded()
+        computation = self.computation
+        accumulates = computation.accumulates or computation.device.type == "cpu"
+        small = (accumulates and not computation.packed) or processes.weights_are_sharded()
         return self.context.recipe.batch_size if small else self.context.recipe.effective_batch
 
 

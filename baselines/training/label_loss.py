@@ -19,15 +19,15 @@ class LabelLoss:
     smoothing: float
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, train: Examples, labels: int) -> "LabelLoss":
+    def from_recipe(cls, recipe: Recipe, train: Examples, n_labels: int) -> "LabelLoss":
         """The loss of the recipe; its weights are scikit-learn's `balanced`.
 
         Their mean over the training rows is 1 if each label has rows.
         """
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)
-        rows = np.maximum(np.bincount(train.labels, minlength=labels), 1)  # a label without rows has no use for one
-        return cls(tuple((len(train) / (labels * rows)).tolist()), recipe.label_smoothing)
+        rows = np.maximum(np.bincount(train.labels, minlength=n_labels), 1)  # a label without rows has no use for one
+        return cls(tuple((len(train) / (n_labels * rows)).tolist()), recipe.label_smoothing)
 
     def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
         """The sum over the samples; `logits` are (samples, labels). The samples all have soft targets, or none has."""

@@ -53,12 +53,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         validation: Examples,
-        labels: int,
+        n_labels: int,
         predict: Callable[[Sequence[str]], Predictions],
         tried_before: bool = False,
     ) -> None:
         self.validation = validation
-        self.labels = labels
+        self.n_labels = n_labels
         self.predict = predict
         self.tried_before = tried_before
         self.seconds = 0.0
@@ -101,7 +101,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._count()
         with predicting_for("validating"):
             predictions = self.predict(self.validation.texts)
-        predictions.check(len(self.validation), self.labels, "validation row {}".format, LOWER_RATE)
+        predictions.check(len(self.validation), self.n_labels, "validation row {}".format, LOWER_RATE)
         probabilities = predictions.probabilities
         gold = probabilities[np.arange(len(self.validation)), self.validation.labels]
         loss = float(-np.log(np.clip(gold, 1e-12, 1.0)).mean())

@@ -22,7 +22,7 @@ from baselines.compute.hardware import (
     set_matmul_precision,
     uses_gpu,
 )
-from baselines.packed.attention import check_supported
+from baselines.packed.attention import check_supported, resolve_batching
 from baselines.training.fsdp import check_unsharded
 from baselines.training.memory_estimate import (
     estimate_memory,
@@ -63,13 +63,14 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
     """
     device = resolve(model.device, model.precision, model.attention, only_packed)
     card = model.describe()  # raises for an impossible architecture
-    check_supported(card.architecture, model.batching)
+    batching = resolve_batching(card.architecture, model.batching)
+    check_supported(card.architecture, batching)
     if card.kind != "decoder":
         check_unsharded(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
     check_trackers(context.report_to)
     set_matmul_precision(model.precision)
-    return Computation(device, model.precision, model.attention, model.batching)
+    return Computation(device, model.precision, model.attention, batching)
 
 
 def check_positive(**options: int) -> None:

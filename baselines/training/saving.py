@@ -1,6 +1,7 @@
 """Save a trained network with its tokenizer, so that it can be used without this suite and on another machine."""
 
 import json
+import sys
 from pathlib import Path
 
 from peft import PeftModel
@@ -30,7 +31,7 @@ def save(
         network.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
     else:
-        network.save_pretrained(folder)
+        network.save_pretrained(folder, max_shard_size=sys.maxsize)  # one file, of any size
     tokenizer.name_or_path = _without_folder(tokenizer.name_or_path)
     tokenizer.save_pretrained(folder)
     return sha256_of_file(folder / (WEIGHTS_FILE if adapted else SAFE_WEIGHTS_NAME))

@@ -1,7 +1,10 @@
-"""What a checkpoint must contain for what is done with it."""
+"""What a model starts from, and what its checkpoint must contain for that."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
+from typing import Self
 
 from baselines.weights.heads import TrainedHead
 from baselines.weights.sources import Source, Weights
@@ -16,11 +19,33 @@ class Needed(Enum):
     all = auto()
 
 
-def needed_of(train: bool, adapter: str | None) -> Needed:
-    """What the weights must have for a model with these options."""
-    if adapter is not None:
-        return Needed.all_but_head
-    return Needed.body if train else Needed.all
+@dataclass(frozen=True)
+class Start:
+    """What a model starts from: weights, and the folder of an adapter if one was trained for them before.
+
+    Weights without such an adapter are trained, or used as they are.
+    """
+
+    weights: Weights
+    train: bool
+    adapter: str | None
+
+    @classmethod
+    def from_saved(cls, folder: Path) -> Self:
+        """The trained weights in `folder`."""
+        return cls(Weights(Source.folder, path=str(folder)), train=False, adapter=None)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the network is trained."""
+        return self.needed is Needed.body
+
+    @property
+    def needed(self) -> Needed:
+        """What the weights must have."""
+        if self.adapter is not None:
+            return Needed.all_but_head
+        return Needed.body if self.train else Needed.all
 
 
 def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:

@@ -180,7 +180,7 @@ def _whole_training(config: RunConfig) -> dict[str, Any]:
         **speed_document.describe_model_and_machine(config, report, shared),
         "rows": {**speed_document.describe_rows(config, splits), "predicted": len(splits.test)},
         "effective_batch": config.recipe.effective_batch,
-        "batching": model.batching,
+        "batching": way.batching,
         "precision": report.precision,
         "attention": report.attention,
         "steps": report.steps,

@@ -14,11 +14,6 @@ class Measurable(Classifier, Protocol):
     """A trainable model whose speed can be compared."""
 
     @property
-    def batching(self) -> str:
-        """How samples form a batch, for example packed or padded."""
-        ...
-
-    @property
     def precision(self) -> str:
         """fp32, tf32, bf16 or fp16."""
         ...
@@ -30,6 +25,11 @@ class Measurable(Classifier, Protocol):
 
 class Comparison(Protocol):
     """A model as configured, its references, and the same in other precisions."""
+
+    @property
+    def batching(self) -> str:
+        """How samples form a batch, for example packed or padded."""
+        ...
 
     @property
     def recomputes(self) -> bool:

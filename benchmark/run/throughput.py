@@ -57,6 +57,11 @@ class Measurements:
         return [fit.samples_seen / _seconds_without_graphs(fit) for fit in self.fits]
 
     @property
+    def batching(self) -> str:
+        """How samples form a batch, for example packed or padded."""
+        return self.model.comparison().batching
+
+    @property
     def recomputes(self) -> bool:
         """Whether activations are computed again in the backward pass."""
         return self.model.comparison().recomputes
@@ -150,7 +155,7 @@ def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> N
     model.predict(texts)
     way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
     way.keep_base(model)
-    log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.model.batching, way.model.precision,
+    log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.batching, way.model.precision,
              way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
 
 
@@ -164,7 +169,7 @@ def _figures(way: Measurements, peak: float) -> dict[str, Any]:
     fit = way.fits[-1]
     inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(fit.training_seconds or 0.0 for fit in way.fits)
     return {
-        "batching": way.model.batching,
+        "batching": way.batching,
         "recomputes": way.recomputes,
         "precision": way.model.precision,
         "attention": fit.attention,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from networks import new_network, save_new_adapter
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
-from test_lora import new_network, save_adapter
 
 from baselines.weights.adapter import WEIGHTS_FILE, Adapter, read_adapter
 from baselines.weights.adapter_config import (
@@ -115,7 +115,7 @@ def read(folder: Path) -> Adapter:
 
 
 def test_names_of_a_live_networks_tensors_are_read_as_the_saved_ones(tmp_path: Path) -> None:
-    folder = save_adapter(tiny_network(), tmp_path / "adapter")
+    folder = save_new_adapter(tiny_network(), tmp_path / "adapter")
     before = dict(read(folder).weights)
     live = {key.replace(".weight", ".default.weight"): tensor for key, tensor in before.items()}
     save_file(live, folder / WEIGHTS_FILE)
@@ -125,7 +125,7 @@ def test_names_of_a_live_networks_tensors_are_read_as_the_saved_ones(tmp_path: P
 
 
 def test_tensors_without_numbers_are_refused(tmp_path: Path) -> None:
-    folder = save_adapter(tiny_network(), tmp_path / "adapter")
+    folder = save_new_adapter(tiny_network(), tmp_path / "adapter")
     weights = load_file(folder / WEIGHTS_FILE)
     save_file({key: torch.zeros(0) for key in weights}, folder / WEIGHTS_FILE)
     with pytest.raises(BenchmarkError, match="is empty.*ZeRO-3") as refusal:
@@ -135,14 +135,14 @@ def test_tensors_without_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_an_adapter_on_the_embeddings_is_refused_with_a_remedy_that_works(tmp_path: Path) -> None:
     """No model.lora.targets would help: they may not name the embeddings."""
-    folder = save_adapter(tiny_network(), tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    folder = save_new_adapter(tiny_network(), tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
     with pytest.raises(BenchmarkError, match="lm_head") as refusal:
         read(folder)
     assert "merge_and_unload" in str(refusal.value.fix)
 
 
 def test_the_adapter_that_is_attached_has_the_options_that_were_read_and_no_others(tmp_path: Path) -> None:
-    folder = save_adapter(tiny_network(), tmp_path / "adapter", use_rslora=True, lora_dropout=0.5)
+    folder = save_new_adapter(tiny_network(), tmp_path / "adapter", use_rslora=True, lora_dropout=0.5)
     adapter = read(folder)
     assert adapter.config.use_rslora
     assert (adapter.config.lora_dropout, adapter.config.inference_mode) == (0.0, True)

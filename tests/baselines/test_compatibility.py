@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from factories import LABELS
-from test_scoring import save_adapter, save_model, scored
+from networks import save_adapter, save_model, scored
 from tokenizers import AddedToken
 from transformers import (
     AutoConfig,

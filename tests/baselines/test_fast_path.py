@@ -21,8 +21,7 @@ from baselines.encoder import EncoderClassifier
 from baselines.packed.sample import Sample
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, Readout
-from benchmark.run.compose import build_classifier
+from benchmark.interface import Readout
 
 TINY = ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
 FAMILIES = {
@@ -74,8 +73,8 @@ REAL = [pytest.param(model, marks=pytest.mark.slow) for model in ("minilm", "smo
 @pytest.fixture(scope="module", autouse=True)
 def no_dropout() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for family in (encoder, decoder):
-            patch.setattr(family, "load", _without_dropout(family.load))
+        for module in (encoder, decoder.classifier):
+            patch.setattr(module, "load", _without_dropout(module.load))
         yield
 
 
@@ -106,7 +105,7 @@ def loss_and_gradients(
 ) -> tuple[float, dict[str, torch.Tensor]]:
     classifier.network.zero_grad()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "batching", batching)
+        patch.setattr(classifier, "computation", replace(classifier.computation, batching=batching))
         loss = classifier.loss(samples)
         loss.backward()
     named = classifier.network.named_parameters()
@@ -165,7 +164,7 @@ def test_predictions_do_not_depend_on_batch_size_order_or_batching(
         monkeypatch.setattr(classifier, "prediction_batch_size", size)
         assert np.abs(classifier.predict(texts).probabilities - expected).max() < 5e-6
     assert np.abs(classifier.predict(texts[::-1]).probabilities[::-1] - expected).max() < 5e-6
-    monkeypatch.setattr(classifier, "batching", Batching.padded)
+    monkeypatch.setattr(classifier, "computation", replace(classifier.computation, batching=Batching.padded))
     assert np.abs(classifier.predict(texts).probabilities - expected).max() < 2e-5
 
 
@@ -178,14 +177,9 @@ def test_packed_and_padded_training_end_with_the_same_predictions(
     config = compose_run(f"model={model}", *whole_data)
     options = {"max_steps": steps, "batch_size": batch_size, "gradient_accumulation_steps": 1}
     packed, _, splits = trained(config, tmp_path, **options)
-    padded = build_classifier(config.model)
-    assert isinstance(padded, EncoderClassifier | DecoderClassifier)
-    padded.batching = Batching.padded
-    context = FitContext(
-        tuple(config.dataset.labels), replace(config.recipe, **options), config.seed, tmp_path, checkpoints=False
-    )
-    padded.fit(splits.train, splits.validation, context)
-    padded.batching = Batching.packed  # for prediction; another test compares packed and padded prediction
+    padded, _, _ = trained(compose_run(f"model={model}", "model.batching=padded", *whole_data), tmp_path, **options)
+    # Both predict in packed batches; another test compares packed and padded prediction.
+    padded.computation = replace(padded.computation, batching=Batching.packed)
     ours, theirs = (classifier.predict(splits.test.texts) for classifier in (packed, padded))
     assert np.array_equal(ours.predicted, theirs.predicted)
     assert len(set(ours.predicted.tolist())) > 1

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 from factories import LABELS
+from networks import save_model
 from scipy.special import log_softmax, softmax
-from test_scoring import save_model
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from baselines.few_shot import draw_examples
-from baselines.label_scores import whole_words
+from baselines.decoder.few_shot import draw_examples
+from baselines.decoder.label_scores import whole_words
+from baselines.decoder.prompt import Prompt, Prompter
 from baselines.packed.passes import last_tokens
 from baselines.packed.stream import pack
-from baselines.prompt import Prompt, Prompter
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.data import load as data

@@ -11,9 +11,10 @@ from shipped_configurations import composer
 
 from baselines.compute.hardware import (
     Attention,
+    Batching,
+    Computation,
     Device,
     Precision,
-    autocast,
     device_name,
     has_bf16_kernels,
     has_flash_attn,
@@ -121,10 +122,9 @@ def test_flash_attention_in_fp32_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_autocast_multiplies_in_the_given_precision() -> None:
     matrix = torch.ones(2, 2)
-    with autocast(torch.device("cpu"), Precision.bf16):
-        assert (matrix @ matrix).dtype is torch.bfloat16
-    with autocast(torch.device("cpu"), Precision.fp32):
-        assert (matrix @ matrix).dtype is torch.float32
+    for precision, dtype in ((Precision.bf16, torch.bfloat16), (Precision.fp32, torch.float32)):
+        with Computation(torch.device("cpu"), precision, Attention.sdpa, Batching.packed).autocast():
+            assert (matrix @ matrix).dtype is dtype
 
 
 @pytest.mark.gpu

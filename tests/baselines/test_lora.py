@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import new_network, save_new_adapter
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from baselines.decoder import DecoderClassifier
 from baselines.weights.adapter import WEIGHTS_FILE, read_adapter
@@ -141,17 +142,6 @@ def test_an_adapter_made_by_peft_is_evaluated(compose_run: Compose, tmp_path: Pa
     assert run.record.fit.weights.adapter.name == "made-elsewhere"
 
 
-def new_network(compose_run: Compose, **changes: Any) -> Any:
-    architecture = compose_run("model=tiny_llama").model.parameters["architecture"]
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(**architecture | changes))
-
-
-def save_adapter(network: Any, folder: Path, task: str = "CAUSAL_LM", **options: Any) -> Path:
-    config = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear", "task_type": task, **options}
-    get_peft_model(network, LoraConfig(**config)).save_pretrained(folder)
-    return folder
-
-
 def score(compose_run: Compose, folder: Path, *overrides: str) -> Run:
     return runner.run(compose_run("model=tiny_llama", f"model.adapter={folder}", *overrides))
 
@@ -171,7 +161,7 @@ def score(compose_run: Compose, folder: Path, *overrides: str) -> Run:
 def test_an_adapter_that_does_not_fit_is_refused(
     changes: dict[str, Any], options: dict[str, Any], named: str, compose_run: Compose, tmp_path: Path
 ) -> None:
-    folder = save_adapter(new_network(compose_run, **changes), tmp_path / "adapter", **options)
+    folder = save_new_adapter(new_network(compose_run, **changes), tmp_path / "adapter", **options)
     with pytest.raises(BenchmarkError, match=named) as refusal:
         score(compose_run, folder)
     assert str(folder) in refusal.value.problem
@@ -180,7 +170,7 @@ def test_an_adapter_that_does_not_fit_is_refused(
 
 def test_the_remedies_for_rank_alpha_and_targets_lead_to_a_score(compose_run: Compose, tmp_path: Path) -> None:
     options = {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "q_proj"]}
-    folder, followed = save_adapter(new_network(compose_run), tmp_path / "adapter", **options), []
+    folder, followed = save_new_adapter(new_network(compose_run), tmp_path / "adapter", **options), []
     for _ in options:
         with pytest.raises(BenchmarkError) as refusal:
             score(compose_run, folder, *followed)
@@ -196,7 +186,7 @@ def test_targets_that_are_used_without_adapters_are_refused(target: str) -> None
 
 
 def test_an_adapter_without_a_head_is_refused_for_the_readout_head(compose_run: Compose, tmp_path: Path) -> None:
-    folder = save_adapter(new_network(compose_run), tmp_path / "adapter")
+    folder = save_new_adapter(new_network(compose_run), tmp_path / "adapter")
     with pytest.raises(BenchmarkError, match="model.readout=labels"):
         runner.run(compose_run("model=tiny_llama_head", f"model.adapter={folder}"))
 
@@ -244,7 +234,7 @@ def another_kind(folder: Path) -> None:
 def test_a_damaged_adapter_is_refused_before_weights_are_downloaded(
     damage: Callable[[Path], None], named: str, compose_run: Compose, tmp_path: Path
 ) -> None:
-    folder = save_adapter(new_network(compose_run), tmp_path / "adapter")
+    folder = save_new_adapter(new_network(compose_run), tmp_path / "adapter")
     damage(folder)
     with pytest.raises(BenchmarkError, match=named) as refusal:
         read_adapter(folder, new_network(compose_run), "CAUSAL_LM", Lora(), None)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +28,11 @@ from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
 from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_checkpoints, training_arguments
 from baselines.training.fine_tuning import samples_seen
+from baselines.training.saving import save
 from baselines.training.trainer import NEVER, PassTrainer, seed_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
+from benchmark.files import sha256_of_file
 from benchmark.interface import LOWER_RATE, Classifier, Examples, FitContext, Predictions, WeightSource
 from benchmark.run.compose import build_classifier, compose
 
@@ -558,3 +561,17 @@ def test_the_training_id_of_a_record_is_that_of_the_model(shipped: Path) -> None
 def test_an_option_out_of_range_is_named(name: str, option: str) -> None:
     with pytest.raises(BenchmarkError, match=option.replace("=", " is ")):
         model(name, option)
+
+
+def test_a_network_above_the_default_shard_size_of_transformers_is_saved_in_one_file(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = fitted("tiny_bert", splits, tmp_path / "work")
+    assert isinstance(classifier, EncoderClassifier)
+    network, tokenizer = classifier.network, classifier.tokenizer
+    monkeypatch.setattr(network, "save_pretrained", partial(network.save_pretrained, max_shard_size="10KB"))
+    network.save_pretrained(tmp_path / "sharded")
+    saved_sha256 = save(network, tokenizer, tmp_path / "saved", tuple("abcdef"))
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
+    (file,) = (tmp_path / "saved").glob("*.safetensors")
+    assert sha256_of_file(file) == saved_sha256

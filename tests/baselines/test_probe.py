@@ -37,9 +37,9 @@ def test_packed_and_padded_embeddings_are_equal_and_have_unit_length(
     pooling: str, compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe, splits = fitted(compose_run(*TINY, f"model.pooling={pooling}"), tmp_path)
-    assert probe.batching is Batching.packed
+    assert probe.computation.batching is Batching.packed
     packed, _ = probe.embed(splits.test.texts)
-    monkeypatch.setattr(probe, "batching", Batching.padded)
+    monkeypatch.setattr(probe, "computation", replace(probe.computation, batching=Batching.padded))
     padded, _ = probe.embed(splits.test.texts)
     assert np.abs(packed - padded).max() < 1e-6
     assert np.abs(np.linalg.norm(packed, axis=1) - 1).max() < 1e-6

@@ -3,8 +3,8 @@
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from baselines.label_scores import branches
-from baselines.prompt import Prompter
+from baselines.decoder.label_scores import branches
+from baselines.decoder.prompt import Prompter
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
 from benchmark.run.compose import compose

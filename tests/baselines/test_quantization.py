@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from factories import LABELS
-from test_scoring import named, save_model, scored
+from networks import named, save_model, scored
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError

@@ -1,7 +1,6 @@
 """What was trained elsewhere is scored without training, with the predictions of transformers and peft themselves."""
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,18 @@ import numpy as np
 import pytest
 import torch
 from factories import LABELS
-from peft import LoraConfig, PeftModel, get_peft_model
+from networks import named, save_adapter, save_model, scored
+from peft import PeftModel
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 
-from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
-from benchmark.interface import FitContext, FitReport, Predictions
 from benchmark.run.compose import build_classifier
 from benchmark.run.measurable import Measurable
 from benchmark.run.published import spec_of
@@ -31,35 +28,6 @@ from benchmark.run.published import spec_of
 Compose = Callable[..., RunConfig]
 ALPHABETICAL = tuple(sorted(LABELS))
 MODELS = {"tiny_bert": "encoder", "tiny_roberta": "encoder", "tiny_llama": "decoder", "tiny_llama_head": "decoder"}
-
-
-def save_model(compose_run: Compose, folder: Path, model: str = "tiny_bert", **options: Any) -> Path:
-    """A model with random weights and its tokenizer in `folder`, as a trainer saves them."""
-    torch.manual_seed(0)
-    config = compose_run(f"model={model}")
-    architecture = config.model.parameters["architecture"] | options
-    tokenizer = train_tokenizer(architecture, data.load(config.dataset).train.texts)
-    kind = AutoModelForCausalLM if model == "tiny_llama" else AutoModelForSequenceClassification
-    network = kind.from_config(AutoConfig.for_model(**architecture, pad_token_id=tokenizer.pad_token_id))
-    for parameter in network.parameters():  # large enough for the labels to differ
-        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def named(labels: Sequence[str]) -> dict[str, Any]:
-    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-
-
-def scored(compose_run: Compose, model: str, folder: Path, *overrides: str) -> tuple[Any, FitReport, Predictions]:
-    """The model after `fit`, its report, and its predictions of the test texts."""
-    source = ["model.weights.source=folder", f"model.weights.path={folder}"]
-    config = compose_run(f"model={model}", *source, *overrides)
-    classifier, splits = build_classifier(config.model), data.load(config.dataset)
-    work = Path(tempfile.mkdtemp(dir=folder.parent))  # a new one, so that nothing continues another training
-    report = classifier.fit(splits.train, splits.validation, FitContext(LABELS, config.recipe, config.seed, work))
-    return classifier, report, classifier.predict(splits.test.texts)
 
 
 def by_transformers(compose_run: Compose, network: Any, folder: Path, labels: Sequence[str]) -> np.ndarray[Any, Any]:
@@ -140,17 +108,6 @@ def test_the_remedy_for_a_head_without_names_leads_to_a_score(compose_run: Compo
     (folder / "config.json").write_text(json.dumps(values | named(LABELS)))
     _, report, _ = scored(compose_run, "tiny_bert", folder, "model.train=false")
     assert report.weights.head == "kept"
-
-
-def save_adapter(network: Any, folder: Path, **options: Any) -> PeftModel:
-    """A LoRA adapter of peft on the network, with values that change the answers."""
-    torch.manual_seed(1)
-    adapted = get_peft_model(network, LoraConfig(**{"r": 8, "lora_alpha": 16, **options}))
-    for name, parameter in adapted.named_parameters():
-        if parameter.requires_grad:
-            parameter.data.add_(torch.randn_like(parameter), alpha=0.05 if "embed" not in name else 0.5)
-    adapted.save_pretrained(folder)
-    return adapted
 
 
 @pytest.mark.parametrize("batching", ["packed", "padded"])

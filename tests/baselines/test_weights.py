@@ -38,7 +38,7 @@ from transformers import (
 
 from baselines.cards import network_card
 from baselines.compute.hardware import Attention
-from baselines.encoder import check_positions
+from baselines.token_ids import check_positions
 from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Piece, Wheel, Wheels

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import GONE, problem_of, run_with_hub
 from hub_server import Hub, serving
 from shipped_configurations import BY_PLACE, changed
-from test_hub_over_http import GONE, benchmark, problem_of
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
@@ -165,7 +165,7 @@ def test_ids_run_from_the_hub_and_then_from_the_cache(hub: Hub, tmp_path: Path) 
     for url in (hub.url, None):
         for kind in ("encoder", "decoder"):
             ids = ",".join(f"owner/{name}" for name, (of, *_) in ARCHITECTURES.items() if of == kind)
-            done = benchmark(tmp_path / str(bool(url)), url, "-m", f"model={kind}", f"model.id={ids}", *SHORT)
+            done = run_with_hub(tmp_path / str(bool(url)), url, "-m", f"model={kind}", f"model.id={ids}", *SHORT)
             assert done.returncode == 0, done.stdout + done.stderr
     first, again = (records.read_all(tmp_path / online / "results") for online in ("True", "False"))
     assert sorted(made.record.model for made in first) == sorted(ARCHITECTURES)

@@ -13,6 +13,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from factories import GONE, TOKEN, environment_of, problem_of, run_with_hub
 from hub_server import Hub, serving
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
@@ -34,7 +35,6 @@ from benchmark.run.revisions import pin
 pytestmark = pytest.mark.slow
 
 MODELS = ("bert_base", "roberta_large", "llama3_lora")
-TOKEN = "hf_" + "aSecretNobodyMayRead" * 2
 TINY = {"vocab_size": 600, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "intermediate_size": 64}
 ON_CPU = ["model.device=cpu", "model.attention=sdpa", "model.precision=fp32"]
 SMALL = [f"model.architecture.{name}={value}" for name, value in TINY.items()]
@@ -82,42 +82,9 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def benchmark(folder: Path, url: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    places = [f"results_dir={folder}/results", f"checkpoints_dir={folder}/checkpoints", f"hydra.run.dir={folder}/run"]
-    places += [f"hydra.sweep.dir={folder}/run"]
-    command = [sys.executable, "-m", "benchmark", *arguments, *places]
-    environment = environment_of(folder.parent, url)
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-def environment_of(folder: Path, url: str | None) -> dict[str, str]:
-    """With a token and an empty cache; whether to ask the hub is left to the run. Without `url` it is offline."""
-    unset = ("EMOTION_DATA", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT")
-    kept = {name: value for name, value in os.environ.items() if name not in unset}
-    hub = {"HF_HUB_OFFLINE": "1"} if url is None else {"HF_ENDPOINT": url}
-    own = {"HF_HOME": f"{folder}/home", "HF_TOKEN": TOKEN, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
-    return {**kept, **hub, **own, "CUDA_VISIBLE_DEVICES": ""}
-
-
 def record(folder: Path) -> RunRecord:
     (run,) = records.read_all(folder / "results")
     return run.record
-
-
-def problem_of(folder: Path, url: str, *arguments: str) -> str:
-    """The recorded problem and fix. Nothing was trained, and nothing crashed."""
-    done = benchmark(folder, url, *arguments)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    (file,) = folder.rglob("failures/*/*/*.json")
-    failed = RunRecord.from_json(file.read_bytes(), str(file))
-    assert failed.status is Status.failed
-    assert not (folder / "results").exists()
-    assert failed.fit is None
-    assert failed.failure is not None
-    assert failed.failure.traceback is None
-    assert failed.failure.message in done.stderr
-    return f"{failed.failure.message} {failed.failure.fix}"
 
 
 def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
@@ -133,7 +100,7 @@ def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
     hub.repositories["datasets", "o/reviews"] = (commit, folder)
     line = ["dataset=hub", "dataset.hub.id=o/reviews", "dataset.text_column=body", "dataset.label_column=stars"]
     tiny = ["model=tiny_llama", "model.weights.source=random", "recipe.max_steps=1"]
-    done = benchmark(tmp_path / "run", hub.url, *tiny, *line)
+    done = run_with_hub(tmp_path / "run", hub.url, *tiny, *line)
     assert done.returncode == 0, done.stdout + done.stderr
     made = record(tmp_path / "run")
     assert (made.dataset, made.labels) == ("reviews", ("bad", "good"))
@@ -147,7 +114,6 @@ def test_any_data_set_of_the_hub_is_one_line(hub: Hub, tmp_path: Path) -> None:
 
 WEIGHTS = ["model=bert_base", "dataset=synthetic", "recipe.max_steps=1", *SMALL]
 DATA = ["model=majority", "dataset=emotion"]
-GONE = "http://127.0.0.1:9"  # the discard port, where nothing listens
 
 
 # One process for all errors, because importing the libraries, which read HF_ENDPOINT, takes long.
@@ -247,7 +213,7 @@ def test_a_pickled_checkpoint_on_the_hub_is_not_opened(hub: Hub, tmp_path: Path)
 def test_weights_from_another_server_stay_marked_and_do_not_count_as_finished(hub: Hub, tmp_path: Path) -> None:
     asked = [*WEIGHTS, *ON_CPU, "dataset.train_rows=12", "dataset.test_rows=6"]
     for url in (hub.url, None):  # the second time from the cache, without the server's address
-        done = benchmark(tmp_path / "here", url, *asked)
+        done = run_with_hub(tmp_path / "here", url, *asked)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "already finished" not in done.stdout
         assert record(tmp_path / "here").stand_in == f"weights from {hub.url}, not the hub"
@@ -259,7 +225,7 @@ def test_weights_of_a_branch_that_moved_are_another_run(hub: Hub, tmp_path: Path
     commits = ("a" * 40, "b" * 40)
     for commit in commits:
         hub.repositories[key] = (commit, hub.repositories[key][1])
-        done = benchmark(tmp_path / "here", hub.url, *asked)
+        done = run_with_hub(tmp_path / "here", hub.url, *asked)
         assert done.returncode == 0, done.stdout + done.stderr
     found = [run.record for run in records.read_all(tmp_path / "here" / "results")]
     assert {run.fit.weights.revision for run in found if run.fit} == set(commits)
@@ -282,7 +248,7 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_a
     sweep = ["-m", f"model={','.join(MODELS)}", *ON_CPU, *SMALL, *short]
     with serving(Hub()) as hub:
         hub.repositories = dict([*(checkpoint(model, tmp_path / "hub") for model in MODELS), emotion(tmp_path, texts)])
-        online = benchmark(tmp_path / "online", hub.url, *sweep)
+        online = run_with_hub(tmp_path / "online", hub.url, *sweep)
     assert online.returncode == 0, online.stdout + online.stderr
     first = records.read_all(tmp_path / "online" / "results")
     assert sorted(run.record.model for run in first) == sorted(MODELS)
@@ -299,7 +265,7 @@ def test_the_studys_sweep_runs_from_the_hub_and_then_from_the_cache_without_an_a
     assert ranked("emotion", analysis)["status"].map(str).str.contains("not the hub").all()
     assert check(tmp_path / "online" / "results").faults == []
 
-    offline = benchmark(tmp_path / "offline", hub.url, *sweep)  # the server has stopped
+    offline = run_with_hub(tmp_path / "offline", hub.url, *sweep)  # the server has stopped
     assert offline.returncode == 0, offline.stdout + offline.stderr
     again = records.read_all(tmp_path / "offline" / "results")
     assert [run.record.predictions_sha256 for run in again] == [run.record.predictions_sha256 for run in first]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,7 +11,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from factories import LABELS
-from test_saved_models import llama_in_a_folder
+from networks import keep, keep_llama, llama_in_a_folder
 from transformers import AutoModelForSequenceClassification
 
 from benchmark.config import RunConfig
@@ -19,25 +20,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import Predictions
 from benchmark.predict import KeptModel, load
-from benchmark.results.store import Run
 from benchmark.run import runner
+from benchmark.run.compose import build_classifier
+from benchmark.run.context import fit_context
 
 Compose = Callable[..., RunConfig]
-TRAINING = ("recipe.max_steps=6", "recipe.learning_rate=1e-2")
-
-
-def keep(compose_run: Compose, folder: Path, *overrides: str) -> tuple[Run, Path, tuple[str, ...]]:
-    """The run, the folder of its kept model, and its test texts."""
-    config = compose_run(*TRAINING, *overrides, f"models_dir={folder}/models")
-    run = runner.run(config)
-    (record,) = (folder / "models").rglob("record.json")
-    return run, record.parent, load_data(config.dataset).test.texts
-
-
-def keep_llama(compose_run: Compose, folder: Path, *overrides: str) -> tuple[Run, Path, tuple[str, ...]]:
-    """The same for a tiny Llama whose base is `folder`/base."""
-    source = llama_in_a_folder(compose_run, folder / "base")[1:]
-    return keep(compose_run, folder, *(overrides or ("model=tiny_llama",)), *source)
 
 
 def probabilities(model: KeptModel, texts: tuple[str, ...]) -> Any:
@@ -75,6 +62,20 @@ def test_a_kept_adapter_predicts_what_its_run_predicted_and_so_does_the_merged_m
     np.testing.assert_allclose(found, run.predictions.probabilities, rtol=0, atol=1e-6)
     np.testing.assert_allclose(probabilities(merged, texts), found, rtol=0, atol=1e-5)
     assert not (tmp_path / "merged/adapter_config.json").exists()
+
+
+def test_training_and_reading_a_model_change_none_of_its_options(compose_run: Compose, tmp_path: Path) -> None:
+    config = compose_run("model=tiny_bert", "model.batching=auto", "recipe.max_steps=1")
+    classifier, splits = build_classifier(config.model), load_data(config.dataset)
+    classifier.fit(splits.train, splits.validation, fit_context(config, tmp_path / "work"))
+    assert classifier == build_classifier(config.model)
+    _, folder, _ = keep_llama(compose_run, tmp_path)
+    kept = load(folder, f"model.weights.path={tmp_path}/base")
+    kept.merge(tmp_path / "merged")
+    merged = load(tmp_path / "merged")
+    given = build_classifier(merged.record.config.model)
+    assert merged.classifier == given
+    assert kept.classifier == replace(given, weights=replace(given.weights, path=f"{tmp_path}/base"))
 
 
 def test_an_adapters_head_keeps_its_labels_on_a_base_that_names_them_in_another_order(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from factories import SMALL, answers, folders_in
-from test_kept import keep
+from networks import keep
 
 from benchmark import speed
 from benchmark.config import RunConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_kept import keep
+from networks import keep
 
 from benchmark.config import RunConfig
 from benchmark.data.load import load as load_data

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from baselines.decoder import DecoderClassifier
-from baselines.prompt import Prompter
+from baselines.decoder.prompt import Prompter
 from baselines.tfidf import TfidfClassifier
 from benchmark.config import RunConfig
 from benchmark.data.load import load

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from child_processes import predictions_of
-from transformers import AutoConfig, AutoModelForSequenceClassification, LlamaForCausalLM
+from networks import llama_in_a_folder
+from transformers import AutoModelForSequenceClassification
 
-from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
@@ -36,15 +36,17 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 import torch
+from baselines.compute.hardware import Computation
 from baselines.packed.fused import fuse
-from baselines.prompt import Prompter
+from baselines.decoder.prompt import Prompter
 from benchmark.data.load import load
 from benchmark.results.record import sha256
 from benchmark.results.store import encode_predictions
 from benchmark.run.compose import build_classifier
 config, folder = pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]
 splits, classifier = load(config.dataset), build_classifier(config.model)
-classifier.torch_device = torch.device("cpu")
+options = classifier.precision, classifier.attention, classifier.batching
+classifier.computation = Computation(torch.device("cpu"), *options)
 classifier.tokenizer = AutoTokenizer.from_pretrained(folder)
 if config.model.family == "encoder":
     classifier.network = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -63,18 +65,6 @@ predictions = classifier.predict(splits.test.texts)
 content = encode_predictions(splits.test, predictions, tuple(config.dataset.labels))
 sys.stdout.write(sha256(content))
 """
-
-
-def llama_in_a_folder(compose_run: Compose, folder: Path) -> list[str]:
-    """Overrides that take a tiny Llama's weights from `folder`, where they are put."""
-    config = compose_run("model=tiny_llama")
-    architecture = config.model.parameters["architecture"]
-    texts = [config.model.parameters["instruction"], *config.dataset.labels]
-    tokenizer = train_tokenizer(architecture, texts)
-    tokenizer.save_pretrained(folder)
-    padding = tokenizer.pad_token_id
-    LlamaForCausalLM(AutoConfig.for_model(**architecture, pad_token_id=padding)).save_pretrained(folder)
-    return ["model=tiny_llama", "model.weights.source=folder", f"+model.weights.path={folder}"]
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"])

@@ -191,7 +191,7 @@ def test_references_are_padded_and_generate_labels(overrides: list[str], expecte
     assert {name: getattr(getattr(reference, name), "name", getattr(reference, name)) for name in expected} == expected
     assert (reference.precision, reference.describe().parameters) == (model.precision, model.describe().parameters)
     assert comparison.in_precision("bf16").precision == "bf16"
-    assert model.batching == "packed"  # the model itself is not changed
+    assert comparison.batching == "packed"  # the model itself is not changed
 
 
 def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from baselines.compute.hardware import Quantization, check_quantization
-from baselines.decoder_options import DecoderOptions
-from baselines.prompt import Prompter
+from baselines.decoder.options import DecoderOptions
+from baselines.decoder.prompt import Prompter
 from baselines.training.fsdp import check_unsharded
 from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import adapter_findings, check_length, finding_if_raised
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
-from baselines.weights.needed import check_random
+from baselines.weights.needed import Start, check_random
 from baselines.weights.sources import Source
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
@@ -28,9 +28,9 @@ def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitC
         *finding_if_raised("max_length", lambda: check_context(options, context.recipe)),
         *finding_if_raised("recipe", lambda: check_label_loss(options, context.recipe)),
         *_too_long(options, texts, context.recipe),
-        *finding_if_raised("train", lambda: check_random(options.weights, labels, options.needed)),
+        *finding_if_raised("train", lambda: check_random(options.weights, labels, options.start.needed)),
         *finding_if_raised("quantization", lambda: check_quantization(options.quantization, random_weights)),
-        *adapter_findings(options.adapter, lambda: trained_adapter(options, context.labels)),
+        *adapter_findings(options.adapter, lambda: trained_adapter(options, options.start, context.labels)),
     ]
 
 
@@ -79,12 +79,12 @@ def check_max_new_tokens(options: DecoderOptions, prompter: Prompter) -> None:
         )
 
 
-def trained_adapter(options: DecoderOptions, labels: Sequence[str]) -> Adapter | None:
-    """The adapter that the options name, checked against the architecture."""
-    if options.adapter is None:
+def trained_adapter(options: DecoderOptions, start: Start, labels: Sequence[str]) -> Adapter | None:
+    """The adapter to start from, checked against the architecture."""
+    if start.adapter is None:
         return None
     network = build_without_weights(options.auto_class, options.architecture | {"num_labels": len(labels)})
-    return read_adapter(Path(options.adapter), network, options.task, options.lora, options.weights.hub_id)
+    return read_adapter(Path(start.adapter), network, options.task, options.lora, start.weights.hub_id)
 
 
 def checked_prompter(

@@ -6,22 +6,22 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.compute.hardware import Attention, Batching, Device, Precision, Quantization
-from baselines.few_shot import check_shots
-from baselines.label_scores import LabelScore
+from baselines.decoder.few_shot import check_shots
+from baselines.decoder.label_scores import LabelScore
+from baselines.decoder.prompt import Prompt
 from baselines.packed.attention import resolve_batching
-from baselines.prompt import Prompt
 from baselines.training.requirements import check_positive
 from baselines.weights.adapter import ADAPTER_FILES
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
-from baselines.weights.needed import Needed, needed_of
+from baselines.weights.needed import Start
 from baselines.weights.sources import Weights
 from benchmark.interface import ADDED_LATER, READS_FILES, Readout
 
 
 @dataclass
 class DecoderOptions:
-    """The options of `DecoderClassifier`.
+    """The options of `DecoderClassifier`, which inherits them: Hydra and the records read them as its fields.
 
     `adapter` is a folder with an adapter that was trained before; then nothing is trained. Nor is it with
     `train=False`, which scores the weights as they are. `chat_template` is Jinja; None takes the tokenizer's.
@@ -57,22 +57,17 @@ class DecoderOptions:
         )
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.decoder)
-            self.batching = resolve_batching(self.architecture["model_type"], self.batching)
 
     @property
-    def trains(self) -> bool:
-        """Whether `fit` trains the network; otherwise the weights must have more than its body."""
-        return self.needed is Needed.body
-
-    @property
-    def needed(self) -> Needed:
-        """What the weights must have."""
-        return needed_of(self.train, self.adapter)
+    def start(self) -> Start:
+        """What `fit` starts from."""
+        return Start(self.weights, self.train, self.adapter)
 
     @property
     def only_packed(self) -> bool:
         """Whether transformers' own attention is never used. Generation needs it, and it needs flash-attn."""
-        return self.batching is Batching.packed and self.readout is not Readout.generate
+        packed = resolve_batching(self.architecture["model_type"], self.batching) is Batching.packed
+        return packed and self.readout is not Readout.generate
 
     @property
     def task(self) -> str:

@@ -7,7 +7,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 from baselines.cards import network_card, trained_part_id
 from baselines.compute.hardware import Quantization
-from baselines.decoder_options import DecoderOptions
+from baselines.decoder.options import DecoderOptions
 from baselines.weights.without_weights import build_without_weights
 from benchmark.interface import ModelCard, Prompting, Readout
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import BatchEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from baselines.compute.hardware import Attention, Batching, Precision, autocast
+from baselines.compute.hardware import Computation
 from baselines.packed.functions import IGNORED, TokenLoss
 from baselines.packed.graphs import Limits, StepGraphs
 from baselines.packed.passes import decoder_states, last_tokens, pad, without_adapter
@@ -24,18 +24,15 @@ class DecoderNetwork:
 
     network: PeftModel | PreTrainedModel
     filler: int
-    device: torch.device
-    precision: Precision
-    attention: Attention
-    batching: Batching
+    computation: Computation
 
     @property
-    def packed(self) -> bool:
-        return self.batching is Batching.packed
+    def device(self) -> torch.device:
+        return self.computation.device
 
     def next_logits(self, sequences: Sequence[list[int]], last: int) -> torch.Tensor:
         """(sequences, last, vocabulary) float32: of the next token after each of the `last` tokens."""
-        if not self.packed:
+        if not self.computation.packed:
             return self._padded_logits(sequences, last).float()
         states = self._states(sequences, [range(len(ids) - last, len(ids)) for ids in sequences])
         logits: torch.Tensor = self.network.get_output_embeddings()(states)
@@ -43,7 +40,7 @@ class DecoderNetwork:
 
     def scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
         """(sequences, tokens): the logits of `tokens` after each sequence, in fp32 if packed."""
-        if not self.packed:
+        if not self.computation.packed:
             return self._padded_logits(sequences, 1)[:, -1, tokens]
         states = self._states(sequences, last_tokens(sequences))
         head = self.network.get_output_embeddings().weight[tokens]
@@ -51,13 +48,13 @@ class DecoderNetwork:
 
     def head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
         """(prompts, labels) float32: the classification head on each prompt's last token."""
-        if self.packed:
+        if self.computation.packed:
             states = self._states(prompts, last_tokens(prompts)).float()
             logits: torch.Tensor = without_adapter(self.network).score(states)
             return logits
         # transformers would take the last token that is not the padding token, which a prompt may end with.
         batch, base = pad(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
-        with autocast(self.device, self.precision):
+        with self.computation.autocast():
             logits_of_tokens = base.score(base.base_model(**batch, use_cache=False).last_hidden_state)
         ends = batch["attention_mask"].sum(dim=1) - 1
         last: torch.Tensor = logits_of_tokens[torch.arange(len(prompts), device=self.device), ends]
@@ -66,7 +63,7 @@ class DecoderNetwork:
     def generate(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
         """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""
         batch = pad(prompts, self.filler, "left").to(self.device)
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with torch.inference_mode(), self.computation.autocast():
             tokens: torch.Tensor = self.network.generate(
                 **batch, max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=self.filler
             )
@@ -74,10 +71,10 @@ class DecoderNetwork:
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """The summed cross-entropy of the tokens of the answers, including their end."""
-        return self._packed_loss(samples) if self.packed else self._padded_loss(samples)
+        return self._packed_loss(samples) if self.computation.packed else self._padded_loss(samples)
 
     def _packed_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
-        stream = pack(*tokens_and_reads(samples), causal=True, varlen=self.varlen).to(self.device)
+        stream = pack(*tokens_and_reads(samples), causal=True, varlen=self.computation.varlen).to(self.device)
         targets = torch.tensor([token for sample in samples for token in sample.targets], device=self.device)
         return self.stream_loss(stream, targets)
 
@@ -103,17 +100,15 @@ class DecoderNetwork:
 
     def _forward(self, batch: BatchEncoding, **options: int) -> ModelOutput:
         """The output of the network for a padded batch."""
-        with autocast(self.device, self.precision):
+        with self.computation.autocast():
             return self.network(**batch.to(self.device), use_cache=False, **options)
 
     def _states(self, sequences: Sequence[list[int]], reads: Sequence[range]) -> torch.Tensor:
-        return decoder_states(self.network, pack(sequences, reads, causal=True, varlen=self.varlen).to(self.device))
+        return decoder_states(
+            self.network, pack(sequences, reads, causal=True, varlen=self.computation.varlen).to(self.device)
+        )
 
     def graphs(self, products: Sequence[JoinedProduct], samples: Sequence[Sample], batch: int) -> StepGraphs:
         """CUDA graphs for training steps of `batch` of these samples."""
         limits = Limits.from_samples(*tokens_and_reads(samples), min(batch, len(samples)))
         return StepGraphs(self.stream_loss, products, limits, self.device)
-
-    @property
-    def varlen(self) -> bool:
-        return self.attention is Attention.flash_attention_2

@@ -10,10 +10,10 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from baselines.compute import processes
-from baselines.compute.hardware import DTYPES, Attention, Batching, Quantization
+from baselines.compute.hardware import DTYPES, Attention, Batching, Computation, Quantization
 from baselines.compute.memory import compute_rows, must_fit, run_in_passes
-from baselines.decoder_card import decoder_card
-from baselines.decoder_checks import (
+from baselines.decoder.card import decoder_card
+from baselines.decoder.checks import (
     check_context,
     check_fsdp,
     check_label_loss,
@@ -23,29 +23,34 @@ from baselines.decoder_checks import (
     tokens_per_sample,
     trained_adapter,
 )
-from baselines.decoder_network import DecoderNetwork
-from baselines.decoder_options import DecoderOptions
-from baselines.few_shot import draw_examples
-from baselines.label_scores import CONTENT_FREE, BatchedLogits, constrained_probabilities, whole_label_predictions
+from baselines.decoder.few_shot import draw_examples
+from baselines.decoder.label_scores import (
+    CONTENT_FREE,
+    BatchedLogits,
+    constrained_probabilities,
+    whole_label_predictions,
+)
+from baselines.decoder.network import DecoderNetwork
+from baselines.decoder.options import DecoderOptions
+from baselines.decoder.prompt import Prompter
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample
-from baselines.prompt import Prompter
 from baselines.speed import ComparisonOptions, DecoderComparison
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
 from baselines.training.requirements import network_findings, prepare
 from baselines.training.saving import save
-from baselines.weights.adapter import Adapter
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
-from baselines.weights.sources import Source, Weights, check_restorable
+from baselines.weights.needed import Start
+from baselines.weights.sources import check_restorable
 from benchmark.errors import BenchmarkError
-from benchmark.interface import NO_EXAMPLES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
+from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 
 
 @dataclass
@@ -55,8 +60,8 @@ class DecoderClassifier(DecoderOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
-        # These are set by `fit`.
-        self.torch_device: torch.device
+        # These are set by `fit` and `restore`.
+        self.computation: Computation
         self.labels: tuple[str, ...]
         self.label_loss: LabelLoss
         self.loaded: Loaded
@@ -66,17 +71,12 @@ class DecoderClassifier(DecoderOptions):
         self.products: list[JoinedProduct]
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
-        computation = prepare(self, context, self.only_packed)
-        self.torch_device = computation.device
-        check_context(self, context.recipe)
-        check_label_loss(self, context.recipe)
-        check_fsdp(self)
-        adapter = trained_adapter(self, context.labels)
+        self._prepare(context)
         example_rows = draw_examples(train, context.labels, self.shots or 0, context.seed)
-        loaded = self._load(train, context, adapter, example_rows)
-        if not self.trains:
-            reads = replace(computation, batching=Batching.packed if self.only_packed else Batching.padded)
-            report = base_report(self.network, loaded.source, reads)
+        examples = [(train.texts[row], int(train.labels[row])) for row in example_rows]
+        loaded = self._load(self.start, train.texts, examples, context)
+        if not self.start.trains:
+            report = self._untrained_report(loaded)
             return replace(report, examples=tuple(train.ids[row] for row in example_rows))
         self.label_loss = LabelLoss.from_recipe(context.recipe, train, len(context.labels))
         samples, truncated = self.samples(train)
@@ -84,14 +84,13 @@ class DecoderClassifier(DecoderOptions):
             FineTuning(
                 network=self.network,
                 loaded=loaded,
-                computation=computation,
+                computation=self.computation,
                 samples=samples,
                 truncated_texts=truncated,
                 loss=self.loss,
                 validation=validation,
                 predict=self.classify,
                 context=context,
-                accumulates=self.comparison_options.accumulates,
                 graphs=self.step_graphs(samples, context.recipe.effective_batch),
             )
         )
@@ -106,15 +105,14 @@ class DecoderClassifier(DecoderOptions):
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         """`folder` has an adapter, or a network with one merged into it."""
-        if not (folder / CONFIG_FILE).is_file():
-            self.weights, self.train, self.adapter = Weights(Source.folder, path=str(folder)), False, None
-            report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
-            return replace(report, saved_sha256=report.weights.sha256_of(SAFE_WEIGHTS_NAME))
-        check_restorable(self.weights, folder)
-        self.adapter = str(folder)
-        report = self.fit(NO_EXAMPLES, NO_EXAMPLES, context)
-        assert report.weights.adapter is not None
-        return replace(report, saved_sha256=report.weights.adapter.sha256)
+        if has_adapter := (folder / CONFIG_FILE).is_file():
+            check_restorable(self.weights, folder)
+        self._prepare(context)
+        start = replace(self.start, adapter=str(folder)) if has_adapter else Start.from_saved(folder)
+        loaded = self._load(start, (), (), context)
+        adapter = loaded.source.adapter
+        saved_sha256 = loaded.source.sha256_of(SAFE_WEIGHTS_NAME) if adapter is None else adapter.sha256
+        return replace(self._untrained_report(loaded), saved_sha256=saved_sha256)
 
     def save_merged(self, folder: Path) -> str | None:
         if self.quantization is not Quantization.none:
@@ -126,19 +124,27 @@ class DecoderClassifier(DecoderOptions):
             return None
         return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
 
+    def _prepare(self, context: FitContext) -> None:
+        """Set how the network is computed, after a check that the options and the recipe allow it."""
+        computation = prepare(self, context, self.only_packed)
+        self.computation = replace(computation, accumulates=self.comparison_options.accumulates)
+        check_context(self, context.recipe)
+        check_label_loss(self, context.recipe)
+        check_fsdp(self)
+
     @must_fit("the network was loaded")
     def _load(
-        self, train: Examples, context: FitContext, adapter: Adapter | None, example_rows: Sequence[int]
+        self, start: Start, texts: Sequence[str], examples: Sequence[tuple[str, int]], context: FitContext
     ) -> Loaded:
-        """Load the tokenizer, the prompter and the network with `adapter`, or with a new one.
+        """Load the tokenizer, the prompter and the network with the adapter to start from, or with a new one.
 
-        The prompts show the `example_rows` of the training split.
+        Every prompt shows the `examples`, texts with their label ids.
         """
+        adapter = trained_adapter(self, start, context.labels)
         set_seed(context.seed)
         self.labels = context.labels
-        self.loaded = loaded = self._load_weights(train.texts, context)
+        self.loaded = loaded = self.comparison_options.base or self._load_base(start, texts, context)
         self.tokenizer = loaded.tokenizer
-        examples = [(train.texts[row], int(train.labels[row])) for row in example_rows]
         self.prompter = checked_prompter(self, self.tokenizer, context, examples)
         if self.readout is Readout.generate:
             check_max_new_tokens(self, self.prompter)
@@ -150,42 +156,42 @@ class DecoderClassifier(DecoderOptions):
         if adapter is not None:
             network = adapter.attach(loaded.network)
             loaded = loaded.with_adapter(adapter, network, context.labels)
-        elif self.train:
+        elif start.trains:
             network = self.lora.attach(loaded.network, self.task)
         else:
             network.requires_grad_(False)
         self._place(network)
         return loaded
 
-    def _load_weights(self, texts: Sequence[str], context: FitContext) -> Loaded:
-        """The tokenizer and the network without an adapter: loaded before, or from the checkpoint."""
-        attention = loading_attention(self.attention)
-        if (loaded := self.comparison_options.base) is not None:
-            self.comparison_options = replace(self.comparison_options, base=None)
-            loaded.network.set_attn_implementation(attention.value)
-            return loaded
+    def _load_base(self, start: Start, texts: Sequence[str], context: FitContext) -> Loaded:
+        """The tokenizer and the network without an adapter."""
         return load(
             self.auto_class,
-            self.weights,
+            start.weights,
             self.architecture,
             texts=[self.instruction, *context.words, *texts],
             dtype=DTYPES[self.precision],
-            attention=attention,
+            attention=loading_attention(self.attention),
             labels=self.head_labels(context.labels),
-            needed=self.needed,
+            needed=start.needed,
             quantization=self.quantization,
-            device=torch.device("cpu") if processes.weights_are_sharded() else self.torch_device,
+            device=torch.device("cpu") if processes.weights_are_sharded() else self.computation.device,
         )
 
     def _place(self, network: PeftModel | PreTrainedModel) -> None:
         """Set `network` on its device, with fused layers if batches are packed."""
-        sharded = processes.weights_are_sharded()
+        sharded, device = processes.weights_are_sharded(), self.computation.device
         if sharded:
-            shard_layers(network, self.torch_device)
-        self.network = network.to(self.torch_device)
+            shard_layers(network, device)
+        self.network = network.to(device)
         if self.comparison_options.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
-        self.products = fuse(self.network) if self.batching is Batching.packed and not sharded else []
+        self.products = fuse(self.network) if self.computation.packed and not sharded else []
+
+    def _untrained_report(self, loaded: Loaded) -> FitReport:
+        """The report of a network that is used as it was loaded."""
+        reads = replace(self.computation, batching=Batching.packed if self.only_packed else Batching.padded)
+        return base_report(self.network, loaded.source, reads)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self._generate(texts) if self.readout is Readout.generate else self.classify(texts)
@@ -216,7 +222,7 @@ class DecoderClassifier(DecoderOptions):
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
         labels = self.head_labels(context.labels)
-        _, checked = fetch_checked(self.auto_class, self.weights, self.architecture, labels, self.needed)
+        _, checked = fetch_checked(self.auto_class, self.weights, self.architecture, labels, self.start.needed)
         checked_prompter(self, checked.tokenizer, context)
 
     def describe(self) -> ModelCard:
@@ -229,7 +235,8 @@ class DecoderClassifier(DecoderOptions):
     def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """`loss`, computed in padded batches by SDPA attention, which the network then keeps."""
         without_adapter(self.network).set_attn_implementation(Attention.sdpa.value)
-        return self._loss(replace(self._network, batching=Batching.padded, attention=Attention.sdpa), samples)
+        padded = replace(self.computation, batching=Batching.padded, attention=Attention.sdpa)
+        return self._loss(replace(self._network, computation=padded), samples)
 
     def _loss(self, network: DecoderNetwork, samples: Sequence[Sample]) -> torch.Tensor:
         if self.readout is Readout.head:
@@ -239,15 +246,14 @@ class DecoderClassifier(DecoderOptions):
     def step_graphs(self, samples: Sequence[Sample], batch: int) -> StepGraphs | None:
         """CUDA graphs for the training steps, if a GPU computes them as packed streams by FlashAttention-2."""
         network = self._network
-        on_gpu = self.torch_device.type == "cuda" and network.packed and network.varlen
+        on_gpu = self.computation.device.type == "cuda" and self.computation.packed and self.computation.varlen
         if not on_gpu or processes.weights_are_sharded() or not trains_only(self.products, self.network):
             return None
         return network.graphs(self.products, samples, -(-batch // processes.world_size()))
 
     @property
     def _network(self) -> DecoderNetwork:
-        filler, device = self.prompter.end, self.torch_device
-        return DecoderNetwork(self.network, filler, device, self.precision, self.attention, self.batching)
+        return DecoderNetwork(self.network, self.prompter.end, self.computation)
 
     def _generate(self, texts: Sequence[str]) -> Predictions:
         prompts, truncated = self.prompter.prompts(texts)

@@ -1,0 +1,5 @@
+"""Decoders with LoRA adapters, or scored as they are: prompts, network, and three ways to read an answer."""
+
+from baselines.decoder.classifier import DecoderClassifier
+
+__all__ = ["DecoderClassifier"]
