@@ -53,10 +53,9 @@ class Environment:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """The environment in a record; `sharded_weights` was first called `divided_weights`."""
+        """The environment in a record of any age."""
         git = values.get("git")
-        values = {"sharded_weights" if name == "divided_weights" else name: value for name, value in values.items()}
-        return cls(**{**values, "git": git and Git(**git)})
+        return cls(**{**upgrade(values), "git": git and Git(**git)})
 
     def hardware(self, device: str) -> str:
         """The name of what computed, for tables: the GPU, or the processor with its cores.
@@ -72,6 +71,11 @@ class Environment:
         name = self.processor if units is None else f"{self.processor} with {units}"
         used = "" if self.threads in (None, self.cores) else f"{self.threads} of "
         return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}{sharded}"
+
+
+def upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """The JSON form with the present names: `sharded_weights` was first called `divided_weights`."""
+    return {"sharded_weights" if name == "divided_weights" else name: value for name, value in values.items()}
 
 
 def describe() -> Environment:
