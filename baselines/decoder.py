@@ -9,7 +9,6 @@ from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from baselines.compute import processes
 from baselines.compute.hardware import DTYPES, Attention, Batching, Quantization
 from baselines.compute.memory import compute_rows, must_fit, run_in_passes
 from baselines.decoder_card import decoder_card
@@ -44,6 +43,7 @@ from baselines.weights.adapter import Adapter
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.sources import Source, Weights, check_restorable
+from benchmark import processes
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_EXAMPLES, Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 

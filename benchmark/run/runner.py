@@ -17,6 +17,7 @@ from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
 from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
+from benchmark.processes import world_size
 from benchmark.results import energy, environment, store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
@@ -153,7 +154,7 @@ def _advice(fit: FitReport | None) -> str | None:
 
 def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
     """Load the model that a run on the unchanged test texts kept, instead of training; None without such a model."""
-    if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.world_size() > 1:
+    if job.config.dataset.perturb is None or job.config.models_dir is None or world_size() > 1:
         return None
     kept_model = kept.find_kept_model(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
     if kept_model is None:
