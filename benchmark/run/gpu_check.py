@@ -21,12 +21,12 @@ from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
 from benchmark.results.speed import Rows, Throughput, Way, device_folder, write_speed
-from benchmark.run import throughput
+from benchmark.run import measurement, throughput
 from benchmark.run.compose import compose
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
-from benchmark.run.measurement import subject_of
 from benchmark.run.revisions import pin
+from benchmark.run.subject import subject_of
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _heading() -> list[str]:
     return [
         f"# Check of the fast path on {machine.hardware(_device())}",
         "",
-        f"{versions}. {others[environment.device_is_shared()]}. Weights are random: speed and memory only.",
+        f"{versions}. {others[measurement.device_is_shared()]}. Weights are random: speed and memory only.",
     ]
 
 
@@ -172,12 +172,12 @@ def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
 
 def _whole_training(config: RunConfig) -> Throughput:
     """The figures of a training by the whole recipe and of the prediction of the test split."""
-    shared = environment.device_is_shared()
+    shared = measurement.device_is_shared()
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     model, report = throughput.train_copy(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
-    way.peak_memory.append(environment.peak_memory())
+    way.peak_memory.append(measurement.peak_memory())
     way.fits.append(report)
     for _ in range(2):
         started = time.perf_counter()

@@ -20,6 +20,7 @@ from benchmark.processes import weights_are_sharded, world_size
 from benchmark.results import environment, store
 from benchmark.results.record import RunRecord, Status, to_json
 from benchmark.results.store import Run
+from benchmark.run import measurement
 from benchmark.run.published import published_overrides, spec_of
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def new_job(config: RunConfig, overrides: Sequence[str], on_record: OnRecord) ->
         finished="",
         environment=replace(
             environment.describe(),
-            device_shared=environment.device_is_shared(),
+            device_shared=measurement.device_is_shared(),
             processes=world_size(),
             sharded_weights=weights_are_sharded(),
         ),

@@ -12,13 +12,12 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
-from benchmark.results import environment
 from benchmark.results.speed import Latency, TextTimes
-from benchmark.run import kept
+from benchmark.run import kept, measurement
 from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
 from benchmark.run.context import fit_unsaved
-from benchmark.run.measurement import subject_of
 from benchmark.run.revisions import pin
+from benchmark.run.subject import subject_of
 
 STEPS = 2  # of training: what the weights are does not change the time
 
@@ -29,7 +28,7 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     The first test texts of its data set are predicted one by one, and then all together.
     `settings` are those of `kept.load`.
     """
-    shared = environment.device_is_shared()
+    shared = measurement.device_is_shared()
     classifier: Classifier
     if folder is not None:
         model = kept.load(folder, *settings)

@@ -18,10 +18,10 @@ from benchmark.data.report import DataReport
 from benchmark.files import replacing
 from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.processes import world_size
-from benchmark.results import energy, environment, store
+from benchmark.results import store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures, kept, process_group
+from benchmark.run import energy, failures, kept, measurement, process_group
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import check_folders
@@ -100,7 +100,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     processes = job.record.environment.processes
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     with _measure_time(seconds, "fit"), energy.measure(joules, "fit", processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
@@ -118,7 +118,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
         fit=fit,
         seconds=seconds,
         joules=joules,
-        peak_memory=environment.peak_memory(),
+        peak_memory=measurement.peak_memory(),
         matched=matched,
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,

@@ -15,12 +15,12 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first_rows, select
 from benchmark.interface import Examples, FitReport, is_gpu
-from benchmark.results import environment
 from benchmark.results.speed import Epoch, Growth, Rows, Throughput, Way
+from benchmark.run import measurement
 from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
-from benchmark.run.measurement import subject_of
+from benchmark.run.subject import subject_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
 
     `config` is pinned.
     """
-    shared = environment.device_is_shared()
+    shared = measurement.device_is_shared()
     model = measurable(config.model)
     comparison = model.comparison()
     frozen: dict[str, object] = {}
@@ -171,9 +171,9 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
     """Train and predict once, and add what was measured to the lists of `way`."""
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     model, fit = train_copy(way, splits.train, splits, options.steps)
-    way.peak_memory.append(environment.peak_memory())
+    way.peak_memory.append(measurement.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, options)
     started = time.perf_counter()

@@ -24,7 +24,7 @@ from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import compose
 from benchmark.run.flops import flop_counter, linear_flops
 from benchmark.run.measurable import measurable
-from benchmark.run.measurement import subject_of
+from benchmark.run.subject import subject_of
 
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
