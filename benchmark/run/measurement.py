@@ -4,23 +4,26 @@ import ctypes
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmark.processes import world_size
+
 MEASURED_SECONDS = 0.2  # of the use of the cores
 BUSY = 20.0  # percent of the cores; idle machines stay below it
 
 
 def device_is_shared() -> bool | None:
-    """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
+    """Whether other jobs compute on the GPU, if there is one, or use the cores that this process may use.
 
-    To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
-    The load average is no measure: it still counts the job before this one.
+    None if a GPU cannot be asked, which needs the package nvidia-ml-py. The load average is no measure: it still counts
+    the job before this one.
     """
-    if _cores_are_busy():
+    if _percent_used_by_others(_processes_of_this_run()) > BUSY:
         return True
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
@@ -68,11 +71,30 @@ def peak_memory() -> dict[str, int]:
     return peaks
 
 
-def _cores_are_busy() -> bool:
+def _processes_of_this_run() -> list[psutil.Process]:
+    """This process, or the launcher with all of its processes where several make this run."""
+    process = psutil.Process()
+    launcher = process.parent() if world_size() > 1 else None
+    return [process] if launcher is None else [launcher, *launcher.children(recursive=True)]
+
+
+def _percent_used_by_others(own: Sequence[psutil.Process]) -> float:
+    """How much of the cores that this process may use other processes than `own` use, in percent."""
     cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
+    before = [_cpu_seconds(process) for process in own]
     busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
+    seconds = (max(0.0, _cpu_seconds(process) - earlier) for process, earlier in zip(own, before, strict=True))
+    of_own = 100 * sum(seconds) / MEASURED_SECONDS
     used = [busy[core] for core in cores if core < len(busy)] if cores else busy
-    return bool(used) and sum(used) / len(used) > BUSY
+    return (sum(used) - of_own) / len(used) if used else 0.0
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """How long the process has computed; 0 if it has ended."""
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def _other_processes_on_gpu() -> bool | None:

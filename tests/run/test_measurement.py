@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -37,16 +39,40 @@ def test_peak_memory_without_proc_is_in_bytes_too(monkeypatch: pytest.MonkeyPatc
     del large
 
 
+@pytest.fixture
+def loops() -> Iterator[list[psutil.Process]]:
+    """A process on each core that computes without end."""
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    yield [psutil.Process(loop.pid) for loop in started]
+    for loop in started:
+        loop.kill()
+        loop.wait()
+
+
 @linux
+@pytest.mark.usefixtures("loops")
 def test_a_processor_that_other_processes_keep_busy_is_shared() -> None:
-    cores = len(os.sched_getaffinity(0))
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
-    try:
-        assert measurement.device_is_shared() is True
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
+    assert measurement.device_is_shared() is True
+
+
+@linux
+def test_the_processes_of_the_run_are_no_other_job(loops: list[psutil.Process]) -> None:
+    everything, of_others = measurement._percent_used_by_others([]), measurement._percent_used_by_others(loops)
+    assert everything > measurement.BUSY
+    assert everything - of_others > measurement.BUSY
+
+
+@linux
+def test_a_run_is_made_by_this_process_or_by_all_that_its_launcher_started(
+    loops: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this = psutil.Process()
+    assert measurement._processes_of_this_run() == [this]
+    monkeypatch.setattr(measurement, "world_size", lambda: 2)
+    assert {this, this.parent(), *loops} <= set(measurement._processes_of_this_run())
+    loops[0].kill()
+    loops[0].wait()
+    assert measurement._cpu_seconds(loops[0]) == 0
 
 
 @pytest.mark.parametrize(("allocated", "peaks"), [(0, {"host"}), (2**20, {"host", "device"})])
