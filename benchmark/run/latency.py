@@ -10,13 +10,14 @@ import numpy as np
 
 from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
 from benchmark.results.speed import Latency, TextTimes
 from benchmark.run import kept, measurement
 from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
 from benchmark.run.context import fit_unsaved
-from benchmark.run.revisions import pin
+from benchmark.run.revisions import pin, pin_dataset
 from benchmark.run.subject import subject_of
 
 STEPS = 2  # of training: what the weights are does not change the time
@@ -33,7 +34,7 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     if folder is not None:
         model = kept.load(folder, *settings)
         classifier, fit, spec = model.classifier, model.fit_here, model.record.config
-        test_texts = _load(config).test.texts[:texts]
+        test_texts = _load(config.dataset).test.texts[:texts]
     else:
         pinned = pin(config)
         spec = pinned.spec
@@ -71,14 +72,14 @@ def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _load(config: RunConfig) -> Splits:
+def _load(dataset: DatasetConfig) -> Splits:
     """The data set; an error names it."""
     try:
-        return load(pin(config).dataset)
+        return load(pin_dataset(dataset))
     except BenchmarkError as error:
         fix = "Or set dataset.path to a folder with its files, or dataset=NAME to another data set."
         raise BenchmarkError(
-            f"The data set {config.dataset.title} cannot be read: {error.problem}",
+            f"The data set {dataset.title} cannot be read: {error.problem}",
             f"{error.fix} {fix}" if error.fix else fix,
         ) from error
 
@@ -115,7 +116,7 @@ def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport
             f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
             "Choose a model that predicts here, such as minilm.",
         )
-    splits = _load(config)
+    splits = _load(config.dataset)
     short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
     fit = fit_unsaved(classifier, short, splits.train, splits.validation)
     return classifier, fit, splits.test.texts[:texts]

@@ -124,6 +124,16 @@ def test_a_kept_model_is_measured_on_its_own_data_set_unless_another_is_named(tm
         latency_on(reviews)
 
 
+def test_a_kept_model_is_measured_where_the_configured_one_cannot_be_resolved(
+    compose_run: Compose, tmp_path: Path
+) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
+    unknown = ["model=tiny_bert", "model.weights.source=hub", "model.weights.hub={id: o/name, revision: main}"]
+    with pytest.raises(BenchmarkError, match="'main' of o/name"):
+        latency.measure(compose_run(*unknown), texts=1)
+    assert latency.measure(compose_run(*unknown), texts=1, folder=str(folder)).subject.model == "tfidf"
+
+
 def test_a_record_that_does_not_configure_its_data_set_asks_for_it(compose_run: Compose, tmp_path: Path) -> None:
     _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
     with pytest.raises(BenchmarkError, match="data set synthetic") as refused:
