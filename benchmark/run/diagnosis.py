@@ -40,7 +40,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding.from_error("data", error)
     problems = [Finding.from_error("folders", error) for error in folder_errors(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
-    context = replace(fit_context(config, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
+    context = replace(fit_context(config.spec, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
     if is_read_later(config.model.parameters):  # nothing more is known about it
         return
     findings = classifier.examine(texts, context)

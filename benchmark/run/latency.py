@@ -117,6 +117,6 @@ def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport
             "Choose a model that predicts here, such as minilm.",
         )
     splits = _load(config.dataset)
-    short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
+    short = replace(config.spec, recipe=replace(config.recipe, max_steps=STEPS))
     fit = fit_unsaved(classifier, short, splits.train, splits.validation)
     return classifier, fit, splits.test.texts[:texts]

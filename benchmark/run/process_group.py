@@ -135,7 +135,7 @@ def follow(config: RunConfig) -> None:
     if work_dir is None:
         return
     seed_libraries(config.seed)
-    context = fit_context(config, work_dir)
+    context = fit_context(config.spec, work_dir)
     classifier.fit(splits.train, splits.validation, context)
     if isinstance(classifier, MadeElsewhere):
         classifier.match(splits.test, context)

@@ -93,7 +93,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
 
 def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunRecord, Predictions]:
     """Train, and predict the test texts; the record says how, and what it took."""
-    config, context = job.config, fit_context(job.config, job.work_dir)
+    config, context = job.config, fit_context(job.config.spec, job.work_dir)
     context = replace(
         context, report_to=tuple(config.report_to), model_dir=job.model_dir, training_begins=job.begin_training
     )

@@ -125,8 +125,8 @@ def train_copy(
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:
         model.comparison().use_base(base)
-    config = replace(way.config, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
-    return model, fit_unsaved(model, config, rows, first_rows(splits.validation, 1))
+    spec = replace(way.config.spec, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
+    return model, fit_unsaved(model, spec, rows, first_rows(splits.validation, 1))
 
 
 def figures(way: Measurements, peak: float | None = None) -> Way:
