@@ -9,6 +9,7 @@ import argparse
 import logging
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from benchmark.results.speed import Latency, write_speed
@@ -127,9 +128,10 @@ def _summary(measured: Latency) -> str:
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError("must be a whole number of 1 or more")
 
 
 if __name__ == "__main__":

@@ -146,14 +146,15 @@ def test_unknown_values_of_options_are_refused(
     assert words.split()[-1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1.5"])
 @pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
-def test_zero_measurements_are_refused(
-    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_numbers_of_measurements_below_one_are_refused(
+    option: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", option, "0"])
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", f"{option}={number}"])
     with pytest.raises(SystemExit):
         command.main()
-    assert f"{option}: must be at least 1" in capsys.readouterr().err
+    assert f"{option}: must be a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_measuring(
