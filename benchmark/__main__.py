@@ -74,6 +74,7 @@ def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) 
 
 
 def main() -> None:
+    """Make the runs that the command line asks for, show their results, and exit with 1 if one failed."""
     sys.argv[1:] = overrides_last(sys.argv[1:])
     outcomes: list[Outcome] = []
     interrupted = False

@@ -142,6 +142,11 @@ class RunConfig:
             check_option(f"{group}.name", repr(name), valid, "Use letters, digits, '_', '-' and '.'.")
         check_option("seed", self.seed, 0 <= self.seed < 2**32, "Set it to a number in [0, 2**32).")
 
+    @property
+    def spec(self) -> RunSpec:
+        """What the run computes, with the paths of local files."""
+        return RunSpec(self.model, self.dataset, self.recipe, self.seed)
+
 
 FOLDERS = tuple(option.name for option in fields(RunConfig) if option.name.endswith("_dir"))
 """The options that say where files go; they change no result."""

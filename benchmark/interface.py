@@ -30,7 +30,6 @@ __all__ = [
     "NO_EXAMPLES",
     "NO_LABEL",
     "READS_FILES",
-    "SHARDED_WEIGHTS",
     "AdapterSource",
     "ClassWeights",
     "Classifier",
@@ -63,9 +62,6 @@ The metadata's value lists the file patterns that matter in a folder, for exampl
 `field(default=None, metadata={READS_FILES: ("*.safetensors", "*.json")})`. A record keeps the path's last part and a
 hash of those files instead of the path.
 """
-
-SHARDED_WEIGHTS = "BENCHMARK_SHARDED_WEIGHTS"
-"""The environment variable that is "true" if each process of a run holds only a part of the weights (FSDP)."""
 
 
 def _do_nothing() -> None:

@@ -87,6 +87,8 @@ def _format(arguments: argparse.Namespace, file: str) -> str:
 
 @dataclass
 class Counts:
+    """How many texts were read, and how many of them were empty."""
+
     rows: int = 0
     empty: int = 0
 

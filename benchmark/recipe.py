@@ -14,11 +14,15 @@ A field that is added with `metadata={ADDED_LATER: True}` changes no digest of e
 
 
 class Optimizer(StrEnum):
+    """The optimiser of training."""
+
     adamw = "adamw"
     adafactor = "adafactor"
 
 
 class Schedule(StrEnum):
+    """How the learning rate changes after the warm-up."""
+
     cosine = "cosine"
     linear = "linear"
     constant = "constant"

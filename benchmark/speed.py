@@ -9,10 +9,11 @@ import argparse
 import logging
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from benchmark.run import gpu_check, latency, speed_document, throughput
+from benchmark.results.speed import Latency, write_speed
+from benchmark.run import gpu_check, latency, throughput
 from benchmark.run.compose import add_overrides, compose, overrides_of
 from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
@@ -46,13 +47,14 @@ def main() -> None:
         given = {name: value for name in COUNTS if (value := getattr(arguments, name)) is not None}
         options = throughput.SpeedOptions(**given)
         if arguments.latency:
-            document = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
+            one_by_one = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
+            path = write_speed(one_by_one, config.results_dir, latency.file_suffix(one_by_one))
+            summary = _summary(one_by_one)
         else:
-            document = throughput.measure(pin(config), arguments.precisions, options)
-        path = speed_document.write(
-            document, config.results_dir, latency.file_suffix(document) if arguments.latency else ""
-        )
-        sys.stdout.write(f"{_summary(document)}\nwrote {path}; python -m benchmark.report shows it\n")
+            measured = throughput.measure(pin(config), arguments.precisions, options)
+            path = write_speed(measured, config.results_dir)
+            summary = throughput.ratios(measured)
+        sys.stdout.write(f"{summary}\nwrote {path}; python -m benchmark.report shows it\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -118,18 +120,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _summary(document: dict[str, Any]) -> str:
-    if "latency" not in document:
-        return throughput.ratios(document)
-    measured = document["latency"]
-    times = ", ".join(f"p{percent} {1000 * measured[f'p{percent}']:.3g} ms" for percent in latency.PERCENTILES)
-    return f"one text: {times}; together: {measured['batched_per_second']:.3g} texts a second"
+def _summary(measured: Latency) -> str:
+    times = measured.latency
+    percentiles = {"p50": times.p50, "p95": times.p95, "p99": times.p99}
+    shown = ", ".join(f"{name} {1000 * seconds:.3g} ms" for name, seconds in percentiles.items())
+    return f"one text: {shown}; together: {times.batched_per_second:.3g} texts a second"
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError("must be a whole number of 1 or more")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from benchmark.results import schema1, store
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.shipped_models import read_catalogue
+from benchmark.results.speed import Latency, Throughput
 from benchmark.results.store import Run
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
@@ -226,6 +227,30 @@ def publish_with_costs(
         seconds={"data": 1.0, "fit": training + 5, "predict": answering},
     )
     return publish_many(results_dir, record, wrong_at(range(wrong)))
+
+
+SUBJECT: dict[str, Any] = {
+    "model": "minilm",
+    "title": "A model",
+    "recipe": "paper",
+    "pretrained": True,
+    "device": "A GPU",
+    "environment": {"device_shared": False},
+}
+
+
+def a_throughput(**changes: Any) -> Throughput:
+    """A measurement of throughput, with these fields of its file changed."""
+    rows = {"dataset": "emotion", "train": 16_000, "answered": 1000}
+    return Throughput.from_json(
+        {**SUBJECT, "rows": rows, "effective_batch": 20, "steps": 8, "ways": [], "growth": {}, **changes}
+    )
+
+
+def a_latency(**changes: Any) -> Latency:
+    """A measurement of latency, with these fields of its file changed."""
+    times = {"texts": 300, "p50": 0.1, "p95": 0.2, "p99": 0.3, "batched_per_second": 90.0, "different_answers": 0}
+    return Latency.from_json({**SUBJECT, "precision": "fp32", "latency": times, **changes})
 
 
 def files_below(folder: Path) -> set[str]:

@@ -1,1 +1,1 @@
-"""Devices, precision, memory, and the processes of one run."""
+"""Devices, precision, memory, and shares and sums of several processes."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from baselines.compute.processes import rank
+from benchmark.processes import rank
 
 Row = TypeVar("Row")
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 
 from baselines.compute.bars import bar
-from baselines.compute.processes import largest_share, share, sum_over_processes, weights_are_sharded
+from baselines.compute.collectives import largest_share, share, sum_over_processes
 from benchmark.errors import BenchmarkError
+from benchmark.processes import weights_are_sharded
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from baselines.compute import processes
 from baselines.compute.hardware import DTYPES, Attention, Batching, Computation, Quantization
 from baselines.compute.memory import compute_rows, must_fit, run_in_passes
 from baselines.decoder.card import decoder_card
@@ -49,6 +48,7 @@ from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.needed import Start
 from baselines.weights.sources import check_restorable
+from benchmark import processes
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
 

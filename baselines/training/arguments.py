@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from transformers import EarlyStoppingCallback, TrainingArguments
 
-from baselines.compute import processes
 from baselines.compute.bars import shows_bars
 from baselines.compute.hardware import Computation, Precision
+from benchmark import processes
 from benchmark.interface import FitContext, Keep, Optimizer, Schedule
 
 SCHEDULES = {Schedule.constant: "constant_with_warmup"}  # transformers' "constant" ignores the warm-up

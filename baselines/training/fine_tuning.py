@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback
 
-from baselines.compute import memory, processes
+from baselines.compute import collectives, memory
 from baselines.compute.bars import bar
 from baselines.compute.hardware import Computation, device_name
 from baselines.packed.attention import attention_description
@@ -22,6 +22,7 @@ from baselines.training.progress import Progress, TrainingBar, curve
 from baselines.training.saving import save
 from baselines.training.trainer import Loss, PassTrainer
 from baselines.weights.loading import Loaded
+from benchmark import processes
 from benchmark.interface import Examples, FitContext, FitReport, Predictions, WeightSource
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def finetune(job: FineTuning) -> FitReport:
 def newest_checkpoint(work_dir: Path) -> Path | None:
     """The newest intact checkpoint, looked for by the first of several processes."""
     newest = checkpoints.newest_intact(work_dir) if processes.rank() == 0 else None
-    name = processes.broadcast_from_first(None if newest is None else str(newest))
+    name = collectives.broadcast_from_first(None if newest is None else str(newest))
     return None if name is None else Path(name)
 
 

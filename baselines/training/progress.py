@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from baselines.compute import folder_hashes
 from baselines.compute.bars import predicting_for
-from baselines.compute.processes import broadcast_from_first
+from baselines.compute.collectives import broadcast_from_first
 from benchmark.interface import LOWER_RATE, CurvePoint, Examples, Predictions
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,10 @@ from transformers import Trainer, TrainerControl, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from baselines.compute import memory, processes
+from baselines.compute import collectives, memory
 from baselines.packed.graphs import StepGraphs
 from baselines.packed.sample import Sample
+from benchmark import processes
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LOWER_RATE
 
@@ -94,15 +95,15 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         if processes.world_size() == 1:
             return self._until_it_fits(model, inputs, targets)
         seed = seed_of(self.args.seed, self.state.global_step, processes.rank())
-        share = processes.share(inputs)
+        share = collectives.share(inputs)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # shares drop out different units, and all processes draw alike elsewhere
             loss = self._until_it_fits(model, share, targets)
-            most_passes = self._passes(processes.largest_share(len(inputs)))
+            most_passes = self._passes(collectives.largest_share(len(inputs)))
             if processes.weights_are_sharded() and self._passes(len(share)) < most_passes:
                 self.accelerator.backward(0 * self.loss(inputs[:1]))  # each process computes each layer equally often
-        processes.sum_gradients(model.parameters())
-        return processes.sum_over_processes(loss)
+        collectives.sum_gradients(model.parameters())
+        return collectives.sum_over_processes(loss)
 
     def _passes(self, samples: int) -> int:
         return -(-samples // self.pass_size)

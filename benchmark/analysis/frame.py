@@ -4,7 +4,6 @@ A *configuration* is what runs share that differ only in their seed. It has an i
 people. Tables join on ids, never on names.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,12 +21,12 @@ from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.identity import shared, short_hash, trained_by, training_id, with_data_in_ids
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
-from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results.error_costs import read_error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
+from benchmark.results.speed import Latency, Throughput, read_speeds
 from benchmark.results.store import Run, folder_of, name_of, read_all
 
 NUMBER_OF_ROWS = ("dataset.train_rows", "dataset.row_choice")
@@ -48,9 +47,19 @@ class Results:
     answers: pd.DataFrame
     by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
-    speeds: list[dict[str, Any]] = field(default_factory=list)
+    speeds: list[Throughput | Latency] = field(default_factory=list)
     error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, predicted ones in columns
     copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
+
+    @property
+    def throughputs(self) -> list[Throughput]:
+        """The measurements of throughput, by hardware and model."""
+        return [measured for measured in self.speeds if isinstance(measured, Throughput)]
+
+    @property
+    def latencies(self) -> list[Latency]:
+        """The measurements of latency, by hardware and model."""
+        return [measured for measured in self.speeds if isinstance(measured, Latency)]
 
     def answers_of(self, run: str) -> pd.DataFrame:
         """The answers of one run, in the order of the test split."""
@@ -86,7 +95,7 @@ def read_results(results_dir: Path) -> Results:
 
 
 def results_of(
-    runs: list[Run], speeds: list[dict[str, Any]] | None = None, shared_times: frozenset[str] = frozenset()
+    runs: list[Run], speeds: list[Throughput | Latency] | None = None, shared_times: frozenset[str] = frozenset()
 ) -> Results:
     """The tables of these runs. A run that lies in two folders counts once.
 
@@ -109,17 +118,6 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
         kept.setdefault(run.record.digest, run)
     names = {run.name for run in kept.values()}
     return [run for run in runs if run.name in names], tuple(run.name for run in runs if run.name not in names)
-
-
-def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
-    """What `python -m benchmark.speed` wrote, by hardware and model."""
-    speeds = []
-    for path in sorted((results_dir / "speed").glob("*/*.json")):
-        try:
-            speeds.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise BenchmarkError(f"{path} is not JSON ({error}).", "Restore it, or measure again.") from error
-    return speeds
 
 
 def label_names(labels: tuple[str, ...]) -> list[str]:

@@ -1,14 +1,7 @@
-"""`python -m benchmark.verify`: check that records, predictions and tables agree; name everything that does not.
+"""Check that records, predictions and tables agree."""
 
-Each record is checked against its checksum, its predictions and its folder; the tables are computed again from the
-predictions. README, page and figures are built from the same tables: `python -m benchmark.report --check` compares
-those.
-"""
-
-import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -30,7 +23,6 @@ from benchmark.results import schema1
 from benchmark.results.record import RunRecord, Status, is_unchanged, sha256
 from benchmark.results.shared_times import FILE, read_shared_times
 from benchmark.results.store import PREDICTIONS, RECORD, VALIDATION, Run, folder_of, folders_with
-from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 
 @dataclass(frozen=True)
@@ -52,21 +44,6 @@ class Verification:
     runs: int
     copies: list[Path]
     faults: list[Fault]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
-    add_results_dir(parser)
-    results_dir = results_dir_of(parser.parse_intermixed_args())
-    with plain_endings():
-        if not (results_dir / "runs").is_dir():
-            raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
-        checked = check(results_dir)
-    sys.stdout.writelines(f"{fault}\n" for fault in checked.faults)
-    sys.stdout.writelines(f"left out, because another folder holds the same run: {copy}\n" for copy in checked.copies)
-    sys.stdout.writelines(f"{sentence}\n" for sentence in doubts_about_the_study())
-    sys.stdout.write(f"{checked.runs} runs in {results_dir}, {len(checked.faults)} faults\n")
-    sys.exit(1 if checked.faults else 0)
 
 
 def check(results_dir: Path) -> Verification:

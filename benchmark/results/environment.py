@@ -1,7 +1,5 @@
 """The software and hardware of a run, without host and user names."""
 
-import ctypes
-import gc
 import os
 import platform
 import subprocess
@@ -19,8 +17,6 @@ from benchmark.interface import is_gpu
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "peft", "datasets", "scikit-learn", "numpy", "flash-attn", "accelerate")
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
-MEASURED_SECONDS = 0.2  # of the use of the cores
-BUSY = 20.0  # percent of the cores; idle machines stay below it
 VECTOR_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
 """Name of an x86 processor's vector units by CPU flag, the widest first."""
 
@@ -53,10 +49,9 @@ class Environment:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """The environment in a record; `sharded_weights` was first called `divided_weights`."""
+        """The environment in a record of any age."""
         git = values.get("git")
-        values = {"sharded_weights" if name == "divided_weights" else name: value for name, value in values.items()}
-        return cls(**{**values, "git": git and Git(**git)})
+        return cls(**{**upgrade(values), "git": git and Git(**git)})
 
     def hardware(self, device: str) -> str:
         """The name of what computed, for tables: the GPU, or the processor with its cores.
@@ -72,6 +67,11 @@ class Environment:
         name = self.processor if units is None else f"{self.processor} with {units}"
         used = "" if self.threads in (None, self.cores) else f"{self.threads} of "
         return f"{times}{name}, {used}{self.cores or '?'} {'core' if self.cores == 1 else 'cores'}{sharded}"
+
+
+def upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """The JSON form with the present names: `sharded_weights` was first called `divided_weights`."""
+    return {"sharded_weights" if name == "divided_weights" else name: value for name, value in values.items()}
 
 
 def describe() -> Environment:
@@ -91,94 +91,9 @@ def describe() -> Environment:
     )
 
 
-def device_is_shared() -> bool | None:
-    """Whether other processes compute on the GPU, if there is one, or use the cores that this process may use.
-
-    To be called before this process uses them. None if a GPU cannot be asked, which needs the package nvidia-ml-py.
-    The load average is no measure: it still counts the job before this one.
-    """
-    if _cores_are_busy():
-        return True
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return False
-    return _other_processes_on_gpu()
-
-
-def nvml_device() -> tuple[Any, Any] | None:
-    """The module pynvml and its handle of torch's GPU; None if there is no GPU or it cannot be asked."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
-    except Exception:  # not installed, or the driver does not answer
-        return None
-
-
-def reset_peak_memory() -> None:
-    """Free the memory of earlier work and, on Linux, restart the measurement of the peak."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak_memory() -> dict[str, int]:
-    """Peak bytes: `host` is the resident memory of the process, and `device` that of the GPU if one was used.
-
-    On Linux they count from the last reset, elsewhere from the start of the process.
-    """
-    peaks = {}
-    if (host := _peak_resident_bytes()) is not None:
-        peaks["host"] = host
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
-        peaks["device"] = most
-    return peaks
-
-
 def checkout() -> Path | None:
     """The folder of the checkout that this code runs from; None if the package is installed without one."""
     return ROOT if (ROOT / "pyproject.toml").is_file() else None
-
-
-def _cores_are_busy() -> bool:
-    cores = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
-    busy = psutil.cpu_percent(interval=MEASURED_SECONDS, percpu=True)
-    used = [busy[core] for core in cores if core < len(busy)] if cores else busy
-    return bool(used) and sum(used) / len(used) > BUSY
-
-
-def _other_processes_on_gpu() -> bool | None:
-    if (nvml_and_device := nvml_device()) is None:
-        return None
-    nvml, device = nvml_and_device
-    try:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
-    except Exception:  # the driver does not answer
-        return None
-    return any(process.pid != os.getpid() for process in processes)
-
-
-def _peak_resident_bytes() -> int | None:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, else KiB
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def _version(package: str) -> str | None:

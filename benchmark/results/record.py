@@ -65,10 +65,12 @@ class RunRecord:
 
     @property
     def model(self) -> str:
+        """The name of the model, as `model=` has it."""
         return self.config.model.name
 
     @property
     def title(self) -> str:
+        """The name of the model for people."""
         return self.config.model.title
 
     @property
@@ -78,14 +80,17 @@ class RunRecord:
 
     @property
     def recipe(self) -> str:
+        """The name of the recipe."""
         return self.config.recipe.name
 
     @property
     def seed(self) -> int:
+        """The random seed of the run."""
         return self.config.seed
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The names of the labels, in the order of their ids."""
         return tuple(self.config.dataset.labels)
 
     @property

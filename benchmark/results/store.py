@@ -56,15 +56,23 @@ class Run:
         return _read_table(self.folder / PREDICTIONS)
 
     @cached_property
+    def validation_table(self) -> pa.Table:
+        """The predictions file of the validation split; raises `BenchmarkError` if it cannot be read."""
+        return _read_table(self.folder / VALIDATION)
+
+    @cached_property
     def gold(self) -> LabelIds:
+        """The gold label ids of the test rows."""
         return _gold(self.table)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
+        """The ids of the test rows."""
         return tuple(self.table["id"].to_pylist())
 
     @cached_property
     def predictions(self) -> Predictions:
+        """The predictions of the test rows."""
         return _predictions(self.table, self.record.labels)
 
     @cached_property
@@ -72,13 +80,12 @@ class Run:
         """Gold labels and predictions of the validation split; None if the run stored none."""
         if self.record.validation_sha256 is None:
             return None
-        table = _read_table(self.folder / VALIDATION)
-        return _gold(table), _predictions(table, self.record.labels)
+        return _gold(self.validation_table), _predictions(self.validation_table, self.record.labels)
 
     @cached_property
     def validation_ids(self) -> tuple[str, ...]:
         """The ids of the rows of `validation`."""
-        return tuple(_read_table(self.folder / VALIDATION)["id"].to_pylist())
+        return tuple(self.validation_table["id"].to_pylist())
 
 
 def name_of(folder: Path) -> str:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.config import RunConfig, RunSpec
+from benchmark.config import RunSpec
 from benchmark.interface import Classifier, Examples, FitContext, FitReport
 
 
-def fit_context(config: RunConfig | RunSpec, work_dir: Path) -> FitContext:
+def fit_context(spec: RunSpec, work_dir: Path) -> FitContext:
     """What `fit` is given, with the folder of the checkpoints."""
-    dataset = config.dataset
-    return FitContext(tuple(dataset.labels), config.recipe, config.seed, work_dir, label_words=dataset.words)
+    dataset = spec.dataset
+    return FitContext(tuple(dataset.labels), spec.recipe, spec.seed, work_dir, label_words=dataset.words)
 
 
-def fit_unsaved(classifier: Classifier, config: RunConfig, train: Examples, validation: Examples) -> FitReport:
+def fit_unsaved(classifier: Classifier, spec: RunSpec, train: Examples, validation: Examples) -> FitReport:
     """Train without checkpoints and without a saved model, to measure the model."""
     with tempfile.TemporaryDirectory() as work_dir:
-        context = replace(fit_context(config, Path(work_dir)), checkpoints=False)
+        context = replace(fit_context(spec, Path(work_dir)), checkpoints=False)
         return classifier.fit(train, validation, context)
 
 

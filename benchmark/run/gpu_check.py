@@ -10,10 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,11 +20,13 @@ from benchmark.config import RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.results import environment
-from benchmark.run import speed_document, throughput
+from benchmark.results.speed import Rows, Throughput, Way, device_folder, write_speed
+from benchmark.run import measurement, throughput
 from benchmark.run.compose import compose
 from benchmark.run.folders import check_writable
 from benchmark.run.measurable import measurable
 from benchmark.run.revisions import pin
+from benchmark.run.subject import subject_of
 from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             results, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *results, "", f"{time.perf_counter() - started:.0f} s"]
-    path = speed_document.device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path = device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")
@@ -106,7 +107,7 @@ def _heading() -> list[str]:
     return [
         f"# Check of the fast path on {machine.hardware(_device())}",
         "",
-        f"{versions}. {others[environment.device_is_shared()]}. Weights are random: speed and memory only.",
+        f"{versions}. {others[measurement.device_is_shared()]}. Weights are random: speed and memory only.",
     ]
 
 
@@ -128,67 +129,65 @@ def _speed(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """The speed of each way to compute a model."""
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
     config = pin(compose([*model.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
-    document = throughput.measure(config, list(model.precisions), model.options)
-    speed_document.write(document, config.results_dir)
+    measured = throughput.measure(config, list(model.precisions), model.options)
+    write_speed(measured, config.results_dir)
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
-        f"{document['title']}, {document['effective_batch']} samples a step:",
+        f"{measured.subject.title}, {measured.effective_batch} samples a step:",
         "",
         heading,
         "|---|---|---|---|---|",
     ]
-    for way in document["ways"]:
-        name = f"{way['batching']}, {way['precision']}" + (", recomputed" if way["recomputes"] else "")
-        kernels = "" if way["kernel_seconds_per_step"] is None else f"{1000 * way['kernel_seconds_per_step']:.1f}"
-        peak = way["peak_memory"].get("device", way["peak_memory"]["host"]) / 1e9
+    for way in measured.ways:
+        name = f"{way.batching}, {way.precision}" + (", recomputed" if way.recomputes else "")
+        kernels = "" if way.kernel_seconds_per_step is None else f"{1000 * way.kernel_seconds_per_step:.1f}"
         lines.append(
-            f"| {name} | {way['samples_per_second']:.1f} | {kernels} | {way['answered_per_second']:.0f} | {peak:.1f} |"
+            f"| {name} | {way.samples_per_second:.1f} | {kernels} | {way.answered_per_second:.0f} "
+            f"| {_peak_gigabytes(way):.1f} |"
         )
-    return [*lines, "", *throughput.ratios(document).splitlines(), ""]
+    return [*lines, "", *throughput.ratios(measured).splitlines(), ""]
+
+
+def _peak_gigabytes(way: Way) -> float:
+    return way.peak_memory.get("device", way.peak_memory["host"]) / 1e9
 
 
 def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
     config = pin(compose([*model.overrides, *overrides]))
-    document = _whole_training(config)
-    speed_document.write(document, config.results_dir, "-training")
-    steps, seconds, peaks = document["steps"], document["training_seconds"], document["peak_memory"]
-    graphs = f"{document['graph_steps']} as CUDA graphs" if document["graph_steps"] else "no CUDA graphs"
-    peak = peaks.get("device", peaks["host"]) / 1e9
+    measured = _whole_training(config)
+    write_speed(measured, config.results_dir, "-training")
+    (way,), steps = measured.ways, measured.steps
+    seconds, peak = way.training_seconds, _peak_gigabytes(way)
+    assert steps is not None
+    assert seconds is not None
+    graphs = f"{way.graph_steps} as CUDA graphs" if way.graph_steps else "no CUDA graphs"
     return [
-        f"{document['title']}: {steps} steps of {document['effective_batch']} samples ({graphs}).",
+        f"{measured.subject.title}: {steps} steps of {measured.effective_batch} samples ({graphs}).",
         "",
         f"- Training: {seconds:.1f} s, {1000 * seconds / steps:.1f} ms a step, at most {peak:.1f} GB.",
-        f"- Prediction: {max(document['predicted_per_second']):.0f} texts/s.",
+        f"- Prediction: {way.answered_per_second:.0f} texts/s.",
     ]
 
 
-def _whole_training(config: RunConfig) -> dict[str, Any]:
-    """The figures of a training by the whole recipe and of the prediction of the test split, as JSON."""
-    shared = environment.device_is_shared()
+def _whole_training(config: RunConfig) -> Throughput:
+    """The figures of a training by the whole recipe and of the prediction of the test split."""
+    shared = measurement.device_is_shared()
     splits = load(config.dataset)
     way = throughput.Measurements(config, measurable(config.model))
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     model, report = throughput.train_copy(way, splits.train, splits, config.recipe.max_steps, config.recipe.epochs)
-    peaks = environment.peak_memory()
-    speeds = []
-    for _ in range(2):  # the first prediction prepares kernels
+    way.peak_memory.append(measurement.peak_memory())
+    way.fits.append(report)
+    for _ in range(2):
         started = time.perf_counter()
         model.predict(splits.test.texts)
-        speeds.append(len(splits.test) / (time.perf_counter() - started))
-    return {
-        **speed_document.describe_model_and_machine(config, report, shared),
-        "rows": {**speed_document.describe_rows(config, splits), "predicted": len(splits.test)},
-        "effective_batch": config.recipe.effective_batch,
-        "batching": way.batching,
-        "precision": report.precision,
-        "attention": report.attention,
-        "steps": report.steps,
-        "samples_seen": report.samples_seen,
-        "graph_steps": report.graph_steps,
-        "training_seconds": report.training_seconds,
-        "graph_seconds": report.graph_seconds,
-        "tokens_per_sample": report.tokens_per_sample,
-        "peak_memory": peaks,
-        "predicted_per_second": speeds,
-    }
+        way.predicted_per_second.append(len(splits.test) / (time.perf_counter() - started))
+    fastest = max(way.predicted_per_second)  # the first prediction prepares kernels
+    return Throughput(
+        subject=subject_of(config.spec, report, shared),
+        rows=Rows(config.dataset.name, len(splits.train), len(splits.test), splits.whole_train_rows),
+        effective_batch=config.recipe.effective_batch,
+        steps=report.steps,
+        ways=(replace(throughput.figures(way), answered_per_second=fastest),),
+    )

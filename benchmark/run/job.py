@@ -16,10 +16,11 @@ from benchmark.data.load import Splits, load
 from benchmark.files import replacing
 from benchmark.hub import endpoint
 from benchmark.interface import Classifier
+from benchmark.processes import weights_are_sharded, world_size
 from benchmark.results import environment, store
 from benchmark.results.record import RunRecord, Status, to_json
 from benchmark.results.store import Run
-from benchmark.run import process_group
+from benchmark.run import measurement
 from benchmark.run.published import published_overrides, spec_of
 
 log = logging.getLogger(__name__)
@@ -125,9 +126,9 @@ def new_job(config: RunConfig, overrides: Sequence[str], on_record: OnRecord) ->
         finished="",
         environment=replace(
             environment.describe(),
-            device_shared=environment.device_is_shared(),
-            processes=process_group.world_size(),
-            sharded_weights=process_group.weights_are_sharded(),
+            device_shared=measurement.device_is_shared(),
+            processes=world_size(),
+            sharded_weights=weights_are_sharded(),
         ),
     )
     return Job(config, record, on_record)

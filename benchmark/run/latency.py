@@ -5,52 +5,51 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmark.config import RunConfig, RunSpec
+from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
+from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
-from benchmark.results import environment
-from benchmark.run import kept
+from benchmark.results.speed import Latency, TextTimes
+from benchmark.run import kept, measurement
 from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
 from benchmark.run.context import fit_unsaved
-from benchmark.run.revisions import pin
-from benchmark.run.speed_document import describe_model_and_machine
+from benchmark.run.revisions import pin, pin_dataset
+from benchmark.run.subject import subject_of
 
-PERCENTILES = (50, 95, 99)
 STEPS = 2  # of training: what the weights are does not change the time
 
 
-def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """The latency of the kept model in `folder`, or else of the configured model after a short training, as JSON.
+def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> Latency:
+    """The latency of the kept model in `folder`, or else of the configured model after a short training.
 
     The first test texts of its data set are predicted one by one, and then all together.
     `settings` are those of `kept.load`.
     """
-    shared = environment.device_is_shared()
+    shared = measurement.device_is_shared()
     classifier: Classifier
-    spec: RunConfig | RunSpec = config
     if folder is not None:
         model = kept.load(folder, *settings)
         classifier, fit, spec = model.classifier, model.fit_here, model.record.config
-        test_texts = _load(config).test.texts[:texts]
+        test_texts = _load(config.dataset).test.texts[:texts]
     else:
-        spec = pin(config)
-        classifier, fit, test_texts = _train_briefly(spec, texts)
-    return {
-        **describe_model_and_machine(spec, fit, shared),
-        "precision": fit.precision,
-        "dataset": config.dataset.title,
-        "latency": time_predictions(classifier, test_texts),
-    }
+        pinned = pin(config)
+        spec = pinned.spec
+        classifier, fit, test_texts = _train_briefly(pinned, texts)
+    return Latency(
+        subject=subject_of(spec, fit, shared),
+        precision=fit.precision,
+        dataset=config.dataset.title,
+        latency=time_predictions(classifier, test_texts),
+    )
 
 
-def file_suffix(document: dict[str, Any]) -> str:
+def file_suffix(measured: Latency) -> str:
     """What the name of the file ends with: one model is measured on several data sets and in several precisions."""
-    return f"-latency-{document['dataset']}-{document['precision']}"
+    return f"-latency-{measured.dataset}-{measured.precision}"
 
 
 def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
@@ -73,20 +72,20 @@ def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _load(config: RunConfig) -> Splits:
+def _load(dataset: DatasetConfig) -> Splits:
     """The data set; an error names it."""
     try:
-        return load(pin(config).dataset)
+        return load(pin_dataset(dataset))
     except BenchmarkError as error:
         fix = "Or set dataset.path to a folder with its files, or dataset=NAME to another data set."
         raise BenchmarkError(
-            f"The data set {config.dataset.title} cannot be read: {error.problem}",
+            f"The data set {dataset.title} cannot be read: {error.problem}",
             f"{error.fix} {fix}" if error.fix else fix,
         ) from error
 
 
-def time_predictions(classifier: Classifier, texts: Sequence[str]) -> dict[str, float]:
-    """Percentiles of the seconds of one text, texts per second of all together, and how much the predictions differ."""
+def time_predictions(classifier: Classifier, texts: Sequence[str]) -> TextTimes:
+    """The times of these texts one by one, of all together, and how much the predictions differ."""
     together = classifier.predict(texts)  # also warms up caches and compiled kernels
     one_by_one, seconds = [], []
     for text in texts:
@@ -96,22 +95,17 @@ def time_predictions(classifier: Classifier, texts: Sequence[str]) -> dict[str, 
     started = time.perf_counter()
     classifier.predict(texts)
     batched = time.perf_counter() - started
-    return {
-        "texts": len(texts),
-        **{f"p{percent}": float(np.percentile(seconds, percent)) for percent in PERCENTILES},
-        "batched_per_second": len(texts) / batched,
-        **_differences(one_by_one, together),
-    }
+    median, high, highest = (float(value) for value in np.percentile(seconds, (50, 95, 99)))
+    different, largest = _differences(one_by_one, together)
+    return TextTimes(len(texts), median, high, highest, len(texts) / batched, different, largest)
 
 
-def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> dict[str, float]:
+def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> tuple[int, float]:
     """How many labels differ, and the largest difference of a probability."""
     predicted = np.concatenate([prediction.predicted for prediction in one_by_one])
     probabilities = np.concatenate([prediction.probabilities for prediction in one_by_one])
-    return {
-        "different_answers": int((predicted != together.predicted).sum()),
-        "largest_difference": float(np.abs(probabilities - together.probabilities).max()),
-    }
+    different = int((predicted != together.predicted).sum())
+    return different, float(np.abs(probabilities - together.probabilities).max())
 
 
 def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tuple[str, ...]]:
@@ -122,7 +116,7 @@ def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport
             f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
             "Choose a model that predicts here, such as minilm.",
         )
-    splits = _load(config)
-    short = replace(config, recipe=replace(config.recipe, max_steps=STEPS))
+    splits = _load(config.dataset)
+    short = replace(config.spec, recipe=replace(config.recipe, max_steps=STEPS))
     fit = fit_unsaved(classifier, short, splits.train, splits.validation)
     return classifier, fit, splits.test.texts[:texts]

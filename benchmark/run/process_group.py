@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import SHARDED_WEIGHTS, MadeElsewhere
+from benchmark.interface import MadeElsewhere
+from benchmark.processes import SHARDED_WEIGHTS, rank, world_size
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.revisions import pin
@@ -88,21 +89,9 @@ def is_true(variable: str) -> bool:
     return os.environ.get(variable, "").lower() in TRUE
 
 
-def weights_are_sharded() -> bool:
-    """Whether each process holds only a part of the weights (FSDP)."""
-    return world_size() > 1 and os.environ.get(SHARDED_WEIGHTS) == "true"
-
-
-def world_size() -> int:
-    """How many processes make this run together."""
-    torch = sys.modules.get("torch")
-    joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
-    return int(torch.distributed.get_world_size()) if torch is not None and joined else 1
-
-
 def is_follower() -> bool:
     """Whether this is one of several processes of a run, but not the first."""
-    return world_size() > 1 and sys.modules["torch"].distributed.get_rank() > 0
+    return rank() > 0
 
 
 def check_one_run() -> None:
@@ -146,7 +135,7 @@ def follow(config: RunConfig) -> None:
     if work_dir is None:
         return
     seed_libraries(config.seed)
-    context = fit_context(config, work_dir)
+    context = fit_context(config.spec, work_dir)
     classifier.fit(splits.train, splits.validation, context)
     if isinstance(classifier, MadeElsewhere):
         classifier.match(splits.test, context)

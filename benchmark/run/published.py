@@ -24,7 +24,7 @@ def spec_of(config: RunConfig) -> RunSpec:
     """What the run computes, without local paths. Reads the model's local files, to hash them."""
     parameters = _without_paths(model_class(config.model), asdict(config.model)["parameters"])
     model = replace(config.model, parameters=parameters)
-    return RunSpec(model, _without_files(config.dataset), config.recipe, config.seed)
+    return replace(config.spec, model=model, dataset=_without_files(config.dataset))
 
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:

@@ -25,11 +25,9 @@ def pin(config: RunConfig) -> RunConfig:
 
     Asks the hub, or else its local cache, where one of them is missing.
     """
-    parameters, dataset = config.model.parameters, _pin_data(config.dataset)
-    if not dataset.labels or (dataset.test and not dataset.test.labels):
-        dataset = resolve_labels(dataset)
-        if isinstance(text := parameters.get("instruction"), str):
-            parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
+    parameters, dataset = config.model.parameters, pin_dataset(config.dataset)
+    if not _names_labels(config.dataset) and isinstance(text := parameters.get("instruction"), str):
+        parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
         place, revision = (as_text(f"model.weights.hub.{key}", hub[key]) for key in ("id", "revision"))
@@ -38,6 +36,12 @@ def pin(config: RunConfig) -> RunConfig:
     if is_read_later(parameters):
         parameters = parameters | {"architecture": read_architecture(parameters["weights"])}
     return replace(config, dataset=dataset, model=replace(config.model, parameters=parameters))
+
+
+def pin_dataset(dataset: DatasetConfig) -> DatasetConfig:
+    """The part of `pin` about the data set: whole commits, and the labels that its files state if it names none."""
+    pinned = _with_commit(dataset)
+    return pinned if _names_labels(pinned) else resolve_labels(pinned)
 
 
 def with_commits(overrides: Sequence[str], config: RunConfig, pinned: RunConfig) -> list[str]:
@@ -78,8 +82,13 @@ def commit_of(kind: str, repository: str, revision: str) -> str:
     return str(commit)
 
 
-def _pin_data(dataset: DatasetConfig) -> DatasetConfig:
-    test = dataset.test and _pin_data(dataset.test)
+def _names_labels(dataset: DatasetConfig) -> bool:
+    """Whether it names its labels, and those of the data set it is tested on."""
+    return bool(dataset.labels) and (dataset.test is None or bool(dataset.test.labels))
+
+
+def _with_commit(dataset: DatasetConfig) -> DatasetConfig:
+    test = dataset.test and _with_commit(dataset.test)
     if dataset.hub is None or dataset.path or dataset.synthetic is not None:
         return replace(dataset, test=test)
     commit = commit_of("dataset", dataset.hub.id, dataset.hub.revision)

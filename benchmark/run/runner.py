@@ -17,10 +17,11 @@ from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
 from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
-from benchmark.results import energy, environment, store
+from benchmark.processes import world_size
+from benchmark.results import store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
-from benchmark.run import failures, kept, process_group
+from benchmark.run import energy, failures, kept, measurement, process_group
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import check_folders
@@ -92,14 +93,14 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
 
 def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[RunRecord, Predictions]:
     """Train, and predict the test texts; the record says how, and what it took."""
-    config, context = job.config, fit_context(job.config, job.work_dir)
+    config, context = job.config, fit_context(job.config.spec, job.work_dir)
     context = replace(
         context, report_to=tuple(config.report_to), model_dir=job.model_dir, training_begins=job.begin_training
     )
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     processes = job.record.environment.processes
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     with _measure_time(seconds, "fit"), energy.measure(joules, "fit", processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
@@ -117,7 +118,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
         fit=fit,
         seconds=seconds,
         joules=joules,
-        peak_memory=environment.peak_memory(),
+        peak_memory=measurement.peak_memory(),
         matched=matched,
         predicted_rows=len(splits.test),
         truncated_test_texts=predictions.truncated_texts,
@@ -153,7 +154,7 @@ def _advice(fit: FitReport | None) -> str | None:
 
 def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
     """Load the model that a run on the unchanged test texts kept, instead of training; None without such a model."""
-    if job.config.dataset.perturb is None or job.config.models_dir is None or process_group.world_size() > 1:
+    if job.config.dataset.perturb is None or job.config.models_dir is None or world_size() > 1:
         return None
     kept_model = kept.find_kept_model(Path(job.config.models_dir), job.record.config, job.record.data_sha256)
     if kept_model is None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,12 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first_rows, select
 from benchmark.interface import Examples, FitReport, is_gpu
-from benchmark.results import environment
+from benchmark.results.speed import Epoch, Growth, Rows, Throughput, Way
+from benchmark.run import measurement
 from benchmark.run.context import fit_unsaved
 from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
 from benchmark.run.measurable import Measurable, measurable
-from benchmark.run.speed_document import describe_model_and_machine, describe_rows
+from benchmark.run.subject import subject_of
 
 log = logging.getLogger(__name__)
 
@@ -72,29 +72,30 @@ class Measurements:
             self.frozen[model.precision] = base
 
 
-def ratios(document: dict[str, Any]) -> str:
+def ratios(measured: Throughput) -> str:
     """How much faster the model is than its references in the same precision, one line per pair."""
     lines = []
-    for fast in (way for way in document["ways"] if way["gradient_difference"] is not None):
-        difference = f"gradients differ by {fast['gradient_difference']:.1g} at most"
-        for reference in document["ways"]:
-            if reference["precision"] == fast["precision"] and reference["gradient_difference"] is None:
-                figures = ("samples_per_second", "answered_per_second")
-                trained, predicted = (fast[figure] / reference[figure] for figure in figures)
-                name = reference["batching"] + (", activations recomputed" if reference["recomputes"] else "")
+    for fast in (way for way in measured.ways if way.gradient_difference is not None):
+        for reference in measured.ways:
+            if reference.precision == fast.precision and reference.gradient_difference is None:
+                assert fast.answered_per_second is not None
+                assert reference.answered_per_second is not None
+                name = reference.batching + (", activations recomputed" if reference.recomputes else "")
                 lines.append(
-                    f"{fast['batching']} in {fast['precision']}: trains {trained:.2f} times as fast as {name}, "
-                    f"predicts {predicted:.2f} times as fast; {difference}"
+                    f"{fast.batching} in {fast.precision}: "
+                    f"trains {fast.samples_per_second / reference.samples_per_second:.2f} times as fast as {name}, "
+                    f"predicts {fast.answered_per_second / reference.answered_per_second:.2f} times as fast; "
+                    f"gradients differ by {fast.gradient_difference:.1g} at most"
                 )
     return "\n".join(lines)
 
 
-def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptions) -> dict[str, Any]:
-    """All figures of one model on this machine, as JSON; the report's table of speeds explains them.
+def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptions) -> Throughput:
+    """All figures of one model on this machine.
 
     `config` is pinned.
     """
-    shared = environment.device_is_shared()
+    shared = measurement.device_is_shared()
     model = measurable(config.model)
     comparison = model.comparison()
     frozen: dict[str, object] = {}
@@ -108,17 +109,17 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
         way.kernel_seconds = _kernel_seconds(way, splits, options.steps)
         if any(way.model is fast for fast in fast_ways):
             way.gradient_difference = _gradient_difference(way, splits)
-    return {
-        **describe_model_and_machine(config, ways[0].fits[-1], shared),
-        "rows": {**describe_rows(config, splits), "answered": len(_texts(splits, options))},
-        "effective_batch": config.recipe.effective_batch,
-        "plain_batch": config.recipe.batch_size,
-        "steps": options.steps,
-        "rounds": options.rounds,
-        "matrix_peak_flops": peaks,
-        "ways": [_figures(way, peaks[way.model.precision]) for way in ways],
-        "growth": _growth(ways[0], splits),
-    }
+    return Throughput(
+        subject=subject_of(config.spec, ways[0].fits[-1], shared),
+        rows=Rows(config.dataset.name, len(splits.train), len(_texts(splits, options)), splits.whole_train_rows),
+        effective_batch=config.recipe.effective_batch,
+        plain_batch=config.recipe.batch_size,
+        steps=options.steps,
+        rounds=options.rounds,
+        matrix_peak_flops=peaks,
+        ways=tuple(figures(way, peaks[way.model.precision]) for way in ways),
+        growth=_growth(ways[0], splits),
+    )
 
 
 def train_copy(
@@ -129,8 +130,37 @@ def train_copy(
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:
         model.comparison().use_base(base)
-    config = replace(way.config, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
-    return model, fit_unsaved(model, config, rows, first_rows(splits.validation, 1))
+    spec = replace(way.config.spec, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
+    return model, fit_unsaved(model, spec, rows, first_rows(splits.validation, 1))
+
+
+def figures(way: Measurements, peak: float | None = None) -> Way:
+    """The figures of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
+    trained = statistics.mean(way.samples_per_second)
+    fit = way.fits[-1]
+    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(fit.training_seconds or 0.0 for fit in way.fits)
+    return Way(
+        batching=way.batching,
+        recomputes=way.recomputes,
+        precision=way.model.precision,
+        attention=fit.attention,
+        pass_size=fit.pass_size,
+        samples_per_second=trained,
+        rounds=tuple(way.samples_per_second),
+        samples_seen=fit.samples_seen,
+        training_seconds=fit.training_seconds,
+        graph_steps=fit.graph_steps,
+        graph_seconds=fit.graph_seconds,
+        kernel_seconds_per_step=way.kernel_seconds,
+        gradient_difference=way.gradient_difference,
+        tokens_per_second=None if fit.tokens_per_sample is None else trained * fit.tokens_per_sample,
+        linear_flops_per_sample=way.flops,
+        utilisation=None if way.flops is None or peak is None else trained * way.flops / peak,
+        outside_steps=None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
+        peak_memory={kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
+        answered_per_second=statistics.mean(way.predicted_per_second),
+        answered_rounds=tuple(way.predicted_per_second),
+    )
 
 
 def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: SpeedOptions) -> dict[str, float]:
@@ -146,9 +176,9 @@ def _measure_rounds(ways: Sequence[Measurements], splits: Splits, options: Speed
 
 def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> None:
     """Train and predict once, and add what was measured to the lists of `way`."""
-    environment.reset_peak_memory()
+    measurement.reset_peak_memory()
     model, fit = train_copy(way, splits.train, splits, options.steps)
-    way.peak_memory.append(environment.peak_memory())
+    way.peak_memory.append(measurement.peak_memory())
     way.fits.append(fit)
     texts = _texts(splits, options)
     started = time.perf_counter()
@@ -163,49 +193,18 @@ def _texts(splits: Splits, options: SpeedOptions) -> tuple[str, ...]:
     return splits.test.texts[: options.texts]
 
 
-def _figures(way: Measurements, peak: float) -> dict[str, Any]:
-    """The JSON of one way. Utilisation is the share of `peak`, in FLOP/s, that the linear layers reach."""
-    trained = statistics.mean(way.samples_per_second)
-    fit = way.fits[-1]
-    inside = sum(fit.step_seconds or 0.0 for fit in way.fits) / sum(fit.training_seconds or 0.0 for fit in way.fits)
-    return {
-        "batching": way.batching,
-        "recomputes": way.recomputes,
-        "precision": way.model.precision,
-        "attention": fit.attention,
-        "pass_size": fit.pass_size,
-        "samples_per_second": trained,
-        "rounds": way.samples_per_second,
-        "graph_steps": fit.graph_steps,
-        "graph_seconds": fit.graph_seconds,
-        "kernel_seconds_per_step": way.kernel_seconds,
-        "gradient_difference": way.gradient_difference,
-        "tokens_per_second": None if fit.tokens_per_sample is None else trained * fit.tokens_per_sample,
-        "linear_flops_per_sample": way.flops,
-        "utilisation": None if way.flops is None else trained * way.flops / peak,
-        "outside_steps": None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
-        "peak_memory": {kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
-        "answered_per_second": statistics.mean(way.predicted_per_second),
-        "answered_rounds": way.predicted_per_second,
-    }
-
-
-def _growth(way: Measurements, splits: Splits) -> dict[str, list[dict[str, float | None]]]:
+def _growth(way: Measurements, splits: Splits) -> Growth:
     """Seconds of one epoch over 1, 2 and 4 times the rows, and with texts 1, 2 and 4 times as long."""
     fewest = max(1, min(4 * way.config.recipe.effective_batch, len(splits.train) // 4))
 
-    def epoch(times_rows: int, times_text: int) -> dict[str, float | None]:
+    def epoch(times_rows: int, times_text: int) -> Epoch:
         rows = first_rows(splits.train, fewest * times_rows)
         longer = replace(rows, texts=tuple(" ".join([text] * times_text) for text in rows.texts))
         model, fit = train_copy(way, longer, splits, max_steps=None)
         way.keep_base(model)
-        return {
-            "rows": len(rows),
-            "tokens_per_sample": fit.tokens_per_sample,
-            "seconds": _seconds_without_graphs(fit),
-        }
+        return Epoch(len(rows), fit.tokens_per_sample, _seconds_without_graphs(fit))
 
-    return {"rows": [epoch(times, 1) for times in (1, 2, 4)], "text": [epoch(1, times) for times in (1, 2, 4)]}
+    return Growth(tuple(epoch(times, 1) for times in (1, 2, 4)), tuple(epoch(1, times) for times in (1, 2, 4)))
 
 
 def _count_flops(way: Measurements, splits: Splits, steps: int) -> None:

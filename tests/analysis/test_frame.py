@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,10 @@ from factories import (
     GOLD,
     LABELS,
     RANDOM_FIT,
+    a_latency,
     a_record,
     a_record_on_rows,
+    a_throughput,
     analysis_of,
     answers,
     loading,
@@ -23,11 +24,11 @@ from factories import (
 from benchmark.analysis import frame, study
 from benchmark.analysis.columns import RUN_COLUMNS
 from benchmark.analysis.frame import Results, label_names, read_results, results_of
-from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
+from benchmark.results.speed import write_speed
 from benchmark.results.store import Run, read_all
 
 FAILED: dict[str, Any] = {"status": Status.failed, "failure": Failure("It ran out of memory.")}
@@ -306,14 +307,12 @@ def test_the_last_label_name_is_that_of_no_label() -> None:
 
 def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None:
     publish(tmp_path, a_record())
-    for name, measured in (("b", {"ways": []}), ("a", {"ways": [1]})):
-        (tmp_path / "speed" / name).mkdir(parents=True)
-        (tmp_path / "speed" / name / "model.json").write_text(json.dumps(measured))
+    measured = [a_throughput(device="A"), a_latency(device="B"), a_throughput(device="C")]
+    for one in reversed(measured):
+        write_speed(one, str(tmp_path))
     found = read_results(tmp_path)
-    assert (len(found.runs), found.speeds) == (1, [{"ways": [1]}, {"ways": []}])
-    (tmp_path / "speed" / "a" / "model.json").write_text("{")
-    with pytest.raises(BenchmarkError, match="speed/a/model.json is not JSON"):
-        read_results(tmp_path)
+    assert (len(found.runs), found.speeds) == (1, measured)
+    assert (found.throughputs, found.latencies) == (measured[::2], measured[1:2])
 
 
 def test_a_copied_folder_is_no_second_run(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_an_unsuitable_teacher_is_found_by_the_doctor_and_before_weights_are_loa
 ) -> None:
     config = compose_run("model=tiny_bert", f"model.soft_labels={written(tmp_path, row('bad', 0.9, 0.9))}")
     splits, classifier = load(config.dataset), build_classifier(config.model)
-    context = fit_context(config, tmp_path)
+    context = fit_context(config.spec, tmp_path)
     found = [finding for finding in classifier.examine(splits.train.texts, context) if finding.fix is not None]
     assert [finding.what for finding in found] == ["soft_labels"]
     monkeypatch.setattr(encoder, "load", lambda *_, **__: pytest.fail("weights were loaded"))

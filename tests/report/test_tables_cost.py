@@ -2,12 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table_rows
+from factories import a_latency, a_throughput, analysis_of, on_a_gpu, publish_with_costs, row_with, rows_of, table_rows
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.frame import read_speeds, results_of
+from benchmark.analysis.frame import results_of
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.tables.cost import LATENCY
+from benchmark.results.speed import Latency, read_speeds
 
 
 def test_the_frontier_table_names_costs_and_dominating_configurations(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def way(batching: str, precision: str, training: float, answering: float | None)
 @pytest.mark.parametrize(("pretrained", "model"), [(True, "A model"), (False, "A model, random weights")])
 def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretrained: bool, model: str) -> None:
     ways = [way("packed", "fp32", 30, 80), way("padded", "fp32", 10, 20), way("packed", "bf16", 40, 50)]
-    measured = {"title": "A model", "pretrained": pretrained, "device": "A GPU", "effective_batch": 20, "ways": ways}
+    measured = a_throughput(pretrained=pretrained, ways=ways)
     rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["batching"], row["precision"]) for row in rows] == [
         (one["batching"], one["precision"]) for one in ways
@@ -59,19 +60,18 @@ def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretraine
 
 def test_a_speed_that_was_not_measured_has_no_ratio() -> None:
     ways = [way("packed", "bf16", 30, 80), way("padded", "bf16", 10, None), way("padded, one pass", "bf16", 20, None)]
-    measured = {"title": "A model", "pretrained": False, "device": "A GPU", "effective_batch": 20, "ways": ways}
+    measured = a_throughput(pretrained=False, ways=ways)
     rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, None), (1, None), (2, None)]
 
 
-def latency_of(title: str, shared: bool | None, p50: float) -> dict[str, Any]:
+def latency_of(title: str, shared: bool | None, p50: float, **changes: str) -> Latency:
     found = {"texts": 300, "p50": p50, "p95": 0.2, "p99": 0.3, "batched_per_second": 90.0, "different_answers": 0}
-    return {"title": title, "pretrained": True, "device": "A GPU", "precision": "fp32", "latency": found,
-            "environment": {"device_shared": shared}}  # fmt: skip
+    return a_latency(title=title, latency=found, environment={"device_shared": shared}, **changes)
 
 
 def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds() -> None:
-    slow = latency_of("Slow", False, 0.1) | {"dataset": "emotion"}
+    slow = latency_of("Slow", False, 0.1, dataset="emotion")
     measured = [slow, latency_of("Fast", None, 0.01), latency_of("Unknown", True, 0.001)]
     analysis = AnalysedResults(results_of([], measured))
     rows = rows_of(LATENCY.data(analysis))

@@ -4,7 +4,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from factories import FIT, a_record, analysis_of, loading, publish_many, publish_with_costs, row_with, rows_of, wrong_at
+from factories import (
+    FIT,
+    a_record,
+    a_throughput,
+    analysis_of,
+    loading,
+    publish_many,
+    publish_with_costs,
+    row_with,
+    rows_of,
+    wrong_at,
+)
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.tables import TABLES, all_tables
@@ -12,6 +23,7 @@ from benchmark.report.tables.dollars import PROJECTED
 from benchmark.report.tables.dollars import TABLES as DECLARED
 from benchmark.results.environment import Environment
 from benchmark.results.record import RunRecord
+from benchmark.results.speed import Throughput
 from benchmark.results.store import Run
 
 DOLLARS, ENERGY = DECLARED
@@ -130,21 +142,17 @@ def test_a_model_that_trains_nothing_shows_the_energy_of_loading_it(tmp_path: Pa
     assert row["training_joules"] == 50.0
 
 
-def a_speed(**changes: Any) -> dict[str, Any]:
-    """What `python -m benchmark.speed` wrote for Llama with random weights on all rows of emotion."""
-    return {
-        "model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False,
-        "environment": {"device_shared": None},
-        "rows": {"dataset": "emotion", "train": 16_000, "answered": 1000}, "effective_batch": 20,
-        "ways": [
-            {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0},
-            {"batching": "padded", "precision": "bf16", "samples_per_second": 200.0, "answered_per_second": None},
-        ],
-    } | changes  # fmt: skip
+def a_speed(**changes: Any) -> Throughput:
+    ways = [
+        {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0},
+        {"batching": "padded", "precision": "bf16", "samples_per_second": 200.0, "answered_per_second": None},
+    ]
+    llama = {"model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False}
+    return a_throughput(**llama | {"environment": {"device_shared": None}, "ways": ways} | changes)
 
 
-def projected(*documents: dict[str, Any]) -> list[dict[str, Any]]:
-    return rows_of(PROJECTED.data(AnalysedResults(replace(analysis_of().results, speeds=list(documents)))))
+def projected(*measured: Throughput) -> list[dict[str, Any]]:
+    return rows_of(PROJECTED.data(AnalysedResults(replace(analysis_of().results, speeds=list(measured)))))
 
 
 def test_the_speed_with_random_weights_gives_a_projection_in_dollars() -> None:
@@ -168,4 +176,10 @@ def test_the_speed_with_random_weights_gives_a_projection_in_dollars() -> None:
 def test_the_projection_is_of_all_training_rows_and_left_out_if_their_number_is_not_known(
     rows: dict[str, Any], seconds: list[float]
 ) -> None:
-    assert [row["training"] for row in projected(a_speed(rows=rows))] == pytest.approx(seconds)
+    assert [row["training"] for row in projected(a_speed(rows=rows | {"answered": 1000}))] == pytest.approx(seconds)
+
+
+def test_the_projection_counts_the_preparation_of_graphs_once() -> None:
+    way = {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0}
+    [row] = projected(a_speed(ways=[way | {"graph_steps": 8, "graph_seconds": 20.0}]))
+    assert (row["batching"], row["training"]) == ("packed, CUDA graphs", 500)

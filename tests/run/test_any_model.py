@@ -16,7 +16,7 @@ from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR, RunConfig, digest_of
 from benchmark.errors import BenchmarkError
 from benchmark.results import store as records
-from benchmark.run import findings
+from benchmark.run import diagnosis
 from benchmark.run.compose import build_classifier, compose
 from benchmark.run.published import spec_of
 from benchmark.run.revisions import pin
@@ -94,7 +94,7 @@ def test_the_probe_reads_any_encoder(name: str, folder: Path, compose_run: Compo
 
 def test_the_doctor_examines_a_folder(folder: Path, compose_run: Compose) -> None:
     config = compose_run("model=encoder", f"model.path={folder / 'deberta-v3-tiny'}", *SHORT)
-    assert [finding for finding in findings.examine(config) if finding.fix] == []
+    assert [finding for finding in diagnosis.examine(config) if finding.fix] == []
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,12 @@ Compose = Callable[..., RunConfig]
 )  # fmt: skip
 def test_texts_have_the_same_answers_one_by_one_and_together(overrides: list[str], compose_run: Compose) -> None:
     measured = latency.measure(compose_run(*overrides), texts=20)
-    found = measured["latency"]
-    assert (found["texts"], found["different_answers"]) == (20, 0)
-    assert found["largest_difference"] < 1e-5
-    assert 0 < found["p50"] <= found["p95"] <= found["p99"]
-    assert (measured["precision"], measured["pretrained"]) == ("fp32", overrides == ["model=tfidf"])
+    found = measured.latency
+    assert (found.texts, found.different_answers) == (20, 0)
+    assert found.largest_difference is not None
+    assert found.largest_difference < 1e-5
+    assert 0 < found.p50 <= found.p95 <= found.p99
+    assert (measured.precision, measured.subject.pretrained) == ("fp32", overrides == ["model=tfidf"])
 
 
 def test_answers_that_differ_are_counted() -> None:
@@ -43,7 +44,7 @@ def test_answers_that_differ_are_counted() -> None:
             return answers([0] * len(texts)) if self.calls != 3 else answers([1])
 
     found = latency.time_predictions(Unsteady(), ["a", "b", "c"])  # type: ignore[arg-type]
-    assert (found["different_answers"], found["largest_difference"]) == (1, 1.0)
+    assert (found.different_answers, found.largest_difference) == (1, 1.0)
 
 
 def test_percentiles_are_those_of_the_seconds_of_single_texts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +56,8 @@ def test_percentiles_are_those_of_the_seconds_of_single_texts(monkeypatch: pytes
     clock = iter([moment for taken in seconds for moment in (0.0, float(taken))])
     monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock))
     found = latency.time_predictions(Constant(), ["a"] * 100)  # type: ignore[arg-type]
-    assert [found[f"p{p}"] for p in (50, 95, 99)] == pytest.approx(np.percentile(seconds[:100], (50, 95, 99)).tolist())
-    assert found["batched_per_second"] == pytest.approx(100 / 1.01)
+    assert [found.p50, found.p95, found.p99] == pytest.approx(np.percentile(seconds[:100], (50, 95, 99)).tolist())
+    assert found.batched_per_second == pytest.approx(100 / 1.01)
 
 
 def test_the_command_measures_a_kept_model(
@@ -121,6 +122,16 @@ def test_a_kept_model_is_measured_on_its_own_data_set_unless_another_is_named(tm
     assert latency_on(reviews, "dataset=synthetic") == "synthetic"
     with pytest.raises(SystemExit, match=r"The data set reviews cannot be read: .* dataset.path .* dataset=NAME"):
         latency_on(reviews)
+
+
+def test_a_kept_model_is_measured_where_the_configured_one_cannot_be_resolved(
+    compose_run: Compose, tmp_path: Path
+) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tfidf")
+    unknown = ["model=tiny_bert", "model.weights.source=hub", "model.weights.hub={id: o/name, revision: main}"]
+    with pytest.raises(BenchmarkError, match="'main' of o/name"):
+        latency.measure(compose_run(*unknown), texts=1)
+    assert latency.measure(compose_run(*unknown), texts=1, folder=str(folder)).subject.model == "tfidf"
 
 
 def test_a_record_that_does_not_configure_its_data_set_asks_for_it(compose_run: Compose, tmp_path: Path) -> None:

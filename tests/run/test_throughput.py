@@ -19,12 +19,12 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, WeightSource
-from benchmark.report.tables.cost import ways_of
+from benchmark.results.speed import Rows, Throughput, read_speeds, write_speed
 from benchmark.run import gpu_check, throughput
 from benchmark.run.compose import compose
 from benchmark.run.flops import flop_counter, linear_flops
 from benchmark.run.measurable import measurable
-from benchmark.run.speed_document import describe_model_and_machine
+from benchmark.run.subject import subject_of
 
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 
@@ -79,8 +79,8 @@ def test_both_ways_do_the_same_work(
     ],
 )
 def test_only_the_models_own_weights_count_as_pretrained(weights: WeightSource, pretrained: bool) -> None:
-    described = describe_model_and_machine(compose(["model=tiny_bert"]), replace(FIT, weights=weights), False)
-    assert described["pretrained"] is pretrained
+    subject = subject_of(compose(["model=tiny_bert"]).spec, replace(FIT, weights=weights), False)
+    assert subject.pretrained is pretrained
 
 
 def test_only_products_of_two_matrices_count_as_linear() -> None:
@@ -94,7 +94,7 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
     way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
-    assert throughput._figures(way, peak=1.0)["outside_steps"] == outside
+    assert throughput.figures(way, peak=1.0).outside_steps == outside
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_a_model_that_trains_nothing_is_refused(overrides: list[str], named: str
 def test_growth_is_measured_on_few_rows_too(train_rows: int, grown: list[int]) -> None:
     config = compose(["model=tiny_bert", "dataset=synthetic", f"dataset.train_rows={train_rows}"])
     growth = throughput._growth(throughput.Measurements(config, measurable(config.model)), load(config.dataset))
-    assert [point["rows"] for point in growth["rows"]] == grown
-    assert [point["rows"] for point in growth["text"]] == grown[:1] * 3
+    assert [epoch.rows for epoch in growth.rows] == grown
+    assert [epoch.rows for epoch in growth.text] == grown[:1] * 3
 
 
 def test_an_unknown_length_is_not_written_as_0(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +123,8 @@ def test_an_unknown_length_is_not_written_as_0(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(throughput.Measurements, "keep_base", lambda *_: None)
     way = replace(a_way("tiny_bert"), fits=[replace(fit, step_seconds=1.0)], predicted_per_second=[1.0])
     growth = throughput._growth(way, load(compose(["dataset=synthetic", "model=tiny_bert"]).dataset))
-    assert {point["tokens_per_sample"] for points in growth.values() for point in points} == {None}
-    assert throughput._figures(replace(way, peak_memory=[{"host": 1}]), peak=1.0)["tokens_per_second"] is None
+    assert {epoch.tokens_per_sample for epoch in (*growth.rows, *growth.text)} == {None}
+    assert throughput.figures(replace(way, peak_memory=[{"host": 1}]), peak=1.0).tokens_per_second is None
 
 
 @pytest.mark.parametrize("words", ["{} {}", "{} a=b {}", "a=b {} {}", "{} {} a=b"])
@@ -146,14 +146,15 @@ def test_unknown_values_of_options_are_refused(
     assert words.split()[-1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1.5"])
 @pytest.mark.parametrize("option", ["--steps", "--texts", "--rounds"])
-def test_zero_measurements_are_refused(
-    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_numbers_of_measurements_below_one_are_refused(
+    option: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", option, "0"])
+    monkeypatch.setattr(sys, "argv", ["speed", "model=tiny_bert", f"{option}={number}"])
     with pytest.raises(SystemExit):
         command.main()
-    assert f"{option}: must be at least 1" in capsys.readouterr().err
+    assert f"{option}: must be a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_measuring(
@@ -252,15 +253,21 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path: Path, monkeypatch: pytest.
     assert "Failed" not in summary.read_text()
 
 
-def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_batches() -> None:
+def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_batches(tmp_path: Path) -> None:
     config = compose(
         ["model=tiny_bert", "model.batching=padded", *FEW_ROWS, "dataset.train_rows=30", "recipe.epochs=2"]
     )
-    document = gpu_check._whole_training(config)
-    assert (document["batching"], document["steps"], document["samples_seen"]) == ("padded", 4, 60)
-    assert document["rows"] == {"dataset": "synthetic", "train": 30, "dataset_train": 400, "predicted": 300}
-    (way,) = ways_of(json.loads(json.dumps(document)))
-    assert (way.batching, way.samples_per_second) == ("padded", 60 / document["training_seconds"])
+    measured = gpu_check._whole_training(config)
+    assert measured.rows == Rows("synthetic", train=30, answered=300, dataset_train=400)
+    write_speed(measured, str(tmp_path), "-training")
+    (read,) = read_speeds(tmp_path)
+    assert read == measured
+    assert isinstance(read, Throughput)
+    (way,) = read.ways
+    assert (way.batching, read.steps, way.samples_seen) == ("padded", 4, 60)
+    assert way.training_seconds is not None
+    assert way.samples_per_second == 60 / way.training_seconds
+    assert way.answered_per_second == max(way.answered_rounds)
 
 
 def test_the_check_says_which_part_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """What accuracy costs, and how fast models train and predict."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -11,25 +11,7 @@ from benchmark.analysis.configurations import COSTS
 from benchmark.analysis.names import short_title
 from benchmark.report.formats import count, fixed, gigabytes, milliseconds
 from benchmark.report.table import ACCURACY, HARDWARE, IDENTITY, MODEL, TRAINING, Column, Table, declared
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to train and predict whose speed was measured. What was not measured is None."""
-
-    batching: str  # packed or padded; older files have "padded, one pass" too
-    graphs: bool  # whether steps were computed as CUDA graphs
-    recomputes: bool  # whether the backward pass computed activations again
-    precision: str
-    samples_per_second: float
-    answered_per_second: float | None  # texts
-    utilisation: float | None
-
-    @property
-    def title(self) -> str:
-        """The name of the batching that tables show."""
-        graphs = ", CUDA graphs" if self.graphs else ""
-        return f"{self.batching}{graphs}{', activations recomputed' if self.recomputes else ''}"
+from benchmark.results.speed import Subject, Throughput
 
 
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
@@ -51,26 +33,28 @@ def frontier(analysis: AnalysedResults) -> pd.DataFrame:
 
 def speed(analysis: AnalysedResults) -> pd.DataFrame:
     """Each way to train and predict on each machine; ratios are to padded batches in the same precision."""
-    documents = sorted(
-        analysis.results.speeds,
-        key=lambda document: (document["device"], document["title"], document.get("effective_batch", 0)),
+    measured = sorted(
+        analysis.results.throughputs,
+        key=lambda measured: (measured.subject.device, measured.subject.title, measured.effective_batch),
     )
-    return pd.DataFrame([row for document in documents for row in _speed_rows(document)], dtype=object)
+    return pd.DataFrame([row for measurement in measured for row in _speed_rows(measurement)], dtype=object)
 
 
-def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    ways = ways_of(document)
-    padded = {way.precision: way for way in ways if way.batching == "padded" and not way.recomputes}
+def _speed_rows(measured: Throughput) -> list[dict[str, Any]]:
+    padded = {way.precision: way for way in measured.ways if way.batching == "padded" and not way.recomputes}
     rows = []
-    for way in ways:
+    for way in measured.ways:
         plain = padded.get(way.precision)
         rows.append(
             {
-                "model": measured_title(document),
-                "hardware": document["device"],
-                "batch_size": document["effective_batch"],
-                **asdict(way),
+                "model": measured_title(measured.subject),
+                "hardware": measured.subject.device,
+                "batch_size": measured.effective_batch,
                 "batching": way.title,
+                "precision": way.precision,
+                "samples_per_second": way.samples_per_second,
+                "answered_per_second": way.answered_per_second,
+                "utilisation": way.utilisation,
                 "training_ratio": _ratio(way.samples_per_second, plain.samples_per_second if plain else None),
                 "answering_ratio": _ratio(way.answered_per_second, plain.answered_per_second if plain else None),
             }
@@ -78,48 +62,9 @@ def _speed_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def ways_of(document: dict[str, Any]) -> list[Way]:
-    """The ways whose speed `python -m benchmark.speed` compared, or the one way of a whole training.
-
-    There are none in a measurement of latency. Older files of a whole training do not state the batching, which was
-    packed, nor the samples that were seen.
-    """
-    if "training_seconds" in document:
-        seconds = document["training_seconds"] - (document["graph_seconds"] or 0.0)
-        samples = document.get("samples_seen", document["steps"] * document["effective_batch"])
-        return [
-            Way(
-                document.get("batching", "packed"),
-                graphs=bool(document.get("graph_steps")),
-                recomputes=False,
-                precision=document["precision"],
-                samples_per_second=samples / seconds,
-                answered_per_second=max(document["predicted_per_second"]),
-                utilisation=None,
-            )
-        ]
-    return [
-        Way(
-            way["batching"],
-            graphs=bool(way.get("graph_steps")),
-            recomputes=bool(way.get("recomputes")),
-            precision=way["precision"],
-            samples_per_second=way["samples_per_second"],
-            answered_per_second=way["answered_per_second"],
-            utilisation=way.get("utilisation"),
-        )
-        for way in document.get("ways", ())
-    ]
-
-
-def measured_title(document: dict[str, Any]) -> str:
+def measured_title(subject: Subject) -> str:
     """The name that tables give a model whose speed was measured."""
-    return short_title(str(document["title"])) + ("" if document["pretrained"] else ", random weights")
-
-
-def measured_alone(document: dict[str, Any]) -> bool:
-    """Whether no other job is known to have used the device; else only ratios of its times have a meaning."""
-    return document.get("environment", {}).get("device_shared") is not True
+    return short_title(subject.title) + ("" if subject.pretrained else ", random weights")
 
 
 def _ratio(speed: float | None, plain: float | None) -> float | None:
@@ -128,17 +73,17 @@ def _ratio(speed: float | None, plain: float | None) -> float | None:
 
 def latency(analysis: AnalysedResults) -> pd.DataFrame:
     """Each model whose latency was measured on a device that no other job used, the fastest first."""
-    documents = [document for document in analysis.results.speeds if "latency" in document and measured_alone(document)]
-    documents.sort(key=lambda document: (document["device"], document["latency"]["p50"]))
+    alone = [measured for measured in analysis.results.latencies if measured.subject.alone]
+    alone.sort(key=lambda measured: (measured.subject.device, measured.latency.p50))
     rows = [
         {
-            **document,
-            **document["latency"],
-            "model": measured_title(document),
-            "dataset": document.get("dataset"),  # older files may not state it
-            "hardware": document["device"],
+            "model": measured_title(measured.subject),
+            "dataset": measured.dataset,
+            "hardware": measured.subject.device,
+            "precision": measured.precision,
+            **asdict(measured.latency),
         }
-        for document in documents
+        for measured in alone
     ]
     return pd.DataFrame(rows, dtype=object)
 

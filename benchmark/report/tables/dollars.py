@@ -24,7 +24,8 @@ from benchmark.report.table import (
     declared,
     derived,
 )
-from benchmark.report.tables.cost import measured_alone, measured_title, ways_of
+from benchmark.report.tables.cost import measured_title
+from benchmark.results.speed import Rows
 
 YEAR = 365_000  # texts: 1,000 a day
 KWH = 3_600_000  # joules
@@ -58,24 +59,25 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
     """
     prices, catalogue = read_prices(), analysis.results.catalogue
     rows = []
-    for document in filter(measured_alone, analysis.results.speeds):
-        per_hour, entry = prices.dollars_per_hour(document["device"]), catalogue.get(str(document.get("model")))
-        ways = [way for way in ways_of(document) if way.answered_per_second]
-        if document["pretrained"] or per_hour is None or entry is None or not ways:
+    for measured in analysis.results.throughputs:
+        subject = measured.subject
+        per_hour, entry = prices.dollars_per_hour(subject.device), catalogue.get(subject.model)
+        ways = [way for way in measured.ways if way.answered_per_second]
+        if not subject.alone or subject.pretrained or per_hour is None or entry is None or not ways:
             continue
-        if (train_rows := _whole_train_rows(document["rows"])) is None:
+        if (train_rows := _whole_train_rows(measured.rows)) is None:
             continue
         way = max(ways, key=lambda way: way.samples_per_second)
         assert way.answered_per_second is not None
         training = entry.config.recipe.epochs * train_rows / way.samples_per_second
-        training += document.get("graph_seconds") or 0.0  # once a training
+        training += way.graph_seconds or 0.0  # once a training
         paid = training * per_hour / 3600, YEAR / way.answered_per_second * per_hour / 3600
         rows.append(
             {
-                "name": document["model"],
-                "model": measured_title(document),
-                "hardware": document["device"],
-                "batch_size": document["effective_batch"],
+                "name": subject.model,
+                "model": measured_title(subject),
+                "hardware": subject.device,
+                "batch_size": measured.effective_batch,
                 "batching": way.title,
                 "precision": way.precision,
                 "per_hour": per_hour,
@@ -89,11 +91,11 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def _whole_train_rows(rows: Mapping[str, Any]) -> int | None:
+def _whole_train_rows(rows: Rows) -> int | None:
     """The rows of the whole training split; None if not known. Older files state those that were measured only."""
-    if "dataset_train" in rows:
-        return int(rows["dataset_train"])
-    all_of_study = rows["dataset"] == study.DATASET and rows["train"] == study.TRAIN_ROWS
+    if rows.dataset_train is not None:
+        return rows.dataset_train
+    all_of_study = rows.dataset == study.DATASET and rows.train == study.TRAIN_ROWS
     return study.TRAIN_ROWS if all_of_study else None
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.formats import duration, fixed
 from benchmark.report.table import HARDWARE, MODEL, Column, Table, declared, derived
-from benchmark.report.tables.cost import measured_alone, measured_title, ways_of
+from benchmark.report.tables.cost import measured_title
+from benchmark.results.speed import Throughput
 
 ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 """Of the projections."""
@@ -17,45 +18,45 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 
 def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
-    documents = filter(measured_alone, analysis.results.speeds)
-    rows = [row for document in documents if (row := _row(document)) is not None]
+    alone = (measured for measured in analysis.results.throughputs if measured.subject.alone)
+    rows = [row for measured in alone if (row := _row(measured)) is not None]
     rows.sort(key=lambda row: (row["hardware"], row["model"], row["batch_size"], row["training"]))
     return pd.DataFrame(rows, dtype=object)
 
 
-def _row(measured: dict[str, Any]) -> dict[str, Any] | None:
-    ways = [way for way in ways_of(measured) if way.batching == "packed"]
+def _row(measured: Throughput) -> dict[str, Any] | None:
+    ways = [way for way in measured.ways if way.batching == "packed"]
     if not ways:
         return None
     way = max(ways, key=lambda way: way.samples_per_second)
     answered, epochs = way.answered_per_second, EPOCHS * ROWS / way.samples_per_second
     return {
-        "model": measured_title(measured),
-        "hardware": measured["device"],
-        "batch_size": measured["effective_batch"],
+        "model": measured_title(measured.subject),
+        "hardware": measured.subject.device,
+        "batch_size": measured.effective_batch,
         "batching": way.title,
         "precision": way.precision,
         "training": 1000 / way.samples_per_second,
         "prediction": 1000 / answered if answered else None,
-        "growth_rows": _exponent(measured.get("growth", {}).get("rows", ()), "rows"),
-        "growth_length": _exponent(measured.get("growth", {}).get("text", ()), "tokens_per_sample"),
+        "growth_rows": _exponent([(epoch.rows, epoch.seconds) for epoch in measured.growth.rows]),
+        "growth_length": _exponent([(epoch.tokens_per_sample, epoch.seconds) for epoch in measured.growth.text]),
         "million": epochs,
         "million_shared": epochs / DEVICES,
         "million_predicted": ROWS / answered if answered else None,
     }
 
 
-def _exponent(points: Sequence[dict[str, Any]], size: str) -> float | None:
-    """B in seconds = a * size^b, between the first and the last measured size; None unless the last is larger.
+def _exponent(points: Sequence[tuple[float | None, float]]) -> float | None:
+    """B in seconds = a * size^b, between the first and the last of (size, seconds); None unless the last is larger.
 
     A size that is not known is None, or 0 in older files. Texts that fill `max_length` are of one size.
     """
     if len(points) < 2:
         return None
-    first, last = points[0], points[-1]
-    if not 0 < (first[size] or 0) < (last[size] or 0):
+    (first, first_seconds), (last, last_seconds) = points[0], points[-1]
+    if not first or not last or not 0 < first < last:
         return None
-    return math.log(last["seconds"] / first["seconds"]) / math.log(last[size] / first[size])
+    return math.log(last_seconds / first_seconds) / math.log(last / first)
 
 
 SCALE = Table(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.results import energy, environment
+from benchmark.run import energy, measurement
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_nothing_is_recorded_where_one_processor_cannot_be_read(powercap: Path, 
 def test_a_gpu_counts_in_millijoules(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([5000, 7500])
     nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda _: next(readings))
-    monkeypatch.setattr(environment, "nvml_device", lambda: (nvml, "handle"))
+    monkeypatch.setattr(measurement, "nvml_device", lambda: (nvml, "handle"))
     joules: dict[str, dict[str, float]] = {}
     with energy.measure(joules, "predict"):
         pass
@@ -82,7 +82,7 @@ def test_a_run_by_several_processes_has_no_energy(powercap: Path, monkeypatch: p
     counter, joules = processor(powercap, "0", "package-0", 1), {}
     readings = iter([5000, 7500])
     nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda _: next(readings))
-    monkeypatch.setattr(environment, "nvml_device", lambda: (nvml, "handle"))
+    monkeypatch.setattr(measurement, "nvml_device", lambda: (nvml, "handle"))
     with energy.measure(joules, "fit", processes=2):
         counter.write_text("5000000")
     assert joules == {}

@@ -12,10 +12,11 @@ import torch
 
 from baselines.compute.hardware import Precision, Quantization
 from baselines.training.memory_estimate import MemoryEstimate, estimate_memory
+from benchmark import doctor
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding
-from benchmark.run import findings, runner
+from benchmark.run import diagnosis, runner
 from benchmark.run.catalogue import shipped_models
 from benchmark.run.compose import build_classifier, compose
 
@@ -24,7 +25,7 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 
 def problems(*overrides: str) -> dict[str, Finding]:
     """The findings that would stop the run, by what they are about."""
-    found = findings.examine(compose(["dataset=synthetic", *overrides]))
+    found = diagnosis.examine(compose(["dataset=synthetic", *overrides]))
     return {finding.what: finding for finding in found if finding.fix is not None}
 
 
@@ -55,7 +56,7 @@ def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", shipped_models())
 def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "available")
-    found = list(findings.examine(compose([f"model={model}", "dataset=synthetic"])))
+    found = list(diagnosis.examine(compose([f"model={model}", "dataset=synthetic"])))
     assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
 
 
@@ -86,7 +87,7 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
     data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
     (found,) = [
         finding
-        for finding in findings.examine(compose(["dataset=synthetic", "model=majority", *data]))
+        for finding in diagnosis.examine(compose(["dataset=synthetic", "model=majority", *data]))
         if finding.what == "data"
     ]
     assert found.fix is None
@@ -101,8 +102,8 @@ def test_a_branch_that_nobody_can_resolve_is_found() -> None:
 
 
 def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = findings.version
-    monkeypatch.setattr(findings, "version", lambda name: "0.1" if name == "peft" else real(name))
+    real = diagnosis.version
+    monkeypatch.setattr(diagnosis, "version", lambda name: "0.1" if name == "peft" else real(name))
     assert problems("model=majority")["versions"].found == "peft 0.1 (needs <0.22,>=0.21)."
 
 
@@ -140,7 +141,7 @@ def test_the_memory_estimate_of_llama_3_is_near_its_peak_on_a_gpu(samples: int, 
 )
 def test_the_memory_of_a_model_that_is_not_trained_is_that_of_prediction(overrides: list[str]) -> None:
     batch = ["model.prediction_batch_size=7", "recipe.batch_size=1000"]
-    found = findings.examine(compose([*overrides, *batch, "dataset=synthetic"]))
+    found = diagnosis.examine(compose([*overrides, *batch, "dataset=synthetic"]))
     (memory,) = [finding for finding in found if finding.what == "memory"]
     assert "with 7 samples" in memory.found
 
@@ -188,8 +189,8 @@ def test_the_exit_code_says_whether_there_are_problems(arguments: list[str], cod
 
 
 def test_only_the_packages_that_were_checked_are_counted() -> None:
-    required = [line for line in distribution(findings.DISTRIBUTION).requires or [] if "extra ==" not in line]
-    finding = findings._versions()
+    required = [line for line in distribution(diagnosis.DISTRIBUTION).requires or [] if "extra ==" not in line]
+    finding = diagnosis._versions()
     assert finding.found == f"{len(required)} packages as required"
 
 
@@ -209,7 +210,7 @@ def exit_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str | int | Non
     """The exit code or message of `python -m benchmark.doctor ARGUMENT ...`."""
     monkeypatch.setattr(sys, "argv", ["doctor", *arguments])
     with pytest.raises(SystemExit) as ended:
-        findings.main()
+        doctor.main()
     return ended.value.code
 
 

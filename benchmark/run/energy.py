@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from benchmark.results import environment
+from benchmark.run import measurement
 
 POWERCAP = Path("/sys/class/powercap")  # Linux
 READING_SECONDS = 30.0  # seconds between readings: the smallest counters, of 65,536 J, start again after minutes
@@ -80,7 +80,7 @@ def _counters() -> list[EnergyCounter]:
     with suppress(OSError, ValueError):
         counters = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
     with suppress(Exception):  # the driver of an old GPU has no counter
-        if (gpu := environment.nvml_device()) is not None:
+        if (gpu := measurement.nvml_device()) is not None:
             nvml, device = gpu
             counters.append(EnergyCounter("gpu", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000))
     return counters

@@ -1,7 +1,5 @@
-"""`python -m benchmark.doctor model=llama3_lora`: everything that would stop a run on this machine, with its fix."""
+"""What would stop a run on this machine, each with its fix."""
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -13,38 +11,13 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
-from benchmark.run.compose import add_overrides, build_classifier, compose, each_model, overrides_of
+from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.folders import folder_errors
 from benchmark.run.model_by_place import is_read_later
 from benchmark.run.revisions import pin
-from benchmark.terminal import plain_endings, quiet_libraries
 
 DISTRIBUTION = "emotion-benchmark"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmark.doctor", description=__doc__)
-    add_overrides(parser, "model=llama3_lora recipe=tuned dataset.path=DIR")
-    arguments = parser.parse_intermixed_args()
-    quiet_libraries()
-    with plain_endings():
-        problems = sum(show(compose(overrides)) for overrides in each_model(overrides_of(arguments)))
-    sys.exit(1 if problems else 0)
-
-
-def show(config: RunConfig) -> int:
-    """Print the findings of one run; return how many of them would stop it."""
-    findings = list(examine(config))
-    sys.stdout.write(f"{config.model.title} on {config.dataset.name}, recipe {config.recipe.name}\n")
-    for finding in findings:
-        mark = "ok  " if finding.fix is None else "STOP"
-        sys.stdout.write(f"  {mark}  {finding.what:<10} {finding.found}\n")
-        if finding.fix is not None:
-            sys.stdout.write(f"        {'':<10} -> {finding.fix}\n")
-    problems = sum(finding.fix is not None for finding in findings)
-    sys.stdout.write(f"{problems} would stop this run\n" if problems else "nothing would stop this run\n")
-    return problems
 
 
 def examine(config: RunConfig) -> Iterator[Finding]:
@@ -67,7 +40,7 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         yield Finding.from_error("data", error)
     problems = [Finding.from_error("folders", error) for error in folder_errors(config)]
     yield from problems or [Finding("folders", f"{', '.join(FOLDERS)} can be written")]
-    context = replace(fit_context(config, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
+    context = replace(fit_context(config.spec, Path(config.checkpoints_dir)), report_to=tuple(config.report_to))
     if is_read_later(config.model.parameters):  # nothing more is known about it
         return
     findings = classifier.examine(texts, context)

@@ -1,29 +1,14 @@
-"""Sums over the processes that make one run together. Without torchrun there is one, and nothing happens."""
+"""Shares and sums of the processes that make one run together. With one process nothing happens."""
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from benchmark.interface import SHARDED_WEIGHTS
+from benchmark.processes import rank, world_size
 
 Row = TypeVar("Row")
-
-
-def world_size() -> int:
-    """The number of processes that make this run together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    return dist.get_rank() if world_size() > 1 else 0
-
-
-def weights_are_sharded() -> bool:
-    """Whether each process holds a part of the weights, so that all must compute the same number of passes."""
-    return world_size() > 1 and os.environ.get(SHARDED_WEIGHTS) == "true"
 
 
 def share(rows: Sequence[Row]) -> Sequence[Row]:
