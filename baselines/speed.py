@@ -49,7 +49,7 @@ class EncoderComparison:
 
     @property
     def batching(self) -> str:
-        return resolve_batching(self.model.architecture["model_type"], self.model.batching)
+        return resolve_batching(self.model.architecture, self.model.batching)
 
     @property
     def recomputes(self) -> bool:
@@ -86,7 +86,7 @@ class DecoderComparison:
 
     @property
     def batching(self) -> str:
-        return resolve_batching(self.model.architecture["model_type"], self.model.batching)
+        return resolve_batching(self.model.architecture, self.model.batching)
 
     @property
     def recomputes(self) -> bool:

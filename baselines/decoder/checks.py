@@ -27,6 +27,7 @@ def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitC
     return [
         *finding_if_raised("max_length", lambda: check_context(options, context.recipe)),
         *finding_if_raised("recipe", lambda: check_label_loss(options, context.recipe)),
+        *finding_if_raised("readout", lambda: check_head(options)),
         *_too_long(options, texts, context.recipe),
         *finding_if_raised("train", lambda: check_random(options.weights, labels, options.start.needed)),
         *finding_if_raised("quantization", lambda: check_quantization(options.quantization, random_weights)),
@@ -44,7 +45,8 @@ def tokens_per_sample(options: DecoderOptions, texts: Sequence[str], recipe: Rec
 def check_context(options: DecoderOptions, recipe: Recipe) -> None:
     """Raise if prompts with examples may have more tokens than the model reads.
 
-    Prompts without examples are far shorter than `max_length`, which may then be larger.
+    Prompts without examples may be far shorter than `max_length`; those that are too long are refused when they are
+    made.
     """
     if options.shots is not None:
         check_length(recipe.max_length, options.architecture.get("max_position_embeddings"))
@@ -58,6 +60,16 @@ def check_label_loss(options: DecoderOptions, recipe: Recipe) -> None:
                 f"recipe.{option} is {value}, but a decoder that writes its answer has no loss over labels.",
                 f"Set model.readout=head, or leave recipe.{option} out.",
             )
+
+
+def check_head(options: DecoderOptions) -> None:
+    """Raise if the classification head of this architecture is not one linear layer named `score`."""
+    if options.readout is Readout.head and not hasattr(
+        build_without_weights(options.auto_class, options.architecture), "score"
+    ):
+        raise BenchmarkError(
+            f"model.readout=head does not support {options.architecture['model_type']}.", "Set model.readout=labels."
+        )
 
 
 def check_fsdp(options: DecoderOptions) -> None:

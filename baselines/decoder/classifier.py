@@ -15,6 +15,7 @@ from baselines.decoder.card import decoder_card
 from baselines.decoder.checks import (
     check_context,
     check_fsdp,
+    check_head,
     check_label_loss,
     check_max_new_tokens,
     checked_prompter,
@@ -39,10 +40,11 @@ from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, DecoderComparison
+from baselines.token_ids import positions
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
-from baselines.training.requirements import network_findings, prepare
+from baselines.training.requirements import check_length, network_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
@@ -97,7 +99,7 @@ class DecoderClassifier(DecoderOptions):
 
     def samples(self, rows: Examples) -> tuple[list[Sample], int]:
         """The samples, and the number of texts that were cut."""
-        prompts, truncated = self.prompter.prompts(rows.texts)
+        prompts, truncated = self._prompts(rows.texts)
         head, answers = self.readout is Readout.head, self.prompter.answers
         labels = rows.labels.tolist()
         targets = [[label] if head else answers[label] for label in labels]
@@ -130,6 +132,7 @@ class DecoderClassifier(DecoderOptions):
         self.computation = replace(computation, accumulates=self.comparison_options.accumulates)
         check_context(self, context.recipe)
         check_label_loss(self, context.recipe)
+        check_head(self)
         check_fsdp(self)
 
     @must_fit("the network was loaded")
@@ -198,7 +201,7 @@ class DecoderClassifier(DecoderOptions):
 
     def classify(self, texts: Sequence[str]) -> Predictions:
         """Predict with a probability for each label, by the head, constrained decoding or whole labels."""
-        prompts, truncated = self.prompter.prompts(texts)
+        prompts, truncated = self._prompts(texts)
         self.network.eval()
         size, answers, network = self.prediction_batch_size, self.prompter.answers, self._network
         if self.shots is not None:
@@ -217,7 +220,10 @@ class DecoderClassifier(DecoderOptions):
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         tokens = tokens_per_sample(self, texts, context.recipe)
-        return [*option_findings(self, texts, context), *network_findings(self, tokens, context, self.only_packed)]
+        return [
+            *option_findings(self, texts, context),
+            *network_findings(self, tokens, context, self.only_packed, self.start.trains),
+        ]
 
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other, the architecture, the template or the labels."""
@@ -255,8 +261,15 @@ class DecoderClassifier(DecoderOptions):
     def _network(self) -> DecoderNetwork:
         return DecoderNetwork(self.network, self.prompter.end, self.computation)
 
-    def _generate(self, texts: Sequence[str]) -> Predictions:
+    def _prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """The prompts, and the number of texts that were cut; raises if the network cannot read one with its answer."""
         prompts, truncated = self.prompter.prompts(texts)
+        answer = max(map(len, self.prompter.answers))
+        check_length(max(map(len, prompts), default=0) + answer, positions(self.network.config))
+        return prompts, truncated
+
+    def _generate(self, texts: Sequence[str]) -> Predictions:
+        prompts, truncated = self._prompts(texts)
         answers: list[str] = []
         network, ends, limit = self._network, self.prompter.ends, self.max_new_tokens
         if self.comparison_options.only_labels:
@@ -264,8 +277,9 @@ class DecoderClassifier(DecoderOptions):
         self.network.eval()
 
         def generate(rows: Sequence[int]) -> None:
-            new = network.generate([prompts[row] for row in rows], ends, limit)
-            answers.extend(self.tokenizer.batch_decode(new, skip_special_tokens=True))
+            for tokens in network.generate([prompts[row] for row in rows], ends, limit).tolist():
+                end = next((place for place, token in enumerate(tokens) if token in ends), None)
+                answers.append(self.tokenizer.decode(tokens[:end], skip_special_tokens=True))
 
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
         return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)

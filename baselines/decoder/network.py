@@ -49,16 +49,18 @@ class DecoderNetwork:
     def head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
         """(prompts, labels) float32: the classification head on each prompt's last token."""
         if self.computation.packed:
-            states = self._states(prompts, last_tokens(prompts)).float()
-            logits: torch.Tensor = without_adapter(self.network).score(states)
-            return logits
+            return self._score(self._states(prompts, last_tokens(prompts)))
         # transformers would take the last token that is not the padding token, which a prompt may end with.
         batch, base = pad(prompts, self.filler, "right").to(self.device), without_adapter(self.network)
         with self.computation.autocast():
-            logits_of_tokens = base.score(base.base_model(**batch, use_cache=False).last_hidden_state)
+            states = base.base_model(**batch, use_cache=False).last_hidden_state
         ends = batch["attention_mask"].sum(dim=1) - 1
-        last: torch.Tensor = logits_of_tokens[torch.arange(len(prompts), device=self.device), ends]
-        return last.float()
+        return self._score(states[torch.arange(len(prompts), device=self.device), ends])
+
+    def _score(self, states: torch.Tensor) -> torch.Tensor:
+        """(prompts, hidden) -> (prompts, labels) float32: the classification head, always in fp32."""
+        logits: torch.Tensor = without_adapter(self.network).score(states.float())
+        return logits
 
     def generate(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
         """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""

@@ -66,7 +66,7 @@ class DecoderOptions:
     @property
     def only_packed(self) -> bool:
         """Whether transformers' own attention is never used. Generation needs it, and it needs flash-attn."""
-        packed = resolve_batching(self.architecture["model_type"], self.batching) is Batching.packed
+        packed = resolve_batching(self.architecture, self.batching) is Batching.packed
         return packed and self.readout is not Readout.generate
 
     @property

@@ -5,7 +5,7 @@ With `sdpa` and `eager`, samples of similar length become small padded blocks, c
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +20,7 @@ from baselines.compute.hardware import Attention, Batching, Computation, has_fla
 from baselines.packed.functions import Rotation
 from baselines.packed.functions import dropout as apply_dropout
 from baselines.packed.stream import Block, Blocks, Layout, Varlen
-from baselines.weights.families import ROTATED_BY_HALVES, SUPPORTED
+from baselines.weights.families import ROTATED_BY_HALVES, SUPPORTED, supports_packing
 from benchmark.errors import BenchmarkError
 
 PACKED = "packed"
@@ -84,19 +84,22 @@ def loading_attention(attention: Attention) -> Attention:
     return Attention.sdpa if attention is Attention.flash_attention_2 and not has_flash_attn() else attention
 
 
-def check_supported(model_type: str, batching: Batching) -> None:
+def check_supported(architecture: Mapping[str, Any], batching: Batching) -> None:
     """Raise for packed batching of an architecture that it was not tested with."""
-    if batching is Batching.packed and model_type not in SUPPORTED:
-        raise BenchmarkError(
-            f"model.batching=packed supports {', '.join(SUPPORTED)}, not {model_type}.", "Set model.batching=padded."
-        )
+    if batching is not Batching.packed or supports_packing(architecture):
+        return
+    model_type = architecture["model_type"]
+    problem = f"model.batching=packed supports {', '.join(SUPPORTED)}, not {model_type}."
+    if model_type in SUPPORTED:
+        problem = f"model.batching=packed supports {model_type} with causal attention and logits without a cap only."
+    raise BenchmarkError(problem, "Set model.batching=padded.")
 
 
-def resolve_batching(model_type: str, batching: Batching) -> Batching:
+def resolve_batching(architecture: Mapping[str, Any], batching: Batching) -> Batching:
     """`auto` is packed for every architecture that was tested with it, and padded for the others."""
     if batching is not Batching.auto:
         return batching
-    return Batching.packed if model_type in SUPPORTED else Batching.padded
+    return Batching.packed if supports_packing(architecture) else Batching.padded
 
 
 def attention_description(network: Any, computation: Computation) -> str:

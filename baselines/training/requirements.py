@@ -63,8 +63,8 @@ def prepare(model: Trainable, context: FitContext, only_packed: bool = False) ->
     """
     device = resolve(model.device, model.precision, model.attention, only_packed)
     card = model.describe()  # raises for an impossible architecture
-    batching = resolve_batching(card.architecture, model.batching)
-    check_supported(card.architecture, batching)
+    batching = resolve_batching(model.architecture, model.batching)
+    check_supported(model.architecture, batching)
     if card.kind != "decoder":
         check_unsharded(f"a model of the kind {card.kind}", "Leave FSDP out: such models fit on one GPU.")
     check_attention(model.architecture, model.attention)
@@ -118,29 +118,28 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
 
 
 def network_findings(
-    model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False
+    model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False, trains: bool = True
 ) -> Iterator[Finding]:
     """Everything that training and prediction depend on, whether it is available or not."""
+    card = model.describe()
+    card = card if trains else replace(card, trained_parameters=0)
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
     errors = problems(model.device, model.precision, model.attention, only_packed)
     yield from [Finding.from_error("hardware", error) for error in errors] or [Finding("hardware", hardware)]
-    yield from finding_if_raised(
-        "batching", lambda: check_supported(str(model.architecture.get("model_type")), model.batching)
-    )
+    yield from finding_if_raised("batching", lambda: check_supported(model.architecture, model.batching))
     yield from finding_if_raised("attention", lambda: check_attention(model.architecture, model.attention))
-    yield from _memory_findings(model, tokens_per_sample, context.recipe, only_packed)
+    yield from _memory_findings(model, card, tokens_per_sample, context.recipe, only_packed)
     yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
     yield from _weight_findings(model, context)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
-    checkpoints = CHECKPOINTS * 12 * (model.describe().trained_parameters or 0)
+    checkpoints = CHECKPOINTS * 12 * (card.trained_parameters or 0)
     yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
 def _memory_findings(
-    model: Trainable, tokens_per_sample: float, recipe: Recipe, only_packed: bool
+    model: Trainable, card: ModelCard, tokens_per_sample: float, recipe: Recipe, only_packed: bool
 ) -> Iterator[Finding]:
     """Whether the memory suffices, for prediction if nothing is trained, and if not, whether it would in 4 bits."""
-    card = model.describe()
     samples = recipe.effective_batch if card.trained_parameters else model.prediction_batch_size
     quantization = getattr(model, "quantization", Quantization.none)
     whole_decoder = card.kind == "decoder" and quantization is Quantization.none

@@ -1,5 +1,8 @@
 """What packed batching must know of an architecture. `SUPPORTED` are those that tests show to equal padded batching."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -27,6 +30,15 @@ DECODER_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3",
 ROTATED_BY_HALVES = ("llama", "mistral", "qwen2", "qwen3")
 """Decoders whose query and key, whole, are x * cos + rotate_half(x) * sin."""
 SUPPORTED = (*FINAL_MODULES, *DECODER_TYPES)
+BIDIRECTIONAL = {"is_causal": False, "use_bidirectional_attention": True}
+"""Entries with which a decoder's tokens see those after them, as in models of embeddings."""
+
+
+def supports_packing(architecture: Mapping[str, Any]) -> bool:
+    """Whether packed batching computes what this architecture, the entries of a config.json, says."""
+    bidirectional = any(architecture.get(entry) is value for entry, value in BIDIRECTIONAL.items())
+    capped = architecture.get("final_logit_softcapping") is not None
+    return architecture["model_type"] in SUPPORTED and not bidirectional and not capped
 
 
 def first_position(config: PreTrainedConfig) -> int:

@@ -94,7 +94,11 @@ def load(folder: str | Path, *settings: str) -> KeptModel:
     """
     folder = Path(folder)
     record = record_in(folder)
-    return restore_model(folder, record, build_classifier(_with_settings(record.config.model, settings)))
+    kept = restore_model(folder, record, build_classifier(_with_settings(record.config.model, settings)))
+    of_base = [setting for setting in settings if setting.startswith("model.weights.")]
+    if of_base and kept.fit_here.saved_sha256 in _hashes(kept.fit_here.weights):
+        raise BenchmarkError(f"{of_base[0]} has no effect: {folder} holds the whole model.", "Leave it out.")
+    return kept
 
 
 def restore_model(folder: Path, record: RunRecord, classifier: Classifier) -> KeptModel:

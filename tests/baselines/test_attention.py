@@ -1,5 +1,7 @@
 """Attention over a packed stream equals the attention of each sample alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from networks import reference_kernel
@@ -95,13 +97,25 @@ def test_flash_attention_on_the_gpu_equals_the_definition(causal: bool) -> None:
 
 
 def test_an_untested_architecture_is_padded_and_refused_if_packed_was_asked_for() -> None:
-    check_supported("deberta-v2", Batching.padded)
+    deberta, modernbert = {"model_type": "deberta-v2"}, {"model_type": "modernbert"}
+    check_supported(deberta, Batching.padded)
     with pytest.raises(BenchmarkError, match="deberta-v2") as refusal:
-        check_supported("deberta-v2", Batching.packed)
+        check_supported(deberta, Batching.packed)
     assert refusal.value.fix == "Set model.batching=padded."
-    assert resolve_batching("deberta-v2", Batching.auto) is Batching.padded
-    assert resolve_batching("modernbert", Batching.auto) is Batching.packed
-    assert resolve_batching("modernbert", Batching.padded) is Batching.padded
+    assert resolve_batching(deberta, Batching.auto) is Batching.padded
+    assert resolve_batching(modernbert, Batching.auto) is Batching.packed
+    assert resolve_batching(modernbert, Batching.padded) is Batching.padded
+
+
+@pytest.mark.parametrize(
+    "entries", [{"is_causal": False}, {"use_bidirectional_attention": True}, {"final_logit_softcapping": 30.0}]
+)
+def test_a_decoder_that_packed_batching_would_compute_otherwise_is_padded(entries: dict[str, Any]) -> None:
+    architecture = {"model_type": "gemma3_text"}
+    assert resolve_batching(architecture, Batching.auto) is Batching.packed
+    assert resolve_batching(architecture | entries, Batching.auto) is Batching.padded
+    with pytest.raises(BenchmarkError, match="gemma3_text with causal attention and logits without a cap only"):
+        check_supported(architecture | entries, Batching.packed)
 
 
 def test_the_description_names_the_implementation(monkeypatch: pytest.MonkeyPatch) -> None:

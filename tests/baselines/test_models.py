@@ -23,6 +23,8 @@ from baselines.cards import trained_part_id
 from baselines.compute import folder_hashes
 from baselines.compute.hardware import Attention, Batching, Computation, Precision
 from baselines.decoder import DecoderClassifier
+from baselines.decoder.checks import check_head
+from baselines.decoder.network import DecoderNetwork
 from baselines.encoder import EncoderClassifier
 from baselines.majority import MajorityClassifier
 from baselines.tfidf import TfidfClassifier
@@ -317,6 +319,33 @@ def test_free_generation_marks_answers_that_are_no_label(splits: Splits, tmp_pat
     labels = ("sadness", "joy", "love", "anger", "fear", "surprise")
     for answer, predicted in zip(predictions.generated, predictions.predicted, strict=True):
         assert predicted == (labels.index(answer.strip().lower()) if answer.strip().lower() in labels else -1)
+
+
+def test_an_answer_ends_at_the_end_token_even_if_the_tokenizer_does_not_call_it_special(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = fitted("tiny_llama", splits, tmp_path, "model.readout=generate")
+    assert isinstance(classifier, DecoderClassifier)
+    joy = classifier.prompter.answers[1][:-1]
+    classifier.tokenizer.add_tokens(["<over>"])
+    classifier.prompter.end = end = classifier.tokenizer.convert_tokens_to_ids("<over>")
+    monkeypatch.setattr(DecoderNetwork, "generate", lambda *_: torch.tensor([[*joy, end, end]]))
+    predictions = classifier.predict(["a text"])
+    assert (predictions.predicted.tolist(), list(predictions.generated or ())) == ([1], ["joy"])
+
+
+def test_prompts_longer_than_the_network_reads_are_refused(splits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="the model reads at most 24 tokens"):
+        fitted("tiny_llama", splits, tmp_path, "model.architecture.max_position_embeddings=24")
+
+
+@pytest.mark.parametrize("model_type", ["modernbert-decoder", "qwen3", "gemma3_text"])
+def test_a_head_that_is_not_one_layer_is_refused_before_any_download(model_type: str) -> None:
+    decoder = model("llama3_lora", "model.readout=head")
+    assert isinstance(decoder, DecoderClassifier)
+    refused = pytest.raises(BenchmarkError, match="model.readout=head does not support modernbert-decoder")
+    with refused if model_type == "modernbert-decoder" else nullcontext():
+        check_head(replace(decoder, architecture={"model_type": model_type}))
 
 
 def test_free_generation_and_constrained_labels_agree_after_training(splits: Splits, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def test_a_kept_adapter_predicts_what_its_run_predicted_and_so_does_the_merged_m
     assert [answer.label for answer in answers] == expected
     kept.merge(tmp_path / "merged")
     merged = load(tmp_path / "merged")
+    with pytest.raises(BenchmarkError, match="model.weights.path=.* has no effect"):
+        load(tmp_path / "merged", f"model.weights.path={tmp_path}/base")
     assert [answer.label for answer in merged.predict(texts)] == expected
     if readout == "generate":
         assert {answer.probability for answer in answers} == {None}
