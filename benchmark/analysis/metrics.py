@@ -199,9 +199,10 @@ def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> 
 
 
 def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64]) -> float:
-    """The mean cost of predictions that are all labels; `costs` are (gold, predicted)."""
-    _check_same_length(len(gold), len(predicted))
-    return float(costs[gold, predicted].mean())
+    """The mean cost of the predictions; `costs` are (gold, predicted). `NO_LABEL` has the highest of its row."""
+    _check_ids(gold, predicted, len(costs))
+    with_no_label = np.column_stack([costs, costs.max(axis=1)])  # its id, -1, is the last column
+    return float(with_no_label[gold, predicted].mean())
 
 
 def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:

@@ -235,3 +235,10 @@ def test_a_costly_error_changes_the_decision_and_equal_costs_do_not() -> None:
     assert least_cost(probabilities, 1 - np.eye(2)).tolist() == [0, 0, 1, 0]
     gold = np.array([0, 1, 1, 0])
     assert mean_cost(gold, np.array([1, 0, 1, 0]), costs) == (1 + 5) / 4
+
+
+def test_an_answer_that_is_no_label_has_the_highest_cost_of_its_gold_label() -> None:
+    costs = np.array([[0.0, 9.0, 2.0], [5.0, 0.0, 3.0], [1.0, 1.0, 0.0]])
+    assert mean_cost(np.array([0, 1, 2]), np.array([NO_LABEL] * 3), costs) == (9 + 5 + 1) / 3
+    with pytest.raises(BenchmarkError, match="prediction of row 0 is 3"):
+        mean_cost(np.array([0]), np.array([3]), costs)
