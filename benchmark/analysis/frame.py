@@ -24,7 +24,7 @@ from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
-from benchmark.results.error_costs import read_error_costs
+from benchmark.results import error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
@@ -80,9 +80,20 @@ class Results:
 
 
 def read_results(results_dir: Path) -> Results:
-    """Read every run and every measurement of speed below `results_dir`."""
+    """Read every run and every measurement of speed below `results_dir`.
+
+    Raises `BenchmarkError` if `error_costs.csv` names the labels of no run.
+    """
     results = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
-    return replace(results, error_costs=read_error_costs(results_dir))
+    costs = error_costs.read_error_costs(results_dir)
+    label_sets = [set(run.record.labels) for run in results.by_name.values()]
+    if costs is not None and label_sets and set(costs.index) not in label_sets:
+        raise BenchmarkError(
+            f"{results_dir / error_costs.FILE} names the labels {', '.join(costs.index)}, which are those of no data "
+            "set here.",
+            error_costs.FIX,
+        )
+    return replace(results, error_costs=costs)
 
 
 def results_of(

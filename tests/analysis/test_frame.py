@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import (
     FIT,
@@ -25,6 +26,7 @@ from benchmark.analysis.columns import RUN_COLUMNS
 from benchmark.analysis.frame import Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint
+from benchmark.results import error_costs
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
@@ -313,6 +315,18 @@ def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None
     assert (len(found.runs), found.speeds) == (1, [{"ways": [1]}, {"ways": []}])
     (tmp_path / "speed" / "a" / "model.json").write_text("{")
     with pytest.raises(BenchmarkError, match="speed/a/model.json is not JSON"):
+        read_results(tmp_path)
+
+
+def test_costs_of_errors_must_name_the_labels_of_a_data_set(tmp_path: Path) -> None:
+    publish(tmp_path, a_record())
+    costs = pd.DataFrame(1 - np.eye(6), [f"{label} " for label in LABELS], [f"{label} " for label in LABELS])
+    costs.to_csv(tmp_path / error_costs.FILE)
+    found = read_results(tmp_path).error_costs
+    assert found is not None
+    assert (*found.index,) == (*found.columns,) == LABELS
+    costs.rename(index=str.title, columns=str.title).to_csv(tmp_path / error_costs.FILE)
+    with pytest.raises(BenchmarkError, match="Sadness, Joy.* no data set here"):
         read_results(tmp_path)
 
 
