@@ -143,7 +143,8 @@ def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
     recipe = spec.recipe
     name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe.optimizer]
     optimizer = f"{name}, decay {recipe.weight_decay:g}" if recipe.weight_decay else f"{name}, no decay"
-    ours = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
+    ours = dict.fromkeys(SETTINGS) | vars(recipe) | card.settings
+    ours |= {"optimizer": optimizer, "schedule": str(recipe.schedule)}
     alike = {setting for setting, theirs in SETTINGS.items() if ours[setting] in (theirs, None, NOT_USED)}
     if recipe.optimizer == "adamw" and not recipe.weight_decay:  # which is Adam
         alike.add("optimizer")
