@@ -48,6 +48,12 @@ OF_ALL_DATASETS = (
     dollars.PROJECTED,
 )
 """Tables of all data sets that are shown only if they have rows."""
+TABLE_NAMES = (
+    *(table.name for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, *IF_MEASURED, *OF_ALL_DATASETS, cost.SPEED)),
+    "leaderboard",
+    "reduced_runs",
+)
+"""What the names of all tables begin with; that of another data set may follow."""
 TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
 
 
