@@ -88,14 +88,15 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
     """The YAML that the hub reads."""
     card, hub = record.card, record.config.dataset.hub if is_hub_dataset(record) else None
     assert card is not None
-    dataset: dict[str, Any] = {"dataset_type": record.dataset}
+    dataset: dict[str, Any] = {"dataset_type": record.dataset, "dataset_split": "test"}
     if hub is not None:
-        dataset = {"dataset_type": hub.id, "dataset_config": hub.configuration, "dataset_revision": hub.revision}
+        dataset = {"dataset_type": hub.id, "dataset_split": hub.split_of("test")}
+        dataset |= {"dataset_config": hub.configuration, "dataset_revision": hub.revision}
     results = [
         EvalResult(
             task_type="text-classification", task_name="Text classification", dataset_name=record.dataset,
-            dataset_split="test", metric_type=METRICS[name][0], metric_name=METRICS[name][1],
-            metric_value=round(value, 6), metric_args={"average": "macro"} if name == "macro_f1" else None, **dataset,
+            metric_type=METRICS[name][0], metric_name=METRICS[name][1], metric_value=round(value, 6),
+            metric_args={"average": "macro"} if name == "macro_f1" else None, **dataset,
         )
         for name, value in scores.items()
     ]  # fmt: skip

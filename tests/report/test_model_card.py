@@ -205,6 +205,12 @@ def test_unchecked_and_changed_data_are_not_named_as_the_hubs(
     assert card.data.language is None
 
 
+def test_the_split_is_that_of_the_hub(tmp_path: Path) -> None:
+    splits = 'dataset.hub.splits={"train": "train", "test": "validation"}'
+    card = ModelCard(model_card(publish(tmp_path, a_record("minilm", splits))))
+    assert {result.dataset_split for result in card.data.eval_results} == {"validation"}
+
+
 def test_free_answers_have_no_calibration_error(tmp_path: Path) -> None:
     generated = publish(tmp_path, a_record("smollm2_lora", "model.readout=generate"), ONE_WRONG, ["words"] * 10)
     assert "calibration" not in model_card(generated)
