@@ -25,7 +25,7 @@ from benchmark.analysis import frame, study
 from benchmark.analysis.columns import RUN_COLUMNS
 from benchmark.analysis.frame import Results, label_names, read_results, results_of
 from benchmark.errors import BenchmarkError
-from benchmark.interface import NO_LABEL, CurvePoint
+from benchmark.interface import NO_LABEL, CurvePoint, ModelCard, Readout
 from benchmark.results import error_costs
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
@@ -270,6 +270,12 @@ def test_a_training_is_of_weights_recipe_and_data_whatever_the_read_out_and_seed
     assert found[0] == found[1]
     assert len(set(found)) == 5
     assert ids("training", publish(tmp_path, a_record("minilm"))) == [None]
+
+
+def test_models_that_do_not_say_what_they_train_share_no_training(tmp_path: Path) -> None:
+    cards = [ModelCard(name, name, readout=Readout.labels) for name in ("mine", "yours")]
+    records = [replace(a_record("minilm", f"model.name={card.weights}"), card=card) for card in cards]
+    assert ids("training", *(publish(tmp_path, record) for record in records)) == [None, None]
 
 
 # Answers
