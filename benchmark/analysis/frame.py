@@ -247,7 +247,7 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 def _is_constant(run: Run) -> bool:
-    """Whether all of several texts got one label."""
+    """Whether all of several texts got one label, or none of them any."""
     predicted = run.predictions.predicted
     return len(predicted) > 1 and len(set(predicted)) == 1
 

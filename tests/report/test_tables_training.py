@@ -84,6 +84,13 @@ def test_corrected_training_labels_are_not_seeds_of_one_point(tmp_path: Path) ->
     assert (row["seeds"], row["accuracy"]) == (1, 0.9)
 
 
+def test_no_label_for_every_text_is_not_called_a_constant_prediction(tmp_path: Path) -> None:
+    predictions = {10: [NO_LABEL] * 200, 100: [1] * 200}
+    runs = [publish_many(tmp_path, a_record_on_rows(rows), predicted) for rows, predicted in predictions.items()]
+    remarks = [row["remark"] for row in table_rows("learning_curve", *runs)]
+    assert remarks == [None, "a constant prediction"]
+
+
 def test_first_rows_and_drawn_rows_are_points_of_different_curves(tmp_path: Path) -> None:
     whole = publish_many(tmp_path, a_record_on_rows(1000, limited=False), MANY_GOLD)
     drawn = publish_many(tmp_path, a_record_on_rows(100), wrong_at(range(20)))

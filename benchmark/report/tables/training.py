@@ -106,8 +106,9 @@ def _of_newest_data(results: Results, point: pd.DataFrame) -> pd.DataFrame:
 
 def _constant(results: Results, runs: list[str]) -> str | None:
     """Return a remark if every seed predicts one label for every text."""
-    collapsed = [len(set(answers)) == 1 for answers in results.predicted(runs).tolist()]
-    return "a constant prediction" if all(collapsed) else None
+    predicted = results.predicted(runs)
+    constant = (predicted == predicted[:, :1]).all() and NO_LABEL not in predicted
+    return "a constant prediction" if constant else None
 
 
 def readouts(analysis: AnalysedResults) -> pd.DataFrame:
