@@ -30,7 +30,8 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
     configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds; what it
     says of the whole data set, Holm's p and the verdict, is None with a reduced run. `chosen` are the best
-    configuration, without training options that were only tried, and the smallest network.
+    configuration, without training options that were only tried, and the smallest network. Texts with more label
+    names than two digits tell apart (3,844 with `no label`) are left out.
     """
     scored = analysis.configurations
     scored = scored[scored["accuracy"].notna()]
@@ -38,7 +39,9 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
         ["dataset", "test_sha256"]
     )
     all_comparable = [
-        comparable.head(_most(comparable)).reset_index(drop=True) for _, comparable in groups if len(comparable) > 1
+        comparable.head(_most(comparable)).reset_index(drop=True)
+        for _, comparable in groups
+        if len(comparable) > 1 and len(analysis.results.labels(comparable["run"].iloc[0])) < len(DIGITS) ** 2
     ]
     all_comparable.sort(
         key=lambda comparable: (comparable["dataset"][0] != study.DATASET, comparable["dataset"][0], -len(comparable))
