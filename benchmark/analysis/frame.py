@@ -134,9 +134,9 @@ def read_speeds(results_dir: Path) -> list[dict[str, Any]]:
 
 
 def label_names(labels: tuple[str, ...]) -> list[str]:
-    """Label names by id; the last one, also at -1, is `no label`."""
+    """Label names by id. The last one, also at -1, is `no label`, or another name if that is one of the labels."""
     assert NO_LABEL == -1
-    return [*labels, "no label"]
+    return [*labels, "no label of the data set" if "no label" in labels else "no label"]
 
 
 def _run_table(runs: list[Run], catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> pd.DataFrame:

@@ -161,7 +161,7 @@ def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
     answers = pd.concat([results.answers_of(run) for run in row["counted"]])
     counts = confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(names) - 1)
     matrix = pd.DataFrame(counts, index=names[:-1], columns=names)
-    return matrix if counts[:, -1].any() else matrix[names[:-1]]
+    return matrix if counts[:, -1].any() else matrix.iloc[:, :-1]
 
 
 def _provenance(records: list[RunRecord]) -> Iterator[tuple[str, str]]:

@@ -310,6 +310,7 @@ def test_no_runs_are_empty_tables() -> None:
 
 def test_the_last_label_name_is_that_of_no_label() -> None:
     assert np.array(label_names(("a", "b")))[[0, 1, NO_LABEL]].tolist() == ["a", "b", "no label"]
+    assert label_names(("no label", "b")) == ["no label", "b", "no label of the data set"]
 
 
 def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None:
