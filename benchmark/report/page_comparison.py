@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import smallest_network
@@ -68,7 +67,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
-        "chosen": _chosen(comparable, without_ablations(analysis)["configuration"].tolist()),
+        "chosen": _chosen(comparable, analysis.without_ablations["configuration"].tolist()),
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,

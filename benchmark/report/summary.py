@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import comparisons, study
-from benchmark.analysis.ablations import without_ablations
+from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import is_sized_network, smallest_network
 from benchmark.analysis.costs import significant_leads
@@ -58,8 +57,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
     """The values that the templates put into their sentences."""
     about_study = dataset == study.DATASET
     own_tables = _tables_about(dataset, tables)
-    all_comparable = comparisons.by_test_texts(without_ablations(analysis))
-    comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
+    comparable = [dict(row) for _, row in analysis.compared.iterrows()]
     by_cost = _about_cost(analysis, comparable, own_tables["dollars"])
     return {
         "study": study,
