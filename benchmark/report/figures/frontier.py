@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmark.analysis import costs
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
-from benchmark.report.colours import BLUE, GREEN, INK, MUTED, VERMILION
+from benchmark.report.colours import INK, KINDS, MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.placement import MARKER, Box, overlap
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
@@ -40,8 +40,6 @@ LESS = {
     "seconds_per_text": "predicts faster",
 }
 """What a model does whose cost is lower."""
-KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
-"""The colour of each kind of model; other kinds are dark grey."""
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character

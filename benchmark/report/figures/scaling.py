@@ -12,9 +12,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report.colours import INK, MUTED
+from benchmark.report.colours import INK, KINDS, MUTED
 from benchmark.report.figure import Figure
-from benchmark.report.figures.frontier import KINDS
 from benchmark.report.formats import duration, parameters
 from benchmark.report.placement import place_beside
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
