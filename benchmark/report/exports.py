@@ -7,11 +7,11 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from benchmark.analysis.frame import read_results
+from benchmark.analysis.run_scores import is_hub_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.report import every_eval_ever
 from benchmark.report.every_eval_ever import Evaluation
-from benchmark.report.model_card import is_hub_dataset
 from benchmark.results.record import Status
 from benchmark.results.store import check_predictions
 

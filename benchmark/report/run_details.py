@@ -11,7 +11,8 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, label_names
-from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
+from benchmark.analysis.metrics import confusion_matrix
+from benchmark.analysis.run_scores import scores_of
 from benchmark.interface import CurvePoint
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import PREDICTIONS, RECORD, Run
@@ -115,16 +116,6 @@ def _run_row(run: Run, shared_time: bool) -> RunRow:
     scores = scores_of(run) if completed and run.record.scorable else {}
     files = [RECORD, *[PREDICTIONS] * completed, *sorted(plot.name for plot in run.folder.glob("*.png"))]
     return RunRow(run, scores, files, shared_time)
-
-
-def scores_of(run: Run) -> dict[str, float]:
-    """The metrics of a completed run by name, without the calibration error if its answers carry no confidence."""
-    gold, predicted = run.gold, run.predictions.predicted
-    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
-    if run.predictions.has_confidences:
-        confidence = confidence_of(predicted, run.predictions.probabilities)
-        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
-    return scores
 
 
 def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:
