@@ -18,7 +18,7 @@ from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
 from benchmark.report.results_page import MOST_ROWS, results_pages
-from benchmark.report.tables import TABLES, all_tables
+from benchmark.report.tables import ALWAYS_SHOWN, all_tables
 from benchmark.report.wording import heading_anchor
 from benchmark.results.record import Failure, Status
 
@@ -97,7 +97,7 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     made = Report(read_results(project / "results"))
     report.build(made, project / "results")
     tables = {table.name for table in made.tables}
-    assert {*TABLES, "leaderboard_emotion", "leaderboard_synthetic", "per_class_synthetic"} <= tables
+    assert {*ALWAYS_SHOWN, "leaderboard_emotion", "leaderboard_synthetic", "per_class_synthetic"} <= tables
     assert files_below(project / "results/tables") == {
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
@@ -261,7 +261,7 @@ def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project
 
 
 def test_a_page_of_results_cuts_a_long_table_and_says_where_all_of_it_is() -> None:
-    nothing, table = analysis_of(), TABLES["hard_items"]
+    nothing, table = analysis_of(), ALWAYS_SHOWN["hard_items"]
     data = pd.DataFrame([dict.fromkeys(table.data(nothing), row) for row in range(MOST_ROWS + 2)])
     pages = results_pages(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
     page = pages["results/emotion-errors.md"]
@@ -335,7 +335,7 @@ def test_a_report_says_where_it_was_written(
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
     assert capsys.readouterr().out == "5 runs -> elsewhere/report.html, elsewhere/tables, elsewhere/figures, OTHER.md\n"
     assert not (project / "results").exists()
-    assert {f"{name}.csv" for name in TABLES} <= files_below(project / "elsewhere/tables")
+    assert {f"{name}.csv" for name in ALWAYS_SHOWN} <= files_below(project / "elsewhere/tables")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])

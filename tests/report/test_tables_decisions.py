@@ -23,12 +23,12 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.metrics import calibration_noise, expected_calibration_error
 from benchmark.interface import NO_LABEL, Predictions
 from benchmark.report.tables import all_tables
-from benchmark.report.tables.decisions import IF_STORED
+from benchmark.report.tables.decisions import IF_MEASURED
 from benchmark.results import store
 from benchmark.results.record import RunRecord, sha256
 from benchmark.results.store import Run
 
-TEMPERATURE, UTILITY = IF_STORED
+TEMPERATURE, UTILITY = IF_MEASURED
 
 
 def test_scores_of_probabilities_are_means_over_seeds(tmp_path: Path) -> None:

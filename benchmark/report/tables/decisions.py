@@ -124,7 +124,7 @@ TABLES = (
     ),
 )
 
-IF_STORED = (
+IF_MEASURED = (
     Table(
         "temperature",
         "Probabilities with a temperature that was fitted on the validation split",
