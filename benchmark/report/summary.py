@@ -16,7 +16,7 @@ from benchmark.report.data_set_leads import leads_by_data_set
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
-from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.tables.label_noise import STRONG
 from benchmark.report.tables.paired import CHANGES
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
@@ -134,7 +134,7 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], da
     best = comparable[0]["configuration"] if comparable else None
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
-        "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
+        "noise": _row_with(own_tables["label_noise"], "criterion", STRONG),
         "few": _few_texts(own_tables["learning_curve"]),
         "changed": _most_harmful_change(own_tables["robustness"], dataset),
     }
