@@ -68,7 +68,7 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
         self, predictions: Sequence[float], references: Sequence[float], probabilities: npt.ArrayLike | None = None
     ) -> dict[str, float]:
         gold, predicted = _ids("reference", references), _ids("prediction", predictions)
-        by_label = per_class(gold, predicted, labels=len(self.labels)).f1
+        by_label = per_class(gold, predicted, n_labels=len(self.labels)).f1
         scores = {"accuracy": accuracy(gold, predicted), "macro_f1": float(by_label.mean())}
         scores |= {f"f1_{label}": float(f1) for label, f1 in zip(self.labels, by_label, strict=True)}
         if probabilities is not None:

@@ -78,22 +78,22 @@ class Predictions:
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
     def check(
-        self, rows: int, labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str | None = None
+        self, rows: int, n_labels: int, name_of: Callable[[int], str] = "row {}".format, fix: str | None = None
     ) -> None:
         """Raise `BenchmarkError` for a wrong shape, NaN, or rows that are not a distribution.
 
         `name_of` gives the name of a row by its index, and `fix` says what to do if the row has NaN.
         """
-        if self.probabilities.shape != (rows, labels) or self.predicted.shape != (rows,):
+        if self.probabilities.shape != (rows, n_labels) or self.predicted.shape != (rows,):
             raise BenchmarkError(
                 f"The model returned probabilities {self.probabilities.shape} and labels {self.predicted.shape} "
-                f"for {rows} texts and {labels} labels.",
-                f"Return ({rows}, {labels}) and ({rows},).",
+                f"for {rows} texts and {n_labels} labels.",
+                f"Return ({rows}, {n_labels}) and ({rows},).",
             )
         check_distributions(self.probabilities, name_of, fix or "Return finite probabilities.")
         lowest = NO_LABEL if self.generated is not None else 0
-        if rows and not (lowest <= self.predicted.min() and self.predicted.max() < labels):
-            raise BenchmarkError(f"The model predicted a label id outside 0..{labels - 1}.", "Return ids of labels.")
+        if rows and not (lowest <= self.predicted.min() and self.predicted.max() < n_labels):
+            raise BenchmarkError(f"The model predicted a label id outside 0..{n_labels - 1}.", "Return ids of labels.")
 
 
 def check_distributions(

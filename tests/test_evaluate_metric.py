@@ -46,7 +46,7 @@ def test_scores_equal_those_of_the_analysis(metrics: EmotionMetrics) -> None:
             gold == predicted, confidence_of(predicted, probabilities)
         ),
     }
-    f1 = per_class(gold, predicted, labels=len(LABELS)).f1
+    f1 = per_class(gold, predicted, n_labels=len(LABELS)).f1
     expected |= {f"f1_{label}": value for label, value in zip(LABELS, f1, strict=True)}
     assert metrics.compute(predictions=predicted, references=gold, probabilities=probabilities) == expected
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
+from benchmark.analysis.frame import Results
 from benchmark.analysis.identity import shared, short_hash
 from benchmark.interface import Recipe
 from benchmark.results.record import RunRecord
@@ -17,25 +17,25 @@ OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
 DEFAULTS: dict[str, Any] = {option.name: option.default for option in fields(Recipe) if option.name in OPTIONS}
 
 
-def tried_options(analysis: AnalysedResults) -> list[tuple[pd.Series, pd.Series, str]]:
+def tried_options(results: Results, configurations: pd.DataFrame) -> list[tuple[pd.Series, pd.Series, str]]:
     """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
-    table = with_results(analysis.configurations)
-    records = [analysis.results.by_name[run].record for run in table["run"]]
+    table = with_results(configurations)
+    records = [results.by_name[run].record for run in table["run"]]
     keys = [key_without(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
     changed = [_changed_options(record) for record in records]
-    configurations = [row for _, row in table.iterrows()]
-    plain = {key: row for key, row, options in zip(keys, configurations, changed, strict=True) if not options}
+    rows = [row for _, row in table.iterrows()]
+    plain = {key: row for key, row, options in zip(keys, rows, changed, strict=True) if not options}
     return [
         (row, plain[key], ", ".join(options))
-        for key, row, options in zip(keys, configurations, changed, strict=True)
+        for key, row, options in zip(keys, rows, changed, strict=True)
         if options and key in plain
     ]
 
 
-def without_ablations(analysis: AnalysedResults) -> pd.DataFrame:
+def without_ablations(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     """The configurations but those of `tried_options`, so that a headline is not the best of many options tried."""
-    tried = [row["configuration"] for row, _, _ in tried_options(analysis)]
-    return analysis.configurations[~analysis.configurations["configuration"].isin(tried)]
+    tried = [row["configuration"] for row, _, _ in tried_options(results, configurations)]
+    return configurations[~configurations["configuration"].isin(tried)]
 
 
 def key_without(record: RunRecord, leave_out: Collection[str]) -> str:

@@ -6,7 +6,8 @@ from functools import cached_property
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.comparisons import comparisons
+from benchmark.analysis.ablations import without_ablations
+from benchmark.analysis.comparisons import by_test_texts, comparisons
 from benchmark.analysis.configurations import configurations
 from benchmark.analysis.frame import Results
 from benchmark.analysis.names import short_title
@@ -62,6 +63,20 @@ class AnalysedResults:
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         return comparisons(self.results, self.configurations)
+
+    @cached_property
+    def without_ablations(self) -> pd.DataFrame:
+        """The configurations without training options that were only tried."""
+        return without_ablations(self.results, self.configurations)
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """Those of `without_ablations` with results, the most accurate first.
+
+        If several test splits were used, the configurations on that of most of them.
+        """
+        groups = by_test_texts(self.without_ablations)
+        return (groups[0] if groups else self.configurations.head(0)).reset_index(drop=True)
 
     @cached_property
     def short_names(self) -> dict[str, str]:

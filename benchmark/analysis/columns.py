@@ -42,7 +42,7 @@ FLAG_COLUMNS = {
     "trained": "whether the run trained something",
     "learns": "whether the model looks at the texts",
     "has_confidences": "whether the predictions carry confidences",
-    "collapsed": "whether all of several texts got one label",
+    "collapsed": "whether all of several texts got one label, or none of them any",
     "on_gpu": "whether a GPU computed it",
     "shared_time": "whether other jobs used the device, so that times are not comparable",
 }

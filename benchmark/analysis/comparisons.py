@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import inference
@@ -50,7 +51,7 @@ def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int
 
 def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
     """The rows of `comparisons` for models that answered the same items, by name, the most accurate first."""
-    drawn = {name: inference.resample_items(answers) for name, answers in correct.items()}
+    drawn = _resample(correct)
     rows: list[dict[str, Any]] = []
     items = next(iter(correct.values())).shape[1]
     for better, other in combinations(correct, 2):
@@ -63,6 +64,13 @@ def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
         row |= {"wins": wins, "losses": losses, "seed_pairs": len(counts)}
         rows.append(row | {"p": inference.combine_p_values([inference.mcnemar(*pair) for pair in counts])})
     return _add_corrections(rows, items)
+
+
+def _resample(correct: Mapping[str, Correct]) -> dict[str, npt.NDArray[np.float64]]:
+    """What `inference.resample_items` draws of each model; the items are drawn once for all."""
+    drawn = inference.resample_items(np.concatenate([*correct.values()]))
+    last_seeds = np.cumsum([len(answers) for answers in correct.values()])
+    return dict(zip(correct, np.split(drawn, last_seeds[:-1], axis=1), strict=True))
 
 
 def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:

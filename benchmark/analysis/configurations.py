@@ -13,6 +13,7 @@ from benchmark.analysis.frame import Results
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import Correct, per_class
 from benchmark.analysis.names import command
+from benchmark.interface import NO_LABEL
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
 
@@ -219,11 +220,11 @@ def _training_remarks(record: RunRecord) -> list[str]:
 
 def _prediction_remarks(results: Results, first_run: Run, counted: pd.DataFrame) -> list[str]:
     """Constant predictions of a model that learns, and generated text that names no label."""
-    remarks = []
-    if counted["learns"].iloc[0] and counted["collapsed"].all():
+    remarks, predicted = [], results.predicted(counted["run"])
+    if counted["learns"].iloc[0] and counted["collapsed"].all() and NO_LABEL not in predicted:
         remarks.append("one label for every text, a constant prediction")
     if first_run.predictions.generated is not None:
-        unnamed = float((results.predicted(counted["run"]) < 0).mean(axis=1).mean())
+        unnamed = float((predicted == NO_LABEL).mean(axis=1).mean())
         if unnamed:
             remarks.append(f"{unnamed:.1%} of predictions name no label")
     return remarks

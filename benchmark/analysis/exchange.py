@@ -177,6 +177,8 @@ def _labels(path: Path, objects: Objects) -> Answers:
 
     def answer(place: str, row: dict[str, Any]) -> GradedAnswer:
         gold, predicted = _label(row, gold_key, place), _label(row, predicted_key, place)
+        if not gold:
+            raise BenchmarkError(f"{place}: there is no gold label.", "Write one, or leave the row out of all files.")
         identifier = str(row["id"]) if "id" in names and row["id"] not in (None, "") else None
         text = None if text_key is None or row[text_key] is None else str(row[text_key])
         return GradedAnswer(place, fold(gold) == fold(predicted), identifier, text, gold, predicted)

@@ -21,8 +21,9 @@ from benchmark.analysis.datasets import dataset_keys
 from benchmark.analysis.identity import shared, short_hash, trained_by, training_id, with_data_in_ids
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
+from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
-from benchmark.results.error_costs import read_error_costs
+from benchmark.results import error_costs
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
 from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
@@ -89,9 +90,20 @@ class Results:
 
 
 def read_results(results_dir: Path) -> Results:
-    """Read every run and every measurement of speed below `results_dir`."""
+    """Read every run and every measurement of speed below `results_dir`.
+
+    Raises `BenchmarkError` if `error_costs.csv` names the labels of no run.
+    """
     results = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
-    return replace(results, error_costs=read_error_costs(results_dir))
+    costs = error_costs.read_error_costs(results_dir)
+    label_sets = [set(run.record.labels) for run in results.by_name.values()]
+    if costs is not None and label_sets and set(costs.index) not in label_sets:
+        raise BenchmarkError(
+            f"{results_dir / error_costs.FILE} names the labels {', '.join(costs.index)}, which are those of no data "
+            "set here.",
+            error_costs.FIX,
+        )
+    return replace(results, error_costs=costs)
 
 
 def results_of(
@@ -121,9 +133,9 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
 
 
 def label_names(labels: tuple[str, ...]) -> list[str]:
-    """Label names by id; the last one, also at -1, is `no label`."""
+    """Label names by id. The last one, also at -1, is `no label`, or another name if that is one of the labels."""
     assert NO_LABEL == -1
-    return [*labels, "no label"]
+    return [*labels, "no label of the data set" if "no label" in labels else "no label"]
 
 
 def _run_table(runs: list[Run], catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> pd.DataFrame:
@@ -234,7 +246,7 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 def _is_constant(run: Run) -> bool:
-    """Whether all of several texts got one label."""
+    """Whether all of several texts got one label, or none of them any."""
     predicted = run.predictions.predicted
     return len(predicted) > 1 and len(set(predicted)) == 1
 

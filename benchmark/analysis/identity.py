@@ -52,16 +52,18 @@ def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
 
 
 def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
-    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read."""
-    if record.card is None or not record.card.readout:
+    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read.
+
+    None for models with one read-out, and for those that do not say what they train.
+    """
+    source = origin or record
+    card = source.card or record.card
+    if record.card is None or not record.card.readout or card is None or card.training is None:
         return None
     adapter = record.fit.weights.adapter if record.fit else None
     foreign = adapter.sha256 if adapter and not origin else None
-    source = origin or record
     spec = identity_of(source.config.as_json())
-    return short_hash(
-        (source.card or record.card).training, spec["recipe"], spec["dataset"], source.data_sha256, foreign
-    )
+    return short_hash(card.training, spec["recipe"], spec["dataset"], source.data_sha256, foreign)
 
 
 def _without(values: dict[str, Any], leave_out: Collection[str], prefix: str = "") -> dict[str, Any]:

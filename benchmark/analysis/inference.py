@@ -4,7 +4,7 @@ All functions are pure. `Correct` arrays are (seeds, items): which test items ea
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -21,6 +21,7 @@ ALPHA = 0.05
 POWER = 0.8
 """The probability with which a detectable difference is found."""
 RESAMPLES = 2000
+MOST_CELLS = 2**24  # of a drawn array, 128 MiB; all resamples of 400,000 items would take 6 GB
 SEED = 0  # of the drawn items, and of the seeds of models that `bootstrap_interval` draws with them
 COMPARED_SEED = 1  # of the seeds of models drawn in a comparison, together with the side
 QUANTILES = (0.025, 0.975)
@@ -138,7 +139,8 @@ def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
     The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
     in floats for speed: their sums are exact, and the same on every machine.
     """
-    return _item_draws(correct.shape[1]) @ correct.T.astype(np.float64)
+    right = correct.T.astype(np.float64)
+    return np.concatenate([drawn @ right for drawn in _item_draws(len(right))])
 
 
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
@@ -160,7 +162,8 @@ def interval_of_change(after: Correct, before: Correct) -> Interval:
     Seeds and items are drawn jointly, with the limits of `bootstrap_interval`: widened by `difference_of_counts`.
     """
     seeds, items = _check_shape(after)
-    change = resample_items(after) - resample_items(before)
+    right_after, right_before = np.split(resample_items(np.concatenate([after, before])), 2, axis=1)
+    change = right_after - right_before
     means = (change * _seed_draws(seeds, len(change), 0)).sum(axis=1) / (seeds * items)
     gained, lost = ((one & ~other).sum() / seeds for one, other in ((after, before), (before, after)))
     return hull(_percentiles(means), difference_of_counts(float(gained), float(lost), items))
@@ -235,11 +238,21 @@ def unpaired_z(first: float, second: float, total: int) -> float:
     return (first - second) / error if error else 0.0
 
 
+def _item_draws(items: int) -> Iterable[npt.NDArray[np.float64]]:
+    """How often each item is drawn, (resamples, items), in parts of at most `MOST_CELLS` cells."""
+    return _kept_item_draws(items) if RESAMPLES * items <= MOST_CELLS else _draw_items(items)
+
+
 @lru_cache(maxsize=2)
-def _item_draws(items: int) -> npt.NDArray[np.float64]:
-    """How often each item is drawn, (resamples, items)."""
-    drawn = np.random.default_rng(SEED).multinomial(items, np.full(items, 1 / items), size=RESAMPLES)
-    return drawn.astype(np.float64)
+def _kept_item_draws(items: int) -> list[npt.NDArray[np.float64]]:
+    return list(_draw_items(items))
+
+
+def _draw_items(items: int) -> Iterator[npt.NDArray[np.float64]]:
+    generator, at_once = np.random.default_rng(SEED), max(1, MOST_CELLS // items)
+    for first in range(0, RESAMPLES, at_once):
+        resamples = min(at_once, RESAMPLES - first)
+        yield generator.multinomial(items, np.full(items, 1 / items), size=resamples).astype(np.float64)
 
 
 @lru_cache(maxsize=64)

@@ -45,25 +45,25 @@ def accuracy(gold: LabelIds, predicted: LabelIds) -> float:
     return float(np.mean(gold == predicted))
 
 
-def macro_f1(gold: LabelIds, predicted: LabelIds, labels: int) -> float:
+def macro_f1(gold: LabelIds, predicted: LabelIds, n_labels: int) -> float:
     """The unweighted mean of the F1 of all labels; a label that is neither gold nor predicted counts 0."""
-    return float(per_class(gold, predicted, labels).f1.mean())
+    return float(per_class(gold, predicted, n_labels).f1.mean())
 
 
-def per_class(gold: LabelIds, predicted: LabelIds, labels: int) -> ClassScores:
+def per_class(gold: LabelIds, predicted: LabelIds, n_labels: int) -> ClassScores:
     """Precision, recall, F1 and support of each label."""
-    _check_ids(gold, predicted, labels)
+    _check_ids(gold, predicted, n_labels)
     scores = sklearn_metrics.precision_recall_fscore_support(
-        gold, predicted, labels=range(labels), average=None, zero_division=0
+        gold, predicted, labels=range(n_labels), average=None, zero_division=0
     )
     return ClassScores(*scores)
 
 
-def confusion_matrix(gold: LabelIds, predicted: LabelIds, labels: int) -> npt.NDArray[np.int64]:
+def confusion_matrix(gold: LabelIds, predicted: LabelIds, n_labels: int) -> npt.NDArray[np.int64]:
     """Row counts, (labels, labels + 1), by gold and predicted label; the last column is `NO_LABEL`."""
-    _check_ids(gold, predicted, labels)
-    matrix = sklearn_metrics.confusion_matrix(gold, predicted, labels=[*range(labels), NO_LABEL])
-    return np.asarray(matrix[:labels], dtype=np.int64)
+    _check_ids(gold, predicted, n_labels)
+    matrix = sklearn_metrics.confusion_matrix(gold, predicted, labels=[*range(n_labels), NO_LABEL])
+    return np.asarray(matrix[:n_labels], dtype=np.int64)
 
 
 def confidence_of(predicted: LabelIds, probabilities: Probabilities) -> Probabilities:
@@ -199,9 +199,10 @@ def least_cost(probabilities: Probabilities, costs: npt.NDArray[np.float64]) -> 
 
 
 def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64]) -> float:
-    """The mean cost of predictions that are all labels; `costs` are (gold, predicted)."""
-    _check_same_length(len(gold), len(predicted))
-    return float(costs[gold, predicted].mean())
+    """The mean cost of the predictions; `costs` are (gold, predicted). `NO_LABEL` has the highest of its row."""
+    _check_ids(gold, predicted, len(costs))
+    with_no_label = np.column_stack([costs, costs.max(axis=1)])  # its id, -1, is the last column
+    return float(with_no_label[gold, predicted].mean())
 
 
 def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
@@ -216,12 +217,12 @@ def _check_same_length(gold: int, predicted: int) -> None:
         raise BenchmarkError("There are no rows to score.", "Give at least one row.")
 
 
-def _check_ids(gold: LabelIds, predicted: LabelIds, labels: int) -> None:
+def _check_ids(gold: LabelIds, predicted: LabelIds, n_labels: int) -> None:
     _check_same_length(len(gold), len(predicted))
     for name, ids, lowest in (("gold label", gold, 0), ("prediction", predicted, NO_LABEL)):
-        outside = (ids < lowest) | (ids >= labels)
+        outside = (ids < lowest) | (ids >= n_labels)
         if outside.any():
             row = int(np.argmax(outside))
             raise BenchmarkError(
-                f"The {name} of row {row} is {ids[row]}.", f"Give label ids between {lowest} and {labels - 1}."
+                f"The {name} of row {row} is {ids[row]}.", f"Give label ids between {lowest} and {n_labels - 1}."
             )

@@ -44,7 +44,8 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmark.report", description=__doc__)
     add_results_dir(parser)
-    of_readme = "file with the generated section (default: README.md for results in a checkout, else none)"
+    of_readme = "file with the generated section (default: README.md for results in a checkout, else none); with a "
+    of_readme += "folder docs beside it, docs/results.md and docs/results/ are written too"
     parser.add_argument("--readme", type=Path, help=of_readme)
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")

@@ -18,11 +18,11 @@ from benchmark.report.figure import ALL, Figure, Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
-from benchmark.report.results_page import results_pages
+from benchmark.report.results_page import WRITTEN, results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
 from benchmark.report.summary import answer, findings, messages
 from benchmark.report.table import Table
-from benchmark.report.tables import all_tables
+from benchmark.report.tables import TABLE_NAMES, all_tables
 from benchmark.report.wording import jinja_environment
 from benchmark.results.store import RECORD, lock
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 BEGIN, END = "<!-- results: written by python -m benchmark.report -->", "<!-- end of results -->"
+TABLE_SUFFIXES, FIGURE_SUFFIXES = (".csv", ".md", ".tex"), (".svg", ".png")
 COMPARED = {".md", ".csv", ".tex", ".svg", ".html"}  # PNG bytes may differ with the compression library
 
 
@@ -116,7 +117,7 @@ def build(report: Report, results_dir: Path) -> set[Path]:
                 path.write_text(content, encoding="utf-8")
             written.add(results_dir / "tables" / name)
     for picture, drawing in report.drawings:
-        for suffix, save in ((".svg", save_svg), (".png", save_png)):
+        for suffix, save in zip(FIGURE_SUFFIXES, (save_svg, save_png), strict=True):
             with replacing(results_dir / "figures" / f"{picture.name}{suffix}") as path:
                 save(drawing, path)
             written.add(results_dir / "figures" / f"{picture.name}{suffix}")
@@ -166,8 +167,17 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def write_documents(report: Report, readme: Path) -> None:
-    """Write the README's section and the pages of results, and delete pages that the records no longer give."""
+    """Write the README's section and the pages of results, and delete pages that the records no longer give.
+
+    Raises `BenchmarkError` before anything is written if a page has the place of a file that no report wrote.
+    """
     current = documents(report, readme)
+    for place in current:
+        if place != readme and place.exists() and not _is_page_of_results(place):
+            raise BenchmarkError(
+                f"{place} exists and was not written by python -m benchmark.report.",
+                "Rename it, or set --readme to a file in a folder without docs.",
+            )
     for place, content in current.items():
         with replacing(place) as path:
             path.write_bytes(content)
@@ -176,7 +186,13 @@ def write_documents(report: Report, readme: Path) -> None:
 
 
 def _other_documents(readme: Path, current: Iterable[Path]) -> list[Path]:
-    return sorted({*(readme.parent / "docs/results").glob("*.md")} - {*current})
+    """The pages of results that the records no longer give."""
+    pages = {path for path in (readme.parent / "docs/results").glob("*.md") if _is_page_of_results(path)}
+    return sorted(pages - {*current})
+
+
+def _is_page_of_results(path: Path) -> bool:
+    return path.is_file() and WRITTEN.encode() in path.read_bytes()
 
 
 def with_section(readme: Path, text: str) -> bytes:
@@ -203,6 +219,10 @@ def _is_newer_than_runs(page_file: Path, runs: Path) -> bool:
 
 
 def _generated(results_dir: Path) -> Iterable[Path]:
-    for folder in ("tables", "figures"):
-        yield from (path for path in (results_dir / folder).glob("*.*") if not path.name.startswith("."))
+    """The files in `results_dir` that have the name of a report's, of any data set. Others are the user's."""
+    for folder, names, suffixes in (("tables", TABLE_NAMES, TABLE_SUFFIXES), ("figures", [*FIGURES], FIGURE_SUFFIXES)):
+        for path in (results_dir / folder).glob("*.*"):
+            named = any(path.stem == name or path.stem.startswith(f"{name}_") for name in names)
+            if named and path.suffix in suffixes and path.is_file():
+                yield path
     yield from results_dir.glob(PAGE)

@@ -14,6 +14,8 @@ GREEN = "#009e73"
 PINK = "#cc79a7"
 SKY = "#56b4e9"
 VERMILION = "#d55e00"
+KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
+"""The colour of each kind of model; other kinds are dark grey."""
 # INK is readable on these, and the first two differ in greyscale.
 TIED = "#f3f3f3"
 DIFFERENT = "#9ecae1"

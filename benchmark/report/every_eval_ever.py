@@ -17,8 +17,7 @@ import numpy as np
 from benchmark.analysis.frame import label_names
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.names import command
-from benchmark.report.model_card import METRICS, is_hub_dataset
-from benchmark.report.run_details import scores_of
+from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 

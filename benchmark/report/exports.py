@@ -7,11 +7,11 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from benchmark.analysis.frame import read_results
+from benchmark.analysis.run_scores import is_hub_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.report import every_eval_ever
 from benchmark.report.every_eval_ever import Evaluation
-from benchmark.report.model_card import is_hub_dataset
 from benchmark.results.record import Status
 from benchmark.results.store import check_predictions
 
@@ -64,7 +64,8 @@ def _hub_eval_results(evaluation: Evaluation) -> dict[str, bytes]:
         value=float((run.gold == run.predictions.predicted).mean()),
         dataset_revision=hub.revision,
         date=record.finished,
-        notes=f"accuracy on {len(run.gold)} test texts: {evaluation.name}, seed {record.seed}",
+        notes=f"accuracy on {len(run.gold)} texts of the split {hub.split_of('test')}: {evaluation.name}, "
+        f"seed {record.seed}",
     )
     content = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True, width=120)
     return {f"{run.name}/.eval_results/{evaluation.dataset}.yaml": content.encode()}

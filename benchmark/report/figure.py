@@ -4,13 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report.style import SERIES_STYLES
 
 ALL = ""
@@ -65,12 +62,3 @@ def series_styles(analysis: AnalysedResults, titles: Sequence[str]) -> list[dict
     own = [usual.get(title) if title not in titles[:place] else None for place, title in enumerate(titles)]
     unused = iter([style for style in reversed(SERIES_STYLES) if style not in own])
     return [style or next(unused) for style in own]
-
-
-def compared(analysis: AnalysedResults) -> pd.DataFrame:
-    """The configurations with results, the most accurate first, without training options that were only tried.
-
-    If several test splits were used, the configurations on that of most of them.
-    """
-    groups = by_test_texts(without_ablations(analysis))
-    return (groups[0] if groups else analysis.configurations.head(0)).reset_index(drop=True)

@@ -10,9 +10,9 @@ from huggingface_hub import EvalResult, ModelCardData
 from benchmark.analysis import study
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import per_class
+from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
 from benchmark.errors import BenchmarkError
 from benchmark.report.formats import markdown_text
-from benchmark.report.run_details import scores_of
 from benchmark.report.wording import jinja_environment
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
@@ -21,14 +21,6 @@ from benchmark.results.store import RECORD, Run, read, read_all
 PREDICT = "python -m benchmark.predict FOLDER texts.txt"
 """The command that uses a kept model, in the folder that has its card."""
 LICENCE = "base-model-and-research-data"
-
-
-METRICS = {
-    "accuracy": ("accuracy", "Accuracy"),
-    "macro_f1": ("f1", "Macro-F1"),
-    "calibration_error": ("expected_calibration_error", "Expected calibration error (15 bins)"),
-}
-"""The type and the name of each metric on the hub."""
 
 
 def find_run(results_dir: Path, wanted: str) -> Run:
@@ -88,14 +80,15 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
     """The YAML that the hub reads."""
     card, hub = record.card, record.config.dataset.hub if is_hub_dataset(record) else None
     assert card is not None
-    dataset: dict[str, Any] = {"dataset_type": record.dataset}
+    dataset: dict[str, Any] = {"dataset_type": record.dataset, "dataset_split": "test"}
     if hub is not None:
-        dataset = {"dataset_type": hub.id, "dataset_config": hub.configuration, "dataset_revision": hub.revision}
+        dataset = {"dataset_type": hub.id, "dataset_split": hub.split_of("test")}
+        dataset |= {"dataset_config": hub.configuration, "dataset_revision": hub.revision}
     results = [
         EvalResult(
             task_type="text-classification", task_name="Text classification", dataset_name=record.dataset,
-            dataset_split="test", metric_type=METRICS[name][0], metric_name=METRICS[name][1],
-            metric_value=round(value, 6), metric_args={"average": "macro"} if name == "macro_f1" else None, **dataset,
+            metric_type=METRICS[name][0], metric_name=METRICS[name][1], metric_value=round(value, 6),
+            metric_args={"average": "macro"} if name == "macro_f1" else None, **dataset,
         )
         for name, value in scores.items()
     ]  # fmt: skip
@@ -106,13 +99,6 @@ def _front_matter(record: RunRecord, scores: dict[str, float]) -> str:
         model_name=_name(record), pipeline_tag="text-classification", metrics=["accuracy", "f1"], eval_results=results,
     )  # fmt: skip
     return str(data.to_yaml())
-
-
-def is_hub_dataset(record: RunRecord) -> bool:
-    """Whether the test texts came from the hub, or were checked against the hash of the hub's."""
-    from_hub = record.data is not None and record.data.from_hub
-    dataset = record.config.dataset
-    return dataset.tests_own_texts and (from_hub or "test" in dataset.pinned)
 
 
 def _is_the_studys(record: RunRecord) -> bool:

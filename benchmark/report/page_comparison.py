@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.comparisons import comparisons
 from benchmark.analysis.configurations import smallest_network
@@ -30,7 +29,8 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
     `predicted` holds the label ids of the first counted seed, in base 62. `pairs` has one entry for every two
     configurations in the order of `combinations`, with what `analysis.comparisons` computes over all seeds; what it
     says of the whole data set, Holm's p and the verdict, is None with a reduced run. `chosen` are the best
-    configuration, without training options that were only tried, and the smallest network.
+    configuration, without training options that were only tried, and the smallest network. Texts with more label
+    names than two digits tell apart (3,844 with `no label`) are left out.
     """
     scored = analysis.configurations
     scored = scored[scored["accuracy"].notna()]
@@ -38,7 +38,9 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
         ["dataset", "test_sha256"]
     )
     all_comparable = [
-        comparable.head(_most(comparable)).reset_index(drop=True) for _, comparable in groups if len(comparable) > 1
+        comparable.head(_most(comparable)).reset_index(drop=True)
+        for _, comparable in groups
+        if len(comparable) > 1 and len(analysis.results.labels(comparable["run"].iloc[0])) < len(DIGITS) ** 2
     ]
     all_comparable.sort(
         key=lambda comparable: (comparable["dataset"][0] != study.DATASET, comparable["dataset"][0], -len(comparable))
@@ -65,7 +67,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
     compared = comparisons(results, comparable.assign(result=True)).to_dict("records")  # reduced runs too
     return {
         "dataset": comparable["dataset"][0],
-        "chosen": _chosen(comparable, without_ablations(analysis)["configuration"].tolist()),
+        "chosen": _chosen(comparable, analysis.without_ablations["configuration"].tolist()),
         "labels": names,
         "width": 1 if len(names) <= len(DIGITS) else 2,
         "items": items,

@@ -12,6 +12,8 @@ from benchmark.report.table import Table
 from benchmark.report.wording import jinja_environment
 
 MAIN = "results"
+WRITTEN = "Written by `python -m benchmark.report`"
+"""The last line of every page begins so. A report overwrites and deletes no other file in docs/."""
 MOST_ROWS = 40
 """A longer table is cut; its files have all rows."""
 
@@ -45,6 +47,7 @@ def results_pages(
             root="../" * (1 + name.count("/")),
             copies=analysis.results.copies,
             MOST_ROWS=MOST_ROWS,
+            WRITTEN=WRITTEN,
         )
         for name, chapters in pages.items()
     }

@@ -11,7 +11,8 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, label_names
-from benchmark.analysis.metrics import accuracy, confidence_of, confusion_matrix, expected_calibration_error, macro_f1
+from benchmark.analysis.metrics import confusion_matrix
+from benchmark.analysis.run_scores import scores_of
 from benchmark.interface import CurvePoint
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import PREDICTIONS, RECORD, Run
@@ -117,16 +118,6 @@ def _run_row(run: Run, shared_time: bool) -> RunRow:
     return RunRow(run, scores, files, shared_time)
 
 
-def scores_of(run: Run) -> dict[str, float]:
-    """The metrics of a completed run by name, without the calibration error if its answers carry no confidence."""
-    gold, predicted = run.gold, run.predictions.predicted
-    scores = {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted, len(run.record.labels))}
-    if run.predictions.has_confidences:
-        confidence = confidence_of(predicted, run.predictions.probabilities)
-        scores["calibration_error"] = expected_calibration_error(gold == predicted, confidence)
-    return scores
-
-
 def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:
     """The curves of all seeds. The axis starts at 0 for a loss and at the lowest value for an accuracy."""
     curves = [_points(record.fit.curve, value) for record in records if record.fit is not None]
@@ -161,7 +152,7 @@ def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
     answers = pd.concat([results.answers_of(run) for run in row["counted"]])
     counts = confusion_matrix(answers["gold"].to_numpy(), answers["predicted"].to_numpy(), len(names) - 1)
     matrix = pd.DataFrame(counts, index=names[:-1], columns=names)
-    return matrix if counts[:, -1].any() else matrix[names[:-1]]
+    return matrix if counts[:, -1].any() else matrix.iloc[:, :-1]
 
 
 def _provenance(records: list[RunRecord]) -> Iterator[tuple[str, str]]:

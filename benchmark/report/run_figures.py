@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.analysis import metrics
+from benchmark.analysis.frame import label_names
 from benchmark.analysis.names import recipe_in_words
 from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
 from benchmark.report.style import (
@@ -187,7 +188,7 @@ def _confusion_counts(run: Run) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Return the confusion matrix and the names of its columns, with "no label" only if it was predicted."""
     counts = metrics.confusion_matrix(run.gold, run.predictions.predicted, len(run.record.labels))
     if counts[:, -1].any():
-        return counts, [*readable(run.record.labels), "no label"]
+        return counts, [*readable(run.record.labels), label_names(run.record.labels)[-1]]
     return counts[:, :-1], readable(run.record.labels)
 
 

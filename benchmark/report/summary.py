@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import comparisons, study
-from benchmark.analysis.ablations import without_ablations
+from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import is_sized_network, smallest_network
 from benchmark.analysis.costs import significant_leads
@@ -17,7 +16,7 @@ from benchmark.report.data_set_leads import leads_by_data_set
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
-from benchmark.report.tables.label_noise import MAY_BE_WRONG
+from benchmark.report.tables.label_noise import STRONG
 from benchmark.report.tables.paired import CHANGES
 from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
 
@@ -58,8 +57,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
     """The values that the templates put into their sentences."""
     about_study = dataset == study.DATASET
     own_tables = _tables_about(dataset, tables)
-    all_comparable = comparisons.by_test_texts(without_ablations(analysis))
-    comparable = [dict(row) for _, row in all_comparable[0].iterrows()] if all_comparable else []
+    comparable = [dict(row) for _, row in analysis.compared.iterrows()]
     by_cost = _about_cost(analysis, comparable, own_tables["dollars"])
     return {
         "study": study,
@@ -136,7 +134,7 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], da
     best = comparable[0]["configuration"] if comparable else None
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
-        "noise": _row_with(own_tables["label_noise"], "reason", MAY_BE_WRONG),
+        "noise": _row_with(own_tables["label_noise"], "criterion", STRONG),
         "few": _few_texts(own_tables["learning_curve"]),
         "changed": _most_harmful_change(own_tables["robustness"], dataset),
     }

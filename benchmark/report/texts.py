@@ -1,7 +1,9 @@
 """The test texts of a local data folder, for a page that shows them. Records hold ids and hashes only."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,7 +18,7 @@ from benchmark.dataset_config import DatasetConfig, Files
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.report.page_comparison import Texts
-from benchmark.results.record import Status
+from benchmark.results.record import RunRecord, Status
 
 
 def local_texts(results: Results, folder: Path) -> Texts:
@@ -24,15 +26,17 @@ def local_texts(results: Results, folder: Path) -> Texts:
 
     Raises `BenchmarkError` if it holds none of them.
     """
-    wanted = {
-        run.record.data.splits["test"].sha256: run.record.config.dataset
-        for run in results.by_name.values()
-        if run.record.status is Status.completed and run.record.data is not None
-    }
+    wanted: dict[str, tuple[DatasetConfig, list[Files | None]]] = {}
+    for run in results.by_name.values():
+        if run.record.status is Status.completed and run.record.data is not None:
+            sha256 = run.record.data.splits["test"].sha256
+            _, forms = wanted.setdefault(sha256, (run.record.config.dataset, [None]))  # None: the usual form
+            if (form := _form(run.record)) not in forms:
+                forms.insert(0, form)
     texts: dict[str, dict[str, str]] = {}
     cause: BenchmarkError | None = None
-    for sha256, config in wanted.items():
-        for files in (_original_form((config.test or config).name), None):  # None: the usual form
+    for sha256, (config, forms) in wanted.items():
+        for files in forms:
             try:
                 test = _read_test(config, folder, files)
             except BenchmarkError as error:  # for example, the labels of another data set
@@ -44,7 +48,8 @@ def local_texts(results: Results, folder: Path) -> Texts:
     if not texts:
         raise BenchmarkError(
             f"{folder} does not hold the test texts of any completed run" + (f": {cause.problem}" if cause else "."),
-            "Give --texts the folder from which the runs read their data, unchanged.",
+            "Give --texts the folder from which the runs read their data, unchanged. If a YAML file of your own has "
+            "the option files, write the texts as .csv files with the columns text and label first.",
         ) from cause
     return texts
 
@@ -61,8 +66,25 @@ def _read_test(config: DatasetConfig, folder: Path, files: Files | None) -> Exam
     return test if config.perturb is None else perturb_texts(test, config.perturb)[0]
 
 
-def _original_form(name: str) -> Files | None:
-    """How the original files of a shipped data set are written. Records do not say it."""
-    path = CONF_DIR / "dataset" / f"{name}.yaml"
-    form = yaml.safe_load(path.read_text(encoding="utf-8")).get("files") if path.is_file() else None
-    return form and Files(**form)
+def _form(record: RunRecord) -> Files | None:
+    """How the files of the test texts are written, as a shipped data set and the options of the run say it.
+
+    The configuration in a record does not say it.
+    """
+    dataset = record.config.dataset
+    path = CONF_DIR / "dataset" / f"{(dataset.test or dataset).name}.yaml"
+    shipped = yaml.safe_load(path.read_text(encoding="utf-8")).get("files") if path.is_file() else None
+    form = (shipped or {}) | _options(record.overrides, "dataset.test.files" if dataset.test else "dataset.files")
+    return Files(**form) if form else None
+
+
+def _options(overrides: Iterable[str], group: str) -> dict[str, Any]:
+    """The values of a group of options on the command line, `GROUP={NAME: VALUE}` or `GROUP.NAME=VALUE`."""
+    options: dict[str, Any] = {}
+    for override in overrides:
+        option, _, value = override.lstrip("+").partition("=")
+        if option == group:
+            options |= yaml.safe_load(value) or {}
+        elif option.startswith(f"{group}."):
+            options[option.removeprefix(f"{group}.")] = yaml.safe_load(value)
+    return options

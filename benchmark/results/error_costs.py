@@ -27,6 +27,7 @@ def read_error_costs(results_dir: Path) -> pd.DataFrame | None:
         written = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path} cannot be read ({error}).", FIX) from error
+    written = written.rename(index=str.strip, columns=str.strip)
     if not written.index.is_unique or sorted(map(str, written.index)) != sorted(map(str, written.columns)):
         raise BenchmarkError(f"{path} does not have exactly one row and one column per label.", FIX)
     costs: pd.DataFrame = written.apply(pd.to_numeric, errors="coerce").astype(float)

@@ -170,6 +170,12 @@ def test_the_share_of_answers_that_name_no_label_is_a_mean_over_seeds(tmp_path: 
     assert only(*runs)["has_confidences"] is False
 
 
+def test_answers_that_all_name_no_label_are_not_called_one_label(tmp_path: Path) -> None:
+    record = a_record("smollm2_lora", "model.readout=generate")
+    run = publish(tmp_path, record, [NO_LABEL] * 10, ["words"] * 10)
+    assert str(only(run)["status"]) == "measured; 100.0% of predictions name no label"
+
+
 def test_collapsed_seeds_with_pretrained_weights_are_counted(tmp_path: Path) -> None:
     predictions = ([1] * 10, GOLD, [2] * 10)
     runs = [publish(tmp_path, a_record("minilm", seed=seed), predicted) for seed, predicted in enumerate(predictions)]

@@ -117,6 +117,7 @@ def changed(rows: list[dict[str, Any]], row: int, **values: Any) -> list[dict[st
         (changed(label_rows(), 6, id="row-1"), "row 6: the id 'row-1' is also that of"),
         (changed(label_rows(), 6, predicted=None), "row 6: 'predicted' is None"),
         (changed(label_rows(), 6, predicted=1.0), "row 6: 'predicted' is 1.0"),
+        (changed(label_rows(), 6, gold=" ", predicted=""), "row 6: there is no gold label"),
         ([{"gold": row["gold"]} for row in label_rows()], "no column 'predicted'"),
         ([row | {"label": "calm"} for row in label_rows()], "gold, label"),
         ([{"instruction": "", "input": text, "output": "calm"} for text in TEXTS], "no column 'predicted'"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import (
     FIT,
@@ -24,7 +25,9 @@ from factories import (
 from benchmark.analysis import frame, study
 from benchmark.analysis.columns import RUN_COLUMNS
 from benchmark.analysis.frame import Results, label_names, read_results, results_of
-from benchmark.interface import NO_LABEL, CurvePoint
+from benchmark.errors import BenchmarkError
+from benchmark.interface import NO_LABEL, CurvePoint, ModelCard, Readout
+from benchmark.results import error_costs
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
 from benchmark.results.shipped_models import read_catalogue
@@ -271,6 +274,12 @@ def test_a_training_is_of_weights_recipe_and_data_whatever_the_read_out_and_seed
     assert ids("training", publish(tmp_path, a_record("minilm"))) == [None]
 
 
+def test_models_that_do_not_say_what_they_train_share_no_training(tmp_path: Path) -> None:
+    cards = [ModelCard(name, name, readout=Readout.labels) for name in ("mine", "yours")]
+    records = [replace(a_record("minilm", f"model.name={card.weights}"), card=card) for card in cards]
+    assert ids("training", *(publish(tmp_path, record) for record in records)) == [None, None]
+
+
 # Answers
 
 
@@ -303,6 +312,7 @@ def test_no_runs_are_empty_tables() -> None:
 
 def test_the_last_label_name_is_that_of_no_label() -> None:
     assert np.array(label_names(("a", "b")))[[0, 1, NO_LABEL]].tolist() == ["a", "b", "no label"]
+    assert label_names(("no label", "b")) == ["no label", "b", "no label of the data set"]
 
 
 def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None:
@@ -313,6 +323,18 @@ def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None
     found = read_results(tmp_path)
     assert (len(found.runs), found.speeds) == (1, measured)
     assert (found.throughputs, found.latencies) == (measured[::2], measured[1:2])
+
+
+def test_costs_of_errors_must_name_the_labels_of_a_data_set(tmp_path: Path) -> None:
+    publish(tmp_path, a_record())
+    costs = pd.DataFrame(1 - np.eye(6), [f"{label} " for label in LABELS], [f"{label} " for label in LABELS])
+    costs.to_csv(tmp_path / error_costs.FILE)
+    found = read_results(tmp_path).error_costs
+    assert found is not None
+    assert (*found.index,) == (*found.columns,) == LABELS
+    costs.rename(index=str.title, columns=str.title).to_csv(tmp_path / error_costs.FILE)
+    with pytest.raises(BenchmarkError, match="Sadness, Joy.* no data set here"):
+        read_results(tmp_path)
 
 
 def test_a_copied_folder_is_no_second_run(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
+import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, chi2_contingency
 
+from benchmark.analysis import inference
 from benchmark.analysis.inference import (
     Interval,
     accuracy_interval,
@@ -200,6 +202,18 @@ def test_resampled_items_are_the_same_for_every_model() -> None:
     assert np.array_equal(resample_items(both), np.concatenate([resample_items(first), resample_items(second)], axis=1))
     assert np.array_equal(resample_items(first), resample_items(first).round())
     assert resample_items(first).shape == (2000, 2)
+
+
+def test_many_items_are_drawn_in_parts_with_the_same_result_and_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    correct = np.arange(2000) % np.array([[2], [3]]) == 0
+    at_once = resample_items(correct)
+    monkeypatch.setattr(inference, "MOST_CELLS", 7 * 2000)
+    tracemalloc.start()
+    try:
+        assert np.array_equal(resample_items(correct), at_once)
+        assert tracemalloc.get_traced_memory()[1] < 2**20 < 8 * 2000 * len(at_once)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def shares(*values: float) -> Probabilities:
 def test_an_answer_that_names_no_label_counts_as_wrong() -> None:
     gold, predicted = ids(0, 1, 1, 1), ids(0, 1, 1, NO_LABEL)
     assert accuracy(gold, predicted) == 0.75
-    assert per_class(gold, predicted, labels=2).recall.tolist() == [1, 2 / 3]
-    assert per_class(gold, predicted, labels=2).precision.tolist() == [1, 1]
+    assert per_class(gold, predicted, n_labels=2).recall.tolist() == [1, 2 / 3]
+    assert per_class(gold, predicted, n_labels=2).precision.tolist() == [1, 1]
 
 
 def test_macro_f1_counts_a_label_that_never_occurs_as_zero() -> None:
@@ -53,16 +53,16 @@ def test_macro_f1_counts_a_label_that_never_occurs_as_zero() -> None:
 
 
 def test_per_class_scores_of_a_worked_example() -> None:
-    scores = per_class(ids(0, 0, 0, 1, 1), ids(0, 0, 1, 1, 2), labels=4)
+    scores = per_class(ids(0, 0, 0, 1, 1), ids(0, 0, 1, 1, 2), n_labels=4)
     assert scores.precision == pytest.approx([1, 1 / 2, 0, 0])
     assert scores.recall == pytest.approx([2 / 3, 1 / 2, 0, 0])
     assert scores.f1 == pytest.approx([4 / 5, 1 / 2, 0, 0])
     assert scores.support.tolist() == [3, 2, 0, 0]
-    assert macro_f1(ids(0, 0, 0, 1, 1), ids(0, 0, 1, 1, 2), labels=4) == pytest.approx(1.3 / 4)
+    assert macro_f1(ids(0, 0, 0, 1, 1), ids(0, 0, 1, 1, 2), n_labels=4) == pytest.approx(1.3 / 4)
 
 
 def test_confusion_matrix_has_gold_rows_predicted_columns_and_unnamed_answers_last() -> None:
-    matrix = confusion_matrix(ids(0, 0, 1, 1, 1), ids(0, 1, 1, NO_LABEL, NO_LABEL), labels=3)
+    matrix = confusion_matrix(ids(0, 0, 1, 1, 1), ids(0, 1, 1, NO_LABEL, NO_LABEL), n_labels=3)
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 2], [0, 0, 0, 0]]
 
 
@@ -235,3 +235,10 @@ def test_a_costly_error_changes_the_decision_and_equal_costs_do_not() -> None:
     assert least_cost(probabilities, 1 - np.eye(2)).tolist() == [0, 0, 1, 0]
     gold = np.array([0, 1, 1, 0])
     assert mean_cost(gold, np.array([1, 0, 1, 0]), costs) == (1 + 5) / 4
+
+
+def test_an_answer_that_is_no_label_has_the_highest_cost_of_its_gold_label() -> None:
+    costs = np.array([[0.0, 9.0, 2.0], [5.0, 0.0, 3.0], [1.0, 1.0, 0.0]])
+    assert mean_cost(np.array([0, 1, 2]), np.array([NO_LABEL] * 3), costs) == (9 + 5 + 1) / 3
+    with pytest.raises(BenchmarkError, match="prediction of row 0 is 3"):
+        mean_cost(np.array([0]), np.array([3]), costs)

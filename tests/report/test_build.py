@@ -18,7 +18,7 @@ from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
 from benchmark.report.results_page import MOST_ROWS, results_pages
-from benchmark.report.tables import TABLES, all_tables
+from benchmark.report.tables import ALWAYS_SHOWN, all_tables
 from benchmark.report.wording import heading_anchor
 from benchmark.results.record import Failure, Status
 
@@ -97,7 +97,7 @@ def test_tables_are_written_as_markdown_csv_and_latex_and_figures_as_svg_and_png
     made = Report(read_results(project / "results"))
     report.build(made, project / "results")
     tables = {table.name for table in made.tables}
-    assert {*TABLES, "leaderboard_emotion", "leaderboard_synthetic", "per_class_synthetic"} <= tables
+    assert {*ALWAYS_SHOWN, "leaderboard_emotion", "leaderboard_synthetic", "per_class_synthetic"} <= tables
     assert files_below(project / "results/tables") == {
         f"{name}.{suffix}" for name in tables for suffix in ("md", "csv", "tex")
     }
@@ -152,7 +152,7 @@ def test_what_was_edited_by_hand_is_out_of_date(project: Path) -> None:
         content[-2] ^= 1
         file.write_bytes(content)
     (project / "results/figures/accuracy.png").unlink()
-    (project / "results/tables/table4.md").write_text("| invented |\n")
+    (project / "results/tables/table3_accuracy_old.md").write_text("| invented |\n")
     readme = project / "README.md"
     readme.write_text(readme.read_text(encoding="utf-8").replace("0.9063", "0.9163"), encoding="utf-8")
     assert stale(project) == [
@@ -160,7 +160,7 @@ def test_what_was_edited_by_hand_is_out_of_date(project: Path) -> None:
         "results/figures/accuracy.svg",
         "results/tables/leaderboard_emotion.csv",
         "results/tables/table1_models.md",
-        "results/tables/table4.md",
+        "results/tables/table3_accuracy_old.md",
         "README.md",
     ]
 
@@ -181,6 +181,28 @@ def test_what_no_record_supports_any_more_goes_with_the_next_report(project: Pat
     assert command() == 0
     assert not (project / "results/tables/leaderboard_synthetic.md").exists()
     assert stale(project) == []
+
+
+def test_files_of_the_user_beside_tables_and_figures_stay(project: Path, command: Command) -> None:
+    for name in ("tables/my_notes.csv", "tables/per_class_notes.txt", "figures/table3_accuracy.svg"):
+        (project / "results" / name).write_text("mine")
+    (project / "results/tables/pairwise_old.md").mkdir()
+    (project / "results/figures/accuracy_old.svg").write_text("of an earlier report")
+    assert stale(project) == ["results/figures/accuracy_old.svg"]
+    before = files_below(project)
+    assert command("--readme", "README.md") == 0
+    assert before - files_below(project) == {"results/figures/accuracy_old.svg"}
+    assert (project / "results/tables/pairwise_old.md").is_dir()
+
+
+def test_every_shipped_table_and_figure_goes_if_no_record_supports_it(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FIGURES", FIGURES)
+    for folder in ("tables", "figures"):
+        shutil.copytree(shipped / "results" / folder, tmp_path / folder)
+    report.remove_others(tmp_path, set())
+    assert files_below(tmp_path) == set()
 
 
 def test_the_readme_keeps_what_surrounds_the_section(project: Path) -> None:
@@ -239,7 +261,7 @@ def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project
 
 
 def test_a_page_of_results_cuts_a_long_table_and_says_where_all_of_it_is() -> None:
-    nothing, table = analysis_of(), TABLES["hard_items"]
+    nothing, table = analysis_of(), ALWAYS_SHOWN["hard_items"]
     data = pd.DataFrame([dict.fromkeys(table.data(nothing), row) for row in range(MOST_ROWS + 2)])
     pages = results_pages(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
     page = pages["results/emotion-errors.md"]
@@ -253,11 +275,28 @@ def test_the_pages_of_results_are_checked_as_the_readme_is_and_old_ones_go(proje
     assert stale(project) == [f"docs/{place}" for place in pages_of(project)]
     report.write_documents(Report(read_results(project / "results")), project / "README.md")
     assert stale(project) == []
-    (project / "docs/results.md").write_text("edited")
+    page = project / "docs/results.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("0.9", "0.8"), encoding="utf-8")
     (project / "docs/results/synthetic.md").rename(project / "docs/results/old.md")
     assert stale(project) == ["docs/results.md", "docs/results/synthetic.md", "docs/results/old.md"]
     report.write_documents(Report(read_results(project / "results")), project / "README.md")
     assert stale(project) == []
+
+
+@pytest.mark.parametrize("name", ["results.md", "results/synthetic.md"])
+def test_a_document_of_the_user_is_not_overwritten(name: str, project: Path, command: Command) -> None:
+    docs = project / "docs"
+    (docs / "results").mkdir(parents=True)
+    (docs / "results/mine.md").write_text("mine")
+    (docs / name).write_text("mine")
+    before = (project / "README.md").read_bytes()
+    assert f"docs/{name}" in stale(project)
+    assert command("--readme", "README.md") == 1
+    assert files_below(docs) == {name, "results/mine.md"}
+    assert (project / "README.md").read_bytes() == before
+    (docs / name).unlink()
+    assert command("--readme", "README.md") == 0
+    assert (docs / "results/mine.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -296,7 +335,7 @@ def test_a_report_says_where_it_was_written(
     assert command("--results-dir", "elsewhere", "--readme", "OTHER.md") == 0
     assert capsys.readouterr().out == "5 runs -> elsewhere/report.html, elsewhere/tables, elsewhere/figures, OTHER.md\n"
     assert not (project / "results").exists()
-    assert {f"{name}.csv" for name in TABLES} <= files_below(project / "elsewhere/tables")
+    assert {f"{name}.csv" for name in ALWAYS_SHOWN} <= files_below(project / "elsewhere/tables")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])

@@ -7,8 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from benchmark.report import colours, contents
-from benchmark.report.colours import PALETTE
-from benchmark.report.figures.frontier import KINDS
+from benchmark.report.colours import KINDS, PALETTE
 from benchmark.report.style import SERIES_STYLES
 
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}

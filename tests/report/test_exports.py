@@ -121,6 +121,15 @@ def test_the_hubs_client_reads_the_evaluation_results(tmp_path: Path) -> None:
     assert (entry.value, entry.date) == (0.9, run.record.finished)
 
 
+def test_evaluation_results_name_the_split_of_the_hub(tmp_path: Path) -> None:
+    splits = 'dataset.hub.splits={"train": "train", "test": "validation"}'
+    run = publish(tmp_path / "results", a_record("minilm", splits))
+    export(tmp_path / "results", "hub-eval-results", tmp_path / "out")
+    (path,) = (tmp_path / "out" / run.name / ".eval_results").iterdir()
+    (entry,) = parse_eval_result_entries(yaml.safe_load(path.read_text()))
+    assert "10 texts of the split validation" in (entry.notes or "")
+
+
 def test_two_exports_have_the_same_content(tmp_path: Path) -> None:
     publish(tmp_path / "results", a_record("tfidf"))
     assert exported(tmp_path / "results", tmp_path / "a") == exported(tmp_path / "results", tmp_path / "b")

@@ -34,7 +34,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
-from benchmark.report.colours import DIFFERENT, TIED
+from benchmark.report.colours import DIFFERENT, KINDS, TIED
 from benchmark.report.contents import SECTIONS
 from benchmark.report.figure import series_styles
 from benchmark.report.figures import FIGURES, differences, frontier
@@ -379,7 +379,7 @@ def test_costs_have_the_interval_of_the_accuracy_and_the_colour_of_the_kind(tmp_
     drawn_intervals = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[0].collections]
     assert [expected.low, expected.high] in drawn_intervals
     colours = {line.get_color() for line in figure.axes[0].get_lines() if line.get_marker() == "o"}
-    assert colours == {frontier.KINDS["encoder"], frontier.KINDS["linear"]}
+    assert colours == {KINDS["encoder"], KINDS["linear"]}
 
 
 def test_numbers_of_close_points_do_not_overlap(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
-from benchmark.report.model_card import find_run, model_card
+from benchmark.report.model_card import find_run, kept_card, model_card
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run, read_all
 
@@ -79,6 +79,15 @@ def test_training_is_stated_for_models_that_follow_the_recipe(tmp_path: Path) ->
     assert "trained parameters: 10 of 1,000" in text
     assert "24 steps of 20 samples, fp32" in model_card(publish(tmp_path, a_record("minilm", "recipe.max_steps=24")))
     assert "optimizer" not in model_card(publish(tmp_path, a_record("tfidf")))
+
+
+def test_numbers_that_a_model_does_not_state_are_left_out(tmp_path: Path) -> None:
+    fit = replace(FIT, parameters=None, trained_parameters=None, effective_batch=None)
+    text = kept_card(publish(tmp_path, a_record("minilm", fit=fit)))
+    assert "24 steps (3 epochs), fp32" in text
+    assert "trained parameters" not in text
+    some = publish(tmp_path, a_record("minilm", seed=1, fit=replace(FIT, parameters=None)))
+    assert "trained parameters: 10\n" in kept_card(some)
 
 
 def test_pretrained_weights_that_were_only_scored_need_no_adapter(tmp_path: Path) -> None:
@@ -194,6 +203,12 @@ def test_unchecked_and_changed_data_are_not_named_as_the_hubs(
     assert card.data.eval_results[0].dataset_type == dataset_type
     assert (card.data.eval_results[0].dataset_revision is None) == dataset_type.startswith("mine")
     assert card.data.language is None
+
+
+def test_the_split_is_that_of_the_hub(tmp_path: Path) -> None:
+    splits = 'dataset.hub.splits={"train": "train", "test": "validation"}'
+    card = ModelCard(model_card(publish(tmp_path, a_record("minilm", splits))))
+    assert {result.dataset_split for result in card.data.eval_results} == {"validation"}
 
 
 def test_free_answers_have_no_calibration_error(tmp_path: Path) -> None:

@@ -60,6 +60,16 @@ def test_labels_have_two_digits_if_one_is_not_enough() -> None:
     assert page_comparison._pack(np.array([0, 61, 62, -1]), names) == "000Z101B"
 
 
+def test_texts_with_more_labels_than_two_digits_tell_apart_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = analysis_of(*(publish(tmp_path, a_record(model), GOLD) for model in ("minilm", "tfidf")))
+    monkeypatch.setattr(page_comparison, "DIGITS", "0123")
+    assert len(comparison_data(analysis, {})) == 1
+    monkeypatch.setattr(page_comparison, "DIGITS", "01")
+    assert comparison_data(analysis, {}) == []
+
+
 @pytest.mark.parametrize(("limit", "value"), [("MOST", 2), ("MOST_PREDICTIONS", 29)])
 def test_the_most_accurate_are_kept_if_there_are_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int

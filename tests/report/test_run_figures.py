@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import FIT, a_record, row_names, words
+from factories import FIT, a_record, analysis_of, row_names, words
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.interface import NO_LABEL, CurvePoint, Examples, Predictions, WeightSource
+from benchmark.report.run_details import details
 from benchmark.report.run_figures import RUN_FIGURES, draw_run
 from benchmark.results import store as records
 from benchmark.results.record import Status
@@ -141,6 +142,19 @@ def test_a_confusion_matrix_has_a_column_for_no_label_only_if_it_was_predicted(
     assert row_names(axes) == ["sadness (3)", "joy (4)", "love (1)"]
     assert [label.get_text() for label in axes.get_xticklabels()] == columns
     assert "".join(text.get_text() for text in axes.texts) == counts
+
+
+def test_a_label_that_is_called_no_label_has_a_column_of_its_own(make_run: MakeRun) -> None:
+    labels = (*LABELS[:2], "no label")
+    axes = draw("confusion", make_run(ONE_WITHOUT_LABEL, labels=labels)).axes[0]
+    columns = [*labels, "no label of the data set"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == columns
+    (block,) = details(analysis_of(make_run(ONE_WITHOUT_LABEL, labels=labels)))
+    assert block.confusion is not None
+    assert [*block.confusion] == columns
+    (block,) = details(analysis_of(make_run(labels=labels, seed=1)))
+    assert block.confusion is not None
+    assert [*block.confusion] == [*labels]
 
 
 MANY = tuple(f"label {number}" for number in range(31))

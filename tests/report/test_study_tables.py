@@ -1,5 +1,6 @@
 """Tables 1 to 3, the leaderboards, and the README's table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from factories import GOLD, RANDOM_FIT, a_record, analysis_of, publish, row_with
 
 from benchmark.analysis import study
 from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
+from benchmark.interface import ModelCard
 from benchmark.report.formats import parameters
 from benchmark.report.tables.leaderboard import leaderboard, reduced_runs
 from benchmark.report.tables.study_tables import DEVIATES
@@ -97,6 +99,13 @@ def test_table2_shows_a_deviation_with_its_own_value(tmp_path: Path) -> None:
     assert deviating(row) == {"learning_rate", "max_length", "precision", "attention", "optimizer"}
     decayed = publish(tmp_path, a_record("minilm", "recipe.weight_decay=0.01"))
     assert row_with(table_rows("table2_settings", decayed), status=RUN)["optimizer"] == "AdamW, decay 0.01 *"
+
+
+def test_table2_has_a_model_that_states_some_settings_only(tmp_path: Path) -> None:
+    record = a_record("minilm", "model.name=mine")
+    record = replace(record, card=ModelCard("new", "new", settings={"precision": "fp32"}))
+    row = row_with(table_rows("table2_settings", publish(tmp_path, record)), status=RUN)
+    assert (row["precision"], row["lora_rank"], row["attention"]) == ("fp32 *", None, None)
 
 
 def test_table2_has_one_row_per_configuration_that_was_fine_tuned(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +21,14 @@ from factories import (
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.metrics import calibration_noise, expected_calibration_error
-from benchmark.interface import Predictions
+from benchmark.interface import NO_LABEL, Predictions
 from benchmark.report.tables import all_tables
-from benchmark.report.tables.decisions import IF_STORED
+from benchmark.report.tables.decisions import IF_MEASURED
 from benchmark.results import store
 from benchmark.results.record import RunRecord, sha256
 from benchmark.results.store import Run
 
-TEMPERATURE, UTILITY = IF_STORED
+TEMPERATURE, UTILITY = IF_MEASURED
 
 
 def test_scores_of_probabilities_are_means_over_seeds(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def publish_calibrated(folder: Path, record: RunRecord, seed: int, validation: b
     return store.write(folder, record, content, validation=content if validation else None)
 
 
-def confident(predicted: list[int]) -> Predictions:
+def confident(predicted: Sequence[int]) -> Predictions:
     probabilities = np.full((200, 6), 0.02 / 5, dtype=np.float32)
     probabilities[np.arange(200), predicted] = 0.98
     return Predictions(probabilities, np.array(predicted))
@@ -109,6 +110,19 @@ def test_decisions_have_the_least_expected_cost(tmp_path: Path) -> None:
     missed = np.mean(np.where(np.arange(200) % 5 == 1, np.where(gold == 0, 50, 1), 0))
     assert row["least_cost"] == pytest.approx(np.mean([np.mean(gold != 0), missed]), abs=1e-6)
     assert row["cost"] > row["least_cost"]
+
+
+def test_an_answer_that_is_no_label_costs_more_than_one_that_is(tmp_path: Path) -> None:
+    gold = np.array(MANY_GOLD)
+    content = store.encode_predictions(
+        examples(MANY_GOLD), replace(confident(MANY_GOLD), predicted=np.where(gold == 0, NO_LABEL, gold)), LABELS
+    )
+    run = store.write(tmp_path, replace(a_record("external"), predicted_rows=200), content)
+    costs = 1 - np.eye(6)
+    costs[0] = [0, 1, 50, 1, 1, 1]
+    [row] = rows_of(UTILITY.data(with_costs(costs, run)))
+    assert row["cost"] == pytest.approx(50 * np.mean(gold == 0))
+    assert row["least_cost"] == 0
 
 
 def test_costs_of_other_labels_are_not_used(tmp_path: Path) -> None:

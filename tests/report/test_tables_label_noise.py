@@ -7,10 +7,7 @@ from benchmark.analysis.inference import wilson_interval
 from benchmark.data.report import Overlap
 from benchmark.results.record import RunRecord
 
-ALL = "every run of every good model gives the same other label"
-MOST = "more than half of these runs give the same other label"
-DUPLICATES = "the text is in the training split with another label"
-MAY_BE_WRONG = "labels that may be wrong: every run agrees on another label, or the training split has another label"
+ALL, MOST, DUPLICATES, STRONG = "all_runs_agree", "most_runs_agree", "two_labels", "strong"
 
 
 def conflicting(record: RunRecord, *ids: str) -> RunRecord:
@@ -29,9 +26,9 @@ def test_labels_are_doubted_where_good_models_agree_or_the_text_has_two_labels(t
         publish_many(tmp_path, a_record("majority"), [3] * 200),
     ]
     rows = table_rows("label_noise", *runs)
-    found = {row["reason"]: row["texts"] for row in rows}
-    assert (found[ALL], found[MOST], found[DUPLICATES], found[MAY_BE_WRONG]) == (2, 3, 2, 3)
-    row, interval = row_with(rows, reason=MAY_BE_WRONG), wilson_interval(3, 200)
+    found = {row["criterion"]: row["texts"] for row in rows}
+    assert (found[ALL], found[MOST], found[DUPLICATES], found[STRONG]) == (2, 3, 2, 3)
+    row, interval = row_with(rows, criterion=STRONG), wilson_interval(3, 200)
     assert (row["fewest"], row["most"], row["runs"]) == (round(200 * interval.low), round(200 * interval.high), 3)
     assert (row["share"], row["best_accuracy"]) == (3 / 200, 1 - 3 / 200)
 
@@ -44,7 +41,7 @@ def test_one_good_model_is_not_enough_to_doubt_labels(tmp_path: Path) -> None:
 def test_half_of_the_runs_are_not_most_of_them(tmp_path: Path) -> None:
     runs = [publish_many(tmp_path, a_record(model), wrong_at([row])) for row, model in enumerate(("minilm", "tfidf"))]
     rows = table_rows("label_noise", *runs)
-    assert (row_with(rows, reason=MOST)["texts"], rows[0]["runs"]) == (0, 2)
+    assert (row_with(rows, criterion=MOST)["texts"], rows[0]["runs"]) == (0, 2)
 
 
 def test_a_constant_prediction_is_no_good_model(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from factories import (
 )
 
 from benchmark.analysis.metrics import per_class
+from benchmark.config import digest_of
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.store import Run
@@ -67,6 +68,27 @@ def test_all_rows_asked_for_by_number_are_one_point_with_all_rows(tmp_path: Path
     )
     assert row_with(rows, train_rows=1000)["seeds"] == 2
     assert row_with(rows, train_rows=1000)["accuracy"] == pytest.approx((0.95 + 0.85) / 2)
+
+
+def test_corrected_training_labels_are_not_seeds_of_one_point(tmp_path: Path) -> None:
+    whole = publish_many(tmp_path, a_record_on_rows(1000, limited=False), MANY_GOLD)
+    old = a_record_on_rows(100, seed=0)
+    data = old.data
+    assert data is not None
+    changed = replace(data.splits["train"], sha256="c" * 64)
+    corrected = replace(data, splits=data.splits | {"train": changed})
+    new = replace(a_record_on_rows(100, seed=1), data=corrected, started="2026-01-02T10:00:00+00:00")
+    new = replace(new, digest=digest_of(new.config.as_json(), corrected.hashes()))
+    runs = [publish_many(tmp_path, new, wrong_at(range(20))), publish_many(tmp_path, old, wrong_at(range(60)))]
+    row = row_with(table_rows("learning_curve", whole, *runs), train_rows=100)
+    assert (row["seeds"], row["accuracy"]) == (1, 0.9)
+
+
+def test_no_label_for_every_text_is_not_called_a_constant_prediction(tmp_path: Path) -> None:
+    predictions = {10: [NO_LABEL] * 200, 100: [1] * 200}
+    runs = [publish_many(tmp_path, a_record_on_rows(rows), predicted) for rows, predicted in predictions.items()]
+    remarks = [row["remark"] for row in table_rows("learning_curve", *runs)]
+    assert remarks == [None, "a constant prediction"]
 
 
 def test_first_rows_and_drawn_rows_are_points_of_different_curves(tmp_path: Path) -> None:

@@ -70,6 +70,25 @@ def test_the_texts_are_found_in_the_original_files_of_a_shipped_data_set(name: s
     assert found == {SHA256: dict(zip(IDS, TEXTS, strict=True))}
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["dataset.files.label_column=mood", "dataset.files.label_names=names.txt"],
+        ["+dataset.files={label_column: mood, label_names: names.txt}"],
+    ],
+)
+def test_the_texts_are_found_in_files_of_another_form(overrides: list[str], tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(LABELS))
+    rows = "".join(f"{text},{label}\n" for text, label in zip(TEXTS, GOLD, strict=True))
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text(f"text,mood\n{rows}")
+    record = a_record("minilm", dataset="mine", test_sha256=SHA256)
+    publish(tmp_path / "results", a_record("tfidf", dataset="mine", test_sha256=SHA256), GOLD)
+    publish(tmp_path / "results", replace(record, overrides=[*record.overrides, *overrides]), GOLD)
+    found = local_texts(read_results(tmp_path / "results"), tmp_path)
+    assert found == {SHA256: dict(zip(IDS, TEXTS, strict=True))}
+
+
 def test_the_texts_of_a_shipped_data_set_are_found_in_a_table_with_a_header(tmp_path: Path, folder: Path) -> None:
     publish(tmp_path / "results", a_record("minilm", dataset="goemotions", test_sha256=SHA256), GOLD)
     assert local_texts(read_results(tmp_path / "results"), folder).keys() == {SHA256}

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.colours import BLUE, INK, MUTED, ORANGE
@@ -85,7 +84,7 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
     `published` is the study's accuracy, given only beside the configuration that repeats it. `by_seed` holds the
     accuracies of the seeds.
     """
-    rows: list[dict[Any, Any]] = with_results(without_ablations(analysis)).to_dict("records")
+    rows: list[dict[Any, Any]] = with_results(analysis.without_ablations).to_dict("records")
     for row in rows:
         row["published"] = study.TABLE3.get(row["model"]) if row["repeats_study"] else None
         row["by_seed"] = analysis.results.correct(row["counted"]).mean(axis=1)
@@ -104,7 +103,7 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
 def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
     """The most accurate configuration, its interval, and over how many of those on its test texts it has no lead."""
     pairs = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
-    others = pairs[pairs["other"].isin(without_ablations(analysis)["configuration"])]
+    others = pairs[pairs["other"].isin(analysis.without_ablations["configuration"])]
     unclear = (~others["differs"].astype(bool)).sum()
     if others.empty:
         lead = ""

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.metrics import calibration_bins, calibration_noise, expected_calibration_error
@@ -32,7 +31,7 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 
     In a narrow figure the panels are below each other.
     """
-    candidates = with_results(without_ablations(analysis))
+    candidates = with_results(analysis.without_ablations)
     candidates = candidates[
         candidates["has_confidences"].astype(bool) & (candidates["collapsed"] < candidates["seeds"])
     ]

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import DIFFERENT, INK, MUTED, TIED
-from benchmark.report.figure import Figure, compared
+from benchmark.report.figure import Figure
 from benchmark.report.style import NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
 from benchmark.report.wording import count_in_words
 
@@ -26,7 +26,7 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
 
     A narrow figure has fewer of them, and their names below.
     """
-    comparable = compared(analysis)
+    comparable = analysis.compared
     if len(comparable) < FEWEST:
         return None
     narrow = width < WIDTH

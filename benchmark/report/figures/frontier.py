@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmark.analysis import costs
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
-from benchmark.report.colours import BLUE, GREEN, INK, MUTED, VERMILION
-from benchmark.report.figure import Figure, compared
+from benchmark.report.colours import INK, KINDS, MUTED
+from benchmark.report.figure import Figure
 from benchmark.report.placement import MARKER, Box, overlap
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
 from benchmark.report.wording import listed
@@ -40,8 +40,6 @@ LESS = {
     "seconds_per_text": "predicts faster",
 }
 """What a model does whose cost is lower."""
-KINDS = {"encoder": BLUE, "decoder": VERMILION, "linear": GREEN}
-"""The colour of each kind of model; other kinds are dark grey."""
 SPREAD = (210.0, 140.0)  # about the width and height of a panel, in points
 DIGIT = (6.5, 8.5)  # those of a digit, with a margin
 NEXT = 4.5  # the width of every further character
@@ -55,7 +53,7 @@ DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0
 @house_style()
 def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
     """Accuracy against each cost, one panel each, below each other if it is narrow; then the names of the numbers."""
-    comparable = compared(analysis)
+    comparable = analysis.compared
     plotted, below = _drawn_and_below(comparable)
     measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(plotted, cost))]
     if len(plotted) + len(below) < FEWEST or not measured:

@@ -12,9 +12,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report.colours import INK, MUTED
-from benchmark.report.figure import Figure, compared
-from benchmark.report.figures.frontier import KINDS
+from benchmark.report.colours import INK, KINDS, MUTED
+from benchmark.report.figure import Figure
 from benchmark.report.formats import duration, parameters
 from benchmark.report.placement import place_beside
 from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
@@ -94,7 +93,7 @@ def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
 
     Empty if only one has.
     """
-    comparable = compared(analysis)
+    comparable = analysis.compared
     linear = comparable[(comparable["kind"] == "linear") & comparable["trained"].astype(bool)].head(1)
     points = pd.concat([networks, linear])
     points = points[points["training_seconds"].notna()].astype({"training_seconds": float, "accuracy": float})
@@ -142,7 +141,7 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
 
     `beside` is written beside the point.
     """
-    comparable = compared(analysis)
+    comparable = analysis.compared
     sized = comparable[comparable["parameters"].notna() & comparable["kind"].isin(KINDS)]
     sized = (
         sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized

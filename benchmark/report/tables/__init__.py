@@ -36,7 +36,7 @@ OF_A_DATASET = (
     *cost.TABLES,
     *training.TABLES,
 )
-IF_MEASURED = (*decisions.IF_STORED, *dollars.TABLES, paired.ABLATIONS)
+IF_MEASURED = (*decisions.IF_MEASURED, *dollars.TABLES, paired.ABLATIONS)
 """Tables of a data set that are shown only where they have rows."""
 OF_ALL_DATASETS = (
     cost.LATENCY,
@@ -48,7 +48,15 @@ OF_ALL_DATASETS = (
     dollars.PROJECTED,
 )
 """Tables of all data sets that are shown only if they have rows."""
-TABLES: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
+ALWAYS_SHOWN: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
+"""The tables of the study and of its data set that are shown with no rows too, by name."""
+TABLE_NAMES = (
+    *ALWAYS_SHOWN,
+    *(table.name for table in (*IF_MEASURED, *OF_ALL_DATASETS)),
+    "leaderboard",
+    "reduced_runs",
+)
+"""What the names of all tables begin with; that of a data set may follow."""
 
 
 def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
@@ -59,7 +67,7 @@ def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
     for dataset in analysis.datasets or [study.DATASET]:
         part = analysis.of(dataset)
         of_dataset = {table: table.data(part) for table in _declared(dataset, part)}
-        tables |= {table: data for table, data in of_dataset.items() if len(data) or table.name in TABLES}
+        tables |= {table: data for table, data in of_dataset.items() if len(data) or table.name in ALWAYS_SHOWN}
     tables[cost.SPEED] = cost.SPEED.data(analysis)
     optional = {table: table.data(analysis) for table in OF_ALL_DATASETS}
     return tables | {table: data for table, data in optional.items() if len(data)}

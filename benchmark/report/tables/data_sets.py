@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report.table import (
@@ -28,7 +27,7 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     were only tried are left out. `gain` is its accuracy above that of TF-IDF.
     """
     records = {name: run.record for name, run in analysis.results.by_name.items()}
-    candidates = with_results(without_ablations(analysis))
+    candidates = with_results(analysis.without_ablations)
     candidates = candidates[candidates["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
     if candidates["dataset"].nunique() < 2:
         return pd.DataFrame()

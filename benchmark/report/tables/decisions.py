@@ -124,7 +124,7 @@ TABLES = (
     ),
 )
 
-IF_STORED = (
+IF_MEASURED = (
     Table(
         "temperature",
         "Probabilities with a temperature that was fitted on the validation split",
@@ -158,9 +158,10 @@ IF_STORED = (
             Column("changed", "Texts decided otherwise", PERCENT),
             Column("calibrated", "Seeds with a temperature"),
         ),
-        note="Mean cost of a test text by `error_costs.csv` in the folder of results. *Decisions* label each text "
-        "with the label of the least expected cost by the probabilities, with the temperature where one was fitted. "
-        "Everywhere else, accuracy is that of the predictions.",
+        note="Mean cost of a test text by `error_costs.csv` in the folder of results. A prediction that is no label "
+        "has the highest cost of its gold label. *Decisions* label each text with the label of the least expected cost "
+        "by the probabilities, with the temperature where one was fitted. Everywhere else, accuracy is that of the "
+        "predictions.",
         section="confidence",
     ),
 )

@@ -14,7 +14,16 @@ from benchmark.interface import NO_LABEL
 from benchmark.report.table import FOUR_DECIMALS, PERCENT, Column, Table
 
 Items = npt.NDArray[np.bool_]
-MAY_BE_WRONG = "labels that may be wrong: every run agrees on another label, or the training split has another label"
+STRONG = "strong"
+"""The criterion that the findings use."""
+CRITERIA = {
+    "all_runs_agree": "every run of every good model gives the same other label",
+    "most_runs_agree": "more than half of these runs give the same other label",
+    "two_labels": "the text is in the training split with another label",
+    STRONG: "labels that may be wrong: every run agrees on another label, or the training split has another label",
+    "weak": "by the weaker criterion: most runs agree on another label, or the training split has another label",
+}
+"""Reasons to doubt the label of a text, by key."""
 
 
 def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
@@ -31,16 +40,13 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
     agreement = _agreement_on_another_label(results.predicted(runs), results.gold(runs[:1])[0])
     duplicates = _conflicting_duplicates(analysis, runs[0])
     doubtful: dict[str, Items] = {
-        "every run of every good model gives the same other label": agreement == 1,
-        "more than half of these runs give the same other label": agreement > 0.5,
-        "the text is in the training split with another label": duplicates,
-        MAY_BE_WRONG: (agreement == 1) | duplicates,
-        "by the weaker criterion: most runs agree on another label, or the training split has another label": (
-            agreement > 0.5
-        )
-        | duplicates,
+        "all_runs_agree": agreement == 1,
+        "most_runs_agree": agreement > 0.5,
+        "two_labels": duplicates,
+        STRONG: (agreement == 1) | duplicates,
+        "weak": (agreement > 0.5) | duplicates,
     }
-    return pd.DataFrame([_row(reason, items, len(runs)) for reason, items in doubtful.items()], dtype=object)
+    return pd.DataFrame([_row(criterion, items, len(runs)) for criterion, items in doubtful.items()], dtype=object)
 
 
 def _good(comparable: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
@@ -64,12 +70,19 @@ def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
     return np.asarray(analysis.results.answers_of(run)["item"].isin(ids), dtype=np.bool_)
 
 
-def _row(reason: str, items: Items, runs: int) -> dict[str, Any]:
+def _row(criterion: str, items: Items, runs: int) -> dict[str, Any]:
     texts, total = int(items.sum()), len(items)
     interval = wilson_interval(texts, total)
     ends = {"fewest": round(interval.low * total), "most": round(interval.high * total)}
     interval_text = f"{ends['fewest']:,} to {ends['most']:,}"
-    row = {"reason": reason, "texts": texts, "share": texts / total, **ends, "interval": interval_text}
+    row = {
+        "criterion": criterion,
+        "reason": CRITERIA[criterion],
+        "texts": texts,
+        "share": texts / total,
+        **ends,
+        "interval": interval_text,
+    }
     return row | {"best_accuracy": 1 - texts / total, "runs": runs}
 
 
@@ -79,6 +92,7 @@ TABLES = (
         "How many test labels may be wrong",
         label_noise,
         (
+            Column("criterion"),
             Column("reason", "Test texts"),
             Column("texts", "Texts"),
             Column("fewest"),

@@ -58,7 +58,7 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     ]
 
 
-def test_views(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+def accuracy_by_subset(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
     overlap = results.by_name[row["run"]].record.overlap("test", "train")
     twice, conflicting = set(overlap.ids), set(overlap.conflicting_ids)
@@ -174,7 +174,7 @@ TABLES = (
     Table(
         "test_views",
         "Accuracy on parts of the test set",
-        partial(per_configuration, test_views),
+        partial(per_configuration, accuracy_by_subset),
         (*IDENTITY, Column("view", "Test texts"), Column("rows", "Rows"), ACCURACY, INTERVAL, SEEDS),
         section="errors",
     ),

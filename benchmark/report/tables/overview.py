@@ -5,9 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.comparisons import by_test_texts
 from benchmark.report.formats import parameters
 from benchmark.report.table import (
     CONFIGURATION,
@@ -29,9 +27,7 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
 
     The row is that of the best configuration without the training options that the table `ablations` examines.
     """
-    part = analysis.of(study.DATASET)
-    comparable = by_test_texts(without_ablations(part))
-    best = comparable[0].drop_duplicates("model") if comparable else pd.DataFrame(columns=["model"])
+    best = analysis.of(study.DATASET).compared.drop_duplicates("model")
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]

@@ -41,7 +41,7 @@ def ablations(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with a training option that was tried, beside the one without it."""
     rows = [
         compared | {"option": options}
-        for row, base, options in tried_options(analysis)
+        for row, base, options in tried_options(analysis.results, analysis.configurations)
         if (compared := _ablation(analysis.results, row, base)) is not None
     ]
     rows.sort(key=lambda row: (row["model"], row["recipe"], row["option"]))

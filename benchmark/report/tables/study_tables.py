@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis import study
-from benchmark.analysis.ablations import without_ablations
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configuration_status import ConfigurationStatus, Outcome
 from benchmark.analysis.configurations import failure, with_results
@@ -99,7 +98,7 @@ def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
     """
     of_study = analysis.of(study.DATASET)
     configurations = of_study.configurations
-    rows = [_measured(row) for _, row in with_results(without_ablations(of_study)).sort_index().iterrows()]
+    rows = [_measured(row) for _, row in with_results(of_study.without_ablations).sort_index().iterrows()]
     repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
     for name, entry in analysis.results.catalogue.items():
         shown = [row for row in rows if row["name"] == name and (name not in study.TABLE3 or row["study"])]
@@ -143,7 +142,8 @@ def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
     recipe = spec.recipe
     name = {"adamw": "AdamW", "adafactor": "Adafactor"}[recipe.optimizer]
     optimizer = f"{name}, decay {recipe.weight_decay:g}" if recipe.weight_decay else f"{name}, no decay"
-    ours = {**vars(recipe), **card.settings, "optimizer": optimizer, "schedule": str(recipe.schedule)}
+    ours = dict.fromkeys(SETTINGS) | vars(recipe) | card.settings
+    ours |= {"optimizer": optimizer, "schedule": str(recipe.schedule)}
     alike = {setting for setting, theirs in SETTINGS.items() if ours[setting] in (theirs, None, NOT_USED)}
     if recipe.optimizer == "adamw" and not recipe.weight_decay:  # which is Adam
         alike.add("optimizer")

@@ -38,7 +38,10 @@ CURVE = Column("curve", help="id of the configurations that differ only in the n
 
 
 def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
-    """Scores by number of training rows, for configurations run with two numbers or more; means over seeds."""
+    """Scores by number of training rows, for configurations run with two numbers or more; means over seeds.
+
+    Where the training texts or labels were changed between runs on as many rows, those of the newest run count.
+    """
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
     is_point = runs["run"].map(lambda run: _is_point(results.by_name[run].record.config)).astype(bool)
@@ -72,6 +75,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     in_steps = last.fit is not None and last.fit.steps > 0
     rows = []
     for _, point in group.groupby("train_rows"):
+        point = _of_newest_data(results, point)
         # All rows can be asked for by number or not at all: one run per seed counts.
         whole_first = point.sort_values(["reduced", "seed"], kind="stable").drop_duplicates("seed")
         runs = whole_first.sort_values("seed")["run"].tolist()
@@ -93,10 +97,18 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def _of_newest_data(results: Results, point: pd.DataFrame) -> pd.DataFrame:
+    """The runs of a point that read the same data as the newest of them: others had other training texts or labels."""
+    records = [results.by_name[run].record for run in point["run"]]
+    newest = max(records, key=lambda record: record.started)
+    return point[[record.data_sha256 == newest.data_sha256 for record in records]]
+
+
 def _constant(results: Results, runs: list[str]) -> str | None:
     """Return a remark if every seed predicts one label for every text."""
-    collapsed = [len(set(answers)) == 1 for answers in results.predicted(runs).tolist()]
-    return "a constant prediction" if all(collapsed) else None
+    predicted = results.predicted(runs)
+    constant = (predicted == predicted[:, :1]).all() and NO_LABEL not in predicted
+    return "a constant prediction" if constant else None
 
 
 def readouts(analysis: AnalysedResults) -> pd.DataFrame:
