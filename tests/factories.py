@@ -21,7 +21,7 @@ from benchmark.analysis.frame import results_of
 from benchmark.config import RunSpec, digest_of
 from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.interface import AdapterSource, CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
-from benchmark.report.tables import ALWAYS_SHOWN
+from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status, sha256
@@ -275,7 +275,7 @@ def analysis_of(*runs: Run) -> AnalysedResults:
 
 def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
     """The rows of a table of the runs on the study's data set, with None for missing values."""
-    return rows_of(ALWAYS_SHOWN[name].data(analysis_of(*runs).of(study.DATASET)))
+    return rows_of(TABLES[name].data(analysis_of(*runs).of(study.DATASET)))
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

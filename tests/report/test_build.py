@@ -18,7 +18,7 @@ from benchmark.report import build as report
 from benchmark.report.build import BEGIN, END, Report
 from benchmark.report.figures import FIGURES
 from benchmark.report.results_page import MOST_ROWS, results_pages
-from benchmark.report.tables import ALWAYS_SHOWN, all_tables
+from benchmark.report.tables import ALWAYS_SHOWN, TABLES, all_tables
 from benchmark.report.wording import heading_anchor
 from benchmark.results.record import Failure, Status
 
@@ -261,7 +261,7 @@ def test_the_contents_of_the_pages_of_results_lead_to_headings_and_pages(project
 
 
 def test_a_page_of_results_cuts_a_long_table_and_says_where_all_of_it_is() -> None:
-    nothing, table = analysis_of(), ALWAYS_SHOWN["hard_items"]
+    nothing, table = analysis_of(), TABLES["hard_items"]
     data = pd.DataFrame([dict.fromkeys(table.data(nothing), row) for row in range(MOST_ROWS + 2)])
     pages = results_pages(nothing, all_tables(nothing) | {replace(table, dataset="emotion"): data}, [])
     page = pages["results/emotion-errors.md"]

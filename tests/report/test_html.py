@@ -30,7 +30,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.run_details import Details, details
 from benchmark.report.style import svg_with_text
-from benchmark.report.tables import ALWAYS_SHOWN, all_tables
+from benchmark.report.tables import ALWAYS_SHOWN, TABLES, all_tables
 from benchmark.results.environment import Environment, Git
 from benchmark.results.record import Failure, RunRecord, Status
 
@@ -124,12 +124,12 @@ def test_sections_stand_in_order_with_their_figures_first(tmp_path: Path) -> Non
     assert ids[:7] == [
         "figure-scaling", "accuracy", "figure-accuracy", "table3_accuracy", "not_run", "compare", "differences",
     ]  # fmt: skip
-    shown = {name for name, one in ALWAYS_SHOWN.items() if one.section}
+    shown = {name for name in ALWAYS_SHOWN if TABLES[name].section}
     assert shown - {"learning_curve", "readouts", "tuning", "speed", "hard_items"} <= set(ids)
 
 
 def test_every_table_has_a_section_of_the_page() -> None:
-    assert {one.section for one in ALWAYS_SHOWN.values()} - {""} <= {section.name for section in SECTIONS}
+    assert {one.section for one in TABLES.values()} - {""} <= {section.name for section in SECTIONS}
 
 
 def test_the_answer_comes_first_with_its_code(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_long_tables_are_folded_and_cut_but_not_the_studys(tmp_path: Path, monke
     assert "Precision, recall and F1 by label, mean over seeds (6 rows)</summary>" in html
     assert "The first 2 of 6 rows." in html
     assert '<a href="tables/per_class.csv">' in html
-    rows = len(ALWAYS_SHOWN["table2_settings"].data(AnalysedResults(read_results(tmp_path))))
+    rows = len(TABLES["table2_settings"].data(AnalysedResults(read_results(tmp_path))))
     assert table(html, "table2_settings").count('<th scope="row">') == rows > 5
     assert "Experiment settings (" not in html
 
@@ -436,7 +436,7 @@ def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:
     publish(tmp_path, a_record("minilm", seed=1), ONE_WRONG)
     publish(tmp_path, a_record("tfidf", status=Status.failed, failure=Failure("No.")))
     html = rendered(tmp_path)
-    table3 = ALWAYS_SHOWN["table3_accuracy"].data(AnalysedResults(read_results(tmp_path)))
+    table3 = TABLES["table3_accuracy"].data(AnalysedResults(read_results(tmp_path)))
     missing = table3[table3["accuracy"].isna()]
     assert len(missing) == len(table3) - 1
     assert all(f"<code>{command}</code>" in table(html, "not_run") for command in missing["command"])

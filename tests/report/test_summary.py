@@ -22,7 +22,7 @@ from benchmark.analysis.frame import read_results, results_of
 from benchmark.analysis.prices import read_prices
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
-from benchmark.report.tables import ALWAYS_SHOWN, all_tables
+from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.wording import faster_or_slower, in_words, listed, times
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
@@ -113,7 +113,7 @@ def test_training_options_that_were_tried_on_a_recipe_are_no_headline(tmp_path: 
     runs.append(publish_many(tmp_path, a_record("minilm", 'recipe.class_weights="balanced"'), wrong_at(range(1))))
     found = about(*runs)
     assert (found["best"]["model"], found["smallest"]["accuracy"]) == ("bert_base", 0.97)
-    overview = {row["name"]: row["accuracy"] for row in rows_of(ALWAYS_SHOWN["overview"].data(analysis_of(*runs)))}
+    overview = {row["name"]: row["accuracy"] for row in rows_of(TABLES["overview"].data(analysis_of(*runs)))}
     assert (overview["bert_base"], overview["minilm"]) == (0.985, 0.97)
     alone = about(runs[0], runs[-1])  # without the plain recipe it is no option that was tried
     assert (alone["best"]["model"], alone["best"]["accuracy"]) == ("minilm", 0.995)

@@ -6,7 +6,7 @@ from factories import a_latency, a_throughput, analysis_of, on_a_gpu, publish_wi
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
-from benchmark.report.tables import ALWAYS_SHOWN, all_tables
+from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.tables.cost import LATENCY
 from benchmark.results.speed import Latency, read_speeds
 
@@ -37,7 +37,7 @@ def test_a_gpu_does_not_dominate_a_cpu(tmp_path: Path) -> None:
 
 
 def test_the_frontier_is_empty_without_results() -> None:
-    assert ALWAYS_SHOWN["frontier"].data(analysis_of()).empty
+    assert TABLES["frontier"].data(analysis_of()).empty
 
 
 def way(batching: str, precision: str, training: float, answering: float | None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def way(batching: str, precision: str, training: float, answering: float | None)
 def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretrained: bool, model: str) -> None:
     ways = [way("packed", "fp32", 30, 80), way("padded", "fp32", 10, 20), way("packed", "bf16", 40, 50)]
     measured = a_throughput(pretrained=pretrained, ways=ways)
-    rows = rows_of(ALWAYS_SHOWN["speed"].data(AnalysedResults(results_of([], [measured]))))
+    rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["batching"], row["precision"]) for row in rows] == [
         (one["batching"], one["precision"]) for one in ways
     ]
@@ -61,7 +61,7 @@ def test_speeds_are_compared_with_padded_batches_in_the_same_precision(pretraine
 def test_a_speed_that_was_not_measured_has_no_ratio() -> None:
     ways = [way("packed", "bf16", 30, 80), way("padded", "bf16", 10, None), way("padded, one pass", "bf16", 20, None)]
     measured = a_throughput(pretrained=False, ways=ways)
-    rows = rows_of(ALWAYS_SHOWN["speed"].data(AnalysedResults(results_of([], [measured]))))
+    rows = rows_of(TABLES["speed"].data(AnalysedResults(results_of([], [measured]))))
     assert [(row["training_ratio"], row["answering_ratio"]) for row in rows] == [(3, None), (1, None), (2, None)]
 
 
@@ -79,7 +79,7 @@ def test_latency_is_shown_if_no_other_job_used_the_device_and_never_among_speeds
         ("Fast", 0.01, 0.3, 90.0),
         ("Slow", 0.1, 0.3, 90.0),
     ]
-    assert ALWAYS_SHOWN["speed"].data(analysis).empty
+    assert TABLES["speed"].data(analysis).empty
     assert [row["dataset"] for row in rows] == [None, "emotion"]  # older files may not state it
     assert LATENCY in all_tables(analysis)
     assert LATENCY not in all_tables(AnalysedResults(results_of([], measured[2:])))

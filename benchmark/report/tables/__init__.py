@@ -48,14 +48,12 @@ OF_ALL_DATASETS = (
     dollars.PROJECTED,
 )
 """Tables of all data sets that are shown only if they have rows."""
-ALWAYS_SHOWN: dict[str, Table] = {table.name: table for table in (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)}
-"""The tables of the study and of its data set that are shown with no rows too, by name."""
-TABLE_NAMES = (
-    *ALWAYS_SHOWN,
-    *(table.name for table in (*IF_MEASURED, *OF_ALL_DATASETS)),
-    "leaderboard",
-    "reduced_runs",
-)
+_ALWAYS_SHOWN = (*ABOUT_THE_STUDY, *OF_A_DATASET, cost.SPEED)
+ALWAYS_SHOWN = frozenset(table.name for table in _ALWAYS_SHOWN)
+"""The names of the tables of the study and of its data set that are shown with no rows too."""
+TABLES: dict[str, Table] = {table.name: table for table in (*_ALWAYS_SHOWN, *IF_MEASURED, *OF_ALL_DATASETS)}
+"""Every table by name, except those that are declared for each data set, `leaderboard` and `reduced_runs`."""
+TABLE_NAMES = (*TABLES, "leaderboard", "reduced_runs")
 """What the names of all tables begin with; that of a data set may follow."""
 
 
