@@ -131,6 +131,7 @@ class Latency:
 
     subject: Subject
     precision: str
+    readout: str | None = None  # how a decoder's answer is read; older files do not state it
     dataset: str | None = None  # older files may not state it
     latency: TextTimes
 

@@ -42,14 +42,16 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     return Latency(
         subject=subject_of(spec, fit, shared),
         precision=fit.precision,
+        readout=classifier.describe().readout,
         dataset=config.dataset.title,
         latency=time_predictions(classifier, test_texts),
     )
 
 
 def file_suffix(measured: Latency) -> str:
-    """What the name of the file ends with: one model is measured on several data sets and in several precisions."""
-    return f"-latency-{measured.dataset}-{measured.precision}"
+    """What the name of the file ends with: one model is measured on several data sets and with several settings."""
+    settings = filter(None, (measured.dataset, measured.subject.recipe, measured.precision, measured.readout))
+    return f"-latency-{'-'.join(settings)}"
 
 
 def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:

@@ -99,22 +99,30 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     )
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
-    processes = job.record.environment.processes
+    machine = job.record.environment
+    continues = job.work_dir.is_dir() and any(job.work_dir.iterdir())
     measurement.reset_peak_memory()
-    with _measure_time(seconds, "fit"), energy.measure(joules, "fit", processes):
+    with _measure_time(seconds, "fit"), energy.measure(joules, "fit", machine.processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
     matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
     if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
-    with _measure_time(seconds, "predict"), energy.measure(joules, "predict", processes):
+    with _measure_time(seconds, "predict"), energy.measure(joules, "predict", machine.processes):
         predictions = classifier.predict(splits.test.texts)
+    machine = replace(machine, device_shared=measurement.shared_by_now(machine.device_shared))
+    if continues:  # the energy of the part before the interruption is not known
+        joules.pop("fit", None)
+    if not fit.on_gpu:
+        joules = {phase: {device: used for device, used in of_phase.items() if device != "gpu"}
+                  for phase, of_phase in joules.items()}  # fmt: skip
     predictions.check(len(splits.test), len(context.labels), "test row {}".format, _advice(fit))
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),
                  config.recipe.max_length)  # fmt: skip
     record = replace(
         job.record,
+        environment=machine,
         fit=fit,
         seconds=seconds,
         joules=joules,

@@ -6,11 +6,12 @@ from benchmark.config import RunSpec
 from benchmark.interface import FitReport
 from benchmark.results import environment
 from benchmark.results.speed import Subject
+from benchmark.run import measurement
 
 
 def subject_of(spec: RunSpec, fit: FitReport, device_shared: bool | None) -> Subject:
-    """The model, what its weights are, and the machine; `device_shared` is that of `Environment`."""
-    machine = replace(environment.describe(), device_shared=device_shared)
+    """The model, what its weights are, and the machine; `device_shared` was found before the measurement."""
+    machine = replace(environment.describe(), device_shared=measurement.shared_by_now(device_shared))
     return Subject(
         model=spec.model.name,
         title=spec.model.title,

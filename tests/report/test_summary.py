@@ -9,6 +9,7 @@ from factories import (
     MANY_GOLD,
     a_record,
     a_record_on_rows,
+    a_throughput,
     analysis_of,
     publish,
     publish_many,
@@ -260,10 +261,7 @@ def test_the_answer_prices_the_large_model_by_its_speed_with_random_weights(tmp_
     best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
     cheap = publish_with_costs(tmp_path, "minilm", 3, training=10, **costs)
     way = {"batching": "packed", "precision": "bf16", "samples_per_second": 100.0, "answered_per_second": 1000.0}
-    speed = {
-        "model": "llama3_lora", "title": "Llama 3 8B", "device": "NVIDIA H200", "pretrained": False,
-        "rows": {"dataset": "emotion", "train": 16_000, "answered": 1000}, "effective_batch": 20, "ways": [way],
-    }  # fmt: skip
+    speed = a_throughput(model="llama3_lora", title="Llama 3 8B", device="NVIDIA H200", pretrained=False, ways=[way])
     analysis = AnalysedResults(results_of([best, cheap], [speed]))
     _, second, _ = answer(analysis, all_tables(analysis))
     assert second.startswith("*Not answered for Llama 3 8B*: its accuracy was not measured, only its speed; the study")

@@ -67,7 +67,7 @@ def test_the_command_measures_a_kept_model(
     options = ["--latency", str(folder), "dataset=synthetic", "--texts", "15", f"results_dir={tmp_path}/measured"]
     monkeypatch.setattr(sys, "argv", ["speed", *options])
     speed.main()
-    [path] = (tmp_path / "measured/speed").glob("*/tfidf-latency-synthetic-fp32.json")
+    [path] = (tmp_path / "measured/speed").glob("*/tfidf-latency-synthetic-paper-fp32.json")
     measured = json.loads(path.read_text())
     assert (measured["model"], measured["dataset"], measured["latency"]["texts"]) == ("tfidf", "synthetic", 15)
     assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out

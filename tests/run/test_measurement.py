@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -53,6 +54,27 @@ def loops() -> Iterator[list[psutil.Process]]:
 @pytest.mark.usefixtures("loops")
 def test_a_processor_that_other_processes_keep_busy_is_shared() -> None:
     assert measurement.device_is_shared() is True
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shared"),
+    [(False, True, True), (True, False, True), (False, False, False), (False, None, None), (None, True, True)],
+)
+def test_a_device_is_shared_if_it_was_before_or_after_the_work(
+    before: bool | None, after: bool | None, shared: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "device_is_shared", lambda computes: after if computes else before)
+    assert measurement.shared_by_now(before) is shared
+
+
+@pytest.mark.parametrize(("pids", "before", "after"), [([], False, False), ([7], True, False), ([7, 8], True, True)])
+def test_a_process_that_has_used_the_gpu_is_one_of_those_on_it(
+    pids: list[int], before: bool, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = [SimpleNamespace(pid=pid) for pid in pids]
+    nvml = SimpleNamespace(nvmlDeviceGetComputeRunningProcesses=lambda _: running)
+    monkeypatch.setattr(measurement, "nvml_device", lambda: (nvml, "handle"))
+    assert [measurement._other_processes_on_gpu(computes) for computes in (False, True)] == [before, after]
 
 
 @linux

@@ -3,7 +3,8 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,33 @@ def test_a_damaged_record_of_the_same_run_does_not_hide_why_a_forced_one_failed(
     monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(OSError("broken")))
     with pytest.raises(OSError, match="broken"):
         runner.run(compose_run("model=majority", "force=true"))
+
+
+@pytest.mark.parametrize(("began", "phases"), [(False, {"fit", "predict"}), (True, {"predict"})])
+def test_the_energy_is_that_of_the_device_used_and_of_whole_phases_only(
+    began: bool, phases: set[str], compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def measure(joules: dict[str, dict[str, float]], phase: str, _: int) -> Iterator[None]:
+        yield
+        joules[phase] = {"cpu": 2.0, "gpu": 3.0}
+
+    monkeypatch.setattr(runner.energy, "measure", measure)
+    config = compose_run("model=majority")
+    if began:
+        monkeypatch.setattr(MAJORITY_FIT, ending_while_it_trains(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(config)
+        monkeypatch.undo()
+        monkeypatch.setattr(runner.energy, "measure", measure)
+        (work_dir,) = (path for path in Path(config.checkpoints_dir).iterdir() if path.is_dir())
+        (work_dir / "checkpoint-1").mkdir(exist_ok=True)
+    assert runner.run(config).record.joules == {phase: {"cpu": 2.0} for phase in phases}
+
+
+def test_a_device_that_others_used_at_the_end_was_shared(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner.measurement, "device_is_shared", lambda computes=False: computes)
+    assert runner.run(compose_run("model=majority")).record.environment.device_shared is True
 
 
 def test_an_unexpected_error_leaves_its_traceback(compose_run: Compose, tmp_path: Path) -> None:

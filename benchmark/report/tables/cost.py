@@ -10,7 +10,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import COSTS
 from benchmark.analysis.names import short_title
 from benchmark.report.formats import count, fixed, gigabytes, milliseconds
-from benchmark.report.table import ACCURACY, HARDWARE, IDENTITY, MODEL, TRAINING, Column, Table, declared
+from benchmark.report.table import ACCURACY, HARDWARE, IDENTITY, MODEL, RECIPE, TRAINING, Column, Table, declared
 from benchmark.results.speed import Subject, Throughput
 
 
@@ -78,6 +78,8 @@ def latency(analysis: AnalysedResults) -> pd.DataFrame:
     rows = [
         {
             "model": measured_title(measured.subject),
+            "recipe": measured.subject.recipe,
+            "readout": measured.readout,
             "dataset": measured.dataset,
             "hardware": measured.subject.device,
             "precision": measured.precision,
@@ -151,6 +153,8 @@ LATENCY = Table(
     latency,
     (
         MODEL,
+        RECIPE,
+        declared("readout", "Read-out"),
         declared("dataset", "Data set"),
         HARDWARE,
         declared("precision", "Precision"),
