@@ -20,9 +20,10 @@ from benchmark.report.html import page
 from benchmark.report.page_comparison import Texts
 from benchmark.report.results_page import WRITTEN, results_pages
 from benchmark.report.style import save_png, save_svg, svg_with_text
-from benchmark.report.summary import answer, findings, messages
+from benchmark.report.summary import answer, facts, findings, messages
 from benchmark.report.table import Table
 from benchmark.report.tables import TABLE_NAMES, all_tables
+from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.report.wording import jinja_environment
 from benchmark.results.store import RECORD, lock
 
@@ -87,7 +88,18 @@ class Report:
     def readme_section(self) -> str:
         """The README's results, in Markdown."""
         tables = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
-        return jinja_environment().get_template("readme.md.jinja").render(findings=self.findings, tables=tables)
+        rows = self.tables.get(DATA_SETS)
+        named = [] if rows is None else rows["dataset"].drop_duplicates().tolist()
+        return (
+            jinja_environment()
+            .get_template("readme.md.jinja")
+            .render(
+                facts(self.analysis.of(study.DATASET), self.tables),
+                findings=self.findings,
+                tables=tables,
+                others=[name for name in named if name != study.DATASET],
+            )
+        )
 
     def results_pages(self) -> dict[str, str]:
         """docs/results.md and the pages that it links to, by their place in docs/."""

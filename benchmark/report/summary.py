@@ -70,6 +70,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
         **_about_use(comparable, own_tables, dataset),
+        "left_out": _left_out_of_names(analysis),
         "elsewhere": leads_by_data_set(tables, dataset) if about_study else {"gains": [], "leads": []},
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
         "impossible": impossible_accuracies().values() if about_study else [],
@@ -138,6 +139,16 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], da
         "few": _few_texts(own_tables["learning_curve"]),
         "changed": _most_harmful_change(own_tables["robustness"], dataset),
     }
+
+
+def _left_out_of_names(analysis: AnalysedResults) -> list[str]:
+    """The settings that the short name of a model's best configuration leaves out, with the model's title."""
+    left_out = []
+    for _, row in analysis.compared.drop_duplicates("model").iterrows():
+        named = row["short_name"].split(", ")
+        rest = [setting for setting in row["recipe"].split(", ") if setting not in named]
+        left_out += [f"{row['title']} ({', '.join(rest)})"] if rest else []
+    return left_out
 
 
 def _same_training(one: Row, other: Row) -> bool:

@@ -22,6 +22,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.analysis.prices import read_prices
 from benchmark.interface import AdapterSource, WeightSource
+from benchmark.report.build import Report
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
 from benchmark.report.tables import TABLES, all_tables
 from benchmark.report.wording import faster_or_slower, in_words, listed, times
@@ -268,6 +269,13 @@ def test_the_answer_prices_the_large_model_by_its_speed_with_random_weights(tmp_
     price = (480 + 365) * 4 / 3600
     assert f"would cost about {price:.2f} US dollars on one NVIDIA H200, computed from the fastest speed" in second
     assert "MiniLM-L6 costs 0.05 on A processor, 2 cores" in second
+
+
+def test_settings_that_the_short_name_of_a_model_leaves_out_are_named(tmp_path: Path) -> None:
+    padded = publish_many(tmp_path, a_record("minilm", "model.batching=padded"), wrong_at(range(6)))
+    analysis = analysis_of(padded, *errors(tmp_path, bert_base=3))
+    assert facts(analysis, all_tables(analysis))["left_out"] == ["MiniLM-L6 (padded)"]
+    assert "MiniLM-L6 (padded)" in Report(analysis.results).readme_section()
 
 
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
