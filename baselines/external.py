@@ -131,7 +131,10 @@ def _answer(row: FileRow, labels: Sequence[str]) -> str:
             f"{row.location}: the answer is {numbers[0]!r}.", f"Write the name of a label: {', '.join(labels)}."
         )
     gold = " ('output' holds the gold label, as in a file of instructions)" if "output" in row.values else ""
-    raise BenchmarkError(f"{row.location} has no answer{gold}.", f"Write the answer under '{ANSWER_KEYS[0]}'.")
+    fix = f"Write the answer under '{ANSWER_KEYS[0]}'."
+    if any(key in row.values for key in ANSWER_KEYS):  # its value is null
+        fix = "Write the answer, or '' if the model gave none, which counts as wrong."
+    raise BenchmarkError(f"{row.location} has no answer{gold}.", fix)
 
 
 def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from peft import PeftModel
 from torch import nn
 
-from baselines.compute.hardware import Batching, Precision, fast_precisions
+from baselines.compute.hardware import Attention, Batching, Precision, fast_precisions
 from baselines.packed.attention import loading_attention, resolve_batching
 from baselines.packed.fused import undo
 from baselines.packed.graphs import StepGraphs
@@ -126,7 +126,8 @@ class DecoderComparison:
 
     def use_base(self, base: object) -> None:
         assert isinstance(base, Loaded)
-        base.network.set_attn_implementation(loading_attention(self.model.attention).value)
+        if self.model.attention is not Attention.auto:  # else it is what transformers chose
+            base.network.set_attn_implementation(loading_attention(self.model.attention).value)
         self.model.comparison_options = replace(self.model.comparison_options, base=base)
 
 

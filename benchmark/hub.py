@@ -13,6 +13,11 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 T = TypeVar("T")
 
 
+def short_revision(revision: str) -> str:
+    """The first digits of a commit; a branch or tag as it is."""
+    return revision[:8] if COMMIT.fullmatch(revision) else revision
+
+
 def endpoint() -> str:
     """The server that the Hub's client asks: the official Hub, or the mirror in HF_ENDPOINT."""
     return os.environ.get("HF_ENDPOINT", OFFICIAL_HUB).rstrip("/")

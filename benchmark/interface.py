@@ -1,8 +1,9 @@
 """The interface between the harness and the models: the `Classifier` protocol and every type that crosses it.
 
-Models (`baselines/` or your own) import this module, `benchmark.files`, `benchmark.hub` and `benchmark.errors`, and
-nothing else of `benchmark`. Texts and predictions are defined in `benchmark.predictions`, the options of training in
-`benchmark.recipe`, and what a model needs so that its speed can be compared in `benchmark.run.measurable`.
+Models (`baselines/` or your own) import this module, `benchmark.files`, `benchmark.hub`, `benchmark.processes` and
+`benchmark.errors`, and nothing else of `benchmark`. Texts and predictions are defined in `benchmark.predictions`, the
+options of training in `benchmark.recipe`, and what a model needs so that its speed can be compared in
+`benchmark.run.measurable`.
 """
 
 from collections.abc import Callable, Sequence

@@ -48,7 +48,7 @@ def check_context(options: DecoderOptions, recipe: Recipe) -> None:
     Prompts without examples may be far shorter than `max_length`; those that are too long are refused when they are
     made.
     """
-    if options.shots is not None:
+    if options.shots:
         check_length(recipe.max_length, options.architecture.get("max_position_embeddings"))
 
 

@@ -44,7 +44,7 @@ from baselines.token_ids import positions
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
-from baselines.training.requirements import check_length, network_findings, prepare
+from baselines.training.requirements import network_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
@@ -264,8 +264,13 @@ class DecoderClassifier(DecoderOptions):
     def _prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The prompts, and the number of texts that were cut; raises if the network cannot read one with its answer."""
         prompts, truncated = self.prompter.prompts(texts)
-        answer = max(map(len, self.prompter.answers))
-        check_length(max(map(len, prompts), default=0) + answer, positions(self.network.config))
+        tokens = max(map(len, prompts), default=0) + max(map(len, self.prompter.answers))
+        limit = positions(self.network.config)
+        if limit is not None and tokens > limit:
+            raise BenchmarkError(
+                f"A prompt and its answer have {tokens} tokens, but the model reads at most {limit}.",
+                f"Set recipe.max_length={limit} or less.",
+            )
         return prompts, truncated
 
     def _generate(self, texts: Sequence[str]) -> Predictions:

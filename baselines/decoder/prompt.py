@@ -145,10 +145,12 @@ class Prompter:
         if excess > 0:
             answer, used = max(map(len, self.answers)), len(self._ids(self.render("")))
             room = max([len(self._ids(shown)) for shown in (text, *(shown for shown, _ in self.examples))])
+            shown = f", with {len(self.examples)} examples," if self.examples else ""
+            fewer = ", or show fewer examples" if self.examples else ""
             raise BenchmarkError(
-                f"recipe.max_length is {self.limit + answer}, but the prompt without the text, with "
-                f"{len(self.examples)} examples, has {used} tokens and an answer {answer}.",
-                f"Set recipe.max_length={used + answer + room} or more, or show fewer examples.",
+                f"recipe.max_length is {self.limit + answer}, but the prompt without the text{shown} has {used} tokens "
+                f"and an answer {answer}.",
+                f"Set recipe.max_length={used + answer + room} or more{fewer}.",
             )
         return ids
 

@@ -16,13 +16,13 @@ from transformers import PreTrainedModel
 
 from baselines.weights.adapter_config import (
     CONFIG_FILE,
-    HEADS,
     MERGE,
     AdapterConfig,
     check_base,
     is_hub_id,
     read_adapter_config,
 )
+from baselines.weights.heads import HEADS
 from baselines.weights.lora import SEQ_CLS, Lora
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
@@ -36,7 +36,7 @@ ADAPTER_FILES = ("adapter_*",)
 
 PREFIX = "base_model.model."  # of every tensor that peft saves
 MATRIX = re.compile(rf"{re.escape(PREFIX)}(.+)\.lora_[AB]\.weight")
-HEAD = re.compile(rf"{re.escape(PREFIX)}({'|'.join(HEADS)})\..+")
+HEAD = re.compile(rf"{re.escape(PREFIX)}(\w*(?:{'|'.join(HEADS)}))\..+")
 CHOOSE_ANOTHER = "Choose the model that it was trained with."
 
 

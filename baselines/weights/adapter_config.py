@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baselines.weights.heads import HEADS
 from baselines.weights.lora import SEQ_CLS
 from benchmark.errors import BenchmarkError
 
@@ -20,9 +21,6 @@ SUPPORTED_VALUES = {
     "bias": ("none",),
     "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),  # the others change the base model as well
 }
-HEADS = ("classifier", "score")
-"""The modules that peft saves for SEQ_CLS; `modules_to_save` may name no others."""
-
 MERGE = (
     "Merge it into its base model with merge_and_unload() of the peft that made it, save that with the tokenizer, and "
     "set model.train=false model.weights.source=folder model.weights.path=FOLDER."

@@ -10,6 +10,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from benchmark.interface import normalized_label
 
+HEADS = ("classifier", "score")
+"""How the names of the modules end that peft saves with an adapter of a classifier: `pre_classifier` is one, too."""
 GENERIC = re.compile(r"LABEL_\d+")
 """The names that transformers writes where nobody named the labels."""
 

@@ -25,7 +25,7 @@ from huggingface_hub.file_download import repo_folder_name
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import ask, other_server, remembering_server, repository_info
+from benchmark.hub import ask, other_server, remembering_server, repository_info, short_revision
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -51,7 +51,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
         raise BenchmarkError(
-            f"{hub.id} at {hub.revision[:8]} has no *.safetensors files, and pickled weights are not read.",
+            f"{hub.id} at {short_revision(hub.revision)} has no *.safetensors files, and pickled weights are not read.",
             "Set model.revision (or model.weights.hub.revision) to one that has them, such as the refs/pr/N of a "
             f"conversion, or {USE_FOLDER}.",
         )
@@ -81,7 +81,7 @@ def download_bytes(hub: Hub) -> int:
 
 def _cached(hub: Hub) -> Path | None:
     """The folder of these weights in the local cache, if it has any."""
-    with suppress(OSError, HFValidationError):  # what the client raises
+    with suppress(OSError, HFValidationError, ValueError, KeyError):  # of the client, and of a damaged list of files
         folder = _snapshot(hub, local_files_only=True)
         stored = {file.name for file in folder.glob("*.safetensors")}
         if stored and _shards(folder) <= stored:
@@ -144,7 +144,7 @@ def _hub_errors(hub: Hub) -> Iterator[None]:
         elif isinstance(
             error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError | HFValidationError
         ):
-            problem = f"at {hub.revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
+            problem = f"at {short_revision(hub.revision)} is not on the hub, or HF_TOKEN does not give access to it."
             fix = "Check both"
         raise BenchmarkError(f"{hub.id} {problem}", f"{fix}, or {USE_FOLDER} if you have {hub.id} already.") from error
 

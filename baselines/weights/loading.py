@@ -111,10 +111,12 @@ def load(
     network = _read(auto_class, weights, checkpoint, needed, options)
     if head is not None and head.order is None:
         log.info("the weights come with a trained head, which is %s", head.description)
-        torch.set_rng_state(random_state)  # the new head is that of the same weights without one
+        torch.set_rng_state(random_state)  # on a CPU the new head is that of the same weights without one
         renew_head(network)
     if head is not None:
         source = replace(source, head=head.description, trained_head=head.order is not None)
+    if labels:
+        network.config.problem_type = None  # that of the checkpoint would make a saved model one of several labels
     if head is not None and head.order is not None:
         reorder(network, head.order)
         network.config.id2label, network.config.label2id = _label_options(labels).values()

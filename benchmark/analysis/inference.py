@@ -146,8 +146,8 @@ def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
     """The percentile interval of first minus second mean accuracy, from what `resample_items` drew of each.
 
-    Each resample draws the items jointly and the seeds of each model separately, with the limits of
-    `bootstrap_interval`: widened by `difference_of_counts`.
+    Each resample draws the items jointly and the seeds of each model separately. The caller widens the interval by
+    `difference_of_counts`.
     """
     means = [
         (right * _seed_draws(right.shape[1], len(right), side)).sum(axis=1) / (right.shape[1] * items)

@@ -87,7 +87,7 @@ def brier_score(gold: LabelIds, probabilities: Probabilities) -> float:
     Brier 1950, "Verification of forecasts expressed in terms of probability"
     (doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
     """
-    _check_same_length(len(gold), len(probabilities))
+    _check_gold(gold, probabilities)
     one_hot = np.eye(probabilities.shape[1])[gold]
     return float(np.mean(((probabilities - one_hot) ** 2).sum(axis=1)))
 
@@ -97,7 +97,7 @@ def log_loss(gold: LabelIds, probabilities: Probabilities) -> float:
 
     Probabilities are clipped to the resolution of their type (1.2e-7), as in scikit-learn.
     """
-    _check_same_length(len(gold), len(probabilities))
+    _check_gold(gold, probabilities)
     of_gold = probabilities[np.arange(len(gold)), gold]
     return float(-np.log(np.clip(of_gold, np.finfo(of_gold.dtype).eps, 1).astype(np.float64)).mean())
 
@@ -178,7 +178,7 @@ def fit_temperature(gold: LabelIds, probabilities: Probabilities) -> float:
 
     Fit it on validation rows: section 4.2 of Guo et al. 2017.
     """
-    _check_same_length(len(gold), len(probabilities))
+    _check_gold(gold, probabilities)
     logits, rows = _logits(probabilities), np.arange(len(gold))
     minimum = optimize.minimize_scalar(
         lambda exponent: -special.log_softmax(logits / math.exp(exponent), axis=1)[rows, gold].mean(),
@@ -219,10 +219,19 @@ def _check_same_length(gold: int, predicted: int) -> None:
 
 def _check_ids(gold: LabelIds, predicted: LabelIds, n_labels: int) -> None:
     _check_same_length(len(gold), len(predicted))
-    for name, ids, lowest in (("gold label", gold, 0), ("prediction", predicted, NO_LABEL)):
-        outside = (ids < lowest) | (ids >= n_labels)
-        if outside.any():
-            row = int(np.argmax(outside))
-            raise BenchmarkError(
-                f"The {name} of row {row} is {ids[row]}.", f"Give label ids between {lowest} and {n_labels - 1}."
-            )
+    _check_range("gold label", gold, 0, n_labels)
+    _check_range("prediction", predicted, NO_LABEL, n_labels)
+
+
+def _check_gold(gold: LabelIds, probabilities: Probabilities) -> None:
+    _check_same_length(len(gold), len(probabilities))
+    _check_range("gold label", gold, 0, probabilities.shape[1])
+
+
+def _check_range(name: str, ids: LabelIds, lowest: int, n_labels: int) -> None:
+    outside = (ids < lowest) | (ids >= n_labels)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise BenchmarkError(
+            f"The {name} of row {row} is {ids[row]}.", f"Give label ids between {lowest} and {n_labels - 1}."
+        )

@@ -104,7 +104,7 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
 def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
     """Networks of different sizes that do not differ, and how they compare with what the study printed."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
-    searched = _searched(analysis)
+    searched = _searched_rates(analysis)
     return {
         "smallest": smallest_network(comparable),
         "networks": networks,
@@ -112,6 +112,9 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
         "from_four_bits": [row["title"] for row in networks if _starts_from_four_bits(analysis, row)],
         "searched": [row["title"] for row in networks if row["model"] in searched],
         "not_searched": [row["title"] for row in networks if row["model"] not in searched],
+        "at_highest_rate": [
+            row["title"] for row in networks if _rate(analysis, row) == max(searched.get(row["model"], {0.0}))
+        ],
         "detectable": _detectable(analysis, networks),
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
     }
@@ -189,14 +192,19 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
     return [] if differ or len(networks) < 2 else networks
 
 
-def _searched(analysis: AnalysedResults) -> set[str]:
-    """The models that were trained with several learning rates to choose one on the validation split."""
+def _rate(analysis: AnalysedResults, row: Row) -> float:
+    """The learning rate of a configuration."""
+    return analysis.results.by_name[row["run"]].record.config.recipe.learning_rate
+
+
+def _searched_rates(analysis: AnalysedResults) -> dict[str, set[float]]:
+    """The learning rates that were tried, to choose one on the validation split, by model; if there were several."""
     rates: defaultdict[str, set[float]] = defaultdict(set)
     for name in analysis.configurations["run"]:
         record = analysis.results.by_name[name].record
         if record.recipe in SEARCHES:
             rates[record.model].add(record.config.recipe.learning_rate)
-    return {model for model, tried in rates.items() if len(tried) > 1}
+    return {model: tried for model, tried in rates.items() if len(tried) > 1}
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:

@@ -30,8 +30,7 @@ def jinja_environment() -> Environment:
         listed,
         name_and_accuracy,
         of_study,
-        accuracy_of_point,
-        accuracies_and_name,
+        accuracy_with_name,
         usd,
         heading_anchor,
     )
@@ -90,15 +89,10 @@ def of_study(row: Row) -> str:
     return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
 
 
-def accuracy_of_point(point: Row) -> str:
-    """The accuracy at a point of a learning curve."""
+def accuracy_with_name(point: Row) -> str:
+    """The accuracy at a point of a learning curve, and whose it is."""
     constant: str = " (one label for all texts)" if pd.notna(point["remark"]) else ""
-    return f"{digits(point['accuracy'])}{constant}"
-
-
-def accuracies_and_name(point: Row) -> str:
-    """The accuracy at a point of a learning curve, and at the curve's last point."""
-    return f"{accuracy_of_point(point)} instead of {digits(point['whole'])} ({markdown_text(point['name'])})"
+    return f"{digits(point['accuracy'])} with {markdown_text(point['name'])}{constant}"
 
 
 def heading_anchor(heading: str) -> str:

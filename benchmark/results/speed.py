@@ -13,13 +13,13 @@ from benchmark.results.environment import Environment
 from benchmark.results.typed_json import read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """The model that was measured, and the machine."""
 
     model: str
     title: str
-    recipe: str
+    recipe: str | None = None  # older files do not state it
     pretrained: bool
     device: str  # as `Environment.hardware` names it
     environment: Environment

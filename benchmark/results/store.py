@@ -113,7 +113,12 @@ def read(folder: Path) -> Run:
 def check_predictions(run: Run) -> None:
     """Raise `BenchmarkError` unless the predictions are those that the record of the completed run describes."""
     path = run.folder / PREDICTIONS
-    if not path.is_file() or sha256(path.read_bytes()) != run.record.predictions_sha256:
+    if not path.is_file():
+        raise BenchmarkError(
+            f"{run.folder} holds no predictions.",
+            "Give the folder of a run, which is below results_dir/runs; a kept model has the same name.",
+        )
+    if sha256(path.read_bytes()) != run.record.predictions_sha256:
         raise BenchmarkError(f"{path} is not the file that the record describes.", "Restore it, or run again.")
 
 

@@ -49,7 +49,7 @@ def from_hydra(values: DictConfig) -> RunConfig:
     model = dict(plain["model"])
     if not model.get("_target_"):
         raise BenchmarkError("The model's YAML names no class.", "Set _target_: package.module.Class.")
-    to_dataclass(Needs, model.pop("needs", {}), "model.needs.")
+    to_dataclass(Needs, model.pop("needs", None) or {}, "model.needs.")
     plain["model_by_id"] = model.get("id") is not None
     model = with_weights(model)
     known = {key: model.pop(key) for key in ("name", "family", "title", "facts") if key in model}

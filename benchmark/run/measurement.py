@@ -17,23 +17,23 @@ MEASURED_SECONDS = 0.2  # of the use of the cores
 BUSY = 20.0  # percent of the cores; idle machines stay below it
 
 
-def device_is_shared(computes: bool = False) -> bool | None:
+def device_is_shared() -> bool | None:
     """Whether other jobs compute on the GPU, if there is one, or use the cores that this process may use.
 
-    `computes` says that this process has used the GPU already. None if a GPU cannot be asked, which needs the package
-    nvidia-ml-py. The load average is no measure: it still counts the job before this one.
+    None if a GPU cannot be asked, which needs the package nvidia-ml-py. The load average is no measure: it still counts
+    the job before this one.
     """
     if _percent_used_by_others(_processes_of_this_run()) > BUSY:
         return True
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return False
-    return _other_processes_on_gpu(computes)
+    return _other_processes_on_gpu(computes=torch.cuda.is_initialized())
 
 
 def shared_by_now(shared_before: bool | None) -> bool | None:
     """`device_is_shared` before and after work that used the device: jobs that started together see each other then."""
-    found = (shared_before, device_is_shared(computes=True))
+    found = (shared_before, device_is_shared())
     return True if True in found else None if None in found else False
 
 
@@ -104,6 +104,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 
 def _other_processes_on_gpu(computes: bool) -> bool | None:
+    """Whether there are others than this process, which `computes` on the GPU already or does not."""
     if (nvml_and_device := nvml_device()) is None:
         return None
     nvml, device = nvml_and_device

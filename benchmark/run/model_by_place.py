@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.hub import short_revision
 from benchmark.run.quoting import as_text
 
-NOT_ARCHITECTURE = ("_name_or_path", "architectures", "auto_map", "dtype", "id2label", "label2id", "problem_type",
+NOT_ARCHITECTURE = ("_attn_implementation", "_name_or_path", "_num_labels", "architectures", "attn_implementation",
+                    "num_labels", "auto_map", "dtype", "id2label", "label2id", "problem_type",
                     "quantization_config", "torch_dtype", "transformers_version", "use_cache")  # fmt: skip
 """Entries of a config.json that do not say how a network is built."""
 HOW = "Set model.id=OWNER/NAME for a model of the hub, or model.path=DIR for a folder."
@@ -23,6 +25,8 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
     """
     if not {"id", "revision", "path", "weights"} <= model.keys():
         return model
+    if not isinstance(model["weights"], dict):
+        raise BenchmarkError(f"model.weights is {model['weights']}.", "Leave it out.")
     place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
     _check_place(model, place, revision, folder)
@@ -40,7 +44,7 @@ def _check_place(model: dict[str, Any], place: Any, revision: Any, folder: Any) 
     """Raise for options that would have no effect, and for a model that no option names."""
     if model.get("name") is None:
         raise BenchmarkError("Neither model.id nor model.path is set, so the model has no name.", HOW)
-    if folder is not None and place is None and revision != "main":
+    if folder is not None and place is None and revision not in (None, "main"):
         raise BenchmarkError("model.revision has no effect on model.path.", "Leave it out, or set model.id.")
     weights, architecture = model["weights"], model.get("architecture")
     by_place = folder is not None or (place is not None and weights.get("source") == "hub")
@@ -111,10 +115,11 @@ def _from_hub(repository: str, revision: str) -> Path:
             "is not in the local cache, and the hub could not be reached.", "Go online once to download it"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
-        where = f"at {revision[:8]} is not on the hub, or HF_TOKEN does not give access to it."
+        where = f"at {short_revision(revision)} is not on the hub, or HF_TOKEN does not give access to it."
         raise refusal(where, "Correct model.id and model.revision, or set HF_TOKEN") from error
     except errors.EntryNotFoundError as error:
-        raise refusal(f"at {revision[:8]} has no config.json.", "Name a model in transformers' format") from error
+        where = f"at {short_revision(revision)} has no config.json."
+        raise refusal(where, "Name a model in transformers' format, not an adapter alone (model.adapter)") from error
     except (errors.HfHubHTTPError, OSError) as error:
         raise refusal(f"could not be read from the hub ({type(error).__name__}).", "Run again later") from error
 

@@ -100,7 +100,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     machine = job.record.environment
-    continues = job.work_dir.is_dir() and any(job.work_dir.iterdir())
+    continues = any(job.work_dir.glob("checkpoint-*"))
     measurement.reset_peak_memory()
     with _measure_time(seconds, "fit"), energy.measure(joules, "fit", machine.processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)

@@ -125,7 +125,7 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
 def train_copy(
     way: Measurements, rows: Examples, splits: Splits, max_steps: int | None, epochs: float = 1.0
 ) -> tuple[Measurable, FitReport]:
-    """Train a copy of the model on `rows`; `release` its weights when it is no longer used."""
+    """Train a copy of the model on `rows`; give it to `Measurements.keep_base` to use its frozen weights again."""
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:

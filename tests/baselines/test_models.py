@@ -335,7 +335,7 @@ def test_an_answer_ends_at_the_end_token_even_if_the_tokenizer_does_not_call_it_
 
 
 def test_prompts_longer_than_the_network_reads_are_refused(splits: Splits, tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="the model reads at most 24 tokens"):
+    with pytest.raises(BenchmarkError, match="tokens, but the model reads at most 24"):
         fitted("tiny_llama", splits, tmp_path, "model.architecture.max_position_embeddings=24")
 
 

@@ -12,18 +12,22 @@ from factories import LABELS
 from networks import named, save_adapter, save_model, scored
 from peft import PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 
+from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
+from benchmark.interface import FitContext, Predictions
 from benchmark.run.compose import build_classifier
 from benchmark.run.measurable import Measurable
 from benchmark.run.published import spec_of
+from benchmark.run.revisions import pin
 
 Compose = Callable[..., RunConfig]
 ALPHABETICAL = tuple(sorted(LABELS))
@@ -137,6 +141,57 @@ def test_an_adapter_on_a_base_without_a_pooler_is_refused(compose_run: Compose, 
     AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)
     with pytest.raises(BenchmarkError, match=r"bert\.pooler\.dense\.bias is missing"):
         scored(compose_run, "tiny_bert", folder, f"model.adapter={tmp_path}/adapter")
+
+
+SMALL = {"vocab_size": 600, "pad_token_id": 0, **named(LABELS)}
+OTHER_ENCODERS = {
+    "distilbert": {"dim": 16, "n_heads": 2, "n_layers": 1, "hidden_dim": 16, **SMALL},
+    "deberta-v2": {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 16,
+                   "pooler_hidden_size": 16, **SMALL},
+}  # fmt: skip
+
+
+def a_folder(model_type: str, compose_run: Compose, folder: Path) -> Any:
+    """A network with random weights, saved in a folder without its head."""
+    architecture = {"model_type": model_type, **OTHER_ENCODERS[model_type]}
+    tokenizer = train_tokenizer(architecture, data.load(compose_run().dataset).train.texts)
+    network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**architecture))
+    for parameter in network.parameters():
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    network.base_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | named(LABELS)))
+    return network
+
+
+def scored_by_path(compose_run: Compose, base: Path, adapter: Path) -> Predictions:
+    config = pin(compose_run("model=encoder", f"model.path={base}", f"model.adapter={adapter}"))
+    classifier, splits = build_classifier(config.model), data.load(config.dataset)
+    classifier.fit(splits.train, splits.validation, FitContext(LABELS, config.recipe, config.seed, base.parent / "w"))
+    return classifier.predict(splits.test.texts)
+
+
+def test_an_adapter_brings_both_layers_of_distilberts_head(compose_run: Compose, tmp_path: Path) -> None:
+    network = a_folder("distilbert", compose_run, tmp_path / "base")
+    adapted = save_adapter(network, tmp_path / "adapter", task_type="SEQ_CLS", target_modules=["q_lin"]).eval()
+    predictions = scored_by_path(compose_run, tmp_path / "base", tmp_path / "adapter")
+    expected = by_transformers(compose_run, adapted, tmp_path / "base", LABELS)
+    np.testing.assert_allclose(predictions.probabilities, expected, atol=1e-5)
+
+
+def test_an_adapter_without_the_pooler_that_its_head_reads_is_refused(compose_run: Compose, tmp_path: Path) -> None:
+    network = a_folder("deberta-v2", compose_run, tmp_path / "base")
+    save_adapter(network, tmp_path / "adapter", task_type="SEQ_CLS", target_modules=["query_proj"])
+    with pytest.raises(BenchmarkError, match=r"pooler\.dense\.bias is missing"):
+        scored_by_path(compose_run, tmp_path / "base", tmp_path / "adapter")
+
+
+def test_a_base_of_several_labels_per_text_becomes_a_classifier_of_one(compose_run: Compose, tmp_path: Path) -> None:
+    several = named(["x", "y", "z"]) | {"problem_type": "multi_label_classification"}
+    folder = save_model(compose_run, tmp_path / "base", **several)
+    classifier, _, _ = scored(compose_run, "tiny_bert", folder, "recipe.max_steps=1")
+    assert classifier.network.config.problem_type is None
 
 
 @pytest.mark.parametrize("model", ["tiny_roberta", "tiny_llama_head"])

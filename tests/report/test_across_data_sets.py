@@ -55,7 +55,7 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     assert (rows[0]["labels"], rows[0]["train_rows"], rows[0]["seeds"]) == (6, 140, 1)
     figure = data_sets(analysis_of(*runs), "")
     assert figure is not None
-    assert "reviews\n140 texts, 6 labels" in words(figure)
+    assert "reviews\n140 training texts, 6 labels" in words(figure)
     assert figure.get_label() == (
         f"Of the models drawn, the most accurate is {rows[0]['model']} on emotion (0.9000) and letters (0.8000) and "
         f"{rows[1]['model']} on reviews (0.9000). "
@@ -63,7 +63,7 @@ def test_each_model_has_its_best_configuration_on_the_validation_split(tmp_path:
     )
     narrow = data_sets(analysis_of(*runs), "", width=NARROW)
     assert narrow is not None
-    assert "reviews: 140 texts, 6 labels" in words(narrow)
+    assert "reviews: 140 training texts, 6 labels" in words(narrow)
     drawn = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
     assert [line.get_label() for line in drawn] == [rows[0]["model"], rows[1]["model"]]
     assert np.asarray(drawn[0].get_xdata()).tolist() == [0.9, 0.8, 0.8]

@@ -429,7 +429,7 @@ def test_the_head_does_not_say_that_a_measured_llama_was_not_run(tmp_path: Path)
     publish(tmp_path, a_record("llama3_lora"), ONE_WRONG)
     head = rendered(tmp_path).partition("<nav")[0]
     assert "was not measured here" not in head
-    assert "models of up to 8.03 billion parameters were measured here" in head
+    assert "the accuracy of models of up to 8.03 billion parameters was measured here" in head
 
 
 def test_every_row_of_table_3_has_its_command(tmp_path: Path) -> None:

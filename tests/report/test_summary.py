@@ -253,6 +253,12 @@ def test_the_answer_says_whose_learning_rate_was_searched(tmp_path: Path) -> Non
         "On emotion, the learning rate of MiniLM-L6 was searched on the validation split, and no search is recorded "
         "for BERT base."
     )
+    highest = publish(
+        tmp_path,
+        a_record("minilm", "recipe.learning_rate=5e-5", "recipe.name=tune_cpu", "dataset.test_rows=1"),
+    )
+    analysis = AnalysedResults(results_of([*runs, trials[0], highest]))
+    assert "for BERT base." in answer(analysis, all_tables(analysis))[-1]
     analysis = AnalysedResults(results_of([*runs, *trials[:1]]))
     assert "searched" not in answer(analysis, all_tables(analysis))[-1]
 
@@ -291,10 +297,12 @@ def test_a_score_that_a_constant_prediction_reaches_is_called_so(tmp_path: Path)
         publish_many(tmp_path, a_record_on_rows(100, model, limited=False), MANY_GOLD) for model in ("minilm", "tfidf")
     ]
     (sentence,) = [
-        sentence for sentence in sentences(few, other, *whole) if sentence.startswith("With 10 instead of 100 ")
+        sentence for sentence in sentences(few, other, *whole) if sentence.startswith("With 10 training texts ")
     ]
-    assert "is the most accurate of two models tested: 0.5500 instead of 1.0000, against 0.1700 (one " in sentence
-    assert "(one label for all texts) instead of 1.0000 (MiniLM-L6)" in sentence
+    assert "so with fewer steps, the accuracy is 0.5500 with TF-IDF" in sentence
+    assert sentence.endswith(
+        " and 0.1700 with MiniLM-L6 (one label for all texts); with all 100, it is 1.0000 and 1.0000."
+    )
 
 
 def test_without_the_data_of_the_study_the_findings_are_about_ones_own(tmp_path: Path) -> None:
@@ -325,28 +333,32 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     found_answer = answer(analysis, all_tables(analysis))[0]
     known = facts(analysis.of("emotion"), all_tables(analysis))
     cheap, best, lead = known["cheaper"], known["best"], known["lead"]
+    tables = {table.name: data for table, data in all_tables(analysis).items()}
     intro = " ".join(readme.partition("**The answer so far")[2].partition("![Accuracy")[0].split())
-    assert (
-        "no larger model that was run (up to 1.78 billion parameters) is significantly more accurate than Mini" in intro
-    )
+    assert "no larger model that was run is significantly more accurate than MiniLM-L6" in intro
+    assert "code model with 1.78 billion parameters, has one seed and one epoch" in intro
     interval = f"95% interval {cheap['low']:.4f} to {cheap['high']:.4f}"
     assert f"accuracy of {cheap['accuracy']:.4f} (mean of five seeds, {interval})" in intro
     prices = known["prices"]
-    assert f"for a year costs {prices[0]:.2f} US dollars with MiniLM-L6 and {prices[1]:.2f} with the decoder" in intro
-    assert f"cost about {known['projected']['year_dollars']:.2f} US dollars](docs/results.md#cost-of-models" in intro
+    assert f"for a year costs {prices[0]:.2f} US dollars with MiniLM-L6 and {prices[1]:.2f} with SmolLM2" in intro
+    projected = {row["batching"]: row["year_dollars"] for row in rows_of(tables["projected_dollars"])}
+    graphs, plain = (projected[batching] for batching in ("packed, CUDA graphs", "packed"))
+    assert f"cost [{graphs:.2f} US dollars with CUDA graphs and {plain:.2f} without](docs/results.md#cost-of" in intro
     assert known["projected"]["hardware"] == "NVIDIA H200"
-    assert f"in batches of {known['projected']['batch_size']}, the same training and predictions" in intro
     idle = [f"{dollars:,.0f}" for dollars in known["idle"]]
-    assert f"Kept on all year, this machine costs {idle[1]} dollars, one with an NVIDIA H200 {idle[0]}." in intro
+    per_hour = f"{known['projected']['per_hour']:.2f} an hour"
+    assert f"this machine costs {idle[1]} dollars, one with an NVIDIA H200 ({per_hour}) {idle[0]}." in intro
     assert f"at {read_prices().dollars_per_hour(cheap['machine']):.2f} an hour (`conf/prices.yaml`)" in intro
-    tables = {table.name: data for table, data in all_tables(analysis).items()}
     assert set(tables["tuning"]["model"]) == {"MiniLM-L6", "SmolLM2-135M LoRA"}
     assert set(tables["tuning_banking77"]["model"]) == {"MiniLM-L6", "MPNet base"}
     assert found_answer.endswith(
         "On banking77, MPNet base (0.9352) is significantly more accurate than MiniLM-L6 (0.9143), by 0.0209 "
         "(0.0130 to 0.0288)."
     )
-    assert "MPNet base (0.9352) leads MiniLM-L6 (0.9143) by 0.0209 (0.0130 to 0.0288), which is significant" in intro
+    assert "on banking77 (77 labels), MPNet base leads by 0.0209 (0.0130 to 0.0288), which is significant" in intro
+    decoder_lead = known["cheaper_lead"]
+    interval = f"({decoder_lead['low']:.4f} to {decoder_lead['high']:.4f})"
+    assert f"the best decoder, SmolLM2-135M LoRA, by {decoder_lead['difference']:.4f} {interval}." in intro
     assert (cheap["model"], best["model"], known["timed"]["model"]) == ("minilm", "mpnet_base", "smollm2_lora")
     assert f"{lead['difference']:.4f} ({lead['low']:.4f} to {lead['high']:.4f})" in intro
     assert "The tests can miss differences below 0.021 to 0.024, depending on the pair (80% power" in intro
@@ -354,14 +366,12 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     printed = [known["study"].TABLE3[name] for name in known["study"].TABLE3 if name not in known["study"].DECODERS]
     llama = known["study"].TABLE3[known["study"].DECODERS[0]]
     leads = [f"{llama - accuracy:.3f}" for accuracy in (max(printed), min(printed))]
-    reported = f"{llama:.4f} for Llama 3 8B and {min(printed):.4f} to {max(printed):.4f} for BERT and RoBERTa."
-    assert f"The study reports {reported} Leads of that size ({leads[0]} to {leads[1]}) could be" in intro
+    reported = f"{llama:.4f} for Llama 3 8B and {min(printed):.4f} to {max(printed):.4f} for BERT and RoBERTa;"
+    assert f"The study reports {reported} leads of that size ({leads[0]} to {leads[1]}) could be" in intro
     measured = analysis.of("emotion").configurations.set_index("short_name")["accuracy"]
     by_recipe = [measured[f"SmolLM2-135M LoRA, {recipe}"] for recipe in ("paper", "tuned, bf16")]
     assert (
-        "SmolLM2 reaches {:.4f} (one seed) with `recipe=paper` and {:.4f} (three seeds) with `recipe=tuned`".format(
-            *by_recipe
-        )
+        "SmolLM2 reaches {:.4f} with it (one seed) and {:.4f} with `recipe=tuned` (three seeds)".format(*by_recipe)
         in readme
     )
     assert 570 < cheap["training_seconds"] < 630  # ten minutes
@@ -369,7 +379,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     steps = "SmolLM2-135M LoRA takes more steps with the same texts than MiniLM-L6 (batches of 20, not 32)."
     assert f"{steps} With 160 texts, MiniLM-L6 predicts one label for all." in results_page
     seeds = [float(right.mean()) for right in analysis.results.correct(cheap["counted"])]
-    assert f"trains five (here {min(seeds):.4f} to {max(seeds):.4f})" in readme
+    assert f"trains five (those shipped reach {min(seeds):.4f} to {max(seeds):.4f})" in readme
     memory = analysis.of("emotion").configurations.set_index("model")["peak_memory"]
     models_page = (shipped / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"The shipped run of `qwen_coder_lora` took {memory['qwen_coder_lora'] / 1e9:.1f} GB" in models_page
@@ -377,9 +387,11 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert "Qwen2.5-Coder 1.5B LoRA (the last a code model, one seed and one epoch) reach 0.9240 to 0.9337" in found[1]
     assert found[1].endswith("and the tests can miss differences below 0.024.")
     assert found[3].startswith(
-        "With 1,600 instead of 16,000 training texts, SmolLM2-135M LoRA is the most accurate of three models "
-        "tested: 0.8927 instead of 0.9318, against 0.8208 instead of 0.9280 (MiniLM-L6) and 0.6595 instead of "
+        "With 1,600 training texts and the same epochs, so with fewer steps, the accuracy is 0.8927 with SmolLM2-135M "
+        "LoRA, 0.8208 with MiniLM-L6 and 0.6595 with TF-IDF + logistic regression; "
     )
+    assert found[3].endswith("with all 16,000, it is 0.9318, 0.9280 and 0.8815.")
+    assert "with 1,600 for training, SmolLM2-135M LoRA reaches 0.8927 and MiniLM-L6 0.8208" in intro
     assert "0.1818 on tweet_emotion (MPNet base; not significantly above MiniLM-L6)" in found[4]
     assert found[5].startswith("Four of the five accuracies that the study printed are not multiples of 1/2,000")
     assert found[8].startswith(

@@ -63,7 +63,7 @@ def test_a_processor_that_other_processes_keep_busy_is_shared() -> None:
 def test_a_device_is_shared_if_it_was_before_or_after_the_work(
     before: bool | None, after: bool | None, shared: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurement, "device_is_shared", lambda computes: after if computes else before)
+    monkeypatch.setattr(measurement, "device_is_shared", lambda: after)
     assert measurement.shared_by_now(before) is shared
 
 

@@ -83,7 +83,7 @@ def _networks(analysis: AnalysedResults, rows: pd.DataFrame) -> str:
 
 def _described(rows: pd.DataFrame, dataset: str) -> str:
     points = rows[rows["dataset"] == dataset]
-    return f"{dataset}\n{points['train_rows'].dropna().max():,} texts, {points['labels'].iloc[0]} labels"
+    return f"{dataset}\n{points['train_rows'].dropna().max():,} training texts, {points['labels'].iloc[0]} labels"
 
 
 FIGURES = (

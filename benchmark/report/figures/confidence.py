@@ -46,7 +46,8 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
         (6.2 if narrow else 4.2) + sum(0.18 + 0.14 * name.count("\n") for name in names),
         f"Calibration, {dataset} test split{left_out}",
         f"{first}: accuracy of predictions by their confidence; the diagonal is perfect, and large markers stand for "
-        f"many predictions. {second}: accuracy if only the most confident share of the texts is labelled.",
+        f"many predictions. {second}: accuracy if only the most confident share of the texts is labelled. Models "
+        "without probabilities are left out.",
         width,
     )
     figure.set_label(_caption(analysis, shown))

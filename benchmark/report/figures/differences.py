@@ -41,7 +41,7 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
         "grey: it is not.",
         width,
     )
-    figure.set_label(_caption(analysis.comparisons, comparable))
+    figure.set_label(_caption(analysis.comparisons, comparable, len(shown)))
     axes = figure.subplots()
     _draw_cells(axes, analysis.comparisons, shown, size=7.1 if narrow else 8.5 if len(shown) <= FEW else 6.5)
     numbers = [str(place + 1) for place in range(len(shown))]
@@ -63,7 +63,7 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     return figure
 
 
-def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame) -> str:
+def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame, drawn: int) -> str:
     """How many of the most accurate do not differ from each other, and how many others the best leads."""
     ids, differing = list(comparable["configuration"]), pairs[pairs["differs"].astype(bool)]
     among = differing[differing["better"].isin(ids) & differing["other"].isin(ids)]
@@ -72,7 +72,9 @@ def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame) -> str:
     many = f"The {count_in_words(alike)} most accurate of {count_in_words(len(ids))} configurations do not differ "
     first = f"{many}significantly from each other. " if alike > 1 else ""
     less = f"{count_in_words(led).capitalize()} {'is' if led == 1 else 'are'}" if led else "None is"
-    return f"{first}{less} significantly less accurate than the most accurate."
+    here = int((among["better"].eq(ids[0]) & among["other"].isin(ids[:drawn])).sum())
+    some = f" ({count_in_words(here) if here else 'none'} of them drawn)" if here < led else ""
+    return f"{first}{less} significantly less accurate than the most accurate{some}."
 
 
 def _write_names(axes: Axes, shown: pd.DataFrame) -> None:

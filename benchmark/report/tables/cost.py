@@ -77,9 +77,8 @@ def latency(analysis: AnalysedResults) -> pd.DataFrame:
     alone.sort(key=lambda measured: (measured.subject.device, measured.latency.p50))
     rows = [
         {
-            "model": measured_title(measured.subject),
+            "model": ", ".join(filter(None, [measured_title(measured.subject), measured.readout])),
             "recipe": measured.subject.recipe,
-            "readout": measured.readout,
             "dataset": measured.dataset,
             "hardware": measured.subject.device,
             "precision": measured.precision,
@@ -154,7 +153,6 @@ LATENCY = Table(
     (
         MODEL,
         RECIPE,
-        declared("readout", "Read-out"),
         declared("dataset", "Data set"),
         HARDWARE,
         declared("precision", "Precision"),

@@ -181,7 +181,9 @@ TABLES = (
         ),
         note="The first row is the study's Table 1. *Trained parameters* leaves out a classification head, whose size "
         "depends on the labels; costs count it. Qwen2.5-Coder 1.5B counts 1.78 billion, because its file has a "
-        "separate output matrix.",
+        "separate output matrix. *Context*: the most tokens that the model reads at once. *GQA* (grouped-query "
+        "attention): several heads of queries share keys and values. *Tokens*: the amount of training data. *Cutoff*: "
+        "the date of the newest training data.",
         section="models",
     ),
     Table(
