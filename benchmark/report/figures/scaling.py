@@ -76,7 +76,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
     """What the marks mean, and which networks have no time."""
     sentences = [
-        "Filled: measured here, each network as it is most accurate on these texts, without options only tried.",
+        "Filled: measured here, each network with the recipe most accurate on these texts, ablations left out.",
         "Lines are 95% intervals.",
     ]
     if with_study:
