@@ -26,7 +26,8 @@ def read_label_probabilities(row: FileRow, labels: Sequence[str]) -> npt.NDArray
     except KeyError as error:
         raise BenchmarkError(f"{row.location} has no {error.args[0]}.", "Give the p_<label> of every label.") from error
     except (TypeError, ValueError) as error:
-        raise BenchmarkError(f"{row.location}: p_<label> is not a number ({error}).", "Correct it.") from error
+        fix = f"Correct it, or write {1 / len(labels):.4g} for each label where the model gave none."
+        raise BenchmarkError(f"{row.location}: p_<label> is not a number ({error}).", fix) from error
     total, rounding = values.sum(), min(0.005 * len(labels), 0.1)  # of two decimals
     if not (np.isfinite(values).all() and (values >= 0).all() and abs(total - 1) <= rounding + 1e-9):
         raise BenchmarkError(

@@ -180,12 +180,14 @@ def _check_prompt(row: FileRow, test: Examples, number: int, keys: Sequence[str]
 def _gold_keys(rows: list[FileRow], test: Examples, label_ids: dict[str, int]) -> list[str]:
     """The columns of gold labels: those with a known name, and others that hold a label in every row.
 
-    The names of predictions contain "pred". Ids count where they are the gold labels, perhaps in another order.
+    The names of predictions contain "pred", and a column with one value is a counter or a constant. Ids count where
+    they are the gold labels, perhaps in another order.
     """
     others = [key for key in columns_of(rows) if key not in (*GOLD_KEYS, *ID_KEYS) and "pred" not in key]
-    by_name = [key for key in others if all(_plain_value(row.values.get(key)) in label_ids for row in rows)]
+    values = {key: [_plain_value(row.values.get(key)) for row in rows] for key in others}
+    by_name = [key for key in others if len(set(values[key])) > 1 and set(values[key]) <= label_ids.keys()]
     golds = Counter(map(str, test.labels.tolist()))
-    by_id = [key for key in others if Counter(_plain_value(row.values.get(key)) for row in rows) == golds]
+    by_id = [key for key in others if Counter(values[key]) == golds]
     return [*GOLD_KEYS, *by_name, *by_id]
 
 

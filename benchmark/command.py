@@ -111,14 +111,11 @@ def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> Out
 
 
 def rebuild_reports(outcomes: Iterable[Outcome]) -> None:
-    """Rebuild the report of every folder of results that has a new record or no report yet."""
-    from benchmark.report.build import PAGE, refresh
+    """Rebuild the report of every folder of results whose report is older than a record, or than what else it shows."""
+    from benchmark.report.build import refresh
     from benchmark.results.store import results_dir_above
 
-    recorded = [
-        (results_dir_above(outcome.folder), outcome.written) for outcome in outcomes if outcome.folder is not None
-    ]
-    for results_dir in {folder for folder, written in recorded if written or not (folder / PAGE).exists()}:
+    for results_dir in {results_dir_above(outcome.folder) for outcome in outcomes if outcome.folder is not None}:
         refresh(results_dir)
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument(
         "answers",
         nargs="+",
-        metavar="[NAME=]FILE[,FILE]",
+        metavar="FILE | NAME=FILE[,FILE]",
         help="the folder of a run, or a .csv, .tsv, .json, .jsonl or .parquet file (see docs/compare.md)",
     )
     parser.add_argument("--metric", action="append", default=[], help="the metric of files that hold several")

@@ -70,7 +70,7 @@ def whole_label_predictions(
 
     Scores are calibrated if there are prompts without content.
     """
-    words = whole_words(answers)
+    words = scored_tokens(answers)
     sums = log_probabilities_of(content_free + prompts, words, logits)
     predictions = {
         kind: Predictions.from_probabilities(softmax_of_scores(sums, words, kind, len(content_free)))
@@ -81,7 +81,7 @@ def whole_label_predictions(
     )
 
 
-def whole_words(answers: Sequence[Tokens]) -> list[Tokens]:
+def scored_tokens(answers: Sequence[Tokens]) -> list[Tokens]:
     """The tokens of answers that are scored: without the end, unless an answer is the beginning of another one.
 
     Without their end, such an answer would always be at least as probable as the other one.

@@ -40,7 +40,7 @@ CHECKPOINTS = 3
 """So many are on disk at once: a third is written before the first of two is deleted."""
 
 
-class Trainable(Protocol):
+class NetworkModel(Protocol):
     """The options that models with a network have in common."""
 
     weights: Weights
@@ -56,7 +56,7 @@ class Trainable(Protocol):
     def check_checkpoint(self, context: FitContext) -> None: ...
 
 
-def prepare(model: Trainable, context: FitContext, only_packed: bool = False) -> Computation:
+def prepare(model: NetworkModel, context: FitContext, only_packed: bool = False) -> Computation:
     """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
 
     For `only_packed`, see `resolve`. Sets torch's global precision of matrix products.
@@ -118,7 +118,7 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
 
 
 def network_findings(
-    model: Trainable, tokens_per_sample: float, context: FitContext, only_packed: bool = False, trains: bool = True
+    model: NetworkModel, tokens_per_sample: float, context: FitContext, only_packed: bool = False, trains: bool = True
 ) -> Iterator[Finding]:
     """Everything that training and prediction depend on, whether it is available or not."""
     card = model.describe()
@@ -137,7 +137,7 @@ def network_findings(
 
 
 def _memory_findings(
-    model: Trainable, card: ModelCard, tokens_per_sample: float, recipe: Recipe, only_packed: bool
+    model: NetworkModel, card: ModelCard, tokens_per_sample: float, recipe: Recipe, only_packed: bool
 ) -> Iterator[Finding]:
     """Whether the memory suffices, for prediction if nothing is trained, and if not, whether it would in 4 bits."""
     samples = recipe.effective_batch if card.trained_parameters else model.prediction_batch_size
@@ -153,7 +153,7 @@ def _memory_findings(
     yield from loading_findings(model.device, memory)
 
 
-def _weight_findings(model: Trainable, context: FitContext) -> Iterator[Finding]:
+def _weight_findings(model: NetworkModel, context: FitContext) -> Iterator[Finding]:
     """Where the weights are, whether the disk has room for them, and whether they fit the model."""
     try:
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")

@@ -27,7 +27,7 @@ from baselines.weights.adapter import Adapter
 from baselines.weights.compatibility import Checked, check_declared, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import order_of, renew_head, reorder, trained_head
-from baselines.weights.needed import Needed, check_complete, check_random, no_head
+from baselines.weights.needed import Needed, check_complete, check_random, missing_head_error
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
@@ -135,7 +135,7 @@ def fetch_checked(
         checked = check_files(auto_class, checkpoint, labels)
     check_declared(checked.config, architecture, identity(weights))
     if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
-        raise no_head(identity(weights), checked.head)
+        raise missing_head_error(identity(weights), checked.head)
     return checkpoint, checked
 
 

@@ -51,7 +51,7 @@ class Start:
 def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
     """Raise if a classifier with random weights should be scored without training."""
     if weights.source is Source.random and needed is Needed.all and labels:
-        raise no_head("random weights", None)
+        raise missing_head_error("random weights", None)
 
 
 def check_complete(missing: set[str], body: str | None, model: str, needed: Needed) -> None:
@@ -77,7 +77,7 @@ def check_complete(missing: set[str], body: str | None, model: str, needed: Need
         )
 
 
-def no_head(model: str, head: TrainedHead | None) -> BenchmarkError:
+def missing_head_error(model: str, head: TrainedHead | None) -> BenchmarkError:
     """What to say if weights should be scored without training, but have no head for the labels."""
     if head is None:
         return BenchmarkError(

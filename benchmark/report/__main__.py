@@ -9,7 +9,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
 from benchmark.report.texts import local_texts
-from benchmark.results.store import lock
+from benchmark.results.record import Status
+from benchmark.results.store import check_predictions, lock
 from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
 
 WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
@@ -101,7 +102,10 @@ def write_export(results_dir: Path, form: str, folder: str) -> None:
 def write_model_card(results_dir: Path, wanted: str, output: Path | None) -> None:
     from benchmark.report.model_card import find_run, model_card  # nothing else needs the hub's client
 
-    text = model_card(find_run(results_dir, wanted))
+    run = find_run(results_dir, wanted)
+    if run.record.status is Status.completed:
+        check_predictions(run)
+    text = model_card(run)
     if output is None:
         sys.stdout.write(text)
         return

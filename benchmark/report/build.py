@@ -25,6 +25,7 @@ from benchmark.report.table import Table
 from benchmark.report.tables import TABLE_NAMES, all_tables
 from benchmark.report.tables.data_sets import DATA_SETS
 from benchmark.report.wording import jinja_environment
+from benchmark.results import error_costs, shared_times
 from benchmark.results.store import RECORD, lock
 
 log = logging.getLogger(__name__)
@@ -107,13 +108,13 @@ class Report:
 
 
 def refresh(results_dir: Path) -> None:
-    """Rebuild tables, figures and page, unless they are newer than every run.
+    """Rebuild tables, figures and page, unless they are newer than all that they are made of.
 
     A damaged record or a full disk is logged, so that it does not hide how the run ended.
     """
     try:
         with lock(results_dir):
-            if not _is_newer_than_runs(results_dir / PAGE, results_dir / "runs"):
+            if not _is_newer_than_inputs(results_dir / PAGE, results_dir):
                 log.info("rebuilding the report in %s", results_dir)
                 build(Report(read_results(results_dir)), results_dir)
     except (BenchmarkError, OSError) as error:
@@ -222,11 +223,13 @@ def with_section(readme: Path, text: str) -> bytes:
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}".encode()
 
 
-def _is_newer_than_runs(page_file: Path, runs: Path) -> bool:
-    """Whether the page, written last, is newer than every record and every folder that holds runs."""
+def _is_newer_than_inputs(page_file: Path, results_dir: Path) -> bool:
+    """Whether the page, written last, is newer than all records, the folders that hold them, and the other inputs."""
+    runs = results_dir / "runs"
     folders = [runs, *runs.glob("*"), *runs.glob("*/*")]
     records = [path for path in runs.glob(f"*/*/*/{RECORD}") if not path.parent.name.startswith(".")]
-    changed = max((path.stat().st_mtime_ns for path in [*folders, *records] if path.exists()), default=0)
+    others = [results_dir / error_costs.FILE, results_dir / shared_times.FILE, *results_dir.glob("speed/*/*.json")]
+    changed = max((path.stat().st_mtime_ns for path in [*folders, *records, *others] if path.exists()), default=0)
     return page_file.is_file() and page_file.stat().st_mtime_ns > changed
 
 

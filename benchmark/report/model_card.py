@@ -8,6 +8,7 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
 from benchmark.analysis import study
+from benchmark.analysis.frame import without_copies
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.metrics import per_class
 from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
@@ -27,11 +28,8 @@ def find_run(results_dir: Path, wanted: str) -> Run:
     """The run in the folder `wanted`, or with this name, or whose digest begins so; raises unless exactly one fits."""
     if (Path(wanted) / RECORD).is_file():
         return read(Path(wanted))
-    matching = [
-        run
-        for run in read_all(results_dir)
-        if run.record.digest.startswith(wanted) or wanted in (run.name, run.folder.name)
-    ]
+    runs, _ = without_copies(read_all(results_dir))
+    matching = [run for run in runs if run.record.digest.startswith(wanted) or wanted in (run.name, run.folder.name)]
     if len(matching) != 1:
         raise BenchmarkError(
             f"{len(matching) or 'No'} runs in {results_dir} match {wanted!r}.",

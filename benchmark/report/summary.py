@@ -149,7 +149,8 @@ def _left_out_of_names(analysis: AnalysedResults) -> list[str]:
     left_out = []
     for _, row in analysis.compared.drop_duplicates("model").iterrows():
         named = row["short_name"].split(", ")
-        rest = [setting for setting in row["recipe"].split(", ") if setting not in named]
+        settings = [setting for setting in row["recipe"].split(", ") if not setting.startswith("weights from folder")]
+        rest = [setting for setting in settings if setting not in named]
         left_out += [f"{row['title']} ({', '.join(rest)})"] if rest else []
     return left_out
 

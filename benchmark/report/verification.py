@@ -217,10 +217,11 @@ def _changed_tables(results_dir: Path) -> Iterator[Fault]:
     """Tables that differ from what the records give."""
     try:
         analysis = AnalysedResults(read_results(results_dir))
-    except BenchmarkError as error:  # the runs are sound: a measurement of speed
-        yield Fault(results_dir / "speed", "the content", f"cannot be read ({error})")
+        tables = all_tables(analysis)
+    except BenchmarkError as error:  # the runs are sound: a measurement of speed, or costs of errors
+        yield Fault(results_dir, "the content", f"cannot be read ({error})")
         return
-    for table, data in all_tables(analysis).items():
+    for table, data in tables.items():
         for name, content in table.files(data).items():
             file = results_dir / "tables" / name
             if file.is_file():

@@ -51,7 +51,9 @@ def count_in_words(number: int) -> str:
 
 def usd(dollars: float) -> str:
     """0.13, or 0.0006 for less than a cent."""
-    return f"{dollars:.2f}" if dollars >= 0.01 else f"{dollars:.1g}"
+    if dollars >= 0.01:
+        return f"{dollars:.2f}"
+    return f"{dollars:.1g}" if dollars >= 0.0001 else "less than 0.0001"
 
 
 def digits(value: float) -> str:

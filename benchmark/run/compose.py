@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
 from benchmark.run import resolvers
 from benchmark.run.model_by_place import with_weights
-from benchmark.run.overrides import REFUSALS, check_named, choices, hydra_value, refusal, with_groups
+from benchmark.run.overrides import REFUSALS, check_named, choices, hydra_value, refusal_error, with_groups
 from benchmark.run.structured import first_line, to_dataclass
 
 resolvers.register()
@@ -104,7 +104,7 @@ def with_config_dir(overrides: list[str], folder: Path | None) -> list[str]:
 
 def explain_refusal(error: Exception, overrides: list[str]) -> BenchmarkError:
     """What is wrong with the overrides that Hydra refused, and what to write instead."""
-    return refusal(error, overrides, _compose)
+    return refusal_error(error, overrides, _compose)
 
 
 def _compose_checked(overrides: list[str], return_hydra_config: bool = False) -> DictConfig:

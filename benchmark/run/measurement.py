@@ -68,9 +68,7 @@ def peak_memory() -> dict[str, int]:
 
     On Linux they count from the last reset, elsewhere from the start of the process.
     """
-    peaks = {}
-    if (host := _peak_resident_bytes()) is not None:
-        peaks["host"] = host
+    peaks = {"host": _peak_resident_bytes()}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
         peaks["device"] = most
@@ -117,7 +115,7 @@ def _other_processes_on_gpu(computes: bool) -> bool | None:
     return any(process.pid != os.getpid() for process in processes)
 
 
-def _peak_resident_bytes() -> int | None:
+def _peak_resident_bytes() -> int:
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -87,7 +87,7 @@ def in_shell(override: str) -> str:
     return shlex.quote(override)
 
 
-def refusal(error: Exception, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
+def refusal_error(error: Exception, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
     """Why Hydra raised one of `REFUSALS`, and what to write instead."""
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         place = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"

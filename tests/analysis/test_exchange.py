@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def test_every_format_gives_the_same_answers(tmp_path: Path, form: str, name: st
 def test_ids_say_what_they_name(tmp_path: Path, form: str, kind: str, first: str) -> None:
     read = read_answers(every_format(tmp_path)[form], {})
     assert (read.id_kind, read.rows[0].id) == (kind, first)
+
+
+def test_a_whole_number_that_pandas_wrote_as_a_float_is_the_same_id(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    rows = [{"id": float(row), "gold": "joy", "predicted": "joy"} for row in range(2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row.id for row in read_answers(path, {}).rows] == ["0", "1"]
 
 
 @pytest.mark.parametrize("form", ["lm-eval choice", "lighteval", "Every Eval Ever"])

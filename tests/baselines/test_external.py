@@ -56,6 +56,23 @@ def test_csv_and_json_are_read(tmp_path: Path, name: str, content: str) -> None:
     assert predictions_of(tmp_path / name).predicted.tolist() == [1, 2]
 
 
+def test_an_answer_that_is_null_is_refused_with_how_to_say_that_there_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"predict": "joy"}\n{"predict": null}\n')
+    with pytest.raises(BenchmarkError, match="row 2 has no answer") as refused:
+        predictions_of(path)
+    assert "'' if the model gave none" in str(refused.value.fix)
+    path.write_text('{"predict": "joy"}\n{"predict": ""}\n')
+    assert predictions_of(path).predicted.tolist() == [1, -1]
+
+
+def test_a_counter_is_not_taken_for_the_gold_label(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps({"predict": word, "attempt": "joy"}) + "\n" for word in ("joy", "love")))
+    matched, _ = scored(path)
+    assert matched == {"order alone": 2}
+
+
 def test_a_decoders_word_for_a_label_is_an_answer(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_text("predict\nhappy\nlove\n")
     _, predictions = scored(tmp_path / "answers.csv", words=("sad", "happy", "love"))

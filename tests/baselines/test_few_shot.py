@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from baselines.decoder.few_shot import draw_examples
-from baselines.decoder.label_scores import whole_words
+from baselines.decoder.label_scores import scored_tokens
 from baselines.decoder.prompt import Prompt, Prompter
 from baselines.packed.passes import last_tokens
 from baselines.packed.stream import pack
@@ -204,7 +204,7 @@ def test_examples_that_do_not_fit_are_refused_and_never_cut(tokenizer: PreTraine
 def test_the_end_of_a_label_counts_only_where_another_label_goes_on(
     answers: list[list[int]], scored: list[list[int]]
 ) -> None:
-    assert whole_words(answers) == scored
+    assert scored_tokens(answers) == scored
 
 
 WORDS = "{sadness: i feel low, joy: i feel, love: feel, anger: i am angry, fear: i, surprise: angry}"
@@ -262,7 +262,7 @@ def test_packed_and_padded_scores_equal_a_plain_computation(
 def plainly(classifier: Any, folder: Path, texts: tuple[str, ...], score: str) -> tuple[Any, Any]:
     """(texts, labels) by this score and by the other one: each label read by itself after each prompt."""
     network = AutoModelForCausalLM.from_pretrained(folder).eval()
-    words = whole_words(classifier.prompter.answers)
+    words = scored_tokens(classifier.prompter.answers)
 
     @torch.inference_mode()
     def sums(asked: tuple[str, ...]) -> Any:

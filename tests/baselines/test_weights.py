@@ -590,7 +590,8 @@ def test_a_path_that_would_not_be_read_is_refused() -> None:
 
 
 def test_identity_is_a_phrase() -> None:
-    assert identity(Weights(Source.hub, hub=Hub("a/b", "0123456789"))) == "a/b@01234567"
+    assert identity(Weights(Source.hub, hub=Hub("a/b", "0123456789" * 4))) == "a/b@01234567"
+    assert identity(Weights(Source.hub, hub=Hub("a/b", "refs/pr/12"))) == "a/b@refs/pr/12"
     assert identity(Weights(Source.random)) == "random"
     assert identity(Weights(Source.folder, path="somewhere")) == "local folder"
     assert identity(pinned("0" * 64)) == "tinyweights==1.0 (wheel)"

@@ -168,7 +168,7 @@ def test_labels_rows_and_splits_can_be_chosen(loads: dict[str, Any]) -> None:
         ("two validation splits", "several validation splits: validation, dev", "dataset.hub.splits"),
         ("a similar split", "no validation split, but validation_matched", "dataset.hub.splits"),
         ("a split twice", "dataset.hub.splits is {'train': 'train', 'test': 'train'}", "a split of its own"),
-        ("no rows", "o/empty test has no rows", "dataset.hub.splits"),
+        ("no rows", 'Instruction "test" corresponds to no data', "dataset.hub"),
         ("no such split", "the split none, but data set o/reviews has only train", "Name one"),
         ("several labels", "o/reviews train, row 4: there are 2 labels", "dataset.skip_multilabel=true"),
         ("no test split", "no test split, only train, dev", "dataset.hub.splits="),

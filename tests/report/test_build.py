@@ -384,6 +384,10 @@ def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> 
     shutil.rmtree(run.folder)
     report.refresh(results)
     assert table.read_text() != "kept"
+    table.write_text("kept")
+    (results / "shared_times.txt").write_text("# none\n")
+    report.refresh(results)
+    assert table.read_text() != "kept"
 
 
 def test_a_report_imports_none_of_the_heavy_libraries() -> None:

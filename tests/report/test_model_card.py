@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import FIT, RANDOM_FIT, a_record, files_below, publish
+from factories import FIT, GOLD, RANDOM_FIT, a_record, files_below, publish
 from huggingface_hub import ModelCard
 
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
+from benchmark.report.__main__ import write_model_card
 from benchmark.report.model_card import find_run, kept_card, model_card
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run, read_all
@@ -104,6 +105,15 @@ def test_an_adapter_that_was_only_loaded_is_named(tmp_path: Path) -> None:
     assert "loaded adapter: mine, SHA-256 `ab`" in text
     assert ModelCard(text).data.library_name == "peft"
     assert "learning rate" not in text
+
+
+def test_a_card_is_not_written_from_other_predictions_than_the_records(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    (run.folder / "predictions.parquet").write_bytes(
+        (publish(tmp_path, a_record("tfidf"), GOLD).folder / "predictions.parquet").read_bytes()
+    )
+    with pytest.raises(BenchmarkError, match="is not the file that the record describes"):
+        write_model_card(tmp_path, run.record.digest[:8], None)
 
 
 @pytest.mark.parametrize(

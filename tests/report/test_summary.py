@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -335,19 +336,27 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     cheap, best, lead = known["cheaper"], known["best"], known["lead"]
     tables = {table.name: data for table, data in all_tables(analysis).items()}
     intro = " ".join(readme.partition("**The answer so far")[2].partition("![Accuracy")[0].split())
+    intro = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", intro)  # without links
     assert "no larger model that was run is significantly more accurate than MiniLM-L6" in intro
-    assert "code model with 1.78 billion parameters, has one seed and one epoch" in intro
+    assert "The largest, Qwen2.5-Coder 1.5B, has one seed and one epoch" in intro
+    assert known["searched"] == ["MiniLM-L6", "SmolLM2-135M LoRA"]
+    assert "only MiniLM-L6 and SmolLM2 have searched learning rates; the decoders start from 4-bit" in intro
+    assert known["from_four_bits"] == ["SmolLM2-135M LoRA", "Qwen2.5-Coder 1.5B LoRA"]
     interval = f"95% interval {cheap['low']:.4f} to {cheap['high']:.4f}"
     assert f"accuracy of {cheap['accuracy']:.4f} (mean of five seeds, {interval})" in intro
     prices = known["prices"]
-    assert f"for a year costs {prices[0]:.2f} US dollars with MiniLM-L6 and {prices[1]:.2f} with SmolLM2" in intro
+    assert (
+        f"for a year costs {prices[0]:.2f} US dollars with MiniLM-L6 and {prices[1]:.2f} with SmolLM2-135M LoRA (bf16)"
+        in intro
+    )
     projected = {row["batching"]: row["year_dollars"] for row in rows_of(tables["projected_dollars"])}
     graphs, plain = (projected[batching] for batching in ("packed, CUDA graphs", "packed"))
-    assert f"cost [{graphs:.2f} US dollars with CUDA graphs and {plain:.2f} without](docs/results.md#cost-of" in intro
+    assert f"cost {graphs:.2f} US dollars with CUDA graphs and {plain:.2f} without on one H200" in intro
     assert known["projected"]["hardware"] == "NVIDIA H200"
     idle = [f"{dollars:,.0f}" for dollars in known["idle"]]
     per_hour = f"{known['projected']['per_hour']:.2f} an hour"
-    assert f"this machine costs {idle[1]} dollars, one with an NVIDIA H200 ({per_hour}) {idle[0]}." in intro
+    kept_on = f"the machine costs {idle[1]} dollars with either model, an NVIDIA H200 ({per_hour}) {idle[0]}."
+    assert kept_on in intro
     assert f"at {read_prices().dollars_per_hour(cheap['machine']):.2f} an hour (`conf/prices.yaml`)" in intro
     assert set(tables["tuning"]["model"]) == {"MiniLM-L6", "SmolLM2-135M LoRA"}
     assert set(tables["tuning_banking77"]["model"]) == {"MiniLM-L6", "MPNet base"}
@@ -355,13 +364,13 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
         "On banking77, MPNet base (0.9352) is significantly more accurate than MiniLM-L6 (0.9143), by 0.0209 "
         "(0.0130 to 0.0288)."
     )
-    assert "on banking77 (77 labels), MPNet base leads by 0.0209 (0.0130 to 0.0288), which is significant" in intro
+    assert "On banking77 (77 labels), MPNet base leads MiniLM-L6 significantly, by 0.0209 (0.0130 to 0.0288)." in intro
     decoder_lead = known["cheaper_lead"]
     interval = f"({decoder_lead['low']:.4f} to {decoder_lead['high']:.4f})"
     assert f"the best decoder, SmolLM2-135M LoRA, by {decoder_lead['difference']:.4f} {interval}." in intro
     assert (cheap["model"], best["model"], known["timed"]["model"]) == ("minilm", "mpnet_base", "smollm2_lora")
     assert f"{lead['difference']:.4f} ({lead['low']:.4f} to {lead['high']:.4f})" in intro
-    assert "The tests can miss differences below 0.021 to 0.024, depending on the pair (80% power" in intro
+    assert "Between these networks, the tests can miss differences below 0.021 to 0.024 (80% power)." in intro
     assert [f"{detectable:.3f}" for detectable in (lead["detectable"], known["detectable"])] == ["0.021", "0.024"]
     printed = [known["study"].TABLE3[name] for name in known["study"].TABLE3 if name not in known["study"].DECODERS]
     llama = known["study"].TABLE3[known["study"].DECODERS[0]]
@@ -391,7 +400,10 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
         "LoRA, 0.8208 with MiniLM-L6 and 0.6595 with TF-IDF + logistic regression; "
     )
     assert found[3].endswith("with all 16,000, it is 0.9318, 0.9280 and 0.8815.")
-    assert "with 1,600 for training, SmolLM2-135M LoRA reaches 0.8927 and MiniLM-L6 0.8208" in intro
+    few = analysis.of("emotion").results.runs.query("train_rows == 1600 and recipe != 'few_labels'")
+    steps_of = few[few["result"] | few["reduced"]].groupby("title")["steps"].unique().map(list)
+    assert (steps_of["SmolLM2-135M LoRA"], steps_of["MiniLM-L6"]) == ([240], [150])
+    assert "SmolLM2-135M LoRA reaches 0.8927 (240 steps), MiniLM-L6 0.8208 (150)" in intro
     assert "0.1818 on tweet_emotion (MPNet base; not significantly above MiniLM-L6)" in found[4]
     assert found[5].startswith("Four of the five accuracies that the study printed are not multiples of 1/2,000")
     assert found[8].startswith(

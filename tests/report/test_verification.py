@@ -304,7 +304,7 @@ def test_an_unreadable_measurement_is_found(results: Path) -> None:
     file.parent.mkdir(parents=True)
     for content in ("{", "{}"):
         file.write_text(content)
-        assert found(results) == {("speed", "the content")}
+        assert found(results) == {(results.name, "the content")}
 
 
 def test_an_unreadable_record_beside_sound_ones_is_named(results: Path) -> None:
