@@ -43,7 +43,7 @@ class EmotionMetrics(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
     """
 
     def __init__(self, labels: Sequence[str], **options: Any) -> None:
-        """Take the names of the labels in the order of their ids, and options of `evaluate.Metric` such as `cache_dir`.
+        """Take the label names by id, and options of `evaluate.Metric` such as `cache_dir`.
 
         Raises `BenchmarkError` unless there are two or more labels with different names.
         """

@@ -188,7 +188,7 @@ def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
 
 
 def _label_id(row: Row, label: Any, ids: dict[str, int], by_id: bool) -> int:
-    """The id of a label as `_label_as_written` returns it; raises `BenchmarkError` if there is none."""
+    """The id of a label from `_label_as_written`; raises `BenchmarkError` for an unknown label."""
     if by_id and _is_int(label) and 0 <= label < len(ids):
         return int(label)
     if not by_id and isinstance(label, str):

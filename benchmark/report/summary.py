@@ -113,7 +113,9 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
         "searched": [row["title"] for row in networks if row["model"] in searched],
         "not_searched": [row["title"] for row in networks if row["model"] not in searched],
         "at_highest_rate": [
-            row["title"] for row in networks if _rate(analysis, row) == max(searched.get(row["model"], {0.0}))
+            row["title"]
+            for row in networks
+            if row["model"] in searched and _rate(analysis, row) == max(searched[row["model"]])
         ],
         "detectable": _detectable(analysis, networks),
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),

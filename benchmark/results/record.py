@@ -90,7 +90,7 @@ class RunRecord:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the labels, in the order of their ids."""
+        """The label names, by id."""
         return tuple(self.config.dataset.labels)
 
     @property

@@ -8,8 +8,11 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from baselines.weights import hub_files
+from baselines.weights import hub_files, sources
 from baselines.weights.hub_files import Hub, fetch
+from baselines.weights.sources import Source, Weights
+from benchmark.errors import BenchmarkError
+from benchmark.interface import WeightSource
 
 COMMIT = "a" * 40
 MIRROR = "https://mirror.example"
@@ -73,6 +76,17 @@ def test_weights_of_which_a_file_is_missing_are_not_cached(tmp_path: Path, monke
     for number, cached in ((1, False), (2, True)):
         (tmp_path / f"model-{number}.safetensors").write_bytes(b"")
         assert hub_files.is_cached(hub_files.Hub("owner/name", "main")) is cached
+
+
+def test_a_repository_with_an_adapter_is_refused_because_transformers_would_attach_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_files, "fetch", lambda _: (tmp_path, WeightSource("hub")))
+    weights = Weights(Source.hub, hub=Hub("owner/name", "main"))
+    assert sources.fetch(weights).folder == tmp_path
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(BenchmarkError, match="owner/name contains a LoRA adapter"):
+        sources.fetch(weights)
 
 
 def test_cached_weights_keep_their_server_until_the_official_hub_replaces_them(

@@ -1,5 +1,6 @@
 """The hub's client reads the model card, and its scores are those of the stored predictions."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,12 @@ def test_an_adapter_that_was_only_loaded_is_named(tmp_path: Path) -> None:
     assert "loaded adapter: mine, SHA-256 `ab`" in text
     assert ModelCard(text).data.library_name == "peft"
     assert "learning rate" not in text
+
+
+def test_a_copy_of_a_run_is_not_another_run(tmp_path: Path) -> None:
+    run = publish(tmp_path, a_record("minilm"), ONE_WRONG)
+    shutil.copytree(run.folder, run.folder.with_name(f"{run.folder.name}-copy"))
+    assert find_run(tmp_path, run.record.digest[:8]).name == run.name
 
 
 def test_a_card_is_not_written_from_other_predictions_than_the_records(tmp_path: Path) -> None:

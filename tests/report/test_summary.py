@@ -26,7 +26,7 @@ from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.build import Report
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
 from benchmark.report.tables import TABLES, all_tables
-from benchmark.report.wording import faster_or_slower, in_words, listed, times
+from benchmark.report.wording import faster_or_slower, in_words, listed, times, usd
 from benchmark.results.record import RunRecord
 from benchmark.results.store import Run
 
@@ -242,24 +242,24 @@ def test_the_answer_names_the_smallest_network_that_no_model_leads_and_what_is_o
 
 def test_the_answer_says_whose_learning_rate_was_searched(tmp_path: Path) -> None:
     runs = errors(tmp_path, bert_base=3, minilm=6)
-    trials = [
+    used = a_record("minilm").config.recipe.learning_rate
+    below, trial, above = (
         publish(
             tmp_path,
             a_record("minilm", f"recipe.learning_rate={rate}", "recipe.name=tune_cpu", "dataset.test_rows=1"),
         )
-        for rate in ("1e-4", "2e-4")
-    ]
+        for rate in (used / 2, used, 2 * used)
+    )
+    trials = [trial, above]
     analysis = AnalysedResults(results_of([*runs, *trials]))
     assert answer(analysis, all_tables(analysis))[-1].endswith(
         "On emotion, the learning rate of MiniLM-L6 was searched on the validation split, and no search is recorded "
         "for BERT base."
     )
-    highest = publish(
-        tmp_path,
-        a_record("minilm", "recipe.learning_rate=5e-5", "recipe.name=tune_cpu", "dataset.test_rows=1"),
+    analysis = AnalysedResults(results_of([*runs, below, trial]))
+    assert answer(analysis, all_tables(analysis))[-1].endswith(
+        "for BERT base; that of MiniLM-L6 is the highest tried, so a better one may exist."
     )
-    analysis = AnalysedResults(results_of([*runs, trials[0], highest]))
-    assert "for BERT base." in answer(analysis, all_tables(analysis))[-1]
     analysis = AnalysedResults(results_of([*runs, *trials[:1]]))
     assert "searched" not in answer(analysis, all_tables(analysis))[-1]
 
@@ -372,6 +372,11 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert f"{lead['difference']:.4f} ({lead['low']:.4f} to {lead['high']:.4f})" in intro
     assert "Between these networks, the tests can miss differences below 0.021 to 0.024 (80% power)." in intro
     assert [f"{detectable:.3f}" for detectable in (lead["detectable"], known["detectable"])] == ["0.021", "0.024"]
+    networks = [row["configuration"] for row in known["networks"]]
+    pairs = analysis.of("emotion").comparisons
+    of_networks = pairs[pairs["better"].isin(networks) & pairs["other"].isin(networks)]["detectable"]
+    assert [f"{detectable:.3f}" for detectable in (of_networks.min(), of_networks.max())] == ["0.021", "0.024"]
+    assert known["timed"]["precision"] == "bf16"  # as the price of SmolLM2 says
     printed = [known["study"].TABLE3[name] for name in known["study"].TABLE3 if name not in known["study"].DECODERS]
     llama = known["study"].TABLE3[known["study"].DECODERS[0]]
     leads = [f"{llama - accuracy:.3f}" for accuracy in (max(printed), min(printed))]
@@ -417,6 +422,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
 def test_words_for_lists_and_ratios() -> None:
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert [times(9.94), times(10), times(1234.5)] == ["9.9 times", "10 times", "1,234 times"]
+    assert [usd(dollars) for dollars in (0.134, 0.0006, 0.00003)] == ["0.13", "0.0006", "less than 0.0001"]
     assert [in_words(size) for size in (22.7e6, 999.4e6, 999.6e6)] == ["22.7 million", "999 million", "1 billion"]
 
 

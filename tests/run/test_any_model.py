@@ -112,6 +112,7 @@ def test_the_doctor_examines_a_folder(folder: Path, compose_run: Compose) -> Non
         ),
         ("model=encoder model.path={}/Qwen3-tiny model.revision=abc", "model.revision has no effect", "Leave it out"),
         ("model=encoder model.id=a/b model.revision=null", "model.revision contains None", "in quotes"),
+        ("model=encoder model.id=a/b model.weights=null", "model.weights is None", "Leave it out"),
         ("model=encoder model.id=a/b model.weights.path={}", "model.weights.path has no effect", "model.path"),
         (
             "model=encoder model.id=a/b +model.architecture.num_hidden_layers=2",

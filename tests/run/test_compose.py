@@ -173,6 +173,10 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
     assert (recipe.learning_rate, recipe.batch_size) == (3e-5, 10)
 
 
+def test_needs_may_be_left_empty() -> None:
+    assert compose(["model=encoder", "model.path=/w", "model.needs=null"]).model.name == "w"
+
+
 def test_an_experiment_sets_any_option_and_the_command_line_overrides_it(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     own = "# @package _global_\nseed: 3\nresults_dir: mine\nforce: true\nrecipe: {epochs: 2}\n"
