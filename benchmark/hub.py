@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmark.errors import BenchmarkError
+
 OFFICIAL_HUB = "https://huggingface.co"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -43,6 +45,32 @@ def ask(question: Callable[[], T]) -> T | None:
         if error.response.status_code == httpx2.codes.TOO_MANY_REQUESTS or error.response.status_code >= 500:
             return None
         raise
+
+
+@contextmanager
+def model_errors(repository: str, revision: str, instead: str) -> Iterator[None]:
+    """Turn the errors of the Hub's client about a model into a `BenchmarkError`; `instead` is what also helps."""
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except (OSError, errors.HFValidationError, httpx2.TransportError) as error:  # the client's others are OSErrors
+        revision = short_revision(revision)
+        match error:
+            case errors.GatedRepoError():
+                problem, fix = "is gated.", "Accept its licence on the hub and set HF_TOKEN to your token"
+            case errors.RepositoryNotFoundError() | errors.RevisionNotFoundError() | errors.HFValidationError():
+                problem = f"at {revision} is not on the hub, or HF_TOKEN does not give access to it."
+                fix = "Check both"
+            case errors.RemoteEntryNotFoundError():
+                problem = f"at {revision} has no config.json."
+                fix = "Name a model in transformers' format, not an adapter alone (model.adapter)"
+            case _:
+                reason = type(error).__name__
+                problem = f"is not in the local cache and could not be downloaded from the hub ({reason})."
+                fix = "Go online once"
+        raise BenchmarkError(f"{repository} {problem}", f"{fix}, or {instead} if you have it already.") from error
 
 
 def other_server(marker: Path) -> str | None:

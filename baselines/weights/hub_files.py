@@ -6,26 +6,18 @@ on the hub, so another server than the official hub is remembered beside the cac
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import httpx2  # the transport of the hub's client
 import huggingface_hub
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
 
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import ask, other_server, remembering_server, repository_info, short_revision
+from benchmark.hub import ask, model_errors, other_server, remembering_server, repository_info, short_revision
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -45,7 +37,7 @@ class Hub:
 
 def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
-    with _hub_errors(hub):
+    with model_errors(hub.id, hub.revision, USE_FOLDER):
         commit = _served_commit(hub)
         folder = _snapshot(hub, local_files_only=True) if commit is None else _download(hub, commit)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
@@ -60,7 +52,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
 
 def availability(hub: Hub) -> str:
     """A phrase that says where the weights are or will come from; raises `BenchmarkError` if they are not available."""
-    with _hub_errors(hub):
+    with model_errors(hub.id, hub.revision, USE_FOLDER):
         return "available from the hub" if _served_commit(hub) else f"in {_snapshot(hub, local_files_only=True)}"
 
 
@@ -73,7 +65,7 @@ def download_bytes(hub: Hub) -> int:
     """Bytes that still have to be downloaded; 0 for cached weights."""
     if _cached(hub) is not None:
         return 0
-    with _hub_errors(hub):
+    with model_errors(hub.id, hub.revision, USE_FOLDER):
         files = huggingface_hub.model_info(hub.id, revision=hub.revision, files_metadata=True).siblings or ()
     paths = [(PurePosixPath(file.rfilename), file.size or 0) for file in files]
     return sum(size for path, size in paths if len(path.parts) == 1 and any(map(path.match, HUB_FILES)))
@@ -124,29 +116,6 @@ def _served_commit(hub: Hub) -> str | None:
     if info is None or ask(lambda: huggingface_hub.get_hf_file_metadata(config)) is None:  # a gated one has an info
         return None
     return info.sha or hub.revision
-
-
-@contextmanager
-def _hub_errors(hub: Hub) -> Iterator[None]:
-    """Turn the errors of the hub's client into a `BenchmarkError`."""
-    try:
-        yield
-    except (
-        OSError,
-        HFValidationError,
-        httpx2.TransportError,
-    ) as error:  # the client's own exceptions are subclasses of OSError
-        reason = type(error).__name__
-        problem = f"is not in the local cache and could not be downloaded from the hub ({reason})."
-        fix = "Go online once"
-        if isinstance(error, GatedRepoError):
-            problem, fix = "is gated.", "Accept its licence on the hub and set HF_TOKEN to your token"
-        elif isinstance(
-            error, RepositoryNotFoundError | RevisionNotFoundError | RemoteEntryNotFoundError | HFValidationError
-        ):
-            problem = f"at {short_revision(hub.revision)} is not on the hub, or HF_TOKEN does not give access to it."
-            fix = "Check both"
-        raise BenchmarkError(f"{hub.id} {problem}", f"{fix}, or {USE_FOLDER} if you have {hub.id} already.") from error
 
 
 def _checked_sha256(file: Path) -> str:

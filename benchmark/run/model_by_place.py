@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.hub import short_revision
+from benchmark.hub import model_errors
 from benchmark.run.quoting import as_text
 
 NOT_ARCHITECTURE = ("_attn_implementation", "_name_or_path", "_num_labels", "architectures", "attn_implementation",
@@ -99,29 +99,10 @@ def _in_folder(folder: Path) -> Path:
 
 def _from_hub(repository: str, revision: str) -> Path:
     """The config.json of a repository, downloaded or cached; raises `BenchmarkError` if that fails."""
-    import httpx2  # the transport of huggingface_hub
-    import huggingface_hub
-    from huggingface_hub import errors
+    import huggingface_hub  # slow to import
 
-    def refusal(problem: str, fix: str) -> BenchmarkError:
-        return BenchmarkError(f"{repository} {problem}", f"{fix}, or set model.path=DIR if you have it already.")
-
-    try:
+    with model_errors(repository, revision, "set model.path=DIR"):
         return Path(huggingface_hub.hf_hub_download(repository, "config.json", revision=revision))
-    except errors.GatedRepoError as error:
-        raise refusal("is gated.", "Accept its licence on the hub and set HF_TOKEN to your token") from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
-        raise refusal(
-            "is not in the local cache, and the hub could not be reached.", "Go online once to download it"
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
-        where = f"at {short_revision(revision)} is not on the hub, or HF_TOKEN does not give access to it."
-        raise refusal(where, "Correct model.id and model.revision, or set HF_TOKEN") from error
-    except errors.EntryNotFoundError as error:
-        where = f"at {short_revision(revision)} has no config.json."
-        raise refusal(where, "Name a model in transformers' format, not an adapter alone (model.adapter)") from error
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise refusal(f"could not be read from the hub ({type(error).__name__}).", "Run again later") from error
 
 
 def _architecture(file: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Measurements:
     device: str = "cpu"
     flops: float | None = None  # of the linear layers per sample, as executed
     fits: list[FitReport] = field(default_factory=list)
-    predicted_per_second: list[float] = field(default_factory=list)  # texts; `answered_per_second` in its JSON
+    answered_per_second: list[float] = field(default_factory=list)  # texts
     peak_memory: list[dict[str, int]] = field(default_factory=list)
     kernel_seconds: float | None = None  # of a GPU, per optimiser step
     gradient_difference: float | None = None  # from those of padded batches
@@ -158,8 +158,8 @@ def figures(way: Measurements, peak: float | None = None) -> Way:
         utilisation=None if way.flops is None or peak is None else trained * way.flops / peak,
         outside_steps=None if fit.on_gpu else 1 - inside,  # a GPU still computes after a step
         peak_memory={kind: max(peaks[kind] for peaks in way.peak_memory) for kind in way.peak_memory[0]},
-        answered_per_second=statistics.mean(way.predicted_per_second),
-        answered_rounds=tuple(way.predicted_per_second),
+        answered_per_second=statistics.mean(way.answered_per_second),
+        answered_rounds=tuple(way.answered_per_second),
     )
 
 
@@ -183,10 +183,10 @@ def _measure_once(way: Measurements, splits: Splits, options: SpeedOptions) -> N
     texts = _texts(splits, options)
     started = time.perf_counter()
     model.predict(texts)
-    way.predicted_per_second.append(len(texts) / (time.perf_counter() - started))
+    way.answered_per_second.append(len(texts) / (time.perf_counter() - started))
     way.keep_base(model)
     log.info("%s, %s: trains on %.2f samples/s, predicts %.1f texts/s", way.batching, way.model.precision,
-             way.samples_per_second[-1], way.predicted_per_second[-1])  # fmt: skip
+             way.samples_per_second[-1], way.answered_per_second[-1])  # fmt: skip
 
 
 def _texts(splits: Splits, options: SpeedOptions) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def test_only_products_of_two_matrices_count_as_linear() -> None:
 @pytest.mark.parametrize(("device", "outside"), [("cpu", 0.25), ("cuda:0", None)])
 def test_time_outside_steps_is_known_only_on_a_cpu(device: str, outside: float | None) -> None:
     fit = replace(FIT, device=device, training_seconds=8.0, step_seconds=6.0, tokens_per_sample=20.0)
-    way = replace(a_way("tiny_bert"), fits=[fit], predicted_per_second=[1.0], peak_memory=[{"host": 1}])
+    way = replace(a_way("tiny_bert"), fits=[fit], answered_per_second=[1.0], peak_memory=[{"host": 1}])
     assert throughput.figures(way, peak=1.0).outside_steps == outside
 
 
@@ -121,7 +121,7 @@ def test_an_unknown_length_is_not_written_as_0(monkeypatch: pytest.MonkeyPatch) 
     fit = replace(FIT, tokens_per_sample=None)  # of a model that is not the benchmark's
     monkeypatch.setattr(throughput, "train_copy", lambda way, *_, **__: (way.model, fit))
     monkeypatch.setattr(throughput.Measurements, "keep_base", lambda *_: None)
-    way = replace(a_way("tiny_bert"), fits=[replace(fit, step_seconds=1.0)], predicted_per_second=[1.0])
+    way = replace(a_way("tiny_bert"), fits=[replace(fit, step_seconds=1.0)], answered_per_second=[1.0])
     growth = throughput._growth(way, load(compose(["dataset=synthetic", "model=tiny_bert"]).dataset))
     assert {epoch.tokens_per_sample for epoch in (*growth.rows, *growth.text)} == {None}
     assert throughput.figures(replace(way, peak_memory=[{"host": 1}]), peak=1.0).tokens_per_second is None
