@@ -40,8 +40,8 @@ from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import Loaded, fetch_checked, load
 from baselines.weights.lora import SEQ_CLS
-from baselines.weights.needed import Start, check_random
 from baselines.weights.sources import Weights
+from baselines.weights.starting_point import StartingPoint, check_random
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import (
@@ -96,9 +96,9 @@ class EncoderClassifier:
             check_kind(self.architecture, Kind.encoder)
 
     @property
-    def start(self) -> Start:
+    def start(self) -> StartingPoint:
         """What `fit` starts from."""
-        return Start(self.weights, self.train, self.adapter)
+        return StartingPoint(self.weights, self.train, self.adapter)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         self._prepare(context)
@@ -131,7 +131,7 @@ class EncoderClassifier:
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
         self._prepare(context)
-        source = self._load(Start.from_saved(folder), (), context).source
+        source = self._load(StartingPoint.from_saved(folder), (), context).source
         report = base_report(self.network, source, self.computation)
         return replace(report, saved_sha256=source.sha256_of(SAFE_WEIGHTS_NAME))
 
@@ -142,7 +142,7 @@ class EncoderClassifier:
         check_positions(self.describe(), self.max_length)
 
     @must_fit("the network was loaded")
-    def _load(self, start: Start, texts: Sequence[str], context: FitContext) -> Loaded:
+    def _load(self, start: StartingPoint, texts: Sequence[str], context: FitContext) -> Loaded:
         """Load the tokenizer and the network, with the adapter merged into its weights if there is one."""
         adapter = self._trained_adapter(start, context.labels)
         set_seed(context.seed)
@@ -168,7 +168,7 @@ class EncoderClassifier:
             use_fast_dropout(self.network)
         return loaded
 
-    def _trained_adapter(self, start: Start, labels: Sequence[str]) -> Adapter | None:
+    def _trained_adapter(self, start: StartingPoint, labels: Sequence[str]) -> Adapter | None:
         """The adapter to start from, checked against the architecture."""
         if start.adapter is None:
             return None

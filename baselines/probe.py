@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
-from baselines.compute.bars import predicting_for
+from baselines.compute.bars import prediction_label
 from baselines.compute.hardware import Attention, Batching, Device, Precision
 from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention
@@ -26,8 +26,8 @@ from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import fetch_checked, load
-from baselines.weights.needed import Needed
 from baselines.weights.sources import Weights, check_restorable
+from baselines.weights.starting_point import RequiredWeights
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
@@ -62,7 +62,7 @@ class Probe:
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         report = self._load(train.texts, context)
         context.training_begins()
-        with predicting_for("embedding"):
+        with prediction_label("embedding"):
             embeddings, truncated = self.embed(train.texts)
         self.regression = LogisticRegression(C=self.C, max_iter=self.max_iterations, random_state=context.seed)
         self.regression.fit(embeddings, train.labels)
@@ -134,7 +134,7 @@ class Probe:
     def check_checkpoint(self, context: FitContext) -> None:
         """Raise if the files of the weights do not fit each other or the architecture."""
         auto_class = AutoModelForSequenceClassification
-        _, checked = fetch_checked(auto_class, self.weights, self.architecture, (), Needed.body)
+        _, checked = fetch_checked(auto_class, self.weights, self.architecture, (), RequiredWeights.body)
         check_padding(checked.tokenizer, checked.config)
 
     def describe(self) -> ModelCard:

@@ -14,14 +14,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.command import Outcome, attempt, attempt_in_process, outcomes_of, rebuild_reports
+from benchmark.command import JobOutcome, attempt, attempt_in_process, outcomes_of, rebuild_reports
 from benchmark.config import CONF_DIR
 from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
 from benchmark.run.compose import explain_refusal, from_hydra
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep_folder import SweepFolder
-from benchmark.terminal import INTERRUPTED, handle_signals, plain_endings, quiet_libraries
+from benchmark.terminal import INTERRUPTED, exit_on_error, handle_signals, quiet_libraries
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
@@ -33,7 +33,7 @@ WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-
 log = logging.getLogger(__name__)
 
 
-def job(values: DictConfig, outcomes: list[Outcome]) -> float | None:
+def job(values: DictConfig, outcomes: list[JobOutcome]) -> float | None:
     """One job: the run of a plain command, or one run of a sweep. Returns the validation accuracy.
 
     How it ended is added to `outcomes`, or for a sweep written to its folder.
@@ -59,13 +59,13 @@ def job(values: DictConfig, outcomes: list[Outcome]) -> float | None:
     return outcome.validation_accuracy
 
 
-def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) -> Outcome:
+def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) -> JobOutcome:
     if hydra_config.mode is RunMode.MULTIRUN:
         process_group.check_one_run()
     try:
         config = from_hydra(values)
     except BenchmarkError as error:
-        return Outcome(tuple(overrides), error=str(error))
+        return JobOutcome(tuple(overrides), error=str(error))
     if hydra_config.mode is not RunMode.MULTIRUN:
         return attempt(config, overrides, TRACEBACKS)
     handle_signals()
@@ -76,10 +76,10 @@ def _outcome(values: DictConfig, hydra_config: HydraConf, overrides: list[str]) 
 def main() -> None:
     """Make the runs that the command line asks for, show their results, and exit with 1 if one failed."""
     sys.argv[1:] = overrides_last(sys.argv[1:])
-    outcomes: list[Outcome] = []
+    outcomes: list[JobOutcome] = []
     interrupted = False
     ended_early: BenchmarkError | None = None
-    with plain_endings():
+    with exit_on_error():
         if "LOCAL_RANK" in os.environ:  # of torchrun or accelerate launch
             process_group.join()
         try:
@@ -109,7 +109,7 @@ def _marked(words: Sequence[str]) -> list[tuple[bool, str]]:
     ]
 
 
-def _compose_and_run(outcomes: list[Outcome]) -> None:
+def _compose_and_run(outcomes: list[JobOutcome]) -> None:
     os.environ[FULL_ERROR] = "1"
     overrides = [word for is_override, word in _marked(sys.argv[1:]) if is_override]
     check_named(overrides)
@@ -136,7 +136,7 @@ def _compose_and_run(outcomes: list[Outcome]) -> None:
         ) from error
 
 
-def _show(outcomes: list[Outcome], interrupted: bool, ended_early: BenchmarkError | None) -> None:
+def _show(outcomes: list[JobOutcome], interrupted: bool, ended_early: BenchmarkError | None) -> None:
     """Show the results of this command, then what went wrong, and exit accordingly."""
     recorded = {outcome.folder: outcome.written for outcome in outcomes if outcome.folder is not None}
     if recorded:
@@ -156,7 +156,7 @@ def _show(outcomes: list[Outcome], interrupted: bool, ended_early: BenchmarkErro
     sys.exit(1 if failed else 0)
 
 
-def errors_of(failed: list[Outcome], jobs: list[Outcome]) -> str:
+def errors_of(failed: list[JobOutcome], jobs: list[JobOutcome]) -> str:
     """The error of a run, or each error of a sweep with the overrides that distinguish the jobs it ended."""
     if len(jobs) == 1:
         return str(failed[0].error)

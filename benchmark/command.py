@@ -28,7 +28,7 @@ LONGEST = 2000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How one job ended."""
 
     overrides: tuple[str, ...]
@@ -46,18 +46,18 @@ class Outcome:
             temporary.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
 
 
-def outcomes_of(sweep: Path) -> list[Outcome]:
+def outcomes_of(sweep: Path) -> list[JobOutcome]:
     """The outcomes that the jobs of a sweep have left, in the order of the jobs."""
     ended = []
     files = [path for path in (sweep / OUTCOMES).glob("*.json") if path.stem.isdigit()]
     for path in sorted(files, key=lambda path: int(path.stem)):
         values = json.loads(path.read_text(encoding="utf-8"))
         folder = None if values["folder"] is None else Path(values["folder"])
-        ended.append(Outcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))
+        ended.append(JobOutcome(**{**values, "overrides": tuple(values["overrides"]), "folder": folder}))
     return ended
 
 
-def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> Outcome:
+def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = False) -> JobOutcome:
     """Make the run. With `tracebacks`, errors come with theirs."""
     from benchmark.report.run_figures import draw_run  # --help and --cfg do not wait for pandas
     from benchmark.results.store import RECORD
@@ -78,27 +78,29 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
         if written and folder is not None and (folder / RECORD).is_file():
             _write_card(run, folder)
         accuracy = run.record.fit.validation_accuracy(config.recipe.keep) if run.record.fit else None
-        return Outcome(tuple(overrides), run.folder, bool(written), validation_accuracy=accuracy)
+        return JobOutcome(tuple(overrides), run.folder, bool(written), validation_accuracy=accuracy)
     record = written[-1].folder if written else None
     if isinstance(error, KeyboardInterrupt):
-        return Outcome(tuple(overrides), record, bool(written), interrupted=True)
-    return Outcome(tuple(overrides), record, bool(written), _message(error, record, tracebacks))
+        return JobOutcome(tuple(overrides), record, bool(written), interrupted=True)
+    return JobOutcome(tuple(overrides), record, bool(written), _message(error, record, tracebacks))
 
 
-def attempt_in_process(config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any) -> Outcome:
+def attempt_in_process(
+    config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any
+) -> JobOutcome:
     """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
     code, outcome = run_in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
     if code == INTERRUPTED:
-        return replace(outcome or Outcome(tuple(overrides)), interrupted=True)
-    if isinstance(outcome, Outcome):
+        return replace(outcome or JobOutcome(tuple(overrides)), interrupted=True)
+    if isinstance(outcome, JobOutcome):
         return outcome
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return _record_killed(config, overrides, how)
 
 
-def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> Outcome:
+def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> JobOutcome:
     """Write the failed record of a run whose process was killed."""
-    from benchmark.run.failures import record_failure
+    from benchmark.run.failures import record_killed_run
 
     error = BenchmarkError(
         f"The run's process {how}.",
@@ -106,11 +108,11 @@ def _record_killed(config: RunConfig, overrides: Sequence[str], how: str) -> Out
         "from the last checkpoint, if there is one.",
     )
     written: list[Run] = []
-    record_failure(config, overrides, error, written.append)
-    return Outcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
+    record_killed_run(config, overrides, error, written.append)
+    return JobOutcome(tuple(overrides), written[-1].folder if written else None, bool(written), str(error))
 
 
-def rebuild_reports(outcomes: Iterable[Outcome]) -> None:
+def rebuild_reports(outcomes: Iterable[JobOutcome]) -> None:
     """Rebuild the report of every folder of results whose report is older than a record, or than what else it shows."""
     from benchmark.report.build import refresh
     from benchmark.results.store import results_dir_above

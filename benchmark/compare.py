@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.analysis.compared_models import read_models
 from benchmark.report.terminal_comparison import comparison_text, write_items
-from benchmark.terminal import plain_endings
+from benchmark.terminal import exit_on_error
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--items", type=Path, metavar="FILE", help="write the items that differ to a .csv file")
     arguments = parser.parse_args()
-    with plain_endings():
+    with exit_on_error():
         compared = read_models(arguments.answers, {"metric": arguments.metric, "filter": arguments.filter})
         shown = comparison_text(compared, arguments.stated)
         if arguments.items is not None:

@@ -6,7 +6,7 @@ import sys
 from benchmark.config import RunConfig
 from benchmark.run.compose import add_overrides, compose, each_model, overrides_of
 from benchmark.run.diagnosis import examine
-from benchmark.terminal import plain_endings, quiet_libraries
+from benchmark.terminal import exit_on_error, quiet_libraries
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     add_overrides(parser, "model=llama3_lora recipe=tuned dataset.path=DIR")
     arguments = parser.parse_intermixed_args()
     quiet_libraries()
-    with plain_endings():
+    with exit_on_error():
         problems = sum(show(compose(overrides)) for overrides in each_model(overrides_of(arguments)))
     sys.exit(1 if problems else 0)
 

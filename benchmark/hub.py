@@ -79,7 +79,7 @@ def other_server(marker: Path) -> str | None:
 
 
 @contextmanager
-def remembering_server(marker: Path, cached: bool) -> Iterator[bool]:
+def recording_server(marker: Path, cached: bool) -> Iterator[bool]:
     """A block that downloads what is not `cached`; yields whether it must download all files again.
 
     The server is in the marker before the first byte, so that an interrupted download is marked as well. Files of

@@ -41,10 +41,10 @@ __all__ = [
     "FitReport",
     "Keep",
     "LabelIds",
-    "MadeElsewhere",
     "Mergeable",
     "ModelCard",
     "Optimizer",
+    "PrecomputedClassifier",
     "Predictions",
     "Probabilities",
     "Prompting",
@@ -295,11 +295,11 @@ class Mergeable(Restorable, Protocol):
 
 
 @runtime_checkable
-class MadeElsewhere(Classifier, Protocol):
-    """A model whose answers exist already. They are matched with the test rows after `fit` and before `predict`."""
+class PrecomputedClassifier(Classifier, Protocol):
+    """A classifier with the predictions of another program. `match` is called after `fit` and before `predict`."""
 
     def match(self, test: Examples, context: FitContext) -> dict[str, int]:
-        """Bring the answers into the order of the test rows; return what they were matched by -> number of rows.
+        """Put the predictions into the order of the test rows; return {what they were matched by: number of rows}.
 
         Raises `BenchmarkError` for answers that belong to other rows.
         """

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.run.folders import check_writable
 from benchmark.run.kept import KeptModel, Prediction, load
-from benchmark.terminal import plain_endings, quiet_libraries
+from benchmark.terminal import exit_on_error, quiet_libraries
 
 __all__ = ["KeptModel", "Prediction", "load", "main"]
 
@@ -34,7 +34,7 @@ def main() -> None:
     if len(files) > 1:
         parser.error(f"one FILE at a time, not {' '.join(files)}")
     only_merges = arguments.merge is not None and not files
-    with plain_endings():
+    with exit_on_error():
         _check_options(parser, arguments, None if only_merges else next(iter(files), "-"))
         quiet_libraries()
         logging.basicConfig(level=logging.WARNING, format="%(message)s")

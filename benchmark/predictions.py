@@ -45,14 +45,14 @@ class Predictions:
     """Answers in the order of the texts.
 
     `generated` holds the raw answers of a model that writes freely. An answer that is none of the labels has the id
-    `NO_LABEL`. `also` holds the labels by other ways to read the same answers, by their names.
+    `NO_LABEL`. `other_scores` maps the name of another way to score the labels to the label ids that it predicts.
     """
 
     probabilities: Probabilities  # (rows, labels); each row sums to 1
     predicted: LabelIds  # (rows,)
     generated: tuple[str, ...] | None = None
     truncated_texts: int = 0  # texts cut to recipe.max_length
-    also: Mapping[str, LabelIds] = field(default_factory=dict)
+    other_scores: Mapping[str, LabelIds] = field(default_factory=dict)
 
     @classmethod
     def from_probabilities(cls, probabilities: npt.NDArray[np.floating[Any]]) -> "Predictions":

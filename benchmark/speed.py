@@ -18,7 +18,7 @@ from benchmark.run.compose import add_overrides, compose, overrides_of
 from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
 from benchmark.run.revisions import pin
-from benchmark.terminal import plain_endings, quiet_libraries
+from benchmark.terminal import exit_on_error, quiet_libraries
 
 COUNTS = {
     "steps": "optimiser steps per measurement",
@@ -36,7 +36,7 @@ def main() -> None:
     for measuring in (gpu_check, throughput):
         measuring.log.setLevel(logging.INFO)
     quiet_libraries()
-    with plain_endings():
+    with exit_on_error():
         overrides = overrides_of(arguments)
         if arguments.check is not None:
             sys.exit(gpu_check.check(overrides, arguments.check or list(gpu_check.PARTS)))
@@ -48,11 +48,11 @@ def main() -> None:
         options = throughput.SpeedOptions(**given)
         if arguments.latency:
             one_by_one = latency.measure(config, options.texts, arguments.model_dir, arguments.settings)
-            path = write_speed(one_by_one, config.results_dir, latency.file_suffix(one_by_one))
+            path = write_speed(one_by_one, Path(config.results_dir), latency.file_suffix(one_by_one))
             summary = _summary(one_by_one)
         else:
             measured = throughput.measure(pin(config), arguments.precisions, options)
-            path = write_speed(measured, config.results_dir)
+            path = write_speed(measured, Path(config.results_dir))
             summary = throughput.ratios(measured)
         sys.stdout.write(f"{summary}\nwrote {path}; python -m benchmark.report shows it\n")
 

@@ -17,10 +17,11 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 @contextmanager
-def plain_endings() -> Iterator[None]:
-    """A `BenchmarkError` in the block ends the process with its message and code 1, an interrupt with code 130.
+def exit_on_error() -> Iterator[None]:
+    """End the process if the block raises an error.
 
-    No message is printed if the reader of a pipe, such as `head`, has read enough.
+    A `BenchmarkError` prints its message and exits with 1, an interrupt exits with 130. A closed pipe, as after
+    `| head`, exits with 0 and prints nothing.
     """
     try:
         yield

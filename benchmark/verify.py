@@ -10,14 +10,14 @@ import sys
 
 from benchmark.errors import BenchmarkError
 from benchmark.report.verification import check, doubts_about_the_study
-from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
+from benchmark.terminal import add_results_dir, exit_on_error, results_dir_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.verify", description=__doc__)
     add_results_dir(parser)
     results_dir = results_dir_of(parser.parse_intermixed_args())
-    with plain_endings():
+    with exit_on_error():
         if not (results_dir / "runs").is_dir():
             raise BenchmarkError(f"{results_dir} holds no runs.", "Name the folder that holds them: results_dir=DIR.")
         checked = check(results_dir)

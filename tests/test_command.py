@@ -34,7 +34,7 @@ def test_a_run_whose_model_card_cannot_be_written_is_completed(
 
 def test_the_outcomes_of_a_sweep_are_read_in_order_without_what_a_killed_job_left(tmp_path: Path) -> None:
     for number in (10, 9):
-        command.Outcome((f"seed={number}",), tmp_path / str(number)).save(tmp_path, number)
+        command.JobOutcome((f"seed={number}",), tmp_path / str(number)).save(tmp_path, number)
     folder = next(tmp_path.glob("*/9.json")).parent
     (folder / ".partial-x.json").write_text("{")
     outcomes = command.outcomes_of(tmp_path)

@@ -91,7 +91,7 @@ def test_the_digest_of_limited_rows_says_how_they_were_chosen() -> None:
 def test_a_shipped_run_on_the_first_rows_has_the_digest_of_its_command() -> None:
     """The command that the tables print for it."""
     results = read_results(CONF_DIR.parent / "results")
-    limited = [run.record for run in results.by_name.values() if run.record.config.limits]
+    limited = [run.record for run in results.runs_by_name.values() if run.record.config.limits]
     assert len(limited) > 20
     for record in limited:
         words = shlex.split(command([record]))[3:]

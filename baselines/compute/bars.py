@@ -25,7 +25,7 @@ def shows_bars() -> bool:
 
 
 @contextmanager
-def predicting_for(purpose: str) -> Iterator[None]:
+def prediction_label(purpose: str) -> Iterator[None]:
     """The label of the bars of predictions in the block."""
     token = _purpose.set(purpose)
     try:

@@ -14,8 +14,8 @@ from baselines.training.memory_estimate import tokens_per_text
 from baselines.training.requirements import adapter_findings, check_length, finding_if_raised
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
-from baselines.weights.needed import Start, check_random
 from baselines.weights.sources import Source
+from baselines.weights.starting_point import StartingPoint, check_random
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Finding, FitContext, Readout, Recipe
@@ -91,7 +91,7 @@ def check_max_new_tokens(options: DecoderOptions, prompter: Prompter) -> None:
         )
 
 
-def trained_adapter(options: DecoderOptions, start: Start, labels: Sequence[str]) -> Adapter | None:
+def trained_adapter(options: DecoderOptions, start: StartingPoint, labels: Sequence[str]) -> Adapter | None:
     """The adapter to start from, checked against the architecture."""
     if start.adapter is None:
         return None

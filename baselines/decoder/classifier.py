@@ -34,7 +34,7 @@ from baselines.decoder.network import DecoderNetwork
 from baselines.decoder.options import DecoderOptions
 from baselines.decoder.prompt import Prompter
 from baselines.packed.attention import loading_attention
-from baselines.packed.fused import fuse
+from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
@@ -48,8 +48,8 @@ from baselines.training.requirements import network_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
-from baselines.weights.needed import Start
 from baselines.weights.sources import check_restorable
+from baselines.weights.starting_point import StartingPoint
 from benchmark import processes
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
@@ -110,7 +110,7 @@ class DecoderClassifier(DecoderOptions):
         if has_adapter := (folder / CONFIG_FILE).is_file():
             check_restorable(self.weights, folder)
         self._prepare(context)
-        start = replace(self.start, adapter=str(folder)) if has_adapter else Start.from_saved(folder)
+        start = replace(self.start, adapter=str(folder)) if has_adapter else StartingPoint.from_saved(folder)
         loaded = self._load(start, (), (), context)
         adapter = loaded.source.adapter
         saved_sha256 = loaded.source.sha256_of(SAFE_WEIGHTS_NAME) if adapter is None else adapter.sha256
@@ -124,7 +124,10 @@ class DecoderClassifier(DecoderOptions):
             )
         if not isinstance(self.network, PeftModel):
             return None
-        return save(self.network.merge_and_unload(), self.tokenizer, folder, self.labels)
+        undo(self.network)  # fused layers would add the adapter to the merged weights again
+        merged = self.network.merge_and_unload()
+        self._place(merged)
+        return save(merged, self.tokenizer, folder, self.labels)
 
     def _prepare(self, context: FitContext) -> None:
         """Set how the network is computed, after a check that the options and the recipe allow it."""
@@ -137,7 +140,7 @@ class DecoderClassifier(DecoderOptions):
 
     @must_fit("the network was loaded")
     def _load(
-        self, start: Start, texts: Sequence[str], examples: Sequence[tuple[str, int]], context: FitContext
+        self, start: StartingPoint, texts: Sequence[str], examples: Sequence[tuple[str, int]], context: FitContext
     ) -> Loaded:
         """Load the tokenizer, the prompter and the network with the adapter to start from, or with a new one.
 
@@ -166,7 +169,7 @@ class DecoderClassifier(DecoderOptions):
         self._place(network)
         return loaded
 
-    def _load_base(self, start: Start, texts: Sequence[str], context: FitContext) -> Loaded:
+    def _load_base(self, start: StartingPoint, texts: Sequence[str], context: FitContext) -> Loaded:
         """The tokenizer and the network without an adapter."""
         return load(
             self.auto_class,

@@ -77,7 +77,8 @@ def whole_label_predictions(
         for kind in LabelScore
     }
     return replace(
-        predictions[score], also={kind.value: predictions[kind].predicted for kind in LabelScore if kind is not score}
+        predictions[score],
+        other_scores={kind.value: predictions[kind].predicted for kind in LabelScore if kind is not score},
     )
 
 

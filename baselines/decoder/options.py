@@ -14,8 +14,8 @@ from baselines.training.requirements import check_positive
 from baselines.weights.adapter import ADAPTER_FILES
 from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
-from baselines.weights.needed import Start
 from baselines.weights.sources import Weights
+from baselines.weights.starting_point import StartingPoint
 from benchmark.interface import ADDED_LATER, READS_FILES, Readout
 
 
@@ -59,9 +59,9 @@ class DecoderOptions:
             check_kind(self.architecture, Kind.decoder)
 
     @property
-    def start(self) -> Start:
+    def start(self) -> StartingPoint:
         """What `fit` starts from."""
-        return Start(self.weights, self.train, self.adapter)
+        return StartingPoint(self.weights, self.train, self.adapter)
 
     @property
     def only_packed(self) -> bool:

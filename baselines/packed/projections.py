@@ -106,7 +106,7 @@ def join_products(network: nn.Module) -> list[JoinedProduct]:
 
 
 def is_basic_lora(layer: Any) -> bool:
-    """Whether the layer is W x + scale B A x (+ bias), with one adapter that is trained and no dropout."""
+    """Whether the layer computes W x + scale B A x (+ bias) with exactly one adapter, without dropout or variants."""
     if type(layer) is not Linear:
         return False
     adapters = list(layer.lora_A)

@@ -12,7 +12,7 @@ import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from baselines.compute import folder_hashes
-from baselines.compute.bars import predicting_for
+from baselines.compute.bars import prediction_label
 from baselines.compute.collectives import broadcast_from_first
 from benchmark.interface import LOWER_RATE, CurvePoint, Examples, Predictions
 
@@ -99,7 +99,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._count()
-        with predicting_for("validating"):
+        with prediction_label("validating"):
             predictions = self.predict(self.validation.texts)
         predictions.check(len(self.validation), self.n_labels, "validation row {}".format, LOWER_RATE)
         probabilities = predictions.probabilities

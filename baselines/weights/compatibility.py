@@ -26,7 +26,7 @@ NOT_DECLARED = {"num_labels", "_num_labels", "attn_implementation", "_attn_imple
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckpointFiles:
     """What the files of a checkpoint say. `head` is None if they contain no classification head."""
 
     config: PreTrainedConfig
@@ -34,7 +34,7 @@ class Checked:
     head: TrainedHead | None
 
 
-def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) -> Checked:
+def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) -> CheckpointFiles:
     """Configuration, tokenizer and head of a checkpoint, read without its weights.
 
     Raises `BenchmarkError` if the architecture is unknown, the weights are quantised, or there is no tokenizer or one
@@ -47,11 +47,11 @@ def check_files(auto_class: Any, checkpoint: Checkpoint, labels: Sequence[str]) 
         _check_vocabulary_files(folder, tokenizer)
     check_tokenizer(folder, tokenizer, config)
     if not labels or options:  # llama.cpp's format has no heads
-        return Checked(config, tokenizer, None)
+        return CheckpointFiles(config, tokenizer, None)
     with torch.device("meta"):
         output = output_layer(auto_class.from_config(config))  # other parts may come from pretraining, as in ModernBERT
     has_head = f"{output}.weight" in _tensor_names(folder)
-    return Checked(config, tokenizer, trained_head(config, labels) if has_head else None)
+    return CheckpointFiles(config, tokenizer, trained_head(config, labels) if has_head else None)
 
 
 def check_declared(loaded: PreTrainedConfig, declared: dict[str, Any], model: str) -> None:

@@ -17,7 +17,7 @@ from huggingface_hub.file_download import repo_folder_name
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
-from benchmark.hub import ask, model_errors, other_server, remembering_server, repository_info, short_revision
+from benchmark.hub import ask, model_errors, other_server, recording_server, repository_info, short_revision
 from benchmark.interface import WeightSource
 
 HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
@@ -91,7 +91,7 @@ def _download(hub: Hub, commit: str) -> Path:
     """The folder of this commit, with what is missing downloaded."""
     name = repo_folder_name(repo_id=hub.id, repo_type="model")
     marker = _marker(Path(huggingface_hub.constants.HF_HUB_CACHE, name, "snapshots", commit))
-    with remembering_server(marker, _cached(Hub(hub.id, commit)) is not None) as again:
+    with recording_server(marker, _cached(Hub(hub.id, commit)) is not None) as again:
         return _snapshot(hub, local_files_only=False, force_download=again)
 
 

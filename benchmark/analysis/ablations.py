@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.analysis.configurations import with_results
 from benchmark.analysis.frame import Results
-from benchmark.analysis.identity import shared, short_hash
+from benchmark.analysis.identity import seed_independent_spec, short_hash
 from benchmark.interface import Recipe
 from benchmark.results.record import RunRecord
 
@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {option.name: option.default for option in fields(Rec
 def tried_options(results: Results, configurations: pd.DataFrame) -> list[tuple[pd.Series, pd.Series, str]]:
     """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
     table = with_results(configurations)
-    records = [results.by_name[run].record for run in table["run"]]
+    records = [results.runs_by_name[run].record for run in table["run"]]
     keys = [key_without(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
     changed = [_changed_options(record) for record in records]
     rows = [row for _, row in table.iterrows()]
@@ -42,7 +42,7 @@ def key_without(record: RunRecord, leave_out: Collection[str]) -> str:
     """A hash of what runs share that differ in nothing but their seed, changed test texts, and `leave_out`."""
     before = record.data and record.data.unperturbed_sha256
     data = record.data_sha256 | ({"test": before} if before else {})
-    return short_hash(shared(record.config, leave_out), data)
+    return short_hash(seed_independent_spec(record.config, leave_out), data)
 
 
 def _changed_options(record: RunRecord) -> list[str]:

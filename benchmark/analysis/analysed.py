@@ -25,8 +25,8 @@ class AnalysedResults:
 
         Changed test texts are no data set of their own.
         """
-        runs, by_name = self.results.runs, self.results.by_name
-        changed = [run for run in runs["run"] if by_name[run].record.config.dataset.perturb is not None]
+        runs, runs_by_name = self.results.runs, self.results.runs_by_name
+        changed = [run for run in runs["run"] if runs_by_name[run].record.config.dataset.perturb is not None]
         configurations = runs[~runs["run"].isin(changed)].groupby("dataset")["configuration"].nunique()
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
@@ -50,7 +50,7 @@ class AnalysedResults:
         Models that learn nothing are left out. The order is the same for each part that `of` returns.
         """
         datasets: dict[str, set[str]] = {}
-        for run in self.results.by_name.values():
+        for run in self.results.runs_by_name.values():
             record = run.record
             if record.is_result and (record.card is None or record.card.learns):
                 datasets.setdefault(short_title(record.title), set()).add(record.config.dataset.name)
@@ -70,10 +70,10 @@ class AnalysedResults:
         return without_ablations(self.results, self.configurations)
 
     @cached_property
-    def compared(self) -> pd.DataFrame:
-        """Those of `without_ablations` with results, the most accurate first.
+    def comparable(self) -> pd.DataFrame:
+        """The configurations with results on one set of test texts, the most accurate first, without ablations.
 
-        If several test splits were used, the configurations on that of most of them.
+        If there are several sets of test texts, the one that most configurations predicted.
         """
         groups = by_test_texts(self.without_ablations)
         return (groups[0] if groups else self.configurations.head(0)).reset_index(drop=True)

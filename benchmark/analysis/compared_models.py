@@ -94,7 +94,7 @@ def _read_runs(paths: Sequence[Path]) -> dict[Path, Answers]:
     """The predictions of runs of this benchmark, with names of labels."""
     runs = [_run(path if path.is_dir() else path.parent) for path in paths]
     results = results_of(runs)
-    digests = [results.by_name[name].record.digest for name in results.runs["run"]]
+    digests = [results.runs_by_name[name].record.digest for name in results.runs["run"]]
     frame = results.runs.set_axis(digests)  # a run and its copy share one row
     answers = {}
     for path, run in zip(paths, runs, strict=True):

@@ -42,7 +42,7 @@ def by_test_texts(configurations: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int, ...]]:
-    """The largest groups of positions in `comparable` without a differing pair."""
+    """The maximal groups of positions in `comparable` in which no pair differs."""
     place = {configuration: number for number, configuration in enumerate(comparable["configuration"])}
     differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
     positions = zip(differing["better"].map(place), differing["other"].map(place), strict=True)
@@ -79,7 +79,7 @@ def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _add_corrections(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
-    """The pairs on the same test texts, with what depends on their number."""
+    """Add `adjusted_p`, `detectable` and `differs`, which depend on the number of pairs, to each of `rows`."""
     for row, adjusted in zip(rows, inference.holm([row["p"] for row in rows]), strict=True):
         discordance = (row["wins"] + row["losses"]) / items
         alpha = ALPHA / len(rows) / inference.combining_factor(row["seed_pairs"])

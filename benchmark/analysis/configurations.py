@@ -83,7 +83,10 @@ def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def mean_accuracy(correct: Correct) -> float:
-    """Correct answers by answers in one division: a mean of means could round differently on another machine."""
+    """The share of correct answers over all seeds and texts, as one division of whole numbers.
+
+    A mean of means could round differently on another machine.
+    """
     return int(correct.sum()) / correct.size
 
 
@@ -119,7 +122,7 @@ def repeats_study(results: Results, record: RunRecord, dataset: str) -> bool:
         and not record.config.limits
         and not (record.data and record.data.carved_rows)
         and record.config.recipe == shipped.config.recipe
-        and _but_precision(record.config.model.parameters) == _but_precision(shipped.config.model.parameters)
+        and _without_precision(record.config.model.parameters) == _without_precision(shipped.config.model.parameters)
         and record.config.dataset.sha256 == shipped.config.dataset.sha256
     )
 
@@ -131,7 +134,7 @@ def failure(record: RunRecord) -> str:
     return f"{record.status}, {record.failure.message.removesuffix('.')}" if record.failure else str(record.status)
 
 
-def _but_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _without_precision(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name != "precision"}
 
 
@@ -145,7 +148,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
     """The row of one configuration; `group` are the rows of its runs. What is not known is left out."""
     counted = group[group["counted"]]
     leading = (group if counted.empty else counted).iloc[0]
-    records = [results.by_name[run].record for run in group["run"]]
+    records = [results.runs_by_name[run].record for run in group["run"]]
     row: dict[str, Any] = {name: leading[name] for name in ("run", *COPIED_COLUMNS)}
     row |= {
         "runs": group["run"].tolist(),
@@ -170,7 +173,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
 
 def _remarks(results: Results, group: pd.DataFrame, counted: pd.DataFrame) -> list[str]:
     """What limits the meaning of a configuration's figures."""
-    first_run = results.by_name[counted["run"].iloc[0]]
+    first_run = results.runs_by_name[counted["run"].iloc[0]]
     return [
         *_weight_remarks(results, group, first_run.record),
         *_data_remarks(first_run.record),
@@ -188,7 +191,7 @@ def _weight_remarks(results: Results, group: pd.DataFrame, record: RunRecord) ->
     replaced = group.loc[(group["status"] == Status.completed) & ~group["pretrained"], "run"]
     if replaced.empty:
         return []
-    stand_in = results.by_name[replaced.iloc[0]].record.stand_in
+    stand_in = results.runs_by_name[replaced.iloc[0]].record.stand_in
     return [f"{len(replaced)} of {len(group)} runs not counted: {stand_in}"]
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from benchmark.analysis import study
 from benchmark.analysis.columns import FLAG_COLUMNS, RUN_COLUMNS
 from benchmark.analysis.datasets import dataset_keys
-from benchmark.analysis.identity import shared, short_hash, trained_by, training_id, with_data_in_ids
+from benchmark.analysis.identity import seed_independent_spec, short_hash, trained_by, training_id, with_data_in_ids
 from benchmark.analysis.metrics import Correct, confidence_of
 from benchmark.analysis.names import recipe_in_words, short_name, short_title
 from benchmark.errors import BenchmarkError
@@ -46,11 +46,11 @@ class Results:
 
     runs: pd.DataFrame
     answers: pd.DataFrame
-    by_name: dict[str, Run]
+    runs_by_name: dict[str, Run]
     catalogue: dict[str, CatalogueEntry]
     speeds: list[Throughput | Latency] = field(default_factory=list)
     error_costs: pd.DataFrame | None = None  # of the user: gold labels in rows, predicted ones in columns
-    copies: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
+    duplicate_runs: tuple[str, ...] = ()  # folders left out: each holds a run that another folder holds too
 
     @property
     def throughputs(self) -> list[Throughput]:
@@ -79,7 +79,7 @@ class Results:
         return self._stack(runs, "correct")
 
     def labels(self, run: str) -> tuple[str, ...]:
-        return self.by_name[run].record.labels
+        return self.runs_by_name[run].record.labels
 
     def _stack(self, runs: Iterable[str], column: str) -> npt.NDArray[Any]:
         return np.stack([self.answers_of(run)[column].to_numpy() for run in runs])
@@ -96,7 +96,7 @@ def read_results(results_dir: Path) -> Results:
     """
     results = results_of(read_all(results_dir), read_speeds(results_dir), read_shared_times(results_dir))
     costs = error_costs.read_error_costs(results_dir)
-    label_sets = [set(run.record.labels) for run in results.by_name.values()]
+    label_sets = [set(run.record.labels) for run in results.runs_by_name.values()]
     if costs is not None and label_sets and set(costs.index) not in label_sets:
         raise BenchmarkError(
             f"{results_dir / error_costs.FILE} names the labels {', '.join(costs.index)}, which are those of no data "
@@ -114,9 +114,11 @@ def results_of(
     `shared_times` are digests of runs whose times are not comparable.
     """
     catalogue = read_catalogue()
-    runs, copies = without_copies(runs)
+    runs, duplicates = without_copies(runs)
     table = _run_table(runs, catalogue, shared_times)
-    return Results(table, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], copies=copies)
+    return Results(
+        table, _answers(runs), {run.name: run for run in runs}, catalogue, speeds or [], duplicate_runs=duplicates
+    )
 
 
 def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
@@ -141,7 +143,7 @@ def label_names(labels: tuple[str, ...]) -> list[str]:
 def _run_table(runs: list[Run], catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> pd.DataFrame:
     """One row per run, with `RUN_COLUMNS`."""
     rows = [_row(run, catalogue, shared_times) for run in runs]
-    frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_more"], dtype=object))
+    frame = with_data_in_ids(pd.DataFrame(rows, columns=[*RUN_COLUMNS, "_content", "_qualifiers"], dtype=object))
     frame = frame.astype(dict.fromkeys(FLAG_COLUMNS, bool))
     records = {run.name: run.record for run in runs}
     keys = dataset_keys(records)
@@ -155,14 +157,14 @@ def _run_table(runs: list[Run], catalogue: dict[str, CatalogueEntry], shared_tim
 def _with_distinct_names(
     frame: pd.DataFrame, records: dict[str, RunRecord], catalogue: dict[str, CatalogueEntry]
 ) -> pd.DataFrame:
-    """The runs, where recipe and short name say what distinguishes a configuration; without the column `_more`."""
+    """The runs, where recipe and short name say what distinguishes a configuration, without `_qualifiers`."""
     elsewhere = [
         dataset == study.DATASET and not _trains_on_study_texts(records[run], catalogue)
         for run, dataset in zip(frame["run"], frame["dataset"], strict=True)
     ]
     frame = frame.copy()
     frame.loc[elsewhere, ["recipe", "short_name"]] += ", other training texts"
-    return frame.assign(short_name=_distinct(frame)).drop(columns="_more")
+    return frame.assign(short_name=_distinct(frame)).drop(columns="_qualifiers")
 
 
 def _with_trainings(frame: pd.DataFrame, records: dict[str, RunRecord]) -> pd.DataFrame:
@@ -187,11 +189,11 @@ def _trains_on_study_texts(record: RunRecord, catalogue: dict[str, CatalogueEntr
 def _distinct(frame: pd.DataFrame) -> pd.Series:
     """The short names; those that several configurations of one data set share get more words, at last a number."""
     names = frame["short_name"].copy()
-    for place in range(frame["_more"].map(len).max() if len(frame) else 0):
+    for place in range(frame["_qualifiers"].map(len).max() if len(frame) else 0):
         sharing = frame["configuration"].groupby([frame["dataset"], names]).transform("nunique") > 1
         names += [
             f", {more[place]}" if shared and place < len(more) else ""
-            for shared, more in zip(sharing, frame["_more"], strict=True)
+            for shared, more in zip(sharing, frame["_qualifiers"], strict=True)
         ]
     for _, group in frame.groupby([frame["dataset"], names], sort=False):
         for number, configuration in enumerate(group["configuration"].unique()):
@@ -201,15 +203,15 @@ def _distinct(frame: pd.DataFrame) -> pd.Series:
 
 
 def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset[str]) -> dict[str, Any]:
-    """The columns of one run that need no other run. `_content` and `_more` tell data sets and short names apart."""
+    """The columns of one run that need no other run; `_content` and `_qualifiers` are used to tell runs apart."""
     record, card = run.record, run.record.card
     shared_time = record.environment.device_shared is True or record.digest in shared_times
     test = record.data and record.data.splits.get("test")
     test_sha256, name = test.sha256 if test else None, short_name(record, catalogue)
     return {
         "run": run.name,
-        "configuration": short_hash(shared(record.config)),
-        "curve": short_hash(shared(record.config, NUMBER_OF_ROWS), test_sha256),
+        "configuration": short_hash(seed_independent_spec(record.config)),
+        "curve": short_hash(seed_independent_spec(record.config, NUMBER_OF_ROWS), test_sha256),
         "model": record.model,
         "title": short_title(record.title),
         "kind": card.kind if card else record.config.model.family,
@@ -223,7 +225,7 @@ def _row(run: Run, catalogue: dict[str, CatalogueEntry], shared_times: frozenset
         "on_gpu": record.fit is not None and record.fit.on_gpu,
         "parameters": card and card.parameters,
         "_content": " ".join(record.data_sha256.values()),
-        "_more": name.more,
+        "_qualifiers": name.qualifiers,
         **_outcome(run),
         "shared_time": shared_time,
         **_measurements(record, shared_time),
@@ -251,7 +253,7 @@ def _is_constant(run: Run) -> bool:
     return len(predicted) > 1 and len(set(predicted)) == 1
 
 
-def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
+def _measurements(record: RunRecord, shared_time: bool) -> dict[str, Any]:
     """Sizes, costs and the validation accuracy."""
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
@@ -269,7 +271,7 @@ def _measurements(record: RunRecord, shared: bool) -> dict[str, Any]:
         "trained_parameters": (fit and fit.trained_parameters) or None,
         "seconds_per_text": record.seconds["predict"] / answered if answered else None,
     }
-    if shared:
+    if shared_time:
         costs |= {"training_seconds": None, "seconds_per_text": None}
     return values | (costs if here else dict.fromkeys(costs))
 

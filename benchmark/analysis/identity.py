@@ -11,8 +11,11 @@ from benchmark.config import RunSpec, identity_of
 from benchmark.results.record import RunRecord
 
 
-def shared(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
-    """What runs share that differ only in their seed and in the options `leave_out`, such as dataset.train_rows."""
+def seed_independent_spec(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """Model, data set and recipe as JSON, without the options `leave_out`, such as dataset.train_rows.
+
+    Equal for runs that differ only in their seed and in these options.
+    """
     values = identity_of(spec.as_json())
     return _without({group: values[group] for group in ("model", "dataset", "recipe")}, leave_out)
 
@@ -23,11 +26,12 @@ def short_hash(*parts: Any, digits: int = 12) -> str:
 
 
 def with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make configuration ids of spec and data content.
+    """The rows with the column `configuration` replaced by a hash of configuration and content of the data.
 
-    A run that ended before its data were read joins the only content with its spec, if there is exactly one. It is
-    left out if the same seed exists there.
+    A run that ended before its data were read takes the content of the other runs of its configuration, if they all
+    have the same. It is left out if one of them has its seed.
     """
+    frame = frame.copy()
     kept = pd.Series(True, index=frame.index)
     for _, group in frame.groupby("configuration", sort=False):
         read, unread = group[group["_content"] != ""], group[group["_content"] == ""]
@@ -39,7 +43,7 @@ def with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
-    """The run that saved the adapter which each run loads, by name.
+    """For each run, the name of the run that saved the adapter which it loads; None if it loads none.
 
     Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
@@ -52,9 +56,10 @@ def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
 
 
 def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
-    """What read-outs of one training share: weights, adapter, recipe and data, not how the answer is read.
+    """An id of the training behind a run: a hash of weights, adapter, recipe and data.
 
-    None for models with one read-out, and for those that do not say what they train.
+    Runs that read the answers of one trained model in different ways share it. None if the model has one read-out
+    only, or does not say what it trains.
     """
     source = origin or record
     card = source.card or record.card

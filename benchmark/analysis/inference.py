@@ -197,10 +197,10 @@ def detectable_difference(items: int, discordance: float, alpha: float = ALPHA) 
 
 
 def tied_groups(count: int, differing: set[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """The largest groups of 0..count-1 without a differing pair, ordered by their first members.
+    """All maximal groups of 0..count-1 in which no pair differs, ordered by their first members.
 
-    Ties are not transitive, so one member can be in several groups: the compact letter display, by insertion and
-    absorption. Piepho 2004 (doi:10.1198/1061860043515).
+    A group is maximal if no other member can join it. Ties are not transitive, so one member can be in several groups.
+    This is the compact letter display, by insertion and absorption. Piepho 2004 (doi:10.1198/1061860043515).
     """
     groups = [frozenset(range(count))] if count else []
     for one, other in sorted(differing):

@@ -12,7 +12,7 @@ from benchmark.dataset_config import RowChoice
 from benchmark.results.record import RunRecord
 from benchmark.results.shipped_models import CatalogueEntry
 
-SHOWN = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
+SHOWN_IN_COLUMNS = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 """Overrides that every table shows in a column of its own."""
 CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experiment=", "force=", "report_to=",
            "dataset.train_rows=null", "dataset.perturb=null")  # fmt: skip
@@ -21,7 +21,7 @@ SMALL_NUMBER = re.compile(r"0?\.00\d+|\d+(\.\d*)?[eE]-\d+")
 """A number below 0.01, as Python, YAML or a person writes it."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
-WORDS = {
+SETTING_WORDS = {
     "model.prompt.name": "prompt {}",
     **dict.fromkeys(("model.prompt.user", "model.prompt.system", "model.prompt.example"), ""),  # the name counts
     "model.precision": "{}",
@@ -54,7 +54,7 @@ WORDS = {
     "~dataset.sha256": "hashes not checked",
 }
 """How settings are written in a name; the others by their name and value."""
-VALUES = {
+VALUE_WORDS = {
     "labels": "label decoding",
     "generate": "free generation",
     "head": "classification head",
@@ -67,7 +67,7 @@ PROMPTING = ("model.train=", "model.shots=", "model.score=", "model.calibrate=",
 """Settings that the words for a model which is not trained include."""
 BATCH = ("recipe.batch_size=", "recipe.gradient_accumulation_steps=")
 """The two settings of the effective batch, which a name shows as one."""
-MOST_NAMED = 2
+MAX_NAMED_SETTINGS = 2
 """How many settings a short name has, unless it needs more to differ from another one."""
 IMPORTANCE = ("dataset.train_rows=", "recipe.max_steps=", "model.weights.source=random", "model.readout=",
               "model.precision=", "recipe.epochs=", "recipe.batch_size=", "recipe.learning_rate=", "recipe.",
@@ -83,24 +83,27 @@ LIMITS = {"training rows": "dataset.train_rows", "validation rows": "dataset.val
 
 @dataclass(frozen=True)
 class ShortName:
-    """How people see a configuration: a text, and what is added to it, in order, if another one has the same."""
+    """The name of a configuration for people.
+
+    If another configuration has the same `text`, `qualifiers` are added in order until the names differ.
+    """
 
     text: str
-    more: tuple[str, ...]
+    qualifiers: tuple[str, ...]
 
 
 def short_title(title: str) -> str:
-    """A model's title without its size, which tables show, and with "LoRA" as shipped models write it today."""
+    """The title without its size and "(uncased)"; "+ LoRA" of older records becomes "LoRA"."""
     return re.sub(r" \(\d+M [^()]*\)| \(uncased\)", "", title).replace(" + LoRA", " LoRA")
 
 
 def short_name(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> ShortName:
     """Title and recipe with the most important settings that differ from the shipped ones."""
     settings = sorted(_settings(record, catalogue), key=_importance)
-    named = [setting for setting in settings if not setting.startswith(SECONDARY)][:MOST_NAMED]
+    named = [setting for setting in settings if not setting.startswith(SECONDARY)][:MAX_NAMED_SETTINGS]
     others = [setting for setting in settings if setting not in named]
-    text = ", ".join([short_title(record.title), _recipe(record), *filter(None, map(_in_words, named))])
-    return ShortName(text, tuple(filter(None, map(_in_words, others))))
+    text = ", ".join([short_title(record.title), _recipe(record), *filter(None, map(_setting_in_words, named))])
+    return ShortName(text, tuple(filter(None, map(_setting_in_words, others))))
 
 
 def recipe_in_words(record: RunRecord, catalogue: dict[str, CatalogueEntry], leave_out: tuple[str, ...] = ()) -> str:
@@ -110,7 +113,7 @@ def recipe_in_words(record: RunRecord, catalogue: dict[str, CatalogueEntry], lea
     asked takes the place of the recipe's name.
     """
     settings = [setting for setting in _settings(record, catalogue) if not setting.startswith(leave_out)]
-    return ", ".join([_recipe(record), *filter(None, map(_in_words, settings))])
+    return ", ".join([_recipe(record), *filter(None, map(_setting_in_words, settings))])
 
 
 def exponential(value: float) -> str:
@@ -127,7 +130,7 @@ def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list
     A `~` stays: it removes a setting.
     """
     given = [override.lstrip("+") for override in options_given(record)]
-    given = [override for override in given if not override.startswith(SHOWN)]
+    given = [override for override in given if not override.startswith(SHOWN_IN_COLUMNS)]
     limits = {LIMITS[what]: limit for what, limit in record.config.limits.items()}
     named = {_option(override) for override in given}
     given += [f"{option}={limit}" for option, limit in limits.items() if option not in named]
@@ -210,12 +213,12 @@ def _batch(record: RunRecord) -> str:
     return f"recipe.batch_size={recipe.batch_size}" + (f" x {steps}" if steps > 1 else "")
 
 
-def _in_words(setting: str) -> str:
+def _setting_in_words(setting: str) -> str:
     option, _, value = FILE_HASH.sub("", setting.replace("=DIR/", "=")).partition("=")
     if setting in ("dataset.sha256={}", "dataset.sha256=null"):
         option = "~dataset.sha256"
-    if option in WORDS:
-        words = WORDS[option].format(VALUES.get(value, value))
+    if option in SETTING_WORDS:
+        words = SETTING_WORDS[option].format(VALUE_WORDS.get(value, value))
         return words.removesuffix("s") if value == "1" else words
     removed, name = option.startswith("~"), option.partition(".")[2] or option
     words = re.sub(r"[._]", " ", name.lstrip("~"))

@@ -20,8 +20,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, normalized_label
 
 
-def one_label(rows: list[Row], skip_multilabel: bool) -> list[Row]:
-    """The rows with the only label of each in place of its list. Those with several are left out, or refused."""
+def unwrap_single_labels(rows: list[Row], skip_multilabel: bool) -> list[Row]:
+    """Replace each list of one label by that label.
+
+    Rows with several labels are left out if `skip_multilabel` is set, else refused.
+    """
     kept = []
     for row in rows:
         labels = row.label if isinstance(row.label, list | tuple) else (row.label,)

@@ -9,7 +9,7 @@ from benchmark.data.folder import SPLIT_NAMES
 from benchmark.data.rows import RawSplits, Row, check_columns, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
-from benchmark.hub import COMMIT, other_server, remembering_server, repository_info
+from benchmark.hub import COMMIT, other_server, recording_server, repository_info
 
 OTHER_ENDPOINT = "endpoint.txt"
 """End of the name of the file beside a folder of cached data that names their server, if it is not the official hub."""
@@ -89,7 +89,7 @@ def _prepare(builder: Any, online: bool) -> str | None:
         builder.download_and_prepare()
         return other_server(marker)
     cached = (folder / "dataset_info.json").is_file()  # as the library decides it
-    with remembering_server(marker, cached) as again:
+    with recording_server(marker, cached) as again:
         builder.download_and_prepare(download_mode="force_redownload" if again else None)
     return other_server(marker)
 
@@ -120,6 +120,8 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
 
 def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
     """The rows of a split of the library, with the names of its label ids if it states them."""
+    if not len(split):
+        raise BenchmarkError(f"{place} has no rows.", "Name another split in dataset.hub.splits.")
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
     top = {column if column in split.column_names else column.partition(".")[0] for column in columns}

@@ -12,15 +12,15 @@ from benchmark.data.checks import (
     find_overlap,
     find_repeats,
     labels_without_rows,
-    one_label,
     to_examples,
+    unwrap_single_labels,
 )
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
 from benchmark.data.label_names import stated_labels
 from benchmark.data.perturb import perturb_texts
 from benchmark.data.report import DataReport
-from benchmark.data.row_choice import SEED, carve, choose
+from benchmark.data.row_choice import SEED, choose, split_off_validation
 from benchmark.data.rows import RawSplits
 from benchmark.data.synthetic import best_possible_accuracy, generate_splits
 from benchmark.data.transferred_texts import transfer_test_split
@@ -94,7 +94,7 @@ def _other_test(trained: DatasetConfig, tested: DatasetConfig) -> tuple[Examples
 
 def _carve_validation(splits: dict[str, Examples], share: float) -> str:
     """Set training rows aside as the validation split; returns a note about it."""
-    splits["train"], splits["validation"] = carve(splits["train"], share)
+    splits["train"], splits["validation"] = split_off_validation(splits["train"], share)
     return (
         f"No validation split: {len(splits['validation'])} training rows are set aside for it, "
         f"stratified by label (share {share}, seed {SEED})."
@@ -149,7 +149,7 @@ def _whole_splits(
         notes.append(f"{config.synthetic.flipped_share:.0%} of the labels are wrong on purpose.")
     for name in (name for name in raw.rows if name in used_splits):
         rows = raw.rows[name]
-        used = one_label(rows, config.skip_multilabel)
+        used = unwrap_single_labels(rows, config.skip_multilabel)
         splits[name] = to_examples(name, used, config.labels)
         check_hash(name, splits[name], config, raw.source)
         if len(used) < len(rows):

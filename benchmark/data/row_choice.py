@@ -13,10 +13,11 @@ SEED = 0  # fixed, so that all runs on a data set use the same rows
 
 
 def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
-    """A part of a split, in its order.
+    """Choose rows of a split and return them in its order.
 
-    Drawn rows have the labels in their proportions, or as many of each label as long as it has rows. Every label has
-    one if `rows` is not below the number of labels. A smaller draw is part of every larger one.
+    `stratified` keeps the proportions of the labels. `balanced` takes the same number of rows of each label, until a
+    label has no more. Every label has a row if there are at least as many `rows` as labels. A smaller draw is a subset
+    of every larger one.
     """
     if choice is RowChoice.first:
         return first_rows(examples, rows)
@@ -28,7 +29,7 @@ def first_rows(examples: Examples, rows: int) -> Examples:
     return select(examples, np.arange(min(rows, len(examples))))
 
 
-def carve(train: Examples, share: float) -> tuple[Examples, Examples]:
+def split_off_validation(train: Examples, share: float) -> tuple[Examples, Examples]:
     """Split `train` into a training and a validation split.
 
     The latter gets `share` of each label, at least one row, but never the last row of a label.

@@ -8,10 +8,10 @@ from benchmark.analysis.frame import read_results
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.report.build import BEGIN, PAGE, Report, build, out_of_date, remove_others, write_documents
-from benchmark.report.texts import local_texts
+from benchmark.report.local_texts import local_texts
 from benchmark.results.record import Status
 from benchmark.results.store import check_predictions, lock
-from benchmark.terminal import add_results_dir, plain_endings, results_dir_of
+from benchmark.terminal import add_results_dir, exit_on_error, results_dir_of
 
 WITH_TEXTS = Path("outputs/report_with_texts.html")  # git ignores the folder
 
@@ -23,7 +23,7 @@ def main() -> None:
         parser.error("--output needs --model-card RUN or --texts DATA_DIR")
     results_dir = results_dir_of(arguments)
     readme: Path | None = arguments.readme or own_readme(results_dir)
-    with plain_endings():
+    with exit_on_error():
         if not (results_dir / "runs").is_dir():
             raise BenchmarkError(
                 f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR."
@@ -73,10 +73,10 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
         remove_others(results_dir, build(report, results_dir))
         if readme is not None:
             write_documents(report, readme)
-    for copy in report.analysis.results.copies:
+    for copy in report.analysis.results.duplicate_runs:
         sys.stderr.write(f"left out, because another folder holds the same run: {results_dir / 'runs' / copy}\n")
     places = [str(results_dir / name) for name in (PAGE, "tables", "figures")] + ([str(readme)] if readme else [])
-    sys.stdout.write(f"{len(report.analysis.results.by_name)} runs -> {', '.join(places)}\n")
+    sys.stdout.write(f"{len(report.analysis.results.runs_by_name)} runs -> {', '.join(places)}\n")
 
 
 def write_page_with_texts(results_dir: Path, folder: Path, output: Path) -> None:

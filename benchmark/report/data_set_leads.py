@@ -7,7 +7,7 @@ import pandas as pd
 from benchmark.analysis.configurations import NETWORKS
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
-from benchmark.report.wording import digits
+from benchmark.report.wording import four_decimals
 
 
 def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dict[str, list[str]]:
@@ -36,19 +36,19 @@ def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dic
             other = networks.iloc[-1] if significantly.empty else significantly.iloc[0]
             model += f"; {above} above {markdown_text(other['model'])}"
             found["leads"] += [_significant_lead(on, best, other, led)] if len(significantly) else []
-        found["gains"].append(f"{digits(best['gain'])} on {on} ({model})")
+        found["gains"].append(f"{four_decimals(best['gain'])} on {on} ({model})")
     return found
 
 
 def _significant_lead(dataset: str, better: pd.Series, other: pd.Series, led: pd.DataFrame) -> str:
     """A sentence with both accuracies, their difference and its interval."""
     pair = led[led["other_id"] == other["configuration"]].iloc[0]
-    interval = f"{digits(pair['low'])} to {digits(pair['high'])}"
+    interval = f"{four_decimals(pair['low'])} to {four_decimals(pair['high'])}"
     return (
         f"On {dataset}, {_named_model(better)} is significantly more accurate than {_named_model(other)}, by "
-        f"{digits(pair['difference'])} ({interval})."
+        f"{four_decimals(pair['difference'])} ({interval})."
     )
 
 
 def _named_model(row: pd.Series) -> str:
-    return f"{markdown_text(row['model'])} ({digits(row['accuracy'])})"
+    return f"{markdown_text(row['model'])} ({four_decimals(row['accuracy'])})"

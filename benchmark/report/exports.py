@@ -41,7 +41,7 @@ def _evaluations(results_dir: Path) -> list[Evaluation]:
     results = read_results(results_dir)
     evaluations = []
     for name, dataset, short_name in results.runs[["run", "dataset", "short_name"]].itertuples(index=False):
-        run = results.by_name[name]
+        run = results.runs_by_name[name]
         whole = run.record.config.dataset.test_rows is None and run.record.config.dataset.perturb is None
         if run.record.status is Status.completed and run.record.scorable and whole:
             check_predictions(run)

@@ -19,12 +19,12 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import with_results
 from benchmark.report import colours
-from benchmark.report.contents import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.figure import Picture
 from benchmark.report.formats import duration, gigabytes
 from benchmark.report.page_comparison import Texts, comparison_data
 from benchmark.report.page_tables import ShownTable, shown_table
 from benchmark.report.run_details import anchor, details
+from benchmark.report.sections import OTHER_DATA_SETS, PAGES, TEMPLATES, Part, parts
 from benchmark.report.table import Table
 from benchmark.report.wording import in_words
 
@@ -106,7 +106,7 @@ def _leading_picture(shown: Sequence[tuple[Part, list[Content]]]) -> DrawnPictur
 
 def _transfers(analysis: AnalysedResults) -> set[str]:
     """The names of the results on another data set than the model's own, which share one table."""
-    records = [run.record for run in analysis.results.by_name.values()]
+    records = [run.record for run in analysis.results.runs_by_name.values()]
     return {record.dataset for record in records if record.config.dataset.test is not None}
 
 

@@ -79,7 +79,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
                 "accuracy": row["accuracy"],
                 "seeds": row["seeds"],
                 "reduced": bool(row["reduced"]),
-                "seed": results.by_name[run].record.seed,
+                "seed": results.runs_by_name[run].record.seed,
                 "anchor": anchor(row["configuration"]),
                 "predicted": _pack(results.predicted([run])[0], names),
             }

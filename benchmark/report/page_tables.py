@@ -131,7 +131,7 @@ def _recipes(analysis: AnalysedResults) -> dict[str, str]:
     records = {row["configuration"]: row["run"] for _, row in analysis.configurations.iterrows()}
     results = analysis.results
     return {
-        configuration: recipe_in_words(results.by_name[run].record, results.catalogue, HOW_COMPUTED)
+        configuration: recipe_in_words(results.runs_by_name[run].record, results.catalogue, HOW_COMPUTED)
         for configuration, run in records.items()
     }
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.report.contents import OTHER_DATA_SETS, PAGES, Part, by_section, parts
 from benchmark.report.figure import Picture
+from benchmark.report.sections import OTHER_DATA_SETS, PAGES, Part, by_section, parts
 from benchmark.report.summary import answer, findings
 from benchmark.report.table import Table
 from benchmark.report.wording import jinja_environment
@@ -45,7 +45,7 @@ def results_pages(
             },
             other_data_sets=OTHER_DATA_SETS,
             root="../" * (1 + name.count("/")),
-            copies=analysis.results.copies,
+            copies=analysis.results.duplicate_runs,
             MOST_ROWS=MOST_ROWS,
             WRITTEN=WRITTEN,
         )

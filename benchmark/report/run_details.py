@@ -81,7 +81,7 @@ def _numbered(name: str) -> list[str | float]:
 
 
 def _block(results: Results, row: pd.Series) -> Details:
-    runs = [results.by_name[name] for name in row["runs"]]
+    runs = [results.runs_by_name[name] for name in row["runs"]]
     shared = set(results.runs.loc[results.runs["shared_time"], "run"])
     records = [run.record for run in runs]
     return Details(

@@ -165,7 +165,7 @@ def legend_above(axes: Axes) -> None:
 
 
 @dataclass(frozen=True)
-class Below:
+class FigureFooter:
     """Texts below the panels, one under the other, wrapped to the width of the figure."""
 
     texts: Sequence[str]

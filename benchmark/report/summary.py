@@ -18,7 +18,7 @@ from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import STRONG
 from benchmark.report.tables.paired import CHANGES
-from benchmark.report.wording import Row, digits, jinja_environment, listed, seeds
+from benchmark.report.wording import Row, four_decimals, jinja_environment, listed, seed_count
 
 SEARCHES = ("tune", "tune_cpu")  # recipes of the experiments that compare learning rates on the validation split
 HOURS = 365 * 24  # of a year
@@ -57,7 +57,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
     """The values that the templates put into their sentences."""
     about_study = dataset == study.DATASET
     own_tables = _tables_about(dataset, tables)
-    comparable = [dict(row) for _, row in analysis.compared.iterrows()]
+    comparable = [dict(row) for _, row in analysis.comparable.iterrows()]
     by_cost = _about_cost(analysis, comparable, own_tables["dollars"])
     return {
         "study": study,
@@ -149,7 +149,7 @@ def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], da
 def _left_out_of_names(analysis: AnalysedResults) -> list[str]:
     """The settings that the short name of a model's best configuration leaves out, with the model's title."""
     left_out = []
-    for _, row in analysis.compared.drop_duplicates("model").iterrows():
+    for _, row in analysis.comparable.drop_duplicates("model").iterrows():
         named = row["short_name"].split(", ")
         settings = [setting for setting in row["recipe"].split(", ") if not setting.startswith("weights from folder")]
         rest = [setting for setting in settings if setting not in named]
@@ -197,14 +197,14 @@ def _networks(analysis: AnalysedResults, comparable: list[Row]) -> list[Row]:
 
 def _rate(analysis: AnalysedResults, row: Row) -> float:
     """The learning rate of a configuration."""
-    return analysis.results.by_name[row["run"]].record.config.recipe.learning_rate
+    return analysis.results.runs_by_name[row["run"]].record.config.recipe.learning_rate
 
 
 def _searched_rates(analysis: AnalysedResults) -> dict[str, set[float]]:
     """The learning rates that were tried, to choose one on the validation split, by model; if there were several."""
     rates: defaultdict[str, set[float]] = defaultdict(set)
     for name in analysis.configurations["run"]:
-        record = analysis.results.by_name[name].record
+        record = analysis.results.runs_by_name[name].record
         if record.recipe in SEARCHES:
             rates[record.model].add(record.config.recipe.learning_rate)
     return {model: tried for model, tried in rates.items() if len(tried) > 1}
@@ -220,14 +220,14 @@ def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     """What limits the result of the largest network: pretrained on code, one seed, one epoch."""
     entry = analysis.results.catalogue.get(largest["model"])
     limits = ["a code model"] if entry is not None and entry.config.model.facts.code_model else []
-    limits += [seeds(largest)] if largest["seeds"] == 1 else []
-    if analysis.results.by_name[largest["run"]].record.config.recipe.epochs == 1:
+    limits += [seed_count(largest)] if largest["seeds"] == 1 else []
+    if analysis.results.runs_by_name[largest["run"]].record.config.recipe.epochs == 1:
         limits.append("one epoch")
     return f"the last {listed(limits)}" if limits else ""
 
 
 def _starts_from_four_bits(analysis: AnalysedResults, row: Row) -> bool:
-    entry, fit = analysis.results.catalogue.get(row["model"]), analysis.results.by_name[row["run"]].record.fit
+    entry, fit = analysis.results.catalogue.get(row["model"]), analysis.results.runs_by_name[row["run"]].record.fit
     from_hub = fit is not None and fit.weights.source == "hub"
     return entry is not None and entry.config.model.facts.four_bit_weights and not from_hub
 
@@ -296,7 +296,7 @@ def _most_harmful_change(robustness: pd.DataFrame, dataset: str) -> dict[str, An
     worst = str(robustness.sort_values("difference", kind="stable")["perturbation"].iloc[0])
     rows = robustness[(robustness["perturbation"] == worst) & (robustness["difference"] < 0)]
     losses = [
-        f"from {digits(row['before'])} to {digits(row['after'])} ({markdown_text(row['model'])})"
+        f"from {four_decimals(row['before'])} to {four_decimals(row['after'])} ({markdown_text(row['model'])})"
         for row in rows.to_dict("records")
     ]
     return {"what": CHANGES[worst], "losses": losses, "one_seed": bool((rows["seeds"] == 1).all())}

@@ -8,8 +8,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.analysis import study
-from benchmark.report.contents import TEMPLATES
 from benchmark.report.formats import duration, markdown_text, parameters
+from benchmark.report.sections import TEMPLATES
 
 Row = dict[str, Any]
 
@@ -24,12 +24,12 @@ def jinja_environment() -> Environment:
         markdown_text,
         count_in_words,
         duration,
-        digits,
+        four_decimals,
         faster_or_slower,
         in_words,
         listed,
         name_and_accuracy,
-        of_study,
+        study_model_with_accuracy,
         accuracy_with_name,
         usd,
         heading_anchor,
@@ -56,7 +56,7 @@ def usd(dollars: float) -> str:
     return f"{dollars:.1g}" if dollars >= 0.0001 else "less than 0.0001"
 
 
-def digits(value: float) -> str:
+def four_decimals(value: float) -> str:
     return f"{value:.4f}"
 
 
@@ -77,24 +77,24 @@ def listed(items: list[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def seeds(row: Row) -> str:
+def seed_count(row: Row) -> str:
     return "one seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
 
 
 def name_and_accuracy(row: Row) -> str:
     """A configuration with its accuracy."""
-    return f"{markdown_text(row['short_name'])} ({digits(row['accuracy'])})"
+    return f"{markdown_text(row['short_name'])} ({four_decimals(row['accuracy'])})"
 
 
-def of_study(row: Row) -> str:
+def study_model_with_accuracy(row: Row) -> str:
     """A configuration of one of the study's models, without its recipe."""
-    return f"{study.TABLE3_TITLES[row['model']]} at {digits(row['accuracy'])} ({seeds(row)})"
+    return f"{study.TABLE3_TITLES[row['model']]} at {four_decimals(row['accuracy'])} ({seed_count(row)})"
 
 
 def accuracy_with_name(point: Row) -> str:
     """The accuracy at a point of a learning curve, and whose it is."""
     constant: str = " (one label for all texts)" if pd.notna(point["remark"]) else ""
-    return f"{digits(point['accuracy'])} with {markdown_text(point['name'])}{constant}"
+    return f"{four_decimals(point['accuracy'])} with {markdown_text(point['name'])}{constant}"
 
 
 def heading_anchor(heading: str) -> str:

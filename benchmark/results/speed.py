@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.results import environment
 from benchmark.results.environment import Environment
-from benchmark.results.typed_json import read
+from benchmark.results.typed_json import dataclass_from_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class Throughput:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """A measurement of any age; raises `ValueError` that names the field at fault."""
-        return read(cls, _with_ways(values) | {"subject": _subject(values)})
+        return dataclass_from_json(cls, _with_ways(values) | {"subject": _subject(values)})
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Latency:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """A measurement of any age; raises `ValueError` that names the field at fault."""
-        return read(cls, values | {"subject": _subject(values)})
+        return dataclass_from_json(cls, values | {"subject": _subject(values)})
 
 
 def read_speeds(results_dir: Path) -> list[Throughput | Latency]:
@@ -152,7 +152,7 @@ def read_speeds(results_dir: Path) -> list[Throughput | Latency]:
     return [_read_file(path) for path in sorted((results_dir / "speed").glob("*/*.json"))]
 
 
-def write_speed(measured: Throughput | Latency, results_dir: str, suffix: str = "") -> Path:
+def write_speed(measured: Throughput | Latency, results_dir: Path, suffix: str = "") -> Path:
     """Write a measurement as JSON into the folder of its device; returns the file."""
     subject = measured.subject
     name = subject.model + ("" if subject.pretrained else "-random") + suffix
@@ -162,9 +162,9 @@ def write_speed(measured: Throughput | Latency, results_dir: str, suffix: str = 
     return path
 
 
-def device_folder(device: str, results_dir: str) -> Path:
+def device_folder(device: str, results_dir: Path) -> Path:
     """The folder for measurements on this device, as `Environment.hardware` names it."""
-    return Path(results_dir) / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+    return results_dir / "speed" / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
 def _read_file(path: Path) -> Throughput | Latency:
@@ -191,7 +191,7 @@ def _subject(values: dict[str, Any]) -> Subject:
     machine = values.get("environment")
     if isinstance(machine, dict):
         values = values | {"environment": environment.upgrade(machine)}
-    return read(Subject, values)
+    return dataclass_from_json(Subject, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,4 +238,4 @@ def _with_ways(values: dict[str, Any]) -> dict[str, Any]:
     rows = values.get("rows")
     if isinstance(rows, dict):
         rows = rows | {"answered": rows.get("predicted")}
-    return values | {"rows": rows, "ways": (read(_WholeTraining, values).as_way(),)}
+    return values | {"rows": rows, "ways": (dataclass_from_json(_WholeTraining, values).as_way(),)}

@@ -29,8 +29,8 @@ from benchmark.results.record import RunRecord, sha256, to_json
 log = logging.getLogger(__name__)
 
 RECORD, PREDICTIONS, VALIDATION = "record.json", "predictions.parquet", "validation.parquet"
-ALSO = "predicted_by_"
-"""Beginning of the columns of `Predictions.also`."""
+OTHER_SCORE_PREFIX = "predicted_by_"
+"""Beginning of the columns of `Predictions.other_scores`."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ def encode_predictions(split: Examples, predictions: Predictions, labels: tuple[
         columns[f"p_{label}"] = pa.array(predictions.probabilities[:, index], pa.float32())
     if predictions.generated is not None:
         columns["generated"] = pa.array(predictions.generated, pa.string())
-    for name, predicted in predictions.also.items():
-        columns[f"{ALSO}{name}"] = pa.array(predicted, pa.int16())
+    for name, predicted in predictions.other_scores.items():
+        columns[f"{OTHER_SCORE_PREFIX}{name}"] = pa.array(predicted, pa.int16())
     probabilities = [name for name in columns if name.startswith("p_")]
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -225,10 +225,10 @@ def _predictions(table: pa.Table, labels: tuple[str, ...]) -> Predictions:
         probabilities=np.stack(columns, axis=1).astype(np.float32),
         predicted=table["predicted"].to_numpy().astype(np.int64),
         generated=None if generated is None else tuple(generated),
-        also={
-            name.removeprefix(ALSO): table[name].to_numpy().astype(np.int64)
+        other_scores={
+            name.removeprefix(OTHER_SCORE_PREFIX): table[name].to_numpy().astype(np.int64)
             for name in table.column_names
-            if name.startswith(ALSO)
+            if name.startswith(OTHER_SCORE_PREFIX)
         },
     )
 

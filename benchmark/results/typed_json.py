@@ -7,10 +7,10 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
-def read(kind: type[T], values: object, place: str = "") -> T:
-    """An instance of a dataclass from a JSON object. Names that are no fields are passed over.
+def dataclass_from_json(kind: type[T], values: object, place: str = "") -> T:
+    """Create an instance of the dataclass `kind` from a JSON object. Unknown names are ignored.
 
-    Raises `ValueError` that names the field, behind `place`, which is missing or has another type.
+    Raises `ValueError` for a missing field or a value of another type. The message names the field, below `place`.
     """
     if not isinstance(values, dict):
         raise ValueError(f"{place or 'it'} is not an object")
@@ -34,7 +34,7 @@ def _value(kind: Any, value: object, place: str) -> object:
             return None
         (kind,) = (other for other in get_args(kind) if other is not NoneType)
     if is_dataclass(kind):
-        return value if isinstance(value, cast("type", kind)) else read(cast("type", kind), value, place)
+        return value if isinstance(value, cast("type", kind)) else dataclass_from_json(cast("type", kind), value, place)
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         return tuple(_value(get_args(kind)[0], item, f"{place}[{number}]") for number, item in enumerate(value))
     if get_origin(kind) is dict and isinstance(value, dict):

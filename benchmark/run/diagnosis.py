@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, Finding, FitContext, MadeElsewhere
+from benchmark.interface import Examples, Finding, FitContext, PrecomputedClassifier
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.folders import folder_errors
@@ -45,11 +45,15 @@ def examine(config: RunConfig) -> Iterator[Finding]:
         return
     findings = classifier.examine(texts, context)
     yield from findings
-    if isinstance(classifier, MadeElsewhere) and test is not None and not any(finding.fix for finding in findings):
+    if (
+        isinstance(classifier, PrecomputedClassifier)
+        and test is not None
+        and not any(finding.fix for finding in findings)
+    ):
         yield _match_rows(classifier, test, context)
 
 
-def _match_rows(classifier: MadeElsewhere, test: Examples, context: FitContext) -> Finding:
+def _match_rows(classifier: PrecomputedClassifier, test: Examples, context: FitContext) -> Finding:
     """Whether predictions that were made elsewhere belong to the test rows."""
     try:
         classifier.fit(test, test, context)  # reads the predictions; nothing is trained

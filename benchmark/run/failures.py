@@ -24,8 +24,11 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def failure_recorded(job: Job) -> Iterator[None]:
-    """Record an error that ends the block. Not used while another process makes the same run."""
+def recording_failures(job: Job) -> Iterator[None]:
+    """Record any error that the block raises as the end of this run, and raise it again.
+
+    The caller holds the lock of the run, or has not started it.
+    """
     try:
         yield
     except BaseException as error:
@@ -40,10 +43,10 @@ def failure_recorded(job: Job) -> Iterator[None]:
         raise explained from error
 
 
-def record_failure(
+def record_killed_run(
     config: RunConfig, overrides: Sequence[str], error: Exception, on_record: OnRecord = lambda _: None
 ) -> None:
-    """Write the failed record of a run whose process could not, unless another process is making that run.
+    """Write the failed record of a run whose process was killed. Does nothing while another process makes that run.
 
     If the run had begun to train, its start and its environment are those that its own process has left.
     """
@@ -58,8 +61,8 @@ def record_failure(
         _write_failure(job, error)
 
 
-def forget(config: RunConfig, record: RunRecord) -> None:
-    """Delete the failed tries of this model on this data set, once it works."""
+def delete_failure_records(config: RunConfig, record: RunRecord) -> None:
+    """Delete the records of failed tries of this model on this data set. Called once it works."""
     folder = _folder(config, record)
     with suppress(OSError):  # there are other files, none ever were, or they may not be deleted
         for file in folder.glob("*-seed*-????????.json"):

@@ -88,7 +88,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             results, failures = [f"**Failed**: {reason}"], failures + 1
         lines += ["", f"## {part}", "", *results, "", f"{time.perf_counter() - started:.0f} s"]
-    path = device_folder(environment.describe().hardware(_device()), results_dir) / SUMMARY
+    path = device_folder(environment.describe().hardware(_device()), Path(results_dir)) / SUMMARY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + f"\nwrote {path}\n")
@@ -130,7 +130,7 @@ def _speed(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     rows = f"++dataset.train_rows={throughput.TRAIN_ROWS}"
     config = pin(compose([*model.overrides, *([rows] if torch.cuda.is_available() else []), *overrides]))
     measured = throughput.measure(config, list(model.precisions), model.options)
-    write_speed(measured, config.results_dir)
+    write_speed(measured, Path(config.results_dir))
     heading = "| way | samples/s | kernels, ms a step | texts/s | peak memory, GB |"
     lines = [
         f"{measured.subject.title}, {measured.effective_batch} samples a step:",
@@ -156,7 +156,7 @@ def _training(model: ModelToMeasure, overrides: Sequence[str]) -> list[str]:
     """Train a model by its whole recipe, predict the test split, and write the figures."""
     config = pin(compose([*model.overrides, *overrides]))
     measured = _whole_training(config)
-    write_speed(measured, config.results_dir, "-training")
+    write_speed(measured, Path(config.results_dir), "-training")
     (way,), steps = measured.ways, measured.steps
     seconds, peak = way.training_seconds, _peak_gigabytes(way)
     assert steps is not None

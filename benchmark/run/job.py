@@ -67,7 +67,11 @@ class Job:
         """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
         earlier = store.read(folder) if (folder / store.RECORD).is_file() else None
-        if earlier is None or earlier.record.status is not Status.completed:
+        if (
+            earlier is None
+            or earlier.record.digest != self.record.digest
+            or earlier.record.status is not Status.completed
+        ):
             return None
         mirror = earlier.record.fit.weights.endpoint if earlier.record.fit else None
         return earlier if mirror in (None, endpoint()) else None

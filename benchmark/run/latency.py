@@ -12,7 +12,7 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Classifier, FitReport, MadeElsewhere, Predictions
+from benchmark.interface import Classifier, FitReport, PrecomputedClassifier, Predictions
 from benchmark.results.speed import Latency, TextTimes
 from benchmark.run import kept, measurement
 from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
@@ -113,7 +113,7 @@ def _differences(one_by_one: Sequence[Predictions], together: Predictions) -> tu
 def _train_briefly(config: RunConfig, texts: int) -> tuple[Classifier, FitReport, tuple[str, ...]]:
     """The configured model after a few steps, how it was trained, and the first test texts."""
     classifier = build_classifier(config.model)
-    if isinstance(classifier, MadeElsewhere):
+    if isinstance(classifier, PrecomputedClassifier):
         raise BenchmarkError(
             f"model={config.model.name} has answers that were made elsewhere, which take no time here.",
             "Choose a model that predicts here, such as minilm.",

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.config import RunConfig
 from benchmark.errors import BenchmarkError
-from benchmark.interface import MadeElsewhere
+from benchmark.interface import PrecomputedClassifier
 from benchmark.processes import SHARDED_WEIGHTS, rank, world_size
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
@@ -137,7 +137,7 @@ def follow(config: RunConfig) -> None:
     seed_libraries(config.seed)
     context = fit_context(config.spec, work_dir)
     classifier.fit(splits.train, splits.validation, context)
-    if isinstance(classifier, MadeElsewhere):
+    if isinstance(classifier, PrecomputedClassifier):
         classifier.match(splits.test, context)
     classifier.predict(splits.test.texts)
     validation_wanted: bool = _from_first()

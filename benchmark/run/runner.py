@@ -16,7 +16,7 @@ from benchmark.config import RunConfig, RunSpec
 from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
-from benchmark.interface import LOWER_RATE, Classifier, FitReport, MadeElsewhere, Predictions
+from benchmark.interface import LOWER_RATE, Classifier, FitReport, PrecomputedClassifier, Predictions
 from benchmark.processes import world_size
 from benchmark.results import store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
@@ -43,20 +43,20 @@ def run(
     """
     classifier = build_classifier(config.model)
     job = new_job(config, overrides, on_record)
-    with failures.failure_recorded(job):
+    with failures.recording_failures(job):
         process_group.check_batch(config.recipe.effective_batch)
         check_folders(config)
         pinned_config = pin(config)
     if pinned_config != config:
         classifier = build_classifier(pinned_config.model)
         job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
-    with failures.failure_recorded(job):
+    with failures.recording_failures(job):
         job, splits = with_data(job, classifier)
         _log_data(job.record.config, splits.report)
         lock = job.lock()
     with exclusive(lock):
         job.forget_training()
-        with failures.failure_recorded(job):
+        with failures.recording_failures(job):
             finished = None if config.force else job.finished_run()
             process_group.announce_run(job.work_dir if finished is None else None)
             if finished is None:
@@ -64,7 +64,7 @@ def run(
     log.info("already finished in %s; force=true runs it again", finished.folder)
     if job.model_dir is not None and not job.model_dir.is_dir():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
-    failures.forget(job.config, finished.record)
+    failures.delete_failure_records(job.config, finished.record)
     return finished
 
 
@@ -85,7 +85,7 @@ def _train_and_predict(job: Job, classifier: Classifier, splits: Splits, save_pl
     written = job.write(record, content, save_plots, validation)
     if job.model_dir is not None:
         _keep_record(job.model_dir, written)
-    failures.forget(job.config, record)
+    failures.delete_failure_records(job.config, record)
     shutil.rmtree(job.work_dir, ignore_errors=True)
     log.info("wrote %s", written.folder)
     return written
@@ -104,7 +104,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     measurement.reset_peak_memory()
     with _measure_time(seconds, "fit"), energy.measure(joules, "fit", machine.processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)
-    matched = classifier.match(splits.test, context) if isinstance(classifier, MadeElsewhere) else {}
+    matched = classifier.match(splits.test, context) if isinstance(classifier, PrecomputedClassifier) else {}
     if fit.trained_parameters != 0:  # a model need not call context.training_begins
         job.begin_training()
     log.info("predicting the %d texts of the test split", len(splits.test))
@@ -142,7 +142,7 @@ def _validation_is_useful(record: RunRecord, classifier: Classifier, test: Predi
     """
     dataset = record.config.dataset
     whole = dataset.test_rows is None and dataset.perturb is None
-    return whole and test.has_confidences and record.trained and not isinstance(classifier, MadeElsewhere)
+    return whole and test.has_confidences and record.trained and not isinstance(classifier, PrecomputedClassifier)
 
 
 def _predict_validation(classifier: Classifier, splits: Splits, record: RunRecord) -> bytes:

@@ -319,7 +319,7 @@ def test_results_are_read_with_the_measurements_of_speed(tmp_path: Path) -> None
     publish(tmp_path, a_record())
     measured = [a_throughput(device="A"), a_latency(device="B"), a_throughput(device="C")]
     for one in reversed(measured):
-        write_speed(one, str(tmp_path))
+        write_speed(one, tmp_path)
     found = read_results(tmp_path)
     assert (len(found.runs), found.speeds) == (1, measured)
     assert (found.throughputs, found.latencies) == (measured[::2], measured[1:2])
@@ -344,8 +344,8 @@ def test_a_copied_folder_is_no_second_run(tmp_path: Path) -> None:
     analysis = analysis_of(*read_all(tmp_path))
     (row,) = analysis.configurations.to_dict("records")
     assert (row["seeds"], row["counted"]) == (2, [run.name for run in runs])
-    assert len(analysis.results.copies) == 3
-    assert not set(analysis.results.copies) & {run.name for run in runs}
+    assert len(analysis.results.duplicate_runs) == 3
+    assert not set(analysis.results.duplicate_runs) & {run.name for run in runs}
 
 
 def test_configurations_with_one_name_are_numbered(tmp_path: Path) -> None:

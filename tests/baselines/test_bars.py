@@ -13,7 +13,7 @@ def in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def interrupted_while_validating() -> None:
     with bars.bar(10, "training") as training:
         training.update(1)
-        with bars.predicting_for("validating"), bars.bar(5):
+        with bars.prediction_label("validating"), bars.bar(5):
             raise KeyboardInterrupt
 
 

@@ -23,8 +23,8 @@ from transformers import (
 
 from baselines.weights.compatibility import check_declared
 from baselines.weights.loading import fetch_checked
-from baselines.weights.needed import Needed
 from baselines.weights.sources import Source, Weights
+from baselines.weights.starting_point import RequiredWeights
 from benchmark.config import RunConfig
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
@@ -93,7 +93,7 @@ def test_no_architecture_gets_an_invented_tokenizer(kind: str, tmp_path: Path) -
     AutoModel.from_config(AutoConfig.for_model(kind, **options)).save_pretrained(tmp_path)
     weights = Weights(Source.folder, path=str(tmp_path))
     with pytest.raises(BenchmarkError, match="tokenizer|vocab"):
-        fetch_checked(AutoModelForSequenceClassification, weights, {}, LABELS, Needed.body)
+        fetch_checked(AutoModelForSequenceClassification, weights, {}, LABELS, RequiredWeights.body)
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])

@@ -121,11 +121,20 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(LLAMA3["architecture"], [LLAMA3["instruction"], *LABELS, "i feel fine today"] * 20)
 
 
-def prompter(tokenizer: PreTrainedTokenizerFast, prompt: Prompt, max_length: int = 512, **options: Any) -> Prompter:
-    template = options.pop("template", LLAMA3["chat_template"])
+def prompter(
+    tokenizer: PreTrainedTokenizerFast, prompt: Prompt, max_length: int = 512, template: str | None = None
+) -> Prompter:
     examples = [("i feel low", 0), ("i feel {label}", 1)]
     instruction = LLAMA3["instruction"]
-    return Prompter(tokenizer, template, instruction, LABELS, max_length, prompt=prompt, examples=examples)
+    return Prompter(
+        tokenizer,
+        template or LLAMA3["chat_template"],
+        instruction,
+        LABELS,
+        max_length,
+        prompt=prompt,
+        examples=examples,
+    )
 
 
 def shipped_prompt(name: str) -> Prompt:
@@ -249,7 +258,7 @@ def test_packed_and_padded_scores_equal_a_plain_computation(
         np.testing.assert_allclose(
             np.log(predictions.probabilities), np.log(expected), atol=1e-4
         )  # also of rare labels
-        ((name, also),) = predictions.also.items()
+        ((name, also),) = predictions.other_scores.items()
         assert name == {"sum": "mean", "mean": "sum"}[score]
         assert (also == other.argmax(axis=1)).all()
     rows = [splits.train.ids.index(one) for one in report.examples]

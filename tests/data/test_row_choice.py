@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.row_choice import carve, choose
+from benchmark.data.row_choice import choose, split_off_validation
 from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
@@ -52,9 +52,9 @@ def test_carving_never_takes_the_last_training_row_of_a_label(labels: list[int],
     examples = split(labels)
     if max(Counter(labels).values()) == 1:
         with pytest.raises(BenchmarkError):
-            carve(examples, share)
+            split_off_validation(examples, share)
         return
-    train, validation = carve(examples, share)
+    train, validation = split_off_validation(examples, share)
     assert set(train.labels.tolist()) == set(labels)
     assert sorted(train.ids + validation.ids) == sorted(examples.ids)
     assert len(validation) > 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from matplotlib.colors import to_rgb
 
-from benchmark.report import colours, contents
+from benchmark.report import colours, sections
 from benchmark.report.colours import KINDS, PALETTE
 from benchmark.report.style import SERIES_STYLES
 
@@ -54,7 +54,7 @@ def test_the_stylesheet_defines_both_schemes_on_the_papers_of_the_page() -> None
         dict(re.findall(r"--figure-([\w-]+): (#\w+);", part)) for part in colours.stylesheet().split("@media")
     )
     assert (light, dark) == (LIGHT, DARK)
-    page = (contents.TEMPLATES / "report.css").read_text(encoding="utf-8")
+    page = (sections.TEMPLATES / "report.css").read_text(encoding="utf-8")
     papers = re.findall(r"--paper: (#\w+);", page)
     assert [to_rgb(paper) for paper in papers] == [to_rgb(scheme["paper"]) for scheme in (LIGHT, DARK)]
 

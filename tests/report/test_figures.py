@@ -35,9 +35,9 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import results_of
 from benchmark.analysis.inference import wilson_interval
 from benchmark.report.colours import DIFFERENT, KINDS, TIED
-from benchmark.report.contents import SECTIONS
 from benchmark.report.figure import series_styles
 from benchmark.report.figures import FIGURES, differences, frontier
+from benchmark.report.sections import SECTIONS
 from benchmark.report.style import SERIES_STYLES, save_png
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run

@@ -24,11 +24,11 @@ from benchmark.config import digest_of
 from benchmark.interface import NO_LABEL, CurvePoint
 from benchmark.report import page_tables, run_details
 from benchmark.report.build import Report
-from benchmark.report.contents import SECTIONS
 from benchmark.report.figure import Picture
 from benchmark.report.figures import FIGURES
 from benchmark.report.html import page
 from benchmark.report.run_details import Details, details
+from benchmark.report.sections import SECTIONS
 from benchmark.report.style import svg_with_text
 from benchmark.report.tables import ALWAYS_SHOWN, TABLES, all_tables
 from benchmark.results.environment import Environment, Git

@@ -33,7 +33,7 @@ def publish_asked(folder: Path, record: RunRecord, wrong: int, wrong_by_mean: in
     predicted, other = (
         [(label + (row < errors)) % 6 for row, label in enumerate(GOLD)] for errors in (wrong, wrong_by_mean)
     )
-    predictions = replace(answers(predicted), also={"mean": np.array(other)})
+    predictions = replace(answers(predicted), other_scores={"mean": np.array(other)})
     content = store.encode_predictions(examples(GOLD), predictions, LABELS)
     return store.write(folder, replace(record, predictions_sha256=sha256(content), predicted_rows=10), content)
 

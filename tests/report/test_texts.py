@@ -14,7 +14,7 @@ from benchmark.dataset_config import RowChoice
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
 from benchmark.report.__main__ import write_page_with_texts
-from benchmark.report.texts import local_texts
+from benchmark.report.local_texts import local_texts
 
 TEXTS = tuple(f"text <{row}>" for row in range(len(GOLD)))
 IDS = tuple(f"test-{row}" for row in range(len(GOLD)))

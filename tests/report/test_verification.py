@@ -26,7 +26,7 @@ from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
 from benchmark.run.compose import build_classifier, compose
-from benchmark.run.failures import record_failure
+from benchmark.run.failures import record_killed_run
 from benchmark.run.job import new_job, with_data
 
 
@@ -40,7 +40,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = compose(["model=minilm", *places])
     job, _ = with_data(new_job(config, [], lambda _: None), build_classifier(config.model))
     job.begin_training()
-    record_failure(config, [], ValueError("no luck"))
+    record_killed_run(config, [], ValueError("no luck"))
     write_tables(results)
     return results
 

@@ -45,7 +45,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert throughput.ways[0].rounds == (20.0, 40.0)
     random = replace(throughput, subject=replace(throughput.subject, pretrained=False))
     written = [
-        write_speed(one, str(tmp_path), suffix)
+        write_speed(one, tmp_path, suffix)
         for one, suffix in ((throughput, ""), (a_latency(), "-latency"), (random, "-training"))
     ]
     names = [str(path.relative_to(tmp_path / "speed/a-gpu")) for path in written]

@@ -53,6 +53,9 @@ def test_a_kept_adapter_predicts_what_its_run_predicted_and_so_does_the_merged_m
     expected = [LABELS[label] if label >= 0 else None for label in run.predictions.predicted]
     assert [answer.label for answer in answers] == expected
     kept.merge(tmp_path / "merged")
+    assert [answer.label for answer in kept.predict(texts)] == expected
+    if readout != "generate":
+        np.testing.assert_allclose(probabilities(kept, texts), run.predictions.probabilities, rtol=0, atol=1e-5)
     merged = load(tmp_path / "merged")
     with pytest.raises(BenchmarkError, match="model.weights.path=.* has no effect"):
         load(tmp_path / "merged", f"model.weights.path={tmp_path}/base")

@@ -28,7 +28,7 @@ from benchmark.results.record import Failure, RunRecord, Status, sha256
 from benchmark.results.store import Run
 from benchmark.run import failures, job, runner
 from benchmark.run.compose import build_classifier
-from benchmark.run.failures import record_failure
+from benchmark.run.failures import record_killed_run
 
 Compose = Callable[..., RunConfig]
 
@@ -415,14 +415,14 @@ def test_the_record_of_a_killed_run_has_the_start_and_the_commits_of_its_own_pro
     branch = ["model=minilm", "model.weights.hub.revision=main"]
     config, pinned = compose_run(*branch), compose_run("model=minilm")
     monkeypatch.setattr(failures, "pin", lambda _: pinned)
-    record_failure(config, branch, BenchmarkError("The run's process was killed."))
+    record_killed_run(config, branch, BenchmarkError("The run's process was killed."))
     commit = pinned.model.parameters["weights"]["hub"]["revision"]
     assert only_failure(tmp_path).overrides == ["model=minilm", f'model.weights.hub.revision="{commit}"']
     began, _ = job.with_data(job.new_job(pinned, [], lambda _: None), build_classifier(pinned.model))
     environment = replace(began.record.environment, device_shared=True, threads=77)
     record = replace(began.record, started="2001-01-01T00:00:00+00:00", environment=environment)
     replace(began, record=record).begin_training()
-    record_failure(config, branch, BenchmarkError("The run's process was killed."))
+    record_killed_run(config, branch, BenchmarkError("The run's process was killed."))
     failed = only_run(tmp_path).record
     assert failed.status is Status.failed
     assert (failed.started, failed.environment) == (record.started, environment)
@@ -444,5 +444,5 @@ def test_a_process_that_only_waits_for_a_run_leaves_no_record_of_it(
     config = compose_run("model=majority")
     with pytest.raises(KeyboardInterrupt):
         runner.run(config)
-    record_failure(config, [], BenchmarkError("The run was killed while it waited."))
+    record_killed_run(config, [], BenchmarkError("The run was killed while it waited."))
     assert store.read_all(tmp_path / "results") == []

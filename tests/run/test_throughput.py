@@ -259,7 +259,7 @@ def test_a_whole_training_states_its_batching_and_the_samples_of_smaller_last_ba
     )
     measured = gpu_check._whole_training(config)
     assert measured.rows == Rows("synthetic", train=30, answered=300, dataset_train=400)
-    write_speed(measured, str(tmp_path), "-training")
+    write_speed(measured, tmp_path, "-training")
     (read,) = read_speeds(tmp_path)
     assert read == measured
     assert isinstance(read, Throughput)

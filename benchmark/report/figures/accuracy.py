@@ -21,7 +21,7 @@ from benchmark.report.style import (
     in_two_lines,
     new_figure,
 )
-from benchmark.report.wording import digits
+from benchmark.report.wording import four_decimals
 
 MARKS: dict[str, dict[str, Any]] = {
     "mean, 95% interval": {"color": BLUE, "marker": "o", "markersize": 6, "linewidth": 2, "solid_capstyle": "butt"},
@@ -111,8 +111,8 @@ def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
         lead = f" It is significantly more accurate than {'all others' if len(others) > 1 else 'the other'}."
     else:
         lead = f" Its lead is not significant over {unclear} of {len(others)} others."
-    interval = f"95% interval {digits(best['low'])} to {digits(best['high'])}"
-    return f"{best['short_name']} is the most accurate, {digits(best['accuracy'])} ({interval}).{lead}"
+    interval = f"95% interval {four_decimals(best['low'])} to {four_decimals(best['high'])}"
+    return f"{best['short_name']} is the most accurate, {four_decimals(best['accuracy'])} ({interval}).{lead}"
 
 
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:
@@ -123,7 +123,7 @@ def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None
 
     if pd.notna(row["published"]):
         draw("the study, published", [row["published"]], shift=-0.27 * bool(row["seeds"]))
-    beside = f"{digits(row['accuracy'])}, the study"
+    beside = f"{four_decimals(row['accuracy'])}, the study"
     if row["seeds"]:
         beside = f"{row['accuracy']:.4f}, {row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
         if row["accuracy"] < floor:

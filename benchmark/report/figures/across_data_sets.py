@@ -11,7 +11,7 @@ from benchmark.report.colours import GRID
 from benchmark.report.figure import Figure, series_styles
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, new_figure
 from benchmark.report.tables.data_sets import DATA_SETS
-from benchmark.report.wording import count_in_words, digits, listed
+from benchmark.report.wording import count_in_words, four_decimals, listed
 
 LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the others together
 
@@ -67,7 +67,7 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
 def _caption(drawn: pd.DataFrame) -> str:
     """The most accurate model on each data set; the rows are sorted by data set and falling accuracy."""
     best = drawn.drop_duplicates("dataset")
-    best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(digits) + ")")
+    best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(four_decimals) + ")")
     places = [f"{model} on {listed(rows['place'].tolist())}" for model, rows in best.groupby("model", sort=False)]
     return f"Of the models drawn, the most accurate is {listed(places)}."
 

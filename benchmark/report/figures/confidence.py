@@ -17,7 +17,7 @@ from benchmark.report.colours import MUTED
 from benchmark.report.figure import Figure, series_styles
 from benchmark.report.style import NARROW, SERIES_STYLES, WIDTH, house_style, in_two_lines, lower_end, new_figure
 from benchmark.report.tables.mistakes import confidences, coverage_accuracy
-from benchmark.report.wording import digits
+from benchmark.report.wording import four_decimals
 
 FEW_ROWS = 10  # bins with fewer answers are left out, because their accuracy is uncertain
 SURE = 0.9  # the confidence from which most predictions are right
@@ -79,7 +79,7 @@ def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
     ends = [f"{gap:+.3f}" for gap in sorted({min(gaps), max(gaps)})]
     ranges = [dict.fromkeys(f"{value:.3f}" for value in (min(values), max(values))) for values in (errors, noise)]
     ece, floor = (" to ".join(ends) for ends in ranges)
-    accuracies = [digits(accuracy) for accuracy in sorted({min(surest), max(surest)})]
+    accuracies = [four_decimals(accuracy) for accuracy in sorted({min(surest), max(surest)})]
     these, their = ("These models are", "Their") if len(shown) > 1 else ("This model is", "Its")
     return (
         f"{these} {sign}confident: mean confidence minus accuracy is {' to '.join(ends)}. {their} ECE is "

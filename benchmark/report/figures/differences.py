@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.report.colours import DIFFERENT, INK, MUTED, TIED
 from benchmark.report.figure import Figure
-from benchmark.report.style import NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
+from benchmark.report.style import NARROW, WIDTH, FigureFooter, house_style, in_two_lines, new_figure
 from benchmark.report.wording import count_in_words
 
 MOST, MOST_NARROW = 14, 10  # with more configurations the cells are too small for their numbers
@@ -26,14 +26,16 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
 
     A narrow figure has fewer of them, and their names below.
     """
-    comparable = analysis.compared
+    comparable = analysis.comparable
     if len(comparable) < FEWEST:
         return None
     narrow = width < WIDTH
     shown = comparable.head(MOST_NARROW if narrow else MOST)
     left_out = f"; the best {len(shown)} of {len(comparable)}" if len(shown) < len(comparable) else ""
     names = [f"{name}, {accuracy:.4f}" for name, accuracy in zip(shown["short_name"], shown["accuracy"], strict=True)]
-    below = Below([f"{place}  {name}" for place, name in enumerate(names, start=1)] if narrow else [], width, 8.5)
+    below = FigureFooter(
+        [f"{place}  {name}" for place, name in enumerate(names, start=1)] if narrow else [], width, 8.5
+    )
     figure = new_figure(
         1.5 + 0.36 * len(shown) + below.height,
         f"Which models differ, {dataset} test split{left_out}",

@@ -19,7 +19,7 @@ from benchmark.analysis.configurations import COSTS
 from benchmark.report.colours import INK, KINDS, MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.placement import MARKER, Box, overlap
-from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, new_figure
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, FigureFooter, house_style, new_figure
 from benchmark.report.wording import listed
 
 MOST = 24  # as many names fit below the panels
@@ -53,7 +53,7 @@ DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0
 @house_style()
 def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
     """Accuracy against each cost, one panel each, below each other if it is narrow; then the names of the numbers."""
-    comparable = analysis.compared
+    comparable = analysis.comparable
     plotted, below = _drawn_and_below(comparable)
     measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(plotted, cost))]
     if len(plotted) + len(below) < FEWEST or not measured:
@@ -63,7 +63,7 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
     narrow = width < WIDTH
     panels_in_row = 1 if narrow else min(2, len(measured))
     rows = -(-len(measured) // panels_in_row)
-    notes = Below([*_names(plotted, measured, leads), *_notes(plotted, below)], width, 8.5 if narrow else 7.5)
+    notes = FigureFooter([*_names(plotted, measured, leads), *_notes(plotted, below)], width, 8.5 if narrow else 7.5)
     figure = new_figure(
         2.6 * rows + 0.7 + 0.35 * narrow + notes.height,
         f"Accuracy against cost, {dataset} test split",
@@ -237,7 +237,7 @@ def _names(plotted: pd.DataFrame, measured: list[str], leads: costs.Leads) -> li
         elsewhere = "" if row["machine"] == usual else f" on {row['machine']}"
         missing = [COSTS[cost] for cost in measured if pd.isna(row[cost])]
         absent = f"; no {listed(missing, 'or')}" if missing else ""
-        others = [] if drawn else [_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
+        others = [] if drawn else [_cost_in_words(row, cost) for cost in costs.BY_DEVICE if pd.notna(row[cost])]
         not_drawn = f"; not drawn: {listed(others)}" if others else ""
         dominated = (
             _dominated(row, plotted.iloc[number[dominating[0]] - 1], number[dominating[0]]) if dominating else ""
@@ -248,7 +248,7 @@ def _names(plotted: pd.DataFrame, measured: list[str], leads: costs.Leads) -> li
     return names
 
 
-def _in_words(row: pd.Series, cost: str) -> str:
+def _cost_in_words(row: pd.Series, cost: str) -> str:
     """Name, value and unit of a cost."""
     (name, _, unit), factor = UNITS[cost][0].partition(", "), UNITS[cost][1]
     return f"{name} {row[cost] * factor:.3g} {unit}"

@@ -121,7 +121,7 @@ def _batches(analysis: AnalysedResults, larger: pd.DataFrame, smaller: pd.DataFr
     """A sentence that says which of the two takes more steps with the same texts and epochs, if one does."""
     by_curve = analysis.results.runs.drop_duplicates("curve").set_index("curve")["run"]
     one, other = (
-        analysis.results.by_name[by_curve[_of_all_rows(curve)]].record.config.recipe.effective_batch
+        analysis.results.runs_by_name[by_curve[_of_all_rows(curve)]].record.config.recipe.effective_batch
         for curve in (larger, smaller)
     )
     if one == other:

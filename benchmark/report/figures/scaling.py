@@ -16,8 +16,8 @@ from benchmark.report.colours import INK, KINDS, MUTED
 from benchmark.report.figure import Figure
 from benchmark.report.formats import duration, parameters
 from benchmark.report.placement import place_beside
-from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, Below, house_style, in_two_lines, new_figure
-from benchmark.report.wording import digits, in_words, listed
+from benchmark.report.style import ACCURACY_RANGE, NARROW, WIDTH, FigureFooter, house_style, in_two_lines, new_figure
+from benchmark.report.wording import four_decimals, in_words, listed
 
 ROOM = 0.1  # of the axis of accuracies, for names above the intervals
 SPACE = 2  # the factor from the smallest and the largest network to the ends of the axis
@@ -35,7 +35,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
     published = _published(analysis) if dataset == study.DATASET else pd.DataFrame()
     timed = _timed(analysis, networks)
     narrow = width < WIDTH
-    below = Below(_numbered(networks, published) if narrow else [], width, 8.5)
+    below = FigureFooter(_numbered(networks, published) if narrow else [], width, 8.5)
     if narrow:
         for points, first in ((networks, 1), (published, 1 + len(networks))):
             points["beside"] = [str(first + place) for place in range(len(points))]
@@ -93,7 +93,7 @@ def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
 
     Empty if only one has.
     """
-    comparable = analysis.compared
+    comparable = analysis.comparable
     linear = comparable[(comparable["kind"] == "linear") & comparable["trained"].astype(bool)].head(1)
     points = pd.concat([networks, linear])
     points = points[points["training_seconds"].notna()].astype({"training_seconds": float, "accuracy": float})
@@ -141,7 +141,7 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
 
     `beside` is written beside the point.
     """
-    comparable = analysis.compared
+    comparable = analysis.comparable
     sized = comparable[comparable["parameters"].notna() & comparable["kind"].isin(KINDS)]
     sized = (
         sized[sized["accuracy"].astype(float) >= comparable["accuracy"].max() - ACCURACY_RANGE] if len(sized) else sized
@@ -155,13 +155,14 @@ def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
     best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
     sentences = [
-        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, {digits(best['accuracy'])}."
+        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, "
+        f"{four_decimals(best['accuracy'])}."
     ]
     for what, row in (("smallest network", by_size.iloc[0]), ("largest measured here", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
             verdict = "is significantly less accurate" if differ else "is not significantly less accurate"
-            size, accuracy = in_words(row["parameters"]), digits(row["accuracy"])
+            size, accuracy = in_words(row["parameters"]), four_decimals(row["accuracy"])
             sentences.append(f"The {what}, {row['title']} ({size}; {accuracy}), {verdict}.")
     return " ".join(sentences)
 

@@ -29,7 +29,7 @@ def label_distribution(analysis: AnalysedResults, dataset: str, width: float = W
     if with_result.empty:
         return None
     largest_first = with_result.sort_values("train_rows", ascending=False, kind="stable")  # some runs set rows aside
-    data = analysis.results.by_name[largest_first["run"].iloc[0]].record.data
+    data = analysis.results.runs_by_name[largest_first["run"].iloc[0]].record.data
     assert data is not None
     counts = pd.Series(data.splits["train"].counts).sort_values(ascending=False, kind="stable")
     figure = new_figure(

@@ -86,7 +86,7 @@ def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
 
 def _other_content(dataset: str, part: AnalysedResults) -> str:
     """Return a note if runs used the name of the study's data set for other texts."""
-    names = {part.results.by_name[run].record.dataset for run in part.results.runs["run"]}
+    names = {part.results.runs_by_name[run].record.dataset for run in part.results.runs["run"]}
     if dataset == study.DATASET or study.DATASET not in names:
         return ""
     return "Some of these runs call their data emotion, but the test split is not the published one."

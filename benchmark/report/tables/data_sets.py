@@ -26,7 +26,7 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     Of several configurations of a model, the row is the one with the best validation accuracy; training options that
     were only tried are left out. `gain` is its accuracy above that of TF-IDF.
     """
-    records = {name: run.record for name, run in analysis.results.by_name.items()}
+    records = {name: run.record for name, run in analysis.results.runs_by_name.items()}
     candidates = with_results(analysis.without_ablations)
     candidates = candidates[candidates["run"].map(lambda run: records[run].config.dataset.test is None).astype(bool)]
     if candidates["dataset"].nunique() < 2:
@@ -61,7 +61,7 @@ def _words(analysis: AnalysedResults) -> dict[str, float]:
     """The mean number of words per text of the whole test split, by data set. Older records do not have it."""
     means = {}
     for _, run in analysis.results.runs.iterrows():
-        record = analysis.results.by_name[run["run"]].record
+        record = analysis.results.runs_by_name[run["run"]].record
         whole = record.config.dataset.test_rows is None
         if whole and record.data and (words := record.data.splits["test"].words):
             means[run["dataset"]] = words

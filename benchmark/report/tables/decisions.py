@@ -32,19 +32,19 @@ def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The scores of a configuration's probabilities, means over the seeds; none for free answers."""
     if not row["has_confidences"]:
         return []
-    runs = [results.by_name[run] for run in row["counted"]]
+    runs = [results.runs_by_name[run] for run in row["counted"]]
     scores = {
         name: np.mean([score(run.gold, run.predictions.probabilities) for run in runs])
-        for name, score in PROBABILITIES.items()
+        for name, score in PROBABILITY_SCORES.items()
     }
     pairs = confidences(results, row)
-    scores |= {name: np.mean([score(*pair) for pair in pairs]) for name, score in CONFIDENCES.items()}
+    scores |= {name: np.mean([score(*pair) for pair in pairs]) for name, score in CONFIDENCE_SCORES.items()}
     return [{"seeds": row["seeds"], **{name: round(float(score), DIGITS) for name, score in scores.items()}}]
 
 
 def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Scores of the test probabilities before and after a temperature, means over the seeds that stored validation."""
-    runs = [results.by_name[run] for run in row["counted"] if row["has_confidences"]]
+    runs = [results.runs_by_name[run] for run in row["counted"] if row["has_confidences"]]
     runs = [run for run in runs if run.validation is not None]
     if not runs:
         return []
@@ -63,13 +63,13 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     return [{"seeds": len(runs), **means}]
 
 
-def utility(results: Results, row: pd.Series) -> list[dict[str, Any]]:
+def error_cost_rows(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """The mean cost of a configuration's predictions, and of those with least expected cost, means over the seeds."""
     labels, written = list(results.labels(row["run"])), results.error_costs
     if written is None or set(written.index) != set(labels) or not row["has_confidences"]:
         return []
     costs = written.loc[labels, labels].to_numpy()
-    runs = [results.by_name[run] for run in row["counted"]]
+    runs = [results.runs_by_name[run] for run in row["counted"]]
     decided = [least_cost(_calibrate(run)[1], costs) for run in runs]
     of_predictions = [mean_cost(run.gold, run.predictions.predicted, costs) for run in runs]
     of_decisions = [mean_cost(run.gold, ids, costs) for run, ids in zip(runs, decided, strict=True)]
@@ -89,8 +89,8 @@ def _calibrate(run: Run) -> tuple[float, Probabilities]:
     return fitted, with_temperature(run.predictions.probabilities, fitted)
 
 
-PROBABILITIES = {"brier_score": brier_score, "log_loss": log_loss}
-CONFIDENCES: dict[str, Callable[..., float]] = {
+PROBABILITY_SCORES = {"brier_score": brier_score, "log_loss": log_loss}
+CONFIDENCE_SCORES: dict[str, Callable[..., float]] = {
     "ece_10": partial(expected_calibration_error, bins=10),
     "ece_15": expected_calibration_error,
     "ece_15_noise": lambda _, confidence: calibration_noise(confidence),
@@ -149,7 +149,7 @@ IF_MEASURED = (
     Table(
         "utility",
         "Mean cost of errors",
-        partial(per_configuration, utility),
+        partial(per_configuration, error_cost_rows),
         (
             *IDENTITY,
             SEEDS,

@@ -101,7 +101,7 @@ def _whole_train_rows(rows: Rows) -> int | None:
 
 def _trainer(row: pd.Series, by_run: dict[str, pd.Series], results: Results) -> pd.Series | None:
     """The configuration that trained the model: the row's own, unless it loads an adapter; None if not known."""
-    fit = results.by_name[row["run"]].record.fit
+    fit = results.runs_by_name[row["run"]].record.fit
     loads = not row["trained"] and fit is not None and fit.weights.adapter is not None
     return by_run.get(row["trained_by"]) if loads else row
 
@@ -109,7 +109,7 @@ def _trainer(row: pd.Series, by_run: dict[str, pd.Series], results: Results) -> 
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
     """The price of what ran a configuration, of all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
-    records = [results.by_name[run].record for run in row["counted"]]
+    records = [results.runs_by_name[run].record for run in row["counted"]]
     processes = next(record.environment.processes for record in records if record.hardware == row["machine"])
     return price * processes if price is not None and row["on_gpu"] else price
 
@@ -147,7 +147,7 @@ def energy(analysis: AnalysedResults) -> pd.DataFrame:
 def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
     """The row of a configuration; None if no seed had its device to itself and its energy measured."""
     runs = results.runs[results.runs["run"].isin(row["counted"]) & ~results.runs["shared_time"]]
-    records = [results.by_name[run].record for run in runs.loc[runs["hardware"] == row["machine"], "run"]]
+    records = [results.runs_by_name[run].record for run in runs.loc[runs["hardware"] == row["machine"], "run"]]
     measured = [record for record in records if {"fit", "predict"} <= record.joules.keys()]
     if not measured:
         return None

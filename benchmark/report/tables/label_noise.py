@@ -66,7 +66,7 @@ def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDAr
 
 
 def _conflicting_duplicates(analysis: AnalysedResults, run: str) -> Items:
-    ids = analysis.results.by_name[run].record.overlap("test", "train").conflicting_ids
+    ids = analysis.results.runs_by_name[run].record.overlap("test", "train").conflicting_ids
     return np.asarray(analysis.results.answers_of(run)["item"].isin(ids), dtype=np.bool_)
 
 

@@ -60,7 +60,7 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 def accuracy_by_subset(results: Results, row: pd.Series) -> list[dict[str, Any]]:
     """Accuracy on the official test split, and without the texts that the training split has too."""
-    overlap = results.by_name[row["run"]].record.overlap("test", "train")
+    overlap = results.runs_by_name[row["run"]].record.overlap("test", "train")
     twice, conflicting = set(overlap.ids), set(overlap.conflicting_ids)
     if twice == conflicting:
         parts = {f"without {len(twice)} texts that occur in train, all with another label": twice} if twice else {}

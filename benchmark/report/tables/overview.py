@@ -27,7 +27,7 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
 
     The row is that of the best configuration without the training options that the table `ablations` examines.
     """
-    best = analysis.of(study.DATASET).compared.drop_duplicates("model")
+    best = analysis.of(study.DATASET).comparable.drop_duplicates("model")
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]

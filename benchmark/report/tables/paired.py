@@ -21,7 +21,7 @@ CHANGED = ("dataset.perturb",)
 def robustness(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration that was tested on changed texts, beside the same models on the unchanged texts."""
     results, configurations = analysis.results, analysis.configurations
-    records = {run: results.by_name[run].record for runs in configurations["counted"] for run in runs}
+    records = {run: results.runs_by_name[run].record for runs in configurations["counted"] for run in runs}
     unchanged = {
         (key_without(record, CHANGED), _trained(record)): run for run, record in records.items() if record.is_result
     }
@@ -57,7 +57,7 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
     """The row of the pairs of runs, one for each seed, on unchanged and on changed texts."""
     (unchanged, changed), runs = pairs[0], results.runs.set_index("run")
     unchanged_runs, changed_runs = zip(*pairs, strict=True)
-    record = results.by_name[changed].record
+    record = results.runs_by_name[changed].record
     assert record.data is not None
     return {
         "configuration": runs.loc[changed, "configuration"],
@@ -75,7 +75,9 @@ def _changed_texts(results: Results, pairs: list[tuple[str, str]]) -> dict[str, 
 
 def _ablation(results: Results, row: pd.Series, base: pd.Series) -> dict[str, Any] | None:
     """The row of a configuration and its base over the seeds that both have; None without such a seed."""
-    of_seed, base_of_seed = ({results.by_name[run].record.seed: run for run in one["counted"]} for one in (row, base))
+    of_seed, base_of_seed = (
+        {results.runs_by_name[run].record.seed: run for run in one["counted"]} for one in (row, base)
+    )
     shared = sorted(of_seed.keys() & base_of_seed.keys())
     if not shared:
         return None

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results
-from benchmark.analysis.identity import shared, short_hash
+from benchmark.analysis.identity import seed_independent_spec, short_hash
 from benchmark.analysis.metrics import accuracy, macro_f1
 from benchmark.interface import Prompting
 from benchmark.report.table import CONFIGURATION, FOUR_DECIMALS, INTERVAL, MODEL, MODEL_NAME, Column, Table, declared
@@ -27,7 +27,7 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
     rows = [
         row | _prompt_scores(analysis.results, row, record.card.prompting, record)
         for row in configurations[configurations["accuracy"].notna()].to_dict("records")
-        if (record := analysis.results.by_name[row["run"]].record).card and record.card.prompting
+        if (record := analysis.results.runs_by_name[row["run"]].record).card and record.card.prompting
     ]
     if not rows:
         return pd.DataFrame()
@@ -38,11 +38,11 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
 
 def _prompt_scores(results: Results, row: dict[Any, Any], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
     """How the model was asked, and the scores over the draws. Without examples, every seed asks the same."""
-    runs = [results.by_name[run] for run in row["counted"][: None if prompting.shots else 1]]
+    runs = [results.runs_by_name[run] for run in row["counted"][: None if prompting.shots else 1]]
     scores = pd.DataFrame(map(_scores, runs))
     return {
         **vars(prompting),
-        "setting": short_hash(shared(record.config, ("model.parameters.prompt",)), record.data_sha256),
+        "setting": short_hash(seed_independent_spec(record.config, ("model.parameters.prompt",)), record.data_sha256),
         "name": record.model,
         "model": row["title"],
         "draws": len(runs) if prompting.shots else None,
@@ -55,7 +55,7 @@ def _prompt_scores(results: Results, row: dict[Any, Any], prompting: Prompting, 
 
 def _scores(run: Run) -> dict[str, float | None]:
     gold, predictions = run.gold, run.predictions
-    other = next(iter(predictions.also.values()), None)
+    other = next(iter(predictions.other_scores.values()), None)
     scores = accuracy(gold, predictions.predicted), other if other is None else accuracy(gold, other)
     return dict(zip(SCORES, (*scores, macro_f1(gold, predictions.predicted, len(run.record.labels))), strict=True))
 

@@ -74,7 +74,7 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [theirs]
     run_models = set()
     for _, row in analysis.of(study.DATASET).configurations.iterrows():
-        record = analysis.results.by_name[row["run"]].record
+        record = analysis.results.runs_by_name[row["run"]].record
         if not row["result"] or not row["trained"]:
             continue
         if record.card is not None and record.card.settings:
@@ -118,7 +118,7 @@ def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed
     only_reduced = len(configurations) > 0 and configurations["reduced"].all()
     status = ConfigurationStatus(Outcome.only_reduced if only_reduced else Outcome.not_run)
     if failed is not None:
-        status = ConfigurationStatus(Outcome.no_result, (failure(analysis.results.by_name[failed["run"]].record),))
+        status = ConfigurationStatus(Outcome.no_result, (failure(analysis.results.runs_by_name[failed["run"]].record),))
     return dict.fromkeys(analysis.configurations.columns) | {
         "configuration": None if failed is None else failed["configuration"],
         "name": name,

@@ -44,7 +44,7 @@ def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
     """
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
-    is_point = runs["run"].map(lambda run: _is_point(results.by_name[run].record.config)).astype(bool)
+    is_point = runs["run"].map(lambda run: _is_point(results.runs_by_name[run].record.config)).astype(bool)
     complete = runs[completed & is_point]
     curves = [curve for _, group in complete.groupby("curve", sort=False) for curve in _curves(results, group)]
     rows = [row for curve in curves if curve["train_rows"].nunique() > 1 for row in _points(results, curve)]
@@ -61,7 +61,7 @@ def _is_point(config: RunSpec) -> bool:
 
 def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """One curve for each way in which the rows were chosen; runs on all rows belong to every curve."""
-    datasets = [results.by_name[run].record.config.dataset for run in group["run"]]
+    datasets = [results.runs_by_name[run].record.config.dataset for run in group["run"]]
     choices = pd.Series([dataset.row_choice for dataset in datasets], group.index)
     whole = pd.Series([dataset.train_rows is None for dataset in datasets], group.index)
     for choice in choices[~whole].unique():
@@ -70,7 +70,7 @@ def _curves(results: Results, group: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
-    last = results.by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
+    last = results.runs_by_name[group.sort_values("train_rows", kind="stable")["run"].iloc[-1]].record
     recipe = recipe_in_words(last, results.catalogue, leave_out=NOT_IN_RECIPE)
     in_steps = last.fit is not None and last.fit.steps > 0
     rows = []
@@ -99,7 +99,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _of_newest_data(results: Results, point: pd.DataFrame) -> pd.DataFrame:
     """The runs of a point that read the same data as the newest of them: others had other training texts or labels."""
-    records = [results.by_name[run].record for run in point["run"]]
+    records = [results.runs_by_name[run].record for run in point["run"]]
     newest = max(records, key=lambda record: record.started)
     return point[[record.data_sha256 == newest.data_sha256 for record in records]]
 
@@ -124,7 +124,7 @@ def readouts(analysis: AnalysedResults) -> pd.DataFrame:
 
 def _readouts(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
     origins = [
-        results.by_name[trained_by or run].record
+        results.runs_by_name[trained_by or run].record
         for trained_by, run in zip(group["trained_by"], group["run"], strict=True)
     ]
     recipes = [recipe_in_words(origin, results.catalogue) for origin in origins]
@@ -164,7 +164,7 @@ def tuning(analysis: AnalysedResults) -> pd.DataFrame:
     trials = pretrained[~pretrained["scorable"] & pretrained["validation_accuracy"].notna()]
     rows = []
     for run, title, accuracy in trials[["run", "title", "validation_accuracy"]].itertuples(index=False):
-        record = results.by_name[run].record
+        record = results.runs_by_name[run].record
         recipe, asked = record.config.recipe, record.config.dataset.train_rows
         if recipe.max_steps is not None:
             continue

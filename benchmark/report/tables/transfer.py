@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.analysed import AnalysedResults
-from benchmark.analysis.identity import shared, short_hash
+from benchmark.analysis.identity import seed_independent_spec, short_hash
 from benchmark.report.table import (
     ACCURACY,
     CONFIGURATION,
@@ -30,7 +30,7 @@ def transfer(analysis: AnalysedResults) -> pd.DataFrame:
     results = analysis.results
     configurations = analysis.configurations
     configurations = configurations[configurations["result"].astype(bool)]
-    records = {row["configuration"]: results.by_name[row["run"]].record for _, row in configurations.iterrows()}
+    records = {row["configuration"]: results.runs_by_name[row["run"]].record for _, row in configurations.iterrows()}
     own_accuracies = {
         _training(record): configurations.loc[configurations["configuration"] == configuration, "accuracy"].iloc[0]
         for configuration, record in records.items()
@@ -65,7 +65,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
 def _training(record: RunRecord) -> str:
     """What identifies model, recipe and training data, whatever was tested and with whatever seed."""
     trained = [record.data_sha256.get(name) for name in ("train", "validation")]
-    return short_hash(shared(record.config, ("dataset",)), trained)
+    return short_hash(seed_independent_spec(record.config, ("dataset",)), trained)
 
 
 TRANSFER = Table(

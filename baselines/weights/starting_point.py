@@ -11,7 +11,7 @@ from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
 
 
-class Needed(Enum):
+class RequiredWeights(Enum):
     """What a checkpoint must contain: without training, nothing may be random."""
 
     body = auto()
@@ -20,7 +20,7 @@ class Needed(Enum):
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """What a model starts from: weights, and the folder of an adapter if one was trained for them before.
 
     Weights without such an adapter are trained, or used as they are.
@@ -38,23 +38,23 @@ class Start:
     @property
     def trains(self) -> bool:
         """Whether the network is trained."""
-        return self.needed is Needed.body
+        return self.needed is RequiredWeights.body
 
     @property
-    def needed(self) -> Needed:
+    def needed(self) -> RequiredWeights:
         """What the weights must have."""
         if self.adapter is not None:
-            return Needed.all_but_head
-        return Needed.body if self.train else Needed.all
+            return RequiredWeights.all_but_head
+        return RequiredWeights.body if self.train else RequiredWeights.all
 
 
-def check_random(weights: Weights, labels: Sequence[str], needed: Needed) -> None:
+def check_random(weights: Weights, labels: Sequence[str], needed: RequiredWeights) -> None:
     """Raise if a classifier with random weights should be scored without training."""
-    if weights.source is Source.random and needed is Needed.all and labels:
+    if weights.source is Source.random and needed is RequiredWeights.all and labels:
         raise missing_head_error("random weights", None)
 
 
-def check_complete(missing: set[str], body: str | None, model: str, needed: Needed) -> None:
+def check_complete(missing: set[str], body: str | None, model: str, needed: RequiredWeights) -> None:
     """Raise if weights are missing from the checkpoint or have another shape, so that none are random by accident.
 
     The head of a classifier, which is outside the `body`, may be new. So may the pooler before it in checkpoints that
@@ -62,10 +62,10 @@ def check_complete(missing: set[str], body: str | None, model: str, needed: Need
     """
 
     def may_be_missing(name: str) -> bool:
-        if body is None or needed is Needed.all:
+        if body is None or needed is RequiredWeights.all:
             return False
         in_body = name.startswith(f"{body}.")
-        if needed is Needed.all_but_head:
+        if needed is RequiredWeights.all_but_head:
             return not in_body and name.partition(".")[0].endswith(HEADS)
         return not in_body or ".pooler." in name
 

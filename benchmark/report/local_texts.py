@@ -9,7 +9,7 @@ import yaml
 
 from benchmark.analysis.frame import Results
 from benchmark.config import CONF_DIR
-from benchmark.data.checks import content_sha256, one_label, to_examples
+from benchmark.data.checks import content_sha256, to_examples, unwrap_single_labels
 from benchmark.data.folder import read_folder
 from benchmark.data.perturb import perturb_texts
 from benchmark.data.row_choice import choose
@@ -27,7 +27,7 @@ def local_texts(results: Results, folder: Path) -> Texts:
     Raises `BenchmarkError` if it holds none of them.
     """
     wanted: dict[str, tuple[DatasetConfig, list[Files | None]]] = {}
-    for run in results.by_name.values():
+    for run in results.runs_by_name.values():
         if run.record.status is Status.completed and run.record.data is not None:
             sha256 = run.record.data.splits["test"].sha256
             _, forms = wanted.setdefault(sha256, (run.record.config.dataset, [None]))  # None: the usual form
@@ -58,7 +58,7 @@ def _read_test(config: DatasetConfig, folder: Path, files: Files | None) -> Exam
     """The test split of a recorded configuration, read from this folder."""
     tested = config.test or config
     rows = read_folder(replace(tested, files=files), folder).rows["test"]
-    test = to_examples("test", one_label(rows, tested.skip_multilabel), tested.labels)
+    test = to_examples("test", unwrap_single_labels(rows, tested.skip_multilabel), tested.labels)
     if config.test is not None:
         test, _ = transfer_test_split(test, config, tested)
     if config.test_rows is not None and config.test_rows < len(test):
