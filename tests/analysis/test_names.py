@@ -67,7 +67,7 @@ def test_a_short_name_has_the_two_most_important_settings(
     model: str, overrides: list[str], text: str, more: list[str]
 ) -> None:
     made = short_name(a_record(model, *overrides), CATALOGUE)
-    assert (made.text, sorted(made.more)) == (text, sorted(more))
+    assert (made.text, sorted(made.qualifiers)) == (text, sorted(more))
 
 
 def test_hashes_that_were_not_checked_are_in_the_label() -> None:

@@ -154,10 +154,8 @@ def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
     """The most accurate network, and whether it leads the smallest and the largest significantly."""
     best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
-    sentences = [
-        f"{best['title']} ({in_words(best['parameters'])} parameters) is the most accurate, "
-        f"{four_decimals(best['accuracy'])}."
-    ]
+    size = in_words(best["parameters"])
+    sentences = [f"{best['title']} ({size} parameters) is the most accurate, {four_decimals(best['accuracy'])}."]
     for what, row in (("smallest network", by_size.iloc[0]), ("largest measured here", by_size.iloc[-1])):
         if row["configuration"] != best["configuration"]:
             differ = differs[(best["configuration"], row["configuration"])]
