@@ -21,6 +21,7 @@ from factories import (
 
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
+from benchmark.analysis.prices import read_prices
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.build import Report
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
@@ -287,7 +288,7 @@ def test_settings_that_the_short_name_of_a_model_leaves_out_are_named(tmp_path: 
 def test_without_runs_the_findings_say_that_nothing_was_measured() -> None:
     first, *others = sentences()
     assert first == "Nothing has been measured here yet."
-    assert [sentence[:45] for sentence in others] == ["Four of the five accuracies that the study pr"]
+    assert [sentence[:45] for sentence in others] == ["Four of the study's five accuracies cannot co"]
 
 
 def test_a_score_that_a_constant_prediction_reaches_is_called_so(tmp_path: Path) -> None:
@@ -324,7 +325,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     readme = (shipped / "README.md").read_text(encoding="utf-8")
     assert [sentence in readme for sentence in found] == [True] * 6 + [False] * 4
     assert found[0].startswith(
-        "On emotion, no model is significantly more accurate than MiniLM-L6, tuned (22.7 million"
+        "On emotion with all 16,000 training texts, no model is significantly more accurate than MiniLM-L6, tuned (22."
     )
     assert found[0].endswith("(109 million, 0.9337), leads by 0.0057 (95% interval -0.0037 to 0.0150).")
     assert "0.0522 on emotion (MPNet base), 0.1818 on" in found[4]
@@ -336,19 +337,25 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     tables = {table.name: data for table, data in all_tables(analysis).items()}
     intro = " ".join(readme.partition("**Answer: ")[2].partition("![Accuracy")[0].split())
     intro = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", intro)  # without links
-    assert "no larger model that was run is significantly more accurate than MiniLM-L6" in intro
+    larger = [row for row in known["networks"] if row["parameters"] > cheap["parameters"]]
+    assert "with all 16,000 training texts of emotion, none of the three larger networks that were run" in intro
+    assert len({row["model"] for row in larger}) == 3
+    sizes = [in_words(size(row["parameters"] for row in larger)) for size in (min, max)]
+    assert sizes == ["109 million", "1.78 billion"]
+    assert "(109 million to 1.8 billion parameters) is significantly more accurate than MiniLM-L6" in intro
     assert known["searched"] == ["MiniLM-L6", "SmolLM2-135M LoRA"]
     assert "The learning rates of MiniLM-L6 and SmolLM2-135M LoRA were [searched on the validation split]" in readme
     assert known["from_four_bits"] == ["SmolLM2-135M LoRA", "Qwen2.5-Coder 1.5B LoRA"]
     interval = f"95% interval {cheap['low']:.4f} to {cheap['high']:.4f}"
-    assert f"accuracy of {cheap['accuracy']:.4f} ({interval})" in intro
+    assert f"Its accuracy is {cheap['accuracy']:.4f} ({interval}), and it trains in ten minutes" in intro
     prices = known["prices"]
-    cost = f"costs {prices[1]:.2f} instead of {prices[0]:.2f} US dollars for one training and a year of 1,000 texts"
-    assert cost in intro
+    cost = f"cost {prices[1]:.2f} US dollars with it and {prices[0]:.2f} with MiniLM-L6, on two CPU cores at"
+    assert f"{cost} {read_prices().dollars_per_hour(cheap['machine']):.2f} an hour of computing." in intro
     projected = {row["batching"]: row["year_dollars"] for row in rows_of(tables["projected_dollars"])}
     graphs = projected["packed, CUDA graphs"]
     assert graphs == min(projected.values())
-    assert f"the same work would cost {graphs:.2f} US dollars on one NVIDIA H200." in intro
+    per_hour = f"{known['projected']['per_hour']:.2f} an hour."
+    assert f"would cost {graphs:.2f} US dollars on one NVIDIA H200, at {per_hour}" in intro
     assert known["projected"]["hardware"] == "NVIDIA H200"
     assert set(tables["tuning"]["model"]) == {"MiniLM-L6", "SmolLM2-135M LoRA"}
     assert set(tables["tuning_banking77"]["model"]) == {"MiniLM-L6", "MPNet base"}
@@ -356,13 +363,11 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
         "On banking77, MPNet base (0.9352) is significantly more accurate than MiniLM-L6 (0.9143), by 0.0209 "
         "(0.0130 to 0.0288)."
     )
-    assert (
-        "on banking77 (77 labels), the encoder MPNet base leads MiniLM-L6 significantly, by 0.0209 (0.0130 to" in intro
-    )
+    assert "On banking77 (77 labels), MPNet base leads MiniLM-L6 significantly, by 0.0209 (0.0130 to 0.0288)." in intro
     decoder_lead = known["cheaper_lead"]
     interval = f"({decoder_lead['low']:.4f} to {decoder_lead['high']:.4f})"
-    best_decoder = f"The best decoder that was run, SmolLM2-135M LoRA, leads it by {decoder_lead['difference']:.4f}"
-    assert f"{best_decoder} {interval} but costs" in intro
+    best_decoder = f"The best decoder, SmolLM2-135M LoRA, leads by {decoder_lead['difference']:.4f}"
+    assert f"{best_decoder} {interval}." in intro
     assert (cheap["model"], best["model"], known["timed"]["model"]) == ("minilm", "mpnet_base", "smollm2_lora")
     assert [f"{detectable:.3f}" for detectable in (lead["detectable"], known["detectable"])] == ["0.021", "0.024"]
     networks = [row["configuration"] for row in known["networks"]]
@@ -373,8 +378,8 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     printed = [known["study"].TABLE3[name] for name in known["study"].TABLE3 if name not in known["study"].DECODERS]
     llama = known["study"].TABLE3[known["study"].DECODERS[0]]
     leads = [f"{llama - accuracy:.3f}" for accuracy in (max(printed), min(printed))]
-    reported = f"{llama:.4f} for Llama 3 8B and {min(printed):.4f} to {max(printed):.4f} for BERT and RoBERTa;"
-    assert f"The study reports {reported} leads of that size ({leads[0]} to {leads[1]}) could be" in intro
+    reported = f"{llama:.4f} for Llama 3 8B, {leads[0]} to {leads[1]} above BERT and RoBERTa;"
+    assert f"The study reports {reported} the tests here can miss differences below 0.024." in intro
     measured = analysis.of("emotion").configurations.set_index("short_name")["accuracy"]
     by_recipe = [measured[f"SmolLM2-135M LoRA, {recipe}"] for recipe in ("paper", "tuned, bf16")]
     assert (
@@ -393,18 +398,24 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     models_page = (shipped / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"The shipped run of `qwen_coder_lora` took {memory['qwen_coder_lora'] / 1e9:.1f} GB" in models_page
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
-    assert "Qwen2.5-Coder 1.5B LoRA (the last a code model, one seed and one epoch) reach 0.9240 to 0.9337" in found[1]
-    assert found[1].endswith("and the tests can miss differences below 0.024.")
+    assert "LoRA (0.9240 to 0.9337; the last a code model, one seed and one epoch) do not differ signif" in found[1]
+    assert found[1].endswith("; the tests can miss differences below 0.024, and pretraining and epochs differ too.")
     assert found[3].startswith(
         "With 1,600 training texts and the same epochs, so with fewer steps, the accuracy is 0.8927 with SmolLM2-135M "
         "LoRA, 0.8208 with MiniLM-L6 and 0.6595 with TF-IDF + logistic regression; "
     )
     assert found[3].endswith("with all 16,000, it is 0.9318, 0.9280 and 0.8815.")
+    larger_model = (
+        "With 1,600 training texts and the same epochs, SmolLM2-135M LoRA reaches 0.8927 and MiniLM-L6 0.8208."
+    )
+    assert larger_model in intro
     few = analysis.of("emotion").results.runs.query("train_rows == 1600 and recipe != 'few_labels'")
     steps_of = few[few["result"] | few["reduced"]].groupby("title")["steps"].unique().map(list)
     assert (steps_of["SmolLM2-135M LoRA"], steps_of["MiniLM-L6"]) == ([240], [150])
     assert "0.1818 on tweet_emotion (MPNet base; not significantly above MiniLM-L6)" in found[4]
-    assert found[5].startswith("Four of the five accuracies that the study printed are not multiples of 1/2,000")
+    assert found[5].startswith(
+        "Four of the study's five accuracies cannot come from one run on its 2,000 test texts, because"
+    )
     assert found[8].startswith(
         "Tested on texts with typos, accuracy of one seed falls from 0.9345 to 0.8620 (MiniLM-L6)"
     )
