@@ -83,6 +83,17 @@ def test_a_model_that_needs_no_training_costs_its_answers_only(tmp_path: Path) -
     assert row["year_dollars"] == row["answering_dollars"] > 0
 
 
+def test_the_training_of_a_checkpoint_that_was_only_scored_is_not_known(tmp_path: Path) -> None:
+    fit = replace(FIT, trained_parameters=0, weights=replace(FIT.weights, head="kept", trained_head=True))
+    scored = publish_many(tmp_path, replace(with_energy(0, 50.0, {"cpu": 100.0}), fit=fit), wrong_at([1]))
+    trained = publish_many(tmp_path, timed("bert_base", 3600, 20, Environment(cores=2)), wrong_at([1]))
+    first, second = rows(0, scored, trained)
+    assert first["model"] == "BERT base"  # not the cheapest
+    assert (second["training_dollars"], second["year_dollars"]) == (None, None)
+    [row] = rows(1, scored)
+    assert (row["training_joules"], row["year_dollars"], row["joules_per_text"]) == (None, None, 0.5)
+
+
 @pytest.mark.parametrize("environment", [Environment(cores=2, device_shared=True), Environment(cores=64)])
 def test_shared_times_and_hardware_without_a_price_have_no_row(tmp_path: Path, environment: Environment) -> None:
     run = publish_many(tmp_path, timed("minilm", 60, 2, environment), wrong_at([1]))

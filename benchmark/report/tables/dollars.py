@@ -100,10 +100,16 @@ def _whole_train_rows(rows: Rows) -> int | None:
 
 
 def _trainer(row: pd.Series, by_run: dict[str, pd.Series], results: Results) -> pd.Series | None:
-    """The configuration that trained the model: the row's own, unless it loads an adapter; None if not known."""
+    """The configuration that trained the model: the row's own, unless it loads an adapter.
+
+    None if not known, as for a checkpoint with a trained head.
+    """
     fit = results.runs_by_name[row["run"]].record.fit
-    loads = not row["trained"] and fit is not None and fit.weights.adapter is not None
-    return by_run.get(row["trained_by"]) if loads else row
+    if row["trained"] or fit is None:
+        return row
+    if fit.weights.adapter is not None:
+        return by_run.get(row["trained_by"])
+    return None if fit.weights.trained_head else row
 
 
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
