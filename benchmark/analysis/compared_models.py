@@ -39,11 +39,17 @@ class ComparedModels:
 def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     """Read arguments of the form `FILE` and `NAME=FILE,FILE`.
 
-    Runs of one configuration, and the files of one name, are seeds of one model.
+    Runs of one configuration, and the files of one name, are seeds of one model. Raises `BenchmarkError` for `choices`
+    that no file reads.
     """
     given = [(name, path) for argument in arguments for name, path in _paths(argument)]
     runs = _read_runs([path for _, path in given if _is_run(path)])
     files = [runs[path] if path in runs else read_answers(path, choices) for _, path in given]
+    if any(choices.values()) and all(file.metric is None for file in files):
+        raise BenchmarkError(
+            "--metric and --filter have no effect: none of the files names metrics.",
+            "Leave them out; runs and labels are compared by accuracy.",
+        )
     places: dict[tuple[str | None, str | None], list[int]] = {}  # by name, or by configuration or path
     for place, ((name, _), file) in enumerate(zip(given, files, strict=True)):
         key = (name, None) if name else (None, file.configuration or file.path)

@@ -51,6 +51,7 @@ class Answers:
     configuration: str | None = None  # of a run; runs that share it are seeds of one model
     digest: str | None = None  # of a run
     test_sha256: str | None = None
+    metric: str | None = None  # that says which answers are correct; None if labels do
     unknown: int = 0  # predictions that are none of the gold labels
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
         return GradedAnswer(place, _score(row, metric, place), identifier, prompt, gold, predicted)
 
     kind = "doc_id and doc_hash" if hashed else "doc_id"
-    return Answers(str(path), path.resolve().parent.name, _rows(objects, answer), kind)
+    return Answers(str(path), path.resolve().parent.name, _rows(objects, answer), kind, metric=metric)
 
 
 def _lm_eval_requests(row: dict[str, Any]) -> tuple[str | None, list[str]]:
@@ -134,7 +135,7 @@ def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
         )
 
     task = objects[0][1]["doc"].get("task_name")
-    return Answers(str(path), path.resolve().parent.parent.name, _rows(objects, answer), f"doc.id of {task}")
+    return Answers(str(path), path.resolve().parent.parent.name, _rows(objects, answer), f"doc.id of {task}", metric=metric)
 
 
 def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
@@ -164,7 +165,8 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
         gold, predicted = " | ".join(references) or None, extracted[-1] if extracted else None
         return GradedAnswer(place, correct, str(row["sample_id"]), str(row["input"]["raw"]), gold, predicted)
 
-    return Answers(str(path), models[0], _rows(objects, answer), f"sample_id of {objects[0][1]['evaluation_name']}")
+    kind = f"sample_id of {objects[0][1]['evaluation_name']}"
+    return Answers(str(path), models[0], _rows(objects, answer), kind, metric=result)
 
 
 def _labels(path: Path, objects: Objects) -> Answers:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answer_files import CORRECT, GOLD, PREDICTED, label_rows, write_csv
+from answer_files import CORRECT, GOLD, PREDICTED, every_format, label_rows, write_csv
 from factories import RANDOM_FIT, a_record, publish, publish_many, wrong_at
 
 from benchmark.analysis.compared_models import read_models
@@ -80,3 +80,19 @@ def test_changed_predictions_of_a_run_are_refused(tmp_path: Path) -> None:
     (run.folder / "predictions.parquet").write_bytes((other.folder / "predictions.parquet").read_bytes())
     with pytest.raises(BenchmarkError, match=r"predictions\.parquet is not the file"):
         read_models([str(run.folder)], {})
+
+
+@pytest.mark.parametrize("option", ["metric", "filter"])
+def test_a_choice_that_no_file_reads_is_refused(option: str, tmp_path: Path) -> None:
+    run, files = publish(tmp_path, a_record("tfidf")), every_format(tmp_path)
+    for labels in (run.folder, files["csv"], files["LLaMA-Factory"]):
+        with pytest.raises(BenchmarkError, match="--metric and --filter have no effect"):
+            read_models([str(labels)], {option: ["f1"]})
+
+
+def test_a_choice_is_for_the_files_that_read_it(tmp_path: Path) -> None:
+    files = every_format(tmp_path)
+    chosen = {"lm-eval": "exact_match", "lighteval": "loglikelihood_acc", "Every Eval Ever": "mood"}
+    for name, metric in chosen.items():
+        compared = read_models([str(files["csv"]), str(files[name])], {"metric": [metric]})
+        assert [correct.tolist() for correct in compared.correct.values()] == [[list(CORRECT)]] * 2
