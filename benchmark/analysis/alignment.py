@@ -25,10 +25,11 @@ def align(files: Sequence[Answers]) -> Aligned:
 
     Raises `BenchmarkError` for other test data, missing items, and gold labels or texts that are those of other items.
     """
+    hashed = [file for file in files if file.test_sha256]
+    for file in hashed[1:]:
+        if file.test_sha256 != hashed[0].test_sha256:
+            raise BenchmarkError(f"{hashed[0].path} and {file.path} answer different test texts.", SAME_ITEMS)
     first, *others = files
-    for other in others:
-        if first.test_sha256 and other.test_sha256 and first.test_sha256 != other.test_sha256:
-            raise BenchmarkError(f"{first.path} and {other.path} answer different test texts.", SAME_ITEMS)
     by, key = _key(files)
     aligned = Aligned(by, (first.rows, *(_in_order_of(first, other, key) for other in others)))
     for rows in aligned.files[1:]:

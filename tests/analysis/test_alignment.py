@@ -100,6 +100,12 @@ def test_what_contradicts_is_refused_with_its_place(first: dict[str, Any], other
     assert refused.value.fix
 
 
+def test_test_texts_of_runs_are_compared_whatever_the_first_file_is() -> None:
+    runs = [answers(name, test_sha256=name * 64) for name in "bc"]
+    with pytest.raises(BenchmarkError, match="b and c answer different test texts"):
+        align([answers("a"), *runs])
+
+
 def test_repeated_texts_must_be_in_the_same_order() -> None:
     texts, gold = ["x", "x", "y", "z", "z", "y"], ["calm", "glad", "glad", "glad", "calm", "glad"]
     first = answers("a", ids=None, texts=texts, gold=gold)
