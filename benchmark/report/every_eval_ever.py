@@ -158,9 +158,11 @@ def _result(evaluation: Evaluation, name: str, value: float) -> dict[str, Any]:
 
 
 def _source(evaluation: Evaluation) -> dict[str, Any]:
-    """The test split; the hub's data set only if its content is known to be that."""
+    """The test split and what was left out of it; the hub's data set only if its content is known to be that."""
     record, rows = evaluation.record, len(evaluation.run.gold)
+    tested = record.config.dataset.test or record.config.dataset
     details: dict[str, Any] = {"test_sha256": record.data_sha256.get("test"), "rows": rows}
+    details["left_out"] = "rows with several labels" if tested.skip_multilabel else None
     of_hub: dict[str, Any] = {"source_type": "other"}
     hub = record.config.dataset.hub
     if hub is not None and is_hub_dataset(record):

@@ -7,6 +7,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from benchmark.analysis.frame import read_results
+from benchmark.analysis.metrics import accuracy
 from benchmark.analysis.run_scores import is_hub_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
@@ -58,14 +59,15 @@ def _hub_eval_results(evaluation: Evaluation) -> dict[str, bytes]:
     hub = record.config.dataset.hub
     if hub is None or not is_hub_dataset(record):
         return {}
+    left_out = ", without rows of several labels" if record.config.dataset.skip_multilabel else ""
     entry = EvalResultEntry(
         dataset_id=hub.id,
         task_id=hub.configuration or "default",
-        value=float((run.gold == run.predictions.predicted).mean()),
+        value=accuracy(run.gold, run.predictions.predicted),
         dataset_revision=hub.revision,
         date=record.finished,
-        notes=f"accuracy on {len(run.gold)} texts of the split {hub.split_of('test')}: {evaluation.name}, "
-        f"seed {record.seed}",
+        notes=f"accuracy on {len(run.gold)} texts of the split {hub.split_of('test')}{left_out}: "
+        f"{evaluation.name}, seed {record.seed}",
     )
     content = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True, width=120)
     return {f"{run.name}/.eval_results/{evaluation.dataset}.yaml": content.encode()}

@@ -130,6 +130,18 @@ def test_evaluation_results_name_the_split_of_the_hub(tmp_path: Path) -> None:
     assert "10 texts of the split validation" in (entry.notes or "")
 
 
+@pytest.mark.parametrize("skipped", [True, False])
+def test_an_export_says_that_rows_of_several_labels_are_left_out(skipped: bool, tmp_path: Path) -> None:
+    publish(tmp_path / "results", a_record("minilm", f"dataset.skip_multilabel={str(skipped).lower()}"))
+    export(tmp_path / "results", "hub-eval-results", tmp_path / "hub")
+    (path,) = (tmp_path / "hub").rglob("*.yaml")
+    (entry,) = parse_eval_result_entries(yaml.safe_load(path.read_text()))
+    assert ("test, without rows of several labels: MiniLM-L6" in (entry.notes or "")) is skipped
+    whole, _ = exported(tmp_path / "results", tmp_path / "out")
+    details = whole["evaluation_results"][0]["source_data"]["additional_details"]
+    assert details.get("left_out") == ("rows with several labels" if skipped else None)
+
+
 def test_two_exports_have_the_same_content(tmp_path: Path) -> None:
     publish(tmp_path / "results", a_record("tfidf"))
     assert exported(tmp_path / "results", tmp_path / "a") == exported(tmp_path / "results", tmp_path / "b")
