@@ -135,7 +135,9 @@ def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
         )
 
     task = objects[0][1]["doc"].get("task_name")
-    return Answers(str(path), path.resolve().parent.parent.name, _rows(objects, answer), f"doc.id of {task}", metric=metric)
+    return Answers(
+        str(path), path.resolve().parent.parent.name, _rows(objects, answer), f"doc.id of {task}", metric=metric
+    )
 
 
 def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:

@@ -17,7 +17,7 @@ from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
 from benchmark.report.tables.audit import impossible_accuracies
 from benchmark.report.tables.label_noise import STRONG
-from benchmark.report.tables.paired import CHANGES
+from benchmark.report.tables.paired import CHANGES, ROBUSTNESS
 from benchmark.report.wording import Row, four_decimals, jinja_environment, listed, seed_count
 
 SEARCHES = ("tune", "tune_cpu")  # recipes of the experiments that compare learning rates on the validation split
@@ -69,7 +69,8 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         **by_cost,
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
-        **_about_use(comparable, own_tables, dataset),
+        **_about_use(comparable, own_tables),
+        "changed": _most_harmful_change(tables.get(ROBUSTNESS, pd.DataFrame()), dataset),
         "left_out": _left_out_of_names(analysis),
         "elsewhere": leads_by_data_set(tables, dataset) if about_study else {"gains": [], "leads": []},
         **(_about_the_study(analysis, own_tables["table3_accuracy"]) if about_study else {}),
@@ -135,14 +136,13 @@ def _about_cost(analysis: AnalysedResults, comparable: list[Row], dollars: pd.Da
     }
 
 
-def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame], dataset: str) -> dict[str, Any]:
-    """Confidences of the best model, wrong test labels, few training texts, and changed test texts."""
+def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Confidences of the best model, wrong test labels, and few training texts."""
     best = comparable[0]["configuration"] if comparable else None
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
         "noise": _row_with(own_tables["label_noise"], "criterion", STRONG),
         "few": _few_texts(own_tables["learning_curve"]),
-        "changed": _most_harmful_change(own_tables["robustness"], dataset),
     }
 
 

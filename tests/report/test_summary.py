@@ -22,6 +22,7 @@ from factories import (
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.analysis.prices import read_prices
+from benchmark.config import digest_of
 from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report.build import Report
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
@@ -159,6 +160,20 @@ def test_the_most_harmful_change_is_of_the_data_set_and_no_negation() -> None:
     found = _most_harmful_change(table, "emotion")
     assert found == {"what": "typos", "losses": ["from 0.9000 to 0.8000 (M)"], "one_seed": False}
     assert _most_harmful_change(table, "other") is None
+
+
+def test_changed_texts_of_a_data_set_of_ones_own_are_a_finding(tmp_path: Path) -> None:
+    own = publish_many(tmp_path, a_record("minilm", dataset="mine"), wrong_at([1]))
+    record = a_record("minilm", 'dataset.perturb="typos"', dataset="mine", test_sha256="c" * 64)
+    assert record.data is not None
+    data = replace(record.data, perturbed_rows=5, unperturbed_sha256=own.record.data_sha256["test"])
+    record = replace(record, data=data, digest=digest_of(record.config.as_json(), data.hashes()))
+    [sentence] = [
+        sentence
+        for sentence in sentences(own, publish_many(tmp_path, record, wrong_at(range(20))))
+        if "typos" in sentence
+    ]
+    assert "from 0.9950 to 0.9000 (MiniLM-L6)" in sentence
 
 
 def test_decisions_are_those_of_the_best_model(tmp_path: Path) -> None:
