@@ -247,6 +247,13 @@ def test_the_overview_has_the_best_configuration_of_every_model(tmp_path: Path) 
     assert len(table_rows("overview")) == 5
 
 
+def test_the_overview_has_the_parameters_of_the_network_that_was_measured(tmp_path: Path) -> None:
+    record = a_record("minilm", "model.architecture.num_hidden_layers=12")
+    assert record.card is not None
+    record = replace(record, card=replace(record.card, parameters=1234))
+    assert table_rows("overview", publish(tmp_path, record))[0]["parameters"] == 1234
+
+
 @pytest.mark.parametrize(
     ("count", "shown"),
     [(999_885_952, "1B"), (8_030_261_248, "8.03B"), (1e9, "1B"), (22_713_216, "22.7M"), (1_235_001, "1.24M")],

@@ -20,6 +20,7 @@ from benchmark.report.table import (
     ValueSource,
     declared,
 )
+from benchmark.results.shipped_models import CatalogueEntry
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
@@ -31,16 +32,14 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]
-    rows += [_not_run(name, catalogue[name].config.model.title) for name in study.TABLE3 if name not in measured]
-    for row in rows:
-        entry = catalogue.get(row["name"])
-        row["parameters"] = entry.card.parameters if entry else row.get("parameters")
+    rows += [_not_run(name, catalogue[name]) for name in study.TABLE3 if name not in measured]
     return pd.DataFrame(rows, dtype=object)
 
 
-def _not_run(name: str, title: str) -> dict[str, Any]:
-    published = {"name": name, "model": title, "study": study.TABLE3[name], "status": "not run"}
-    return dict.fromkeys(column.name for column in COLUMNS) | published
+def _not_run(name: str, entry: CatalogueEntry) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
+    row |= {"name": name, "model": entry.config.model.title, "parameters": entry.card.parameters}
+    return row | {"study": study.TABLE3[name], "status": "not run"}
 
 
 def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
