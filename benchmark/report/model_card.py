@@ -50,7 +50,7 @@ def model_card(run: Run) -> str:
     text = jinja_environment().get_template("model_card.md.jinja").render(
         record=record, name=_name(record), run=run.name, rows=len(run.gold), scores=scores, metrics=METRICS,
         front_matter=_front_matter(record, scores), interval=accuracy_interval(np.array([run.gold == predicted])),
-        by_label=table.to_markdown(index=False, floatfmt=".4f"), usage=_usage(record),
+        by_label=table.to_markdown(index=False, floatfmt=".4f", disable_numparse=[0]), usage=_usage(record),
         research_only=_is_the_studys(record), predict=record.fit and record.fit.saved_sha256 and PREDICT,
     )  # fmt: skip
     return text.rstrip() + "\n"

@@ -1,5 +1,7 @@
 """The hub's client reads the model card, and its scores are those of the stored predictions."""
 
+import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -7,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import FIT, GOLD, RANDOM_FIT, a_record, files_below, publish
+from factories import FIT, GOLD, RANDOM_FIT, a_record, answers, examples, files_below, publish
 from huggingface_hub import ModelCard
 
 from benchmark.errors import BenchmarkError
@@ -15,6 +17,7 @@ from benchmark.interface import AdapterSource, WeightSource
 from benchmark.report import __main__ as report_command
 from benchmark.report.__main__ import write_model_card
 from benchmark.report.model_card import find_run, kept_card, model_card
+from benchmark.results import store
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import Run, read_all
 
@@ -72,6 +75,13 @@ def test_the_text_states_the_limits_of_the_scores(tmp_path: Path) -> None:
     assert "50 training texts are joy, 5 are surprise" in text
     assert "No licence is granted here" in text
     assert "| anger    |      1.0000 |   0.5000 | 0.6667 |         2 |" in text
+
+
+def test_labels_that_look_like_numbers_are_written_as_they_are(tmp_path: Path) -> None:
+    labels = ("0.5", "1.0", "1.50", "007", "1e3", "-2")
+    record = replace(a_record("minilm", f"dataset.labels={json.dumps(labels)}"), predicted_rows=10)
+    run = store.write(tmp_path, record, store.encode_predictions(examples(), answers(GOLD), labels))
+    assert tuple(re.findall(r"^\| (\S+) +\| +1\.0000", model_card(run), re.MULTILINE)) == labels
 
 
 def test_training_is_stated_for_models_that_follow_the_recipe(tmp_path: Path) -> None:
