@@ -15,7 +15,9 @@ from benchmark.analysis.inference import ALPHA
 from benchmark.analysis.metrics import Correct
 
 COLUMNS = ("test_sha256", "better", "other", "difference", "low", "high", "wins", "losses", "seed_pairs", "p",
-           "adjusted_p", "detectable", "differs")  # fmt: skip
+           "adjusted_p", "detectable", "differs", "verdict")  # fmt: skip
+DIFFER, NOT_SIGNIFICANT = "differ", "not significant"
+"""The values of `verdict`."""
 
 
 def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
@@ -26,7 +28,7 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     pair of seeds gives a McNemar p-value; `p` combines them (`inference.combine_p_values`), and `adjusted_p` is Holm's
     over all pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the
     strictest step of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the
-    interval of the difference, which accounts for the seeds too.
+    interval of the difference, which accounts for the seeds too; `verdict` says the same in words.
     """
     rows = [row for comparable in by_test_texts(configurations) for row in _pairs(results, comparable)]
     return pd.DataFrame(rows, columns=[*COLUMNS], dtype=object)
@@ -79,11 +81,12 @@ def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _add_corrections(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
-    """Add `adjusted_p`, `detectable` and `differs`, which depend on the number of pairs, to each of `rows`."""
+    """Add the columns that depend on the number of pairs, `adjusted_p` and those after it, to each of `rows`."""
     for row, adjusted in zip(rows, inference.holm([row["p"] for row in rows]), strict=True):
         discordance = (row["wins"] + row["losses"]) / items
         alpha = ALPHA / len(rows) / inference.combining_factor(row["seed_pairs"])
         row["adjusted_p"] = adjusted
         row["detectable"] = inference.detectable_difference(items, discordance, alpha=alpha)
         row["differs"] = adjusted < ALPHA and row["low"] > 0
+        row["verdict"] = DIFFER if row["differs"] else NOT_SIGNIFICANT
     return rows

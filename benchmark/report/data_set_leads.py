@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from benchmark.analysis.comparisons import DIFFER
 from benchmark.analysis.configurations import NETWORKS
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
@@ -25,7 +26,7 @@ def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dic
             continue
         model, on = markdown_text(best["model"]), markdown_text(str(name))
         pairs = by_name.get(f"pairwise_{name}", pd.DataFrame(columns=["better_id", "other_id", "verdict"]))
-        led = pairs[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == "differ")]
+        led = pairs[(pairs["better_id"] == best["configuration"]) & (pairs["verdict"] == DIFFER)]
         significantly = networks[networks["configuration"].isin(led["other_id"])]
         if best["kind"] not in NETWORKS:
             model += "" if len(networks) else "; no network was tested"

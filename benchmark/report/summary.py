@@ -163,17 +163,18 @@ def _same_training(one: Row, other: Row) -> bool:
 
 
 def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
-    pairs = analysis.comparisons
-    ids = {one["configuration"], other["configuration"]}
-    compared = pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
-    return bool(compared["differs"].any())
+    return bool(_pairs_of(analysis, one, other)["differs"].any())
 
 
 def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
     """The comparison of two configurations: of the more accurate one with the other."""
-    pairs = analysis.comparisons
-    ids = {one["configuration"], other["configuration"]}
-    return dict(pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)].iloc[0])
+    return dict(_pairs_of(analysis, one, other).iloc[0])
+
+
+def _pairs_of(analysis: AnalysedResults, one: Row, other: Row) -> pd.DataFrame:
+    """The comparison of two configurations as a table of one row, or of none if they were not compared."""
+    pairs, ids = analysis.comparisons, {one["configuration"], other["configuration"]}
+    return pairs[pairs["better"].isin(ids) & pairs["other"].isin(ids)]
 
 
 def _smaller(analysis: AnalysedResults, comparable: list[Row]) -> Row | None:

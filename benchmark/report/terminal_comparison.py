@@ -84,7 +84,6 @@ def pair_rows(compared: ComparedModels) -> pd.DataFrame:
         pair=[f"{one} - {other}" for one, other in numbers],
         both=both,
         neither=items - both - table["wins"] - table["losses"],
-        verdict=["differ" if differs else "not significant" for differs in table["differs"]],
     )
 
 

@@ -1,5 +1,6 @@
 """What the study's own figures can mean: which can be accuracies, which comparisons could be significant."""
 
+import math
 from collections.abc import Iterable
 from itertools import combinations, count, islice
 from typing import Any
@@ -73,7 +74,7 @@ def _smallest(figures: list[float], rows: int, up_to: int) -> str:
 def _comparison(better: str, other: str) -> dict[str, Any]:
     first, second = study.TABLE3[better], study.TABLE3[other]
     # Figures that are not counts leave the count open; the next whole number is the most they can mean.
-    texts = int(-(-round((first - second + 2 * ROUNDING) * study.TEST_ROWS, 6) // 1))
+    texts = math.ceil(round((first - second + 2 * ROUNDING) * study.TEST_ROWS, 6))
     z = unpaired_z(first, second, study.TEST_ROWS)
     unpaired_p = 2 * float(stats.norm.sf(z))
     best_p = mcnemar(texts, 0)

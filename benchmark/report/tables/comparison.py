@@ -24,7 +24,6 @@ def pairwise(analysis: AnalysedResults) -> pd.DataFrame:
         p=[four_digits(p) for p in pairs["p"]],
         adjusted_p=[four_digits(p) for p in pairs["adjusted_p"]],
         detectable=[math.nan if difference is None else round(difference, 6) for difference in pairs["detectable"]],
-        verdict=["differ" if differs else "not significant" for differs in pairs["differs"]],
     )
 
 
@@ -55,8 +54,8 @@ def seeds(analysis: AnalysedResults) -> pd.DataFrame:
         maximum=[float(max(of)) for of in accuracies],
         **{str(name): column.to_list() for name, column in counts.items()},
     )
-    order = table.assign(mean=-table["mean"].astype(float)).sort_values(["mean", "model", "recipe"], na_position="last")
-    return table.loc[order.index]
+    falling = table.astype({"mean": float})
+    return falling.sort_values(["mean", "model", "recipe"], ascending=[False, True, True], na_position="last")
 
 
 def letters(groups: list[tuple[int, ...]], count: int, used: int = 0) -> list[str]:
