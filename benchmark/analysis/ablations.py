@@ -18,7 +18,7 @@ DEFAULTS: dict[str, Any] = {option.name: option.default for option in fields(Rec
 
 
 def tried_options(results: Results, configurations: pd.DataFrame) -> list[tuple[pd.Series, pd.Series, str]]:
-    """Each configuration with results and another value of `OPTIONS`, the one with their defaults, and the values."""
+    """Each configuration with tried values of `OPTIONS`, its counterpart with the defaults, and the values in words."""
     table = with_results(configurations)
     records = [results.runs_by_name[run].record for run in table["run"]]
     keys = [key_without(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
@@ -33,13 +33,13 @@ def tried_options(results: Results, configurations: pd.DataFrame) -> list[tuple[
 
 
 def without_ablations(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
-    """The configurations but those of `tried_options`, so that a headline is not the best of many options tried."""
+    """The configurations that `tried_options` does not return, so that a headline is not the best of many options."""
     tried = [row["configuration"] for row, _, _ in tried_options(results, configurations)]
     return configurations[~configurations["configuration"].isin(tried)]
 
 
 def key_without(record: RunRecord, leave_out: Collection[str]) -> str:
-    """A hash of what runs share that differ in nothing but their seed, changed test texts, and `leave_out`."""
+    """A hash that is equal for runs which differ only in their seed, in changed test texts, and in `leave_out`."""
     before = record.data and record.data.unperturbed_sha256
     data = record.data_sha256 | ({"test": before} if before else {})
     return short_hash(seed_independent_spec(record.config, leave_out), data)

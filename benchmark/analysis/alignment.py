@@ -14,7 +14,7 @@ WITH_IDS = "Write .csv files with the columns id, gold and predicted, and the sa
 
 @dataclass(frozen=True)
 class Aligned:
-    """The answers of each file in the order of the first, and by what they were matched."""
+    """The answers of each file, in the order of the first file, and what they were matched by."""
 
     by: str
     files: tuple[tuple[GradedAnswer, ...], ...]
@@ -23,7 +23,7 @@ class Aligned:
 def align(files: Sequence[Answers]) -> Aligned:
     """Match by ids of the same kind, else by unique texts, else by order with equal gold labels.
 
-    Raises `BenchmarkError` for other test data, missing items, and gold labels or texts that are those of other items.
+    Raises `BenchmarkError` for other test data, missing items, other gold labels, and the text of another item.
     """
     hashed = [file for file in files if file.test_sha256]
     for file in hashed[1:]:
@@ -60,7 +60,7 @@ def _key(files: Sequence[Answers]) -> tuple[str, Key | None]:
 
 
 def _form(file: Answers) -> str | None:
-    """`test-#` if all ids differ in their numbers only, else None."""
+    """The form of the ids, such as `test-#`, if they differ in their numbers only, else None."""
     forms = {re.sub(r"\d+", "#", str(answer.id)) for answer in file.rows}
     return forms.pop() if len(forms) == 1 else None
 

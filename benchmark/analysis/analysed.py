@@ -21,7 +21,7 @@ class AnalysedResults:
 
     @cached_property
     def datasets(self) -> list[str]:
-        """The keys of all data sets: the study's first, then those with most configurations.
+        """The keys of all data sets: the study's first, then by falling number of configurations.
 
         Changed test texts are no data set of their own.
         """
@@ -31,7 +31,7 @@ class AnalysedResults:
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
     def of(self, dataset: str) -> "AnalysedResults":
-        """The same with `results.runs` restricted to one data set; the other fields of `results` are unchanged."""
+        """The analysis with `results.runs` restricted to one data set; the other fields of `results` are unchanged."""
         if set(self.results.runs["dataset"]) == {dataset}:
             return self
         if dataset not in self._parts:
@@ -45,7 +45,7 @@ class AnalysedResults:
 
     @cached_property
     def models(self) -> list[str]:
-        """The short titles of the models with results on any data set, those with most data sets first.
+        """The short titles of the models with results on any data set, by falling number of data sets.
 
         Models that learn nothing are left out. The order is the same for each part that `of` returns.
         """

@@ -24,7 +24,7 @@ def comparisons(results: Results, configurations: pd.DataFrame) -> pd.DataFrame:
     """One row per pair of configurations with results on the same test texts, the largest group of them first.
 
     `better` and `other` are configuration ids, `better` the more accurate. `wins` and `losses` are the items that only
-    one of the two predicts correctly, means over all pairs of seeds: their difference is that of the accuracies. Each
+    one of the two predicts correctly, means over all pairs of seeds: (wins - losses) / items is `difference`. Each
     pair of seeds gives a McNemar p-value; `p` combines them (`inference.combine_p_values`), and `adjusted_p` is Holm's
     over all pairs on these texts. `detectable` is the difference found with 80% power at this discordance, at the
     strictest step of Holm's correction. `differs` needs both tests: McNemar's, which accounts for the items, and the
@@ -69,7 +69,7 @@ def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:
 
 
 def _resample(correct: Mapping[str, Correct]) -> dict[str, npt.NDArray[np.float64]]:
-    """What `inference.resample_items` draws of each model; the items are drawn once for all."""
+    """The draws of `inference.resample_items` for each model; the items are drawn once for all."""
     drawn = inference.resample_items(np.concatenate([*correct.values()]))
     last_seeds = np.cumsum([len(answers) for answers in correct.values()])
     return dict(zip(correct, np.split(drawn, last_seeds[:-1], axis=1), strict=True))
@@ -81,7 +81,7 @@ def _pairs(results: Results, comparable: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _add_corrections(rows: list[dict[str, Any]], items: int) -> list[dict[str, Any]]:
-    """Add the columns that depend on the number of pairs, `adjusted_p` and those after it, to each of `rows`."""
+    """Add the columns that depend on the number of pairs, from `adjusted_p` on, to each of `rows`."""
     for row, adjusted in zip(rows, inference.holm([row["p"] for row in rows]), strict=True):
         discordance = (row["wins"] + row["losses"]) / items
         alpha = ALPHA / len(rows) / inference.combining_factor(row["seed_pairs"])

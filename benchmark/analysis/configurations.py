@@ -74,7 +74,7 @@ def is_sized_network(row: Mapping[str, Any]) -> bool:
 
 
 def smallest_network(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first of `rows`, configurations, with the smallest network of those trained here on all rows and steps.
+    """The first configuration of `rows` with the smallest network that was trained here on all rows and steps.
 
     A network that does not state its number of parameters is left out.
     """
@@ -91,7 +91,7 @@ def mean_accuracy(correct: Correct) -> float:
 
 
 def accuracy_scores(results: Results, runs: Sequence[str]) -> dict[str, float | None]:
-    """Accuracy with its spread and 95% interval, and macro-F1, over runs that differ in their seed."""
+    """The accuracy with its spread and 95% interval, and the macro-F1, over runs that differ in their seed."""
     correct = results.correct(runs)
     interval, by_seed = accuracy_interval(correct), correct.mean(axis=1)
     return {
@@ -104,7 +104,7 @@ def accuracy_scores(results: Results, runs: Sequence[str]) -> dict[str, float | 
 
 
 def mean_class_scores(results: Results, runs: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall, f1 and support of each label (the index), means over runs that differ in their seed."""
+    """The precision, recall, f1 and support of each label (the index), means over runs that differ in their seed."""
     frames = _class_scores_by_seed(results, runs)
     means = np.mean([frame.to_numpy() for frame in frames], axis=0)
     return pd.DataFrame(means, index=list(results.labels(runs[0])), columns=frames[0].columns)

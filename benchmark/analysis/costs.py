@@ -37,7 +37,7 @@ def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
 
 
 def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
-    """For each configuration, the ids of those that dominate it, in the table's order.
+    """The ids of the configurations that dominate each configuration, in the table's order.
 
     One dominates another on the same machine if the other does not lead it, it costs no more on every cost measured of
     the other, and it leads the other or is clearly cheaper.

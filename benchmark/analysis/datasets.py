@@ -50,7 +50,7 @@ def _content(record: RunRecord) -> Content | None:
 def _contents_of_parts(
     records: Mapping[str, RunRecord], contents: Mapping[str, Content | None]
 ) -> dict[str, Content | None]:
-    """Runs on a part of a test split belong to the data set whose training or validation split they read."""
+    """The content for runs on a part of a test split: the data set whose training or validation split they read."""
     splits = ("train", "validation")
     whole = {
         _content_with(record.data_sha256.get(split, ""), record): contents[run]

@@ -22,7 +22,7 @@ LM_EVAL_FIELDS = LM_EVAL | {"doc", "resps", "filter", "metrics", "doc_hash", "pr
 LIGHTEVAL = {"doc", "metric", "model_response"}
 
 UNREADABLE = (KeyError, IndexError, TypeError, AttributeError, ValueError)
-"""What a row raises that has other fields than its format."""
+"""The exceptions that reading a row raises if it lacks fields of its format."""
 
 Objects = list[tuple[str, dict[str, Any]]]
 """Rows with their locations."""
@@ -87,7 +87,10 @@ def read_answers(path: Path, choices: Choices) -> Answers:
 
 
 def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
-    """One row per document and filter. `doc_hash` tells the documents of two versions of a task apart."""
+    """The answers in samples of lm-evaluation-harness, which have one row per document and filter.
+
+    `doc_hash` tells the documents of two versions of a task apart.
+    """
     kept_filter = _choose("filter", _distinct(_filter(row) for _, row in objects), choices, path)
     objects = [(place, row) for place, row in objects if _filter(row) == kept_filter]
     first = objects[0][1]
@@ -121,7 +124,7 @@ def _lm_eval_requests(row: dict[str, Any]) -> tuple[str | None, list[str]]:
 
 
 def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
-    """One row per document; `details/MODEL/DATE/details_TASK_DATE.parquet`."""
+    """The answers in `details/MODEL/DATE/details_TASK_DATE.parquet` of lighteval, which has one row per document."""
     metrics = [name for name, value in objects[0][1]["metric"].items() if value is not None]
     metric = _choose("metric", metrics, choices, path)
 
@@ -141,7 +144,7 @@ def _lighteval(path: Path, objects: Objects, choices: Choices) -> Answers:
 
 
 def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
-    """One row per sample and aggregate result."""
+    """The answers in samples of Every Eval Ever, which have one row per sample and aggregate result."""
     models = _distinct(row["model_id"] for _, row in objects)
     if len(models) > 1:
         raise BenchmarkError(
@@ -172,7 +175,10 @@ def _every_eval_ever(path: Path, objects: Objects, choices: Choices) -> Answers:
 
 
 def _labels(path: Path, objects: Objects) -> Answers:
-    """Gold and predicted labels. Case, outer space and the Unicode form do not matter, as for `model=external`."""
+    """The answers in a file with gold and predicted labels.
+
+    Case, outer space and the Unicode form of labels do not matter, as for `model=external`.
+    """
     names = list(objects[0][1])
     gold_key, predicted_key = (_column(path, names, keys) for keys in (GOLD_KEYS, ANSWER_KEYS))
     text_key = next((name for name in TEXT_KEYS if name in names), None)
@@ -233,7 +239,7 @@ def _other_form(place: str, error: Exception) -> BenchmarkError:
 
 
 def _choose(option: str, available: list[str], choices: Choices, path: Path) -> str:
-    """The only one available, or the one that the user chose."""
+    """The only available metric or filter, or the one that the user chose."""
     given = choices.get(option, ())
     chosen = [name for name in available if name in given] if given else available
     if len(chosen) == 1:

@@ -135,7 +135,7 @@ def without_copies(runs: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
 
 
 def label_names(labels: tuple[str, ...]) -> list[str]:
-    """Label names by id. The last one, also at -1, is `no label`, or another name if that is one of the labels."""
+    """The names of the labels by id. The last, at -1, is `no label`, or another text if a label has that name."""
     assert NO_LABEL == -1
     return [*labels, "no label of the data set" if "no label" in labels else "no label"]
 
@@ -254,7 +254,7 @@ def _is_constant(run: Run) -> bool:
 
 
 def _measurements(record: RunRecord, shared_time: bool) -> dict[str, Any]:
-    """Sizes, costs and the validation accuracy."""
+    """The sizes, costs and validation accuracy of a run."""
     fit, here = record.fit, record.card is None or record.card.computed_here
     train = record.data and record.data.splits.get("train")
     answered = record.predicted_rows if record.status is Status.completed else None

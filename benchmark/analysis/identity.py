@@ -12,9 +12,9 @@ from benchmark.results.record import RunRecord
 
 
 def seed_independent_spec(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
-    """Model, data set and recipe as JSON, without the options `leave_out`, such as dataset.train_rows.
+    """The model, data set and recipe as JSON, without the options `leave_out`, such as dataset.train_rows.
 
-    Equal for runs that differ only in their seed and in these options.
+    The result is equal for runs that differ only in their seed and in these options.
     """
     values = identity_of(spec.as_json())
     return _without({group: values[group] for group in ("model", "dataset", "recipe")}, leave_out)
@@ -43,7 +43,7 @@ def with_data_in_ids(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
-    """For each run, the name of the run that saved the adapter which it loads; None if it loads none.
+    """The run that saved the loaded adapter, by the name of the run that loads it; None for a run that loads none.
 
     Runs of schema 1 did not record the hash of what they saved. Their adapter's folder is named like the run.
     """
@@ -72,7 +72,7 @@ def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
 
 
 def _without(values: dict[str, Any], leave_out: Collection[str], prefix: str = "") -> dict[str, Any]:
-    """Nested values without those at the paths `leave_out`."""
+    """The nested values without the paths `leave_out`."""
     return {
         name: _without(value, leave_out, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in values.items()

@@ -97,7 +97,7 @@ def mcnemar(wins: int, losses: int) -> float:
 
 
 def discordant(first: Correct, second: Correct) -> list[tuple[int, int]]:
-    """Wins and losses of `first` against `second` for every pair of their seeds."""
+    """The wins and losses of `first` against `second` for every pair of their seeds."""
     if _check_shape(first)[1] != _check_shape(second)[1]:
         raise BenchmarkError(
             f"Answers of shapes {first.shape} and {second.shape} cannot be paired.", "Give answers to the same items."
@@ -117,7 +117,7 @@ def combine_p_values(p_values: Sequence[float]) -> float:
 
 
 def combining_factor(count: int) -> float:
-    """What `combine_p_values` multiplies the upper median of `count` p-values by."""
+    """The factor by which `combine_p_values` multiplies the upper median of `count` p-values."""
     return count / (count // 2 + 1)
 
 
@@ -134,7 +134,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
-    """The number of correct answers of each seed under resampled items, (resamples, seeds).
+    """The number of correct answers of each seed in each resample of the items, (resamples, seeds).
 
     The draws depend only on the number of items, so that two models stay paired. The values are whole numbers, held
     in floats for speed: their sums are exact, and the same on every machine.
@@ -144,7 +144,7 @@ def resample_items(correct: Correct) -> npt.NDArray[np.float64]:
 
 
 def interval_of_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], items: int) -> Interval:
-    """The percentile interval of first minus second mean accuracy, from what `resample_items` drew of each.
+    """The percentile interval of first minus second mean accuracy, from the draws of `resample_items`.
 
     Each resample draws the items jointly and the seeds of each model separately. The caller widens the interval by
     `difference_of_counts`.

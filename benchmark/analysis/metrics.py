@@ -51,7 +51,7 @@ def macro_f1(gold: LabelIds, predicted: LabelIds, n_labels: int) -> float:
 
 
 def per_class(gold: LabelIds, predicted: LabelIds, n_labels: int) -> ClassScores:
-    """Precision, recall, F1 and support of each label."""
+    """The precision, recall, F1 and support of each label."""
     _check_ids(gold, predicted, n_labels)
     scores = sklearn_metrics.precision_recall_fscore_support(
         gold, predicted, labels=range(n_labels), average=None, zero_division=0
@@ -60,7 +60,7 @@ def per_class(gold: LabelIds, predicted: LabelIds, n_labels: int) -> ClassScores
 
 
 def confusion_matrix(gold: LabelIds, predicted: LabelIds, n_labels: int) -> npt.NDArray[np.int64]:
-    """Row counts, (labels, labels + 1), by gold and predicted label; the last column is `NO_LABEL`."""
+    """The row counts, (labels, labels + 1), by gold and predicted label; the last column is `NO_LABEL`."""
     _check_ids(gold, predicted, n_labels)
     matrix = sklearn_metrics.confusion_matrix(gold, predicted, labels=[*range(n_labels), NO_LABEL])
     return np.asarray(matrix[:n_labels], dtype=np.int64)
@@ -127,7 +127,7 @@ def calibration_noise(confidence: Probabilities, draws: int = 200) -> float:
 
 
 def calibration_bins(correct: Correct, confidence: Probabilities, bins: int = 15) -> CalibrationBins:
-    """Accuracy by confidence in `bins` bins of equal width, each open below and closed above.
+    """The accuracy by confidence in `bins` bins of equal width, each open below and closed above.
 
     Section 2 of Guo et al. 2017.
     """
@@ -206,7 +206,7 @@ def mean_cost(gold: LabelIds, predicted: LabelIds, costs: npt.NDArray[np.float64
 
 
 def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    """Natural logarithms, of at least the smallest normal number of float32."""
+    """The natural logarithms of the probabilities, each clipped to the smallest normal number of float32."""
     return np.asarray(np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1)))
 
 

@@ -117,17 +117,16 @@ def recipe_in_words(record: RunRecord, catalogue: dict[str, CatalogueEntry], lea
 
 
 def exponential(value: float) -> str:
-    """`5e-5` for 0.00005."""
+    """The number in exponential form without padding: `5e-5` for 0.00005."""
     mantissa, exponent = f"{value:e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def settings_of(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
-    """What distinguishes a run from its model as shipped and from `recipe=paper` if it uses that.
+    """The settings of a run that differ from the shipped model and, for `recipe=paper`, the shipped recipe.
 
-    Model and recipe are compared with the shipped ones, whether the command line or an experiment's file changed
-    them. For everything else, and for a model that is not shipped, these are the overrides of the command line.
-    A `~` stays: it removes a setting.
+    They are written as overrides. Other settings, and all those of a model that is not shipped, are the overrides of
+    the command line. An override that removes a setting keeps its `~`.
     """
     given = [override.lstrip("+") for override in options_given(record)]
     given = [override for override in given if not override.startswith(SHOWN_IN_COLUMNS)]
@@ -195,7 +194,7 @@ def _recipe(record: RunRecord) -> str:
 
 
 def _settings(record: RunRecord, catalogue: dict[str, CatalogueEntry]) -> list[str]:
-    """What distinguishes a run, with the batch as one setting; names of files last."""
+    """The settings that a name can have: `settings_of` with the batch as one setting, and names of files last."""
     asked = PROMPTING if record.card and record.card.prompting else ()
     settings = [setting for setting in settings_of(record, catalogue) if not setting.startswith(asked)]
     if any(setting.startswith(BATCH) for setting in settings):
@@ -226,7 +225,7 @@ def _setting_in_words(setting: str) -> str:
 
 
 def _short_number(value: str) -> str:
-    """`1e-4` for 0.0001 and 1e-04, so that one value is always written in one way; anything else unchanged."""
+    """The value of a setting, if small in exponential form: `1e-4` for 0.0001 and 1e-04; anything else unchanged."""
     return exponential(float(value)) if SMALL_NUMBER.fullmatch(value) else value
 
 
@@ -246,7 +245,7 @@ def _unnamed_weights(record: RunRecord, shipped: CatalogueEntry) -> tuple[str, .
 
 
 def _option(override: str) -> str:
-    """What an override sets, without its value."""
+    """The option that an override sets or removes."""
     return override.partition("=")[0].lstrip("+~")
 
 

@@ -21,13 +21,13 @@ class Prices:
     per_kwh: float
 
     def dollars_per_hour(self, hardware: str) -> float | None:
-        """Dollars per hour of the first machine whose name is part of `hardware`, or None."""
+        """The dollars per hour of the first machine whose name is part of `hardware`, or None."""
         machines = (name for name in self.per_hour if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", hardware))
         return self.per_hour.get(next(machines, ""))
 
 
 def read_prices(path: Path = FILE) -> Prices:
-    """The prices in a file. Raises `BenchmarkError` for a missing file or entry, and for what is no price."""
+    """Read the prices in a file. Raises `BenchmarkError` for a missing file or entry, or a value that is no price."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         prices = {str(name): machine["dollars_per_hour"] for name, machine in content["machines"].items()}

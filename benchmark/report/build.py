@@ -72,7 +72,7 @@ class Report:
         return Picture(figure, dataset, *svgs, str(drawing.get_label())), drawing
 
     def page(self, texts: Texts | None = None) -> str:
-        """The page; with `texts`, comparisons show them."""
+        """The HTML of the page; with `texts`, its comparisons show them."""
         first, *others = self.analysis.datasets or [study.DATASET]
         found = {first: self.findings} | {name: findings(self.analysis, self.tables, name) for name in others}
         pictures = [picture for picture, _ in self.drawings]
@@ -87,7 +87,7 @@ class Report:
         )
 
     def readme_section(self) -> str:
-        """The README's results, in Markdown."""
+        """The section of results for the README, in Markdown."""
         tables = {table.name: (table, table.markdown(data)) for table, data in self.tables.items()}
         rows = self.tables.get(DATA_SETS)
         named = [] if rows is None else rows["dataset"].drop_duplicates().tolist()
@@ -103,7 +103,7 @@ class Report:
         )
 
     def results_pages(self) -> dict[str, str]:
-        """docs/results.md and the pages that it links to, by their place in docs/."""
+        """The documents docs/results.md and the pages that it links to, by their place in docs/."""
         return results_pages(self.analysis, self.tables, [picture for picture, _ in self.drawings])
 
 
@@ -168,7 +168,7 @@ def out_of_date(results_dir: Path, readme: Path | None) -> list[str]:
 
 
 def documents(report: Report, readme: Path) -> dict[Path, bytes]:
-    """The README with its section, and the pages of results beside it if there is a docs folder."""
+    """The content of the README with its section, and of the pages of results beside it if there is a docs folder."""
     content = {readme: with_section(readme, report.readme_section())}
     if (docs := readme.parent / "docs").is_dir():
         content |= {docs / name: text.encode() for name, text in report.results_pages().items()}
@@ -234,7 +234,7 @@ def _is_newer_than_inputs(page_file: Path, results_dir: Path) -> bool:
 
 
 def _generated(results_dir: Path) -> Iterable[Path]:
-    """The files in `results_dir` that have the name of a report's, of any data set. Others are the user's."""
+    """The files in `results_dir` that are named like a report's file of any data set. Other files are the user's."""
     for folder, names, suffixes in (("tables", TABLE_NAMES, TABLE_SUFFIXES), ("figures", [*FIGURES], FIGURE_SUFFIXES)):
         for path in (results_dir / folder).glob("*.*"):
             named = any(path.stem == name or path.stem.startswith(f"{name}_") for name in names)

@@ -47,7 +47,7 @@ _PROPERTIES = {light: f"var(--figure-{name})" for name, (light, _) in PALETTE.it
 
 
 def stylesheet() -> str:
-    """CSS that defines the properties in both colour schemes."""
+    """The CSS that defines the properties in both colour schemes."""
     light, dark = (" ".join(f"--figure-{name}: {pair[scheme]};" for name, pair in PALETTE.items()) for scheme in (0, 1))
     return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
 

@@ -52,7 +52,7 @@ class Dimensions:
 
     @property
     def key_value_size(self) -> int:
-        """Width of all keys, or of all values. It is less than that of the queries if query heads share them."""
+        """The width of all keys, or of all values; the queries are wider if their heads share keys and values."""
         return self.head_size * self.num_key_value_heads
 
 
@@ -127,7 +127,7 @@ def lora(title: str, sizes: Dimensions) -> Figure:
 
 
 def _parameters_of_blocks(sizes: Dimensions) -> str:
-    """The caption: parameters of a block, of all blocks, and of the model."""
+    """The caption, which states the parameters of a block, of all blocks, and of the model."""
     embedding, *block, norm, head = [box.parameters for box in _boxes(sizes)]
     blocks = sizes.num_hidden_layers * sum(block)
     return (
@@ -189,7 +189,7 @@ def _vector(axes: Axes, bottom: Point, width: float, text: str) -> None:
 
 
 def _trapezoid(axes: Axes, bottom: Point, widths: tuple[float, float], height: float, colour: str) -> None:
-    """Draw a trapezoid centred on `bottom`; `widths` are those of its lower and its upper side."""
+    """Draw a trapezoid centred on `bottom`, with the `widths` of its lower and its upper side."""
     (x, y), (below, above) = bottom, (width / 2 for width in widths)
     corners = [(x - below, y), (x + below, y), (x + above, y + height), (x - above, y + height)]
     axes.add_patch(Polygon(corners, facecolor=colour, **_OUTLINE))

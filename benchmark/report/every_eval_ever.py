@@ -158,7 +158,7 @@ def _result(evaluation: Evaluation, name: str, value: float) -> dict[str, Any]:
 
 
 def _source(evaluation: Evaluation) -> dict[str, Any]:
-    """The test split and what was left out of it; the hub's data set only if its content is known to be that."""
+    """The test split and what was left out of it; the hub's data set is named only if its content is known."""
     record, rows = evaluation.record, len(evaluation.run.gold)
     tested = record.config.dataset.test or record.config.dataset
     details: dict[str, Any] = {"test_sha256": record.data_sha256.get("test"), "rows": rows}
@@ -177,7 +177,7 @@ def _source(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _samples(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """One row per test item. An answer that is none of the labels is `no label`; a generated answer is not copied."""
+    """The rows of the test items. An answer that is none of the labels is `no label`; generated text is not copied."""
     run = evaluation.run
     names, split = label_names(evaluation.record.labels), evaluation.record.data_sha256.get("test")
     attribution = {"turn_idx": 0, "source": "output.raw", "extraction_method": "exact_match", "is_terminal": True}
@@ -201,5 +201,5 @@ def _samples(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def _strings(values: Mapping[str, Any]) -> dict[str, str]:
-    """What is known, as the schema wants it."""
+    """The values that are known, as text, which the schema requires."""
     return {name: str(value) for name, value in values.items() if value is not None}

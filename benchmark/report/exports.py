@@ -51,7 +51,7 @@ def _evaluations(results_dir: Path) -> list[Evaluation]:
 
 
 def _hub_eval_results(evaluation: Evaluation) -> dict[str, bytes]:
-    """`.eval_results/DATASET.yaml` for the repository of the run's model; nothing for data that are not the hub's.
+    """The file `.eval_results/DATASET.yaml` for the repository of the run's model; no file for data of another source.
 
     https://huggingface.co/docs/hub/eval-results
     """

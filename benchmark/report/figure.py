@@ -16,7 +16,7 @@ ALL = ""
 
 @dataclass(frozen=True)
 class Figure:
-    """A declaration.
+    """The declaration of a figure.
 
     `draw` takes the analysis of one data set and its name, and returns None if there is nothing to show. With
     `of_all` it takes the analysis of all data sets, and an empty name. The label of the drawing is its caption.
@@ -43,20 +43,20 @@ class Picture:
 
     @property
     def alternative(self) -> str:
-        """What it shows, for readers who cannot see it, and its caption."""
+        """The content of the figure in words, for readers who cannot see it, and its caption."""
         return self.caption or self.figure.alternative
 
     @property
     def name(self) -> str:
-        """The name of its files in results/figures, without suffix."""
+        """The name of the figure's files in results/figures, without suffix."""
         return self.figure.name if self.dataset in (study.DATASET, ALL) else f"{self.figure.name}_{self.dataset}"
 
 
 def series_styles(analysis: AnalysedResults, titles: Sequence[str]) -> list[dict[str, Any]]:
     """The line style of each series, given the title of its model; at most as many as there are styles.
 
-    A model has the same style in all figures, if it is one of those with most data sets. Other models, and further
-    series of the same model, get the styles that are left, those of the models with fewest data sets first.
+    The models with most data sets have one style each in all figures. Other models, and further series of the same
+    model, get the styles that are left: first the style of the model with fewest data sets.
     """
     usual = dict(zip(analysis.models, SERIES_STYLES, strict=False))
     own = [usual.get(title) if title not in titles[:place] else None for place, title in enumerate(titles)]

@@ -10,7 +10,7 @@ Format = Callable[[Any], str]
 
 
 def plain(value: Any) -> str:
-    """Text on one line; whole numbers with thousands separators, others with up to six digits."""
+    """A value as text on one line; whole numbers with thousands separators, others with up to six digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -72,7 +72,7 @@ def parameters(value: float, million: str = "M", billion: str = "B") -> str:
 
 
 def scientific(value: Any) -> str:
-    """`5e-5` for 0.00005; text unchanged."""
+    """A number in exponential form: `5e-5` for 0.00005; text unchanged."""
     return exponential(value) if isinstance(value, float) else plain(value)
 
 

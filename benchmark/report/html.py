@@ -94,7 +94,7 @@ def page(
 
 
 def _leading_picture(shown: Sequence[tuple[Part, list[Content]]]) -> DrawnPicture | None:
-    """Take the picture that the first section begins with, if it does, so that it stands beside the answer."""
+    """Take the picture at the beginning of the first section, if there is one, to stand beside the answer."""
     if not shown:
         return None
     _, content = shown[0]
@@ -132,7 +132,7 @@ def inline_markdown(text: str) -> Markup:
 
 
 def _content(part: Part, analysis: AnalysedResults) -> list[Content]:
-    """Figures with their SVG, then tables; but the leaderboard of another data set stands behind its first figure."""
+    """The figures with their SVG, then the tables; the leaderboard of another data set follows its first figure."""
     leading = 0 if part.dataset == study.DATASET else 1
     drawn = [
         (picture, _inline_svg(picture, picture.svg), _inline_svg(picture, picture.narrow, "-narrow"))

@@ -105,7 +105,7 @@ def _is_the_studys(record: RunRecord) -> bool:
 
 
 def _usage(record: RunRecord) -> str | None:
-    """Code that uses the saved model. Records of schema 1 have none, so the shipped model's is used."""
+    """Code that uses the saved model; for records of schema 1, which state none, the code of the shipped model."""
     if _has_no_adapter(record):
         return None
     shipped = read_catalogue().get(record.model)

@@ -92,7 +92,7 @@ def _entry(analysis: AnalysedResults, comparable: pd.DataFrame, texts: Mapping[s
 
 
 def _chosen(comparable: pd.DataFrame, candidates: list[str]) -> list[int]:
-    """The places of the most accurate candidate and of the smallest network among the others, else of the next one."""
+    """The places of the most accurate candidate and of the smallest other network, else of the next candidate."""
     ids = comparable["configuration"].tolist()
     best = next((place for place, one in enumerate(ids) if one in candidates), 0)
     others = comparable.drop(index=best)
@@ -102,13 +102,13 @@ def _chosen(comparable: pd.DataFrame, candidates: list[str]) -> list[int]:
 
 
 def _pair(row: dict[Any, Any]) -> list[Any]:
-    """Difference, its interval, McNemar's p and the counts that only one gets right, over all pairs of seeds."""
+    """The difference, its interval, McNemar's p, wins and losses of a pair, over all pairs of seeds."""
     values = [float(f"{row[name]:.6g}") for name in ("difference", "low", "high", "p", "wins", "losses")]
     return [*values, row["seed_pairs"]]
 
 
 def _pack(labels: npt.NDArray[np.int64], names: list[str]) -> str:
-    """Label ids as text, each with one or two digits; `no label` is the last id."""
+    """The label ids as text, each with one or two digits; `no label` is the last id."""
     ids, base = labels % len(names), len(DIGITS)
     digits = np.array([*DIGITS])
     places = ids[:, None] if len(names) <= base else np.stack([ids // base, ids % base], axis=1)

@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row. `more` is a second line of its first cell."""
+    """A row of a table. `more` is a second line of its first cell."""
 
     cells: list[Cell]
     more: str
@@ -91,7 +91,7 @@ def shown_table(table: Table, data: pd.DataFrame, analysis: AnalysedResults, dra
 
 
 def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The data with only its own remarks as the status of a row, if all were measured, and the remarks of every row."""
+    """The data without the remarks that all rows share, and these remarks; unchanged unless all rows were measured."""
     statuses: list[ConfigurationStatus] = list(data.get("status", ()))
     if not statuses or any(status.outcome is not Outcome.measured for status in statuses):
         return data, []
@@ -102,7 +102,7 @@ def _with_remarks(data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _computed(columns: list[Column]) -> list[str]:
-    """A sentence that names the columns which nothing measured, unless all are or the study printed them."""
+    """A sentence that names the computed columns; without names if all columns are computed or the study's."""
     computed = [str(column.heading) for column in columns if column.source is ValueSource.derived]
     others = {column.source for column in columns} - {ValueSource.derived, ValueSource.study}
     named = f": {'; '.join(computed)}" if others else ""
@@ -110,7 +110,7 @@ def _computed(columns: list[Column]) -> list[str]:
 
 
 def _is_shared(column: Column, values: pd.Series) -> bool:
-    """Whether every row has the same setting: the note shows it, and no column."""
+    """Whether every row has the same setting, which the note shows instead of a column."""
     return column.source is ValueSource.declared and len(values) > 1 and values.nunique(dropna=False) == 1
 
 
@@ -166,18 +166,18 @@ def _cells(columns: list[Column], row: dict[Any, Any]) -> list[Cell]:
 
 
 def _text(column: Column, row: dict[Any, Any]) -> str:
-    """An interval may wrap only behind "to"."""
+    """The text of a cell; an interval may wrap only behind "to"."""
     text = column.text(row)
     return text if column.end is None else text.replace("to ", "to\N{NO-BREAK SPACE}")
 
 
 def _href(row: dict[Any, Any]) -> str | None:
-    """The configuration's runs."""
+    """The link to the runs of the row's configuration."""
     return f"#{anchor(row['configuration'])}" if pd.notna(row.get("configuration")) else None
 
 
 def _source(column: Column, row: dict[Any, Any]) -> ValueSource:
-    """The column's source, unless the row is the study's or was not run."""
+    """The source of a cell: the column's, unless the row is the study's or was not run."""
     status = row.get("status")
     outcome = status.outcome if isinstance(status, ConfigurationStatus) else None
     of_study = (

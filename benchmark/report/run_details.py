@@ -100,7 +100,7 @@ def _block(results: Results, row: pd.Series) -> Details:
 
 
 def _facts(row: pd.Series, records: list[RunRecord]) -> Iterator[str]:
-    """What the folded block shows."""
+    """The facts that the folded block shows."""
     yield "1 run" if len(records) == 1 else f"{len(records)} runs"
     if row["accuracy"] is not None:
         yield f"accuracy {row['accuracy']:.4f}"
@@ -138,7 +138,7 @@ def _panel(records: list[RunRecord], value: str, title: str) -> Panel | None:
 
 
 def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
-    """Step and value of at most about `MOST_POINTS` points, the last included."""
+    """The step and value of at most about `MOST_POINTS` points, the last included."""
     points = [(point.step, float(getattr(point, value))) for point in curve if getattr(point, value) is not None]
     every = max(1, -(-len(points) // MOST_POINTS))
     return [*points[:-1:every], *points[-1:]]
@@ -156,7 +156,7 @@ def _confusion(results: Results, row: pd.Series) -> pd.DataFrame | None:
 
 
 def _provenance(records: list[RunRecord]) -> Iterator[tuple[str, str]]:
-    """Environment, data and weights of the runs; seeds with the same text share it."""
+    """The environment, data and weights of the runs, each text once with its seeds."""
     seeds: dict[tuple[str, str], list[str]] = {}
     for heading, values_of in (("Environment", lambda record: asdict(record.environment)), ("Data and weights", _data)):
         for record in records:
@@ -184,7 +184,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
 
 
 def _lines(values: Any, path: str = "") -> str:
-    """Nested values as sorted lines `path.to.value: 1`, without those that are not set."""
+    """The nested values that are set, as sorted lines `path.to.value: 1`."""
     if isinstance(values, dict):
         inner = [_lines(value, f"{path}.{key}" if path else str(key)) for key, value in sorted(values.items())]
         return "\n".join(line for line in inner if line)

@@ -53,7 +53,7 @@ def _has_test(run: Run) -> bool:
 def label_distribution(run: Run) -> Figure | None:
     """Draw how often each label is gold and how often it is predicted, the most frequent gold label first.
 
-    Of many labels, those whose two counts differ most are drawn, the largest difference first.
+    Of many labels, the ones with the largest differences of the two counts are drawn, the largest first.
     """
     if not _has_test(run):
         return None

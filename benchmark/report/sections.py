@@ -18,7 +18,7 @@ _declared = tomllib.loads((TEMPLATES / "sections.toml").read_text(encoding="utf-
 
 @dataclass(frozen=True)
 class Section:
-    """Figures and tables are declared with its name."""
+    """A section of the report. Figures and tables are declared with its name."""
 
     name: str
     page: str
@@ -46,7 +46,7 @@ class Part:
 
     @property
     def group(self) -> str:
-        """The title of its page, or of all pages about other data sets."""
+        """The title of the part's page, or the title of all pages about other data sets."""
         return PAGES.get(self.section.page, OTHER_DATA_SETS)
 
 
@@ -79,7 +79,7 @@ def parts(
 
 
 def by_section(part: Part) -> list[Part]:
-    """What concerns another data set, divided into sections, its leaderboard first."""
+    """The part about another data set, divided into sections, the leaderboard first."""
     divided = [
         Part(
             section,

@@ -203,7 +203,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    """The image with the smallest of the `PALETTES` that changes no colour by more than `CLOSE`, or the largest."""
+    """Give the image the smallest of the `PALETTES` that changes no colour by more than `CLOSE`, or the largest."""
     pixels = np.asarray(image, dtype=np.int16)
     for colours in PALETTES:
         reduced = image.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

@@ -28,13 +28,13 @@ TIMES = ("training_seconds", "seconds_per_text")
 def answer(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame]) -> list[str]:
     """The paragraphs that answer the question of the report; the first says at least as much as the first finding.
 
-    It is about the study's data set if that was run, else about the one with most configurations.
+    They are about the study's data set if there are runs on it, else about the one with most configurations.
     """
     return _paragraphs("answer.md.jinja", analysis, tables)
 
 
 def findings(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None) -> list[str]:
-    """The sentences of the template about one data set, by default about that of the answer."""
+    """The sentences of the template about one data set, by default the data set of the answer."""
     return _paragraphs("findings.md.jinja", analysis, tables, dataset)
 
 
@@ -79,7 +79,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
 
 
 def _tables_about(dataset: str, tables: dict[Table, pd.DataFrame]) -> defaultdict[str, pd.DataFrame]:
-    """The tables by the names that those of the study's data set have; an empty table for those that are missing."""
+    """The tables about a data set by their plain names; all tables for the study's. A missing table is empty."""
     suffix = "" if dataset == study.DATASET else f"_{dataset}"
     about = {table: data for table, data in tables.items() if suffix == "" or table.dataset == dataset}
     named = {table.name.removesuffix(suffix): data for table, data in about.items()}
@@ -87,7 +87,7 @@ def _tables_about(dataset: str, tables: dict[Table, pd.DataFrame]) -> defaultdic
 
 
 def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
-    """The most accurate model, those tied with it, and the smallest one that no model leads."""
+    """The most accurate model, the models tied with it, and the smallest network that no model leads."""
     if not comparable:
         return {"best": None, "tied": [], "next": None, "smaller": None, "lead": None}
     best, *others = comparable
@@ -103,7 +103,7 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
 
 
 def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
-    """Networks of different sizes that do not differ, and how they compare with what the study printed."""
+    """The networks of different sizes that do not differ, and how they compare with the study's figure."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
     searched = _searched_rates(analysis)
     return {
@@ -137,7 +137,7 @@ def _about_cost(analysis: AnalysedResults, comparable: list[Row], dollars: pd.Da
 
 
 def _about_use(comparable: list[Row], own_tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Confidences of the best model, wrong test labels, and few training texts."""
+    """The confidences of the best model, wrong test labels, and few training texts."""
     best = comparable[0]["configuration"] if comparable else None
     return {
         "decision": _row_with(own_tables["decisions"], "configuration", best) if best else None,
@@ -167,7 +167,7 @@ def _differ(analysis: AnalysedResults, one: Row, other: Row) -> bool:
 
 
 def _pair(analysis: AnalysedResults, one: Row, other: Row) -> Row:
-    """The comparison of two configurations: of the more accurate one with the other."""
+    """The comparison of two configurations, the more accurate one with the other."""
     return dict(_pairs_of(analysis, one, other).iloc[0])
 
 
@@ -202,7 +202,7 @@ def _rate(analysis: AnalysedResults, row: Row) -> float:
 
 
 def _searched_rates(analysis: AnalysedResults) -> dict[str, set[float]]:
-    """The learning rates that were tried, to choose one on the validation split, by model; if there were several."""
+    """The learning rates of each model from which one was chosen on the validation split, if there were several."""
     rates: defaultdict[str, set[float]] = defaultdict(set)
     for name in analysis.configurations["run"]:
         record = analysis.results.runs_by_name[name].record
@@ -212,7 +212,7 @@ def _searched_rates(analysis: AnalysedResults) -> dict[str, set[float]]:
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:
-    """The difference that the tests between these networks find with 80% power; None if that is not known."""
+    """The difference that the tests between these networks find with 80% power; None if it is not known."""
     differences = [_pair(analysis, *pair)["detectable"] for pair in combinations(networks, 2)]
     return max((difference for difference in differences if pd.notna(difference)), default=None)
 
@@ -267,7 +267,7 @@ def _row_with(table: pd.DataFrame, column: str, value: Any) -> Row | None:
 
 
 def _few_texts(curves: pd.DataFrame) -> dict[str, Any] | None:
-    """The points of a tenth of the training rows, or of the number next to it that most learning curves have."""
+    """The points at about a tenth of the training rows: at the nearest number that most learning curves have."""
     if curves.empty:
         return None
     most = curves["train_rows"].max()

@@ -57,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A declaration: `make` returns the data, with at least the declared columns."""
+    """The declaration of a table: `make` returns the data, with at least the declared columns."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ class Table:
         return (rows[names] if len(rows) else pd.DataFrame(columns=names)).astype(object)
 
     def shown(self, target: Target) -> list[Column]:
-        """The columns for people in this kind of file."""
+        """The columns that this kind of file shows to people."""
         return [column for column in self.columns if column.heading is not None and target not in column.leave_out]
 
     def texts(self, data: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -95,7 +95,7 @@ class Table:
         return safe.to_csv(index=False, lineterminator="\n")
 
     def files(self, data: pd.DataFrame) -> dict[str, str]:
-        """The content of its files, by name."""
+        """The content of the table's files, by name."""
         note = f"\n{self.note}\n" if self.note else ""
         return {
             f"{self.name}.csv": self.csv(data),

@@ -88,7 +88,7 @@ def pair_rows(compared: ComparedModels) -> pd.DataFrame:
 
 
 def stated_rows(values: Sequence[str], items: int) -> pd.DataFrame:
-    """What `NAME=0.9262` can mean on so many items; an accuracy that no number of right answers has says so."""
+    """One row per value `NAME=0.9262`: the numbers of right answers on so many items that round to it, or none."""
     rows = []
     for value in values:
         read = re.fullmatch(r"(?:(.*)=)?(0(?:\.\d+)?|1(?:\.0+)?)", value)

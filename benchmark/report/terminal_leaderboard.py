@@ -116,7 +116,7 @@ def _total(widths: Mapping[str, int]) -> int:
 
 
 def _line(row: Mapping[Any, Any], widths: Mapping[str, int]) -> str:
-    """One row, on several lines where a cell is longer than its column."""
+    """The text of a row, on several lines where a cell is longer than its column."""
     wrapped = [
         textwrap.wrap(row[name], size, break_long_words=False, break_on_hyphens=False) for name, size in widths.items()
     ]

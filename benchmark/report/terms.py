@@ -32,7 +32,7 @@ TERMS = {
 MACHINES = {
     r"with (AVX2|AVX-512|AMX)": ("with AVX2", "the widest vector instructions; without an addition AVX-512 BF16")
 }
-"""The same for any place in the name of a machine."""
+"""A regular expression for a place in the name of a machine, and the term with its meaning."""
 
 
 def terms_in(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from benchmark.results.store import PREDICTIONS, RECORD, VALIDATION, Run, folder
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong in which field of which file."""
+    """A field of a file, and what is wrong with it."""
 
     file: Path
     field: str
@@ -47,7 +47,7 @@ class Verification:
 
 
 def check(results_dir: Path) -> Verification:
-    """Everything that is wrong, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
+    """Find all faults, folder by folder, then in the tables. Copies of runs are left out, as in the report."""
     runs, faults = _read_runs(results_dir)
     all_read = not faults
     runs, copies = without_copies(runs)
@@ -125,7 +125,7 @@ def _wrong_checksum(file: Path, document: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _wrong_identity(results_dir: Path, run: Run, document: dict[str, Any]) -> Iterator[Fault]:
-    """A digest that does not follow from configuration and data, or a folder that does not follow from the digest."""
+    """Find a digest that configuration and data do not give, and a folder that the digest does not give."""
     record, file = run.record, run.folder / RECORD
     if record.digest != digest_of(document["config"], record.data_sha256):
         yield Fault(file, "digest", "does not follow from config and data: one of them was changed")
@@ -134,9 +134,9 @@ def _wrong_identity(results_dir: Path, run: Run, document: dict[str, Any]) -> It
 
 
 def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
-    """Splits whose rows are not the sum of their labels, or whole splits without the hash that the configuration pins.
+    """Find splits whose rows are not the sum of their labels, and whole splits without the pinned hash.
 
-    What is left of train after validation rows were set aside has no pinned hash.
+    The rest of train after validation rows were set aside has no pinned hash.
     """
     if record.data is None:
         return
@@ -151,7 +151,7 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
 
 
 def _wrong_predictions(run: Run, split: str) -> Iterator[Fault]:
-    """Predictions of a split that are not those of the record, that belong to other rows or that do not add up."""
+    """Find predictions of a split that the record does not state, that belong to other rows or do not add up."""
     record, is_test = run.record, split == "test"
     file = run.folder / (PREDICTIONS if is_test else VALIDATION)
     stated_sha256 = record.predictions_sha256 if is_test else record.validation_sha256
@@ -192,7 +192,7 @@ def _is_whole(split: str, source: str, dataset: DatasetConfig) -> bool:
 
 
 def _are_rows_of(source: str, ids: Sequence[str], whole: bool) -> bool:
-    """Whether the ids are those of rows of this split in order: without a gap from the first if `whole`."""
+    """Whether the ids name rows of this split in order: without a gap from the first if `whole`."""
     rows = [int(match[1]) for name in ids if (match := re.fullmatch(rf"{source}-(\d+)", name))]
     return len(rows) == len(ids) and rows == (list(range(len(rows))) if whole else sorted(set(rows)))
 
@@ -204,7 +204,7 @@ def _expected(predictions: Predictions, dataset: DatasetConfig) -> LabelIds:
 
 
 def _different_gold(runs: list[Run]) -> Iterator[Fault]:
-    """Runs whose gold labels differ from those of another run on the same test split with the same ids of labels."""
+    """Find runs whose gold labels differ from another run's on the same test split with the same ids of labels."""
     first: dict[tuple[str, tuple[str, ...]], Run] = {}
     for run in runs:
         if run.record.status is Status.completed:
@@ -214,7 +214,7 @@ def _different_gold(runs: list[Run]) -> Iterator[Fault]:
 
 
 def _changed_tables(results_dir: Path) -> Iterator[Fault]:
-    """Tables that differ from what the records give."""
+    """Find tables that differ from what the records give."""
     try:
         analysis = AnalysedResults(read_results(results_dir))
         tables = all_tables(analysis)

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 @cache
 def jinja_environment() -> Environment:
-    """Jinja for Markdown, with the formats of the tables as filters."""
+    """The Jinja environment for Markdown, with the formats of the tables as filters."""
     made = Environment(  # noqa: S701  # Markdown, not HTML
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -39,7 +39,7 @@ def jinja_environment() -> Environment:
 
 
 def in_words(value: float) -> str:
-    """22.7 million, 1.78 billion."""
+    """A large number in words: 22.7 million, 1.78 billion."""
     return parameters(value, " million", " billion")
 
 
@@ -50,7 +50,7 @@ def count_in_words(number: int) -> str:
 
 
 def usd(dollars: float) -> str:
-    """0.13, or 0.0006 for less than a cent."""
+    """An amount of US dollars with two decimals, or with one digit below a cent: 0.13, 0.0006."""
     if dollars >= 0.01:
         return f"{dollars:.2f}"
     return f"{dollars:.1g}" if dollars >= 0.0001 else "less than 0.0001"
@@ -73,7 +73,7 @@ def times(ratio: float) -> str:
 
 
 def listed(items: list[str], last: str = "and") -> str:
-    """a, b and c."""
+    """The items in one phrase: a, b and c."""
     return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
@@ -92,7 +92,7 @@ def study_model_with_accuracy(row: Row) -> str:
 
 
 def accuracy_with_name(point: Row) -> str:
-    """The accuracy at a point of a learning curve, and whose it is."""
+    """The accuracy at a point of a learning curve, with the name of its model."""
     constant: str = " (one label for all texts)" if pd.notna(point["remark"]) else ""
     return f"{four_decimals(point['accuracy'])} with {markdown_text(point['name'])}{constant}"
 

@@ -40,7 +40,7 @@ MARKS: dict[str, dict[str, Any]] = {
 
 @house_style()
 def accuracy(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """Test accuracy with its 95% interval, one row per configuration, the most accurate first.
+    """Draw the test accuracy with its 95% interval, one row per configuration, the most accurate first.
 
     In a narrow figure the names stand above the rows.
     """
@@ -101,7 +101,7 @@ def _rows(analysis: AnalysedResults, dataset: str) -> pd.DataFrame:
 
 
 def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
-    """The most accurate configuration, its interval, and over how many of those on its test texts it has no lead."""
+    """The caption: the most accurate configuration, its interval, and how many others it does not lead."""
     pairs = analysis.comparisons[analysis.comparisons["better"] == best["configuration"]]
     others = pairs[pairs["other"].isin(analysis.without_ablations["configuration"])]
     unclear = (~others["differs"].astype(bool)).sum()
@@ -116,7 +116,7 @@ def _caption(analysis: AnalysedResults, best: pd.Series) -> str:
 
 
 def _draw_row(axes: Axes, place: int, row: dict[Any, Any], floor: float) -> None:
-    """The interval at the row's place, its seeds a little below it and the study's accuracy a little above it."""
+    """Draw the interval at the row's place, the seeds a little below it and the study's accuracy a little above it."""
 
     def draw(name: str, x: Any, shift: float = 0, **options: Any) -> None:
         axes.plot(x, [place + shift] * len(x), label=name, **MARKS[name], **options)

@@ -18,7 +18,7 @@ LEFT_OUT = "constant"  # the kind of model whose accuracy would squeeze the othe
 
 @house_style()
 def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawing | None:
-    """A row per data set with the accuracy of the models that were run on several of them, and their 95% intervals.
+    """Draw the models that were run on several data sets: accuracy with its 95% interval, one row per data set.
 
     In a narrow figure the names stand above the rows.
     """
@@ -65,7 +65,7 @@ def data_sets(analysis: AnalysedResults, _: str, width: float = WIDTH) -> Drawin
 
 
 def _caption(drawn: pd.DataFrame) -> str:
-    """The most accurate model on each data set; the rows are sorted by data set and falling accuracy."""
+    """The caption: the most accurate model on each data set. The rows are sorted by data set and falling accuracy."""
     best = drawn.drop_duplicates("dataset")
     best = best.assign(place=best["dataset"] + " (" + best["accuracy"].map(four_decimals) + ")")
     places = [f"{model} on {listed(rows['place'].tolist())}" for model, rows in best.groupby("model", sort=False)]

@@ -27,7 +27,7 @@ SMALLEST, LARGEST = 2.5, 7.0  # of the markers of bins, in points
 
 @house_style()
 def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """The configurations with confidences, except those that predict one label for every text; over all seeds.
+    """Draw the configurations with confidences over all seeds, except those that predict one label for every text.
 
     In a narrow figure the panels are below each other.
     """
@@ -69,7 +69,7 @@ def calibration(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -
 
 
 def _caption(analysis: AnalysedResults, shown: pd.DataFrame) -> str:
-    """The range of confidence minus accuracy, the noise of ECE, and the accuracy on the smallest share of the texts."""
+    """The caption: confidence minus accuracy, noise of the ECE, and accuracy on the smallest share of the texts."""
     answers = [_answers(analysis, row) for _, row in shown.iterrows()]
     gaps = [float((answer["confidence"] - answer["correct"]).mean()) for answer in answers]
     surest = [coverage_accuracy(analysis.results, row, SHARES[0]) for _, row in shown.iterrows()]

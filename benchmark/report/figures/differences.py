@@ -24,7 +24,7 @@ FEW = 8  # up to here the numbers are large
 def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
     """Draw the difference of every pair above the diagonal, for the test set with most configurations.
 
-    A narrow figure has fewer of them, and their names below.
+    A narrow figure has fewer configurations, and their names below.
     """
     comparable = analysis.comparable
     if len(comparable) < FEWEST:
@@ -66,7 +66,7 @@ def pairwise(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
 
 
 def _caption(pairs: pd.DataFrame, comparable: pd.DataFrame, drawn: int) -> str:
-    """How many of the most accurate do not differ from each other, and how many others the best leads."""
+    """The caption: how many of the most accurate do not differ from each other, and how many others the best leads."""
     ids, differing = list(comparable["configuration"]), pairs[pairs["differs"].astype(bool)]
     among = differing[differing["better"].isin(ids) & differing["other"].isin(ids)]
     later = [max(ids.index(one), ids.index(other)) for one, other in zip(among["better"], among["other"], strict=True)]

@@ -52,7 +52,7 @@ DIRECTIONS = [(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0
 
 @house_style()
 def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """Accuracy against each cost, one panel each, below each other if it is narrow; then the names of the numbers."""
+    """Draw accuracy against each cost, one panel each, and below the panels the names of the numbered points."""
     comparable = analysis.comparable
     plotted, below = _drawn_and_below(comparable)
     measured = [cost for cost in COSTS if len(_points(comparable, cost)) > 1 and len(_points(plotted, cost))]
@@ -96,7 +96,7 @@ def frontier(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> D
 
 
 def _caption(plotted: pd.DataFrame, measured: list[str], frontiers: dict[str, set[str]]) -> str:
-    """The most accurate configuration that is drawn on the frontier of each cost."""
+    """The caption: the most accurate configuration that is drawn on the frontier of each cost."""
     costs_of: dict[str, list[str]] = {}
     for cost in measured:
         drawn = _points(plotted, cost)
@@ -108,7 +108,7 @@ def _caption(plotted: pd.DataFrame, measured: list[str], frontiers: dict[str, se
 
 
 def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:
-    """What colours and marks mean."""
+    """The key: what colours and marks mean."""
     kinds: list[Patch | Line2D] = [Patch(color=KINDS.get(kind, INK), label=kind) for kind in plotted["kind"].unique()]
     marks = {"CPU": ("o", "white"), "GPU": ("s", "white")} if plotted["on_gpu"].any() else {}
     marks |= {"on the frontier": ("o", INK), "95% interval": ("|", INK)}
@@ -119,7 +119,7 @@ def _key(plotted: pd.DataFrame) -> list[Patch | Line2D]:
 
 
 def _notes(plotted: pd.DataFrame, below: list[str]) -> list[str]:
-    """What the key does not say."""
+    """The notes on the frontier, on machines, and on configurations that are not drawn."""
     own = " CPUs and GPUs have frontiers of their own, except for trained parameters." * bool(plotted["on_gpu"].any())
     notes = [f"On the frontier: significantly more accurate than every cheaper model on it.{own}"]
     if plotted["machine"].nunique() > 1:
@@ -135,7 +135,7 @@ def _usual_machine(plotted: pd.DataFrame) -> str:
 
 
 def _drawn_and_below(comparable: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The configurations with a cost whose accuracy is in the axis, and name and accuracy of those below it."""
+    """The configurations with a cost in the range of the axis, and name and accuracy of the configurations below it."""
     priced = comparable[comparable[[*COSTS]].notna().any(axis=1)]
     high = priced["accuracy"].astype(float) >= priced["accuracy"].max() - ACCURACY_RANGE
     below = [f"{row['short_name']} ({row['accuracy']:.4f})" for _, row in priced[~high].iterrows()]
@@ -168,7 +168,7 @@ def _draw_panel(axes: Axes, plotted: pd.DataFrame, cost: str) -> None:
 
 
 def _points(plotted: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The configurations with this cost, as `x` in its unit; only those of the usual device if costs depend on it."""
+    """The configurations with this cost, as `x` in its unit; if it depends on the device, only on the usual device."""
     points = plotted.assign(x=plotted[cost].astype(float) * UNITS[cost][1])
     return points[points["x"].notna() & ((cost not in costs.BY_DEVICE) | _on_usual_device(plotted))]
 
@@ -229,7 +229,7 @@ def _misplaced(box: Box, point: Array, points: Array) -> float:
 
 
 def _names(plotted: pd.DataFrame, measured: list[str], leads: costs.Leads) -> list[str]:
-    """Number, name and accuracy, the machine if most ran on another, missing costs, and what dominates it."""
+    """The text of each number: name, accuracy, an unusual machine, missing costs, and a dominating configuration."""
     number = {configuration: place + 1 for place, configuration in enumerate(plotted["configuration"])}
     usual, dominators = _usual_machine(plotted), costs.dominated_by(plotted, leads)
     names = []
@@ -249,13 +249,13 @@ def _names(plotted: pd.DataFrame, measured: list[str], leads: costs.Leads) -> li
 
 
 def _cost_in_words(row: pd.Series, cost: str) -> str:
-    """Name, value and unit of a cost."""
+    """The name, value and unit of a cost."""
     (name, _, unit), factor = UNITS[cost][0].partition(", "), UNITS[cost][1]
     return f"{name} {row[cost] * factor:.3g} {unit}"
 
 
 def _dominated(row: pd.Series, other: pd.Series, number: int) -> str:
-    """That the other, with this number, is as good, and which of its costs are lower."""
+    """A clause which says that `other`, with this number, is as good, and which of its costs are lower."""
     less = [verb for cost, verb in LESS.items() if pd.notna(row[cost]) and other[cost] < row[cost]]
     return f"; not significantly better than {number}, which {listed(less) if less else 'is as cheap'}"
 

@@ -31,7 +31,7 @@ BESIDE = 55.0  # points, between two panels
 
 @house_style()
 def learning_curve(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """The accuracy of as many models as there are line styles; one panel for each choice of the training rows."""
+    """Draw the accuracy of as many models as there are line styles, one panel for each choice of the training rows."""
     points = table(analysis)
     if points.empty:
         return None
@@ -75,7 +75,7 @@ def _with_styles(
 
 
 def _caption(analysis: AnalysedResults, curves: Sequence[pd.DataFrame]) -> str:
-    """In every panel with several networks, up to how many texts the largest leads the smallest; constant models."""
+    """The caption: in each panel, up to how many texts the largest network leads the smallest; constant models."""
     sizes = analysis.results.runs.drop_duplicates("curve").set_index("curve")["parameters"].dropna().astype(float)
     trained = [curve for curve in curves if curve["epochs"].notna().all() and _of_all_rows(curve) in sizes]
     trained.sort(key=lambda curve: sizes[_of_all_rows(curve)])
@@ -144,7 +144,7 @@ def _name(curve: pd.DataFrame) -> str:
 
 
 def _finish_axes(axes: Axes, curves: Sequence[pd.DataFrame], choice: RowChoice, room: float) -> None:
-    """Title, ticks that do not overlap in a panel of `room` points, and the names below it."""
+    """Write the title, ticks that do not overlap in a panel of `room` points, and the names below the panel."""
     epochs = sorted({curve["epochs"].iloc[0] for curve in curves if curve["epochs"].notna().all()})
     in_epochs = f" (networks: {listed([f'{number:g}' for number in epochs], 'or')} epoch{'s' * (epochs != [1])})"
     axes.set_title(CHOICES[choice] + in_epochs * bool(epochs), size=9, color=INK, loc="left")
@@ -159,7 +159,7 @@ def _finish_axes(axes: Axes, curves: Sequence[pd.DataFrame], choice: RowChoice, 
 
 
 def _apart(rows: Sequence[int], room: float) -> list[int]:
-    """The rows from the largest down, without those whose labels would overlap that of a larger one."""
+    """The numbers of rows whose labels do not overlap; of two that would, the larger number is kept."""
     kept = [rows[-1]]
     for row in rows[-2::-1]:
         if math.log(kept[-1] / row) * room >= TICK * math.log(rows[-1] / rows[0]):

@@ -74,7 +74,7 @@ def scaling(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Dr
 
 
 def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> str:
-    """What the marks mean, and which networks have no time."""
+    """The subtitle: what the marks mean, and which networks have no time."""
     sentences = [
         "Filled: measured here, each network with the recipe most accurate on these texts, ablations left out.",
         "Lines are 95% intervals.",
@@ -89,10 +89,7 @@ def _subtitle(networks: pd.DataFrame, timed: pd.DataFrame, with_study: bool) -> 
 
 
 def _timed(analysis: AnalysedResults, networks: pd.DataFrame) -> pd.DataFrame:
-    """The networks and the best linear model with a training time on the machine that most of them have.
-
-    Empty if only one has.
-    """
+    """The networks and the best linear model with times on the machine that trained most; none if only one has."""
     comparable = analysis.comparable
     linear = comparable[(comparable["kind"] == "linear") & comparable["trained"].astype(bool)].head(1)
     points = pd.concat([networks, linear])
@@ -137,7 +134,7 @@ def _draw_sizes(axes: Axes, networks: pd.DataFrame, published: pd.DataFrame) -> 
 
 
 def _networks(analysis: AnalysedResults) -> pd.DataFrame:
-    """The most accurate configuration of each kind and number of parameters, without those far below the best.
+    """The most accurate configuration of each kind and number of parameters, except far below the best.
 
     `beside` is written beside the point.
     """
@@ -151,7 +148,7 @@ def _networks(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _caption(analysis: AnalysedResults, networks: pd.DataFrame) -> str:
-    """The most accurate network, and whether it leads the smallest and the largest significantly."""
+    """The caption: the most accurate network, and whether it leads the smallest and the largest significantly."""
     best, by_size = networks.iloc[0], networks.sort_values("parameters", kind="stable")
     differs = analysis.comparisons.set_index(["better", "other"])["differs"]
     size = in_words(best["parameters"])
@@ -178,7 +175,7 @@ def _published(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _numbered(networks: pd.DataFrame, published: pd.DataFrame) -> list[str]:
-    """Number, name, size and accuracy of each network."""
+    """The number, name, size and accuracy of each network."""
     rows = [(row["title"], row) for row in networks.to_dict("records")]
     rows += [(f"{row['beside']} of the study", row) for row in published.to_dict("records")]
     return [
@@ -195,7 +192,7 @@ def _draw_kind(axes: Axes, kind: str, points: pd.DataFrame) -> None:
 
 
 def _key(kinds: Iterable[str], with_study: bool) -> list[Line2D]:
-    """What the colours and the hollow marks mean."""
+    """The key: what the colours and the hollow marks mean."""
     handles = [
         Line2D([], [], linestyle="none", marker="o", color=KINDS[kind], label=kind) for kind in dict.fromkeys(kinds)
     ]
@@ -224,7 +221,7 @@ def _name_points(figure: Drawing, axes: Axes, points: pd.DataFrame) -> None:
 
 
 def _named(row: dict[Any, Any]) -> str:
-    """Name and accuracy in two or three lines."""
+    """The name and accuracy of a network in two or three lines."""
     return f"{in_two_lines(row['title'], 20)}\n{row['accuracy']:.4f}"
 
 

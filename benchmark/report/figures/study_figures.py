@@ -16,14 +16,14 @@ from benchmark.report.style import NARROW, WIDTH, Bars, draw_bars, house_style, 
 
 
 def diagram(draw: Callable[[str, diagrams.Dimensions], Drawing], analysis: AnalysedResults, _: str) -> Drawing:
-    """Figure 1 or 2 with the dimensions of the model that repeats the study."""
+    """Draw Figure 1 or 2 with the dimensions of the model that repeats the study."""
     model = analysis.results.catalogue[study.DECODERS[0]]
     return draw(model.config.model.title, diagrams.Dimensions.of(model.card))
 
 
 @house_style()
 def label_distribution(analysis: AnalysedResults, dataset: str, width: float = WIDTH) -> Drawing | None:
-    """Figure 3: the number of training texts with each label, the most frequent first."""
+    """Draw Figure 3: the number of training texts with each label, the most frequent first."""
     runs = analysis.results.runs
     with_result = runs[(runs["dataset"] == dataset) & runs["result"]]
     if with_result.empty:

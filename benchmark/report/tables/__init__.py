@@ -54,11 +54,11 @@ ALWAYS_SHOWN = frozenset(table.name for table in _ALWAYS_SHOWN)
 TABLES: dict[str, Table] = {table.name: table for table in (*_ALWAYS_SHOWN, *IF_MEASURED, *OF_ALL_DATASETS)}
 """Every table by name, except those that are declared for each data set, `leaderboard` and `reduced_runs`."""
 TABLE_NAMES = (*TABLES, "leaderboard", "reduced_runs")
-"""What the names of all tables begin with; that of a data set may follow."""
+"""The beginnings of the names of all tables; the name of a data set may follow."""
 
 
 def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
-    """Every table with its data: those of each data set, and the study's if its data set was run."""
+    """Every table with its data: the tables of each data set, and the study's tables if its data set was run."""
     tables: dict[Table, pd.DataFrame] = {}
     if study.DATASET in analysis.datasets or not analysis.datasets:
         tables |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
@@ -72,7 +72,7 @@ def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
 
 
 def _declared(dataset: str, part: AnalysedResults) -> Iterator[Table]:
-    """The tables of one data set. Those of the study's have the plain names."""
+    """The tables of one data set; tables of the study's data set have the plain names."""
     for table in (*OF_A_DATASET, *IF_MEASURED):
         if table is training.LEARNING_CURVE and len(part.results.runs):
             table = training.learning_curve_table(part.results.labels(part.results.runs["run"].iloc[0]))

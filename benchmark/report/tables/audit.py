@@ -20,7 +20,7 @@ MOST_ROWS, MOST_RUNS = 10_000, 10  # limits of the search for test sets and numb
 
 
 def study_audit(_: AnalysedResults) -> pd.DataFrame:
-    """Each published accuracy: the counts of correct answers it can stand for, and what else would fit.
+    """Each published accuracy with the counts of correct answers that round to it, and what else would fit.
 
     `fitting_rows` are the three smallest test sets with a count that rounds to it, `fitting_runs` the three smallest
     numbers of runs whose mean on the study's test texts does. The last rows ask this of several accuracies at once.
@@ -32,7 +32,7 @@ def study_audit(_: AnalysedResults) -> pd.DataFrame:
 
 
 def study_comparisons(_: AnalysedResults) -> pd.DataFrame:
-    """Every two published accuracies: the strongest statement that tests could make with the predictions.
+    """Every two published accuracies with the strongest statement that tests could make with the predictions.
 
     `unpaired_p` is all that the accuracies alone allow. `best_p` is McNemar's if the better model were correct wherever
     the other is; it stays below 0.05 while only one of the two is correct on at most `most_discordant` texts, not
@@ -97,7 +97,7 @@ def _significance(adjusted_p: float, best_p: float) -> str:
 
 
 def _most_discordant(net: int) -> int:
-    """The most texts on which only one is correct, `net` more for the better, that McNemar's test still detects."""
+    """The most texts that only one of two models gets right, `net` more for the better, for McNemar's p below 0.05."""
     too_many = next(losses for losses in count() if mcnemar(net + losses, losses) >= ALPHA)
     return net + 2 * (too_many - 1)
 

@@ -38,7 +38,7 @@ def ties(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def seeds(analysis: AnalysedResults) -> pd.DataFrame:
-    """How every seed that was asked for ended; the accuracies are those of all that count."""
+    """How every seed that was asked for ended, and the accuracies over all counted seeds."""
     configurations = analysis.configurations
     configurations = configurations[~configurations["reduced"].astype(bool)]
     status = analysis.results.runs.groupby(["configuration", "status"]).size().unstack(fill_value=0)
@@ -65,13 +65,13 @@ def letters(groups: list[tuple[int, ...]], count: int, used: int = 0) -> list[st
 
 
 def letter(number: int) -> str:
-    """a, b, ..., z, aa, ab, ..."""
+    """The letter with this number: a, b, ..., z, aa, ab, ..."""
     more, last = divmod(number, len(ascii_lowercase))
     return (letter(more - 1) if more else "") + ascii_lowercase[last]
 
 
 def four_digits(p: float) -> float:
-    """Rounded: the last digits of a p-value differ between versions of the library that computes it."""
+    """Round a p-value to four digits: the others differ between versions of the library that computes it."""
     return float(f"{p:.4g}")
 
 

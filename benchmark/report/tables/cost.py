@@ -15,7 +15,7 @@ from benchmark.results.speed import Subject, Throughput
 
 
 def frontier(analysis: AnalysedResults) -> pd.DataFrame:
-    """Accuracy and costs of the configurations on the test texts that most of them predicted."""
+    """The accuracy and costs of the configurations on the test texts that most configurations predicted."""
     all_comparable = comparisons.by_test_texts(analysis.configurations)
     if not all_comparable:
         return pd.DataFrame()

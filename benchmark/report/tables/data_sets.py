@@ -24,7 +24,7 @@ def data_sets(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per data set and model, by data set and falling accuracy; empty if only one data set has results.
 
     Of several configurations of a model, the row is the one with the best validation accuracy; training options that
-    were only tried are left out. `gain` is its accuracy above that of TF-IDF.
+    were only tried are left out. `gain` is the difference of its accuracy and TF-IDF's.
     """
     records = {name: run.record for name, run in analysis.results.runs_by_name.items()}
     candidates = with_results(analysis.without_ablations)

@@ -43,7 +43,7 @@ def decisions(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """Scores of the test probabilities before and after a temperature, means over the seeds that stored validation."""
+    """The scores of the test probabilities before and after a temperature, means over the seeds that have one."""
     runs = [results.runs_by_name[run] for run in row["counted"] if row["has_confidences"]]
     runs = [run for run in runs if run.validation is not None]
     if not runs:
@@ -64,7 +64,7 @@ def temperature(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def error_cost_rows(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """The mean cost of a configuration's predictions, and of those with least expected cost, means over the seeds."""
+    """The mean cost of the predictions, and of decisions for the least expected cost, means over the seeds."""
     labels, written = list(results.labels(row["run"])), results.error_costs
     if written is None or set(written.index) != set(labels) or not row["has_confidences"]:
         return []
@@ -81,7 +81,7 @@ def error_cost_rows(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def _calibrate(run: Run) -> tuple[float, Probabilities]:
-    """The temperature fitted on the validation split and the test probabilities with it; 1 if none were stored."""
+    """The temperature fitted on the validation split, else 1, and the test probabilities with this temperature."""
     if run.validation is None:
         return 1.0, run.predictions.probabilities
     gold, predictions = run.validation

@@ -52,10 +52,10 @@ def dollars(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
-    """One row per measurement of speed with random weights on a machine with a price: what the dollars would be.
+    """One row with the dollars that a model would cost per measurement of speed with random weights.
 
-    The epochs are those of the shipped recipe, and the training rows all those of the data set that gave the texts.
-    Measurements without that number are left out.
+    The epochs are the shipped recipe's, and the training rows all rows of the data set that gave the texts.
+    Measurements without this number, or on a machine without a price, are left out.
     """
     prices, catalogue = read_prices(), analysis.results.catalogue
     rows = []
@@ -92,7 +92,7 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _whole_train_rows(rows: Rows) -> int | None:
-    """The rows of the whole training split; None if not known. Older files state those that were measured only."""
+    """The number of rows of the whole training split; None if not known. Older files state the measured rows only."""
     if rows.dataset_train is not None:
         return rows.dataset_train
     all_of_study = rows.dataset == study.DATASET and rows.train == study.TRAIN_ROWS
@@ -113,7 +113,7 @@ def _trainer(row: pd.Series, by_run: dict[str, pd.Series], results: Results) -> 
 
 
 def _dollars_per_hour(row: Mapping[Any, Any] | pd.Series, results: Results, prices: Prices) -> float | None:
-    """The price of what ran a configuration, of all its GPUs; None without a price."""
+    """The price per hour of the machine that ran a configuration, with all its GPUs; None without a price."""
     price = prices.dollars_per_hour(row["machine"])
     records = [results.runs_by_name[run].record for run in row["counted"]]
     processes = next(record.environment.processes for record in records if record.hardware == row["machine"])
@@ -134,7 +134,8 @@ def _training_dollars(row: pd.Series, by_run: dict[str, pd.Series], results: Res
 def energy(analysis: AnalysedResults) -> pd.DataFrame:
     """One row per configuration with results whose energy was measured, medians over the seeds of one machine.
 
-    A loaded adapter needs what its training did. That and the year's cost are missing where it was not measured.
+    A loaded adapter needs what its training did. The energy of training and the year's cost are missing where they
+    are not known.
     """
     configurations = [row for _, row in with_results(analysis.configurations).iterrows()]
     by_run = {run: row for row in configurations for run in row["runs"]}

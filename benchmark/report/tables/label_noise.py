@@ -27,10 +27,10 @@ CRITERIA = {
 
 
 def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
-    """Test texts by reason to doubt their label, with the interval of their number on as many texts of this kind.
+    """One row per reason to doubt a label: the number of test texts and its interval for as many texts of this kind.
 
-    The good models are the best and those tied with it. At least two must remain without runs that predict one label
-    for everything.
+    The good models are the best model and the models tied with it. At least two must remain without runs that predict
+    one label for everything.
     """
     all_comparable = comparisons.by_test_texts(analysis.configurations)
     good = _good(all_comparable[0], analysis) if all_comparable else []
@@ -50,14 +50,14 @@ def label_noise(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _good(comparable: pd.DataFrame, analysis: AnalysedResults) -> list[list[str]]:
-    """The counted runs of the best configuration and of those tied with it."""
+    """The counted runs of the best configuration and of each configuration tied with it."""
     leads, best = significant_leads(analysis.comparisons), comparable["configuration"].iloc[0]
     tied = [(best, configuration) not in leads for configuration in comparable["configuration"]]
     return [row["counted"] for _, row in comparable[tied].iterrows() if row["collapsed"] == 0]
 
 
 def _agreement_on_another_label(predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64]) -> Any:
-    """For each item, the share of runs that give the most frequent label other than the gold one."""
+    """The share of runs that give the most frequent label other than the gold one, (items,)."""
     labels = np.arange(max(predicted.max(), gold.max()) + 1)
     shares = (predicted[:, :, None] == labels).mean(axis=0)  # (items, labels); NO_LABEL is none of them
     assert NO_LABEL < 0

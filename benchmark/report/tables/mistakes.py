@@ -36,7 +36,7 @@ def per_configuration(
 
 
 def per_class(results: Results, row: pd.Series) -> list[dict[Any, Any]]:
-    """Precision, recall and F1 of each label, means over the seeds."""
+    """The precision, recall and F1 of each label, means over the seeds."""
     scores = mean_class_scores(results, row["counted"]).rename(columns={"precision": "precision_score"})
     return scores.astype({"support": int}).rename_axis("label").reset_index().astype(object).to_dict("records")
 
@@ -59,7 +59,7 @@ def confused_pairs(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def accuracy_by_subset(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """Accuracy on the official test split, and without the texts that the training split has too."""
+    """The accuracy on the official test split, and without the texts that the training split has too."""
     overlap = results.runs_by_name[row["run"]].record.overlap("test", "train")
     twice, conflicting = set(overlap.ids), set(overlap.conflicting_ids)
     if twice == conflicting:
@@ -78,7 +78,7 @@ def accuracy_by_subset(results: Results, row: pd.Series) -> list[dict[str, Any]]
 
 
 def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
-    """Accuracy where only the most confident share of the texts counts.
+    """The accuracy where only the most confident share of the texts counts.
 
     Means over seeds; missing where predictions carry no confidence.
     """
@@ -90,7 +90,7 @@ def selective(results: Results, row: pd.Series) -> list[dict[str, Any]]:
 
 
 def confidences(results: Results, row: pd.Series) -> list[tuple[Correct, Probabilities]]:
-    """For each seed, whether each prediction is correct and how confident it is."""
+    """Whether each prediction is correct and how confident it is, for each seed."""
     return [
         (answers["correct"].to_numpy(), answers["confidence"].to_numpy())
         for answers in map(results.answers_of, row["counted"])
@@ -111,8 +111,8 @@ def _coverage_column(share: float) -> str:
 def hard_items(analysis: AnalysedResults) -> pd.DataFrame:
     """The test texts that every seed of every configuration gets wrong, with the most frequent prediction.
 
-    The most agreed first. Runs that predict one label for everything are left out. With fewer than `FEWEST_MODELS`
-    others there are no rows: what two models get wrong says little about the text.
+    The texts with the most agreement come first. Runs that predict one label for everything are left out. With fewer
+    than `FEWEST_MODELS` other models there are no rows: errors of two models say little about a text.
     """
     results, rows = analysis.results, []
     collapsed = set(results.runs.loc[results.runs["collapsed"].astype(bool), "run"])

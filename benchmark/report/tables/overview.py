@@ -26,7 +26,7 @@ from benchmark.results.shipped_models import CatalogueEntry
 def overview(analysis: AnalysedResults) -> pd.DataFrame:
     """The models that were run by falling accuracy, then the study's that were not; one row per model.
 
-    The row is that of the best configuration without the training options that the table `ablations` examines.
+    The row is the best configuration's, without the training options that the table `ablations` examines.
     """
     best = analysis.of(study.DATASET).comparable.drop_duplicates("model")
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}

@@ -19,9 +19,10 @@ SHARED = ("dataset", "name", "model", "shots", "score", "calibrated", "test_rows
 
 
 def prompts(analysis: AnalysedResults) -> pd.DataFrame:
-    """One row per configuration, and one for all prompts that a setting was run with, if they are several.
+    """One row per configuration, and one row for all prompts of a setting with several.
 
-    `<score>_draws` is the standard deviation over draws of examples, `<score>_prompts` that over the means of prompts.
+    `<score>_draws` is the standard deviation over draws of examples, `<score>_prompts` over the means of
+    prompts.
     """
     configurations = analysis.configurations
     rows = [
@@ -37,7 +38,7 @@ def prompts(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def _prompt_scores(results: Results, row: dict[Any, Any], prompting: Prompting, record: RunRecord) -> dict[str, Any]:
-    """How the model was asked, and the scores over the draws. Without examples, every seed asks the same."""
+    """How the model was asked, and its scores over the draws. Without examples, every seed asks the same."""
     runs = [results.runs_by_name[run] for run in row["counted"][: None if prompting.shots else 1]]
     scores = pd.DataFrame(map(_scores, runs))
     return {
@@ -61,7 +62,7 @@ def _scores(run: Run) -> dict[str, float | None]:
 
 
 def _with_all(prompts_of_setting: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one setting, and below them that of all its prompts."""
+    """The rows of one setting, and below them the row of all its prompts."""
     first, number = prompts_of_setting.iloc[0], len(prompts_of_setting)
     if number == 1:
         return prompts_of_setting

@@ -47,7 +47,7 @@ def _row(measured: Throughput) -> dict[str, Any] | None:
 
 
 def _exponent(points: Sequence[tuple[float | None, float]]) -> float | None:
-    """B in seconds = a * size^b, between the first and the last of (size, seconds); None unless the last is larger.
+    """The exponent b in seconds = a * size^b, by the first and last of (size, seconds); None unless the last is larger.
 
     A size that is not known is None, or 0 in older files. Texts that fill `max_length` are of one size.
     """

@@ -62,7 +62,7 @@ def _weights(entry: CatalogueEntry) -> str | None:
 
 
 def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
-    """The study's settings, then those of every configuration with results, then those of models not run."""
+    """The settings of the study, then of every configuration with results, then of the models that were not run."""
     published = ConfigurationStatus(Outcome.published)
     theirs = {
         "configuration": None,
@@ -91,7 +91,7 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
 
 
 def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
-    """The models that were run by falling accuracy, then those that were not, the study's first and in its order.
+    """The models that were run by falling accuracy, then the others, the study's first and in its order.
 
     The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs,
     training options that were only tried, and runs with another test split than the published one are left out.
@@ -152,7 +152,7 @@ def _settings(spec: RunSpec, card: ModelCard) -> dict[str, Any]:
 
 
 def _marked(setting: str, value: Any) -> str:
-    """A setting that differs from the study's."""
+    """The text of a setting that differs from the study's, with the mark `DEVIATES`."""
     return f"{scientific(value) if setting == 'learning_rate' else plain(value)} {DEVIATES}"
 
 

@@ -38,9 +38,9 @@ CURVE = Column("curve", help="id of the configurations that differ only in the n
 
 
 def learning_curve(analysis: AnalysedResults) -> pd.DataFrame:
-    """Scores by number of training rows, for configurations run with two numbers or more; means over seeds.
+    """The scores by number of training rows, for configurations run with two numbers or more; means over seeds.
 
-    Where the training texts or labels were changed between runs on as many rows, those of the newest run count.
+    Where runs on as many rows read other training texts or labels, only the data of the newest run count.
     """
     results, runs = analysis.results, analysis.results.runs
     completed = (runs["status"] == Status.completed) & runs["pretrained"]
@@ -98,7 +98,7 @@ def _points(results: Results, group: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _of_newest_data(results: Results, point: pd.DataFrame) -> pd.DataFrame:
-    """The runs of a point that read the same data as the newest of them: others had other training texts or labels."""
+    """The runs of a point that read the same training texts and labels as the newest run."""
     records = [results.runs_by_name[run].record for run in point["run"]]
     newest = max(records, key=lambda record: record.started)
     return point[[record.data_sha256 == newest.data_sha256 for record in records]]
@@ -112,7 +112,7 @@ def _constant(results: Results, runs: list[str]) -> str | None:
 
 
 def readouts(analysis: AnalysedResults) -> pd.DataFrame:
-    """Accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
+    """The accuracy, invalid answers and disagreement of the read-outs of one training, for trainings with two or more.
 
     `differs_from_...` is the share of test texts with different predictions, the mean over the seeds that both have.
     """

@@ -63,7 +63,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
 
 
 def _training(record: RunRecord) -> str:
-    """What identifies model, recipe and training data, whatever was tested and with whatever seed."""
+    """A hash of model, recipe and training data, the same whatever was tested and with whatever seed."""
     trained = [record.data_sha256.get(name) for name in ("train", "validation")]
     return short_hash(seed_independent_spec(record.config, ("dataset",)), trained)
 
