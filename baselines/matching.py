@@ -95,8 +95,8 @@ def _places_by_number(ids: list[str], rows: list[FileRow], key: str, test: Examp
     numbers = [int(match[2]) for match in numbered if match and same_start]
     smallest = min(numbers, default=0)
     of_test = [int(name.rpartition("-")[2]) for name in test.ids]
-    for start in (of_test, range(len(rows)), range(1, len(rows) + 1)) if key in ID_KEYS else ():
-        if sorted(numbers) == list(start):
+    for start in (of_test, [number + 1 for number in of_test]) if key in ID_KEYS else ():
+        if sorted(numbers) == start:
             place_of = {number: place for place, number in enumerate(start)}
             return [place_of[number] for number in numbers]
     consecutive = sorted(numbers) == list(range(smallest, smallest + len(rows)))

@@ -264,12 +264,24 @@ def test_ids_decide_where_equal_texts_have_different_answers(tmp_path: Path) -> 
     assert classifier.predict(test.texts).predicted.tolist() == [1, 2, 2]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_of_the_whole_test_split_name_the_rows_of_a_part(first: int, tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text(f"id,predict\n{first + 5},love\n{first},joy\n")
+    test = Examples(("test-0", "test-5"), TEXTS[:2], np.array(GOLD[:2]))
+    classifier, context = ExternalClassifier(str(path)), FitContext(LABELS, compose([]).recipe, 0, Path())
+    classifier.fit(test, test, context)
+    assert classifier.match(test, context) == {"id": 2}
+    assert classifier.predict(test.texts).predicted.tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("ids", "columns", "said"),
     [
         (("test-0", "test-1", "test-2"), {"text": ("b", "a", "a")}, "row 3: .* occurs twice"),
         (("test-0", "test-1", "test-2"), {"line": (3, 1, 2)}, "row 1: 'line' is 3"),
         (("test-0", "test-2", "test-3"), {}, "row 1: nothing says which test row"),
+        (("test-0", "test-2", "test-3"), {"id": (0, 1, 2)}, "row 1: nothing says which test row"),
     ],
 )
 def test_what_may_belong_to_other_rows_is_refused(
