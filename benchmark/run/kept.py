@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import ModelConfig, RunSpec, identity_of
+from benchmark.data.checks import check_text
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
@@ -54,6 +55,9 @@ class KeptModel:
         """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):
             raise BenchmarkError("predict() was given one string.", "Give a list of texts.")
+        texts = list(texts)
+        for row, text in enumerate(texts):
+            check_text(text, f"text {row}")
         predictions = [Prediction()] * len(texts)
         filled = [row for row, text in enumerate(texts) if text.strip()]
         if filled:

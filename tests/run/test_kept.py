@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import LABELS
 from networks import keep, keep_llama, llama_in_a_folder
@@ -167,6 +168,16 @@ def test_a_text_whose_probabilities_are_not_finite_is_quoted(compose_run: Compos
     with pytest.raises(BenchmarkError, match="The probabilities of 'one text' are not finite") as refused:
         model.predict(["", "one text"])
     assert refused.value.fix.startswith("Set model.precision=fp32")
+
+
+def test_texts_may_be_a_series_and_each_must_be_a_string(compose_run: Compose, tmp_path: Path) -> None:
+    _, folder, texts = keep(compose_run, tmp_path, "model=tfidf")
+    model = load(folder)
+    shuffled = pd.Series(texts, index=range(len(texts))[::-1])
+    assert model.predict(shuffled) == model.predict(texts)
+    for missing in (None, np.nan):
+        with pytest.raises(BenchmarkError, match="text 1: the text is of type"):
+            model.predict([texts[0], missing])
 
 
 def test_folders_without_a_kept_model_are_refused(compose_run: Compose, tmp_path: Path) -> None:
