@@ -38,9 +38,9 @@ def instruction(*, _root_: DictConfig) -> str:
     return text.replace(LABELS, labels) if labels else text
 
 
-def hub_name(repository: str, configuration: str | None = None) -> str:
+def hub_name(repository: str, configuration: object = None) -> str:
     """Resolver `${hub_name:ID,CONFIGURATION}`: a name for results on a data set of the hub."""
-    name = "-".join(filter(None, [repository.rpartition("/")[2] or "hub", configuration]))
+    name = "-".join(str(part) for part in (repository.rpartition("/")[2] or "hub", configuration) if part)
     return re.sub(r"[^\w.-]", "-", name)
 
 

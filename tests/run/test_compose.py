@@ -173,6 +173,12 @@ def test_the_command_line_overrides_an_experiment_and_a_familys_value() -> None:
     assert (recipe.learning_rate, recipe.batch_size) == (3e-5, 10)
 
 
+def test_a_configuration_of_the_hub_may_be_a_number() -> None:
+    dataset = compose(["dataset=hub", "dataset.hub.id=owner/reviews", "dataset.hub.configuration=2018"]).dataset
+    assert dataset.hub is not None
+    assert (dataset.name, dataset.hub.configuration) == ("reviews-2018", "2018")
+
+
 def test_needs_may_be_left_empty() -> None:
     assert compose(["model=encoder", "model.path=/w", "model.needs=null"]).model.name == "w"
 
