@@ -126,7 +126,7 @@ def check_hash(split: str, examples: Examples, config: DatasetConfig, source: st
     if expected is not None and actual != expected:
         raise BenchmarkError(
             f"The {split} split of {config.name} from {source} is not the published one: its {len(examples)} rows "
-            f"have the hash {actual[:12]}, not {expected[:12]}.",
+            f"have the hash {actual}, not {expected[:12]}.",
             "Restore the file, or give the changed data another name (dataset.name=... '~dataset.sha256').",
         )
 

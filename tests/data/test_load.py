@@ -226,6 +226,7 @@ def test_content_with_another_hash_is_refused(split: str, folder: Folder) -> Non
     said = refusal(config)
     assert f"The {split} split of mine" in said
     assert hashes[split][:12] in said
+    assert load(replace(config, sha256={})).report.hashes()[split] in said
 
 
 def test_changed_data_is_accepted_with_the_overrides_of_the_error(folder: Folder, tmp_path: Path) -> None:
