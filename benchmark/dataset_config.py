@@ -95,8 +95,8 @@ class DatasetConfig:
     """Where texts and labels come from, and what they must be.
 
     An empty `labels` takes the names that the source states, or the different labels of its training rows. The data
-    come from `synthetic` if set, else from the folder `path`, else from `hub`. `sha256` maps a split to the
-    hash of its `text;label` lines; without an entry the content is not checked. `instruction` is what a decoder is
+    come from `synthetic`, which excludes `path`, else from the folder `path`, else from `hub`. `sha256` maps a split to
+    the hash of its `text;label` lines; without an entry the content is not checked. `instruction` is what a decoder is
     asked, and `label_words` maps the name of a label to the word that a decoder writes for it, if that is another.
 
     With `skip_multilabel`, rows with several labels are left out. With `test`, the test texts are those of that data
@@ -131,6 +131,8 @@ class DatasetConfig:
         check_option("dataset.labels", labels, different, "Name two or more different labels.")
         known = set(self.sha256) <= set(SPLITS)
         check_option("dataset.sha256", sorted(self.sha256), known, f"Its keys are {', '.join(SPLITS)}.")
+        unused = "Choose another dataset, or leave it out: the data are synthetic."
+        check_option("dataset.path", self.path, self.path is None or self.synthetic is None, unused)
         check_option("dataset.validation_share", share, 0 < share < 1, "Set it to a number between 0 and 1.")
         for split, rows in self.row_limits.items():
             valid = rows is None or rows >= 1

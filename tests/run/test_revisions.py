@@ -30,12 +30,12 @@ def test_a_branch_stays_where_the_data_come_from_elsewhere(elsewhere: dict[str, 
     assert pin(of_elsewhere) == of_elsewhere
 
 
-def test_the_grammar_comes_before_the_folder_and_the_folder_before_the_hub() -> None:
+def test_the_grammar_and_a_folder_come_before_the_hub() -> None:
     dataset = compose(["model=majority", "dataset=emotion", "dataset.path=no-such-folder", "~dataset.sha256"]).dataset
     assert dataset.hub is not None
     with pytest.raises(BenchmarkError, match="no-such-folder"):
         load(dataset)
-    assert load(replace(dataset, synthetic=GRAMMAR)).report.route.startswith("generated")
+    assert load(replace(dataset, path=None, synthetic=GRAMMAR)).report.route.startswith("generated")
 
 
 def test_a_commit_that_the_hub_does_not_state_is_not_remembered(
