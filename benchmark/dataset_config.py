@@ -53,6 +53,11 @@ class Files:
     label_separator: str | None = None
     label_names: str | None = None
 
+    def __post_init__(self) -> None:
+        separator = self.label_separator
+        fix = "Set it to null for one label per row."
+        check_option("dataset.files.label_separator", repr(separator), separator != "", fix)
+
 
 @dataclass(frozen=True)
 class Synthetic:

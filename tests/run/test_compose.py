@@ -134,6 +134,7 @@ OUT_OF_RANGE = [(given, option, "") for given, option, _ in OUT_OF_RANGE] + [
     ("dataset=synthetic dataset.synthetic.train=0", "dataset.synthetic.train", ""),
     ("dataset=synthetic dataset.synthetic.flipped_share=1", "dataset.synthetic.flipped_share", ""),
     ("dataset=synthetic dataset.synthetic.flipped_share=-0.1", "dataset.synthetic.flipped_share", ""),
+    ("dataset.files.label_separator=''", "dataset.files.label_separator", "null for one label per row"),
     ("dataset=synthetic dataset.path=/data", "dataset.path", "the data are synthetic"),
     ("model=smollm2_lora model.max_new_tokens=0", "model.max_new_tokens", ""),
     ("model=smollm2_lora model.lora.rank=0", "model.lora", ""),
