@@ -51,9 +51,19 @@ def _rows(config: DatasetConfig, files: Paths) -> list[Row]:
     if layout.label_names is None:
         _check_ids(rows[0], files[0].parent)
     else:
-        names = read_label_names(files[0].parent / layout.label_names)
+        names = _label_names(files[0].parent, layout.label_names)
         rows = [replace(row, label_names=names, label=as_ids(row.label)) for row in rows]
     return rows
+
+
+def _label_names(folder: Path, name: str) -> tuple[str, ...]:
+    """The names in the file of this name."""
+    if not (folder / name).exists():
+        raise BenchmarkError(
+            f"{folder} has no file {name}, which dataset.files.label_names names.",
+            "Add it, or set dataset.files.label_names=null if the rows have names or the files state them.",
+        )
+    return read_label_names(folder / name)
 
 
 def _check_ids(row: Row, folder: Path) -> None:

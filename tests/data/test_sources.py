@@ -144,7 +144,7 @@ def test_labels_that_nobody_named_are_names(label: Any, write: Write) -> None:
         ({**PAIR, "mapping.txt": "a\na\n"}, NAMED, "mapping.txt, row 2", "own name"),
         ({**PAIR, "mapping.txt": "bad\n"}, NAMED, "train_text.txt, row 2", "Correct"),
         ({**PAIR, "mapping.txt": "bad\nodd\n"}, NAMED, "row 2", "dataset.labels"),
-        ({**PAIR, "mapping.txt": "a\nb\n"}, {"files": Files(label_names="names.txt")}, "names.txt", "readable file"),
+        (PAIR, {"files": Files(label_names="names.txt")}, "has no file names.txt, which", "label_names=null"),
         (TABLE, {"files": TABLE_FILES}, "train.tsv, row 3", "dataset.skip_multilabel=true"),
         (TABLE, {"files": Files(label_names="labels.txt")}, "train.tsv, header", "dataset.text_column"),
         ({**TABLE, "train.tsv": "poor\t0\n"}, {"files": TABLE_FILES}, "train.tsv, row 1", "one tab each"),
