@@ -174,7 +174,8 @@ def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
             raise BenchmarkError(
                 f"{row.location}: label {reprlib.repr(label)} is not an id from 0 to {len(row.label_names) - 1}, the "
                 "ids with a name.",
-                "Correct it, or remove rows without a label.",
+                "Correct it, or remove rows without a label. If the test split of a Hub data set has no labels, use "
+                "another: 'dataset.hub.splits={train: train, test: validation}'.",
             )
         name = row.label_names[label]
         if name not in ids:

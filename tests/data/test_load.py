@@ -290,7 +290,12 @@ def test_ids_in_parquet_are_read_by_their_names(folder: Folder, tmp_path: Path) 
     ("ids", "names", "words", "fix"),
     [
         ([0, 1], ["neg", "pos"], "row 1: label 0 has the name 'neg'", 'dataset.labels=["neg","pos"]'),
-        ([0, -1], ["joy", "love"], "row 2: label -1 is not an id from 0 to 1", "Correct it"),
+        (
+            [0, -1],
+            ["joy", "love"],
+            "row 2: label -1 is not an id from 0 to 1",
+            "use another: 'dataset.hub.splits={train: train, ",
+        ),
     ],
 )
 def test_ids_in_parquet_without_a_known_name_are_refused(
