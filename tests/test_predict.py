@@ -166,6 +166,7 @@ def test_output_begins_before_the_input_ends(kept: Path) -> None:
         (b"one\rtwo\n", [], "standard input, row 1"),
         (b"a day; not joy\ni feel good;joy\n", [], "standard input, row 2"),
         (b"id,words\n1,a\n", ["--format", "csv"], "--text-column"),
+        (b"id;text\n1;a\n", ["--format", "csv"], "Separate the columns by commas"),
         (b"text,text\n1,a\n", ["--format", "csv"], "standard input, header"),
         (b"text\na,b\n", ["--format", "csv"], "standard input, row 2"),
         (b"text,predicted\na,b\n", ["--format", "csv"], "'predicted'"),

@@ -1,5 +1,6 @@
 """Rows as they were read, before any check of their values."""
 
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,16 @@ def check_columns(
             continue
         inside = sorted(path for path in _nested(values) if path.endswith(f".{column}"))
         fix = f"Set {option}={inside[0]}." if inside else f"Rename a column or set {option}."
-        raise BenchmarkError(f"{location}: there is no column '{column}', only {reprlib.repr(list(present))}.", fix)
+        raise BenchmarkError(
+            f"{location}: there is no column '{column}', only {reprlib.repr(list(present))}.",
+            separator_fix(present) or fix,
+        )
+
+
+def separator_fix(present: Sequence[str]) -> str | None:
+    """The fix for a header that is a single column because of its separator; None for any other header."""
+    joined = len(present) == 1 and re.search(r"[;\t|]", present[0])
+    return "Separate the columns by commas, or by tabs in a .tsv file." if joined else None
 
 
 def value_at(values: Mapping[str, Any], column: str) -> Any:

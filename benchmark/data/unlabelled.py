@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.data.checks import check_text
+from benchmark.data.rows import separator_fix
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
@@ -95,5 +96,5 @@ def _check_column(columns: Sequence[str], column: str, place: str) -> None:
     if column not in columns:
         raise BenchmarkError(
             f"{place}: there is no column {column!r}; the columns are {', '.join(columns) or 'none'}.",
-            "Name it with --text-column.",
+            separator_fix(columns) or "Name it with --text-column.",
         )
