@@ -43,7 +43,7 @@ def check_columns(
     for option, column in (("dataset.text_column", text_column), (label_option, label_column)):
         if present.count(column) > 1:
             raise BenchmarkError(f"{location}: the column '{column}' occurs more than once.", "Keep one of them.")
-        if column in present or column in set(_nested(values)):
+        if has_column(column, present, values):
             continue
         inside = sorted(path for path in _nested(values) if path.endswith(f".{column}"))
         fix = f"Set {option}={inside[0]}." if inside else f"Rename a column or set {option}."
@@ -51,6 +51,11 @@ def check_columns(
             f"{location}: there is no column '{column}', only {reprlib.repr(list(present))}.",
             separator_fix(present) or fix,
         )
+
+
+def has_column(column: str, present: Sequence[str], values: Mapping[str, Any]) -> bool:
+    """Whether a row with these columns and values has such a column, also as `a.b` inside another one."""
+    return column in present or column in set(_nested(values))
 
 
 def separator_fix(present: Sequence[str]) -> str | None:

@@ -2,13 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmark.data.checks import check_text
-from benchmark.data.rows import separator_fix
+from benchmark.data.rows import has_column, separator_fix, value_at
 from benchmark.errors import BenchmarkError
 from benchmark.files import FileRow, decode, delimited_rows, json_row, plain_lines
 
@@ -36,7 +37,7 @@ def text_rows(
     """
     columns, rows = FORMATS[file_format](decode(lines, place), place)
     if columns is not None:
-        _check_column(columns, column, f"{place}, header")
+        _check_column(columns, column, f"{place}, header", {})
     return columns, (TextRow(row, _text(row, column)) for row in rows)
 
 
@@ -82,18 +83,18 @@ FORMATS: dict[str, Callable[[Iterable[str], str], Table]] = {
 
 def _text(row: FileRow, column: str) -> str:
     """The text in this column; raises `BenchmarkError` unless the row has one such column with a valid text."""
-    _check_column(row.columns, column, row.columns_at)
-    text: str = row.values[column]
+    _check_column(row.columns, column, row.columns_at, row.values)
+    text: str = value_at(row.values, column)
     check_text(text, row.location)
     return text
 
 
-def _check_column(columns: Sequence[str], column: str, place: str) -> None:
-    """Raise unless the column of the text is there, and each column once."""
+def _check_column(columns: Sequence[str], column: str, place: str, values: Mapping[str, Any]) -> None:
+    """Raise unless the column of the text is there, alone or inside another one, and each column once."""
     repeated = [name for name, times in Counter(columns).items() if times > 1]
     if repeated:
         raise BenchmarkError(f"{place}: there is more than one column {repeated[0]!r}.", "Give each its own name.")
-    if column not in columns:
+    if not has_column(column, columns, values):
         raise BenchmarkError(
             f"{place}: there is no column {column!r}; the columns are {', '.join(columns) or 'none'}.",
             separator_fix(columns) or "Name it with --text-column.",

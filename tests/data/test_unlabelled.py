@@ -53,6 +53,14 @@ def test_a_column_that_is_missing_or_double_is_named(header: bytes, found: str, 
     assert refused.value.problem == f"texts.csv, header: there is {found}"
 
 
+def test_a_text_may_be_inside_another_column() -> None:
+    lines = [b'{"content": {"text": "a", "by": null}}', b'{"content.text": "b"}', b'{"content": {}}']
+    _, rows = text_rows(lines, "jsonl", "texts.jsonl", "content.text")
+    assert [next(rows).text, next(rows).text] == ["a", "b"]
+    with pytest.raises(BenchmarkError, match=r"row 3: there is no column 'content\.text'"):
+        next(rows)
+
+
 def test_a_key_that_repeats_in_a_row_is_refused() -> None:
     _, rows = text_rows([b'{"text": "a", "note": 1, "note": 2}'], "jsonl", "texts.jsonl")
     with pytest.raises(BenchmarkError, match="texts.jsonl, row 1: there is more than one column 'note'."):
