@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.data.rows import Row, check_columns, value_at
+from benchmark.data.rows import Row, check_columns, top_of, value_at
 from benchmark.errors import BenchmarkError
 from benchmark.files import DELIMITED, ROW_READERS, read_all_rows, read_bytes, read_lines, read_rows
 
@@ -101,7 +101,7 @@ def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
     names = table.column_names
     nested = {field.name: _fields(field.type) for field in table.schema}
     check_columns(names, text_column, label_column, str(path), nested, named.label_option)
-    used = [column if column in names else column.partition(".")[0] for column in (text_column, label_column)]
+    used = [top_of(column, names) for column in (text_column, label_column)]
     label_names = class_label_names(table.schema.metadata, label_column)
     for number, values in enumerate(zip(*(table[column] for column in used), strict=True), start=1):
         location = f"{path}, row {number}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.folder import SPLIT_NAMES
-from benchmark.data.rows import RawSplits, Row, check_columns, value_at
+from benchmark.data.rows import RawSplits, Row, check_columns, top_of, value_at
 from benchmark.dataset_config import DatasetConfig, HubDataset
 from benchmark.errors import BenchmarkError
 from benchmark.hub import COMMIT, other_server, recording_server, repository_info
@@ -124,7 +124,7 @@ def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
         raise BenchmarkError(f"{place} has no rows.", "Name another split in dataset.hub.splits.")
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
-    top = {column if column in split.column_names else column.partition(".")[0] for column in columns}
+    top = {top_of(column, split.column_names) for column in columns}
     feature = value_at(split.features, config.label_column)
     names = getattr(getattr(feature, "feature", feature), "names", None)  # of a list, or of one label
     label_names = None if names is None else tuple(names)

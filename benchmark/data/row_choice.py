@@ -13,12 +13,14 @@ SEED = 0  # fixed, so that all runs on a data set use the same rows
 
 
 def choose(examples: Examples, rows: int, choice: RowChoice) -> Examples:
-    """Choose rows of a split and return them in its order.
+    """Choose rows of a split and return them in its order; all of them if it has no more.
 
     `stratified` keeps the proportions of the labels. `balanced` takes the same number of rows of each label, until a
     label has no more. Every label has a row if there are at least as many `rows` as labels. A smaller draw is a subset
     of every larger one.
     """
+    if rows >= len(examples):
+        return examples
     if choice is RowChoice.first:
         return first_rows(examples, rows)
     return select(examples, np.sort(_by_label(examples, choice is RowChoice.balanced)[:rows]))

@@ -73,6 +73,11 @@ def value_at(values: Mapping[str, Any], column: str) -> Any:
     return value_at(nested, inner) if isinstance(nested, Mapping) and inner else None
 
 
+def top_of(column: str, present: Sequence[str]) -> str:
+    """The column that holds the value of a column: itself if it is present, or `a` for the column `a.b`."""
+    return column if column in present else column.partition(".")[0]
+
+
 def _nested(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """The columns inside other columns, as `a.b`, at most four levels deep."""
     for name, value in values.items():

@@ -61,7 +61,7 @@ def _read_test(config: DatasetConfig, folder: Path, files: Files | None) -> Exam
     test = to_examples("test", unwrap_single_labels(rows, tested.skip_multilabel), tested.labels)
     if config.test is not None:
         test, _ = transfer_test_split(test, config, tested)
-    if config.test_rows is not None and config.test_rows < len(test):
+    if config.test_rows is not None:
         test = choose(test, config.test_rows, config.row_choice)
     return test if config.perturb is None else perturb_texts(test, config.perturb)[0]
 
