@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from benchmark.data.checks import check_characters
 from benchmark.data.unlabelled import FORMATS, TEXT, TextRow, format_of, open_lines, text_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
@@ -114,9 +115,14 @@ def _label(arguments: argparse.Namespace, settings: list[str], file: str = "-") 
 
 
 def _checked_rows(rows: Iterable[TextRow], file_format: str, labels: Sequence[str]) -> Iterator[TextRow]:
-    """The rows, of which none may have a column that the output adds, or be a line `text;label` as in a data set."""
+    """The rows as they are read; raises `BenchmarkError` at the first that cannot be labelled or written.
+
+    None may have a column that the output adds, a value that is not Unicode, or be a line `text;label` as in a data
+    set.
+    """
     for row in rows:
         _check_columns(row.row.columns, row.row.columns_at)
+        check_characters(json.dumps(row.row.values, ensure_ascii=False), row.row.location, "a value")
         if file_format == "txt" and row.text.rpartition(";")[1:] in [(";", label) for label in labels]:
             raise BenchmarkError(
                 f"{row.row.location}: the line ends with {row.text[row.text.rindex(';') :]!r}, a label of the model.",

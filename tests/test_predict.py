@@ -172,6 +172,7 @@ def test_output_begins_before_the_input_ends(kept: Path) -> None:
         (b"text,predicted\na,b\n", ["--format", "csv"], "'predicted'"),
         (b'{"text": "a"}\n{"text": 3}\n', ["--format", "jsonl"], "standard input, row 2"),
         (b'{"text": "\\ud800"}\n', ["--format", "jsonl"], "standard input, row 1"),
+        (b'{"text": "a", "by": [{"\\ud83d": 1}]}\n', ["--format", "jsonl"], "standard input, row 1: a value contains"),
         (b'{"text": "a"\n', ["--format", "jsonl"], "standard input, row 1"),
         (b'{"text": "a"}\n{"text": "b", "c": 1}\n', ["--format", "jsonl"], "--output FILE.jsonl"),
         (b"a\n", ["absent.txt"], "absent.txt"),

@@ -68,9 +68,14 @@ def check_text(text: Any, location: str) -> None:
     """Raise `BenchmarkError` unless the text is a string of Unicode characters. It may be empty."""
     if not isinstance(text, str):
         raise BenchmarkError(f"{location}: the text is of type {type(text).__name__}.", "Write it as a string.")
+    check_characters(text, location, "the text")
+
+
+def check_characters(text: str, location: str, what: str) -> None:
+    """Raise `BenchmarkError` for half of a surrogate pair, which UTF-8 cannot hold; `what` names the text."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise BenchmarkError(
-            f"{location}: the text contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
+            f"{location}: {what} contains half of a UTF-16 surrogate pair.", "Export the file again as UTF-8."
         )
 
 
