@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
+from omegaconf import OmegaConf
 
 from benchmark.analysis.frame import Results
 from benchmark.config import CONF_DIR
@@ -84,7 +85,13 @@ def _options(overrides: Iterable[str], group: str) -> dict[str, Any]:
     for override in overrides:
         option, _, value = override.lstrip("+").partition("=")
         if option == group:
-            options |= yaml.safe_load(value) or {}
+            options |= _value(value) or {}
         elif option.startswith(f"{group}."):
-            options[option.removeprefix(f"{group}.")] = yaml.safe_load(value)
+            options[option.removeprefix(f"{group}.")] = _value(value)
     return options
+
+
+def _value(text: str) -> Any:
+    """The value of an override as Hydra reads it: OmegaConf has the same grammar."""
+    values = OmegaConf.create({"text": text, "value": "${oc.decode:${text}}" if text else ""})
+    return cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))["value"]

@@ -75,6 +75,8 @@ def test_the_texts_are_found_in_the_original_files_of_a_shipped_data_set(name: s
     [
         ["dataset.files.label_column=mood", "dataset.files.label_names=names.txt"],
         ["+dataset.files={label_column: mood, label_names: names.txt}"],
+        ["dataset.files={label_column:mood,label_names:'names.txt'}", "dataset.files.label_separator=|"],
+        ["dataset.files.label_separator=:", 'dataset.files.label_column="mood"', "dataset.files.label_names=names.txt"],
     ],
 )
 def test_the_texts_are_found_in_files_of_another_form(overrides: list[str], tmp_path: Path) -> None:
