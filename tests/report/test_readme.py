@@ -113,6 +113,17 @@ def test_a_data_set_is_added_by_the_yaml_shown_and_predictions_of_others_are_sco
 TOYS = [("good", "film"), ("bad", "film"), ("good", "meal"), ("bad", "meal")]
 
 
+def test_the_yaml_shown_can_be_tested_on_with_options(tmp_path: Path) -> None:
+    every_line = shown("docs/data.md", "yaml", "# conf/dataset/reviews.yaml").splitlines()
+    required = [line for line in every_line if line.startswith(("defaults:", "name:", "labels:", "path:"))]
+    put(tmp_path, "dataset/reviews.yaml", "\n".join(required))
+    options = ["dataset.test=reviews", "dataset.test.text_column=content", "dataset.test.files.label_column=category"]
+    tested = compose(with_config_dir(options, tmp_path)).dataset.test
+    assert tested is not None
+    assert tested.files is not None
+    assert (tested.name, tested.text_column, tested.files.label_column) == ("reviews", "content", "category")
+
+
 def test_the_python_shown_reads_results_with_failed_runs(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
