@@ -145,7 +145,7 @@ class DatasetConfig:
         self._check_test()
 
     def _check_test(self) -> None:
-        """Options of another data set's test split that would have no effect are refused."""
+        """Refuse options of another data set's test split that would have no effect."""
         if self.test is None:
             fix = "Set dataset.test to the data set whose labels it maps, or leave it out."
             check_option("dataset.test_labels", self.test_labels, self.test_labels is None, fix)
@@ -160,7 +160,7 @@ class DatasetConfig:
 
     @property
     def title(self) -> str:
-        """What results call the data: the name, both names if the test texts are another's, and how they change."""
+        """The name of the data in results: `name`, both names if the test texts are another's, and how they change."""
         name = self.name if self.test is None else f"{self.name}-to-{self.test.name}"
         return name if self.perturb is None else f"{name}-{self.perturb}"
 
@@ -171,7 +171,7 @@ class DatasetConfig:
 
     @property
     def pinned(self) -> dict[str, str]:
-        """Split -> the hash that `sha256` states, for the splits whose rows are this data set's, unchanged."""
+        """The hash that `sha256` states for each split whose rows are this data set's, unchanged."""
         return {name: sha256 for name, sha256 in self.sha256.items() if name != "test" or self.tests_own_texts}
 
     @property
@@ -181,12 +181,12 @@ class DatasetConfig:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What a decoder writes for each label."""
+        """The word that a decoder writes for each label."""
         return tuple((self.label_words or {}).get(label, label) for label in self.labels)
 
 
 def dataset_from_json(values: dict[str, Any]) -> DatasetConfig:
-    """What `RunSpec.as_json` wrote. Records from before `row_choice` existed used the first rows."""
+    """Read what `RunSpec.as_json` wrote. Records from before `row_choice` existed used the first rows."""
     nested = {"hub": HubDataset, "synthetic": Synthetic}
     made = {name: values[name] and kind(**values[name]) for name, kind in nested.items()}
     made["row_choice"] = RowChoice(values.get("row_choice", RowChoice.first))

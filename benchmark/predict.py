@@ -144,7 +144,7 @@ Write = Callable[[Iterable[tuple[TextRow, Prediction]]], None]
 def _writer(output: Path | None, columns: list[str] | None) -> Iterator[Write]:
     """Writes rows to standard output, or to a file that is there when all rows are.
 
-    `columns` are those of all rows. Where they are None, those of the first row are.
+    `columns` are the columns of all rows; if it is None, the first row names them.
     """
     if output is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
@@ -194,7 +194,7 @@ def _csv_to(file: IO[str], columns: list[str] | None) -> Write:
 
 
 def _cell(value: Any) -> Any:
-    """Lists, objects and truth values of JSON stay JSON; null is empty."""
+    """The value in a cell of CSV: lists, objects and truth values of JSON stay JSON, and null is empty."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

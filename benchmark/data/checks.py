@@ -146,7 +146,7 @@ def describe_split(examples: Examples, labels: Sequence[str]) -> SplitReport:
 
 
 def find_repeats(train: Examples) -> tuple[list[str], list[str]]:
-    """Ids of rows whose text occurred before, and those of them whose label differs from an earlier label."""
+    """The ids of rows whose text occurred before, and the ids of such rows whose label differs from an earlier one."""
     labels_of: dict[str, set[int]] = defaultdict(set)
     repeated, conflicting = [], []
     for identifier, text, label in _rows(train):
@@ -172,7 +172,7 @@ def find_overlap(splits: dict[str, Examples], of: str, within: str) -> Overlap:
 
 
 def _label_as_written(row: Row, ids: dict[str, int]) -> Any:
-    """The name of a label, an id, or what is neither."""
+    """The label of a row as a name or an id, or as it was read if it is neither."""
     label = row.label
     if row.label_names is not None and _is_int(label):
         if not 0 <= label < len(row.label_names):
@@ -220,5 +220,5 @@ def _is_int(label: Any) -> bool:
 
 
 def _rows(examples: Examples) -> Iterator[tuple[str, str, int]]:
-    """(id, text, label id) of each row."""
+    """The id, the text and the label id of each row."""
     return zip(examples.ids, examples.texts, examples.labels.tolist(), strict=True)

@@ -21,12 +21,12 @@ INSTRUCTION = {"instruction", "input", "output"}
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Where a row's text and label are: in these columns, which `columns` names where a file has no header."""
+    """The columns of the text and the label. `columns` names all columns of a file without a header."""
 
     text_column: str = "text"
     label_column: str = "label"
     columns: Sequence[str] | None = None
-    label_option: str = "dataset.label_column"  # that named the column of labels
+    label_option: str = "dataset.label_column"  # the option that named the column of labels
 
 
 def read_file(path: Path, named: ColumnNames) -> list[Row]:
@@ -67,7 +67,7 @@ def read_pair(texts: Path, labels: Path) -> list[Row]:
 
 
 def _read_txt(path: Path, named: ColumnNames) -> Iterator[Row]:
-    """One row per line, `text;label`. The text may contain semicolons."""
+    """Read one row per line, `text;label`. The text may contain semicolons."""
     for location, line in read_lines(path):
         if ";" not in line:
             raise BenchmarkError(
@@ -78,7 +78,7 @@ def _read_txt(path: Path, named: ColumnNames) -> Iterator[Row]:
 
 
 def _read_named_values(path: Path, named: ColumnNames) -> Iterator[Row]:
-    """Rows with named values. Those in the instruction format of the study have fixed column names."""
+    """Read rows with named values. Rows in the instruction format of the study have fixed column names."""
     for row in read_rows(path, named.columns):
         columns = named.text_column, named.label_column
         if row.values.keys() >= INSTRUCTION:
@@ -95,7 +95,7 @@ def _read_named_values(path: Path, named: ColumnNames) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, named: ColumnNames) -> Iterator[Row]:
-    """Rows of a parquet file, whose columns may be nested and whose label ids may have names."""
+    """Read rows of a parquet file, whose columns may be nested and whose label ids may have names."""
     table = _parquet_table(path)
     text_column, label_column = named.text_column, named.label_column
     names = table.column_names

@@ -15,7 +15,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-"""Split -> its names: those of files without suffix, and those of splits on the hub."""
+"""Split -> its names, for files without their suffix and for splits on the hub."""
 LABEL_NAME_FILES = ("labels.txt", "mapping.txt", "classes.txt", "label_names.txt")
 """Usual names of files with the names of label ids."""
 Paths = tuple[Path, ...]

@@ -119,7 +119,7 @@ def _limit_rows(splits: dict[str, Examples], config: DatasetConfig) -> list[str]
 
 
 def _report_on(splits: dict[str, Examples], config: DatasetConfig, source: str) -> DataReport:
-    """What the report says about the content of the splits."""
+    """The report on the content of the splits, without notes."""
     repeated, conflicting = find_repeats(splits["train"])
     return DataReport(
         route=source,

@@ -52,5 +52,5 @@ class DataReport:
         return self.route.startswith("hub ")
 
     def hashes(self) -> dict[str, str]:
-        """Split -> SHA-256 of its content."""
+        """The SHA-256 of the content of each split."""
         return {name: split.sha256 for name, split in self.splits.items()}

@@ -60,10 +60,10 @@ def select(examples: Examples, rows: npt.NDArray[np.int64]) -> Examples:
 
 
 def _by_label(examples: Examples, balanced: bool) -> npt.NDArray[np.int64]:
-    """All rows in an order whose every beginning is stratified or balanced: by the rank among those of the label.
+    """The places of all rows, in an order whose every beginning is stratified or balanced.
 
-    A stratified rank is a share of the rows of the label, so that labels alternate in their proportions. The most
-    frequent labels come first.
+    Rows are sorted by their rank among the rows of their label. A stratified rank is a share of the rows of the label,
+    so that labels alternate in their proportions. The most frequent labels come first.
     """
     shuffled = np.random.default_rng(SEED).permutation(len(examples))
     labels = examples.labels[shuffled]

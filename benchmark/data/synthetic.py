@@ -61,7 +61,7 @@ def best_possible_accuracy(config: Synthetic) -> float:
 
 
 def label_counts(split: str, rows: int) -> dict[str, int]:
-    """Label -> rows in the proportions of `LABEL_ROWS`, at least one each; they sum to `rows`.
+    """The rows of each label, in the proportions of `LABEL_ROWS` and at least one; they sum to `rows`.
 
     Fractions are rounded by the largest remainder method.
     """

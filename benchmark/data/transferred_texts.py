@@ -26,7 +26,7 @@ def transfer_test_split(test: Examples, trained: DatasetConfig, tested: DatasetC
 
 
 def _ids(trained: DatasetConfig, tested: DatasetConfig) -> dict[int, int]:
-    """Label id of the tested data -> label id of the training data, for the labels that both have."""
+    """A mapping from label ids of the tested data to label ids of the training data, for the labels that both have."""
     names = trained.test_labels
     if names is None:
         known = {normalized_label(label): label for label in trained.labels}

@@ -62,13 +62,13 @@ def format_of(file: str) -> str:
 
 
 def _plain_rows(lines: Iterable[str], place: str) -> Table:
-    """Every line is a text."""
+    """Read every line as a text."""
     rows = (FileRow({TEXT: text}, location, [TEXT], location) for location, text in plain_lines(lines, place))
     return [TEXT], rows
 
 
 def _json_rows(lines: Iterable[str], place: str) -> Table:
-    """One JSON object per line; blank lines are left out."""
+    """Read one JSON object per line; blank lines are left out."""
     numbered = enumerate(lines, start=1)
     return None, (json_row(line, f"{place}, row {number}") for number, line in numbered if line.strip())
 

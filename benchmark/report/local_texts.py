@@ -68,9 +68,9 @@ def _read_test(config: DatasetConfig, folder: Path, files: Files | None) -> Exam
 
 
 def _form(record: RunRecord) -> Files | None:
-    """How the files of the test texts are written, as a shipped data set and the options of the run say it.
+    """The form of the files of the test texts, from the shipped data set of this name and the options of the run.
 
-    The configuration in a record does not say it.
+    The configuration in a record does not have it.
     """
     dataset = record.config.dataset
     path = CONF_DIR / "dataset" / f"{(dataset.test or dataset).name}.yaml"
