@@ -14,6 +14,7 @@ from benchmark.analysis.names import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
 from benchmark.interface import Optimizer
 from benchmark.report.tables.training import tuning
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
 
@@ -94,9 +95,9 @@ def test_a_shipped_run_on_the_first_rows_has_the_digest_of_its_command() -> None
     limited = [run.record for run in results.runs_by_name.values() if run.record.config.limits]
     assert len(limited) > 20
     for record in limited:
-        words = shlex.split(command([record]))[3:]
+        words = shlex.split(command([record], read_catalogue()))[3:]
         repeated = compose([word for word in words if word != "-m"])
-        assert digest(repeated, record.data_sha256) == record.digest, command([record])
+        assert digest(repeated, record.data_sha256) == record.digest, command([record], read_catalogue())
 
 
 def test_the_digest_is_64_hex_digits() -> None:

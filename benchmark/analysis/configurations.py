@@ -156,7 +156,7 @@ def _row(results: Results, group: pd.DataFrame) -> dict[str, Any]:
         "result": bool(group["result"].any()),
         "has_confidences": not counted.empty and bool(counted["has_confidences"].all()),
         "collapsed": int(counted["collapsed"].sum()),
-        "command": command(records),
+        "command": command(records, results.catalogue),
         "repeats_study": repeats_study(results, records[0], leading["dataset"]),
     }
     if counted.empty:

@@ -164,8 +164,12 @@ def options_given(record: RunRecord) -> list[str]:
     return given if overlap else sorted(given)
 
 
-def command(records: Sequence[RunRecord]) -> str:
-    """The command line that makes the runs of one configuration again; DIR stands for unrecorded folders."""
+def command(records: Sequence[RunRecord], catalogue: dict[str, CatalogueEntry]) -> str:
+    """The command line that makes the runs of one configuration again.
+
+    DIR stands for unrecorded folders. The settings of a shipped model that came from a `--config-dir` are options, so
+    that the command can be repeated without that folder.
+    """
     first = records[0]
     options = options_given(first)
     seeds = ",".join(str(record.seed) for record in records)
@@ -182,6 +186,9 @@ def command(records: Sequence[RunRecord]) -> str:
             if option in given or f"{option}.name" not in given  # a name given apart is not a choice
         ]
     folder = [given["--config-dir"]] if "--config-dir" in given else []
+    if folder and first.model in catalogue:
+        settings = (setting for setting in settings_of(first, catalogue) if setting.startswith("model."))
+        options += [setting for setting in settings if _option(setting) not in given]
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
     words = [*folder, *sweep, *chosen, *options, *seed]

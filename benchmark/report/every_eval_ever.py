@@ -19,6 +19,7 @@ from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.names import command
 from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
 from benchmark.results.record import RunRecord
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run
 
 VERSION = "0.3.0"
@@ -153,7 +154,7 @@ def _result(evaluation: Evaluation, name: str, value: float) -> dict[str, Any]:
             "max_score": 1.0,
         },
         "score_details": details,
-        "generation_config": {"generation_args": {"execution_command": command([evaluation.record])}},
+        "generation_config": {"generation_args": {"execution_command": command([evaluation.record], read_catalogue())}},
     }
 
 

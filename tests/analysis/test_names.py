@@ -167,14 +167,14 @@ def test_options_are_the_overrides_that_choose_nothing() -> None:
 def test_a_command_names_the_choices_and_the_options(given: list[str], made: str) -> None:
     if "dataset=d" in given:
         given = [*given, "dataset.name=mine"]
-    assert command([typed(a_record("tfidf"), *given)]) == f"python -m benchmark {made}"
+    assert command([typed(a_record("tfidf"), *given)], CATALOGUE) == f"python -m benchmark {made}"
 
 
 @pytest.mark.parametrize(
     ("seeds", "words"), [([0], "A=1"), ([3], "A=1 seed=3"), ([0, 1], "A=1 seed=0,1"), ([2, 3], "A=1 seed=2,3")]
 )
 def test_a_command_runs_the_seeds_of_all_records(seeds: list[int], words: str) -> None:
-    made = command([typed(a_record("tfidf", seed=seed), "A=1") for seed in seeds])
+    made = command([typed(a_record("tfidf", seed=seed), "A=1") for seed in seeds], CATALOGUE)
     many = "-m " if len(seeds) > 1 else ""
     assert made == f"python -m benchmark {many}model=tfidf dataset=emotion recipe=paper {words}"
 
@@ -182,11 +182,24 @@ def test_a_command_runs_the_seeds_of_all_records(seeds: list[int], words: str) -
 @pytest.mark.parametrize("rows", ["null", "160"])
 def test_the_command_of_an_experiments_run_names_what_the_experiment_sweeps(rows: str) -> None:
     given = ("experiment=learning_curve", "model=tfidf", f"dataset.train_rows={rows}", "seed=0", "recipe=tuned")
-    made = shlex.split(command([typed(a_record("tfidf"), *given)]))
+    made = shlex.split(command([typed(a_record("tfidf"), *given)], CATALOGUE))
     assert sorted(made[3:]) == sorted(given)
     assert made[:5] == ["python", "-m", "benchmark", "model=tfidf", "experiment=learning_curve"]
 
 
+def test_a_command_states_what_a_folder_of_configurations_set_for_a_shipped_model() -> None:
+    record = a_record("smollm2_lora", "model.precision=bf16", "model.batching=padded")
+    made = command([typed(record, "--config-dir=DIR/conf", "model=smollm2_lora", "model.batching=padded")], CATALOGUE)
+    assert made.split()[3:] == [
+        "--config-dir=DIR/conf",
+        "model=smollm2_lora",
+        "dataset=emotion",
+        "recipe=paper",
+        "model.batching=padded",
+        "model.precision=bf16",
+    ]
+
+
 def test_a_command_can_be_pasted_into_a_shell() -> None:
-    made = command([typed(a_record("external"), "model.title=My system", "model.path=DIR/answers.csv")])
+    made = command([typed(a_record("external"), "model.title=My system", "model.path=DIR/answers.csv")], CATALOGUE)
     assert shlex.split(made)[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]

@@ -28,6 +28,7 @@ from benchmark.report.tables.study_tables import table3_accuracy
 from benchmark.report.verification import check
 from benchmark.results import store as records
 from benchmark.results.record import RunRecord, Status
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
 from benchmark.run.revisions import pin
@@ -231,7 +232,7 @@ def test_weights_of_a_branch_that_moved_are_another_run(hub: Hub, tmp_path: Path
     assert {run.fit.weights.revision for run in found if run.fit} == set(commits)
     assert {run.config.model.parameters["weights"]["hub"]["revision"] for run in found} == set(commits)
     for run in found:
-        again = compose([word for word in shlex.split(command([run]))[3:] if "DIR" not in word])
+        again = compose([word for word in shlex.split(command([run], read_catalogue()))[3:] if "DIR" not in word])
         assert pin(again) == again
         assert digest_of(spec_of(again).as_json(), run.data_sha256) == run.digest
 

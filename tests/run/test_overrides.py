@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
+from benchmark.results.shipped_models import read_catalogue
 from benchmark.run.compose import compose, with_config_dir
 from benchmark.run.overrides import element, hydra_value
 from benchmark.run.published import published_overrides, spec_of
@@ -67,7 +68,7 @@ def test_the_printed_command_makes_the_same_digest_when_it_is_pasted_into_a_shel
     config = compose(overrides)
     spec = spec_of(config)
     record = replace(a_record(), config=spec, overrides=published_overrides(config, overrides))
-    python, module, name, *pasted = shlex.split(command([record]).replace("DIR/", f"{folder}/"))
+    python, module, name, *pasted = shlex.split(command([record], read_catalogue()).replace("DIR/", f"{folder}/"))
     assert (python, module, name) == ("python", "-m", "benchmark")
     again = spec_of(compose(pasted))
     assert digest_of(again.as_json(), {}) == digest_of(spec.as_json(), {})
@@ -97,7 +98,7 @@ def test_a_command_keeps_the_order_of_options_that_overlap_and_the_names_that_we
     given_twice = ["model=minilm", "recipe.epochs=2", "recipe.epochs=1", "model.name=mine"]
     config = compose(given_twice)
     record = replace(a_record(), config=spec_of(config), overrides=given_twice)
-    pasted = shlex.split(command([record]))[3:]
+    pasted = shlex.split(command([record], read_catalogue()))[3:]
     assert (compose(pasted).recipe.epochs, compose(pasted).model.name) == (1, "mine")
 
 
