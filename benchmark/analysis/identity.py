@@ -10,6 +10,9 @@ import pandas as pd
 from benchmark.config import RunSpec, identity_of
 from benchmark.results.record import RunRecord
 
+PROMPT_OPTIONS = ("prompt", "instruction", "chat_template")
+"""The parameters of a decoder that say how it is asked. Runs do not publish the default prompt."""
+
 
 def seed_independent_spec(spec: RunSpec, leave_out: Collection[str] = ()) -> dict[str, Any]:
     """The model, data set and recipe as JSON, without the options `leave_out`, such as dataset.train_rows.
@@ -56,10 +59,10 @@ def trained_by(records: dict[str, RunRecord]) -> dict[str, str | None]:
 
 
 def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
-    """An id of the training behind a run: a hash of weights, adapter, recipe and data.
+    """An id of the training behind a run: a hash of weights, adapter, recipe, data and prompt.
 
-    Runs that read the answers of one trained model in different ways share it. None if the model has one read-out
-    only, or does not say what it trains.
+    Runs that read the answers of one trained model in different ways share it, if they ask in the way of the training.
+    None if the model has one read-out only, or does not say what it trains.
     """
     source = origin or record
     card = source.card or record.card
@@ -68,7 +71,8 @@ def training_id(record: RunRecord, origin: RunRecord | None) -> str | None:
     adapter = record.fit.weights.adapter if record.fit else None
     foreign = adapter.sha256 if adapter and not origin else None
     spec = identity_of(source.config.as_json())
-    return short_hash(card.training, spec["recipe"], spec["dataset"], source.data_sha256, foreign)
+    asked = [[run.config.model.parameters.get(option) for option in PROMPT_OPTIONS] for run in (source, record)]
+    return short_hash(card.training, spec["recipe"], spec["dataset"], source.data_sha256, foreign, asked)
 
 
 def _without(values: dict[str, Any], leave_out: Collection[str], prefix: str = "") -> dict[str, Any]:

@@ -213,6 +213,22 @@ def test_an_adapter_made_elsewhere_is_compared_with_nothing(tmp_path: Path) -> N
     assert table_rows("readouts", trained, publish_many(tmp_path, elsewhere, MANY_GOLD)) == []
 
 
+@pytest.mark.parametrize(
+    "other", ['model.prompt={"name": "mine", "user": "{text}"}', "model.instruction=Which?", "model.chat_template=mine"]
+)
+def test_read_outs_that_ask_in_another_way_are_not_compared(other: str, tmp_path: Path) -> None:
+    trained = publish_many(tmp_path, read_by("labels"), wrong_at(range(10)))
+    changed = publish_many(tmp_path, read_by("generate", other), wrong_at(range(50)))
+    reader = loading(read_by("generate", "model.adapter=its", other), trained.folder.name)
+    assert table_rows("readouts", trained, changed, publish_many(tmp_path, reader, MANY_GOLD)) == []
+    head = publish_many(tmp_path, read_by("head", other), wrong_at(range(14)))
+    rows = table_rows("readouts", trained, changed, head)
+    assert [(row["readout"], row["accuracy"]) for row in rows] == [
+        ("free generation", 150 / 200),
+        ("classification head", 186 / 200),
+    ]
+
+
 def test_another_recipe_is_another_training_and_limited_runs_are_left_out(tmp_path: Path) -> None:
     rate = "recipe.learning_rate=0.001"
     runs = [publish_many(tmp_path, record, MANY_GOLD) for record in (read_by("labels", rate), read_by("head"))]
