@@ -67,10 +67,13 @@ class Prompter:
         prompt: Prompt | None = None,
         examples: Sequence[tuple[str, int]] = (),
     ) -> None:
-        if chat_template is None and tokenizer.chat_template is None:
+        template = chat_template or tokenizer.chat_template
+        if isinstance(template, dict):  # several by name, of which transformers takes this one
+            template = template.get("default")
+        if template is None:
             raise BenchmarkError("The tokenizer has no chat template.", "Set model.chat_template.")
         self.tokenizer = tokenizer
-        self.chat_template = chat_template or tokenizer.chat_template
+        self.chat_template: str = template
         self.instruction = instruction
         self.labels = tuple(labels)
         self.prompt = prompt or Prompt()

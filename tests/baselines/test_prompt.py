@@ -95,6 +95,18 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tokenizer: PreTrainedTok
         prompter(tokenizer, None)
 
 
+def test_of_several_chat_templates_the_default_is_taken(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"default": LLAMA3["chat_template"], "tool_use": "{{ tools }}"}
+    monkeypatch.setattr(tokenizer, "chat_template", named)
+    expected = prompter(tokenizer, LLAMA3["chat_template"]).render("i feel fine")
+    assert prompter(tokenizer, None).render("i feel fine") == expected
+    del named["default"]
+    with pytest.raises(BenchmarkError, match="has no chat template"):
+        prompter(tokenizer, None)
+
+
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
