@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import huggingface_hub
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
 from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
@@ -39,7 +39,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
     """The folder of these weights: from the hub, or from the local cache if the hub cannot be reached."""
     with model_errors(hub.id, hub.revision, USE_FOLDER):
         commit = _served_commit(hub)
-        folder = _snapshot(hub, local_files_only=True) if commit is None else _download(hub, commit)
+        folder = _offline(hub) if commit is None else _download(hub, commit)
     hashes = {file.name: _checked_sha256(file) for file in sorted(folder.glob("*.safetensors"))}
     if not hashes:
         raise BenchmarkError(
@@ -53,7 +53,7 @@ def fetch(hub: Hub) -> tuple[Path, WeightSource]:
 def availability(hub: Hub) -> str:
     """A phrase that says where the weights are or will come from; raises `BenchmarkError` if they are not available."""
     with model_errors(hub.id, hub.revision, USE_FOLDER):
-        return "available from the hub" if _served_commit(hub) else f"in {_snapshot(hub, local_files_only=True)}"
+        return "available from the hub" if _served_commit(hub) else f"in {_offline(hub)}"
 
 
 def is_cached(hub: Hub) -> bool:
@@ -71,8 +71,15 @@ def download_bytes(hub: Hub) -> int:
     return sum(size for path, size in paths if len(path.parts) == 1 and any(map(path.match, HUB_FILES)))
 
 
+def _offline(hub: Hub) -> Path:
+    """The folder of these weights in the local cache; raises `LocalEntryNotFoundError` if files are missing there."""
+    if (folder := _cached(hub)) is None:
+        raise LocalEntryNotFoundError(f"The weights of {hub.id} are not in the local cache.")
+    return folder
+
+
 def _cached(hub: Hub) -> Path | None:
-    """The folder of these weights in the local cache, if it has any."""
+    """The folder of these weights in the local cache; None if a file with weights is missing there."""
     with suppress(OSError, HFValidationError, ValueError, KeyError):  # of the client, and of a damaged list of files
         folder = _snapshot(hub, local_files_only=True)
         stored = {file.name for file in folder.glob("*.safetensors")}

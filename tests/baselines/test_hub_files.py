@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from baselines.weights import hub_files, sources
-from baselines.weights.hub_files import Hub, fetch
+from baselines.weights.hub_files import Hub, availability, fetch
 from baselines.weights.sources import Source, Weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
@@ -76,6 +76,25 @@ def test_weights_of_which_a_file_is_missing_are_not_cached(tmp_path: Path, monke
     for number, cached in ((1, False), (2, True)):
         (tmp_path / f"model-{number}.safetensors").write_bytes(b"")
         assert hub_files.is_cached(hub_files.Hub("owner/name", "main")) is cached
+
+
+def test_offline_a_folder_without_all_weights_is_not_taken_for_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    hub, folder = Hub("o/weights", COMMIT), tmp_path / "models--o--weights" / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    files = {"config.json": "{}", "model.safetensors.index.json": json.dumps(index), "model-1.safetensors": "numbers"}
+    for name, content in files.items():
+        (folder / name).write_text(content)
+        for read in (fetch, availability):
+            with pytest.raises(BenchmarkError, match="o/weights is not in the local cache") as refused:
+                read(hub)
+            assert "Go online once" in str(refused.value.fix)
+    (folder / "model-2.safetensors").write_text("numbers")
+    assert fetch(hub)[0] == folder
+    assert availability(hub) == f"in {folder}"
 
 
 def test_a_repository_with_an_adapter_is_refused_because_transformers_would_attach_it(
