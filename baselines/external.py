@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from baselines.label_probabilities import probability_column, read_label_probabilities
-from baselines.matching import columns_of, match_rows
+from baselines.matching import ID_KEYS, columns_of, match_rows
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, FileRow, read_all_rows
 from benchmark.interface import (
@@ -144,7 +144,7 @@ def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
     names_a_label = re.compile(
         rf"(.*[\W_])?({'|'.join(re.escape(normalized_label(label)) for label in labels)})([\W_].*)?"
     )
-    for key in (column for column in columns if column not in known):
+    for key in (column for column in columns if column not in (*known, *ID_KEYS)):  # a label may be in "unnamed: 0"
         named = names_a_label.fullmatch(key) is not None
         row = next((row for row in rows if _may_be_probability(key, row.values.get(key), named)), None)
         if row is not None:

@@ -253,6 +253,17 @@ def test_an_unsuitable_file_is_refused_with_its_name_and_row(
     assert refusal.value.fix
 
 
+@pytest.mark.parametrize("column", ["Unnamed: 0", "__index_level_0__"])
+def test_ids_are_not_probabilities_of_labels_that_are_numbers(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text(f"{column},predict\n1,0\n0,1\n")
+    test, classifier = Examples(("test-0", "test-1"), TEXTS[:2], np.array([1, 0])), ExternalClassifier(str(path))
+    context = FitContext(("0", "1"), compose([]).recipe, 0, Path())
+    classifier.fit(test, test, context)
+    assert classifier.match(test, context) == {"id": 2}
+    assert classifier.predict(test.texts).predicted.tolist() == [1, 0]
+
+
 def test_ids_decide_where_equal_texts_have_different_answers(tmp_path: Path) -> None:
     path = tmp_path / "answers.json"
     rows = [{"id": f"test-{row}", "text": ["same", "other", "same"][row]} for row in (1, 0, 2)]
