@@ -1,11 +1,13 @@
-"""Named arrays in one file without pickles, which could run code: how models without a network are kept."""
+"""Named arrays in one file without pickles, which could run code, and regressions that are kept in this way."""
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
@@ -45,3 +47,12 @@ def to_regression(*arrays: npt.NDArray[np.generic]) -> LogisticRegression:
     regression = LogisticRegression()
     regression.coef_, regression.intercept_, regression.classes_ = arrays
     return regression
+
+
+def all_label_probabilities(
+    classifier: LogisticRegression | Pipeline, inputs: Any, n_labels: int
+) -> npt.NDArray[np.float64]:
+    """The probabilities of all labels, (inputs, labels); 0 for labels without training texts."""
+    probabilities = np.zeros((len(inputs), n_labels))
+    probabilities[:, classifier.classes_] = classifier.predict_proba(inputs)
+    return probabilities

@@ -12,7 +12,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
+from baselines.arrays import REGRESSION, all_label_probabilities, of_regression, read_arrays, save_arrays, to_regression
 from baselines.cards import network_card
 from baselines.compute.bars import prediction_label
 from baselines.compute.hardware import Attention, Batching, Device, Precision
@@ -120,8 +120,7 @@ class Probe:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         embeddings, truncated = self.embed(texts)
-        probabilities = np.zeros((len(texts), self.n_labels))  # 0 for labels without training texts
-        probabilities[:, self.regression.classes_] = self.regression.predict_proba(embeddings)
+        probabilities = all_label_probabilities(self.regression, embeddings, self.n_labels)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from baselines.arrays import REGRESSION, of_regression, read_arrays, save_arrays, to_regression
+from baselines.arrays import REGRESSION, all_label_probabilities, of_regression, read_arrays, save_arrays, to_regression
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
 
@@ -62,9 +62,7 @@ class TfidfClassifier:
         return TfidfVectorizer(ngram_range=(1, self.ngrams), sublinear_tf=True, **options)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
-        probabilities = np.zeros((len(texts), self.n_labels))  # 0 for labels without training texts
-        probabilities[:, self.pipeline.classes_] = self.pipeline.predict_proba(texts)
-        return Predictions.from_probabilities(probabilities)
+        return Predictions.from_probabilities(all_label_probabilities(self.pipeline, texts, self.n_labels))
 
     def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
         return []

