@@ -30,7 +30,7 @@ PeftConfig.from_pretrained("FOLDER").base_model_name_or_path""",
 
 
 def network_card(kind: str, network: PreTrainedModel, weights: Weights, settings: dict[str, Any]) -> ModelCard:
-    """What the cards of encoders and decoders have in common, with all parameters trained."""
+    """A card with the entries that encoders and decoders share; all parameters count as trained."""
     config = network.config
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return ModelCard(
@@ -52,7 +52,7 @@ def network_card(kind: str, network: PreTrainedModel, weights: Weights, settings
 
 
 def trained_part_id(weights: dict[str, Any], precision: str, lora: dict[str, Any]) -> str:
-    """16 hex digits that are the same for all readouts of one training; unset options of the weights do not count."""
+    """An id of 16 hex digits, the same for all readouts of one training; unset options of the weights do not count."""
     chosen = {option: value for option, value in weights.items() if value is not None}
     document = json.dumps([chosen, precision, lora], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()[:16]

@@ -97,7 +97,7 @@ class EncoderClassifier:
 
     @property
     def start(self) -> StartingPoint:
-        """What `fit` starts from."""
+        """The weights, and perhaps the adapter, that `fit` starts from."""
         return StartingPoint(self.weights, self.train, self.adapter)
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
@@ -184,6 +184,7 @@ class EncoderClassifier:
         check_padding(checked.tokenizer, checked.config)
 
     def loss(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """The summed loss of the samples."""
         return self.label_loss(self.logits([sample.input_ids for sample in samples]), samples)
 
     def padded_loss(self, samples: Sequence[Sample]) -> torch.Tensor:
@@ -193,7 +194,7 @@ class EncoderClassifier:
         return self.label_loss(logits.float(), samples)
 
     def logits(self, token_ids: Sequence[list[int]]) -> torch.Tensor:
-        """(texts, labels) float32."""
+        """Logits of the labels, (texts, labels) float32."""
         with self.computation.autocast():
             return (
                 self._packed_logits(token_ids) if self.computation.packed else self._padded_logits(token_ids)
@@ -243,5 +244,5 @@ class EncoderClassifier:
         return tokenize(self.tokenizer, texts, self.max_length)
 
     def comparison(self) -> EncoderComparison:
-        """What comparisons of speed need (`benchmark.run.measurable`)."""
+        """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
         return EncoderComparison(self)

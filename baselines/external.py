@@ -1,4 +1,4 @@
-"""Predictions made elsewhere, evaluated like those of any other model, from a `.jsonl`, `.json`, `.csv` or `.tsv` file.
+"""Predictions made elsewhere, evaluated like other models, from a `.jsonl`, `.json`, `.csv` or `.tsv` file.
 
 The file has one entry per test row. The answer is under `predict` (as in LLaMA-Factory's
 `generated_predictions.jsonl`), `prediction` or `predicted`. Probabilities are optional, one `p_<label>` per label. An
@@ -39,7 +39,10 @@ PROBABILITY_COLUMN = r"p_.+|p\d+|.*(prob|logit|softmax|score|confidence).*"
 
 @dataclass
 class ExternalClassifier:
-    """The answers in the file `path`. One that is not a label counts as wrong; a file without labels is refused."""
+    """Predictions of another program, read from the file `path`.
+
+    An answer that is not a label counts as wrong; a file without any label is refused.
+    """
 
     path: str | None = field(default=None, metadata={READS_FILES: ("*.jsonl", "*.json", "*.csv", "*.tsv")})
 
@@ -90,7 +93,7 @@ class ExternalClassifier:
 
 
 def _flattened(row: FileRow) -> dict[str, Any]:
-    """The values of a row as `_flat` names them; raises if two of them have one name and differ."""
+    """The values of a row, named by `_flat`; raises if two different values have one name."""
     values: dict[str, Any] = {}
     for name, value in _flat(row.values):
         if name in values and values[name] != value:
@@ -103,7 +106,7 @@ def _flattened(row: FileRow) -> dict[str, Any]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values by the form of their names; nested ones as `doc.text` and `messages.0.content`."""
+    """The values with normalised names; nested values are named like `doc.text` and `messages.0.content`."""
     for name, value in values.items():
         if isinstance(value, list | dict) and value:
             inner = dict(enumerate(value)) if isinstance(value, list) else value
@@ -156,7 +159,7 @@ def _have_probabilities(rows: Sequence[FileRow], labels: Sequence[str]) -> bool:
 
 
 def _may_be_probability(key: str, value: Any, names_a_label: bool) -> bool:
-    """Whether the value of a column that is not p_<label> may be a probability, or a list of them."""
+    """Whether the value of a column that is not p_<label> may be a probability, or a list of probabilities."""
     if isinstance(value, str) and value.strip().startswith(("[", "{")):
         return re.fullmatch(PROBABILITY_COLUMN, key) is not None
     with suppress(TypeError, ValueError):

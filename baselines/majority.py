@@ -12,7 +12,7 @@ from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelC
 
 @dataclass
 class MajorityClassifier:
-    """Predicts the most frequent label, with the shares of the training labels as probabilities."""
+    """Constant prediction of the most frequent label, with the shares of the training labels as probabilities."""
 
     def fit(self, train: Examples, validation: Examples, context: FitContext) -> FitReport:
         counts = np.bincount(train.labels, minlength=len(context.labels))

@@ -40,7 +40,11 @@ class Pooling(StrEnum):
 
 @dataclass
 class Probe:
-    """Embeddings of unit length; `C` is the inverse strength of the regression's L2 penalty."""
+    """Logistic regression on frozen encoder embeddings, scaled to unit length.
+
+    `pooling` says how token states become the embedding of a text. `C` is the inverse strength of the L2 penalty, and
+    `max_iterations` limits the iterations of the regression.
+    """
 
     weights: Weights
     architecture: dict[str, Any]
@@ -102,7 +106,7 @@ class Probe:
         return base_report(self.network, loaded.source, self.computation)
 
     def embed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float64], int]:
-        """(texts, hidden) of unit length, and the number of texts that were cut to `max_length`."""
+        """Embeddings of unit length, (texts, hidden), and the number of texts that were cut to `max_length`."""
         token_ids, truncated = tokenize(self.tokenizer, texts, self.max_length)
         size = self.network.config.hidden_size
         rows = compute_rows(token_ids, size, self.prediction_batch_size, self._embed, key=len)

@@ -28,7 +28,7 @@ GENERATION_BATCH = 8
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """How a model is computed beyond its options. The default is what a run does.
+    """Options of the computation besides the model's own. The defaults are those of a run.
 
     `accumulates`: padded passes have the recipe's batch size even if a larger one would be faster. `recomputes`: the
     backward pass computes activations again, which saves memory. `only_labels`: free generation stops after as many
@@ -43,7 +43,7 @@ class ComparisonOptions:
 
 @dataclass(frozen=True)
 class EncoderComparison:
-    """How an encoder is compared. All its weights are trained, so that another `fit` can reuse none."""
+    """The speed comparison of an encoder. All its weights are trained, so that another `fit` can reuse none."""
 
     model: "EncoderClassifier"
 
@@ -80,7 +80,7 @@ class EncoderComparison:
 
 @dataclass(frozen=True)
 class DecoderComparison:
-    """How a decoder is compared. Its base, the network without the adapter, is reused."""
+    """The speed comparison of a decoder. Its base, the network without the adapter, is reused."""
 
     model: "DecoderClassifier"
 
@@ -143,7 +143,7 @@ def _check_trains(model: "EncoderClassifier | DecoderClassifier") -> None:
 def _gradient_difference(
     model: "EncoderClassifier | DecoderClassifier", samples: Sequence[Sample], graphs: StepGraphs | None
 ) -> float:
-    """How much the gradients on `samples` differ from those of padded batches; with `graphs` if the model has them."""
+    """The largest difference from the gradients of padded batches on `samples`; with `graphs` if the model has them."""
     targets = sum(len(sample.targets) for sample in samples)
 
     def as_configured() -> None:

@@ -18,7 +18,11 @@ from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelC
 
 @dataclass
 class TfidfClassifier:
-    """`C` is the inverse strength of the L2 penalty. N-grams that occur in fewer than `min_df` texts are ignored."""
+    """Logistic regression on TF-IDF features of words and n-grams up to `ngrams` words.
+
+    N-grams in fewer than `min_df` texts are ignored. `C` is the inverse strength of the L2 penalty. With `balanced`,
+    labels are weighted inversely to their frequency.
+    """
 
     ngrams: int = 2
     min_df: int = 2
@@ -72,10 +76,13 @@ class TfidfClassifier:
 
 
 def _encoded(terms: Iterable[str]) -> npt.NDArray[np.uint8]:
-    """The terms in UTF-8, one a line: no term has a line break, and an array of texts has the width of the longest."""
+    """Encode the terms in UTF-8, one a line; no term has a line break.
+
+    In an array of texts, every term would need the memory of the longest.
+    """
     return np.frombuffer("\n".join(terms).encode(), dtype=np.uint8)
 
 
 def _decoded(terms: npt.NDArray[Any]) -> list[str]:
-    """The terms that `_encoded` wrote, or those of an array of texts, as models were saved before."""
+    """Decode the terms that `_encoded` wrote, or an array of texts, in which earlier models were saved."""
     return terms.tolist() if terms.dtype.kind == "U" else terms.tobytes().decode().split("\n")

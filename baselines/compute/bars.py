@@ -26,7 +26,7 @@ def shows_bars() -> bool:
 
 @contextmanager
 def prediction_label(purpose: str) -> Iterator[None]:
-    """The label of the bars of predictions in the block."""
+    """Label the bars of predictions in the block."""
     token = _purpose.set(purpose)
     try:
         yield

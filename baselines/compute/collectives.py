@@ -29,7 +29,7 @@ def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Add up the gradients of all processes; one without samples has none."""
+    """Add up the gradients of all processes; a process without samples has no gradients."""
     if world_size() == 1:
         return
     gradients = []

@@ -26,7 +26,7 @@ class Precision(StrEnum):
 
 
 class Quantization(StrEnum):
-    """How the frozen weights below an adapter are kept."""
+    """The number format of the frozen weights below an adapter."""
 
     none = "none"  # in the model's precision
     nf4 = "nf4"  # 4 bits, with bitsandbytes
@@ -47,7 +47,7 @@ class Batching(StrEnum):
 
 @dataclass(frozen=True)
 class Computation:
-    """How and where a network is computed; `batching` is not `auto`."""
+    """The device of a network and the options of its computation; `batching` is not `auto`."""
 
     device: torch.device
     precision: Precision
@@ -198,9 +198,9 @@ def has_bf16_kernels() -> bool:
 
 
 def matmul_dtype(values: torch.Tensor) -> torch.dtype:
-    """The dtype to multiply such matrices in: their own, but fp32 for bf16 on a CPU without bf16 instructions.
+    """The dtype in which to multiply `values`: its own, but fp32 for bf16 on a CPU without bf16 instructions.
 
-    The result is the same: two bf16 values multiply exactly in fp32, and bf16 instructions also accumulate in fp32.
+    The result does not change: two bf16 values multiply exactly in fp32, and bf16 instructions also accumulate in fp32.
     """
     widened = values.dtype is torch.bfloat16 and values.device.type == "cpu" and not has_bf16_kernels()
     return torch.float32 if widened else values.dtype

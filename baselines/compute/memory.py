@@ -99,10 +99,11 @@ def compute_rows(
     compute: Callable[[list[list[int]]], torch.Tensor],
     key: Callable[[list[int]], Any] = list,
 ) -> npt.NDArray[np.float64]:
-    """(sequences, columns): what `compute` returns for the sequences, without gradients, in passes sorted by `key`.
+    """Apply `compute` to all sequences in passes that fit into memory; returns (sequences, columns) float64.
 
-    Sorted by their tokens (the default), neighbours share a long prefix; sorted by length, they need little padding.
-    Processes that make one run together compute a share of the rows each, and all return the whole.
+    The rows are in the order of `sequences`. No gradients are kept. Passes take the sequences sorted by `key`: by their
+    tokens (the default), so that neighbours share a long prefix, or by length, so that they need little padding.
+    Processes that make one run together compute a share of the rows each, and all return all rows.
     """
     output = np.zeros((len(sequences), columns))
 

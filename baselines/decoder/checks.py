@@ -22,7 +22,7 @@ from benchmark.interface import Finding, FitContext, Readout, Recipe
 
 
 def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitContext) -> list[Finding]:
-    """What is wrong with the options, and whether the adapter fits if there is one."""
+    """Findings about the options, and about the adapter if there is one."""
     random_weights, labels = options.weights.source is Source.random, options.head_labels(context.labels)
     return [
         *finding_if_raised("max_length", lambda: check_context(options, context.recipe)),
@@ -45,7 +45,7 @@ def tokens_per_sample(options: DecoderOptions, texts: Sequence[str], recipe: Rec
 def check_context(options: DecoderOptions, recipe: Recipe) -> None:
     """Raise if prompts with examples may have more tokens than the model reads.
 
-    Prompts without examples may be far shorter than `max_length`; those that are too long are refused when they are
+    Prompts without examples may be far shorter than `max_length`. A prompt that is too long is refused when it is
     made.
     """
     if options.shots:
@@ -105,7 +105,7 @@ def checked_prompter(
     context: FitContext,
     examples: Sequence[tuple[str, int]] = (),
 ) -> Prompter:
-    """The prompts of the options, whose tokens the architecture has."""
+    """The prompter for these options, after a check that the architecture has its tokens."""
     length, template = context.recipe.max_length, options.chat_template
     prompter = Prompter(
         tokenizer, template, options.instruction, context.words, length, prompt=options.prompt, examples=examples

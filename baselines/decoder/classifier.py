@@ -106,7 +106,7 @@ class DecoderClassifier(DecoderOptions):
         return [Sample(prompt, target) for prompt, target in zip(prompts, targets, strict=True)], truncated
 
     def restore(self, folder: Path, context: FitContext) -> FitReport:
-        """`folder` has an adapter, or a network with one merged into it."""
+        """Load the adapter in `folder`, or the network there that has an adapter merged into it."""
         if has_adapter := (folder / CONFIG_FILE).is_file():
             check_restorable(self.weights, folder)
         self._prepare(context)
@@ -293,5 +293,5 @@ class DecoderClassifier(DecoderOptions):
         return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
     def comparison(self) -> DecoderComparison:
-        """What comparisons of speed need (`benchmark.run.measurable`)."""
+        """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
         return DecoderComparison(self)

@@ -10,7 +10,7 @@ from benchmark.interface import Examples, Readout
 def draw_examples(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[int]:
     """The rows of `shots` examples in the order in which they are shown.
 
-    Each label has `shots // len(labels)` of them, and those that remain go to one label each, drawn too. Rows are
+    Each label has `shots // len(labels)` of them, and the remaining examples go to one label each, drawn too. Rows are
     drawn by the SHA-256 of seed and row id, which is the same in every version of every library.
     """
 

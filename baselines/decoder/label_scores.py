@@ -16,7 +16,7 @@ from benchmark.interface import Predictions
 Scores = npt.NDArray[np.float64]
 Tokens = list[int]
 NextLogits = Callable[[Sequence[Tokens], int], torch.Tensor]
-"""(sequences, last, vocabulary): the logits of the next token after each of the `last` tokens."""
+"""Computes the logits of the next token after each of the `last` tokens, (sequences, last, vocabulary)."""
 Branches = dict[tuple[int, ...], dict[int, list[int]]]
 """The first tokens of answers -> the next token -> the answers that continue with it."""
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -25,7 +25,7 @@ CONTENT_FREE = ("N/A", "[MASK]", "")
 
 @dataclass(frozen=True)
 class BatchedLogits:
-    """What computes logits, and for how many sequences at a time."""
+    """A function that computes logits, and the number of sequences in a pass."""
 
     next_logits: NextLogits
     pass_size: int
@@ -44,8 +44,9 @@ def constrained_probabilities(
     pass_size: int,
     score: Callable[[Tokens, list[Tokens]], torch.Tensor],
 ) -> Scores:
-    """(prompts, answers), by constrained decoding. `score` returns the logits of some tokens after each sequence.
+    """Probabilities of the answers by constrained decoding, (prompts, answers).
 
+    `score` returns the logits of some tokens after each sequence.
     An answer's log-probability is the sum of the log-probabilities of its tokens, each normalised over the tokens
     with which some answer continues there. A token without alternative has probability 1.
     """
@@ -93,7 +94,7 @@ def scored_tokens(answers: Sequence[Tokens]) -> list[Tokens]:
 
 
 def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], logits: BatchedLogits) -> Scores:
-    """(prompts, words): the sum of the log-probabilities of all tokens, each over the whole vocabulary."""
+    """Sums of the log-probabilities of all tokens, each over the whole vocabulary: (prompts, words)."""
     sums = np.zeros((len(prompts), len(words)))
     unread = _continuations(words)
     longest = [path for path in unread if not any(longer[:-1] == path for longer in unread if longer)]
@@ -109,17 +110,20 @@ def log_probabilities_of(prompts: Sequence[Tokens], words: Sequence[Tokens], log
 
 
 def _log_probabilities(next_logits: NextLogits, steps: dict[int, Tokens], sequences: list[Tokens]) -> torch.Tensor:
-    """(sequences, tokens of all steps). A step's key is the number of tokens of the path that come before it."""
+    """Log-probabilities of the tokens of all steps, (sequences, tokens).
+
+    A step's key is the number of tokens of the path that come before it.
+    """
     logits = next_logits(sequences, max(steps) + 1)
     logits = logits - logits.logsumexp(dim=-1, keepdim=True)
     return torch.cat([logits[:, depth, tokens] for depth, tokens in steps.items()], dim=1)
 
 
 def softmax_of_scores(sums: Scores, words: Sequence[Tokens], score: LabelScore, content_free: int) -> Scores:
-    """(texts, labels): the softmax of the scores.
+    """The softmax of the scores, (texts, labels).
 
-    The first `content_free` rows are those of texts without content: if there are any, the probabilities of the others
-    are divided by the mean of theirs.
+    The first `content_free` rows belong to texts without content. If there are any, the probabilities of the other
+    texts are divided by the mean probabilities of these rows.
     """
     scores = sums if score is LabelScore.sum else sums / np.array([len(tokens) for tokens in words])
     logs = log_softmax(scores, axis=1)

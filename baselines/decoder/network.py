@@ -20,7 +20,7 @@ from baselines.packed.stream import Stream, pack
 
 @dataclass(frozen=True)
 class DecoderNetwork:
-    """A network and how it is computed. `filler` pads batches."""
+    """A network with the options of its computation. `filler` is the token that pads batches."""
 
     network: PeftModel | PreTrainedModel
     filler: int
@@ -31,7 +31,10 @@ class DecoderNetwork:
         return self.computation.device
 
     def next_logits(self, sequences: Sequence[list[int]], last: int) -> torch.Tensor:
-        """(sequences, last, vocabulary) float32: of the next token after each of the `last` tokens."""
+        """Logits of the next token after each of the last `last` tokens of every sequence.
+
+        The shape is (sequences, last, vocabulary), in float32.
+        """
         if not self.computation.packed:
             return self._padded_logits(sequences, last).float()
         states = self._states(sequences, [range(len(ids) - last, len(ids)) for ids in sequences])
@@ -39,7 +42,7 @@ class DecoderNetwork:
         return logits.view(len(sequences), last, -1).float()
 
     def scores(self, tokens: list[int], sequences: list[list[int]]) -> torch.Tensor:
-        """(sequences, tokens): the logits of `tokens` after each sequence, in fp32 if packed."""
+        """Logits of `tokens` after each sequence, in fp32 if packed: (sequences, tokens)."""
         if not self.computation.packed:
             return self._padded_logits(sequences, 1)[:, -1, tokens]
         states = self._states(sequences, last_tokens(sequences))
@@ -47,7 +50,7 @@ class DecoderNetwork:
         return functional.linear(states.float(), head.float())
 
     def head_logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
-        """(prompts, labels) float32: the classification head on each prompt's last token."""
+        """Logits of the classification head at each prompt's last token: float32, (prompts, labels)."""
         if self.computation.packed:
             return self._score(self._states(prompts, last_tokens(prompts)))
         # transformers would take the last token that is not the padding token, which a prompt may end with.
@@ -58,12 +61,12 @@ class DecoderNetwork:
         return self._score(states[torch.arange(len(prompts), device=self.device), ends])
 
     def _score(self, states: torch.Tensor) -> torch.Tensor:
-        """(prompts, hidden) -> (prompts, labels) float32: the classification head, always in fp32."""
+        """Logits of the classification head for states (prompts, hidden): float32, (prompts, labels)."""
         logits: torch.Tensor = without_adapter(self.network).score(states.float())
         return logits
 
     def generate(self, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> torch.Tensor:
-        """(prompts, tokens): the likeliest tokens after each prompt, up to one of `ends` and at most `limit`."""
+        """The likeliest tokens after each prompt, up to one of `ends` and at most `limit`: (prompts, tokens)."""
         batch = pad(prompts, self.filler, "left").to(self.device)
         with torch.inference_mode(), self.computation.autocast():
             tokens: torch.Tensor = self.network.generate(

@@ -60,7 +60,7 @@ class DecoderOptions:
 
     @property
     def start(self) -> StartingPoint:
-        """What `fit` starts from."""
+        """The weights, and perhaps the adapter, that `fit` starts from."""
         return StartingPoint(self.weights, self.train, self.adapter)
 
     @property

@@ -25,10 +25,11 @@ PLACEHOLDERS = {
 
 @dataclass(frozen=True)
 class Prompt:
-    """How a decoder is asked for the label of a text; the default is the study's prompt.
+    """A way to ask a decoder for the label of a text; the default is the study's prompt.
 
     In its parts, {instruction}, {labels}, {text} and {label} stand for what their names say. Examples are earlier
-    turns of the conversation. With `example` they are written that way inside the user's turn, in place of {examples}.
+    turns of the conversation. With `example`, they are written in this form inside the user's turn, in place of
+    {examples}.
     """
 
     name: str = "study"

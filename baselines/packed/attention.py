@@ -30,7 +30,7 @@ States = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Options:
-    """How scores become weights."""
+    """Options of the step from scores to weights."""
 
     scaling: float
     dropout: float = 0.0
@@ -44,7 +44,7 @@ Kernel = Callable[[States, Varlen, Options], torch.Tensor]
 
 @contextmanager
 def packed_attention(network: PreTrainedModel) -> Iterator[None]:
-    """Within this context, `network` takes a packed stream with its `layout` instead of padded batches."""
+    """Let `network` take a packed stream with its `layout` instead of padded batches."""
     # The public set_attn_implementation walks over all modules, which is too slow for every pass.
     padded = network.config._attn_implementation
     network.config._attn_implementation = PACKED
@@ -57,7 +57,7 @@ def packed_attention(network: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def _fast_rotation(network: PreTrainedModel) -> Iterator[None]:
-    """On CUDA, transformers' modules that rotate queries and keys by `rotate_half` do it in one kernel each way."""
+    """Let transformers' modules that rotate queries and keys by `rotate_half` do it in one kernel each way, on CUDA."""
     names = vars(sys.modules[type(network).__module__])
     if network.config.model_type not in ROTATED_BY_HALVES or network.device.type != "cuda":
         yield
@@ -73,7 +73,7 @@ def _fast_rotation(network: PreTrainedModel) -> Iterator[None]:
 def _rotate(
     query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Query and key, rotated by their positions; the signature is that of transformers' function."""
+    """Rotate query and key by their positions; the signature is that of transformers' function."""
     cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
     turned: tuple[torch.Tensor, torch.Tensor] = Rotation.apply(query, key, cos, sin)  # type: ignore[no-untyped-call]
     return turned
@@ -96,14 +96,14 @@ def check_supported(architecture: Mapping[str, Any], batching: Batching) -> None
 
 
 def resolve_batching(architecture: Mapping[str, Any], batching: Batching) -> Batching:
-    """`auto` is packed for every architecture that was tested with it, and padded for the others."""
+    """Replace `auto` by packed for every architecture that was tested with it, and by padded for the others."""
     if batching is not Batching.auto:
         return batching
     return Batching.packed if supports_packing(architecture) else Batching.padded
 
 
 def attention_description(network: Any, computation: Computation) -> str:
-    """How attention is computed in training, for the record."""
+    """A description of the attention in training, for the record."""
     if computation.packed:
         if not computation.varlen:
             return "packed, batched products"
@@ -141,7 +141,7 @@ AttentionInterface.register(PACKED, attend)  # without a mask function, transfor
 
 
 def over_blocks(states: States, layout: Blocks, options: Options) -> torch.Tensor:
-    """(tokens, heads, size), computed block by block."""
+    """Attention computed block by block: (tokens, heads, size)."""
     dtype = states[0].dtype
     query, key, value = (part.to(matmul_dtype(part)) for part in states)
     blocks = [_over_block((query, key, value), layout.prefix, block, options) for block in layout.blocks]
@@ -149,7 +149,10 @@ def over_blocks(states: States, layout: Blocks, options: Options) -> torch.Tenso
 
 
 def _over_block(states: States, prefix: int, block: Block, options: Options) -> torch.Tensor:
-    """(tokens of the block, heads, size). Key heads are the first dimension, so that the prefix needs one product."""
+    """Attention of one block, (tokens of the block, heads, size).
+
+    Key heads are the first dimension, so that the prefix needs one product.
+    """
     query, key, value = states
     heads, size = query.shape[1:]
     key_heads = key.shape[1]
@@ -178,7 +181,7 @@ def _over_block(states: States, prefix: int, block: Block, options: Options) -> 
 
 
 def _own_scores(queries: torch.Tensor, own_key: torch.Tensor, block: Block, options: Options) -> torch.Tensor:
-    """(key heads, samples, groups, queries, keys): the scores of the keys of the same sample."""
+    """Scores of the keys of the same sample: (key heads, samples, groups, queries, keys)."""
     key_heads, samples, groups, longest, size = queries.shape
     products = torch.bmm(queries.reshape(key_heads * samples, groups * longest, size), own_key.transpose(1, 2))
     scores = products.view(key_heads, samples, groups, longest, longest)
@@ -188,7 +191,7 @@ def _own_scores(queries: torch.Tensor, own_key: torch.Tensor, block: Block, opti
 
 
 def _prefix_scores(queries: torch.Tensor, key: torch.Tensor, block: Block, options: Options) -> torch.Tensor:
-    """(key heads, samples, groups, queries, prefix): the scores of the keys of the prefix, which come before."""
+    """Scores of the keys of the prefix, which come before: (key heads, samples, groups, queries, prefix)."""
     prefix, key_heads, size = key.shape
     scores = torch.bmm(queries.reshape(key_heads, -1, size), key.permute(1, 2, 0)).view(*queries.shape[:-1], prefix)
     if options.window is not None and prefix + block.longest > options.window:
@@ -198,7 +201,7 @@ def _prefix_scores(queries: torch.Tensor, key: torch.Tensor, block: Block, optio
 
 
 def _visible(block: Block, window: int | None) -> torch.Tensor:
-    """Which keys a query of the block attends to; broadcasts to (samples, queries, keys)."""
+    """A mask of the keys that each query of the block attends to; broadcasts to (samples, queries, keys)."""
     if window is None or block.longest <= window:
         return block.visible
     slot = _positions(block)
@@ -212,7 +215,10 @@ def _positions(block: Block) -> torch.Tensor:
 
 
 def over_segments(states: States, layout: Varlen, options: Options, kernel: Kernel) -> torch.Tensor:
-    """(tokens, heads, size), by one call of `kernel`; the prefix is repeated before the keys of each segment."""
+    """Attention by one call of `kernel`, (tokens, heads, size).
+
+    The prefix is repeated before the keys of each segment.
+    """
     query, key, value = states
     if layout.keys is not None:
         key, value = key.index_select(0, layout.keys), value.index_select(0, layout.keys)
@@ -225,7 +231,7 @@ def variable_length_kernel() -> Kernel:
 
 
 def _window(layout: Varlen, options: Options) -> tuple[int, int]:
-    """How many keys a query sees to its left and right; -1 means all."""
+    """The numbers of keys that a query sees to its left and right; -1 means all."""
     reach = -1 if options.window is None or layout.most_keys <= options.window else options.window - 1
     return reach, 0 if layout.causal else reach
 

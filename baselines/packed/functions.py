@@ -19,7 +19,7 @@ IGNORED = -100
 def dropout(states: torch.Tensor, probability: float) -> torch.Tensor:
     """Dropout with 16 random bits per element, which takes a third of the time of torch's on the CPU.
 
-    `probability` is rounded to a multiple of 1 / 65,536. On CUDA it is torch's, which is fused there.
+    `probability` is rounded to a multiple of 1 / 65,536. On CUDA, torch's own dropout is used, which is fused there.
     """
     dropped = round(probability * DROPOUT_LEVELS)
     if dropped == 0 or states.is_cuda:
@@ -32,7 +32,7 @@ def dropout(states: torch.Tensor, probability: float) -> torch.Tensor:
 
 
 class LoraProduct(torch.autograd.Function):
-    """y = x W' + scale (x A') B' (+ bias), with W and bias frozen; ' transposes.
+    """Product of a LoRA layer, y = x W' + scale (x A') B' (+ bias), with W and bias frozen; ' transposes.
 
     x: (..., in), W: (out, in), A: (rank, in), B: (out, rank). The result has W's dtype; the gradients of A and B have
     their own.
@@ -89,7 +89,7 @@ class FrozenNorm(torch.autograd.Function):
 
 
 class Rotation(torch.autograd.Function):
-    """Rotary position embeddings of query and key (Su et al., 2021); the gradient is turned back."""
+    """Rotary position embeddings of query and key (Su et al., 2021); the gradients are turned back."""
 
     @staticmethod
     def forward(
@@ -105,7 +105,10 @@ class Rotation(torch.autograd.Function):
 
 
 class GatedProduct(torch.autograd.Function):
-    """silu(gate) * up for states [gate | up]; keeps only these for the backward pass (Shazeer, 2020)."""
+    """Gated product, silu(gate) * up for states [gate | up] (Shazeer, 2020).
+
+    Only these states are kept for the backward pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, both: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Replaces layers of a network by ones with fewer passes over memory and the same results."""
+"""Replace layers of a network by ones with fewer passes over memory and the same results."""
 
 from functools import partial
 from typing import Any

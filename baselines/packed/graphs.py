@@ -36,7 +36,7 @@ Scale = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Limits:
-    """What is the same for all steps of a training."""
+    """Sizes that are the same for all steps of a training."""
 
     samples: int  # of a step
     prefix: int  # tokens with which all samples begin
@@ -203,7 +203,7 @@ class _Adapters:
         self.copies.copy_(numbers.index_select(0, self.gather))
 
     def store_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
-        """Translate the gradients of the copies to those of the adapters."""
+        """Store the gradients of the adapters, given the gradients of the copies."""
         numbers = torch.cat([gradient.reshape(-1) for gradient in gradients])
         self.flat_gradients.copy_(numbers.index_select(0, self.scatter))
 
@@ -222,7 +222,7 @@ def _step(tokens: int) -> int:
 
 
 def trains_only(products: Sequence[JoinedProduct], network: nn.Module) -> bool:
-    """Whether the trained parameters are those of `products`."""
+    """Whether the trained parameters are exactly the parameters of `products`."""
     trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
     return trained == {id(parameter) for product in products for parameter in product.parameters}
 
@@ -254,7 +254,7 @@ class _Values:
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of one size: where its inputs are, and what computes it."""
+    """A step of one size: its inputs, and the function that computes it."""
 
     inputs: torch.Tensor
     compute: Callable[[], None]

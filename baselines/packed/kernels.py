@@ -26,7 +26,7 @@ _always = False  # not a ContextVar: backward passes run in a thread of their ow
 
 @contextmanager
 def always_compiled() -> Iterator[None]:
-    """Within this context, small tensors are computed by compiled functions as well."""
+    """Let compiled functions compute small tensors as well."""
     global _always
     _always = True
     try:
@@ -36,7 +36,7 @@ def always_compiled() -> Iterator[None]:
 
 
 def compiled_on_cuda(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """`function`, compiled for CUDA where that pays; as it is written where torch cannot compile it."""
+    """Compile `function` for CUDA where that pays; it is called as written where torch cannot compile it."""
     compiled: Callable[..., Any] | None = None
 
     @wraps(function)
@@ -90,7 +90,7 @@ def norm_gradient(
 def rotated(
     query: torch.Tensor, key: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both, (..., size), turned by the angles of their positions, whose two halves are equal."""
+    """Query and key, (..., size), turned by the angles of their positions. Each angle occurs in both halves."""
     return _rotate_one(query, cosine, sine), _rotate_one(key, cosine, sine)
 
 
@@ -101,7 +101,7 @@ def _rotate_one(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) 
 
 @compiled_on_cuda
 def gated(both: torch.Tensor) -> torch.Tensor:
-    """silu(gate) * up for `both` = [gate | up] in the last dimension."""
+    """Compute silu(gate) * up for `both` = [gate | up] in the last dimension."""
     gate, up = both.chunk(2, dim=-1)
     return functional.silu(gate) * up
 
@@ -118,9 +118,9 @@ def gated_gradient(gradient: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
 
 @compiled_on_cuda
 def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(tokens,) float32: the cross-entropy of each target, 0 where it is negative.
+    """The cross-entropy of each target, (tokens,) float32, 0 where the target is negative.
 
-    Then (tokens, 1) the largest logit, and the sum of the exponentials of logits from which it was subtracted.
+    Also returns the largest logit, (tokens, 1), and the sum of the exponentials of the logits minus the largest one.
     """
     wide = logits.float()
     largest = wide.amax(dim=-1, keepdim=True)
@@ -137,7 +137,7 @@ def token_losses_gradient(
     total: torch.Tensor,
     gradient: torch.Tensor,
 ) -> torch.Tensor:
-    """(tokens, vocabulary): the gradient of the logits in the sum of `token_losses`, from that of the sum."""
+    """The gradient of the logits, (tokens, vocabulary); `gradient` is the gradient of the sum of `token_losses`."""
     probabilities = (logits.float() - largest).exp() / total
     chosen = torch.arange(logits.shape[-1], device=logits.device) == targets[:, None]
     return (torch.where((targets >= 0)[:, None], probabilities - chosen.float(), 0.0) * gradient).to(logits.dtype)

@@ -18,7 +18,7 @@ from baselines.packed.stream import Blocks
 
 @dataclass(frozen=True)
 class Bias:
-    """What every layer of a pass needs: the blocks of the stream and the bias of the longest one."""
+    """The blocks of a stream and the bias of the longest one, which every layer of a pass needs."""
 
     layout: Blocks
     values: torch.Tensor  # (heads, longest, longest)
@@ -26,7 +26,7 @@ class Bias:
 
 @contextmanager
 def packed_relative_attention(network: PreTrainedModel, layout: Blocks) -> Iterator[None]:
-    """Within this context, the layers of `network` attend over the blocks of `layout`."""
+    """Let the layers of `network` attend over the blocks of `layout`."""
     encoder = network.base_model.encoder
     layers = [layer.attention.attn for layer in encoder.layer]
     encoder.compute_position_bias = partial(_bias, encoder, layout)
@@ -47,7 +47,7 @@ def _bias(encoder: Any, layout: Blocks, states: torch.Tensor) -> Bias:
 
 
 def _attend(layer: Any, states: torch.Tensor, mask: None, position_bias: Bias, **_: Any) -> tuple[torch.Tensor]:
-    """(1, tokens, hidden), as MPNetSelfAttention.forward returns it."""
+    """Attention of one layer, (1, tokens, hidden), as MPNetSelfAttention.forward returns it."""
     query, key, value = (
         product(states)[0].unflatten(-1, (layer.num_attention_heads, layer.attention_head_size))
         for product in (layer.q, layer.k, layer.v)

@@ -17,7 +17,7 @@ from baselines.weights.families import WITH_OUTPUT_MODULE, final_module, first_p
 
 
 def decoder_states(network: PeftModel | PreTrainedModel, stream: Stream) -> torch.Tensor:
-    """(reads, hidden): the last hidden states at the positions to read. The last MLP computes only those."""
+    """Last hidden states at the positions to read, (reads, hidden). The last MLP computes only these positions."""
     base = without_adapter(network)
     body = base.base_model
     mlp = body.layers[-1].mlp
@@ -34,13 +34,13 @@ def decoder_states(network: PeftModel | PreTrainedModel, stream: Stream) -> torc
 def encoder_logits(
     network: PreTrainedModel, sequences: Sequence[list[int]], varlen: bool, device: torch.device
 ) -> torch.Tensor:
-    """(sequences, labels): what the network's own head computes from the first token or the mean of each sequence."""
+    """Logits of the network's own head, (sequences, labels), from the first token or the mean of each sequence."""
     mean = reads_the_mean(network.config)
     stream = _encoder_stream(network, sequences, mean, varlen, device)
     selects_early = network.config.model_type in WITH_OUTPUT_MODULE
 
     def as_batch(_: Any, __: Any, output: Any) -> Any:
-        """The head then reads a batch of sequences with one token, (sequences, 1, hidden)."""
+        """Pass the head a batch of sequences with one token, (sequences, 1, hidden)."""
         alone = isinstance(output, torch.Tensor)
         states = (output if alone else output.last_hidden_state)[0]
         states = _pool(states if selects_early else states[stream.read], sequences, mean)[:, None]
@@ -61,7 +61,7 @@ def encoder_logits(
 def encoder_embeddings(
     body: PreTrainedModel, sequences: Sequence[list[int]], mean: bool, varlen: bool, device: torch.device
 ) -> torch.Tensor:
-    """(sequences, hidden): the mean of the last hidden states of each sequence, or that of its first token."""
+    """Embeddings, (sequences, hidden): the mean of a sequence's last hidden states, or the state of its first token."""
     stream = _encoder_stream(body, sequences, mean, varlen, device)
     with _attention(body, stream):
         states = body(**_inputs(stream)).last_hidden_state[0]
@@ -77,7 +77,7 @@ def _encoder_stream(
 
 
 def _pool(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> torch.Tensor:
-    """(sequences, hidden), from the states that each sequence reads, one after the other."""
+    """Reduce the states that the sequences read, one sequence after the other, to (sequences, hidden)."""
     if not mean:
         return states
     parts = torch.split(states, [len(ids) for ids in sequences])

@@ -45,13 +45,13 @@ class JoinedProduct:
         self.outputs: Sequence[torch.Tensor] = ()
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., in) -> (..., sum of out)."""
+        """The outputs of all layers side by side, (..., sum of out), for states (..., in)."""
         down, up = self.adapter_copies or self._adapters()
         product: torch.Tensor = LoraProduct.apply(states, self.weight, self.bias, down, up, self.scale)  # type: ignore[no-untyped-call]
         return product
 
     def output_of(self, index: int, states: torch.Tensor) -> torch.Tensor:
-        """(..., out): the output of one layer. The first that reads `states` computes the product for all."""
+        """The output of one layer, (..., out). The first layer that reads `states` computes the product for all."""
         if self.states is not states:
             self.states, self.outputs = states, torch.split(self(states), self.sizes, dim=-1)
         result = self.outputs[index]

@@ -17,6 +17,6 @@ class Sample:
 
 
 def tokens_and_reads(samples: Sequence[Sample]) -> tuple[list[list[int]], list[range]]:
-    """The tokens of each sample without its last, and the positions to read: those before a token of the answer."""
+    """The tokens of each sample without its last, and the positions before the tokens of the answer."""
     sequences = [sample.input_ids + sample.targets[:-1] for sample in samples]
     return sequences, [range(len(s.input_ids) - 1, len(ids)) for s, ids in zip(samples, sequences, strict=True)]

@@ -112,14 +112,14 @@ def pack(
 
 
 def shared_prefix(sequences: Sequence[list[int]], reads: Sequence[range]) -> int:
-    """Length of the longest common prefix that contains no position to read."""
+    """The length of the longest common prefix that contains no position to read."""
     lowest, highest = min(sequences), max(sequences)  # in lexicographic order, these two differ earliest
     common = next((i for i, (a, b) in enumerate(zip(lowest, highest, strict=False)) if a != b), len(lowest))
     return min(common, min(positions.start for positions in reads))
 
 
 def fill(stream: Stream, tokens: int, reads: int) -> Stream:
-    """`stream` with a dummy sample after the last one, up to a number of `tokens`, and read up to `reads` times.
+    """Fill `stream` with a dummy sample after the last one, to a number of `tokens` and a number of `reads`.
 
     The dummy sees only itself and is not seen by the others. It needs variable-length attention and a causal model.
     """

@@ -57,7 +57,7 @@ def training_arguments(context: FitContext, computation: Computation) -> Trainin
 
 @contextmanager
 def tensorboard_beside_checkpoints(context: FitContext) -> Iterator[None]:
-    """Within this context, a new Trainer logs for TensorBoard beside the checkpoints, unless the user chose a folder.
+    """Let a new Trainer log for TensorBoard beside the checkpoints, unless the user chose a folder.
 
     By default the logs would be among the checkpoints, which are deleted after the run.
     """

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def newest_intact(folder: Path) -> Path | None:
-    """The newest intact `checkpoint-<step>` in `folder`, or None. Deletes those after it, which are damaged."""
+    """The newest intact `checkpoint-<step>` in `folder`, or None. Deletes later checkpoints, which are damaged."""
     folders = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
     for checkpoint in sorted(folders, key=_step, reverse=True):
         if (damage := find_damage(checkpoint)) is None:

@@ -1,7 +1,7 @@
 """FSDP2: the weights of a decoder's layers, sharded over the processes of one run.
 
 Each process holds a part of every layer, and the whole layer only while it computes it. Adapters, embeddings and output
-are whole in every process: they are small, and training, checkpoints and saving are then those of any other run.
+are whole in every process: they are small, and training, checkpoints and saving work as in any other run.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""How much the gradients of two ways to compute a loss differ."""
+"""The difference between the gradients of two ways to compute a loss."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ LEAST_NORM = 0.01
 def largest_difference(
     network: nn.Module, backpropagate: Callable[[], object], reference: Callable[[], object]
 ) -> float:
-    """The largest difference of a trained tensor's gradient, relative to the norm of the one of `reference`.
+    """The largest difference of a trained tensor's gradient, relative to the norm of the reference.
 
     Dropout is off.
     """
@@ -24,7 +24,7 @@ def largest_difference(
 
 
 def backward(loss: torch.Tensor) -> None:
-    """Add the gradients of a scalar loss to those of its parameters."""
+    """Add the gradients of a scalar loss to `grad` of its parameters."""
     loss.backward()  # type: ignore[no-untyped-call]
 
 

@@ -22,7 +22,7 @@ class LabelLoss:
     def from_recipe(cls, recipe: Recipe, train: Examples, n_labels: int) -> "LabelLoss":
         """The loss of the recipe; its weights are scikit-learn's `balanced`.
 
-        Their mean over the training rows is 1 if each label has rows.
+        The mean weight of the training rows is 1 if each label has rows.
         """
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)

@@ -37,12 +37,12 @@ def estimate_memory(
     quantization: Quantization = Quantization.none,
     fused: bool = False,
 ) -> MemoryEstimate:
-    """A decoder's base is kept in `precision` or quantised, and its adapters in fp32; an encoder is in fp32.
+    """Estimate the memory of fine-tuning, or of prediction if the model has no trained parameters.
 
-    AdamW keeps two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about
-    20 rows of the hidden size and 6 of the intermediate size per token, in `precision`, and 12 and 4 where `fused` LoRA
-    layers keep less (measured with Llama 3 8B on a GPU). A model without trained parameters only predicts: the layers
-    follow each other in the memory of one.
+    A decoder's base is kept in `precision` or quantised, and its adapters in fp32; an encoder is in fp32. AdamW keeps
+    two fp32 moments and a gradient of each trained parameter. For the backward pass, each layer keeps about 20 rows of
+    the hidden size and 6 of the intermediate size per token, in `precision`, and 12 and 4 where `fused` LoRA layers
+    keep less (measured with Llama 3 8B on a GPU). In prediction, all layers reuse the memory of one.
     """
     assert card.parameters is not None
     assert card.trained_parameters is not None
@@ -63,7 +63,7 @@ def estimate_memory(
 
 
 def tokens_per_text(texts: Sequence[str]) -> float:
-    """The approximate mean number of tokens of a text, from its words; without texts, that of a tweet."""
+    """The approximate mean number of tokens of a text, from its words; without texts, the number of a tweet."""
     words = sum(len(text.split()) for text in texts) / len(texts) if texts else WORDS_PER_TEXT
     return TOKENS_PER_WORD * words
 

@@ -57,7 +57,7 @@ class NetworkModel(Protocol):
 
 
 def prepare(model: NetworkModel, context: FitContext, only_packed: bool = False) -> Computation:
-    """How and where to compute `model`; raises `BenchmarkError` if this machine or the model does not allow it.
+    """The computation of `model`; raises `BenchmarkError` if this machine or the model does not allow it.
 
     For `only_packed`, see `resolve`. Sets torch's global precision of matrix products.
     """
@@ -120,7 +120,7 @@ def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Fin
 def network_findings(
     model: NetworkModel, tokens_per_sample: float, context: FitContext, only_packed: bool = False, trains: bool = True
 ) -> Iterator[Finding]:
-    """Everything that training and prediction depend on, whether it is available or not."""
+    """Findings about everything that training and prediction depend on, available or not."""
     card = model.describe()
     card = card if trains else replace(card, trained_parameters=0)
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
@@ -154,7 +154,7 @@ def _memory_findings(
 
 
 def _weight_findings(model: NetworkModel, context: FitContext) -> Iterator[Finding]:
-    """Where the weights are, whether the disk has room for them, and whether they fit the model."""
+    """Findings about the weights: their place, the room on the disk, and whether they fit the model."""
     try:
         yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):

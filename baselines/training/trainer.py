@@ -64,7 +64,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """What `Progress` has measured at the end of this epoch; Trainer chooses the best epoch by it."""
+        """The metrics that `Progress` measured at the end of this epoch, by which Trainer chooses the best epoch."""
         measured = next(entry for entry in reversed(self.state.log_history) if "validation_accuracy" in entry)
         metrics = {"eval_accuracy": measured["validation_accuracy"], "eval_loss": measured["validation_loss"]}
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -55,7 +55,7 @@ class Adapter:
         return any(HEAD.fullmatch(key) for key in self.weights)
 
     def attach(self, network: PreTrainedModel) -> PeftModel:
-        """`network` with this adapter, frozen."""
+        """Attach this adapter to `network`, frozen."""
         adapted = get_peft_model(network, self.config)
         set_peft_model_state_dict(adapted, dict(self.weights))
         return adapted

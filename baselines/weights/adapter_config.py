@@ -92,7 +92,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def _unsupported_options(values: dict[str, Any]) -> dict[str, Any]:
-    """The options with an effect that is not known here, with their values; those with another remedy first."""
+    """The options with an effect that is not known here, with their values; options with another remedy first."""
     ignored = READ | IN_THE_TENSORS | WITHOUT_EFFECT
     unsupported = {
         option: value for option, value in values.items() if option not in ignored and not _is_supported(option, values)

@@ -27,7 +27,7 @@ NOT_DECLARED = {"num_labels", "_num_labels", "attn_implementation", "_attn_imple
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """What the files of a checkpoint say. `head` is None if they contain no classification head."""
+    """Configuration, tokenizer and head of a checkpoint. `head` is None if there is no classification head."""
 
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase

@@ -1,4 +1,7 @@
-"""What packed batching must know of an architecture. `SUPPORTED` are those that tests show to equal padded batching."""
+"""Facts about architectures that packed batching needs.
+
+`SUPPORTED` lists the architectures for which tests show that packed batching equals padded batching.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -28,7 +28,7 @@ class TrainedHead:
 
     @property
     def description(self) -> str:
-        """What a record says about the head."""
+        """A phrase about the head, for the record."""
         if self.order is None:
             return f"replaced by a new one; {self.labels}"
         return "kept" if self.order == tuple(range(len(self.order))) else f"kept, rows reordered by name; {self.labels}"

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A tokenizer and a network, with where its weights came from."""
+    """A tokenizer and a network, with the source of its weights."""
 
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
@@ -49,7 +49,7 @@ class Loaded:
     def with_adapter(self, adapter: Adapter, adapted: PeftModel, labels: Sequence[str]) -> "Loaded":
         """The checkpoint with the source of its adapter.
 
-        A head of the adapter has the labels that the adapter names, or else those that the base names.
+        A head of the adapter has the labels that the adapter names, or else the labels that the base names.
         """
         source = replace(self.source, adapter=adapter.source, head=None, trained_head=None)
         if not adapter.has_head:

@@ -31,7 +31,7 @@ class Lora:
             raise BenchmarkError(problem, named)
 
     def attach(self, network: PreTrainedModel, task: str | None = None) -> PeftModel:
-        """`network`, frozen, with a new adapter for one of peft's tasks."""
+        """Freeze `network` and attach a new adapter for one of peft's tasks."""
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
         scale = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
         return get_peft_model(network, LoraConfig(**scale, target_modules=targets, task_type=task))

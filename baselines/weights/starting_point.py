@@ -1,4 +1,4 @@
-"""What a model starts from, and what its checkpoint must contain for that."""
+"""The starting point of a model, and the weights that its checkpoint must contain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 
 
 class RequiredWeights(Enum):
-    """What a checkpoint must contain: without training, nothing may be random."""
+    """Which weights a checkpoint must contain. Without training, no weight may be randomly initialised."""
 
     body = auto()
     all_but_head = auto()  # which an adapter brings
@@ -21,7 +21,7 @@ class RequiredWeights(Enum):
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What a model starts from: weights, and the folder of an adapter if one was trained for them before.
+    """The weights that a model starts from, and the folder of an adapter if one was trained for them before.
 
     Weights without such an adapter are trained, or used as they are.
     """
@@ -42,7 +42,7 @@ class StartingPoint:
 
     @property
     def needed(self) -> RequiredWeights:
-        """What the weights must have."""
+        """The weights that the checkpoint must contain."""
         if self.adapter is not None:
             return RequiredWeights.all_but_head
         return RequiredWeights.body if self.train else RequiredWeights.all
@@ -78,7 +78,7 @@ def check_complete(missing: set[str], body: str | None, model: str, needed: Requ
 
 
 def missing_head_error(model: str, head: TrainedHead | None) -> BenchmarkError:
-    """What to say if weights should be scored without training, but have no head for the labels."""
+    """The error for weights that should be scored without training, but have no head for the labels."""
     if head is None:
         return BenchmarkError(
             f"model.train is false, but there is no trained classification head in {model}.",
