@@ -41,7 +41,7 @@ from baselines.compute.hardware import Attention
 from baselines.token_ids import check_positions
 from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
-from baselines.weights.wheel import Piece, Wheel, Wheels
+from baselines.weights.wheel import Wheel, WheelPart, Wheels
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
@@ -202,7 +202,7 @@ def in_pieces(index: Path, content: bytes, **options: Any) -> Weights:
     third = len(content) // 3
     parts = {"tinyone": content[:third], "tinytwo": content[third : 2 * third], "tinythree": content[2 * third :]}
     pieces = [
-        Piece(f"{name}==1.0", build_wheel(index, {f"{name}/part.bin": part}, name)) for name, part in parts.items()
+        WheelPart(f"{name}==1.0", build_wheel(index, {f"{name}/part.bin": part}, name)) for name, part in parts.items()
     ]
     chosen = {"joined": "model.gguf", "folder": None, "file": "model.gguf"} | options
     sha256 = chosen.pop("file_sha256", hashlib.sha256(content).hexdigest())
