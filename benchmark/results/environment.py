@@ -45,7 +45,8 @@ class Environment:
     git: Git | None = None
     processes: int = 1  # that made the run together, each with a device
     sharded_weights: bool = False  # whether each process held a part of the weights (FSDP)
-    device_shared: bool | None = None  # whether others used it before or after the work; None: not known
+    device_shared: bool | None = None
+    """Whether others used it before or after the work, or an earlier part ran on other hardware; None: not known."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

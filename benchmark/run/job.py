@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from benchmark.config import RunConfig, digest_of
 from benchmark.data.load import Splits, load
+from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.hub import endpoint
 from benchmark.interface import Classifier
@@ -31,6 +32,8 @@ OnRecord = Callable[[Run], None]
 """A function that is called with each run whose record was written to the results."""
 TRAINING_MARKER = "training"
 """The name of a file beside the checkpoints of a run that has begun to train, with the record so far."""
+EARLIER_MARKER = "earlier_training"
+"""The name of the marker of an earlier attempt while this one has not begun to train."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,28 @@ class Job:
         """Whether training has begun, in this process or in one that was killed."""
         return (self.work_dir / TRAINING_MARKER).exists()
 
-    def forget_training(self) -> None:
-        """Delete the marker that an earlier attempt left."""
-        (self.work_dir / TRAINING_MARKER).unlink(missing_ok=True)
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether an earlier attempt has left checkpoints, from which training continues."""
+        return any(self.work_dir.glob("checkpoint-*"))
+
+    def after_earlier_training(self) -> Self:
+        """Set aside the marker of an earlier attempt; returns the job, marked if its time cannot be compared.
+
+        A training that is continued counts the time of all its parts, so their hardware must be the same, and no part
+        may have shared its device.
+        """
+        marker = self.work_dir / EARLIER_MARKER
+        with suppress(FileNotFoundError):
+            (self.work_dir / TRAINING_MARKER).replace(marker)
+        if not self.has_checkpoints:
+            return self
+        with suppress(BenchmarkError, OSError):
+            earlier = RunRecord.from_json(marker.read_bytes(), str(marker))
+            if earlier.environment.device_shared or earlier.hardware != self.record.hardware:
+                environment = replace(self.record.environment, device_shared=True)
+                return replace(self, record=replace(self.record, environment=environment))
+        return self
 
     def begin_training(self) -> None:
         """Leave the marker that training has begun."""

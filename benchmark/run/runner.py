@@ -55,7 +55,7 @@ def run(
         _log_data(job.record.config, splits.report)
         lock = job.lock()
     with exclusive(lock):
-        job.forget_training()
+        job = job.after_earlier_training()
         with failures.recording_failures(job):
             finished = None if config.force else job.finished_run()
             process_group.announce_run(job.work_dir if finished is None else None)
@@ -100,7 +100,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     seed_libraries(config.seed)
     seconds, joules = dict(job.record.seconds), dict(job.record.joules)
     machine = job.record.environment
-    continues = any(job.work_dir.glob("checkpoint-*"))
+    continues = job.has_checkpoints
     measurement.reset_peak_memory()
     with _measure_time(seconds, "fit"), energy.measure(joules, "fit", machine.processes):
         fit = _restore_kept_model(job, classifier) or classifier.fit(splits.train, splits.validation, context)

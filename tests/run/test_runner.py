@@ -24,7 +24,7 @@ from benchmark.interface import LOWER_RATE, FitContext, Predictions
 from benchmark.report.run_figures import draw_run
 from benchmark.report.verification import check
 from benchmark.results import store
-from benchmark.results.record import Failure, RunRecord, Status, sha256
+from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import failures, job, runner
 from benchmark.run.compose import build_classifier
@@ -300,6 +300,31 @@ def test_the_energy_is_that_of_the_device_used_and_of_whole_phases_only(
         (work_dir,) = (path for path in Path(config.checkpoints_dir).iterdir() if path.is_dir())
         (work_dir / "checkpoint-1").mkdir(exist_ok=True)
     assert runner.run(config).record.joules == {phase: {"cpu": 2.0} for phase in phases}
+
+
+@pytest.mark.parametrize(
+    ("first_part", "shared"), [({}, False), ({"processor": "Another processor"}, True), ({"device_shared": True}, True)]
+)
+def test_a_training_continued_on_other_hardware_or_after_a_shared_part_counts_as_shared(
+    first_part: dict[str, Any], shared: bool, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.measurement, "device_is_shared", lambda: False)
+    config = compose_run("model=majority")
+
+    def end(fit: Callable[..., None]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MAJORITY_FIT, fit)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(config)
+
+    end(ending_while_it_trains(KeyboardInterrupt()))
+    (marker,) = Path(config.checkpoints_dir).glob(f"*/{job.TRAINING_MARKER}")
+    earlier = RunRecord.from_json(marker.read_bytes(), str(marker))
+    marker.write_bytes(to_json(replace(earlier, environment=replace(earlier.environment, **first_part))))
+    (marker.parent / "checkpoint-1").mkdir()
+    end(raising(KeyboardInterrupt()))  # before it continues to train
+    end(ending_while_it_trains(KeyboardInterrupt()))
+    assert runner.run(config).record.environment.device_shared is shared
 
 
 def test_a_device_that_others_used_at_the_end_was_shared(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
