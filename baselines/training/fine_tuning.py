@@ -67,6 +67,7 @@ def finetune(job: FineTuning) -> FitReport:
     tried_before = context.work_dir.is_dir()
     checkpoint = newest_checkpoint(context.work_dir)
     context.work_dir.mkdir(parents=True, exist_ok=True)
+    checkpoints.check_same_folder(context.work_dir)
     context.training_begins()
     if job.truncated_texts:
         log.info("%d of %d training texts cut to %d tokens", job.truncated_texts, len(job.samples), recipe.max_length)

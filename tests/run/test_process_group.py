@@ -146,6 +146,35 @@ def test_what_processes_cannot_share_is_refused(arguments: list[str], named: str
     assert not store.read_all(tmp_path / "results")
 
 
+OWN_FOLDERS = """
+import os
+from benchmark.__main__ import main
+os.chdir(os.environ["RANK"])
+main()
+"""
+
+
+@pytest.mark.slow
+def test_checkpoints_that_other_machines_do_not_see_are_refused_before_training(tmp_path: Path) -> None:
+    script = tmp_path / "own_folders.py"
+    script.write_text(OWN_FOLDERS)
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+    command = [
+        *TORCHRUN[:-2],
+        str(script),
+        "model=tiny_bert",
+        *SMALL,
+        "checkpoints_dir=checkpoints",
+        "results_dir=results",
+    ]
+    environment = variables() | {"PYTHONPATH": str(Path.cwd())}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "checkpoints_dir is not the same folder on all machines." in ended.stderr
+    assert not store.read_all(tmp_path / "0/results")
+
+
 ENDS_ALONE = """
 from dataclasses import dataclass
 import numpy as np
