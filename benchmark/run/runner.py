@@ -169,7 +169,9 @@ def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
         log.info("%s has no model of this configuration; training it", job.config.models_dir)
         return None
     log.info("reading the model in %s", kept_model[0])
-    return replace(kept.restore_model(*kept_model, classifier).fit_here, trained_parameters=0)
+    fit = replace(kept.restore_model(*kept_model, classifier).fit_here, trained_parameters=0)
+    trained = kept_model[1].fit
+    return replace(fit, weights=trained.weights) if trained is not None and trained.weights.stand_in else fit
 
 
 def _keep_record(folder: Path, run: Run) -> None:

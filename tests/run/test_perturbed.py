@@ -33,6 +33,7 @@ def test_the_kept_model_answers_the_changed_texts(model: str, compose_run: Compo
     assert own.record.fit is not None
     assert changed.record.fit.saved_sha256 == own.record.fit.saved_sha256 is not None
     assert (changed.record.trained, changed.record.training_seconds) == (False, None)
+    assert changed.record.stand_in == own.record.stand_in == ("random weights" if model == "tiny_bert" else None)
     assert (changed.record.dataset, changed.record.is_result) == ("synthetic-uppercase", False)
     assert [path.parent for path in (tmp_path / "models").rglob("record.json")] == [folder]
     assert [str(fault) for fault in check(Path(own_config.results_dir)).faults] == []
