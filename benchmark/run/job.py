@@ -15,11 +15,11 @@ from benchmark.config import RunConfig, digest_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
-from benchmark.hub import endpoint
+from benchmark.hub import OFFICIAL_HUB, endpoint
 from benchmark.interface import Classifier
 from benchmark.processes import weights_are_sharded, world_size
 from benchmark.results import environment, store
-from benchmark.results.record import RunRecord, Status, to_json
+from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import measurement
 from benchmark.run.published import published_overrides, spec_of
@@ -50,8 +50,9 @@ class Job:
 
     @property
     def work_dir(self) -> Path:
-        """The folder of checkpoints; the same when the run is repeated."""
-        return Path(self.config.checkpoints_dir) / self.record.digest[:16]
+        """The folder of checkpoints; the same when the run is repeated with weights from the same server."""
+        server = "" if endpoint() == OFFICIAL_HUB else f"-{sha256(endpoint().encode())[:8]}"
+        return Path(self.config.checkpoints_dir) / f"{self.record.digest[:16]}{server}"
 
     @property
     def model_dir(self) -> Path | None:
@@ -59,9 +60,10 @@ class Job:
         return model_dir_of(self.config, self.record)
 
     def lock(self) -> FileLock:
-        """The lock of the process that makes this run, with the folder that its file needs."""
-        self.work_dir.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self.work_dir}.lock")
+        """The lock that the one process making this run holds. Creates the folder of the lock file."""
+        folder = Path(self.config.checkpoints_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{self.record.digest[:16]}.lock")
 
     def finished_run(self) -> Run | None:
         """The completed run with this digest, if there is one.

@@ -453,6 +453,19 @@ def test_the_record_of_a_killed_run_has_the_start_and_the_commits_of_its_own_pro
     assert (failed.started, failed.environment) == (record.started, environment)
 
 
+def test_a_training_on_weights_of_another_server_is_not_continued_on_those_of_the_hub(
+    compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = []
+    for server in ("https://mirror.example", "https://other.example", "https://huggingface.co"):
+        monkeypatch.setenv("HF_ENDPOINT", server)
+        folders.append(job.new_job(compose_run("model=majority"), [], lambda _: None).work_dir)
+    monkeypatch.delenv("HF_ENDPOINT")
+    folders.append(job.new_job(compose_run("model=majority"), [], lambda _: None).work_dir)
+    assert folders[2] == folders[3]
+    assert len(set(folders)) == 3
+
+
 class Held(FileLock):
     """A lock that another process holds, and whose waiter is interrupted."""
 
