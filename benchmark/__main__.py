@@ -21,7 +21,7 @@ from benchmark.run import process_group
 from benchmark.run.compose import explain_refusal, from_hydra
 from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep_folder import SweepFolder
-from benchmark.terminal import INTERRUPTED, exit_on_error, handle_signals, quiet_libraries
+from benchmark.terminal import INTERRUPTED, exit_on_error, handle_signals, is_refused, quiet_libraries
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """The environment variable that shows tracebacks if it is 1. Hydra raises errors if it is 1, and else prints them."""
@@ -128,11 +128,19 @@ def _compose_and_run(outcomes: list[JobOutcome]) -> None:
     except BenchmarkError:
         raise
     except Exception as error:
-        if TRACEBACKS or SweepFolder.path is None:
+        if TRACEBACKS:
+            raise
+        if SweepFolder.path is not None:
+            raise BenchmarkError(
+                f"The sweep ended early: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+                f"Read the logs in {SweepFolder.path}. The same command continues: finished runs are not repeated.",
+            ) from error
+        if not is_refused(error) or os.access(error.filename, os.F_OK):
             raise
         raise BenchmarkError(
-            f"The sweep ended early: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            f"Read the logs in {SweepFolder.path}. The same command continues: finished runs are not repeated.",
+            f"{error.filename} cannot be written ({error.strerror}).",
+            "Hydra's logs go to outputs/: run in a folder that can be written, or set hydra.run.dir and "
+            "hydra.sweep.dir.",
         ) from error
 
 

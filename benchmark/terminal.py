@@ -1,6 +1,7 @@
 """What commands have in common: how they end, quiet libraries, and an option."""
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -10,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeGuard
 
 from benchmark.errors import BenchmarkError
 
 INTERRUPTED = 130  # 128 + SIGINT, as in shells
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of missing permissions, a read-only file system and a full disk."""
 
 
 @contextmanager
@@ -34,6 +38,11 @@ def exit_on_error() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at exit
         sys.exit(0)
+
+
+def is_refused(error: Exception) -> TypeGuard[OSError]:
+    """Whether the system refuses to open a file that `error` names."""
+    return isinstance(error, OSError) and error.filename is not None and error.errno in REFUSED
 
 
 def handle_signals() -> None:

@@ -67,6 +67,16 @@ def test_every_job_of_a_sweep_may_use_the_gpu(tmp_path: Path) -> None:
     assert [run.record.fit and run.record.fit.device.startswith("cuda") for run in runs] == [True, True]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even root can write")
+def test_a_folder_in_which_hydra_cannot_write_its_logs_ends_in_a_sentence() -> None:
+    environment = {**variables(), "PYTHONPATH": f"{Path.cwd()}"}
+    line = [*COMMAND, "model=majority", *SMALL]
+    refused = subprocess.run(line, cwd="/sys", env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("outputs cannot be written (")
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
 def test_every_invalid_job_of_a_sweep_is_reported(tmp_path: Path) -> None:
     swept = benchmark(tmp_path, "-m", "model=majority", "recipe.epochs=-1,-2")
     assert swept.returncode == 1
