@@ -79,7 +79,7 @@ def main() -> None:
     outcomes: list[JobOutcome] = []
     interrupted = False
     ended_early: BenchmarkError | None = None
-    with exit_on_error():
+    with exit_on_error(TRACEBACKS):
         if "LOCAL_RANK" in os.environ:  # of torchrun or accelerate launch
             process_group.join()
         try:

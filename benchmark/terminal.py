@@ -21,11 +21,12 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
+def exit_on_error(tracebacks: bool = False) -> Iterator[None]:
     """End the process if the block raises an error.
 
     A `BenchmarkError` prints its message and exits with 1, an interrupt exits with 130. A closed pipe, as after
-    `| head`, exits with 0 and prints nothing.
+    `| head`, exits with 0 and prints nothing. A file that the system refuses to open is named and exits with 1, unless
+    `tracebacks` are asked for. Other errors are raised.
     """
     try:
         yield
@@ -38,6 +39,10 @@ def exit_on_error() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at exit
         sys.exit(0)
+    except OSError as error:
+        if tracebacks or not is_refused(error):
+            raise
+        sys.exit(f"{error.filename} cannot be opened ({error.strerror}).")
 
 
 def is_refused(error: Exception) -> TypeGuard[OSError]:

@@ -1,6 +1,7 @@
 """Every command ends with a message and an exit code."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_a_benchmark_error_is_printed_with_its_fix() -> None:
 def test_other_errors_are_not_hidden() -> None:
     with pytest.raises(ValueError, match="a bug"), exit_on_error():
         raise ValueError("a bug")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even root can write")
+def test_a_file_that_cannot_be_opened_is_named() -> None:
+    lock = Path("/sys/results.lock")
+    with pytest.raises(SystemExit, match=f"^{lock} cannot be opened"), exit_on_error():
+        lock.touch()
+    with pytest.raises(OSError, match="results.lock"), exit_on_error(tracebacks=True):
+        lock.touch()
 
 
 @pytest.mark.parametrize("words", [["results_dir=mine"], ["--results-dir", "mine"], ["--results-dir=mine"]])
