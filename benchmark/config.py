@@ -140,6 +140,8 @@ class RunConfig:
             name = part.name
             valid = re.fullmatch(r"\w[\w.-]*", name) is not None  # folders are named after it
             check_option(f"{group}.name", repr(name), valid, "Use letters, digits, '_', '-' and '.'.")
+        for option in FOLDERS:
+            check_option(option, "empty", getattr(self, option) != "", "Name a folder, or leave it out.")
         check_option("seed", self.seed, 0 <= self.seed < 2**32, "Set it to a number in [0, 2**32).")
 
     @property

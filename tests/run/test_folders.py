@@ -26,6 +26,13 @@ def test_a_folder_inside_a_file_cannot_be_written(tmp_path: Path) -> None:
     assert error.value.fix is not None
 
 
+@pytest.mark.parametrize("option", FOLDERS)
+def test_an_empty_name_of_a_folder_is_refused(option: str, compose_run: Callable[..., RunConfig]) -> None:
+    """It comes from a variable of the shell that is not set, and would be the current folder."""
+    with pytest.raises(BenchmarkError, match=f"^{option} is empty."):
+        compose_run(f"{option}=")
+
+
 def test_a_link_to_a_folder_that_does_not_exist_is_named_with_its_target(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "unmounted")
     with pytest.raises(BenchmarkError) as error:
