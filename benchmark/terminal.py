@@ -95,6 +95,8 @@ def results_dir_of(arguments: argparse.Namespace) -> Path:
 
 def _results_dir(text: str) -> Path:
     option, _, folder = text.partition("=")
+    if folder[:1] in ("'", '"') and folder[0] == folder[-1]:  # Hydra's quotes
+        folder = folder[1:-1]
     if option != "results_dir" or not folder:
         raise argparse.ArgumentTypeError(f"{text} is not understood; write results_dir=DIR")
     return Path(folder)

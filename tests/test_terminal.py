@@ -37,7 +37,9 @@ def test_a_file_that_cannot_be_opened_is_named() -> None:
         lock.touch()
 
 
-@pytest.mark.parametrize("words", [["results_dir=mine"], ["--results-dir", "mine"], ["--results-dir=mine"]])
+@pytest.mark.parametrize(
+    "words", [["results_dir=mine"], ['results_dir="mine"'], ["--results-dir", "mine"], ["--results-dir=mine"]]
+)
 def test_the_results_folder_is_understood_in_both_forms(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
