@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -30,13 +31,19 @@ TRACEBACKS = os.environ.get(FULL_ERROR) == "1"
 WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p"}
 """Hydra's options whose value is the next word."""
 
+UNSEARCHABLE = (
+    "This model has no validation accuracy, so it cannot be searched. "
+    "Choose one that is trained by gradient descent, such as minilm."
+)
+
 log = logging.getLogger(__name__)
 
 
 def job(values: DictConfig, outcomes: list[JobOutcome]) -> float | None:
     """One job: the run of a plain command, or one run of a sweep. Returns the validation accuracy.
 
-    How it ended is added to `outcomes`, or for a sweep written to its folder.
+    How it ended is added to `outcomes`, or for a sweep written to its folder. Exits at the first trial of a search over
+    a model without a validation accuracy.
     """
     hydra_config = HydraConfig.get()
     os.chdir(hydra_config.runtime.cwd)  # paths mean the same with hydra.job.chdir=true
@@ -48,6 +55,12 @@ def job(values: DictConfig, outcomes: list[JobOutcome]) -> float | None:
         process_group.follow(from_hydra(values))
         return None
     outcome = _outcome(values, hydra_config, overrides)
+    searched = hydra_config.runtime.choices.get("hydra/sweeper") == "optuna"
+    unsearchable = (
+        searched and not outcome.interrupted and outcome.error is None and outcome.validation_accuracy is None
+    )
+    if unsearchable:
+        outcome = replace(outcome, error=UNSEARCHABLE)
     if hydra_config.mode is RunMode.MULTIRUN:
         outcome.save(Path(hydra_config.sweep.dir), hydra_config.job.num)
         if outcome.error is not None:
@@ -56,6 +69,8 @@ def job(values: DictConfig, outcomes: list[JobOutcome]) -> float | None:
         outcomes.append(outcome)
     if outcome.interrupted:
         raise KeyboardInterrupt
+    if unsearchable and SweepFolder.path is not None:  # not in the process of a launcher
+        sys.exit(1)
     return outcome.validation_accuracy
 
 
@@ -86,6 +101,9 @@ def main() -> None:
             _compose_and_run(outcomes)
         except KeyboardInterrupt:
             interrupted = True
+        except SystemExit:
+            if SweepFolder.path is None:  # of Hydra's parser
+                raise
         except BenchmarkError as error:
             if SweepFolder.path is None:
                 raise

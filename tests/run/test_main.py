@@ -143,6 +143,16 @@ def test_a_sweep_of_which_no_run_begins_to_train_writes_nothing_in_the_results(t
     assert not (tmp_path / "results").exists()
 
 
+def test_a_search_over_a_model_without_validation_accuracy_ends_at_its_first_trial(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    shown = benchmark(tmp_path, "experiment=tune", "model=majority", *SMALL)
+    assert shown.returncode == 1
+    _, _, last = shown.stderr.rstrip().rpartition("\n\n")  # behind Optuna's own line
+    assert last.startswith("This model has no validation accuracy, so it cannot be searched.")
+    assert len(last.splitlines()) == 1
+    assert len(store.read_all(tmp_path / "results")) == 1
+
+
 def test_a_traceback_is_shown_only_if_it_is_asked_for(tmp_path: Path) -> None:
     arguments = [*COMMAND, "model=majority", "dataset.path=/nowhere", *folders_in(tmp_path)]
     brief, full = (
