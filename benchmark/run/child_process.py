@@ -50,16 +50,13 @@ def run_in_process(job: Callable[..., Any], *arguments: Any, logging_config: Any
         try:
             returned = _receive(receiver, process)
             process.join()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as ended:
             interrupted = True
             process.terminate()
             returned = returned or _receive(receiver, process)
             process.join()
-        except SystemExit:  # submitit ends a job that is queued again
-            process.terminate()
-            _receive(receiver, process)
-            process.join()
-            raise
+            if isinstance(ended, SystemExit):  # submitit ends a job that is queued again
+                raise
     return INTERRUPTED if interrupted else process.exitcode or 0, returned
 
 
