@@ -103,9 +103,6 @@ class Throughput:
     ways: tuple[Way, ...]
     growth: Growth = field(default_factory=Growth)
 
-    def as_json(self) -> dict[str, Any]:
-        return _as_json(self)
-
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """A measurement of any age; raises `ValueError` that names the field at fault."""
@@ -135,9 +132,6 @@ class Latency:
     dataset: str | None = None  # older files may not state it
     latency: TextTimes
 
-    def as_json(self) -> dict[str, Any]:
-        return _as_json(self)
-
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """A measurement of any age; raises `ValueError` that names the field at fault."""
@@ -158,8 +152,14 @@ def write_speed(measured: Throughput | Latency, results_dir: Path, suffix: str =
     name = subject.model + ("" if subject.pretrained else "-random") + suffix
     path = device_folder(subject.device, results_dir) / f"{name}.json"
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(measured.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(as_json(measured), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def as_json(measured: Throughput | Latency) -> dict[str, Any]:
+    """The JSON object, in which the fields of the subject are beside the others."""
+    values = asdict(measured)
+    return {**values.pop("subject"), **values}
 
 
 def device_folder(device: str, results_dir: Path) -> Path:
@@ -179,12 +179,6 @@ def _read_file(path: Path) -> Throughput | Latency:
         return Latency.from_json(values) if "latency" in values else Throughput.from_json(values)
     except ValueError as error:
         raise BenchmarkError(f"{path} is not a measurement of speed: {error}.", fix) from error
-
-
-def _as_json(measured: Throughput | Latency) -> dict[str, Any]:
-    """The JSON object, in which the fields of the subject are beside the others."""
-    values = asdict(measured)
-    return {**values.pop("subject"), **values}
 
 
 def _subject(values: dict[str, Any]) -> Subject:

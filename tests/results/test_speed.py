@@ -9,7 +9,7 @@ import pytest
 from factories import SUBJECT, a_latency, a_throughput
 
 from benchmark.errors import BenchmarkError
-from benchmark.results.speed import Epoch, Growth, Latency, Throughput, read_speeds, write_speed
+from benchmark.results.speed import Epoch, Growth, Latency, Throughput, as_json, read_speeds, write_speed
 
 WAY: dict[str, Any] = {
     "batching": "packed",
@@ -84,13 +84,13 @@ def test_a_device_that_other_jobs_are_known_to_use_is_shared(shared: bool | None
         (json.dumps(WHOLE_TRAINING | {"training_seconds": "60"}), "training_seconds is '60'"),
         (json.dumps(WHOLE_TRAINING | {"rows": None}), "rows is not an object"),
         (json.dumps(SUBJECT | {"latency": {}}), "precision is missing"),
-        (json.dumps(a_latency().as_json() | {"latency": 3}), "latency is not an object"),
-        (json.dumps(a_latency().as_json() | {"pretrained": "yes"}), "pretrained is 'yes'"),
-        (json.dumps(a_throughput().as_json() | {"environment": []}), "environment is not an object"),
-        (json.dumps(a_throughput().as_json() | {"ways": 3}), "ways is 3"),
-        (json.dumps(a_throughput().as_json() | {"ways": [WAY, WAY | {"precision": 16}]}), r"ways\[1\].precision is 16"),
-        (json.dumps(a_throughput().as_json() | {"ways": [{"batching": "packed"}]}), r"ways\[0\].precision is missing"),
-        (json.dumps(a_throughput().as_json() | {"effective_batch": True}), "effective_batch is True"),
+        (json.dumps(as_json(a_latency()) | {"latency": 3}), "latency is not an object"),
+        (json.dumps(as_json(a_latency()) | {"pretrained": "yes"}), "pretrained is 'yes'"),
+        (json.dumps(as_json(a_throughput()) | {"environment": []}), "environment is not an object"),
+        (json.dumps(as_json(a_throughput()) | {"ways": 3}), "ways is 3"),
+        (json.dumps(as_json(a_throughput()) | {"ways": [WAY, WAY | {"precision": 16}]}), r"ways\[1\].precision is 16"),
+        (json.dumps(as_json(a_throughput()) | {"ways": [{"batching": "packed"}]}), r"ways\[0\].precision is missing"),
+        (json.dumps(as_json(a_throughput()) | {"effective_batch": True}), "effective_batch is True"),
     ],
 )
 def test_a_file_that_is_no_measurement_is_named_with_what_is_wrong(content: str, reason: str, tmp_path: Path) -> None:
