@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -25,8 +26,7 @@ def device_is_shared() -> bool | None:
     """
     if _percent_used_by_others(_processes_of_this_run()) > BUSY:
         return True
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    if (torch := _torch_with_gpu()) is None:
         return False
     return _other_processes_on_gpu(computes=torch.cuda.is_initialized())
 
@@ -39,8 +39,7 @@ def shared_by_now(shared_before: bool | None) -> bool | None:
 
 def nvml_device() -> tuple[Any, Any] | None:
     """The module pynvml and its handle of torch's GPU; None if there is no GPU or it cannot be asked."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    if (torch := _torch_with_gpu()) is None:
         return None
     try:
         import pynvml
@@ -58,8 +57,7 @@ def reset_peak_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if (torch := _torch_with_gpu()) is not None:
         torch.cuda.reset_peak_memory_stats()
 
 
@@ -69,10 +67,15 @@ def peak_memory() -> dict[str, int]:
     On Linux they count from the last reset, elsewhere from the start of the process.
     """
     peaks = {"host": _peak_resident_bytes()}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
+    if (torch := _torch_with_gpu()) is not None and (most := torch.cuda.max_memory_allocated()):
         peaks["device"] = most
     return peaks
+
+
+def _torch_with_gpu() -> ModuleType | None:
+    """The module torch, if it was imported and there is a GPU."""
+    torch = sys.modules.get("torch")  # a model that does not need torch must not wait for it
+    return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def _processes_of_this_run() -> list[psutil.Process]:
