@@ -29,8 +29,8 @@ TEXT_KEYS = ("text", "prompt", "input", "sentence")
 class FileRow:
     """The values of a row by column.
 
-    `location` is for error messages, for example "reviews.csv, row 7"; `columns` are as written in the place
-    `columns_at`, so that one that occurs twice is there twice.
+    `location` is for error messages, for example "reviews.csv, row 7". `columns` are the names as written, repeats
+    included; `columns_at` says in error messages where they were written.
     """
 
     values: dict[str, Any]

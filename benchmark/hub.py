@@ -80,10 +80,11 @@ def other_server(marker: Path) -> str | None:
 
 @contextmanager
 def recording_server(marker: Path, cached: bool) -> Iterator[bool]:
-    """A block that downloads what is not `cached`; yields whether it must download all files again.
+    """Record in `marker` which server the files come from that this block downloads.
 
-    The server is in the marker before the first byte, so that an interrupted download is marked as well. Files of
-    another server are downloaded again from the official Hub, and unfinished ones also from a third server.
+    Yields True if the block must download all files again, those that are `cached` included: files of another server
+    are downloaded again from the official Hub, and unfinished ones also from a third server. The marker is written
+    before the download starts, so that an interrupted one is marked too.
     """
     server, earlier = endpoint(), other_server(marker)
     is_official = server == OFFICIAL_HUB

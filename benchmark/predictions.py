@@ -21,7 +21,7 @@ LOWER_RATE = "Lower recipe.learning_rate or raise the precision."
 
 
 def normalized_label(name: str) -> str:
-    """The name of a label without what does not distinguish labels: case, outer space and the Unicode form."""
+    """A label name in the form in which names are compared: NFC, lower case, no surrounding space."""
     return unicodedata.normalize("NFC", name).strip().lower()
 
 

@@ -147,8 +147,8 @@ def write(
     """Write a run to a temporary folder and rename it into place; an earlier run of the same digest is replaced.
 
     `save_plots` adds plots before the rename; if it raises an exception, the run has no plots. Only one process may
-    write a given run at a time. What processes that were killed have left is removed, and an earlier run restored that
-    one of them had moved aside.
+    write a given run at a time. Removes temporary folders of killed processes. If a killed process had moved an earlier
+    run aside, that run is restored first.
     """
     final = folder_of(results_dir, record.config, record.digest)
     final.parent.mkdir(parents=True, exist_ok=True)
