@@ -39,7 +39,7 @@ class JobOutcome:
     validation_accuracy: float | None = None  # of the weights that training ended with, which a search maximises
 
     def save(self, sweep: Path, number: int) -> None:
-        """Keep it in the sweep's folder: jobs may run on other machines."""
+        """Write the outcome to the sweep's folder: jobs may run on other machines."""
         (sweep / OUTCOMES).mkdir(parents=True, exist_ok=True)
         path = sweep / OUTCOMES / f"{number}.json"
         with replacing(path) as temporary:  # a killed job leaves nothing that cannot be read
@@ -88,7 +88,7 @@ def attempt(config: RunConfig, overrides: Sequence[str], tracebacks: bool = Fals
 def attempt_in_process(
     config: RunConfig, overrides: Sequence[str], tracebacks: bool, logging_config: Any
 ) -> JobOutcome:
-    """`attempt` in a process of its own. If that process is killed, the run is recorded as failed."""
+    """Make the run in a process of its own. If that process is killed, the run is recorded as failed."""
     code, outcome = run_in_process(attempt, config, list(overrides), tracebacks, logging_config=logging_config)
     if code == INTERRUPTED:
         return replace(outcome or JobOutcome(tuple(overrides)), interrupted=True)

@@ -50,7 +50,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[File
 
 
 def read_all_rows(path: Path) -> list[FileRow]:
-    """The rows of such a file, at least one, whose columns differ as `normalized_label` writes them."""
+    """The rows of a file in one of these formats, at least one; columns must differ after `normalized_label`."""
     if path.suffix not in ROW_READERS:
         raise BenchmarkError(f"{path} is not a supported file.", f"Give a file that ends in {', '.join(ROW_READERS)}.")
     rows = list(read_rows(path))
@@ -74,8 +74,8 @@ def delimited_rows(
     """The columns and the rows of CSV or TSV.
 
     A quoted field of CSV may contain line ends; in TSV a quote is a character like any other. An empty line is an empty
-    field where there is one column, else no row. Rows are counted as an editor counts lines; the number of a row is
-    that of its last one.
+    field where there is one column, else no row. The number of a row is the number of its last line, as an editor
+    counts lines.
     """
     records = _records(lines, place, tabs)
     if columns is not None:
@@ -118,7 +118,7 @@ def _file_rows(
 
 
 def _read_jsonl(path: Path) -> Iterator[FileRow]:
-    """One JSON object per line."""
+    """The rows of a file with one JSON object per line."""
     for location, line in read_lines(path):
         yield json_row(line, location)
 
@@ -129,7 +129,7 @@ def json_row(line: str, location: str) -> FileRow:
 
 
 def _read_json(path: Path) -> Iterator[FileRow]:
-    """A list of JSON objects, alone or as `data` of an object."""
+    """The rows of a list of JSON objects, alone or as `data` of an object."""
     document = _parse_json(read_text(path), str(path))
     if isinstance(document, dict) and isinstance(document.get("data"), list):
         document = document["data"]

@@ -233,7 +233,7 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """What `asdict` wrote; cards of earlier records lack newer fields."""
+        """The card that `asdict` wrote; cards of earlier records lack newer fields."""
         prompting = values.get("prompting")
         return cls(**{**values, "prompting": prompting and Prompting(**prompting)})
 

@@ -74,7 +74,7 @@ class Predictions:
 
     @property
     def has_confidences(self) -> bool:
-        """Whether they carry confidences: free answers do not, and have probability 1."""
+        """Whether the probabilities are confidences: free answers have probability 1 instead."""
         return self.generated is None or bool((self.probabilities[self.predicted != NO_LABEL].max(axis=1) < 1).any())
 
     def check(

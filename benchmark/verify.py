@@ -1,8 +1,8 @@
 """`python -m benchmark.verify`: check that records, predictions and tables agree; name everything that does not.
 
 Each record is checked against its checksum, its predictions and its folder; the tables are computed again from the
-predictions. README, page and figures are built from the same tables: `python -m benchmark.report --check` compares
-those.
+predictions. README, page and figures are built from the same tables; `python -m benchmark.report --check` compares
+them with the records.
 """
 
 import argparse

@@ -59,12 +59,12 @@ def card_fields(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_folder(override: str) -> str:
-    """Schema 1 keeps only the last part of a path; now DIR/ stands for its folder."""
+    """The override with DIR/ for the folder of a path, of which schema 1 keeps only the last part."""
     return re.sub(r"((^--config-dir|\.path|\.adapter)=|\b(path|adapter): ?)(?!null\b)", r"\g<0>DIR/", override)
 
 
 def _two_sentences(failure: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 wrote "problem; fix." in one sentence, except where a traceback follows."""
+    """The failure in two sentences. Schema 1 wrote "problem; fix." unless a traceback follows."""
     problem, separator, fix = failure["message"].partition("; ")
     if failure.get("traceback") is not None or not separator:
         return failure | {"fix": None}

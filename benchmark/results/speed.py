@@ -226,7 +226,7 @@ class _WholeTraining:
 
 
 def _with_ways(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a measurement; those of an older file of a training by the whole recipe with its one way."""
+    """The fields of a measurement. An older file of a training by the whole recipe gets its one way."""
     if "training_seconds" not in values:
         return values
     rows = values.get("rows")

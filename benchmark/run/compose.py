@@ -31,7 +31,7 @@ def compose(overrides: list[str]) -> RunConfig:
 
 
 def each_model(overrides: list[str]) -> list[list[str]]:
-    """The overrides of one run per model, where they name several models or an experiment sweeps them."""
+    """The overrides of one run per model, if `overrides` name several models or an experiment sweeps models."""
     named = [override for override in overrides if override.startswith("model=")]
     others = [override for override in overrides if not override.startswith("model=")]
     if not named:

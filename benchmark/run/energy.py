@@ -75,7 +75,7 @@ def measure(joules: dict[str, dict[str, float]], phase: str, processes: int = 1)
 
 
 def _counters() -> list[EnergyCounter]:
-    """The counters that can be read: those of all processors or none, and that of the GPU."""
+    """The counters that can be read: of all processors or of none, and of the GPU."""
     counters: list[EnergyCounter] = []
     with suppress(OSError, ValueError):
         counters = [_processor(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*")) if _is_processor(folder)]
@@ -87,7 +87,7 @@ def _counters() -> list[EnergyCounter]:
 
 
 def _is_processor(folder: Path) -> bool:
-    """Whether it is a whole processor, not a part of one, such as its cores, nor the whole machine."""
+    """Whether a folder of RAPL is about a whole processor, not about its cores or the whole machine."""
     whole = re.fullmatch(r"intel-rapl:\d+", folder.name) is not None
     return whole and (folder / "name").read_text().startswith("package")
 

@@ -48,7 +48,7 @@ def record_killed_run(
 ) -> None:
     """Write the failed record of a run whose process was killed. Does nothing while another process makes that run.
 
-    If the run had begun to train, its start and its environment are those that its own process has left.
+    If the run had begun to train, its own process has left its start and its environment.
     """
     job = new_job(config, overrides, on_record)
     with suppress(BenchmarkError, OSError):  # then the digest does not cover the data

@@ -1,4 +1,4 @@
-"""Floating-point operations of matrix products: those that a training executes, and how many a device reaches."""
+"""Floating-point operations of matrix products: how many a training executes, and how many a device reaches."""
 
 import time
 from typing import Any

@@ -27,7 +27,7 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
     """The latency of the kept model in `folder`, or else of the configured model after a short training.
 
     The first test texts of its data set are predicted one by one, and then all together.
-    `settings` are those of `kept.load`.
+    `settings` are overrides, as for `kept.load`.
     """
     shared = measurement.device_is_shared()
     classifier: Classifier
@@ -49,13 +49,13 @@ def measure(config: RunConfig, texts: int, folder: str | None = None, settings: 
 
 
 def file_suffix(measured: Latency) -> str:
-    """What the name of the file ends with: one model is measured on several data sets and with several settings."""
+    """The end of the file's name: one model is measured on several data sets and with several settings."""
     settings = filter(None, (measured.dataset, measured.subject.recipe, measured.precision, measured.readout))
     return f"-latency-{'-'.join(settings)}"
 
 
 def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
-    """What chooses the data set of the run that kept the model in `folder`; nothing if `overrides` name a data set.
+    """The overrides that choose the data set of the run in `folder`; none if `overrides` name a data set.
 
     Raises `BenchmarkError` if the record does not say how that data set was chosen.
     """
@@ -75,7 +75,7 @@ def data_overrides(folder: str, overrides: Sequence[str]) -> list[str]:
 
 
 def _load(dataset: DatasetConfig) -> Splits:
-    """The data set; an error names it."""
+    """Load the data set; an error names it."""
     try:
         return load(pin_dataset(dataset))
     except BenchmarkError as error:

@@ -15,7 +15,7 @@ class Measurable(Classifier, Protocol):
 
     @property
     def precision(self) -> str:
-        """fp32, tf32, bf16 or fp16."""
+        """The precision: fp32, tf32, bf16 or fp16."""
         ...
 
     def comparison(self) -> "Comparison":
@@ -52,7 +52,7 @@ class Comparison(Protocol):
         ...
 
     def gradient_difference(self, rows: Examples) -> float:
-        """How much the model's gradients differ from those of padded batches; called after `fit`, once.
+        """How much the model's gradients differ from the gradients of padded batches; called after `fit`, once.
 
         The largest difference over the trained tensors, relative to the norm of the tensor's gradient, or to a
         hundredth of the largest norm.
@@ -60,7 +60,7 @@ class Comparison(Protocol):
         ...
 
     def take_base(self) -> object | None:
-        """After `fit`: the frozen weights as they were loaded, which this copy gives up; None if all are trained."""
+        """Give up the frozen weights after `fit`, and return them as they were loaded; None if all are trained."""
         ...
 
     def use_base(self, base: object) -> None:

@@ -32,7 +32,7 @@ def device_is_shared() -> bool | None:
 
 
 def shared_by_now(shared_before: bool | None) -> bool | None:
-    """`device_is_shared` before and after work that used the device: jobs that started together see each other then."""
+    """Whether the device was shared before work or is after it: jobs that started together see each other then."""
     found = (shared_before, device_is_shared())
     return True if True in found else None if None in found else False
 
@@ -105,7 +105,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 
 def _other_processes_on_gpu(computes: bool) -> bool | None:
-    """Whether there are others than this process, which `computes` on the GPU already or does not."""
+    """Whether other processes are on the GPU; `computes` says whether this one is. None if it cannot be asked."""
     if (nvml_and_device := nvml_device()) is None:
         return None
     nvml, device = nvml_and_device

@@ -58,7 +58,7 @@ def _check_place(model: dict[str, Any], place: Any, revision: Any, folder: Any) 
 
 
 def is_read_later(parameters: dict[str, Any]) -> bool:
-    """Whether the architecture is that of the checkpoint, and has not been read yet."""
+    """Whether the architecture comes from the checkpoint, and has not been read yet."""
     return parameters.get("architecture") == {} and isinstance(parameters.get("weights"), dict)
 
 

@@ -181,7 +181,7 @@ def _several_values(override: str) -> BenchmarkError:
 
 
 def _no_such_option(option: str, overrides: Sequence[str], compose: Compose) -> BenchmarkError:
-    """`option` is the shortest part of the wanted key that does not exist."""
+    """The error for an option that does not exist; `option` is the shortest part of its name that does not."""
     group, _, name = option.rpartition(".")
     kept = [override for override in overrides if option not in override and not sweeps(override)]
     try:

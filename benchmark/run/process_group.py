@@ -125,7 +125,7 @@ def announce_validation(wanted: bool) -> None:
 
 
 def follow(config: RunConfig) -> None:
-    """The part of every process but the first: fit and predict with it, and write nothing."""
+    """Fit and predict together with the first process, and write nothing."""
     from benchmark.data.load import load  # --help does not wait for pandas
 
     config = pin(config)
@@ -146,9 +146,9 @@ def follow(config: RunConfig) -> None:
 
 
 def _from_first(value: Any = None) -> Any:
-    """Send `value` to the others in the first process; return the first process's in all.
+    """Return the `value` of the first process in every process.
 
-    Where the first process has ended, it says why, and the others end without a message.
+    If the first process has ended, it has said why, and the others end without a message.
     """
     import torch.distributed as dist
 

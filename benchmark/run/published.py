@@ -28,7 +28,7 @@ def spec_of(config: RunConfig) -> RunSpec:
 
 
 def published_overrides(config: RunConfig, overrides: Sequence[str]) -> list[str]:
-    """The overrides without those that name folders, and with DIR/ in place of the folder of other paths."""
+    """The overrides that do not name folders, with DIR/ in place of the folder of other paths."""
     paths = {"path", *_file_options(model_class(config.model))}  # dataset.path is one too
     kept = [as_written(override) for override in overrides if not override.lstrip("+~").startswith(UNPUBLISHED)]
     return [_hide_paths(override, paths) for override in kept]

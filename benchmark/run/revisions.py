@@ -83,7 +83,7 @@ def commit_of(kind: str, repository: str, revision: str) -> str:
 
 
 def _names_labels(dataset: DatasetConfig) -> bool:
-    """Whether it names its labels, and those of the data set it is tested on."""
+    """Whether labels are named, also for the data set to test on."""
     return bool(dataset.labels) and (dataset.test is None or bool(dataset.test.labels))
 
 

@@ -1,4 +1,4 @@
-"""How fast a model trains and predicts, against its references. `benchmark.speed` says what those are."""
+"""How fast a model trains and predicts, against its references. `benchmark.speed` says what the references are."""
 
 import gc
 import logging
@@ -251,6 +251,6 @@ def _gradient_difference(way: Measurements, splits: Splits) -> float:
 
 
 def _seconds_without_graphs(fit: FitReport) -> float:
-    """Seconds of training without those that prepared CUDA graphs."""
+    """Seconds of training without the seconds that prepared CUDA graphs."""
     assert fit.training_seconds is not None
     return fit.training_seconds - (fit.graph_seconds or 0.0)
