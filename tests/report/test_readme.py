@@ -19,7 +19,9 @@ from benchmark.results.store import read_all
 from benchmark.run.compose import compose, with_config_dir
 
 ROOT = Path(__file__).resolve().parents[2]
-USAGE, MODELS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("usage.md", "models.md"))
+USAGE, MODELS, ELSEWHERE = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("usage.md", "models.md", "elsewhere.md")
+)
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -97,9 +99,9 @@ def test_a_data_set_is_added_by_the_yaml_shown_and_predictions_of_others_are_sco
     answers = put(
         tmp_path,
         "predictions.csv",
-        shown("docs/models.md", "csv", "id,predict").replace("sadness", "good").replace("joy", "good"),
+        shown("docs/elsewhere.md", "csv", "id,predict").replace("sadness", "good").replace("joy", "good"),
     )
-    (command,) = [line for line in MODELS.splitlines() if line.startswith("python -m benchmark model=external")]
+    (command,) = [line for line in ELSEWHERE.splitlines() if line.startswith("python -m benchmark model=external")]
     _, _, _, *options, results_dir = shlex.split(command.replace("predictions.csv", str(answers)))
     assert results_dir == "results_dir=outputs/mine"
     done = benchmark(tmp_path, f"--config-dir={tmp_path}/conf", "dataset=reviews", *options)
@@ -130,7 +132,7 @@ def test_the_python_shown_reads_results_with_failed_runs(
     monkeypatch.chdir(shutil.copytree(shipped, tmp_path / "project"))
     publish(Path("results"), a_record("bert_base", status=Status.failed, failure=Failure("It needs a GPU.")))
     names: dict[str, object] = {}
-    exec(compile(shown("docs/usage.md", "python", "from pathlib import Path"), "usage.md", "exec"), names)
+    exec(compile(shown("docs/output.md", "python", "from pathlib import Path"), "output.md", "exec"), names)
     assert len(names["table3"]) >= 5  # type: ignore[arg-type]
     assert names["wrong"].columns.tolist() == ["item", "gold", "predicted", "confidence"]  # type: ignore[attr-defined]
 

@@ -139,7 +139,7 @@ ROBUSTNESS = Table(
         SEEDS,
         declared("tested_on", "Test texts of"),
     ),
-    note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/how-it-works.md). "
+    note="The same trained models on the same texts, changed by the rules of `dataset.perturb` (docs/data.md). "
     "Each seed is paired with itself: where the changed texts were predicted with seed 0 only, the accuracy on the "
     "unchanged ones is that of seed 0, not the mean over all seeds. *McNemar's p* combines the seeds by "
     "Rüger's rule and is not corrected for the number of rows. The labels stay, so where a negation was added they "
