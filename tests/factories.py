@@ -275,7 +275,7 @@ def analysis_of(*runs: Run) -> AnalysedResults:
 
 def table_rows(name: str, *runs: Run) -> list[dict[str, Any]]:
     """The rows of a table of the runs on the study's data set, with None for missing values."""
-    return rows_of(TABLES[name].data(analysis_of(*runs).of(study.DATASET)))
+    return rows_of(TABLES[name].data(analysis_of(*runs).for_dataset(study.DATASET)))
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -162,7 +162,7 @@ def test_a_models_own_learning_rate_replaces_its_familys() -> None:
 
 def test_recipe_tuned_has_the_learning_rates_with_the_best_validation_accuracy() -> None:
     """Those of the shipped runs of `experiment=tune_cpu`; of equal ones the lower."""
-    tried = tuning(AnalysedResults(read_results(CONF_DIR.parent / "results")).of(study.DATASET))
+    tried = tuning(AnalysedResults(read_results(CONF_DIR.parent / "results")).for_dataset(study.DATASET))
     ranked = tried.sort_values(["validation_accuracy", "learning_rate"], ascending=[False, True])
     best = ranked.groupby("model").first()["learning_rate"]
     for name in ("minilm", "smollm2_lora", "smollm2_head"):

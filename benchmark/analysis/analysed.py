@@ -30,7 +30,7 @@ class AnalysedResults:
         configurations = runs[~runs["run"].isin(changed)].groupby("dataset")["configuration"].nunique()
         return sorted(configurations.index, key=lambda key: (key != study.DATASET, -configurations[key], key))
 
-    def of(self, dataset: str) -> "AnalysedResults":
+    def for_dataset(self, dataset: str) -> "AnalysedResults":
         """The analysis with `results.runs` restricted to one data set; the other fields of `results` are unchanged."""
         if set(self.results.runs["dataset"]) == {dataset}:
             return self
@@ -47,7 +47,7 @@ class AnalysedResults:
     def models(self) -> list[str]:
         """The short titles of the models with results on any data set, by falling number of data sets.
 
-        Models that learn nothing are left out. The order is the same for each part that `of` returns.
+        Models that learn nothing are left out. The order is the same for each part that `for_dataset` returns.
         """
         datasets: dict[str, set[str]] = {}
         for run in self.results.runs_by_name.values():

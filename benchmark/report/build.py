@@ -64,7 +64,7 @@ class Report:
         return [drawn for figure, name in wanted if (drawn := self._drawn(figure, name))]
 
     def _drawn(self, figure: Figure, dataset: str) -> tuple[Picture, Drawing] | None:
-        analysis = self.analysis if figure.of_all else self.analysis.of(dataset)
+        analysis = self.analysis if figure.of_all else self.analysis.for_dataset(dataset)
         if (drawing := figure.draw(analysis, dataset)) is None:
             return None
         narrow = figure.draw_narrow(analysis, dataset) if figure.draw_narrow else None
@@ -95,7 +95,7 @@ class Report:
             jinja_environment()
             .get_template("readme.md.jinja")
             .render(
-                facts(self.analysis.of(study.DATASET), self.tables),
+                facts(self.analysis.for_dataset(study.DATASET), self.tables),
                 findings=self.findings,
                 tables=tables,
                 others=[name for name in named if name != study.DATASET],

@@ -80,7 +80,7 @@ def page(
         with_study=study.DATASET in findings,
         datasets=[part.dataset for part in of_datasets],
         not_run=not_run,
-        largest=with_results(analysis.of(study.DATASET).configurations)["parameters"].astype(float).max(),
+        largest=with_results(analysis.for_dataset(study.DATASET).configurations)["parameters"].astype(float).max(),
         kinds=sorted(set(analysis.configurations["kind"]) | {"encoder", "decoder"}),
         fewest_filtered=FEWEST_FILTERED,
         comparisons=comparisons,

@@ -46,7 +46,7 @@ def comparison_data(analysis: AnalysedResults, texts: Texts) -> list[dict[str, A
         key=lambda comparable: (comparable["dataset"][0] != study.DATASET, comparable["dataset"][0], -len(comparable))
     )
     return [
-        _entry(analysis.of(comparable["dataset"][0]), comparable, texts.get(comparable["test_sha256"][0], {}))
+        _entry(analysis.for_dataset(comparable["dataset"][0]), comparable, texts.get(comparable["test_sha256"][0], {}))
         for comparable in all_comparable
     ]
 

@@ -49,7 +49,7 @@ def _paragraphs(
     template: str, analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset: str | None = None
 ) -> list[str]:
     about = dataset or next(iter(analysis.datasets), study.DATASET)
-    text = jinja_environment().get_template(template).render(facts(analysis.of(about), tables, about))
+    text = jinja_environment().get_template(template).render(facts(analysis.for_dataset(about), tables, about))
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 

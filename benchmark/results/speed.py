@@ -25,7 +25,7 @@ class Subject:
     environment: Environment
 
     @property
-    def alone(self) -> bool:
+    def device_is_exclusive(self) -> bool:
         """Whether no other job is known to have used the device; else only ratios of times have a meaning."""
         return self.environment.device_shared is not True
 

@@ -309,7 +309,9 @@ def test_configurations_with_results_are_the_most_accurate_first(tmp_path: Path)
         publish(tmp_path, a_record("roberta_base", **FAILED)),
     ]
     analysis = analysis_of(*runs)
-    of_emotion, of_synthetic = (with_results(analysis.of(key).configurations) for key in ("emotion", "synthetic"))
+    of_emotion, of_synthetic = (
+        with_results(analysis.for_dataset(key).configurations) for key in ("emotion", "synthetic")
+    )
     assert of_emotion["model"].tolist() == ["bert_base", "minilm", "tfidf"]  # equals by label
     assert of_synthetic["model"].tolist() == ["majority"]
 

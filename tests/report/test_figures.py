@@ -49,7 +49,7 @@ MINILM = "MiniLM-L6"
 
 
 def drawn(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure | None:
-    return FIGURES[name].draw(AnalysedResults(results_of(list(runs))).of(dataset), dataset)
+    return FIGURES[name].draw(AnalysedResults(results_of(list(runs))).for_dataset(dataset), dataset)
 
 
 def draw(name: str, *runs: Run, dataset: str = study.DATASET) -> Figure:
@@ -475,7 +475,7 @@ def test_a_model_has_one_style_in_all_figures_and_its_further_series_have_others
     runs = [publish_many(tmp_path, record, wrong_at(range(9))) for record in records]
     analysis = AnalysedResults(results_of(runs))
     assert analysis.models == ["MiniLM-L6", "MPNet base"]
-    styles = series_styles(analysis.of(study.DATASET), ["MPNet base", "MiniLM-L6", "MiniLM-L6", "TF-IDF"])
+    styles = series_styles(analysis.for_dataset(study.DATASET), ["MPNet base", "MiniLM-L6", "MiniLM-L6", "TF-IDF"])
     assert styles == [SERIES_STYLES[place] for place in (1, 0, 5, 4)]
     (curve, *_), *_ = (container.lines for container in draw("learning_curve", *runs).axes[0].containers)
     assert curve.get_color() == styles[1]["color"]

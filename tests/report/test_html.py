@@ -72,7 +72,7 @@ def rendered(
         for dataset in by_dataset
         for name in figures
         if dataset == study.DATASET or not FIGURES[name].of_study
-        if (figure := FIGURES[name].draw(analysis.of(dataset), dataset)) is not None
+        if (figure := FIGURES[name].draw(analysis.for_dataset(dataset), dataset)) is not None
     ]
     return page(analysis, all_tables(analysis), drawn, answer, by_dataset, messages)
 

@@ -210,7 +210,7 @@ def test_rows_are_filtered_by_text_kind_and_whether_they_were_measured(page: Pag
 
 def test_the_comparison_has_the_numbers_that_python_computes(page: Page, report_page: Path) -> None:
     """For every two configurations: A more accurate than B, and the other way round."""
-    analysis = AnalysedResults(read_results(report_page.parent)).of(study.DATASET)
+    analysis = AnalysedResults(read_results(report_page.parent)).for_dataset(study.DATASET)
     comparable = by_test_texts(analysis.configurations)[0]
     pairs = analysis.comparisons.set_index(["better", "other"])
     places = {name: str(place) for place, name in enumerate(comparable["short_name"])}

@@ -347,7 +347,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert "0.0449 on banking77 (MPNet base; significantly above MiniLM-L6)" in found[4]
     assert "and 0.1046 on goemotions (MiniLM-L6; the only network tested)." in found[4]
     found_answer = answer(analysis, all_tables(analysis))[0]
-    known = facts(analysis.of("emotion"), all_tables(analysis))
+    known = facts(analysis.for_dataset("emotion"), all_tables(analysis))
     cheap, best, lead = known["cheaper"], known["best"], known["lead"]
     tables = {table.name: data for table, data in all_tables(analysis).items()}
     intro = " ".join(readme.partition("**Answer: ")[2].partition("![Accuracy")[0].split())
@@ -386,7 +386,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert (cheap["model"], best["model"], known["timed"]["model"]) == ("minilm", "mpnet_base", "smollm2_lora")
     assert [f"{detectable:.3f}" for detectable in (lead["detectable"], known["detectable"])] == ["0.021", "0.024"]
     networks = [row["configuration"] for row in known["networks"]]
-    pairs = analysis.of("emotion").comparisons
+    pairs = analysis.for_dataset("emotion").comparisons
     of_networks = pairs[pairs["better"].isin(networks) & pairs["other"].isin(networks)]["detectable"]
     assert [f"{detectable:.3f}" for detectable in (of_networks.min(), of_networks.max())] == ["0.021", "0.024"]
     assert known["timed"]["precision"] == "bf16"  # as the price of SmolLM2 says
@@ -395,7 +395,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     leads = [f"{llama - accuracy:.3f}" for accuracy in (max(printed), min(printed))]
     reported = f"{llama:.4f} for Llama 3 8B, {leads[0]} to {leads[1]} above BERT and RoBERTa;"
     assert f"The study reports {reported} the tests here can miss differences below 0.024." in intro
-    measured = analysis.of("emotion").configurations.set_index("short_name")["accuracy"]
+    measured = analysis.for_dataset("emotion").configurations.set_index("short_name")["accuracy"]
     by_recipe = [measured[f"SmolLM2-135M LoRA, {recipe}"] for recipe in ("paper", "tuned, bf16")]
     assert (
         "SmolLM2 reaches {:.4f} with it (one seed) and {:.4f} with `recipe=tuned` (three seeds)".format(*by_recipe)
@@ -409,7 +409,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert f"{steps} With 160 texts, MiniLM-L6 predicts one label for all." in results_page
     seeds = [float(right.mean()) for right in analysis.results.correct(cheap["counted"])]
     assert f"trains five (those shipped reach {min(seeds):.4f} to {max(seeds):.4f})" in readme
-    memory = analysis.of("emotion").configurations.set_index("model")["peak_memory"]
+    memory = analysis.for_dataset("emotion").configurations.set_index("model")["peak_memory"]
     models_page = (shipped / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"The shipped run of `qwen_coder_lora` took {memory['qwen_coder_lora'] / 1e9:.1f} GB" in models_page
     assert known["smaller"]["model"] == known["smallest"]["model"] == "minilm"
@@ -424,7 +424,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
         "With 1,600 training texts and the same epochs, SmolLM2-135M LoRA reaches 0.8927 and MiniLM-L6 0.8208."
     )
     assert larger_model in intro
-    few = analysis.of("emotion").results.runs.query("train_rows == 1600 and recipe != 'few_labels'")
+    few = analysis.for_dataset("emotion").results.runs.query("train_rows == 1600 and recipe != 'few_labels'")
     steps_of = few[few["result"] | few["reduced"]].groupby("title")["steps"].unique().map(list)
     assert (steps_of["SmolLM2-135M LoRA"], steps_of["MiniLM-L6"]) == ([240], [150])
     assert "0.1818 on tweet_emotion (MPNet base; not significantly above MiniLM-L6)" in found[4]

@@ -70,7 +70,7 @@ def test_the_environment_of_an_older_file_has_its_present_names() -> None:
 
 @pytest.mark.parametrize(("shared", "alone"), [(True, False), (False, True), (None, True)])
 def test_a_device_that_other_jobs_are_known_to_use_is_shared(shared: bool | None, alone: bool) -> None:
-    assert a_latency(environment={"device_shared": shared}).subject.alone is alone
+    assert a_latency(environment={"device_shared": shared}).subject.device_is_exclusive is alone
 
 
 @pytest.mark.parametrize(

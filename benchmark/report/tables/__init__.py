@@ -63,7 +63,7 @@ def all_tables(analysis: AnalysedResults) -> dict[Table, pd.DataFrame]:
     if study.DATASET in analysis.datasets or not analysis.datasets:
         tables |= {table: table.data(analysis) for table in ABOUT_THE_STUDY}
     for dataset in analysis.datasets or [study.DATASET]:
-        part = analysis.of(dataset)
+        part = analysis.for_dataset(dataset)
         of_dataset = {table: table.data(part) for table in _declared(dataset, part)}
         tables |= {table: data for table, data in of_dataset.items() if len(data) or table.name in ALWAYS_SHOWN}
     tables[cost.SPEED] = cost.SPEED.data(analysis)

@@ -73,7 +73,7 @@ def _ratio(speed: float | None, plain: float | None) -> float | None:
 
 def latency(analysis: AnalysedResults) -> pd.DataFrame:
     """Each model whose latency was measured on a device that no other job used, the fastest first."""
-    alone = [measured for measured in analysis.results.latencies if measured.subject.alone]
+    alone = [measured for measured in analysis.results.latencies if measured.subject.device_is_exclusive]
     alone.sort(key=lambda measured: (measured.subject.device, measured.latency.p50))
     rows = [
         {

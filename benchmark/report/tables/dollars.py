@@ -63,7 +63,7 @@ def projected_dollars(analysis: AnalysedResults) -> pd.DataFrame:
         subject = measured.subject
         per_hour, entry = prices.dollars_per_hour(subject.device), catalogue.get(subject.model)
         ways = [way for way in measured.ways if way.answered_per_second]
-        if not subject.alone or subject.pretrained or per_hour is None or entry is None or not ways:
+        if not subject.device_is_exclusive or subject.pretrained or per_hour is None or entry is None or not ways:
             continue
         if (train_rows := _whole_train_rows(measured.rows)) is None:
             continue

@@ -62,7 +62,7 @@ def ranked(dataset: str, analysis: AnalysedResults, reduced: bool | None = None)
 
     `reduced` selects reduced runs (True), complete ones (False), or both (None).
     """
-    table = analysis.of(dataset).configurations
+    table = analysis.for_dataset(dataset).configurations
     if reduced is not None:
         table = table[table["reduced"].astype(bool) == reduced]
     ordered = table.sort_values(["result", "accuracy"], ascending=False, kind="stable", na_position="last")

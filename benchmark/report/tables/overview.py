@@ -28,7 +28,7 @@ def overview(analysis: AnalysedResults) -> pd.DataFrame:
 
     The row is the best configuration's, without the training options that the table `ablations` examines.
     """
-    best = analysis.of(study.DATASET).comparable.drop_duplicates("model")
+    best = analysis.for_dataset(study.DATASET).comparable.drop_duplicates("model")
     measured = {row["model"]: dict(row) for _, row in best.iterrows()}
     catalogue = analysis.results.catalogue
     rows = [_row(name, row) for name, row in measured.items()]

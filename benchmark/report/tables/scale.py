@@ -18,7 +18,7 @@ ROWS, EPOCHS, DEVICES = 1_000_000, 3, 8
 
 def scale(analysis: AnalysedResults) -> pd.DataFrame:
     """The fastest packed way of each model whose speed was measured, by machine and batch."""
-    alone = (measured for measured in analysis.results.throughputs if measured.subject.alone)
+    alone = (measured for measured in analysis.results.throughputs if measured.subject.device_is_exclusive)
     rows = [row for measured in alone if (row := _row(measured)) is not None]
     rows.sort(key=lambda row: (row["hardware"], row["model"], row["batch_size"], row["training"]))
     return pd.DataFrame(rows, dtype=object)

@@ -73,7 +73,7 @@ def table2_settings(analysis: AnalysedResults) -> pd.DataFrame:
     }
     rows: list[dict[str, Any]] = [theirs]
     run_models = set()
-    for _, row in analysis.of(study.DATASET).configurations.iterrows():
+    for _, row in analysis.for_dataset(study.DATASET).configurations.iterrows():
         record = analysis.results.runs_by_name[row["run"]].record
         if not row["result"] or not row["trained"]:
             continue
@@ -96,7 +96,7 @@ def table3_accuracy(analysis: AnalysedResults) -> pd.DataFrame:
     The study's figure stands beside the configuration that repeats the study and beside no other. Reduced runs,
     training options that were only tried, and runs with another test split than the published one are left out.
     """
-    of_study = analysis.of(study.DATASET)
+    of_study = analysis.for_dataset(study.DATASET)
     configurations = of_study.configurations
     rows = [_measured(row) for _, row in with_results(of_study.without_ablations).sort_index().iterrows()]
     repeats = {row["model"]: row for _, row in configurations[configurations["repeats_study"].astype(bool)].iterrows()}
@@ -114,7 +114,7 @@ def _measured(row: pd.Series) -> dict[str, Any]:
 
 
 def _not_run(analysis: AnalysedResults, name: str, entry: CatalogueEntry, failed: pd.Series | None) -> dict[str, Any]:
-    configurations = analysis.of(study.DATASET).configurations.query("model == @name")
+    configurations = analysis.for_dataset(study.DATASET).configurations.query("model == @name")
     only_reduced = len(configurations) > 0 and configurations["reduced"].all()
     status = ConfigurationStatus(Outcome.only_reduced if only_reduced else Outcome.not_run)
     if failed is not None:
