@@ -13,15 +13,18 @@ from benchmark.interface import Recipe
 from benchmark.results.record import RunRecord
 
 OPTIONS = ("class_weights", "label_smoothing", "keep", "patience")
-"""The training options that are examined."""
+"""The training options of the recipe that are examined."""
+SOFT_LABELS = "soft_labels"
+"""The option of a model that is examined: a file with the probabilities of a teacher."""
 DEFAULTS: dict[str, Any] = {option.name: option.default for option in fields(Recipe) if option.name in OPTIONS}
 
 
 def tried_options(results: Results, configurations: pd.DataFrame) -> list[tuple[pd.Series, pd.Series, str]]:
-    """Each configuration with tried values of `OPTIONS`, its counterpart with the defaults, and the values in words."""
+    """Each configuration with tried training options, its counterpart with the defaults, and the values in words."""
     table = with_results(configurations)
     records = [results.runs_by_name[run].record for run in table["run"]]
-    keys = [key_without(record, [f"recipe.{option}" for option in OPTIONS]) for record in records]
+    paths = [*(f"recipe.{option}" for option in OPTIONS), f"model.parameters.{SOFT_LABELS}"]
+    keys = [key_without(record, paths) for record in records]
     changed = [_changed_options(record) for record in records]
     rows = [row for _, row in table.iterrows()]
     plain = {key: row for key, row, options in zip(keys, rows, changed, strict=True) if not options}
@@ -46,6 +49,7 @@ def key_without(record: RunRecord, leave_out: Collection[str]) -> str:
 
 
 def _changed_options(record: RunRecord) -> list[str]:
-    """The options of `OPTIONS` that have another value than their default."""
-    recipe = record.config.recipe
-    return [f"{name}={getattr(recipe, name)}" for name in OPTIONS if getattr(recipe, name) != DEFAULTS[name]]
+    """The examined options that have another value than their default; a file without its hash."""
+    recipe, file = record.config.recipe, record.config.model.parameters.get(SOFT_LABELS)
+    changed = [f"{name}={getattr(recipe, name)}" for name in OPTIONS if getattr(recipe, name) != DEFAULTS[name]]
+    return [*changed, *([f"{SOFT_LABELS}={file.partition('@')[0]}"] if file else [])]

@@ -96,6 +96,20 @@ def test_random_weights_have_no_row(tmp_path: Path) -> None:
     assert rows(ROBUSTNESS, own, publish_many(tmp_path, record, wrong_at([1]))) == []
 
 
+def test_soft_labels_are_a_training_option_that_no_headline_has(tmp_path: Path) -> None:
+    made = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at(range(40))) for seed in (0, 1)]
+    taught = [
+        publish_many(
+            tmp_path, a_record("minilm", "model.soft_labels=soft.jsonl@0123456789ab", seed=seed), wrong_at([1])
+        )
+        for seed in (0, 1, 2)
+    ]
+    (row,) = rows(ABLATIONS, *made, *taught)
+    assert (row["option"], row["seeds"]) == ("soft_labels=soft.jsonl", 2)
+    assert (row["accuracy_without"], row["accuracy_with"]) == (0.8, 0.995)
+    assert [best["accuracy"] for _, best in analysis_of(*made, *taught).comparable.iterrows()] == [0.8]
+
+
 def test_a_training_option_is_compared_with_the_recipe_without_it(tmp_path: Path) -> None:
     base = [publish_many(tmp_path, a_record("minilm", seed=seed), wrong_at(range(40 + seed))) for seed in (0, 1)]
     made = [*base, publish_many(tmp_path, a_record("minilm", 'recipe.keep="best"', seed=9), wrong_at([1]))]
