@@ -166,7 +166,7 @@ ABLATIONS = Table(
         Column("changed_answers", "Predictions changed", PERCENT),
     ),
     note="Two configurations of the same model, data and recipe that differ only in `recipe.class_weights`, "
-    "`label_smoothing`, `keep` or `patience`, or in `model.soft_labels` (the probabilities of a teacher, whose training "
+    "`label_smoothing`, `keep` or `patience`, or in `model.soft_labels` (the probabilities of teachers, whose training "
     "is not counted). Each seed is paired with itself, and seeds that only one of them has are "
     "left out. *McNemar's p* combines the seeds by Rüger's rule and is not corrected for the number of rows. These "
     "configurations are left out of the first table, the figures and the findings, which would otherwise show the best "
