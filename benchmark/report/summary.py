@@ -224,7 +224,7 @@ def _remarks(analysis: AnalysedResults, largest: Row) -> str:
     limits += [seed_count(largest)] if largest["seeds"] == 1 else []
     if analysis.results.runs_by_name[largest["run"]].record.config.recipe.epochs == 1:
         limits.append("one epoch")
-    return f"the last {listed(limits)}" if limits else ""
+    return listed(limits) if limits else ""
 
 
 def _starts_from_four_bits(analysis: AnalysedResults, row: Row) -> bool:
