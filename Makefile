@@ -77,13 +77,13 @@ gpu-check: .venv-gpu/installed  ## is the fast path right and fast on this GPU? 
 results: setup  ## the runs of the published CPU table, from EMOTION_DATA; many hours, resumed after an interruption; half as long with AVX-512 or AMX
 	$(SWEEP) model=majority,tfidf
 	$(RUN) model=probe recipe=tuned
-	$(RUN) experiment=tune_cpu
+	$(RUN) experiment=tune_cpu dataset.row_choice=first
 	$(SWEEP) model=minilm recipe=paper,tuned seed=0,1,2,3,4
 	$(SWEEP) $(TUNED) seed=0,1,2 models_dir=outputs/models
 	$(RUN) model=smollm2_lora
 	$(RUN) experiment=readouts
 	$(RUN) $(TUNED) model.readout=generate model.adapter=$$(ls -dt $(ADAPTER) | head -1)
-	$(RUN) experiment=learning_curve
+	$(RUN) experiment=learning_curve dataset.row_choice=first
 
 constraints:  ## pin the newest versions that pyproject.toml allows; torch as named above, its CPU build if there is one
 	$(PYTHON) -m venv .venv-constraints

@@ -1,7 +1,7 @@
 """`python -m benchmark.speed --check`: does the fast path work on this device, and how fast is it?
 
 The parts are the GPU tests, the speed of each way to compute a decoder and an encoder, and a whole training of Llama 3
-8B. Weights are random, so nothing is downloaded and no accuracy is measured. On a CPU, the same is done with tiny
+8B. Weights are random, so none are downloaded and no accuracy is measured. On a CPU, the same is done with tiny
 models and without the tests.
 """
 
