@@ -32,8 +32,8 @@ WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-
 """Hydra's options whose value is the next word."""
 
 UNSEARCHABLE = (
-    "This model has no validation accuracy, so it cannot be searched. "
-    "Choose one that is trained by gradient descent, such as minilm."
+    "This run trained no network, so it has no validation accuracy to search for. Choose a model that is trained by "
+    "gradient descent, such as minilm, without model.train=false and model.adapter."
 )
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def job(values: DictConfig, outcomes: list[JobOutcome]) -> float | None:
     if outcome.interrupted:
         raise KeyboardInterrupt
     if unsearchable and SweepFolder.path is not None:  # not in the process of a launcher
-        sys.exit(1)
+        sys.exit(UNSEARCHABLE)
     return outcome.validation_accuracy
 
 
@@ -101,8 +101,8 @@ def main() -> None:
             _compose_and_run(outcomes)
         except KeyboardInterrupt:
             interrupted = True
-        except SystemExit:
-            if SweepFolder.path is None:  # of Hydra's parser
+        except SystemExit as ended:
+            if SweepFolder.path is None or ended.code != UNSEARCHABLE:  # of Hydra's parser or of a launcher
                 raise
         except BenchmarkError as error:
             if SweepFolder.path is None:

@@ -27,7 +27,7 @@ def normalized_label(name: str) -> str:
 
 @dataclass(frozen=True)
 class Examples:
-    """One split. All three have one entry per row, in the official order."""
+    """The rows of one split: `ids`, `texts` and `labels` have one entry per row, in the official order."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]

@@ -267,7 +267,8 @@ class DecoderClassifier(DecoderOptions):
     def _prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The prompts, and the number of texts that were cut; raises if the network cannot read one with its answer."""
         prompts, truncated = self.prompter.prompts(texts)
-        tokens = max(map(len, prompts), default=0) + max(map(len, self.prompter.answers))
+        written = self.max_new_tokens if self.readout is Readout.generate else max(map(len, self.prompter.answers))
+        tokens = max(map(len, prompts), default=0) + written
         limit = positions(self.network.config)
         if limit is not None and tokens > limit:
             raise BenchmarkError(

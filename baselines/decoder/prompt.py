@@ -12,6 +12,8 @@ from benchmark.errors import BenchmarkError
 
 DATE = "26 Jul 2024"
 """The date in templates that contain one, as Llama 3.1's does, so that prompts do not change from day to day."""
+ROOM = 64
+"""Tokens of a text for which a prompt should have room; fewer cut most texts."""
 MARK = "~ the answer ~"  # does not occur in templates
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 WITH_TEXT = {"instruction", "labels", "text"}
@@ -146,15 +148,15 @@ class Prompter:
             text_ids = text_ids[:-excess]
             ids = self._ids(self.render(self.tokenizer.decode(text_ids)))
             excess = len(ids) - self.limit
-        if excess > 0:
+        if excess > 0 or (text.strip() and not text_ids):
             answer, used = max(map(len, self.answers)), len(self._ids(self.render("")))
-            room = max([len(self._ids(shown)) for shown in (text, *(shown for shown, _ in self.examples))])
+            room = max([ROOM, *(len(self._ids(shown)) for shown, _ in self.examples)])
             shown = f", with {len(self.examples)} examples," if self.examples else ""
             fewer = ", or show fewer examples" if self.examples else ""
             raise BenchmarkError(
                 f"recipe.max_length is {self.limit + answer}, but the prompt without the text{shown} has {used} tokens "
                 f"and an answer {answer}.",
-                f"Set recipe.max_length={used + answer + room} or more{fewer}.",
+                f"Set recipe.max_length={used + answer + room} or more, or shorten dataset.instruction{fewer}.",
             )
         return ids
 

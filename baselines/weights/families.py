@@ -27,7 +27,7 @@ FINAL_MODULES = {
 """The module of each encoder whose output is the last hidden states."""
 WITH_OUTPUT_MODULE = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
 """Encoders in which a module `attention.output` computes everything after attention."""
-RELATIVE_POSITIONS = ("modernbert", "deberta-v2", "funnel", "xlnet")
+RELATIVE_POSITIONS = ("modernbert", "deberta-v2", "funnel")
 """Encoders without a table of position embeddings, which would limit the number of tokens."""
 DECODER_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "smollm3", "phi3")
 ROTATED_BY_HALVES = ("llama", "mistral", "qwen2", "qwen3")

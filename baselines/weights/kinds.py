@@ -28,9 +28,7 @@ def check_kind(architecture: dict[str, Any], wanted: Kind) -> None:
         return  # refused when it is built
     kind = kind_of(name)
     if kind is None or architecture.get("is_encoder_decoder"):
-        raise BenchmarkError(
-            f"{name} is neither an encoder nor a decoder with a head for labels in transformers.", EXTERNAL
-        )
+        raise BenchmarkError(f"{name} is not supported as an encoder or a decoder.", EXTERNAL)
     if kind is not wanted:
         raise BenchmarkError(
             f"{name} is a{'n' * (kind is Kind.encoder)} {kind}, but the configuration is for {wanted}s.",
@@ -51,9 +49,10 @@ def check_known(name: str, place: str) -> None:
 def kind_of(name: str) -> Kind | None:
     """Encoder if transformers has a masked language model of this type, decoder if a causal one.
 
-    None if it has no classification head.
+    None if it has no classification head, and for XLNet, which is neither: its tokens see the tokens after them, and
+    its head reads the last position, also where that is padding.
     """
-    if name not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+    if name == "xlnet" or name not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         return None
     if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return Kind.encoder

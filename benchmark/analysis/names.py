@@ -19,6 +19,8 @@ CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experimen
 """Overrides that choose a model, data set or recipe, or change no result."""
 SMALL_NUMBER = re.compile(r"0?\.00\d+|\d+(\.\d*)?[eE]-\d+")
 """A number below 0.01, as Python, YAML or a person writes it."""
+PLAIN_SETTING = re.compile(r"model(\.\w+)+=[\w.+-]+")
+"""A setting of a model whose value is a word or a number, which a command line needs no quotes for."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
 SETTING_WORDS = {
@@ -167,8 +169,8 @@ def options_given(record: RunRecord) -> list[str]:
 def command(records: Sequence[RunRecord], catalogue: dict[str, CatalogueEntry]) -> str:
     """The command line that makes the runs of one configuration again.
 
-    DIR stands for unrecorded folders. The settings of a shipped model that came from a `--config-dir` are options, so
-    that the command can be repeated without that folder.
+    DIR stands for unrecorded folders. If there was a `--config-dir`, which is not shipped, plain values that it set for
+    a shipped model, such as the precision, are options.
     """
     first = records[0]
     options = options_given(first)
@@ -187,8 +189,13 @@ def command(records: Sequence[RunRecord], catalogue: dict[str, CatalogueEntry]) 
         ]
     folder = [given["--config-dir"]] if "--config-dir" in given else []
     if folder and first.model in catalogue:
-        settings = (setting for setting in settings_of(first, catalogue) if setting.startswith("model."))
-        options += [setting for setting in settings if _option(setting) not in given]
+        shipped = catalogue[first.model].config.model.parameters
+        settings = (setting for setting in settings_of(first, catalogue) if PLAIN_SETTING.fullmatch(setting))
+        options += [
+            setting
+            for setting in settings
+            if _option(setting) not in given and setting.split("=")[0].split(".")[1] in shipped
+        ]
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
     words = [*folder, *sweep, *chosen, *options, *seed]

@@ -120,8 +120,6 @@ def _name_of(split: str, hub: HubDataset, present: list[str]) -> str | None:
 
 def _rows(split: Any, config: DatasetConfig, place: str) -> list[Row]:
     """The rows of a split of the library, with the names of its label ids if it states them."""
-    if not len(split):
-        raise BenchmarkError(f"{place} has no rows.", "Name another split in dataset.hub.splits.")
     check_columns(split.column_names, config.text_column, config.label_column, place, split.features)
     columns = config.text_column, config.label_column
     top = {top_of(column, split.column_names) for column in columns}

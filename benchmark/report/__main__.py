@@ -24,7 +24,7 @@ def main() -> None:
     results_dir = results_dir_of(arguments)
     readme: Path | None = arguments.readme or own_readme(results_dir)
     with exit_on_error():
-        if not (results_dir / "runs").is_dir():
+        if arguments.model_card is None and not (results_dir / "runs").is_dir():
             raise BenchmarkError(
                 f"{results_dir} holds no runs.", "Run python -m benchmark, or name another folder: results_dir=DIR."
             )
@@ -80,6 +80,8 @@ def write_report(results_dir: Path, readme: Path | None) -> None:
 
 
 def write_page_with_texts(results_dir: Path, folder: Path, output: Path) -> None:
+    if output.is_dir():
+        output = output / WITH_TEXTS.name
     if output.resolve().is_relative_to(results_dir.resolve()):
         raise BenchmarkError(
             f"{output} is inside {results_dir}, whose files must not contain texts of the data set.",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from benchmark.analysis import study
+from benchmark.analysis import prices, study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import Results, read_results
 from benchmark.errors import BenchmarkError
@@ -226,9 +226,10 @@ def with_section(readme: Path, text: str) -> bytes:
 def _is_newer_than_inputs(page_file: Path, results_dir: Path) -> bool:
     """Whether the page, written last, is newer than all records, the folders that hold them, and the other inputs."""
     runs = results_dir / "runs"
-    folders = [runs, *runs.glob("*"), *runs.glob("*/*")]
+    speed = results_dir / "speed"
+    folders = [runs, *runs.glob("*"), *runs.glob("*/*"), speed, *speed.glob("*")]
     records = [path for path in runs.glob(f"*/*/*/{RECORD}") if not path.parent.name.startswith(".")]
-    others = [results_dir / error_costs.FILE, results_dir / shared_times.FILE, *results_dir.glob("speed/*/*.json")]
+    others = [results_dir / error_costs.FILE, results_dir / shared_times.FILE, prices.FILE, *speed.glob("*/*.json")]
     changed = max((path.stat().st_mtime_ns for path in [*folders, *records, *others] if path.exists()), default=0)
     return page_file.is_file() and page_file.stat().st_mtime_ns > changed
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.analysis.frame import Results
 from benchmark.config import CONF_DIR
@@ -94,4 +95,7 @@ def _options(overrides: Iterable[str], group: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """The value of an override as Hydra reads it: OmegaConf has the same grammar."""
     values = OmegaConf.create({"text": text, "value": "${oc.decode:${text}}" if text else ""})
-    return cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))["value"]
+    try:
+        return cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))["value"]
+    except OmegaConfBaseException:  # an interpolation, or a function of Hydra
+        return text

@@ -70,8 +70,9 @@ def measure(joules: dict[str, dict[str, float]], phase: str, processes: int = 1)
         stop.set()
         watcher.join()
     used = {device: sum(counter.used for counter in counters if counter.device == device) for device in ("cpu", "gpu")}
-    if not failed.is_set():
-        joules[phase] = {device: value for device, value in used.items() if 0 < value < inf}
+    measured = {device: value for device, value in used.items() if 0 < value < inf}
+    if measured and not failed.is_set():
+        joules[phase] = measured
 
 
 def _counters() -> list[EnergyCounter]:

@@ -19,6 +19,7 @@ from benchmark.hub import OFFICIAL_HUB, endpoint
 from benchmark.interface import Classifier
 from benchmark.processes import weights_are_sharded, world_size
 from benchmark.results import environment, store
+from benchmark.results.environment import Environment
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import measurement
@@ -51,7 +52,9 @@ class Job:
     @property
     def work_dir(self) -> Path:
         """The folder of checkpoints; the same when the run is repeated with weights from the same server."""
-        server = "" if endpoint() == OFFICIAL_HUB else f"-{sha256(endpoint().encode())[:8]}"
+        weights = self.config.model.parameters.get("weights") or {}
+        elsewhere = weights.get("source") == "hub" and endpoint() != OFFICIAL_HUB
+        server = f"-{sha256(endpoint().encode())[:8]}" if elsewhere else ""
         return Path(self.config.checkpoints_dir) / f"{self.record.digest[:16]}{server}"
 
     @property
@@ -94,8 +97,8 @@ class Job:
     def after_earlier_training(self) -> Self:
         """Set aside the marker of an earlier attempt; returns the job, marked if its time cannot be compared.
 
-        A training that is continued counts the time of all its parts, so their hardware must be the same, and no part
-        may have shared its device.
+        A training that is continued counts the time of all its parts, so their hardware must be known and the same, and
+        no part may have shared its device.
         """
         marker = self.work_dir / EARLIER_MARKER
         with suppress(FileNotFoundError):
@@ -103,11 +106,16 @@ class Job:
         if not self.has_checkpoints:
             return self
         with suppress(BenchmarkError, OSError):
-            earlier = RunRecord.from_json(marker.read_bytes(), str(marker))
-            if earlier.environment.device_shared or earlier.hardware != self.record.hardware:
-                environment = replace(self.record.environment, device_shared=True)
-                return replace(self, record=replace(self.record, environment=environment))
-        return self
+            earlier = RunRecord.from_json(marker.read_bytes(), str(marker)).environment
+            if not earlier.device_shared and self._hardware(earlier) == self._hardware(self.record.environment):
+                return self
+        environment = replace(self.record.environment, device_shared=True)
+        return replace(self, record=replace(self.record, environment=environment))
+
+    def _hardware(self, environment: Environment) -> str:
+        """The hardware that the model uses on a machine: its GPU, unless it has none or the model is set to the CPU."""
+        on_gpu = environment.gpu is not None and self.config.model.parameters.get("device") != "cpu"
+        return environment.hardware("cuda" if on_gpu else "cpu")
 
     def begin_training(self) -> None:
         """Leave the marker that training has begun."""

@@ -40,7 +40,9 @@ def instruction(*, _root_: DictConfig) -> str:
 
 def hub_name(repository: str, configuration: object = None) -> str:
     """Resolver `${hub_name:ID,CONFIGURATION}`: a name for results on a data set of the hub."""
-    name = "-".join(str(part) for part in (repository.rpartition("/")[2] or "hub", configuration) if part)
+    name = "-".join(
+        str(part) for part in (repository.rpartition("/")[2] or "hub", configuration) if part not in (None, "")
+    )
     return re.sub(r"[^\w.-]", "-", name)
 
 

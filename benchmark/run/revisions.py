@@ -26,7 +26,7 @@ def pin(config: RunConfig) -> RunConfig:
     Asks the hub, or else its local cache, where one of them is missing.
     """
     parameters, dataset = config.model.parameters, pin_dataset(config.dataset)
-    if not _names_labels(config.dataset) and isinstance(text := parameters.get("instruction"), str):
+    if isinstance(text := parameters.get("instruction"), str):
         parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):

@@ -62,7 +62,7 @@ def run(
             if finished is None:
                 return _train_and_predict(job, classifier, splits, save_plots)
     log.info("already finished in %s; force=true runs it again", finished.folder)
-    if job.model_dir is not None and not job.model_dir.is_dir():
+    if job.model_dir is not None and not (job.model_dir / store.RECORD).is_file():
         log.warning("its model is not in %s; force=true trains it again and saves it there", job.model_dir)
     failures.delete_failure_records(job.config, finished.record)
     return finished
@@ -114,8 +114,7 @@ def _fit_and_predict(job: Job, classifier: Classifier, splits: Splits) -> tuple[
     if continues:  # the energy of the part before the interruption is not known
         joules.pop("fit", None)
     if not fit.on_gpu:
-        joules = {phase: {device: used for device, used in of_phase.items() if device != "gpu"}
-                  for phase, of_phase in joules.items()}  # fmt: skip
+        joules = {phase: {"cpu": of_phase["cpu"]} for phase, of_phase in joules.items() if "cpu" in of_phase}
     predictions.check(len(splits.test), len(context.labels), "test row {}".format, _advice(fit))
     if predictions.truncated_texts:
         log.info("%d of %d test texts cut to %d tokens", predictions.truncated_texts, len(splits.test),

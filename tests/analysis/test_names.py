@@ -200,6 +200,12 @@ def test_a_command_states_what_a_folder_of_configurations_set_for_a_shipped_mode
     ]
 
 
+def test_a_command_states_no_text_of_a_folder_of_configurations() -> None:
+    record = a_record("smollm2_lora", 'model.prompt={"name":"mine","user":"{instruction}\\n{text}","system":null}')
+    made = command([typed(record, "--config-dir=DIR/conf", "model=smollm2_lora")], CATALOGUE)
+    assert made.endswith("--config-dir=DIR/conf model=smollm2_lora dataset=emotion recipe=paper")
+
+
 def test_a_command_can_be_pasted_into_a_shell() -> None:
     made = command([typed(a_record("external"), "model.title=My system", "model.path=DIR/answers.csv")], CATALOGUE)
     assert shlex.split(made)[-2:] == ["model.path=DIR/answers.csv", "model.title=My system"]

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from baselines.weights.compatibility import check_declared
+from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.loading import fetch_checked
 from baselines.weights.sources import Source, Weights
 from baselines.weights.starting_point import RequiredWeights
@@ -225,3 +226,10 @@ def test_small_numbers_of_an_architecture_are_compared_too() -> None:
     check_declared(config, {"layer_norm_eps": 1.0000001e-12}, "a model")
     with pytest.raises(BenchmarkError, match="layer_norm_eps=1e-12, but model.architecture declares 1e-10"):
         check_declared(config, {"layer_norm_eps": 1e-10}, "a model")
+
+
+@pytest.mark.parametrize("name", ["xlnet", "t5"])
+def test_networks_that_are_neither_encoders_nor_decoders_are_refused(name: str) -> None:
+    for wanted in Kind:
+        with pytest.raises(BenchmarkError, match=f"{name} is not supported as an encoder or a decoder"):
+            check_kind({"model_type": name}, wanted)

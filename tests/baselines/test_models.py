@@ -334,6 +334,15 @@ def test_an_answer_ends_at_the_end_token_even_if_the_tokenizer_does_not_call_it_
     assert (predictions.predicted.tolist(), list(predictions.generated or ())) == ([1], ["joy"])
 
 
+def test_free_generation_needs_room_for_all_that_it_may_write(splits: Splits, tmp_path: Path) -> None:
+    classifier = fitted("tiny_llama", splits, tmp_path, "model.readout=generate", "model.max_new_tokens=8")
+    assert isinstance(classifier, DecoderClassifier)
+    longest = max(map(len, classifier.prompter.prompts(splits.test.texts)[0]))
+    classifier.network.config.max_position_embeddings = longest + 7
+    with pytest.raises(BenchmarkError, match=f"have {longest + 8} tokens, but the model reads at most {longest + 7}"):
+        classifier.predict(splits.test.texts)
+
+
 def test_prompts_longer_than_the_network_reads_are_refused(splits: Splits, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="tokens, but the model reads at most 24"):
         fitted("tiny_llama", splits, tmp_path, "model.architecture.max_position_embeddings=24")

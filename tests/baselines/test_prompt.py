@@ -90,6 +90,18 @@ def test_a_max_length_below_the_prompt_is_refused(tokenizer: PreTrainedTokenizer
         prompter(tokenizer, LLAMA3["chat_template"], max_length=8).prompts(["i feel fine"])
 
 
+def test_a_max_length_that_leaves_no_room_for_texts_is_refused_with_one_that_does(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    without_text = len(prompter(tokenizer, LLAMA3["chat_template"]).prompts([""])[0][0])
+    longest = max(map(len, prompter(tokenizer, LLAMA3["chat_template"]).answers))
+    limited = prompter(tokenizer, LLAMA3["chat_template"], max_length=without_text + longest)
+    limited.prompts([""])
+    with pytest.raises(BenchmarkError) as refusal:
+        limited.prompts(["i feel fine"])
+    assert refusal.value.fix.startswith(f"Set recipe.max_length={without_text + longest + 64} or more")
+
+
 def test_a_tokenizer_without_a_chat_template_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(BenchmarkError, match="chat_template"):
         prompter(tokenizer, None)

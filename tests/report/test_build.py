@@ -370,7 +370,7 @@ def test_a_refresh_rebuilds_tables_and_figures_and_leaves_the_readme(project: Pa
     assert stale(project) == ["README.md"]
 
 
-def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> None:
+def test_a_refresh_rebuilds_nothing_until_an_input_changes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = project / "results"
     table = results / "tables/table3_accuracy.md"
     report.refresh(results)
@@ -386,6 +386,12 @@ def test_a_refresh_rebuilds_nothing_until_a_run_comes_or_goes(project: Path) -> 
     assert table.read_text() != "kept"
     table.write_text("kept")
     (results / "shared_times.txt").write_text("# none\n")
+    report.refresh(results)
+    assert table.read_text() != "kept"
+    table.write_text("kept")
+    prices = shutil.copy(report.prices.FILE, project / "prices.yaml")
+    monkeypatch.setattr(report.prices, "FILE", Path(prices))
+    Path(prices).touch()
     report.refresh(results)
     assert table.read_text() != "kept"
 

@@ -142,6 +142,8 @@ def test_a_folder_with_other_texts_is_refused(tmp_path: Path, folder: Path, chan
 def test_only_the_page_asked_for_holds_texts(tmp_path: Path, folder: Path) -> None:
     results(tmp_path)
     write_page_with_texts(tmp_path / "results", folder, tmp_path / "outputs/page.html")
+    write_page_with_texts(tmp_path / "results", folder, tmp_path / "outputs")  # a folder that is there
+    assert (tmp_path / "outputs/report_with_texts.html").is_file()
     assert "text \\u003c3\\u003e" in (tmp_path / "outputs/page.html").read_text(encoding="utf-8")
     assert not (tmp_path / "results/report.html").exists()
 

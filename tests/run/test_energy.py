@@ -68,6 +68,14 @@ def test_nothing_is_recorded_where_one_processor_cannot_be_read(powercap: Path, 
     assert joules == {}
 
 
+def test_a_counter_that_did_not_move_measured_nothing(powercap: Path) -> None:
+    processor(powercap, "0", "package-0", 1_000_000)
+    joules: dict[str, dict[str, float]] = {}
+    with energy.measure(joules, "predict"):
+        pass
+    assert joules == {}
+
+
 def test_a_gpu_counts_in_millijoules(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([5000, 7500])
     nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda _: next(readings))

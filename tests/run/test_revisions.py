@@ -30,6 +30,11 @@ def test_a_branch_stays_where_the_data_come_from_elsewhere(elsewhere: dict[str, 
     assert pin(of_elsewhere) == of_elsewhere
 
 
+def test_the_labels_in_an_instruction_of_the_command_line_are_written_out() -> None:
+    config = compose(["model=smollm2_lora", "dataset=synthetic", 'model.instruction="Choose one of {labels}."'])
+    assert pin(config).model.parameters["instruction"] == f"Choose one of {', '.join(config.dataset.labels)}."
+
+
 def test_the_grammar_and_a_folder_come_before_the_hub() -> None:
     dataset = compose(["model=majority", "dataset=emotion", "dataset.path=no-such-folder", "~dataset.sha256"]).dataset
     assert dataset.hub is not None

@@ -303,10 +303,16 @@ def test_the_energy_is_that_of_the_device_used_and_of_whole_phases_only(
 
 
 @pytest.mark.parametrize(
-    ("first_part", "shared"), [({}, False), ({"processor": "Another processor"}, True), ({"device_shared": True}, True)]
+    ("first_part", "shared"),
+    [
+        ({}, False),
+        ({"processor": "Another processor"}, True),
+        ({"device_shared": True}, True),
+        (None, True),  # nothing is known about it
+    ],
 )
 def test_a_training_continued_on_other_hardware_or_after_a_shared_part_counts_as_shared(
-    first_part: dict[str, Any], shared: bool, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
+    first_part: dict[str, Any] | None, shared: bool, compose_run: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner.measurement, "device_is_shared", lambda: False)
     config = compose_run("model=majority")
@@ -320,11 +326,24 @@ def test_a_training_continued_on_other_hardware_or_after_a_shared_part_counts_as
     end(ending_while_it_trains(KeyboardInterrupt()))
     (marker,) = Path(config.checkpoints_dir).glob(f"*/{job.TRAINING_MARKER}")
     earlier = RunRecord.from_json(marker.read_bytes(), str(marker))
-    marker.write_bytes(to_json(replace(earlier, environment=replace(earlier.environment, **first_part))))
+    if first_part is None:
+        marker.unlink()
+    else:
+        marker.write_bytes(to_json(replace(earlier, environment=replace(earlier.environment, **first_part))))
     (marker.parent / "checkpoint-1").mkdir()
     end(raising(KeyboardInterrupt()))  # before it continues to train
     end(ending_while_it_trains(KeyboardInterrupt()))
     assert runner.run(config).record.environment.device_shared is shared
+
+
+def test_a_model_that_was_saved_but_not_kept_is_named(compose_run: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    config = compose_run("model=majority")
+    run = runner.run(config)
+    config = replace(config, models_dir=str(Path(config.results_dir).parent / "models"))
+    folder = Path(str(config.models_dir)) / run.folder.relative_to(Path(config.results_dir) / "runs")
+    (folder / "weights").mkdir(parents=True)  # of a run that ended before its record was written
+    runner.run(config)
+    assert f"its model is not in {folder}" in caplog.text
 
 
 def test_a_device_that_others_used_at_the_end_was_shared(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,14 +475,18 @@ def test_the_record_of_a_killed_run_has_the_start_and_the_commits_of_its_own_pro
 def test_a_training_on_weights_of_another_server_is_not_continued_on_those_of_the_hub(
     compose_run: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = []
-    for server in ("https://mirror.example", "https://other.example", "https://huggingface.co"):
-        monkeypatch.setenv("HF_ENDPOINT", server)
-        folders.append(job.new_job(compose_run("model=majority"), [], lambda _: None).work_dir)
-    monkeypatch.delenv("HF_ENDPOINT")
-    folders.append(job.new_job(compose_run("model=majority"), [], lambda _: None).work_dir)
-    assert folders[2] == folders[3]
-    assert len(set(folders)) == 3
+    def folders(model: str) -> list[Path]:
+        found = []
+        for server in ("https://mirror.example", "https://other.example", "https://huggingface.co"):
+            monkeypatch.setenv("HF_ENDPOINT", server)
+            found.append(job.new_job(compose_run(f"model={model}"), [], lambda _: None).work_dir)
+        monkeypatch.delenv("HF_ENDPOINT")
+        return [*found, job.new_job(compose_run(f"model={model}"), [], lambda _: None).work_dir]
+
+    mirror, other, hub, unset = folders("bert_base")
+    assert len({mirror, other, hub}) == 3
+    assert hub == unset
+    assert len(set(folders("tiny_bert"))) == 1  # its weights are not from a hub
 
 
 class Held(FileLock):

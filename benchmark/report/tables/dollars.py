@@ -155,7 +155,7 @@ def _energy(results: Results, row: pd.Series) -> dict[str, Any] | None:
     """The row of a configuration; None if no seed had its device to itself and its energy measured."""
     runs = results.runs[results.runs["run"].isin(row["counted"]) & ~results.runs["shared_time"]]
     records = [results.runs_by_name[run].record for run in runs.loc[runs["hardware"] == row["machine"], "run"]]
-    measured = [record for record in records if {"fit", "predict"} <= record.joules.keys()]
+    measured = [record for record in records if record.joules.get("fit") and record.joules.get("predict")]
     if not measured:
         return None
     training = [sum(record.joules["fit"].values()) for record in measured]
