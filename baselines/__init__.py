@@ -1,1 +1,1 @@
-"""The models: one module or package per kind, each with the interface `benchmark.interface.Classifier`."""
+"""The models, each with the interface `benchmark.interface.Classifier`, and what several of them use."""

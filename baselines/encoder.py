@@ -20,8 +20,9 @@ from baselines.compute.hardware import Attention, Batching, Computation, Device,
 from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import use_fast_dropout
-from baselines.packed.passes import encoder_logits, padded_texts
+from baselines.packed.passes import encoder_logits
 from baselines.packed.sample import Sample
+from baselines.padding import padded_texts
 from baselines.speed import ComparisonOptions, EncoderComparison
 from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import FineTuning, base_report, finetune

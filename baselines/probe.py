@@ -18,7 +18,8 @@ from baselines.compute.bars import prediction_label
 from baselines.compute.hardware import Attention, Batching, Device, Precision
 from baselines.compute.memory import compute_rows, must_fit
 from baselines.packed.attention import loading_attention
-from baselines.packed.passes import encoder_embeddings, padded_texts
+from baselines.packed.passes import encoder_embeddings
+from baselines.padding import padded_texts
 from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import base_report
 from baselines.training.requirements import check_positive, finding_if_raised, network_findings, prepare

@@ -40,7 +40,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model as the harness sees it: `parameters` are the fields of the class named by `target`."""
+    """A model as the harness sees it: `parameters` are the fields of the class named by `target`.
+
+    `family` is the kind of model as `ModelCard.kind` names it, known before the model is built.
+    """
 
     name: str
     target: str

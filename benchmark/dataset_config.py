@@ -170,7 +170,7 @@ class DatasetConfig:
         return self.test is None and self.perturb is None
 
     @property
-    def pinned(self) -> dict[str, str]:
+    def pinned_sha256(self) -> dict[str, str]:
         """The hash that `sha256` states for each split whose rows are this data set's, unchanged."""
         return {name: sha256 for name, sha256 in self.sha256.items() if name != "test" or self.tests_own_texts}
 

@@ -1,1 +1,1 @@
-"""Devices, precision, memory, and shares and sums of several processes."""
+"""Devices, precision, memory, several processes, and progress bars."""

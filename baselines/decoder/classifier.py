@@ -36,7 +36,6 @@ from baselines.decoder.prompt import Prompter
 from baselines.packed.attention import loading_attention
 from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
-from baselines.packed.passes import without_adapter
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample
 from baselines.speed import ComparisonOptions, DecoderComparison
@@ -48,6 +47,7 @@ from baselines.training.requirements import network_findings, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
+from baselines.weights.lora import without_adapter
 from baselines.weights.sources import check_restorable
 from baselines.weights.starting_point import StartingPoint
 from benchmark import processes

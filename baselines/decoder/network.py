@@ -12,10 +12,12 @@ from transformers.utils import ModelOutput
 from baselines.compute.hardware import Computation
 from baselines.packed.functions import IGNORED, TokenLoss
 from baselines.packed.graphs import Limits, StepGraphs
-from baselines.packed.passes import decoder_states, last_tokens, pad, without_adapter
+from baselines.packed.passes import decoder_states, last_tokens
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample, tokens_and_reads
 from baselines.packed.stream import Stream, pack
+from baselines.padding import pad
+from baselines.weights.lora import without_adapter
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Forward passes of encoders and decoders over a packed stream, and padded batches of decoders."""
+"""Forward passes of encoders and decoders over a packed stream."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.hooks import RemovableHandle
-from transformers import BatchEncoding, PreTrainedModel
+from transformers import PreTrainedModel
 
 from baselines.packed.attention import packed_attention
 from baselines.packed.mpnet import packed_relative_attention
 from baselines.packed.stream import Blocks, Stream, pack
 from baselines.weights.families import WITH_OUTPUT_MODULE, final_module, first_position, reads_the_mean
+from baselines.weights.lora import without_adapter
 
 
 def decoder_states(network: PeftModel | PreTrainedModel, stream: Stream) -> torch.Tensor:
@@ -84,38 +84,9 @@ def _pool(states: torch.Tensor, sequences: Sequence[list[int]], mean: bool) -> t
     return torch.stack([part.mean(dim=0) for part in parts])
 
 
-def padded_texts(sequences: Sequence[list[int]], filler: int, first_position: int) -> BatchEncoding:
-    """A batch for an encoder, padded on the right, with positions where they depend on padding.
-
-    transformers would take the padding token in a text for padding.
-    """
-    batch = pad(sequences, filler, "right")
-    if first_position:
-        mask = batch["attention_mask"]
-        batch["position_ids"] = mask.cumsum(dim=1) * mask + first_position - 1
-    return batch
-
-
-def without_adapter(network: PeftModel | PreTrainedModel) -> PreTrainedModel:
-    """The network of transformers, whose layers contain the adapter if there is one."""
-    return network.get_base_model() if isinstance(network, PeftModel) else network
-
-
 def last_tokens(sequences: Sequence[list[int]]) -> list[range]:
     """The positions to read if only the last token of each sequence matters."""
     return [range(len(ids) - 1, len(ids)) for ids in sequences]
-
-
-def pad(sequences: Sequence[list[int]], filler: int, side: str) -> BatchEncoding:
-    """A batch padded on the `side` "left", where its last column contains every last token, or on the "right"."""
-
-    def fill(rows: list[torch.Tensor], value: int) -> torch.Tensor:
-        return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
-
-    ids = [torch.tensor(sequence) for sequence in sequences]
-    return BatchEncoding(
-        {"input_ids": fill(ids, filler), "attention_mask": fill([torch.ones_like(row) for row in ids], 0)}
-    )
 
 
 @contextmanager

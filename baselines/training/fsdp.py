@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import PreTrainedModel
 
-from baselines.packed.passes import without_adapter
+from baselines.weights.lora import without_adapter
 from benchmark import processes
 from benchmark.errors import BenchmarkError
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from baselines.weights.adapter_config import (
     CONFIG_FILE,
-    MERGE,
+    MERGE_FIRST,
     AdapterConfig,
     check_base,
     is_hub_id,
@@ -124,7 +124,9 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
                 "Convert the ZeRO checkpoint with its zero_to_fp32.py and save the adapter from it again.",
             )
         if not MATRIX.fullmatch(key) and not HEAD.fullmatch(key):
-            raise BenchmarkError(f"The adapter {folder} holds {key}, which is not a part of a LoRA adapter.", MERGE)
+            raise BenchmarkError(
+                f"The adapter {folder} holds {key}, which is not a part of a LoRA adapter.", MERGE_FIRST
+            )
     return weights
 
 
@@ -147,7 +149,7 @@ def _check_scale(folder: Path, config: AdapterConfig, declared: Lora) -> None:
         if actual != expected:
             raise BenchmarkError(
                 f"The adapter {folder} has {name} {actual:g}, but model.lora.{name} is {expected}.",
-                f"Set model.lora.{name}={actual:g}." if actual == int(actual) else MERGE,
+                f"Set model.lora.{name}={actual:g}." if actual == int(actual) else MERGE_FIRST,
             )
 
 
@@ -168,14 +170,16 @@ def _check_modules(
     embeddings = (network.get_input_embeddings(), network.get_output_embeddings())
     for name in modules:
         if network.get_submodule(name) in embeddings:
-            raise BenchmarkError(f"The adapter {folder} changes {name}, which is used without adapters here.", MERGE)
+            raise BenchmarkError(
+                f"The adapter {folder} changes {name}, which is used without adapters here.", MERGE_FIRST
+            )
     if set(modules) == _selected_modules(network, task, declared):
         return
     names = sorted({name.split(".")[-1] for name in modules})
     if others := sorted({name for name in existing if name.split(".")[-1] in names} - set(modules)):
         raise BenchmarkError(
             f"The adapter {folder} was made for another network: it changes {modules[0]}, but not {others[0]}.",
-            f"{CHOOSE_ANOTHER} If it was trained on some layers only: {MERGE[0].lower()}{MERGE[1:]}",
+            f"{CHOOSE_ANOTHER} If it was trained on some layers only: {MERGE_FIRST[0].lower()}{MERGE_FIRST[1:]}",
         )
     raise BenchmarkError(
         f"The adapter {folder} changes {', '.join(names)}, but model.lora.targets is [{','.join(declared.targets)}].",

@@ -21,16 +21,16 @@ SUPPORTED_VALUES = {
     "bias": ("none",),
     "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),  # the others change the base model as well
 }
-MERGE = (
+MERGE_FIRST = (
     "Merge it into its base model with merge_and_unload() of the peft that made it, save that with the tokenizer, and "
     "set model.train=false model.weights.source=folder model.weights.path=FOLDER."
 )
-PREDICTIONS = "Predict with peft and score the predictions with model=external model.path=FILE."
+PREDICT_WITH_PEFT = "Predict with peft and score the predictions with model=external model.path=FILE."
 OTHER_REMEDIES = {
     "init_lora_weights": "Convert it to a plain LoRA adapter when saving it, with peft's "
-    f"path_initial_model_for_weight_conversion. If that is not possible: {PREDICTIONS[0].lower()}{PREDICTIONS[1:]}",
-    "alora_invocation_tokens": PREDICTIONS,  # is not active in the whole prompt, so it cannot be merged
-    "lora_bias": PREDICTIONS,  # cannot be merged into layers without a bias
+    f"path_initial_model_for_weight_conversion. {PREDICT_WITH_PEFT}",
+    "alora_invocation_tokens": PREDICT_WITH_PEFT,  # is not active in the whole prompt, so it cannot be merged
+    "lora_bias": PREDICT_WITH_PEFT,  # cannot be merged into layers without a bias
 }
 
 
@@ -55,10 +55,10 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BenchmarkError(f"{folder / CONFIG_FILE} cannot be read ({reason}).", "Save the adapter again.") from error
     if kind != "LORA":
-        raise BenchmarkError(f"The adapter {folder} is of the kind {kind}, not LORA.", PREDICTIONS)
+        raise BenchmarkError(f"The adapter {folder} is of the kind {kind}, not LORA.", PREDICT_WITH_PEFT)
     if options := _unsupported_options(values):
         listed = ", ".join(f"{option}={json.dumps(value)}" for option, value in options.items())
-        fix = OTHER_REMEDIES.get(next(iter(options)), MERGE)
+        fix = OTHER_REMEDIES.get(next(iter(options)), MERGE_FIRST)
         raise BenchmarkError(f"The adapter {folder} uses {listed}, which is not supported here.", fix)
     try:
         return AdapterConfig(

@@ -16,9 +16,9 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from baselines.weights.heads import TrainedHead, output_layer, trained_head
-from baselines.weights.kinds import EXTERNAL, check_known
+from baselines.weights.kinds import SCORE_PREDICTIONS, check_known
 from baselines.weights.sources import Checkpoint
-from baselines.weights.wheel import WEIGHT_FILES
+from baselines.weights.wheel import CHECKPOINT_FILES
 from benchmark.errors import BenchmarkError
 
 NOT_DECLARED = {"num_labels", "_num_labels", "attn_implementation", "_attn_implementation"}
@@ -77,7 +77,7 @@ def read_config(checkpoint: Checkpoint) -> PreTrainedConfig:
         method = values["quantization_config"].get("quant_method", "an unknown method")
         raise BenchmarkError(
             f"The weights in {checkpoint.folder} are quantised by {method}, which is not the declared precision.",
-            f"Save them again after dequantize(). {EXTERNAL}",
+            f"Save them again after dequantize(). {SCORE_PREDICTIONS}",
         )
     return _config(checkpoint)
 
@@ -132,7 +132,7 @@ def _check_vocabulary_files(folder: Path, tokenizer: PreTrainedTokenizerBase) ->
     if (parts or whole) and not set(whole) & set(present) and not (parts and set(parts) <= set(present)):
         raise BenchmarkError(f"{folder} holds no tokenizer.", _put_tokenizer(tokenizer))
     for name in present:
-        if not any(fnmatch(name, pattern) for pattern in WEIGHT_FILES):
+        if not any(fnmatch(name, pattern) for pattern in CHECKPOINT_FILES):
             raise BenchmarkError(
                 f"{folder / name} is part of a tokenizer, but not of the files that a record's hash covers.",
                 "Save the tokenizer again as tokenizer.json.",

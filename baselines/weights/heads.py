@@ -104,8 +104,8 @@ def renew_head(network: PreTrainedModel) -> None:
 
 def reorder(network: PreTrainedModel, order: Sequence[int]) -> None:
     """Give the rows of the head's last layer the order of the data set's labels."""
-    layers = (module for name in head_modules(network) for module in network.get_submodule(name).modules())
-    last = [layer for layer in layers if isinstance(layer, nn.Linear) and layer.out_features == len(order)][-1]
+    last = output_layer(network)
+    assert last is not None
     with torch.no_grad():
-        for parameter in last.parameters():
+        for parameter in network.get_submodule(last).parameters():
             parameter.copy_(parameter[list(order)])

@@ -14,13 +14,13 @@ import huggingface_hub
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-from baselines.weights.wheel import USE_FOLDER, WEIGHT_FILES
+from baselines.weights.wheel import CHECKPOINT_FILES, USE_FOLDER
 from benchmark.errors import BenchmarkError, check_option
 from benchmark.files import sha256_of_file
 from benchmark.hub import ask, model_errors, other_server, recording_server, repository_info, short_revision
 from benchmark.interface import WeightSource
 
-HUB_FILES = [pattern for pattern in WEIGHT_FILES if pattern != "*.gguf"]
+HUB_FILES = [pattern for pattern in CHECKPOINT_FILES if pattern != "*.gguf"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import (
 
 from benchmark.errors import BenchmarkError
 
-EXTERNAL = "Score its predictions with model=external model.path=FILE."
+SCORE_PREDICTIONS = "Score its predictions with model=external model.path=FILE."
 
 
 class Kind(StrEnum):
@@ -28,7 +28,7 @@ def check_kind(architecture: dict[str, Any], wanted: Kind) -> None:
         return  # refused when it is built
     kind = kind_of(name)
     if kind is None or architecture.get("is_encoder_decoder"):
-        raise BenchmarkError(f"{name} is not supported as an encoder or a decoder.", EXTERNAL)
+        raise BenchmarkError(f"{name} is not supported as an encoder or a decoder.", SCORE_PREDICTIONS)
     if kind is not wanted:
         raise BenchmarkError(
             f"{name} is a{'n' * (kind is Kind.encoder)} {kind}, but the configuration is for {wanted}s.",
@@ -42,7 +42,7 @@ def check_known(name: str, place: str) -> None:
         raise BenchmarkError(
             f"{place} is of the type {name}, which transformers has no code for; code that comes with weights is not "
             "run.",
-            EXTERNAL,
+            SCORE_PREDICTIONS,
         )
 
 

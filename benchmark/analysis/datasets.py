@@ -43,7 +43,7 @@ def _content(record: RunRecord) -> Content | None:
     read = record.data.splits.get("test") if record.data is not None else None
     if read is not None and record.config.dataset.test_rows is None:
         return _content_with(read.sha256, record)
-    declared = record.config.dataset.pinned.get("test")  # a run stops if the data have another hash
+    declared = record.config.dataset.pinned_sha256.get("test")  # a run stops if the data have another hash
     return None if declared is None else _content_with(declared, record)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.file_formats import OBJECT_READERS, read_objects
+from benchmark.data.file_formats import OBJECT_SUFFIXES, read_objects
 from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, GOLD_KEYS, TEXT_KEYS
 from benchmark.predictions import normalized_label
@@ -70,9 +70,9 @@ Choices = Mapping[str, Sequence[str]]
 
 def read_answers(path: Path, choices: Choices) -> Answers:
     """Read a `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet` file; its first row tells the format."""
-    if path.suffix not in OBJECT_READERS:
+    if path.suffix not in OBJECT_SUFFIXES:
         raise BenchmarkError(
-            f"{path} is not a run and has none of the endings {', '.join(OBJECT_READERS)}.",
+            f"{path} is not a run and has none of the endings {', '.join(OBJECT_SUFFIXES)}.",
             "Give the folder of a run with its record.json, or a file with such an ending.",
         )
     objects = read_objects(path)

@@ -196,7 +196,7 @@ def detectable_difference(items: int, discordance: float, alpha: float = ALPHA) 
     return difference if 0 < difference <= discordance else None
 
 
-def tied_groups(count: int, differing: set[tuple[int, int]]) -> list[tuple[int, ...]]:
+def maximal_groups(count: int, differing: set[tuple[int, int]]) -> list[tuple[int, ...]]:
     """All maximal groups of 0..count-1 in which no pair differs, ordered by their first members.
 
     A group is maximal if no other member can join it. Ties are not transitive, so one member can be in several groups.

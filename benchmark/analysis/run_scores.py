@@ -26,4 +26,4 @@ def is_hub_dataset(record: RunRecord) -> bool:
     """Whether the test texts came from the hub, or were checked against the hash of the hub's."""
     from_hub = record.data is not None and record.data.from_hub
     dataset = record.config.dataset
-    return dataset.tests_own_texts and (from_hub or "test" in dataset.pinned)
+    return dataset.tests_own_texts and (from_hub or "test" in dataset.pinned_sha256)

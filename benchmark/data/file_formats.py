@@ -124,7 +124,7 @@ READERS: dict[str, Callable[[Path, ColumnNames], Iterator[Row]]] = {
 }
 
 
-OBJECT_READERS = (*ROW_READERS, ".parquet")
+OBJECT_SUFFIXES = (*ROW_READERS, ".parquet")
 """The formats in which rows have named values."""
 
 

@@ -12,9 +12,8 @@ from benchmark.data.checks import (
     find_overlap,
     find_repeats,
     labels_without_rows,
-    to_examples,
-    unwrap_single_labels,
 )
+from benchmark.data.examples import to_examples, unwrap_single_labels
 from benchmark.data.folder import read_folder
 from benchmark.data.hub import read_hub
 from benchmark.data.label_names import stated_labels

@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.analysis.frame import Results
 from benchmark.config import CONF_DIR
-from benchmark.data.checks import content_sha256, to_examples, unwrap_single_labels
+from benchmark.data.checks import content_sha256
+from benchmark.data.examples import to_examples, unwrap_single_labels
 from benchmark.data.folder import read_folder
 from benchmark.data.perturb import perturb_texts
 from benchmark.data.row_choice import choose

@@ -144,7 +144,7 @@ def _wrong_data(file: Path, record: RunRecord) -> Iterator[Fault]:
     for name, split in record.data.splits.items():
         if split.rows != sum(split.counts.values()):
             yield Fault(file, f"data.splits.{name}.counts", f"do not add up to {split.rows} rows")
-        pinned = dataset.pinned.get(name)
+        pinned = dataset.pinned_sha256.get(name)
         whole = dataset.row_limits[name] is None and (name == "test" or not record.data.carved_rows)
         if pinned is not None and whole and split.sha256 != pinned:
             yield Fault(file, f"data.splits.{name}.sha256", "is not the one that config.dataset pins")

@@ -80,7 +80,7 @@ def describe() -> Environment:
     torch = sys.modules.get("torch")  # a model that does not need torch must not wait for it
     return Environment(
         python=platform.python_version(),
-        packages={name: version for name in PACKAGES if (version := _version(name))},
+        packages={name: version for name in PACKAGES if (version := installed_version(name))},
         platform=f"{platform.system()} {platform.machine()}",
         processor=_cpuinfo("model name") or platform.processor() or platform.machine(),
         vector_units=_vector_units(),
@@ -97,7 +97,8 @@ def checkout() -> Path | None:
     return ROOT if (ROOT / "pyproject.toml").is_file() else None
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -139,7 +139,7 @@ class RunRecord:
 
     @property
     def trained(self) -> bool:
-        """False if nothing was trained: the predictions or the adapter existed before."""
+        """False if nothing was trained: the predictions or the adapter existed before. True for a run without `fit`."""
         return self.fit is None or self.fit.trained_parameters != 0
 
     @property

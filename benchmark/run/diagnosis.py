@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -11,6 +11,7 @@ from benchmark.config import FOLDERS, RunConfig
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, Finding, FitContext, PrecomputedClassifier
+from benchmark.results.environment import installed_version
 from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.folders import folder_errors
@@ -64,14 +65,6 @@ def _match_rows(classifier: PrecomputedClassifier, test: Examples, context: FitC
     return Finding("rows", f"matched by {', '.join(f'{name}: {rows:,}' for name, rows in matched.items())}")
 
 
-def _installed_version(package: str) -> str | None:
-    """The version of a package; None if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _versions() -> Finding:
     """Whether the packages that this one requires are installed in the right versions."""
     try:
@@ -85,7 +78,7 @@ def _versions() -> Finding:
     ]
     wrong = []
     for requirement in needed:
-        installed = _installed_version(requirement.name)
+        installed = installed_version(requirement.name)
         if installed is None or not requirement.specifier.contains(installed, prereleases=True):
             wrong.append(f"{requirement.name} {installed or 'missing'} (needs {requirement.specifier})")
     if wrong:

@@ -15,7 +15,7 @@ NOT_ARCHITECTURE = ("_attn_implementation", "_name_or_path", "_num_labels", "arc
                     "num_labels", "auto_map", "dtype", "id2label", "label2id", "problem_type",
                     "quantization_config", "torch_dtype", "transformers_version", "use_cache")  # fmt: skip
 """Entries of a config.json that do not say how a network is built."""
-HOW = "Set model.id=OWNER/NAME for a model of the hub, or model.path=DIR for a folder."
+PLACE_FIX = "Set model.id=OWNER/NAME for a model of the hub, or model.path=DIR for a folder."
 
 
 def with_weights(model: dict[str, Any]) -> dict[str, Any]:
@@ -27,27 +27,27 @@ def with_weights(model: dict[str, Any]) -> dict[str, Any]:
         return model
     if not isinstance(model["weights"], dict):
         raise BenchmarkError(f"model.weights is {model['weights']}.", "Leave it out.")
-    place, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
+    hub_id, revision, folder = (model.pop(key) for key in ("id", "revision", "path"))
     source = model["weights"].get("source")
-    _check_place(model, place, revision, folder)
+    _check_place(model, hub_id, revision, folder)
     if folder is not None:
         return _described_by_checkpoint(model, {"source": "folder", "path": as_text("model.path", folder)})
-    if place is not None and source not in ("folder", "random"):
-        hub = {"id": as_text("model.id", place), "revision": as_text("model.revision", revision)}
+    if hub_id is not None and source not in ("folder", "random"):
+        hub = {"id": as_text("model.id", hub_id), "revision": as_text("model.revision", revision)}
         return _described_by_checkpoint(model, {"source": "hub", "hub": hub})
     if source == "hub" and not model["weights"].get("hub"):
-        raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", HOW)
+        raise BenchmarkError("Neither model.id nor model.path is set, so there are no weights.", PLACE_FIX)
     return model
 
 
-def _check_place(model: dict[str, Any], place: Any, revision: Any, folder: Any) -> None:
+def _check_place(model: dict[str, Any], hub_id: Any, revision: Any, folder: Any) -> None:
     """Raise for options that would have no effect, and for a model that no option names."""
     if model.get("name") is None:
-        raise BenchmarkError("Neither model.id nor model.path is set, so the model has no name.", HOW)
-    if folder is not None and place is None and revision not in (None, "main"):
+        raise BenchmarkError("Neither model.id nor model.path is set, so the model has no name.", PLACE_FIX)
+    if folder is not None and hub_id is None and revision not in (None, "main"):
         raise BenchmarkError("model.revision has no effect on model.path.", "Leave it out, or set model.id.")
     weights, architecture = model["weights"], model.get("architecture")
-    by_place = folder is not None or (place is not None and weights.get("source") == "hub")
+    by_place = folder is not None or (hub_id is not None and weights.get("source") == "hub")
     if by_place and weights.get("path"):
         raise BenchmarkError("model.weights.path has no effect here.", "Set model.path to the folder instead.")
     if by_place and architecture and weights.get("source") in ("hub", "folder"):
@@ -69,7 +69,7 @@ def read_architecture(weights: dict[str, Any]) -> dict[str, Any]:
     if weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
         return _architecture(_from_hub(hub["id"], hub["revision"]))
     raise BenchmarkError(
-        f"model.architecture is empty, and weights of the source {weights.get('source')} do not say it.", HOW
+        f"model.architecture is empty, and weights of the source {weights.get('source')} do not say it.", PLACE_FIX
     )
 
 

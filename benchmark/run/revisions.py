@@ -30,8 +30,8 @@ def pin(config: RunConfig) -> RunConfig:
         parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
-        place, revision = (as_text(f"model.weights.hub.{key}", hub[key]) for key in ("id", "revision"))
-        hub = {**hub, "id": place, "revision": commit_of("model", place, revision)}
+        hub_id, revision = (as_text(f"model.weights.hub.{key}", hub[key]) for key in ("id", "revision"))
+        hub = {**hub, "id": hub_id, "revision": commit_of("model", hub_id, revision)}
         parameters = parameters | {"weights": weights | {"hub": hub}}
     if is_read_later(parameters):
         parameters = parameters | {"architecture": read_architecture(parameters["weights"])}

@@ -15,7 +15,7 @@ from baselines.weights.adapter import WEIGHTS_FILE, Adapter, read_adapter
 from baselines.weights.adapter_config import (
     CONFIG_FILE,
     IN_THE_TENSORS,
-    PREDICTIONS,
+    PREDICT_WITH_PEFT,
     READ,
     SUPPORTED_VALUES,
     WITHOUT_EFFECT,
@@ -66,7 +66,7 @@ def test_unknown_options_are_refused_only_where_they_are_on(tmp_path: Path) -> N
 def test_what_cannot_be_merged_has_another_remedy(option: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError) as refusal:
         read_adapter_config(written(tmp_path, **{option: [1, 2]}))
-    assert refusal.value.fix == PREDICTIONS
+    assert refusal.value.fix == PREDICT_WITH_PEFT
 
 
 @pytest.mark.parametrize("modules", [["classifier", "score"], ["score"], [], None])

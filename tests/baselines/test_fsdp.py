@@ -9,9 +9,8 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from baselines.compute import memory
-from baselines.packed.passes import without_adapter
 from baselines.training.fsdp import shard_layers
-from baselines.weights.lora import Lora
+from baselines.weights.lora import Lora, without_adapter
 from benchmark.errors import BenchmarkError
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmark.data.checks import to_examples
+from benchmark.data.examples import to_examples
 from benchmark.data.rows import Row
 from benchmark.data.unlabelled import text_rows
 from benchmark.errors import BenchmarkError
