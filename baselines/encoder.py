@@ -23,7 +23,7 @@ from baselines.packed.fused import use_fast_dropout
 from baselines.packed.passes import encoder_logits
 from baselines.packed.sample import Sample
 from baselines.padding import padded_texts
-from baselines.speed import ComparisonOptions, EncoderComparison
+from baselines.speed import EncoderSpeed, SpeedOverrides
 from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.label_loss import LabelLoss
@@ -79,7 +79,7 @@ class EncoderClassifier:
     soft_labels: str | None = field(default=None, metadata={READS_FILES: FILES, ADDED_LATER: True})
 
     def __post_init__(self) -> None:
-        self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
+        self.speed_overrides = SpeedOverrides()  # not an option, and not part of the configuration
         # These are set by `fit` and `restore`.
         self.computation: Computation
         self.max_length: int
@@ -138,7 +138,7 @@ class EncoderClassifier:
 
     def _prepare(self, context: FitContext) -> None:
         """Set how the network is computed and how long texts may be, after a check that both are possible."""
-        self.computation = replace(prepare(self, context), accumulates=self.comparison_options.accumulates)
+        self.computation = replace(prepare(self, context), accumulates=self.speed_overrides.accumulates)
         self.max_length = context.recipe.max_length
         check_positions(self.describe(), self.max_length)
 
@@ -244,6 +244,6 @@ class EncoderClassifier:
         """The token ids of every text, cut to `max_length`, and the number of texts that were cut."""
         return tokenize(self.tokenizer, texts, self.max_length)
 
-    def comparison(self) -> EncoderComparison:
+    def speed_comparison(self) -> EncoderSpeed:
         """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
-        return EncoderComparison(self)
+        return EncoderSpeed(self)

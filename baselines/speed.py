@@ -1,4 +1,4 @@
-"""Encoders and decoders as comparisons of speed need them (`benchmark.run.measurable.Comparison`)."""
+"""Encoders and decoders as comparisons of speed need them (`benchmark.run.measurable.SpeedComparison`)."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -27,7 +27,7 @@ GENERATION_BATCH = 8
 
 
 @dataclass(frozen=True)
-class ComparisonOptions:
+class SpeedOverrides:
     """Options of the computation besides the model's own. The defaults are those of a run.
 
     `accumulates`: padded passes have the recipe's batch size even if a larger one would be faster. `recomputes`: the
@@ -42,7 +42,7 @@ class ComparisonOptions:
 
 
 @dataclass(frozen=True)
-class EncoderComparison:
+class EncoderSpeed:
     """The speed comparison of an encoder. All its weights are trained, so that another `fit` can reuse none."""
 
     model: "EncoderClassifier"
@@ -64,7 +64,7 @@ class EncoderComparison:
     def references(self) -> list["EncoderClassifier"]:
         _check_trains(self.model)
         padded = replace(self.model, batching=Batching.padded)
-        padded.comparison_options = ComparisonOptions(accumulates=True)
+        padded.speed_overrides = SpeedOverrides(accumulates=True)
         return [padded]
 
     def gradient_difference(self, rows: Examples) -> float:
@@ -79,7 +79,7 @@ class EncoderComparison:
 
 
 @dataclass(frozen=True)
-class DecoderComparison:
+class DecoderSpeed:
     """The speed comparison of a decoder. Its base, the network without the adapter, is reused."""
 
     model: "DecoderClassifier"
@@ -90,7 +90,7 @@ class DecoderComparison:
 
     @property
     def recomputes(self) -> bool:
-        return self.model.comparison_options.recomputes
+        return self.model.speed_overrides.recomputes
 
     def precisions(self) -> list[str]:
         return fast_precisions(self.model.precision)
@@ -105,9 +105,9 @@ class DecoderComparison:
         padded = replace(self.model, batching=Batching.padded, attention=attention)
         if labels := self.model.readout is Readout.labels:
             padded = replace(padded, readout=Readout.generate, prediction_batch_size=GENERATION_BATCH)
-        padded.comparison_options = ComparisonOptions(accumulates=True, only_labels=labels)
+        padded.speed_overrides = SpeedOverrides(accumulates=True, only_labels=labels)
         recomputing = copy(padded)
-        recomputing.comparison_options = replace(padded.comparison_options, recomputes=True)
+        recomputing.speed_overrides = replace(padded.speed_overrides, recomputes=True)
         return [padded, recomputing]
 
     def gradient_difference(self, rows: Examples) -> float:
@@ -128,7 +128,7 @@ class DecoderComparison:
         assert isinstance(base, Loaded)
         if self.model.attention is not Attention.auto:  # else it is what transformers chose
             base.network.set_attn_implementation(loading_attention(self.model.attention).value)
-        self.model.comparison_options = replace(self.model.comparison_options, base=base)
+        self.model.speed_overrides = replace(self.model.speed_overrides, base=base)
 
 
 def _check_trains(model: "EncoderClassifier | DecoderClassifier") -> None:

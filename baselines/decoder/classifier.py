@@ -38,7 +38,7 @@ from baselines.packed.fused import fuse, undo
 from baselines.packed.graphs import StepGraphs, trains_only
 from baselines.packed.projections import JoinedProduct
 from baselines.packed.sample import Sample
-from baselines.speed import ComparisonOptions, DecoderComparison
+from baselines.speed import DecoderSpeed, SpeedOverrides
 from baselines.token_ids import positions
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
@@ -61,7 +61,7 @@ class DecoderClassifier(DecoderOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.comparison_options = ComparisonOptions()  # not an option, and not part of the configuration
+        self.speed_overrides = SpeedOverrides()  # not an option, and not part of the configuration
         # These are set by `fit` and `restore`.
         self.computation: Computation
         self.labels: tuple[str, ...]
@@ -132,7 +132,7 @@ class DecoderClassifier(DecoderOptions):
     def _prepare(self, context: FitContext) -> None:
         """Set how the network is computed, after a check that the options and the recipe allow it."""
         computation = prepare(self, context, self.only_packed)
-        self.computation = replace(computation, accumulates=self.comparison_options.accumulates)
+        self.computation = replace(computation, accumulates=self.speed_overrides.accumulates)
         check_context(self, context.recipe)
         check_label_loss(self, context.recipe)
         check_head(self)
@@ -149,7 +149,7 @@ class DecoderClassifier(DecoderOptions):
         adapter = trained_adapter(self, start, context.labels)
         set_seed(context.seed)
         self.labels = context.labels
-        self.loaded = loaded = self.comparison_options.base or self._load_base(start, texts, context)
+        self.loaded = loaded = self.speed_overrides.base or self._load_base(start, texts, context)
         self.tokenizer = loaded.tokenizer
         self.prompter = checked_prompter(self, self.tokenizer, context, examples)
         if self.readout is Readout.generate:
@@ -190,7 +190,7 @@ class DecoderClassifier(DecoderOptions):
         if sharded:
             shard_layers(network, device)
         self.network = network.to(device)
-        if self.comparison_options.recomputes:
+        if self.speed_overrides.recomputes:
             network.gradient_checkpointing_enable({"use_reentrant": False})
         self.products = fuse(self.network) if self.computation.packed and not sharded else []
 
@@ -281,7 +281,7 @@ class DecoderClassifier(DecoderOptions):
         prompts, truncated = self._prompts(texts)
         answers: list[str] = []
         network, ends, limit = self._network, self.prompter.ends, self.max_new_tokens
-        if self.comparison_options.only_labels:
+        if self.speed_overrides.only_labels:
             limit = max(map(len, self.prompter.answers))
         self.network.eval()
 
@@ -293,6 +293,6 @@ class DecoderClassifier(DecoderOptions):
         run_in_passes(range(len(prompts)), self.prediction_batch_size, generate)
         return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
-    def comparison(self) -> DecoderComparison:
+    def speed_comparison(self) -> DecoderSpeed:
         """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
-        return DecoderComparison(self)
+        return DecoderSpeed(self)

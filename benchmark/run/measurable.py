@@ -18,12 +18,12 @@ class Measurable(Classifier, Protocol):
         """The precision: fp32, tf32, bf16 or fp16."""
         ...
 
-    def comparison(self) -> "Comparison":
+    def speed_comparison(self) -> "SpeedComparison":
         """What a comparison needs of this copy of the model."""
         ...
 
 
-class Comparison(Protocol):
+class SpeedComparison(Protocol):
     """A model as configured, its references, and the same in other precisions."""
 
     @property

@@ -59,16 +59,16 @@ class Measurements:
     @property
     def batching(self) -> str:
         """How samples form a batch, for example packed or padded."""
-        return self.model.comparison().batching
+        return self.model.speed_comparison().batching
 
     @property
     def recomputes(self) -> bool:
         """Whether activations are computed again in the backward pass."""
-        return self.model.comparison().recomputes
+        return self.model.speed_comparison().recomputes
 
     def keep_base(self, model: Measurable) -> None:
         """Keep the frozen weights of a model that was fitted, for the next fit in the same precision."""
-        if (base := model.comparison().take_base()) is not None:
+        if (base := model.speed_comparison().take_base()) is not None:
             self.frozen[model.precision] = base
 
 
@@ -97,10 +97,12 @@ def measure(config: RunConfig, precisions: list[str] | None, options: SpeedOptio
     """
     shared = measurement.device_is_shared()
     model = measurable(config.model)
-    comparison = model.comparison()
+    comparison = model.speed_comparison()
     frozen: dict[str, object] = {}
     fast_ways = [comparison.in_precision(precision) for precision in precisions or comparison.precisions()]
-    ways = [Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.comparison().references())]
+    ways = [
+        Measurements(config, way, frozen) for fast in fast_ways for way in (fast, *fast.speed_comparison().references())
+    ]
     splits = load(config.dataset)
     for way in ways:
         _count_flops(way, splits, min(options.steps, 4))
@@ -129,7 +131,7 @@ def train_copy(
     gc.collect()  # the network trained before is part of a reference cycle and may fill the GPU
     model = copy(way.model)
     if (base := way.frozen.pop(model.precision, None)) is not None:
-        model.comparison().use_base(base)
+        model.speed_comparison().use_base(base)
     spec = replace(way.config.spec, recipe=replace(way.config.recipe, max_steps=max_steps, epochs=epochs))
     return model, fit_unsaved(model, spec, rows, first_rows(splits.validation, 1))
 
@@ -243,9 +245,11 @@ def _profile_kernels(way: Measurements, rows: Examples, splits: Splits, steps: i
 
 
 def _gradient_difference(way: Measurements, splits: Splits) -> float:
-    """`Comparison.gradient_difference` on one batch, after two training steps."""
+    """`SpeedComparison.gradient_difference` on one batch, after two training steps."""
     model, _ = train_copy(way, splits.train, splits, 2)
-    difference = model.comparison().gradient_difference(first_rows(splits.train, way.config.recipe.effective_batch))
+    difference = model.speed_comparison().gradient_difference(
+        first_rows(splits.train, way.config.recipe.effective_batch)
+    )
     way.keep_base(model)
     return difference
 

@@ -346,7 +346,7 @@ def test_a_model_that_is_not_trained_has_no_training_to_time(model: str, compose
     classifier = build_classifier(compose_run(f"model={model}", "model.train=false").model)
     assert isinstance(classifier, Measurable)
     with pytest.raises(BenchmarkError, match="nothing is trained"):
-        classifier.comparison().references()
+        classifier.speed_comparison().references()
 
 
 def test_scores_without_training_are_another_training_than_those_with_it(compose_run: Compose) -> None:

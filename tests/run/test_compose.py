@@ -26,7 +26,7 @@ def test_every_model_is_built_from_its_yaml_and_identified_without_paths() -> No
         classifier = build_classifier(config.model)
         assert type(classifier).__module__.startswith("baselines."), model
         options = {field.name for field in fields(classifier)}  # type: ignore[arg-type]
-        of_speed = {"comparison_options"} & set(vars(classifier))  # set by benchmark.speed only
+        of_speed = {"speed_overrides"} & set(vars(classifier))  # set by benchmark.speed only
         assert set(vars(classifier)) == options | of_speed, model
         assert config.model.name == model
         spec = spec_of(config).as_json()

@@ -187,7 +187,7 @@ def test_a_product_added_in_place_counts_as_one() -> None:
 )
 def test_references_are_padded_and_generate_labels(overrides: list[str], expected: dict[str, object]) -> None:
     model = measurable(compose(overrides).model)
-    comparison = model.comparison()
+    comparison = model.speed_comparison()
     reference, *_ = comparison.references()
     assert {name: getattr(getattr(reference, name), "name", getattr(reference, name)) for name in expected} == expected
     assert (reference.precision, reference.describe().parameters) == (model.precision, model.describe().parameters)
@@ -199,9 +199,9 @@ def test_the_precision_of_the_configuration_is_measured_first(monkeypatch: pytes
     for fast, expected in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
         monkeypatch.setattr("baselines.compute.hardware.has_bf16_kernels", lambda fast=fast: fast or None)
         if not torch.cuda.is_available():
-            assert measurable(compose(["model=tiny_bert"]).model).comparison().precisions() == expected
+            assert measurable(compose(["model=tiny_bert"]).model).speed_comparison().precisions() == expected
     bf16 = compose(["model=tiny_bert", "model.precision=bf16"]).model
-    assert measurable(bf16).comparison().precisions() == ["bf16"]
+    assert measurable(bf16).speed_comparison().precisions() == ["bf16"]
 
 
 def test_a_measured_network_is_freed_before_the_next() -> None:
@@ -232,7 +232,7 @@ def test_ways_of_one_precision_share_frozen_weights() -> None:
     before = {name: p.clone() for name, p in model.network.named_parameters() if not p.requires_grad}
     way.keep_base(model)
     assert list(way.frozen) == ["fp32"]
-    reference = throughput.Measurements(config, way.model.comparison().references()[0], way.frozen)
+    reference = throughput.Measurements(config, way.model.speed_comparison().references()[0], way.frozen)
     again, _ = throughput.train_copy(reference, splits.train, splits, 1)
     after = {name: p for name, p in again.network.named_parameters() if not p.requires_grad}
     assert before.keys() == after.keys()
