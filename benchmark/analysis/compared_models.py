@@ -45,11 +45,9 @@ def read_models(arguments: Sequence[str], choices: Choices) -> ComparedModels:
     given = [(name, path) for argument in arguments for name, path in _paths(argument)]
     runs = _read_runs([path for _, path in given if _is_run(path)])
     files = [runs[path] if path in runs else read_answers(path, choices) for _, path in given]
-    if any(choices.values()) and all(file.metric is None for file in files):
-        raise BenchmarkError(
-            "--metric and --filter have no effect: none of the files names metrics.",
-            "Leave them out; runs and labels are compared by accuracy.",
-        )
+    for option in choices:
+        if choices[option] and all(getattr(file, option) is None for file in files):
+            raise BenchmarkError(f"--{option} has no effect: none of the files names a {option}.", "Leave it out.")
     places: dict[tuple[str | None, str | None], list[int]] = {}  # by name, or by configuration or path
     for place, ((name, _), file) in enumerate(zip(given, files, strict=True)):
         key = (name, None) if name else (None, file.configuration or file.path)

@@ -52,6 +52,7 @@ class Answers:
     digest: str | None = None  # of a run
     test_sha256: str | None = None
     metric: str | None = None  # that says which answers are correct; None if labels do
+    filter: str | None = None  # of lm-evaluation-harness
     unknown: int = 0  # predictions that are none of the gold labels
 
     def __post_init__(self) -> None:
@@ -110,7 +111,9 @@ def _lm_eval(path: Path, objects: Objects, choices: Choices) -> Answers:
         return GradedAnswer(place, _score(row, metric, place), identifier, prompt, gold, predicted)
 
     kind = "doc_id and doc_hash" if hashed else "doc_id"
-    return Answers(str(path), path.resolve().parent.name, _rows(objects, answer), kind, metric=metric)
+    return Answers(
+        str(path), path.resolve().parent.name, _rows(objects, answer), kind, metric=metric, filter=kept_filter
+    )
 
 
 def _lm_eval_requests(row: dict[str, Any]) -> tuple[str | None, list[str]]:

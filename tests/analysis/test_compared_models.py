@@ -86,8 +86,11 @@ def test_changed_predictions_of_a_run_are_refused(tmp_path: Path) -> None:
 def test_a_choice_that_no_file_reads_is_refused(option: str, tmp_path: Path) -> None:
     run, files = publish(tmp_path, a_record("tfidf")), every_format(tmp_path)
     for labels in (run.folder, files["csv"], files["LLaMA-Factory"]):
-        with pytest.raises(BenchmarkError, match="--metric and --filter have no effect"):
+        with pytest.raises(BenchmarkError, match=f"--{option} has no effect"):
             read_models([str(labels)], {option: ["f1"]})
+    if option == "filter":
+        with pytest.raises(BenchmarkError, match="--filter has no effect"):
+            read_models([str(files["lighteval"])], {"metric": ["loglikelihood_acc"], "filter": ["strict"]})
 
 
 def test_a_choice_is_for_the_files_that_read_it(tmp_path: Path) -> None:
