@@ -28,10 +28,10 @@ from baselines.token_ids import check_positions, expected_tokens, positions, tok
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.label_loss import LabelLoss
 from baselines.training.requirements import (
-    adapter_findings,
+    adapter_checks,
     check_positive,
-    finding_if_raised,
-    network_findings,
+    failed_check,
+    network_checks,
     prepare,
 )
 from baselines.training.soft_labels import FILES, soft_targets, teacher_probabilities
@@ -48,8 +48,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.interface import (
     ADDED_LATER,
     READS_FILES,
+    CheckResult,
     Examples,
-    Finding,
     FitContext,
     FitReport,
     ModelCard,
@@ -217,14 +217,14 @@ class EncoderClassifier:
         probabilities = compute_rows(token_ids, n_labels, size, lambda part: self.logits(part).softmax(dim=-1), key=len)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         card, max_length = self.describe(), context.recipe.max_length
         return [
-            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *finding_if_raised("train", lambda: check_random(self.weights, context.labels, self.start.needed)),
-            *finding_if_raised("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
-            *adapter_findings(self.adapter, lambda: self._trained_adapter(self.start, context.labels)),
-            *network_findings(self, expected_tokens(texts, max_length), context),
+            *failed_check("max_length", lambda: check_positions(card, max_length)),
+            *failed_check("train", lambda: check_random(self.weights, context.labels, self.start.needed)),
+            *failed_check("soft_labels", lambda: self._check_soft_labels(texts, context.labels)),
+            *adapter_checks(self.adapter, lambda: self._trained_adapter(self.start, context.labels)),
+            *network_checks(self, expected_tokens(texts, max_length), context),
         ]
 
     def _check_soft_labels(self, texts: Sequence[str], labels: Sequence[str]) -> None:

@@ -22,8 +22,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import ANSWER_KEYS, FileRow, read_all_rows
 from benchmark.interface import (
     READS_FILES,
+    CheckResult,
     Examples,
-    Finding,
     FitContext,
     FitReport,
     ModelCard,
@@ -61,12 +61,12 @@ class ExternalClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         return self.predictions
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         try:
             rows = len(self._read())
         except BenchmarkError as error:
-            return [Finding.from_error("answers", error)]
-        return [Finding("answers", f"{rows:,} in {self.path}")]
+            return [CheckResult.from_error("answers", error)]
+        return [CheckResult("answers", f"{rows:,} in {self.path}")]
 
     def describe(self) -> ModelCard:
         return ModelCard(architecture="made elsewhere", weights="unknown", kind="external", computed_here=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from baselines.arrays import read_arrays, save_arrays
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import CheckResult, Examples, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -27,7 +27,7 @@ class MajorityClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         return Predictions.from_probabilities(np.tile(self.shares, (len(texts), 1)))
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         return []
 
     def describe(self) -> ModelCard:

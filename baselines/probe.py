@@ -22,7 +22,7 @@ from baselines.packed.passes import encoder_embeddings
 from baselines.padding import padded_texts
 from baselines.token_ids import check_positions, expected_tokens, positions, tokenize
 from baselines.training.fine_tuning import base_report
-from baselines.training.requirements import check_positive, finding_if_raised, network_findings, prepare
+from baselines.training.requirements import check_positive, failed_check, network_checks, prepare
 from baselines.weights.compatibility import check_padding
 from baselines.weights.families import first_position
 from baselines.weights.kinds import Kind, check_kind
@@ -31,7 +31,7 @@ from baselines.weights.sources import Weights, check_restorable
 from baselines.weights.starting_point import RequiredWeights
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import check_option
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import CheckResult, Examples, FitContext, FitReport, ModelCard, Predictions
 
 
 class Pooling(StrEnum):
@@ -128,11 +128,11 @@ class Probe:
         probabilities = all_label_probabilities(self.regression, embeddings, self.n_labels)
         return replace(Predictions.from_probabilities(probabilities), truncated_texts=truncated)
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         card, max_length = self.describe(), context.recipe.max_length
         return [
-            *finding_if_raised("max_length", lambda: check_positions(card, max_length)),
-            *network_findings(self, expected_tokens(texts, max_length), context),
+            *failed_check("max_length", lambda: check_positions(card, max_length)),
+            *network_checks(self, expected_tokens(texts, max_length), context),
         ]
 
     def check_checkpoint(self, context: FitContext) -> None:

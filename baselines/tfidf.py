@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from baselines.arrays import REGRESSION, all_label_probabilities, of_regression, read_arrays, save_arrays, to_regression
 from benchmark.errors import BenchmarkError, check_option
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions
+from benchmark.interface import CheckResult, Examples, FitContext, FitReport, ModelCard, Predictions
 
 
 @dataclass
@@ -68,7 +68,7 @@ class TfidfClassifier:
     def predict(self, texts: Sequence[str]) -> Predictions:
         return Predictions.from_probabilities(all_label_probabilities(self.pipeline, texts, self.n_labels))
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         return []
 
     def describe(self) -> ModelCard:

@@ -20,15 +20,15 @@ def main() -> None:
 
 
 def show(config: RunConfig) -> int:
-    """Print the findings of one run; return how many of them would stop it."""
-    findings = list(examine(config))
+    """Print what was checked for one run; return how many checks would stop it."""
+    results = list(examine(config))
     sys.stdout.write(f"{config.model.title} on {config.dataset.name}, recipe {config.recipe.name}\n")
-    for finding in findings:
-        mark = "ok  " if finding.fix is None else "STOP"
-        sys.stdout.write(f"  {mark}  {finding.what:<10} {finding.found}\n")
-        if finding.fix is not None:
-            sys.stdout.write(f"        {'':<10} -> {finding.fix}\n")
-    problems = sum(finding.fix is not None for finding in findings)
+    for result in results:
+        mark = "ok  " if result.fix is None else "STOP"
+        sys.stdout.write(f"  {mark}  {result.what:<10} {result.found}\n")
+        if result.fix is not None:
+            sys.stdout.write(f"        {'':<10} -> {result.fix}\n")
+    problems = sum(result.fix is not None for result in results)
     sys.stdout.write(f"{problems} would stop this run\n" if problems else "nothing would stop this run\n")
     return problems
 

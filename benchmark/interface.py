@@ -32,11 +32,11 @@ __all__ = [
     "NO_LABEL",
     "READS_FILES",
     "AdapterSource",
+    "CheckResult",
     "ClassWeights",
     "Classifier",
     "CurvePoint",
     "Examples",
-    "Finding",
     "FitContext",
     "FitReport",
     "Keep",
@@ -239,15 +239,18 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing a run depends on, as found on this machine. One that would stop the run has a `fix`."""
+class CheckResult:
+    """The result of one check on this machine: what was checked, and what was found.
+
+    A check that would stop the run has a `fix`.
+    """
 
     what: str
     found: str
     fix: str | None = None
 
     @classmethod
-    def from_error(cls, what: str, error: BenchmarkError) -> "Finding":
+    def from_error(cls, what: str, error: BenchmarkError) -> "CheckResult":
         return cls(what, error.problem, error.fix or "Correct it.")
 
 
@@ -267,7 +270,7 @@ class Classifier(Protocol):
         """One prediction for each text, in order: probabilities (texts, labels), with rows that sum to 1."""
         ...
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         """Everything that `fit` on such texts needs on this machine, found without training."""
         ...
 

@@ -23,9 +23,9 @@ from benchmark.data.report import DataReport, Overlap, SplitReport
 from benchmark.interface import AdapterSource, CurvePoint, Examples, FitReport, ModelCard, Predictions, WeightSource
 from benchmark.report.tables import TABLES
 from benchmark.results import schema1, store
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status, sha256
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.speed import Latency, Throughput
 from benchmark.results.store import Run
 

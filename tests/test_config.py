@@ -14,7 +14,7 @@ from benchmark.analysis.names import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
 from benchmark.interface import Optimizer
 from benchmark.report.tables.training import tuning
-from benchmark.results.shipped_models import read_catalogue
+from benchmark.results.catalogue import read_catalogue
 from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
 

@@ -11,27 +11,27 @@ from baselines.decoder.options import DecoderOptions
 from baselines.decoder.prompt import Prompter
 from baselines.training.fsdp import check_unsharded
 from baselines.training.memory_estimate import tokens_per_text
-from baselines.training.requirements import adapter_findings, check_length, finding_if_raised
+from baselines.training.requirements import adapter_checks, check_length, failed_check
 from baselines.weights.adapter import Adapter, read_adapter
 from baselines.weights.compatibility import check_ids
 from baselines.weights.sources import Source
 from baselines.weights.starting_point import StartingPoint, check_random
 from baselines.weights.without_weights import build_without_weights
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding, FitContext, Readout, Recipe
+from benchmark.interface import CheckResult, FitContext, Readout, Recipe
 
 
-def option_findings(options: DecoderOptions, texts: Sequence[str], context: FitContext) -> list[Finding]:
-    """Findings about the options, and about the adapter if there is one."""
+def option_checks(options: DecoderOptions, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
+    """Check the options, and the adapter if there is one."""
     random_weights, labels = options.weights.source is Source.random, options.head_labels(context.labels)
     return [
-        *finding_if_raised("max_length", lambda: check_context(options, context.recipe)),
-        *finding_if_raised("recipe", lambda: check_label_loss(options, context.recipe)),
-        *finding_if_raised("readout", lambda: check_head(options)),
+        *failed_check("max_length", lambda: check_context(options, context.recipe)),
+        *failed_check("recipe", lambda: check_label_loss(options, context.recipe)),
+        *failed_check("readout", lambda: check_head(options)),
         *_too_long(options, texts, context.recipe),
-        *finding_if_raised("train", lambda: check_random(options.weights, labels, options.start.needed)),
-        *finding_if_raised("quantization", lambda: check_quantization(options.quantization, random_weights)),
-        *adapter_findings(options.adapter, lambda: trained_adapter(options, options.start, context.labels)),
+        *failed_check("train", lambda: check_random(options.weights, labels, options.start.needed)),
+        *failed_check("quantization", lambda: check_quantization(options.quantization, random_weights)),
+        *adapter_checks(options.adapter, lambda: trained_adapter(options, options.start, context.labels)),
     ]
 
 
@@ -120,12 +120,14 @@ def _prompt_tokens(options: DecoderOptions, texts: Sequence[str]) -> float:
     return (1 + (options.shots or 0)) * turn
 
 
-def _too_long(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> list[Finding]:
-    """The finding that prompts with examples are cut, if they are."""
+def _too_long(options: DecoderOptions, texts: Sequence[str], recipe: Recipe) -> list[CheckResult]:
+    """A failed check if prompts with examples are cut."""
     tokens, limit = _prompt_tokens(options, texts), recipe.max_length
     if not options.shots or tokens <= limit:
         return []
     problem = f"a prompt with {options.shots} examples has about {tokens:.0f} tokens, above recipe.max_length={limit}"
     return [
-        Finding("examples", problem, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots.")
+        CheckResult(
+            "examples", problem, f"Set recipe.max_length={math.ceil(1.2 * tokens)} or more, or lower model.shots."
+        )
     ]

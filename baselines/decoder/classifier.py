@@ -19,7 +19,7 @@ from baselines.decoder.checks import (
     check_label_loss,
     check_max_new_tokens,
     checked_prompter,
-    option_findings,
+    option_checks,
     tokens_per_sample,
     trained_adapter,
 )
@@ -43,7 +43,7 @@ from baselines.token_ids import positions
 from baselines.training.fine_tuning import FineTuning, base_report, finetune
 from baselines.training.fsdp import shard_layers
 from baselines.training.label_loss import LabelLoss
-from baselines.training.requirements import network_findings, prepare
+from baselines.training.requirements import network_checks, prepare
 from baselines.training.saving import save
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.loading import Loaded, fetch_checked, load
@@ -52,7 +52,7 @@ from baselines.weights.sources import check_restorable
 from baselines.weights.starting_point import StartingPoint
 from benchmark import processes
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, Finding, FitContext, FitReport, ModelCard, Predictions, Readout
+from benchmark.interface import CheckResult, Examples, FitContext, FitReport, ModelCard, Predictions, Readout
 
 
 @dataclass
@@ -221,11 +221,11 @@ class DecoderClassifier(DecoderOptions):
             predictions = Predictions.from_probabilities(probabilities)
         return replace(predictions, truncated_texts=truncated)
 
-    def examine(self, texts: Sequence[str], context: FitContext) -> list[Finding]:
+    def examine(self, texts: Sequence[str], context: FitContext) -> list[CheckResult]:
         tokens = tokens_per_sample(self, texts, context.recipe)
         return [
-            *option_findings(self, texts, context),
-            *network_findings(self, tokens, context, self.only_packed, self.start.trains),
+            *option_checks(self, texts, context),
+            *network_checks(self, tokens, context, self.only_packed, self.start.trains),
         ]
 
     def check_checkpoint(self, context: FitContext) -> None:

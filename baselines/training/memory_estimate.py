@@ -7,7 +7,7 @@ import psutil
 import torch
 
 from baselines.compute.hardware import DTYPES, Device, Precision, Quantization, uses_gpu
-from benchmark.interface import Finding, ModelCard
+from benchmark.interface import CheckResult, ModelCard
 
 TOKENS_PER_WORD = 1.3
 WORDS_PER_TEXT = 20  # of a tweet; used when there are no texts yet
@@ -68,20 +68,20 @@ def tokens_per_text(texts: Sequence[str]) -> float:
     return TOKENS_PER_WORD * words
 
 
-def memory_finding(device: Device, needed: MemoryEstimate, samples: int) -> Finding:
+def memory_check(device: Device, needed: MemoryEstimate, samples: int) -> CheckResult:
     """Whether the memory of the requested device is large enough."""
     total = gigabytes(needed.total(samples))
     if device is Device.cuda and not uses_gpu(device):
         problem = f"about {total} of GPU memory needed with {samples} samples per pass, but no GPU"
-        return Finding("memory", problem, "Run on a GPU with that much memory.")
+        return CheckResult("memory", problem, "Run on a GPU with that much memory.")
     kind, free = "memory", _available_memory()
     if uses_gpu(device):
         kind, free = "GPU memory", float(torch.cuda.mem_get_info()[0])
     state = f"{gigabytes(free)} of {kind} free, about {total} needed with {samples} samples per pass"
     if needed.total(1) > free:
         fix = "Free some memory, lower model.precision or recipe.max_length, or choose a smaller model."
-        return Finding("memory", f"{state} and {gigabytes(needed.total(1))} with one", fix)
-    return Finding(
+        return CheckResult("memory", f"{state} and {gigabytes(needed.total(1))} with one", fix)
+    return CheckResult(
         "memory", state if needed.total(samples) <= free else f"{state}; passes will be halved until they fit"
     )
 
@@ -97,11 +97,11 @@ def four_bit_hint(needed: MemoryEstimate) -> str:
     return f"{needs}, which {'fits' if fits else 'does not fit'} the GPU here."
 
 
-def loading_findings(device: Device, needed: MemoryEstimate) -> Iterator[Finding]:
-    """A finding if the weights do not fit into the memory of the CPU, where they are read before they go to a GPU."""
+def loading_checks(device: Device, needed: MemoryEstimate) -> Iterator[CheckResult]:
+    """A failed check if the weights do not fit into the main memory, where they are read before they go to a GPU."""
     free = _available_memory()
     if uses_gpu(device) and needed.weights > free:
-        yield Finding(
+        yield CheckResult(
             "loading",
             f"{gigabytes(free)} of memory free, {gigabytes(needed.weights)} needed to read the weights before they go "
             "to the GPU",

@@ -28,13 +28,13 @@ from baselines.training.memory_estimate import (
     estimate_memory,
     four_bit_hint,
     gigabytes,
-    loading_findings,
-    memory_finding,
+    loading_checks,
+    memory_check,
 )
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from baselines.weights.without_weights import check_attention
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding, FitContext, ModelCard, Recipe
+from benchmark.interface import CheckResult, FitContext, ModelCard, Recipe
 
 CHECKPOINTS = 3
 """So many are on disk at once: a third is written before the first of two is deleted."""
@@ -101,73 +101,73 @@ def check_trackers(report_to: Sequence[str]) -> None:
             raise BenchmarkError(f"report_to names {tracker}, {problem} (installed: {available}).", fix)
 
 
-def finding_if_raised(what: str, check: Callable[[], object]) -> list[Finding]:
-    """The finding of a check that raises `BenchmarkError`, or an empty list."""
+def failed_check(what: str, check: Callable[[], object]) -> list[CheckResult]:
+    """The result of a check that raises `BenchmarkError`; an empty list if it does not."""
     try:
         check()
     except BenchmarkError as error:
-        return [Finding.from_error(what, error)]
+        return [CheckResult.from_error(what, error)]
     return []
 
 
-def adapter_findings(folder: str | None, read: Callable[[], object]) -> list[Finding]:
+def adapter_checks(folder: str | None, read: Callable[[], object]) -> list[CheckResult]:
     """Whether the adapter in `folder`, if one is given, can be read and fits the model."""
     if folder is None:
         return []
-    return finding_if_raised("adapter", read) or [Finding("adapter", f"{folder} fits")]
+    return failed_check("adapter", read) or [CheckResult("adapter", f"{folder} fits")]
 
 
-def network_findings(
+def network_checks(
     model: NetworkModel, tokens_per_sample: float, context: FitContext, only_packed: bool = False, trains: bool = True
-) -> Iterator[Finding]:
-    """Findings about everything that training and prediction depend on, available or not."""
+) -> Iterator[CheckResult]:
+    """Check everything that training and prediction depend on."""
     card = model.describe()
     card = card if trains else replace(card, trained_parameters=0)
     hardware = torch.cuda.get_device_name() if uses_gpu(model.device) else f"CPU, {torch.get_num_threads()} threads"
     errors = problems(model.device, model.precision, model.attention, only_packed)
-    yield from [Finding.from_error("hardware", error) for error in errors] or [Finding("hardware", hardware)]
-    yield from finding_if_raised("batching", lambda: check_supported(model.architecture, model.batching))
-    yield from finding_if_raised("attention", lambda: check_attention(model.architecture, model.attention))
-    yield from _memory_findings(model, card, tokens_per_sample, context.recipe, only_packed)
-    yield from finding_if_raised("trackers", lambda: check_trackers(context.report_to))
-    yield from _weight_findings(model, context)
+    yield from [CheckResult.from_error("hardware", error) for error in errors] or [CheckResult("hardware", hardware)]
+    yield from failed_check("batching", lambda: check_supported(model.architecture, model.batching))
+    yield from failed_check("attention", lambda: check_attention(model.architecture, model.attention))
+    yield from _memory_checks(model, card, tokens_per_sample, context.recipe, only_packed)
+    yield from failed_check("trackers", lambda: check_trackers(context.report_to))
+    yield from _weight_checks(model, context)
     # A checkpoint holds three fp32 numbers per trained parameter, two of them the optimiser's.
     checkpoints = CHECKPOINTS * 12 * (card.trained_parameters or 0)
     yield _disk_space(context.work_dir, "checkpoints", checkpoints, "checkpoints_dir")
 
 
-def _memory_findings(
+def _memory_checks(
     model: NetworkModel, card: ModelCard, tokens_per_sample: float, recipe: Recipe, only_packed: bool
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Whether the memory suffices, for prediction if nothing is trained, and if not, whether it would in 4 bits."""
     samples = recipe.effective_batch if card.trained_parameters else model.prediction_batch_size
     quantization = getattr(model, "quantization", Quantization.none)
     whole_decoder = card.kind == "decoder" and quantization is Quantization.none
     fused = only_packed and whole_decoder
     memory = estimate_memory(card, model.precision, tokens_per_sample, quantization, fused)
-    enough = memory_finding(model.device, memory, samples)
+    enough = memory_check(model.device, memory, samples)
     if enough.fix is not None and whole_decoder:
         smaller = estimate_memory(card, Precision.bf16, tokens_per_sample, Quantization.nf4)
         enough = replace(enough, fix=f"{enough.fix} {four_bit_hint(smaller)}")
     yield enough
-    yield from loading_findings(model.device, memory)
+    yield from loading_checks(model.device, memory)
 
 
-def _weight_findings(model: NetworkModel, context: FitContext) -> Iterator[Finding]:
-    """Findings about the weights: their place, the room on the disk, and whether they fit the model."""
+def _weight_checks(model: NetworkModel, context: FitContext) -> Iterator[CheckResult]:
+    """Check the weights: their place, the room on the disk, and whether they fit the model."""
     try:
-        yield Finding("weights", f"{identity(model.weights)}, {availability(model.weights)}")
+        yield CheckResult("weights", f"{identity(model.weights)}, {availability(model.weights)}")
         if missing := download_bytes(model.weights):
             yield _disk_space(Path(HF_HUB_CACHE), "the download", missing, "HF_HOME")
         if has_safetensors(model.weights):
             model.check_checkpoint(context)
     except BenchmarkError as error:
-        yield Finding.from_error("weights", error)
+        yield CheckResult.from_error("weights", error)
 
 
-def _disk_space(folder: Path, purpose: str, needed: int, option: str) -> Finding:
+def _disk_space(folder: Path, purpose: str, needed: int, option: str) -> CheckResult:
     """Whether the disk of `folder`, which need not exist yet, has `needed` bytes; `option` names another disk."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(existing).free
     state = f"{gigabytes(free)} free for {purpose}, {gigabytes(needed)} needed"
-    return Finding("disk", state, None if free > needed else f"Free some space, or set {option} to another disk.")
+    return CheckResult("disk", state, None if free > needed else f"Free some space, or set {option} to another disk.")

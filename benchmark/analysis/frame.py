@@ -24,9 +24,9 @@ from benchmark.analysis.names import recipe_in_words, short_name, short_title
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL
 from benchmark.results import error_costs
+from benchmark.results.catalogue import CatalogueEntry, read_catalogue
 from benchmark.results.record import RunRecord, Status
 from benchmark.results.shared_times import read_shared_times
-from benchmark.results.shipped_models import CatalogueEntry, read_catalogue
 from benchmark.results.speed import Latency, Throughput, read_speeds
 from benchmark.results.store import Run, folder_of, name_of, read_all
 

@@ -9,8 +9,8 @@ from itertools import permutations
 from typing import Any
 
 from benchmark.dataset_config import RowChoice
+from benchmark.results.catalogue import CatalogueEntry
 from benchmark.results.record import RunRecord
-from benchmark.results.shipped_models import CatalogueEntry
 
 SHOWN_IN_COLUMNS = ("model.name=", "model.title=", "dataset.name=", "recipe.name=")
 """Overrides that every table shows in a column of its own."""

@@ -18,8 +18,8 @@ from benchmark.analysis.frame import label_names
 from benchmark.analysis.inference import accuracy_interval
 from benchmark.analysis.names import command
 from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run
 
 VERSION = "0.3.0"

@@ -15,8 +15,8 @@ from benchmark.analysis.run_scores import METRICS, is_hub_dataset, scores_of
 from benchmark.errors import BenchmarkError
 from benchmark.report.formats import markdown_text
 from benchmark.report.wording import jinja_environment
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import RECORD, Run, read, read_all
 
 PREDICT = "python -m benchmark.predict FOLDER texts.txt"

@@ -26,8 +26,8 @@ from benchmark.report.style import (
     readable,
     save_png,
 )
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import Status
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run
 
 FEW_ROWS = 10  # a marker is hollow if its accuracy is computed from fewer rows, because it is uncertain

@@ -93,7 +93,7 @@ def study_model_with_accuracy(row: Row) -> str:
 
 def accuracy_with_name(point: Row) -> str:
     """The accuracy at a point of a learning curve, the model, its steps if it has any, and whether it is constant."""
-    notes = [f"{int(point['steps']):,} steps"] if pd.notna(point["steps"]) and point["steps"] else []
+    notes: list[str] = [f"{int(point['steps']):,} steps"] if pd.notna(point["steps"]) and point["steps"] else []
     notes += ["one label for all texts"] if pd.notna(point["remark"]) else []
     beside = f" ({', '.join(notes)})" if notes else ""
     return f"{four_decimals(point['accuracy'])} with {markdown_text(point['name'])}{beside}"

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
 from benchmark.interface import ADDED_LATER
-from benchmark.results.shipped_models import CATALOGUE
+from benchmark.results.catalogue import CATALOGUE
 from benchmark.run.compose import build_classifier, compose, model_class
 from benchmark.run.published import spec_of
 

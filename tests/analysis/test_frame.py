@@ -28,9 +28,9 @@ from benchmark.analysis.frame import Results, label_names, read_results, results
 from benchmark.errors import BenchmarkError
 from benchmark.interface import NO_LABEL, CurvePoint, ModelCard, Readout
 from benchmark.results import error_costs
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.environment import Environment
 from benchmark.results.record import Failure, RunRecord, Status
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.speed import write_speed
 from benchmark.results.store import Run, read_all
 

@@ -8,8 +8,8 @@ from factories import FIT, a_record
 
 from benchmark.analysis.names import command, options_given, recipe_in_words, settings_of, short_name
 from benchmark.interface import WeightSource
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord
-from benchmark.results.shipped_models import read_catalogue
 
 CATALOGUE = read_catalogue()
 

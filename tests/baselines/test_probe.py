@@ -62,7 +62,7 @@ def test_a_label_without_training_texts_gets_probability_zero(compose_run: Compo
 
 def test_the_memory_estimate_counts_the_special_tokens(compose_run: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     config, findings = compose_run(*TINY), Mock(return_value=[])
-    monkeypatch.setattr("baselines.probe.network_findings", findings)
+    monkeypatch.setattr("baselines.probe.network_checks", findings)
     context = FitContext(tuple(config.dataset.labels), config.recipe, config.seed, Path(), checkpoints=False)
     probe = build_classifier(config.model)
     assert isinstance(probe, Probe)

@@ -13,8 +13,8 @@ from benchmark.interface import ModelCard
 from benchmark.report.formats import parameters
 from benchmark.report.tables.leaderboard import leaderboard, reduced_runs
 from benchmark.report.tables.study_tables import DEVIATES
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import Failure, RunRecord, Status
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.results.store import Run
 
 TWO_WRONG = (*GOLD[:8], 0, 0)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from benchmark.results import schema1
-from benchmark.results.shipped_models import CATALOGUE, CatalogueEntry, read_catalogue
+from benchmark.results.catalogue import CATALOGUE, CatalogueEntry, read_catalogue
 from benchmark.run.catalogue import catalogue
 
 PARAMETERS = {  # as the model cards state them

@@ -15,7 +15,7 @@ from baselines.training.memory_estimate import MemoryEstimate, estimate_memory
 from benchmark import doctor
 from benchmark.config import FOLDERS
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Finding
+from benchmark.interface import CheckResult
 from benchmark.run import diagnosis, runner
 from benchmark.run.catalogue import shipped_models
 from benchmark.run.compose import build_classifier, compose
@@ -23,10 +23,10 @@ from benchmark.run.compose import build_classifier, compose
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
-def problems(*overrides: str) -> dict[str, Finding]:
-    """The findings that would stop the run, by what they are about."""
+def problems(*overrides: str) -> dict[str, CheckResult]:
+    """The results that would stop the run, by what they are about."""
     found = diagnosis.examine(compose(["dataset=synthetic", *overrides]))
-    return {finding.what: finding for finding in found if finding.fix is not None}
+    return {result.what: result for result in found if result.fix is not None}
 
 
 def test_a_run_that_can_start_has_no_problems() -> None:
@@ -50,14 +50,14 @@ def test_everything_that_is_missing_is_listed(tmp_path: Path) -> None:
     assert "about 2" in found["memory"].found  # 16 GB of weights, then adapters, then what a pass keeps
     assert "nowhere is not a folder" in found["weights"].found
     assert "has no train split" in found["data"].found
-    assert all(finding.fix for finding in found.values())
+    assert all(result.fix for result in found.values())
 
 
 @pytest.mark.parametrize("model", shipped_models())
 def test_every_model_can_be_examined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baselines.training.requirements.availability", lambda _: "available")
     found = list(diagnosis.examine(compose([f"model={model}", "dataset=synthetic"])))
-    assert [finding.what for finding in found][:3] == ["versions", "data", "folders"]
+    assert [result.what for result in found][:3] == ["versions", "data", "folders"]
 
 
 def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_missing_file_of_answers_is_found(tmp_path: Path) -> None:
 )
 def test_answers_that_belong_to_other_rows_are_found(row: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text(f"{row}\n" * 300)
-    finding = problems("model=external", f"model.path={tmp_path}/answers.jsonl")["rows"]
-    assert named in finding.found
+    result = problems("model=external", f"model.path={tmp_path}/answers.jsonl")["rows"]
+    assert named in result.found
 
 
 def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_labels_without_rows_and_a_single_label_are_found(tmp_path: Path) -> Non
         (tmp_path / f"{split}.txt").write_text("one;joy\ntwo;joy\nthree;love\nfour;love\n")
     data = ["dataset.synthetic=null", f"dataset.path={tmp_path}", "dataset.labels=[joy,love,fear]"]
     (found,) = [
-        finding
-        for finding in diagnosis.examine(compose(["dataset=synthetic", "model=majority", *data]))
-        if finding.what == "data"
+        result
+        for result in diagnosis.examine(compose(["dataset=synthetic", "model=majority", *data]))
+        if result.what == "data"
     ]
     assert found.fix is None
     assert "No train row has the label fear." in found.found
@@ -142,7 +142,7 @@ def test_the_memory_estimate_of_llama_3_is_near_its_peak_on_a_gpu(samples: int, 
 def test_the_memory_of_a_model_that_is_not_trained_is_that_of_prediction(overrides: list[str]) -> None:
     batch = ["model.prediction_batch_size=7", "recipe.batch_size=1000"]
     found = diagnosis.examine(compose([*overrides, *batch, "dataset=synthetic"]))
-    (memory,) = [finding for finding in found if finding.what == "memory"]
+    (memory,) = [result for result in found if result.what == "memory"]
     assert "with 7 samples" in memory.found
 
 
@@ -190,8 +190,8 @@ def test_the_exit_code_says_whether_there_are_problems(arguments: list[str], cod
 
 def test_only_the_packages_that_were_checked_are_counted() -> None:
     required = [line for line in distribution(diagnosis.DISTRIBUTION).requires or [] if "extra ==" not in line]
-    finding = diagnosis._versions()
-    assert finding.found == f"{len(required)} packages as required"
+    result = diagnosis._versions()
+    assert result.found == f"{len(required)} packages as required"
 
 
 @pytest.mark.parametrize("option", FOLDERS)

@@ -27,8 +27,8 @@ from benchmark.report.tables.leaderboard import ranked
 from benchmark.report.tables.study_tables import table3_accuracy
 from benchmark.report.verification import check
 from benchmark.results import store as records
+from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
-from benchmark.results.shipped_models import read_catalogue
 from benchmark.run.compose import compose
 from benchmark.run.published import spec_of
 from benchmark.run.revisions import pin

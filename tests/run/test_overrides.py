@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
 from benchmark.errors import BenchmarkError
-from benchmark.results.shipped_models import read_catalogue
+from benchmark.results.catalogue import read_catalogue
 from benchmark.run.compose import compose, with_config_dir
 from benchmark.run.overrides import element, hydra_value
 from benchmark.run.published import published_overrides, spec_of

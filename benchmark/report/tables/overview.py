@@ -20,7 +20,7 @@ from benchmark.report.table import (
     ValueSource,
     declared,
 )
-from benchmark.results.shipped_models import CatalogueEntry
+from benchmark.results.catalogue import CatalogueEntry
 
 
 def overview(analysis: AnalysedResults) -> pd.DataFrame:

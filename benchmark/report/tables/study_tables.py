@@ -28,7 +28,7 @@ from benchmark.report.table import (
     ValueSource,
     declared,
 )
-from benchmark.results.shipped_models import CatalogueEntry
+from benchmark.results.catalogue import CatalogueEntry
 
 SETTINGS = {**study.TABLE2, **study.PROSE}
 """What Table 2 compares, with the study's values in its order."""
