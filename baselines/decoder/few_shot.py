@@ -1,10 +1,10 @@
-"""Examples for a prompt, drawn from the training split, and the options that belong to them."""
+"""Examples for a prompt, drawn from the training split."""
 
 import hashlib
 from collections.abc import Sequence
 
 from benchmark.errors import BenchmarkError
-from benchmark.interface import Examples, Readout
+from benchmark.interface import Examples
 
 
 def draw_examples(train: Examples, labels: Sequence[str], shots: int, seed: int) -> list[int]:
@@ -32,37 +32,3 @@ def draw_examples(train: Examples, labels: Sequence[str], shots: int, seed: int)
             )
         del rows[wanted:]
     return sorted((row for rows in of_label for row in rows), key=lambda row: order(train.ids[row]))
-
-
-def check_shots(
-    shots: int | None, readout: Readout, train: bool, adapter: str | None, scoring_options: Sequence[str]
-) -> None:
-    """Raise for options that exclude each other.
-
-    `scoring_options` are the names of the scoring options that differ from their defaults.
-    """
-    if shots is None and scoring_options:
-        raise BenchmarkError(
-            f"model.{scoring_options[0]} is set, but whole labels are scored only where model.shots is set.",
-            f"Set model.train=false model.shots=0, or leave model.{scoring_options[0]} out.",
-        )
-    if shots is None:
-        return
-    if shots < 0:
-        raise BenchmarkError(f"model.shots is {shots}.", "Set it to 0 or more, or leave it out.")
-    for conflict, fix, applies in (
-        ("model.train is true", "Set model.train=false", train),
-        ("model.adapter is set", "Leave model.adapter out", adapter is not None),
-        ("model.readout is head", "Set model.readout=labels", readout is Readout.head),
-    ):
-        if applies:
-            raise BenchmarkError(
-                f"model.shots is {shots}, but {conflict}: examples are shown to models that write their answer and "
-                "are not trained.",
-                f"{fix}, or leave model.shots out.",
-            )
-    if scoring_options and readout is Readout.generate:
-        raise BenchmarkError(
-            f"model.{scoring_options[0]} is set, but free generation has no scores of labels.",
-            f"Set model.readout=labels, or leave model.{scoring_options[0]} out.",
-        )

@@ -6,7 +6,6 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from baselines.compute.hardware import Attention, Batching, Device, Precision, Quantization
-from baselines.decoder.few_shot import check_shots
 from baselines.decoder.label_scores import LabelScore
 from baselines.decoder.prompt import Prompt
 from baselines.packed.attention import resolve_batching
@@ -16,6 +15,7 @@ from baselines.weights.kinds import Kind, check_kind
 from baselines.weights.lora import CAUSAL_LM, SEQ_CLS, Lora
 from baselines.weights.sources import Weights
 from baselines.weights.starting_point import StartingPoint
+from benchmark.errors import BenchmarkError
 from benchmark.interface import ADDED_LATER, READS_FILES, Readout
 
 
@@ -51,10 +51,7 @@ class DecoderOptions:
 
     def __post_init__(self) -> None:
         check_positive(prediction_batch_size=self.prediction_batch_size, max_new_tokens=self.max_new_tokens)
-        whole = {"calibrate": self.calibrate, "score": self.score is not LabelScore.sum}
-        check_shots(
-            self.shots, self.readout, self.train, self.adapter, [option for option, used in whole.items() if used]
-        )
+        self._check_shots()
         if self.architecture:  # else it is read from the checkpoint later
             check_kind(self.architecture, Kind.decoder)
 
@@ -82,3 +79,33 @@ class DecoderOptions:
     def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """The labels of the classification head, none without one."""
         return labels if self.readout is Readout.head else ()
+
+    def _check_shots(self) -> None:
+        """Raise for options that `shots` excludes, and for options of its scores without it."""
+        scoring = {"calibrate": self.calibrate, "score": self.score is not LabelScore.sum}
+        option = next((name for name, used in scoring.items() if used), None)
+        if self.shots is None and option is not None:
+            raise BenchmarkError(
+                f"model.{option} is set, but whole labels are scored only where model.shots is set.",
+                f"Set model.train=false model.shots=0, or leave model.{option} out.",
+            )
+        if self.shots is None:
+            return
+        if self.shots < 0:
+            raise BenchmarkError(f"model.shots is {self.shots}.", "Set it to 0 or more, or leave it out.")
+        for conflict, fix, applies in (
+            ("model.train is true", "Set model.train=false", self.train),
+            ("model.adapter is set", "Leave model.adapter out", self.adapter is not None),
+            ("model.readout is head", "Set model.readout=labels", self.readout is Readout.head),
+        ):
+            if applies:
+                raise BenchmarkError(
+                    f"model.shots is {self.shots}, but {conflict}: examples are shown to models that write their "
+                    "answer and are not trained.",
+                    f"{fix}, or leave model.shots out.",
+                )
+        if option is not None and self.readout is Readout.generate:
+            raise BenchmarkError(
+                f"model.{option} is set, but free generation has no scores of labels.",
+                f"Set model.readout=labels, or leave model.{option} out.",
+            )
