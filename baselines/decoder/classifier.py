@@ -267,13 +267,15 @@ class DecoderClassifier(DecoderOptions):
     def _prompts(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The prompts, and the number of texts that were cut; raises if the network cannot read one with its answer."""
         prompts, truncated = self.prompter.prompts(texts)
-        written = self.max_new_tokens if self.readout is Readout.generate else max(map(len, self.prompter.answers))
+        longest = max(map(len, self.prompter.answers))
+        writes_freely = self.readout is Readout.generate and not self.speed_overrides.only_labels
+        written = self.max_new_tokens if writes_freely else longest
         tokens = max(map(len, prompts), default=0) + written
         limit = positions(self.network.config)
         if limit is not None and tokens > limit:
             raise BenchmarkError(
                 f"A prompt and its answer have {tokens} tokens, but the model reads at most {limit}.",
-                f"Set recipe.max_length={limit} or less.",
+                f"Set recipe.max_length={limit - written + longest} or less.",
             )
         return prompts, truncated
 

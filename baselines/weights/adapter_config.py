@@ -28,7 +28,8 @@ MERGE_FIRST = (
 PREDICT_WITH_PEFT = "Predict with peft and score the predictions with model=external model.path=FILE."
 OTHER_REMEDIES = {
     "init_lora_weights": "Convert it to a plain LoRA adapter when saving it, with peft's "
-    f"path_initial_model_for_weight_conversion. {PREDICT_WITH_PEFT}",
+    "path_initial_model_for_weight_conversion. If that is not possible: "
+    f"{PREDICT_WITH_PEFT[0].lower()}{PREDICT_WITH_PEFT[1:]}",
     "alora_invocation_tokens": PREDICT_WITH_PEFT,  # is not active in the whole prompt, so it cannot be merged
     "lora_bias": PREDICT_WITH_PEFT,  # cannot be merged into layers without a bias
 }

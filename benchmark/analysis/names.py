@@ -19,8 +19,8 @@ CHOICES = ("--config-dir=", "model=", "dataset=", "recipe=", "seed=", "experimen
 """Overrides that choose a model, data set or recipe, or change no result."""
 SMALL_NUMBER = re.compile(r"0?\.00\d+|\d+(\.\d*)?[eE]-\d+")
 """A number below 0.01, as Python, YAML or a person writes it."""
-PLAIN_SETTING = re.compile(r"model(\.\w+)+=[\w.+-]+")
-"""A setting of a model whose value is a word or a number, which a command line needs no quotes for."""
+PLAIN_SETTING = re.compile(r"model(\.\w+)+=(\[[\w.,+-]*\]|[\w.+-]+)")
+"""A setting of a model whose value is a word, a number or a list of them, which Hydra reads without quotes."""
 FILE_HASH = re.compile(r"(-[0-9a-f]{8})?@[0-9a-f]{12}$")
 """The digest of a run that an adapter's folder is named after, and the hash of its files."""
 SETTING_WORDS = {
@@ -159,6 +159,8 @@ def options_given(record: RunRecord) -> list[str]:
     given = [override for override in record.overrides if not override.lstrip("+").startswith(CHOICES)]
     dataset = record.config.dataset
     limited = any(limit is not None for limit in dataset.row_limits.values())
+    if not limited:
+        given = [override for override in given if _option(override) != "dataset.row_choice"]  # it changes nothing
     options = [_option(override) for override in given]
     if limited and dataset.row_choice is RowChoice.first and "dataset.row_choice" not in options:
         given.append("dataset.row_choice=first")
@@ -190,12 +192,12 @@ def command(records: Sequence[RunRecord], catalogue: dict[str, CatalogueEntry]) 
     folder = [given["--config-dir"]] if "--config-dir" in given else []
     if folder and first.model in catalogue:
         shipped = catalogue[first.model].config.model.parameters
-        settings = (setting for setting in settings_of(first, catalogue) if PLAIN_SETTING.fullmatch(setting))
-        options += [
-            setting
-            for setting in settings
-            if _option(setting) not in given and setting.split("=")[0].split(".")[1] in shipped
-        ]
+        for setting in settings_of(first, catalogue):
+            option = _option(setting)
+            if option not in given and PLAIN_SETTING.fullmatch(setting) and not option.startswith("model.prompt."):
+                options.append(
+                    setting if option.split(".")[1] in shipped else f"++{setting}"
+                )  # also if it is not listed
     sweep = ["-m"] if "," in seeds else []
     seed = [] if seeds == "0" and "experiment" not in given else [f"seed={seeds}"]
     words = [*folder, *sweep, *chosen, *options, *seed]

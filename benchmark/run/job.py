@@ -52,8 +52,9 @@ class Job:
     @property
     def work_dir(self) -> Path:
         """The folder of checkpoints; the same when the run is repeated with weights from the same server."""
-        weights = self.config.model.parameters.get("weights") or {}
-        elsewhere = weights.get("source") == "hub" and endpoint() != OFFICIAL_HUB
+        weights = self.config.model.parameters.get("weights")
+        from_hub = isinstance(weights, dict) and weights.get("source") == "hub"
+        elsewhere = from_hub and endpoint() != OFFICIAL_HUB
         server = f"-{sha256(endpoint().encode())[:8]}" if elsewhere else ""
         return Path(self.config.checkpoints_dir) / f"{self.record.digest[:16]}{server}"
 

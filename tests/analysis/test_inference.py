@@ -18,10 +18,10 @@ from benchmark.analysis.inference import (
     holm,
     interval_of_change,
     interval_of_difference,
+    maximal_groups,
     mcnemar,
     possible_counts,
     resample_items,
-    tied_groups,
     unpaired_z,
     wilson_interval,
 )
@@ -255,10 +255,10 @@ def test_with_too_few_discordant_items_nothing_is_detectable(items: int, discord
 
 
 def test_ties_are_not_transitive() -> None:
-    assert tied_groups(3, {(0, 2)}) == [(0, 1), (1, 2)]
-    assert tied_groups(4, set()) == [(0, 1, 2, 3)]
-    assert tied_groups(2, {(0, 1)}) == [(0,), (1,)]
-    assert tied_groups(0, set()) == []
+    assert maximal_groups(3, {(0, 2)}) == [(0, 1), (1, 2)]
+    assert maximal_groups(4, set()) == [(0, 1, 2, 3)]
+    assert maximal_groups(2, {(0, 1)}) == [(0,), (1,)]
+    assert maximal_groups(0, set()) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -272,7 +272,7 @@ def test_tied_groups_are_the_largest_without_a_difference(seed: int) -> None:
         if not any(code >> one & 1 and code >> other & 1 for one, other in differing)
     ]
     largest = sorted(tuple(sorted(group)) for group in free if not any(group < other for other in free))
-    assert tied_groups(7, differing) == largest
+    assert maximal_groups(7, differing) == largest
 
 
 @pytest.mark.parametrize(

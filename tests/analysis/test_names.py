@@ -187,8 +187,14 @@ def test_the_command_of_an_experiments_run_names_what_the_experiment_sweeps(rows
     assert made[:5] == ["python", "-m", "benchmark", "model=tfidf", "experiment=learning_curve"]
 
 
+def test_a_choice_of_rows_is_named_only_where_rows_are_left_out() -> None:
+    typed_choice = typed(a_record("tfidf", 'dataset.row_choice="first"'), "dataset.row_choice=first")
+    assert options_given(typed_choice) == []
+    assert label(typed_choice) == "paper"
+
+
 def test_a_command_states_what_a_folder_of_configurations_set_for_a_shipped_model() -> None:
-    record = a_record("smollm2_lora", "model.precision=bf16", "model.batching=padded")
+    record = a_record("smollm2_lora", "model.precision=bf16", "model.batching=padded", "model.train=false")
     made = command([typed(record, "--config-dir=DIR/conf", "model=smollm2_lora", "model.batching=padded")], CATALOGUE)
     assert made.split()[3:] == [
         "--config-dir=DIR/conf",
@@ -197,6 +203,7 @@ def test_a_command_states_what_a_folder_of_configurations_set_for_a_shipped_mode
         "recipe=paper",
         "model.batching=padded",
         "model.precision=bf16",
+        "++model.train=false",
     ]
 
 

@@ -102,8 +102,8 @@ def test_a_branch_that_nobody_can_resolve_is_found() -> None:
 
 
 def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = diagnosis.version
-    monkeypatch.setattr(diagnosis, "version", lambda name: "0.1" if name == "peft" else real(name))
+    real = diagnosis.installed_version
+    monkeypatch.setattr(diagnosis, "installed_version", lambda name: "0.1" if name == "peft" else real(name))
     assert problems("model=majority")["versions"].found == "peft 0.1 (needs <0.22,>=0.21)."
 
 

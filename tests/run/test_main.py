@@ -148,7 +148,7 @@ def test_a_search_over_a_model_without_validation_accuracy_ends_at_its_first_tri
     shown = benchmark(tmp_path, "experiment=tune", "model=majority", *SMALL)
     assert shown.returncode == 1
     _, _, last = shown.stderr.rstrip().rpartition("\n\n")  # behind Optuna's own line
-    assert last.startswith("This model has no validation accuracy, so it cannot be searched.")
+    assert last.startswith("This run trained no network, so it has no validation accuracy to search for.")
     assert len(last.splitlines()) == 1
     assert len(store.read_all(tmp_path / "results")) == 1
 
