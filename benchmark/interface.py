@@ -157,7 +157,7 @@ class FitReport:
     steps: int = 0
     samples_seen: int = 0
     effective_batch: int | None = None
-    pass_size: int | None = None  # samples per forward pass; below the effective batch, gradients are accumulated
+    pass_size: int | None = None  # most samples per forward pass of a process; below the batch, gradients accumulate
     graph_steps: int | None = None  # steps computed as CUDA graphs; None where the model cannot be captured
     graph_seconds: float | None = None  # of training_seconds, the part that prepared the graphs
     training_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""Decoders with LoRA adapters, or scored as they are: prompts, network, and three ways to read an answer."""
+"""Decoders with LoRA adapters, or scored as they are: prompts, network, and the ways to read an answer."""
 
 from baselines.decoder.classifier import DecoderClassifier
 

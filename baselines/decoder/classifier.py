@@ -1,4 +1,4 @@
-"""Llama and related decoders with LoRA adapters, the study's prompt, and three ways to read an answer."""
+"""Llama and related decoders with LoRA adapters, the study's prompt, and the ways to read an answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -20,14 +20,15 @@ class LabelLoss:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, train: Examples, n_labels: int) -> "LabelLoss":
-        """The loss of the recipe; its weights are scikit-learn's `balanced`.
+        """The loss of the recipe; its weights are scikit-learn's `balanced`, and 1 for labels without training rows.
 
         The mean weight of the training rows is 1 if each label has rows.
         """
         if recipe.class_weights is None:
             return cls(None, recipe.label_smoothing)
-        rows = np.maximum(np.bincount(train.labels, minlength=n_labels), 1)  # a label without rows has no use for one
-        return cls(tuple((len(train) / (n_labels * rows)).tolist()), recipe.label_smoothing)
+        rows = np.bincount(train.labels, minlength=n_labels)
+        weights = np.divide(len(train), n_labels * rows, out=np.ones(n_labels), where=rows > 0)
+        return cls(tuple(weights.tolist()), recipe.label_smoothing)
 
     def __call__(self, logits: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
         """The sum over the samples; `logits` are (samples, labels). The samples all have soft targets, or none has."""

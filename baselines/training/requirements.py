@@ -33,7 +33,7 @@ from baselines.training.memory_estimate import (
 )
 from baselines.weights.sources import Weights, availability, download_bytes, has_safetensors, identity
 from baselines.weights.without_weights import check_attention
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, check_option
 from benchmark.interface import CheckResult, FitContext, ModelCard, Recipe
 
 CHECKPOINTS = 3
@@ -76,8 +76,7 @@ def prepare(model: NetworkModel, context: FitContext, only_packed: bool = False)
 def check_positive(**options: int) -> None:
     """Raise if one of these options of a model is below 1."""
     for option, value in options.items():
-        if value < 1:
-            raise BenchmarkError(f"model.{option} is {value}.", "Set it to 1 or more.")
+        check_option(f"model.{option}", value, value >= 1, "Set it to 1 or more.")
 
 
 def check_length(max_length: int, context_length: int | None) -> None:

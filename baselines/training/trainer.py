@@ -48,7 +48,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
                 self.train(resume_from_checkpoint=str(checkpoint))
             else:  # training is complete, but Trainer would take one more step
                 best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
-                _load_weights(self.model, checkpoint if best is None else Path(best))
+                _load_weights(self.model, checkpoint if best is None else checkpoint.parent / Path(best).name)
                 self.state = state
                 self.callback_handler.on_train_begin(self.args, state, self.control)
         self.check_finite()
@@ -114,7 +114,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
                 return self._backpropagate(inputs, targets)
             except (RuntimeError, MemoryError) as error:
                 if not (memory.is_out_of_memory(error) and self.graphs is not None and self.graphs.release()):
-                    self.pass_size = memory.smaller_pass(self.pass_size, error)
+                    self.pass_size = memory.smaller_pass(min(self.pass_size, len(inputs)), error)
             memory.free_memory()
             model.zero_grad()  # of the passes before the failed one
 

@@ -1,6 +1,7 @@
 """What would stop a run on this machine, each with its fix."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,7 +17,7 @@ from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.folders import folder_errors
 from benchmark.run.model_by_place import is_read_later
-from benchmark.run.revisions import pin
+from benchmark.run.revisions import pin, pin_dataset
 
 DISTRIBUTION = "emotion-benchmark"
 
@@ -24,10 +25,12 @@ DISTRIBUTION = "emotion-benchmark"
 def examine(config: RunConfig) -> Iterator[CheckResult]:
     """Package versions, data, folders, and what the model itself needs."""
     yield _versions()
-    try:
-        config = pin(config)
-    except BenchmarkError as error:
-        yield CheckResult.from_error("model" if is_read_later(config.model.parameters) else "revision", error)
+    with suppress(BenchmarkError):  # which reading the data reports below
+        config = replace(config, dataset=pin_dataset(config.dataset))
+        try:
+            config = pin(config)
+        except BenchmarkError as error:
+            yield CheckResult.from_error("model" if is_read_later(config.model.parameters) else "revision", error)
     classifier = build_classifier(config.model)
     texts: Sequence[str] = ()
     test: Examples | None = None

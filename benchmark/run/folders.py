@@ -14,12 +14,14 @@ FULL = ("No space left on device", "PytorchStreamWriter failed writing", "unexpe
 
 def check_writable(option: str, folder: Path) -> None:
     """Raise `BenchmarkError` unless files can be written in `folder`, which need not exist yet."""
-    if broken := next((path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()), None):
-        raise BenchmarkError(
-            f"{option}={folder} cannot be written: {broken} is a link to {broken.readlink()}, which does not exist.",
-            "Create that folder, or name another.",
-        )
     try:
+        links = (path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists())
+        if broken := next(links, None):
+            raise BenchmarkError(
+                f"{option}={folder} cannot be written: {broken} is a link to {broken.readlink()}, which does not "
+                "exist.",
+                "Create that folder, or name another.",
+            )
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass

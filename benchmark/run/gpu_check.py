@@ -83,7 +83,7 @@ def check(overrides: Sequence[str], parts: Sequence[str]) -> int:
         started = time.perf_counter()
         try:
             results = functions[part]()
-        except (BenchmarkError, RuntimeError, OSError) as error:
+        except Exception as error:
             log.exception("%s failed", part)
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             results, failures = [f"**Failed**: {reason}"], failures + 1

@@ -72,7 +72,7 @@ class Job:
     def finished_run(self) -> Run | None:
         """The completed run with this digest, if there is one.
 
-        One with weights from another server than this run would ask does not count.
+        One with weights from a mirror counts only if this run would ask the same mirror.
         """
         folder = store.folder_of(self.results_dir, self.record.config, self.record.digest)
         earlier = store.read(folder) if (folder / store.RECORD).is_file() else None

@@ -51,6 +51,14 @@ class KeptModel:
     fit_here: FitReport
     truncated_texts: int = 0
 
+    @property
+    def fit(self) -> FitReport:
+        """`fit_here`, in which random weights and those of a mirror stay marked: the saved files do not say it."""
+        trained = self.record.fit
+        if trained is None or not trained.weights.stand_in:
+            return self.fit_here
+        return replace(self.fit_here, weights=trained.weights)
+
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction for each text, in order. Adds to `truncated_texts`."""
         if isinstance(texts, str):

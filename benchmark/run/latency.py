@@ -26,14 +26,14 @@ STEPS = 2  # of training: what the weights are does not change the time
 def measure(config: RunConfig, texts: int, folder: str | None = None, settings: Sequence[str] = ()) -> Latency:
     """The latency of the kept model in `folder`, or else of the configured model after a short training.
 
-    The first test texts of its data set are predicted one by one, and then all together.
+    The first test texts of the configured data set are predicted one by one, and then all together.
     `settings` are overrides, as for `kept.load`.
     """
     shared = measurement.device_is_shared()
     classifier: Classifier
     if folder is not None:
         model = kept.load(folder, *settings)
-        classifier, fit, spec = model.classifier, model.fit_here, model.record.config
+        classifier, fit, spec = model.classifier, model.fit, model.record.config
         test_texts = _load(config.dataset).test.texts[:texts]
     else:
         pinned = pin(config)

@@ -82,7 +82,7 @@ def _without_paths(schema: type[Any], parameters: dict[str, Any]) -> dict[str, A
         if ADDED_LATER in option.metadata and value == (vars(default) if is_dataclass(default) else default):
             published.pop(option.name, None)
         elif READS_FILES in option.metadata and value is not None:
-            published[option.name] = _name_and_hash(Path(value), option.metadata[READS_FILES])
+            published[option.name] = _name_and_hash(Path(str(value)), option.metadata[READS_FILES])
         elif nested is not None and isinstance(value, dict):
             published[option.name] = _without_paths(nested, value)
     return published

@@ -23,14 +23,15 @@ from benchmark.run.resolvers import LABELS
 def pin(config: RunConfig) -> RunConfig:
     """The configuration with whole commits, and with labels and architecture as its files state them if it names none.
 
-    Asks the hub, or else its local cache, where one of them is missing.
+    Reads local files, or asks the hub or else its local cache, where one of them is missing. The labels in the model's
+    instruction are written out.
     """
     parameters, dataset = config.model.parameters, pin_dataset(config.dataset)
     if isinstance(text := parameters.get("instruction"), str):
         parameters = parameters | {"instruction": text.replace(LABELS, ", ".join(dataset.words))}
     weights = parameters.get("weights")
     if isinstance(weights, dict) and weights.get("source") == "hub" and isinstance(hub := weights.get("hub"), dict):
-        hub_id, revision = (as_text(f"model.weights.hub.{key}", hub[key]) for key in ("id", "revision"))
+        hub_id, revision = (as_text(f"model.weights.hub.{key}", hub.get(key)) for key in ("id", "revision"))
         hub = {**hub, "id": hub_id, "revision": commit_of("model", hub_id, revision)}
         parameters = parameters | {"weights": weights | {"hub": hub}}
     if is_read_later(parameters):
@@ -104,5 +105,5 @@ def _revisions(config: RunConfig) -> dict[str, str]:
     weights = config.model.parameters.get("weights")
     if isinstance(weights, dict) and isinstance(hub := weights.get("hub"), dict):
         option = "model.revision" if config.model_by_id else "model.weights.hub.revision"
-        revisions[option] = str(hub["revision"])
+        revisions[option] = str(hub.get("revision"))
     return revisions

@@ -47,9 +47,9 @@ def run(
         process_group.check_batch(config.recipe.effective_batch)
         check_folders(config)
         pinned_config = pin(config)
-    if pinned_config != config:
-        classifier = build_classifier(pinned_config.model)
-        job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
+        if pinned_config != config:
+            classifier = build_classifier(pinned_config.model)
+            job = new_job(pinned_config, with_commits(overrides, config, pinned_config), on_record)
     with failures.recording_failures(job):
         job, splits = with_data(job, classifier)
         _log_data(job.record.config, splits.report)
@@ -168,9 +168,7 @@ def _restore_kept_model(job: Job, classifier: Classifier) -> FitReport | None:
         log.info("%s has no model of this configuration; training it", job.config.models_dir)
         return None
     log.info("reading the model in %s", kept_model[0])
-    fit = replace(kept.restore_model(*kept_model, classifier).fit_here, trained_parameters=0)
-    trained = kept_model[1].fit
-    return replace(fit, weights=trained.weights) if trained is not None and trained.weights.stand_in else fit
+    return replace(kept.restore_model(*kept_model, classifier).fit, trained_parameters=0)
 
 
 def _keep_record(folder: Path, run: Run) -> None:

@@ -259,6 +259,18 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert np.abs(halved.predict(texts).probabilities - whole.predict(texts).probabilities).max() < 1e-6
 
 
+def test_a_batch_smaller_than_a_pass_is_halved_itself(
+    compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory.")
+    monkeypatch.setattr(EncoderClassifier, "loss", fail_above(3, EncoderClassifier, error))
+    _, report, _ = trained(compose_run("model=tiny_bert", "dataset.train_rows=12", "recipe.max_steps=1"), tmp_path)
+    assert [line for line in caplog.messages if "out of memory" in line] == [
+        f"out of memory: continuing with {samples} samples per pass" for samples in (6, 3)
+    ]
+    assert report.pass_size == 3
+
+
 def test_out_of_memory_on_one_sample_is_refused(
     compose_run: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

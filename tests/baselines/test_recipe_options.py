@@ -40,6 +40,11 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     )
 
 
+def test_a_label_without_training_rows_weighs_one_where_targets_are_smoothed() -> None:
+    absent = LabelLoss.from_recipe(recipe(class_weights=ClassWeights.balanced, label_smoothing=0.1), TRAIN, 4)
+    assert absent.weights == pytest.approx((6 / 12, 6 / 4, 6 / 8, 1.0))
+
+
 def test_smoothing_spreads_a_share_of_the_target_over_all_labels() -> None:
     loss = LabelLoss.from_recipe(recipe(label_smoothing=0.1), TRAIN, 3)
     target = 0.9 * torch.eye(3)[:2] + 0.1 / 3

@@ -101,6 +101,11 @@ def test_a_branch_that_nobody_can_resolve_is_found() -> None:
     assert "'main' of o/name" in problems("model=tiny_bert", *hub)["revision"].found
 
 
+def test_data_without_labels_that_cannot_be_read_are_reported_once(tmp_path: Path) -> None:
+    found = problems("model=majority", "dataset=hub", "dataset.hub.id=o/name", f"dataset.path={tmp_path}/missing")
+    assert list(found) == ["data"]
+
+
 def test_a_package_in_the_wrong_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = diagnosis.installed_version
     monkeypatch.setattr(diagnosis, "installed_version", lambda name: "0.1" if name == "peft" else real(name))

@@ -42,11 +42,14 @@ def test_a_link_to_a_folder_that_does_not_exist_is_named_with_its_target(tmp_pat
     check_writable("results_dir", tmp_path / "link/inside")
 
 
-def test_a_folder_in_a_closed_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["exists", "is_symlink"])
+def test_a_folder_in_a_closed_one_cannot_be_written(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def closed(path: Path) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "exists", closed)
+    monkeypatch.setattr(Path, method, closed)
     with pytest.raises(BenchmarkError, match="Permission denied"):
         check_writable("results_dir", tmp_path / "new")
 

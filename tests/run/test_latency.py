@@ -73,6 +73,15 @@ def test_the_command_measures_a_kept_model(
     assert f"p99 {1000 * measured['latency']['p99']:.3g} ms" in capsys.readouterr().out
 
 
+def test_a_kept_model_of_random_weights_is_no_measurement_of_the_pretrained_one(
+    compose_run: Compose, tmp_path: Path
+) -> None:
+    _, folder, _ = keep(compose_run, tmp_path, "model=tiny_bert")
+    [path] = latencies_in(tmp_path / "measured", str(folder), "--texts", "3", "dataset=synthetic")
+    assert path.name.startswith("tiny_bert-random-latency")
+    assert json.loads(path.read_text())["pretrained"] is False
+
+
 def kept_by_command(folder: Path, *overrides: str) -> Path:
     """The folder of a TF-IDF model that the command with these overrides kept."""
     overrides = ("model=tfidf", *overrides, f"models_dir={folder}/models", *folders_in(folder)[:2])

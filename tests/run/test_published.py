@@ -13,6 +13,7 @@ from benchmark.config import FOLDERS, ModelConfig, RunConfig, digest_of
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Optimizer, Recipe, Schedule
+from benchmark.run.compose import compose
 from benchmark.run.overrides import element, text_value, with_groups
 from benchmark.run.published import published_overrides, spec_of, without_home
 
@@ -91,6 +92,14 @@ def test_a_path_of_the_data_is_removed_whatever_the_model_reads() -> None:
     assert published_overrides(a_config("NoFiles"), overrides) == [
         "dataset={name:mine,path:DIR/data}", "model.note='/not/a/path'", "recipe.epochs=1",
     ]  # fmt: skip
+
+
+def test_a_folder_with_a_number_as_its_name_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024/adapter_config.json").write_text("{}")
+    config = compose(["model=tiny_bert", "model.adapter=2024"])
+    assert str(spec_of(config).model.parameters["adapter"]).startswith("2024@")
 
 
 def test_a_path_that_is_not_set_stays_null() -> None:

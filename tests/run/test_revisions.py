@@ -69,6 +69,11 @@ def test_a_revision_of_digits_is_a_text(asked: list[str]) -> None:
         pin(compose(asked))
 
 
+def test_weights_of_the_hub_without_a_revision_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match="model.weights.hub.revision contains None"):
+        pin(compose(["model=bert_base", "dataset=synthetic", "~model.weights.hub.revision"]))
+
+
 @pytest.mark.parametrize("asked", [["model=minilm", "model.weights.source=hub", "model.weights.hub.revision=12345e6"],
                                    ["model=encoder", "model.id=o/name", "model.revision=12345e6"],
                                    ["model=encoder", "model.id=12e3"],

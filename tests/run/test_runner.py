@@ -214,6 +214,14 @@ def test_a_run_that_never_began_to_train_is_kept_outside_the_results_without_a_t
     assert fix in str(error.value.fix)
 
 
+def test_a_checkpoint_of_another_kind_is_a_failure_that_is_kept(compose_run: Compose, tmp_path: Path) -> None:
+    (tmp_path / "decoder").mkdir()
+    (tmp_path / "decoder/config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(BenchmarkError, match="llama is a decoder"):
+        runner.run(compose_run("model=encoder", f"model.path={tmp_path}/decoder"))
+    assert "llama is a decoder" in str(only_failure(tmp_path).failure)
+
+
 def test_a_finished_run_is_kept_after_a_mistaken_start_and_warns_that_its_model_was_not_saved(
     compose_run: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
