@@ -44,7 +44,7 @@ def leads_by_data_set(tables: Mapping[Table, pd.DataFrame], dataset: str) -> dic
 def _significant_lead(dataset: str, better: pd.Series, other: pd.Series, led: pd.DataFrame) -> str:
     """A sentence with both accuracies, their difference and its interval."""
     pair = led[led["other_id"] == other["configuration"]].iloc[0]
-    interval = f"{four_decimals(pair['low'])} to {four_decimals(pair['high'])}"
+    interval = f"95% interval {four_decimals(pair['low'])} to {four_decimals(pair['high'])}"
     return (
         f"On {dataset}, {_named_model(better)} is significantly more accurate than {_named_model(other)}, by "
         f"{four_decimals(pair['difference'])} ({interval})."

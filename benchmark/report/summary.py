@@ -12,6 +12,7 @@ from benchmark.analysis import study
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.configurations import is_sized_network, smallest_network
 from benchmark.analysis.costs import significant_leads
+from benchmark.analysis.names import exponential
 from benchmark.report.data_set_leads import leads_by_data_set
 from benchmark.report.formats import markdown_text
 from benchmark.report.table import Table
@@ -65,7 +66,7 @@ def facts(analysis: AnalysedResults, tables: dict[Table, pd.DataFrame], dataset:
         "about_study": about_study,
         "runs": len(analysis.results.runs),
         **_about_the_best(analysis, comparable),
-        **_about_size(analysis, comparable),
+        **_about_size(analysis, comparable, tables),
         **by_cost,
         "projected": (projected := _projected(own_tables["projected_dollars"])),
         "idle": [HOURS * row["per_hour"] for row in (projected, by_cost["priced"]) if row],
@@ -102,7 +103,9 @@ def _about_the_best(analysis: AnalysedResults, comparable: list[Row]) -> dict[st
     }
 
 
-def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, Any]:
+def _about_size(
+    analysis: AnalysedResults, comparable: list[Row], tables: Mapping[Table, pd.DataFrame]
+) -> dict[str, Any]:
     """The networks of different sizes that do not differ, and how they compare with the study's figure."""
     networks, printed = _networks(analysis, comparable), study.TABLE3[study.DECODERS[0]]
     searched = _searched_rates(analysis)
@@ -117,6 +120,11 @@ def _about_size(analysis: AnalysedResults, comparable: list[Row]) -> dict[str, A
             row["title"]
             for row in networks
             if row["model"] in searched and _rate(analysis, row) == max(searched[row["model"]])
+        ],
+        "low_rates": [
+            {"title": row["title"], "rate": exponential(_rate(analysis, row)), "datasets": datasets}
+            for row in networks
+            if row["model"] not in searched and (datasets := _with_higher_rates(row, _rate(analysis, row), tables))
         ],
         "detectable": _detectable(analysis, networks),
         "contains_printed": all(row["low"] <= printed <= row["high"] for row in networks),
@@ -209,6 +217,17 @@ def _searched_rates(analysis: AnalysedResults) -> dict[str, set[float]]:
         if record.recipe in SEARCHES:
             rates[record.model].add(record.config.recipe.learning_rate)
     return {model: tried for model, tried in rates.items() if len(tried) > 1}
+
+
+def _with_higher_rates(row: Row, rate: float, tables: Mapping[Table, pd.DataFrame]) -> list[str]:
+    """The data sets whose trials of a model were best on validation with a higher rate; empty if one's were not."""
+    better = {}
+    for table, trials in tables.items():
+        if table.name.startswith("tuning_") and len(trials):
+            of_model = trials[trials["model"] == row["title"]].sort_values("validation_accuracy", kind="stable")
+            if rate in of_model["learning_rate"].tolist():
+                better[str(table.dataset)] = of_model["learning_rate"].iloc[-1] > rate
+    return sorted(better) if all(better.values()) else []
 
 
 def _detectable(analysis: AnalysedResults, networks: list[Row]) -> float | None:

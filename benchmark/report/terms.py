@@ -9,7 +9,7 @@ TERMS = {
         "tuned",
         "usual training settings; learning rates of MiniLM and SmolLM2 chosen on validation texts",
     ),
-    r"tune_cpu": ("tune_cpu", "a short training that compares learning rates on validation texts"),
+    r"tune_cpu": ("tune_cpu", "a training that only compares learning rates on validation texts"),
     r"few_labels": ("few_labels", "40 epochs on as many texts of each label"),
     r"fp32|tf32|bf16|fp16": ("fp32, tf32, bf16, fp16", "number format of the computation"),
     r"packed|padded": ("padded", "texts of a batch are filled up to one length, instead of computed as one stream"),
@@ -30,7 +30,10 @@ TERMS = {
 }
 """A regular expression for a part of a name, and the term with its meaning."""
 MACHINES = {
-    r"with (AVX2|AVX-512|AMX)": ("with AVX2", "the widest vector instructions; without an addition AVX-512 BF16")
+    r"with (AVX2|AVX-512|AMX)": (
+        "with AVX2",
+        "a CPU whose widest vector instructions are AVX2; CPUs named without this have AVX-512 BF16",
+    ),
 }
 """A regular expression for a place in the name of a machine, and the term with its meaning."""
 

@@ -23,7 +23,7 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results, results_of
 from benchmark.analysis.prices import read_prices
 from benchmark.config import digest_of
-from benchmark.interface import AdapterSource, WeightSource
+from benchmark.interface import AdapterSource, CurvePoint, WeightSource
 from benchmark.report.build import Report
 from benchmark.report.summary import _most_harmful_change, _prices, answer, facts, findings, messages
 from benchmark.report.tables import TABLES, all_tables
@@ -279,6 +279,24 @@ def test_the_answer_says_whose_learning_rate_was_searched(tmp_path: Path) -> Non
     assert "searched" not in answer(analysis, all_tables(analysis))[-1]
 
 
+@pytest.mark.parametrize(("at_twice_the_rate", "low"), [(0.9, True), (0.1, False)])
+def test_the_answer_says_whose_rate_was_too_low_on_other_data(
+    at_twice_the_rate: float, low: bool, tmp_path: Path
+) -> None:
+    runs = errors(tmp_path, bert_base=3, minilm=6)
+    used = a_record("bert_base").config.recipe.learning_rate
+    for rate, validated in ((used, 0.5), (2 * used, at_twice_the_rate)):
+        options = (f"recipe.learning_rate={rate}", "recipe.name=tune", "dataset.test_rows=1")
+        fit = replace(FIT, curve=(CurvePoint(1, 1.0, validation_accuracy=validated),))
+        trial = a_record("bert_base", *options, dataset="mine", fit=fit)
+        assert trial.data is not None
+        splits = {name: replace(split, sha256=f"{name:0<64}") for name, split in trial.data.splits.items()}
+        runs.append(publish(tmp_path, replace(trial, data=replace(trial.data, splits=splits))))
+    analysis = AnalysedResults(results_of(runs))
+    sentence = "BERT base was trained with 5e-5; on mine, higher rates were more accurate on the validation split"
+    assert (sentence in " ".join(answer(analysis, all_tables(analysis)))) is low
+
+
 def test_the_answer_prices_the_large_model_by_its_speed_with_random_weights(tmp_path: Path) -> None:
     costs = {"memory": 9, "trained": 9, "answering": 1.0}
     best = publish_with_costs(tmp_path, "bert_base", 1, training=100, **costs)
@@ -360,6 +378,9 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert "(109 million to 1.8 billion parameters) is significantly more accurate than MiniLM-L6" in intro
     assert known["searched"] == ["MiniLM-L6", "SmolLM2-135M LoRA"]
     assert "The learning rates of MiniLM-L6 and SmolLM2-135M LoRA were [searched on the validation split]" in readme
+    (low,) = known["low_rates"]
+    assert low == {"title": "MPNet base", "rate": "5e-5", "datasets": ["banking77", "tweet_emotion"]}
+    assert "MPNet base was trained with 5e-5; on banking77 and tweet_emotion, higher rates were more accurate" in readme
     assert known["from_four_bits"] == ["SmolLM2-135M LoRA", "Qwen2.5-Coder 1.5B LoRA"]
     interval = f"95% interval {cheap['low']:.4f} to {cheap['high']:.4f}"
     assert f"Its accuracy is {cheap['accuracy']:.4f} ({interval}), and it trains in ten minutes" in intro
@@ -378,7 +399,7 @@ def test_the_readme_has_six_findings_of_one_sentence_each(shipped: Path) -> None
     assert set(tables["tuning_banking77"]["model"]) == {"MiniLM-L6", "MPNet base"}
     assert found_answer.endswith(
         "On banking77, MPNet base (0.9352) is significantly more accurate than MiniLM-L6 (0.9143), by 0.0209 "
-        "(0.0130 to 0.0288)."
+        "(95% interval 0.0130 to 0.0288)."
     )
     assert "On banking77 (77 labels), MPNet base leads MiniLM-L6 significantly, by 0.0209 (0.0130 to 0.0288)." in intro
     decoder_lead = known["cheaper_lead"]

@@ -250,7 +250,8 @@ TABLES = (
         ),
         note="Accuracy on the validation split after the last epoch, or after the best one with `recipe.keep=best`. "
         "Each of these runs predicted one test text, so none of them has a test accuracy. The learning rates of MiniLM "
-        "and SmolLM2 in `recipe=tuned` were chosen from such trials on the study's data set.",
+        "and SmolLM2 in `recipe=tuned` were chosen from such trials on the study's data set, and those of networks on "
+        "another data set from its own trials.",
         section="settings",
     ),
 )
