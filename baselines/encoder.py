@@ -245,5 +245,5 @@ class EncoderClassifier:
         return tokenize(self.tokenizer, texts, self.max_length)
 
     def speed_comparison(self) -> EncoderSpeed:
-        """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
+        """The model as comparisons of speed need it (`benchmark.measure.measurable`)."""
         return EncoderSpeed(self)

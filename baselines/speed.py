@@ -1,4 +1,4 @@
-"""Encoders and decoders as comparisons of speed need them (`benchmark.run.measurable.SpeedComparison`)."""
+"""Encoders and decoders as comparisons of speed need them (`benchmark.measure.measurable.SpeedComparison`)."""
 
 from collections.abc import Sequence
 from copy import copy

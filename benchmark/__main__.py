@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.command import JobOutcome, attempt, attempt_in_process, outcomes_of, rebuild_reports
 from benchmark.config import CONF_DIR
+from benchmark.configuration.compose import explain_refusal, from_hydra
+from benchmark.configuration.overrides import REFUSALS, check_named, with_groups
 from benchmark.errors import BenchmarkError
 from benchmark.run import process_group
-from benchmark.run.compose import explain_refusal, from_hydra
-from benchmark.run.overrides import REFUSALS, check_named, with_groups
 from benchmark.run.sweep_folder import SweepFolder
 from benchmark.terminal import INTERRUPTED, exit_on_error, handle_signals, is_refused, quiet_libraries
 

@@ -13,7 +13,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A data set on the hub; the revision is a commit, once `benchmark.run.revisions.pin` has resolved it.
+    """A data set on the hub; the revision is a commit, once `benchmark.configuration.revisions.pin` has resolved it.
 
     `splits` maps train, test and, if there is one, validation to names of the hub's splits; the others are not used.
     Without it, the splits are those with the usual names.

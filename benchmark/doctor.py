@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from benchmark.config import RunConfig
-from benchmark.run.compose import add_overrides, compose, each_model, overrides_of
+from benchmark.configuration.compose import add_overrides, compose, each_model, overrides_of
 from benchmark.run.diagnosis import examine
 from benchmark.terminal import exit_on_error, quiet_libraries
 

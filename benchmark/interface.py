@@ -3,7 +3,7 @@
 Models (`baselines/` or your own) import this module, `benchmark.files`, `benchmark.hub`, `benchmark.processes` and
 `benchmark.errors`, and nothing else of `benchmark`. Texts and predictions are defined in `benchmark.predictions`, the
 options of training in `benchmark.recipe`, and what a model needs so that its speed can be compared in
-`benchmark.run.measurable`.
+`benchmark.measure.measurable`.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,12 +12,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from benchmark.configuration.compose import add_overrides, compose, overrides_of
+from benchmark.configuration.revisions import pin
+from benchmark.measure import gpu_check, latency, throughput
+from benchmark.measure.flops import DTYPE_NAMES
 from benchmark.results.speed import Latency, write_speed
-from benchmark.run import gpu_check, latency, throughput
-from benchmark.run.compose import add_overrides, compose, overrides_of
-from benchmark.run.flops import DTYPE_NAMES
 from benchmark.run.folders import check_writable
-from benchmark.run.revisions import pin
 from benchmark.terminal import exit_on_error, quiet_libraries
 
 COUNTS = {

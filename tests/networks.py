@@ -18,11 +18,11 @@ from baselines.packed.sample import Sample
 from baselines.packed.stream import Varlen
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.load import Splits, load
 from benchmark.interface import FitContext, FitReport, Predictions, Readout
 from benchmark.results.store import Run
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier
 
 Compose = Callable[..., RunConfig]
 Network = EncoderClassifier | DecoderClassifier

@@ -10,8 +10,8 @@ from factories import SMALL
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
+from benchmark.configuration.compose import compose, from_hydra
 from benchmark.run.catalogue import is_by_place
-from benchmark.run.compose import compose, from_hydra
 
 GROUPS = ("model", "dataset", "recipe", "experiment")
 

@@ -12,11 +12,11 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.names import command
 from benchmark.config import CONF_DIR, RunConfig, RunSpec, digest_of
+from benchmark.configuration.compose import compose
+from benchmark.configuration.published import spec_of
 from benchmark.interface import Optimizer
 from benchmark.report.tables.training import tuning
 from benchmark.results.catalogue import read_catalogue
-from benchmark.run.compose import compose
-from benchmark.run.published import spec_of
 
 HASHES = {"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64}
 

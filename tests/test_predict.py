@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from factories import LABELS, SMALL, folders_in, variables
 
+from benchmark.configuration.compose import compose
 from benchmark.files import read_all_rows
 from benchmark.predict import BATCH, load, main
 from benchmark.run import runner
-from benchmark.run.compose import compose
 
 TEXTS = ("i feel calm", "i am so angry, really", "", "what a day")
 COMMAND = [sys.executable, "-m", "benchmark.predict"]

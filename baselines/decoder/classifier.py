@@ -296,5 +296,5 @@ class DecoderClassifier(DecoderOptions):
         return replace(Predictions.from_answers(answers, self.labels, self.prompter.labels), truncated_texts=truncated)
 
     def speed_comparison(self) -> DecoderSpeed:
-        """The model as comparisons of speed need it (`benchmark.run.measurable`)."""
+        """The model as comparisons of speed need it (`benchmark.measure.measurable`)."""
         return DecoderSpeed(self)

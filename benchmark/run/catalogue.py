@@ -12,10 +12,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from benchmark.config import CONF_DIR, RunConfig
+from benchmark.configuration.compose import build_classifier, compose, model_class
+from benchmark.configuration.published import spec_of
 from benchmark.interface import ADDED_LATER
 from benchmark.results.catalogue import CATALOGUE
-from benchmark.run.compose import build_classifier, compose, model_class
-from benchmark.run.published import spec_of
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from benchmark.config import FOLDERS, RunConfig
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.model_by_place import is_read_later
+from benchmark.configuration.revisions import pin, pin_dataset
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import CheckResult, Examples, FitContext, PrecomputedClassifier
 from benchmark.results.environment import installed_version
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.folders import folder_errors
-from benchmark.run.model_by_place import is_read_later
-from benchmark.run.revisions import pin, pin_dataset
 
 DISTRIBUTION = "emotion-benchmark"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from filelock import Timeout
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.published import without_home
+from benchmark.configuration.revisions import pin, with_commits
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.results.record import Failure, RunRecord, Status, to_json
 from benchmark.results.store import folder_of
-from benchmark.run.compose import build_classifier
 from benchmark.run.folders import is_disk_full
 from benchmark.run.job import Job, OnRecord, new_job, now, with_data
-from benchmark.run.published import without_home
-from benchmark.run.revisions import pin, with_commits
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from benchmark.config import RunConfig, digest_of
+from benchmark.configuration.published import published_overrides, spec_of
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
@@ -23,7 +24,6 @@ from benchmark.results.environment import Environment
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import measurement
-from benchmark.run.published import published_overrides, spec_of
 
 log = logging.getLogger(__name__)
 

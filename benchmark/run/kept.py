@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import ModelConfig, RunSpec, identity_of
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.checks import check_text
 from benchmark.errors import BenchmarkError
 from benchmark.files import holds_nothing
 from benchmark.interface import Classifier, FitReport, Mergeable, Predictions, Restorable, WeightSource
 from benchmark.results.record import RunRecord, is_unchanged, to_json
 from benchmark.results.store import RECORD
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
 log = logging.getLogger(__name__)

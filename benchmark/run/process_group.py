@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.revisions import pin
 from benchmark.errors import BenchmarkError
 from benchmark.interface import PrecomputedClassifier
 from benchmark.processes import SHARDED_WEIGHTS, rank, world_size
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
-from benchmark.run.revisions import pin
 
 TORCHRUN_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 """What torchrun sets for a process. transformers and accelerate would share the work a second time."""

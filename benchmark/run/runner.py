@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.config import RunConfig, RunSpec
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.revisions import pin, with_commits
 from benchmark.data.load import Splits
 from benchmark.data.report import DataReport
 from benchmark.files import replacing
@@ -22,11 +24,9 @@ from benchmark.results import store
 from benchmark.results.record import RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import energy, failures, kept, measurement, process_group
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context, seed_libraries
 from benchmark.run.folders import check_folders
 from benchmark.run.job import Job, OnRecord, SavePlots, exclusive, new_job, now, with_data
-from benchmark.run.revisions import pin, with_commits
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from baselines.weights.adapter_config import (
     read_adapter_config,
 )
 from baselines.weights.lora import Lora
+from benchmark.configuration.compose import compose
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose
 
 SAVED = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj"], task_type="CAUSAL_LM").to_dict()
 SAVED = json.loads(json.dumps(SAVED, default=lambda value: sorted(value) if isinstance(value, set) else str(value)))

@@ -27,11 +27,11 @@ from baselines.weights.loading import fetch_checked
 from baselines.weights.sources import Source, Weights
 from baselines.weights.starting_point import RequiredWeights
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.published import spec_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
-from benchmark.run.compose import build_classifier
-from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 

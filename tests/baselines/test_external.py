@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from baselines.external import ExternalClassifier
+from benchmark.configuration.compose import compose
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, Predictions
-from benchmark.run.compose import compose
 
 LABELS = ("sadness", "joy", "love")
 TEXTS = ("i feel fine", "oh well", "i feel fine today")

@@ -19,11 +19,11 @@ from baselines.packed.passes import last_tokens
 from baselines.packed.stream import pack
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR, RunConfig, digest_of
+from benchmark.configuration.compose import build_classifier, compose
+from benchmark.configuration.published import spec_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext, Prompting
-from benchmark.run.compose import build_classifier, compose
-from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 PROMPTS = sorted(path.stem for path in (CONF_DIR / "prompt").glob("*.yaml"))

@@ -20,13 +20,13 @@ from baselines.weights.adapter import WEIGHTS_FILE, read_adapter
 from baselines.weights.adapter_config import CONFIG_FILE
 from baselines.weights.lora import Lora
 from benchmark.config import RunConfig, digest_of
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.published import spec_of
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import AdapterSource, FitContext
 from benchmark.results.store import Run
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier
-from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 TRAINING = ["recipe.max_steps=10", "recipe.learning_rate=1e-2"]

@@ -32,11 +32,11 @@ from baselines.training.arguments import TENSORBOARD_FOLDER, tensorboard_beside_
 from baselines.training.fine_tuning import samples_seen
 from baselines.training.saving import save
 from baselines.training.trainer import NEVER, PassTrainer, seed_of
+from benchmark.configuration.compose import build_classifier, compose
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import LOWER_RATE, Classifier, Examples, FitContext, Predictions, WeightSource
-from benchmark.run.compose import build_classifier, compose
 
 MODELS = ["majority", "tfidf", "tiny_bert", "tiny_roberta", "tiny_llama", "tiny_llama_head"]
 NETWORKS = MODELS[2:]

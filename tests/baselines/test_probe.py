@@ -14,10 +14,10 @@ from baselines.compute.hardware import Batching
 from baselines.probe import Pooling, Probe
 from baselines.training.memory_estimate import TOKENS_PER_WORD
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier, compose
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, FitContext
-from benchmark.run.compose import build_classifier, compose
 
 Compose = Callable[..., RunConfig]
 TINY = ["model=probe", "model.weights.source=random", "model.architecture.vocab_size=600"]

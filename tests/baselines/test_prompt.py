@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerFast
 from baselines.decoder.label_scores import branches
 from baselines.decoder.prompt import Prompter
 from baselines.weights.tokenizer import train_tokenizer
+from benchmark.configuration.compose import compose
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 LLAMA3 = compose(["model=llama3_lora"]).model.parameters

@@ -10,10 +10,10 @@ from factories import LABELS
 from networks import named, save_model, scored
 
 from benchmark.config import RunConfig
+from benchmark.configuration.published import spec_of
 from benchmark.errors import BenchmarkError
 from benchmark.results.record import Status
 from benchmark.run import runner
-from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 SIZES = {"hidden_size": 64, "intermediate_size": 128}  # 64 weights share one scale

@@ -13,11 +13,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from baselines.packed.sample import Sample
 from baselines.training.label_loss import LabelLoss
 from benchmark.config import RunConfig, RunSpec
+from benchmark.configuration.compose import build_classifier, compose
+from benchmark.configuration.published import spec_of
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import ClassWeights, Examples, FitContext, FitReport, Keep, Recipe
-from benchmark.run.compose import build_classifier, compose
-from benchmark.run.published import spec_of
 
 Compose = Callable[..., RunConfig]
 LABELS = np.array([0, 0, 0, 1, 2, 2])

@@ -21,13 +21,13 @@ from transformers import (
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
+from benchmark.configuration.published import spec_of
+from benchmark.configuration.revisions import pin
 from benchmark.data import load as data
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext, Predictions
-from benchmark.run.compose import build_classifier
-from benchmark.run.measurable import Measurable
-from benchmark.run.published import spec_of
-from benchmark.run.revisions import pin
+from benchmark.measure.measurable import Measurable
 
 Compose = Callable[..., RunConfig]
 ALPHABETICAL = tuple(sorted(LABELS))

@@ -14,10 +14,10 @@ from baselines.packed.sample import Sample
 from baselines.training.label_loss import LabelLoss
 from baselines.training.soft_labels import soft_targets
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 from benchmark.run.runner import run
 

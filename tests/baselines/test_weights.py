@@ -43,9 +43,9 @@ from baselines.weights.loading import Loaded, load, train_tokenizer
 from baselines.weights.sources import Hub, Source, Weights, availability, cache_dir, download_bytes, fetch, identity
 from baselines.weights.wheel import Wheel, WheelPart, Wheels
 from baselines.weights.without_weights import build_without_weights
+from benchmark.configuration.compose import compose
 from benchmark.errors import BenchmarkError
 from benchmark.interface import WeightSource
-from benchmark.run.compose import compose
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 TINY = compose(["model=tiny_bert"]).model.parameters["architecture"]

@@ -50,8 +50,8 @@ def outcomes(asked):
             yield name, {"problem": error.problem, "fix": error.fix}
 
 def commit():
-    from benchmark.run.compose import compose
-    from benchmark.run.revisions import pin
+    from benchmark.configuration.compose import compose
+    from benchmark.configuration.revisions import pin
     config = compose(["model=bert_base", "model.weights.hub={id: o/weights, revision: main}"])
     return pin(config).model.parameters["weights"]["hub"]["revision"]
 

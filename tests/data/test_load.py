@@ -14,12 +14,12 @@ import pytest
 from encoders import FORMATS, Pairs, instructions, parquet
 
 from benchmark.config import CONF_DIR
+from benchmark.configuration.compose import compose
 from benchmark.data.checks import content_sha256
 from benchmark.data.load import Splits, load
 from benchmark.data.report import DataReport
 from benchmark.dataset_config import DatasetConfig, RowChoice
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose
 
 LABELS = ["sadness", "joy", "love"]
 TRAIN = "".join(f"text {number};{label}\n" for number in range(20) for label in LABELS[: 1 + (number < 10)])

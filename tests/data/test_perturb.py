@@ -3,12 +3,12 @@
 import pytest
 from factories import examples
 
+from benchmark.configuration.compose import compose
 from benchmark.data.load import load
 from benchmark.data.perturb import RULES, perturb_texts
 from benchmark.dataset_config import Perturbation
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples
-from benchmark.run.compose import compose
 
 
 @pytest.mark.parametrize(

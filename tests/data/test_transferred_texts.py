@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmark.config import digest_of
+from benchmark.configuration.compose import compose
+from benchmark.configuration.published import published_overrides, spec_of
 from benchmark.data.load import load
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose
-from benchmark.run.published import published_overrides, spec_of
 
 TRAINED = "a;sad\nb;joy\nc;sad\nd;joy\n"
 TESTED = "one;glad\ntwo;calm\nthree;Sad\nfour;glad\n"

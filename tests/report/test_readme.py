@@ -14,9 +14,9 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR
+from benchmark.configuration.compose import compose, with_config_dir
 from benchmark.results.record import Failure, Status
 from benchmark.results.store import read_all
-from benchmark.run.compose import compose, with_config_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 USAGE, MODELS, ELSEWHERE = (

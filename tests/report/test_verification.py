@@ -17,6 +17,7 @@ import pytest
 from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.config import digest_of
+from benchmark.configuration.compose import build_classifier, compose
 from benchmark.data.load import load
 from benchmark.interface import Examples, Predictions
 from benchmark.report.tables import all_tables
@@ -25,7 +26,6 @@ from benchmark.results import store as records
 from benchmark.results.record import RunRecord, checksum, sha256
 from benchmark.results.store import Run, folder_of, read_all
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier, compose
 from benchmark.run.failures import record_killed_run
 from benchmark.run.job import new_job, with_data
 

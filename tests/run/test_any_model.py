@@ -14,12 +14,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from baselines.weights.tokenizer import train_tokenizer
 from benchmark.config import CONF_DIR, RunConfig, digest_of
+from benchmark.configuration.compose import build_classifier, compose
+from benchmark.configuration.published import spec_of
+from benchmark.configuration.revisions import pin
 from benchmark.errors import BenchmarkError
 from benchmark.results import store as records
 from benchmark.run import diagnosis
-from benchmark.run.compose import build_classifier, compose
-from benchmark.run.published import spec_of
-from benchmark.run.revisions import pin
 from benchmark.run.runner import run
 
 TINY: dict[str, Any] = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -14,11 +14,11 @@ from baselines.compute.hardware import Precision, Quantization
 from baselines.training.memory_estimate import MemoryEstimate, estimate_memory
 from benchmark import doctor
 from benchmark.config import FOLDERS
+from benchmark.configuration.compose import build_classifier, compose
 from benchmark.errors import BenchmarkError
 from benchmark.interface import CheckResult
 from benchmark.run import diagnosis, runner
 from benchmark.run.catalogue import shipped_models
-from benchmark.run.compose import build_classifier, compose
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 

@@ -83,7 +83,7 @@ def test_a_run_that_filled_the_disk_with_checkpoints_continues_when_there_is_spa
 OUT_OF_MEMORY = """
 import json, resource, sys
 from pathlib import Path
-from benchmark.run.compose import compose
+from benchmark.configuration.compose import compose
 from benchmark.run import runner
 rows, spare = int(sys.argv[1]), int(sys.argv[2])
 options = [f"results_dir={sys.argv[3]}/results", f"checkpoints_dir={sys.argv[3]}/checkpoints", "dataset=synthetic"]

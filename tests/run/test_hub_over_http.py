@@ -22,6 +22,9 @@ from benchmark.analysis.analysed import AnalysedResults
 from benchmark.analysis.frame import read_results
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
+from benchmark.configuration.compose import compose
+from benchmark.configuration.published import spec_of
+from benchmark.configuration.revisions import pin
 from benchmark.data.load import load
 from benchmark.report.tables.leaderboard import ranked
 from benchmark.report.tables.study_tables import table3_accuracy
@@ -29,9 +32,6 @@ from benchmark.report.verification import check
 from benchmark.results import store as records
 from benchmark.results.catalogue import read_catalogue
 from benchmark.results.record import RunRecord, Status
-from benchmark.run.compose import compose
-from benchmark.run.published import spec_of
-from benchmark.run.revisions import pin
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +127,7 @@ hub = Hub({(kind, id): (revision, Path(folder)) for kind, id, revision, folder i
 with serving(hub):
     os.environ["HF_ENDPOINT"] = hub.url
     from baselines.weights.sources import fetch
-    from benchmark.run.compose import build_classifier, compose
+    from benchmark.configuration.compose import build_classifier, compose
     from benchmark.errors import BenchmarkError
     from benchmark.data.load import load
     config = compose(overrides)

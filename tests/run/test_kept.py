@@ -16,13 +16,13 @@ from networks import keep, keep_llama, llama_in_a_folder
 from transformers import AutoModelForSequenceClassification
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.load import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import Predictions
 from benchmark.predict import KeptModel, load
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier
 from benchmark.run.context import fit_context
 
 Compose = Callable[..., RunConfig]

@@ -15,11 +15,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from benchmark.config import CONF_DIR
+from benchmark.configuration import compose, resolvers
+from benchmark.configuration.overrides import PLUGINS
 from benchmark.errors import BenchmarkError
 from benchmark.results import store
 from benchmark.results.record import Status
-from benchmark.run import compose, resolvers
-from benchmark.run.overrides import PLUGINS
 
 MODULES = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",

@@ -18,6 +18,7 @@ from baselines.decoder import DecoderClassifier
 from baselines.decoder.prompt import Prompter
 from baselines.tfidf import TfidfClassifier
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import LOWER_RATE, FitContext, Predictions
@@ -27,7 +28,6 @@ from benchmark.results import store
 from benchmark.results.record import Failure, RunRecord, Status, sha256, to_json
 from benchmark.results.store import Run
 from benchmark.run import failures, job, runner
-from benchmark.run.compose import build_classifier
 from benchmark.run.failures import record_killed_run
 
 Compose = Callable[..., RunConfig]

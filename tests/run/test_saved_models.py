@@ -13,11 +13,11 @@ from networks import llama_in_a_folder
 from transformers import AutoModelForSequenceClassification
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import FitContext
 from benchmark.run import runner
-from benchmark.run.compose import build_classifier
 
 Compose = Callable[..., RunConfig]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_per_process")]
@@ -42,7 +42,7 @@ from baselines.decoder.prompt import Prompter
 from benchmark.data.load import load
 from benchmark.results.record import sha256
 from benchmark.results.store import encode_predictions
-from benchmark.run.compose import build_classifier
+from benchmark.configuration.compose import build_classifier
 config, folder = pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]
 splits, classifier = load(config.dataset), build_classifier(config.model)
 options = classifier.precision, classifier.attention, classifier.batching

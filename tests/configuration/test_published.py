@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmark.config import FOLDERS, ModelConfig, RunConfig, digest_of
+from benchmark.configuration.compose import compose
+from benchmark.configuration.overrides import element, text_value, with_groups
+from benchmark.configuration.published import published_overrides, spec_of, without_home
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import READS_FILES, Optimizer, Recipe, Schedule
-from benchmark.run.compose import compose
-from benchmark.run.overrides import element, text_value, with_groups
-from benchmark.run.published import published_overrides, spec_of, without_home
 
 
 @dataclass(frozen=True)

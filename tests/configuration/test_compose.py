@@ -8,16 +8,16 @@ import pytest
 from shipped_configurations import DATASETS, EXPERIMENTS, MODELS, RECIPES, changed, strings, swept
 
 from benchmark.config import CONF_DIR, ModelConfig
-from benchmark.dataset_config import Files
-from benchmark.errors import BenchmarkError
-from benchmark.run.compose import (
+from benchmark.configuration.compose import (
     build_classifier,
     compose,
     each_model,
     with_config_dir,
 )
-from benchmark.run.overrides import element
-from benchmark.run.published import spec_of
+from benchmark.configuration.overrides import element
+from benchmark.configuration.published import spec_of
+from benchmark.dataset_config import Files
+from benchmark.errors import BenchmarkError
 
 
 def test_every_model_is_built_from_its_yaml_and_identified_without_paths() -> None:

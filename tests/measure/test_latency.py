@@ -13,10 +13,11 @@ from networks import keep
 
 from benchmark import speed
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import compose
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Predictions
-from benchmark.run import latency, runner
-from benchmark.run.compose import compose
+from benchmark.measure import latency
+from benchmark.run import runner
 
 Compose = Callable[..., RunConfig]
 

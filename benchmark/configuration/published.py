@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import FOLDERS, RunConfig, RunSpec
+from benchmark.configuration.compose import model_class
+from benchmark.configuration.overrides import as_written, element, hydra_value
+from benchmark.configuration.structured import nested_schema
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.files import sha256_of_file
 from benchmark.interface import ADDED_LATER, READS_FILES
-from benchmark.run.compose import model_class
-from benchmark.run.overrides import as_written, element, hydra_value
-from benchmark.run.structured import nested_schema
 
 UNPUBLISHED = (*FOLDERS, "dataset.path", "dataset.test.path", "hydra.")
 """Beginnings of the options that records leave out."""

@@ -15,12 +15,12 @@ from benchmark.config import RunConfig
 from benchmark.data.load import Splits, load
 from benchmark.data.row_choice import first_rows, select
 from benchmark.interface import Examples, FitReport, is_gpu
+from benchmark.measure.flops import flop_counter, linear_flops, matrix_peak
+from benchmark.measure.measurable import Measurable, measurable
+from benchmark.measure.subject import subject_of
 from benchmark.results.speed import Epoch, Growth, Rows, Throughput, Way
 from benchmark.run import measurement
 from benchmark.run.context import fit_unsaved
-from benchmark.run.flops import flop_counter, linear_flops, matrix_peak
-from benchmark.run.measurable import Measurable, measurable
-from benchmark.run.subject import subject_of
 
 log = logging.getLogger(__name__)
 

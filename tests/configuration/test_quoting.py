@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from benchmark.configuration.compose import compose, with_config_dir
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose, with_config_dir
 
 
 def labels_of(written: str, folder: Path, option: str = "labels") -> Any:

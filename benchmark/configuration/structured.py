@@ -6,8 +6,8 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from benchmark.configuration.quoting import check_texts
 from benchmark.errors import BenchmarkError
-from benchmark.run.quoting import check_texts
 
 T = TypeVar("T")
 

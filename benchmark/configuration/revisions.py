@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.config import RunConfig
+from benchmark.configuration.model_by_place import is_read_later, read_architecture
+from benchmark.configuration.overrides import hydra_value
+from benchmark.configuration.quoting import as_text
+from benchmark.configuration.resolvers import LABELS
 from benchmark.data.load import resolve_labels
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.files import replacing
 from benchmark.hub import COMMIT, repository_info
-from benchmark.run.model_by_place import is_read_later, read_architecture
-from benchmark.run.overrides import hydra_value
-from benchmark.run.quoting import as_text
-from benchmark.run.resolvers import LABELS
 
 
 def pin(config: RunConfig) -> RunConfig:

@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.config import CONF_DIR, ModelConfig, Needs, RunConfig
+from benchmark.configuration import resolvers
+from benchmark.configuration.model_by_place import with_weights
+from benchmark.configuration.overrides import REFUSALS, check_named, choices, hydra_value, refusal_error, with_groups
+from benchmark.configuration.structured import first_line, to_dataclass
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier
-from benchmark.run import resolvers
-from benchmark.run.model_by_place import with_weights
-from benchmark.run.overrides import REFUSALS, check_named, choices, hydra_value, refusal_error, with_groups
-from benchmark.run.structured import first_line, to_dataclass
 
 resolvers.register()
 

@@ -7,11 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from benchmark.configuration.compose import compose
+from benchmark.configuration.revisions import commit_of, pin
 from benchmark.data.load import load
 from benchmark.dataset_config import Synthetic
 from benchmark.errors import BenchmarkError
-from benchmark.run.compose import compose
-from benchmark.run.revisions import commit_of, pin
 
 GRAMMAR = Synthetic(train=30, validation=12, test=12, flipped_share=0.0, seed=0)
 
@@ -48,7 +48,7 @@ def test_a_commit_that_the_hub_does_not_state_is_not_remembered(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     answer = Mock(return_value=Mock(sha=None))
-    monkeypatch.setattr("benchmark.run.revisions.repository_info", answer)
+    monkeypatch.setattr("benchmark.configuration.revisions.repository_info", answer)
     with pytest.raises(BenchmarkError, match="'main' of o/name"):
         commit_of("model", "o/name", "main")
     assert not list(tmp_path.rglob("main"))

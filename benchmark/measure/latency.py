@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import SEARCH_PATH, build_classifier, compose
+from benchmark.configuration.revisions import pin, pin_dataset
 from benchmark.data.load import Splits, load
 from benchmark.dataset_config import DatasetConfig
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, FitReport, PrecomputedClassifier, Predictions
+from benchmark.measure.subject import subject_of
 from benchmark.results.speed import Latency, TextTimes
 from benchmark.run import kept, measurement
-from benchmark.run.compose import SEARCH_PATH, build_classifier, compose
 from benchmark.run.context import fit_unsaved
-from benchmark.run.revisions import pin, pin_dataset
-from benchmark.run.subject import subject_of
 
 STEPS = 2  # of training: what the weights are does not change the time
 

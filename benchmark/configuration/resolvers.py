@@ -8,8 +8,8 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import Needs
-from benchmark.run.overrides import choices, sweeps, with_groups
-from benchmark.run.structured import to_dataclass
+from benchmark.configuration.overrides import choices, sweeps, with_groups
+from benchmark.configuration.structured import to_dataclass
 
 LABELS = "{labels}"
 """Stands for the labels in an instruction."""

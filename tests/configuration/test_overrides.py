@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from benchmark.analysis.names import command
 from benchmark.config import digest_of
+from benchmark.configuration.compose import compose, with_config_dir
+from benchmark.configuration.overrides import element, hydra_value
+from benchmark.configuration.published import published_overrides, spec_of
 from benchmark.errors import BenchmarkError
 from benchmark.results.catalogue import read_catalogue
-from benchmark.run.compose import compose, with_config_dir
-from benchmark.run.overrides import element, hydra_value
-from benchmark.run.published import published_overrides, spec_of
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="$\\"), min_size=1)
 tricky = st.text("abc ,=[]{}():'\"%#é語~*|&;<>!?@\t", min_size=1)

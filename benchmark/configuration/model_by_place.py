@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmark.configuration.quoting import as_text
 from benchmark.errors import BenchmarkError
 from benchmark.hub import model_errors
-from benchmark.run.quoting import as_text
 
 NOT_ARCHITECTURE = ("_attn_implementation", "_name_or_path", "_num_labels", "architectures", "attn_implementation",
                     "num_labels", "auto_map", "dtype", "id2label", "label2id", "problem_type",

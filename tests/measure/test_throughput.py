@@ -16,15 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.compute.hardware import has_bf16_kernels
 from benchmark import speed as command
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import compose
 from benchmark.data.load import Splits, load
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Examples, WeightSource
+from benchmark.measure import gpu_check, throughput
+from benchmark.measure.flops import flop_counter, linear_flops
+from benchmark.measure.measurable import measurable
+from benchmark.measure.subject import subject_of
 from benchmark.results.speed import Rows, Throughput, read_speeds, write_speed
-from benchmark.run import gpu_check, throughput
-from benchmark.run.compose import compose
-from benchmark.run.flops import flop_counter, linear_flops
-from benchmark.run.measurable import measurable
-from benchmark.run.subject import subject_of
 
 FEW_ROWS = ["dataset=synthetic", "dataset.synthetic.train=400", "dataset.synthetic.validation=6"]
 

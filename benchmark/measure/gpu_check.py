@@ -17,17 +17,18 @@ from pathlib import Path
 import torch
 
 from benchmark.config import RunConfig
+from benchmark.configuration.compose import compose
+from benchmark.configuration.revisions import pin
 from benchmark.data.load import load
 from benchmark.errors import BenchmarkError
+from benchmark.measure import throughput
+from benchmark.measure.measurable import measurable
+from benchmark.measure.subject import subject_of
+from benchmark.measure.throughput import SpeedOptions
 from benchmark.results import environment
 from benchmark.results.speed import Rows, Throughput, Way, device_folder, write_speed
-from benchmark.run import measurement, throughput
-from benchmark.run.compose import compose
+from benchmark.run import measurement
 from benchmark.run.folders import check_writable
-from benchmark.run.measurable import measurable
-from benchmark.run.revisions import pin
-from benchmark.run.subject import subject_of
-from benchmark.run.throughput import SpeedOptions
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from benchmark.config import ModelConfig
+from benchmark.configuration.compose import build_classifier
 from benchmark.errors import BenchmarkError
 from benchmark.interface import Classifier, Examples
-from benchmark.run.compose import build_classifier
 
 
 @runtime_checkable

@@ -1,0 +1,1 @@
+"""From the command line to a resolved configuration, and what of it is published."""

@@ -1,0 +1,1 @@
+"""Speed and latency of models, and the check of the fast path on a GPU."""
