@@ -25,9 +25,10 @@ def significant_leads(comparisons: pd.DataFrame) -> set[tuple[str, str]]:
 def frontier(table: pd.DataFrame, cost: str, leads: Leads) -> pd.Series:
     """Whether each configuration is on the frontier of a cost.
 
-    From the cheapest on, a configuration joins if it leads every one that joined before. So each step of the frontier
-    is a significant gain, although ties are not transitive. Costs of `BY_DEVICE` have one frontier among the
-    configurations on CPUs and one among those on GPUs.
+    From the cheapest on, a configuration joins if it leads every one that joined before; of several that are not
+    clearly dearer than the next, the most accurate joins. So each step of the frontier is a significant gain, although
+    ties are not transitive. Costs of `BY_DEVICE` have one frontier among the configurations on CPUs and one among
+    those on GPUs.
     """
     priced = table[table[cost].notna()]
     devices = [priced[priced["on_gpu"] == on_gpu] for on_gpu in (False, True)] if cost in BY_DEVICE else [priced]
@@ -51,10 +52,11 @@ def dominated_by(table: pd.DataFrame, leads: Leads) -> list[list[str]]:
 
 def _joining(priced: pd.DataFrame, cost: str, leads: Leads) -> list[str]:
     joined: list[str] = []
-    ordered = priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
-    for configuration in ordered["configuration"]:
-        if all((configuration, cheaper) in leads for cheaper in joined):
-            joined.append(configuration)
+    ranked = priced.sort_values([cost, "accuracy"], ascending=[True, False], kind="stable")
+    ordered = [row for _, row in ranked.iterrows()]
+    while ordered := [row for row in ordered if all((row["configuration"], one) in leads for one in joined)]:
+        near = [row for row in ordered if CLEARLY * row[cost] <= ordered[0][cost]]
+        joined.append(max(near, key=lambda row: row["accuracy"])["configuration"])
     return joined
 
 

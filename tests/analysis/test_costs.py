@@ -42,6 +42,11 @@ def test_a_lead_that_is_not_significant_does_not_reach_the_frontier() -> None:
     assert on_frontier(table(same=(0.93, 1), cheap=(0.90, 1))) == ["same"]
 
 
+def test_of_costs_that_differ_by_less_than_a_tenth_the_most_accurate_is_on_the_frontier() -> None:
+    assert on_frontier(table(noise=(0.93, 105), cheap=(0.92, 100))) == ["noise"]
+    assert on_frontier(table(dearer=(0.93, 115), cheap=(0.92, 100))) == ["cheap"]
+
+
 def test_a_chain_of_ties_does_not_hide_a_significant_lead() -> None:
     assert on_frontier(table(dear=(0.96, 9), middle=(0.93, 5), cheap=(0.90, 1))) == ["dear", "cheap"]
 

@@ -108,13 +108,14 @@ TABLES = (
             Column("dominated_by_id"),
         ),
         note="A lead in accuracy counts only if it is significant. A model is *on the frontier of* a cost if it is "
-        "significantly more accurate than every cheaper model on the frontier; CPUs and GPUs have frontiers of their "
-        "own, except for trained parameters. *Cheaper, not significantly worse* names the models on the same hardware "
-        "that dominate it: it is not significantly more accurate than they are, they cost no more in any respect, and "
-        "they are significantly more accurate or a tenth cheaper in one. Times of runs that shared their device with "
-        "other jobs are left out. Costs are medians over the seeds of the machine that ran most; times on different "
-        "hardware or in different precisions are not comparable one to one. Peak memory is the GPU's if one was used, "
-        "else the process's with its loaded libraries.",
+        "significantly more accurate than every cheaper model on the frontier; of models whose costs differ by less "
+        "than a tenth, the most accurate counts. CPUs and GPUs have frontiers of their own, except for trained "
+        "parameters. *Cheaper, not significantly worse* names the models on the same hardware that dominate it: it is "
+        "not significantly more accurate than they are, they cost no more in any respect, and they are significantly "
+        "more accurate or a tenth cheaper in one. Times of runs that shared their device with other jobs are left out. "
+        "Costs are medians over the seeds of the machine that ran most; times on different hardware or in different "
+        "precisions are not comparable one to one. Peak memory is the GPU's if one was used, else the process's with "
+        "its loaded libraries.",
         section="cost",
     ),
 )

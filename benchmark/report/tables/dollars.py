@@ -219,7 +219,8 @@ TABLES = (
         note="Times on the hardware by its price an hour; `conf/prices.yaml` has the prices with date and sources. The "
         "texts are predicted in batches as large as the test split, and the machine is paid while it computes: one "
         "that waits for texts costs its price all day. A loaded adapter costs the training of the run that made it; "
-        "trials of settings are not counted. Runs that shared their device and hardware without a price are left out.",
+        "trials of settings are not counted. Runs that shared their device and hardware without a price are left out. "
+        "Hardware with AVX2 has no AVX-512 BF16 instructions, so compare its times only with each other.",
         section="cost",
     ),
     Table(
