@@ -100,6 +100,25 @@ def test_a_shipped_run_on_the_first_rows_has_the_digest_of_its_command() -> None
         assert digest(repeated, record.data_sha256) == record.digest, command([record], read_catalogue())
 
 
+@pytest.mark.parametrize("experiment", ["learning_curve", "tune_cpu"])
+def test_make_results_repeats_the_shipped_runs_of_an_experiment(experiment: str) -> None:
+    root = CONF_DIR.parent
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    (line,) = [line for line in makefile.splitlines() if f"$(RUN) experiment={experiment}" in line]
+    options = line.split()[2:]
+    shipped = [
+        run.record
+        for run in read_results(root / "results").runs_by_name.values()
+        if f"experiment={experiment}" in run.record.overrides
+        and run.record.config.dataset.name == study.DATASET
+        and run.record.config.limits
+    ]
+    assert len(shipped) >= 10
+    for record in shipped:
+        repeated = compose([*record.overrides, *options])
+        assert digest(repeated, record.data_sha256) == record.digest, record.overrides
+
+
 def test_the_digest_is_64_hex_digits() -> None:
     assert len(digest(changed())) == 64
     assert set(digest(changed())) <= set("0123456789abcdef")
