@@ -143,7 +143,7 @@ def find_kept_model(models_dir: Path, spec: RunSpec, data_sha256: dict[str, str]
 
 
 def record_in(folder: Path) -> RunRecord:
-    """The record of the kept model; raises `BenchmarkError` if there is none, or if it was changed."""
+    """The record of the kept model; raises `BenchmarkError` if it is missing or was changed."""
     try:
         content = (folder / RECORD).read_bytes()
     except OSError as error:
